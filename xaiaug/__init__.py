@@ -1,0 +1,95 @@
+"""Find out why an image classifier fails, make the training images that mend it, and prove whether they did."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data import Splits
+    from .errors import XaiaugError
+    from .hookspecs import hookimpl
+    from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
+    from .loop import FeedbackLoop
+    from .records import (
+        Arm,
+        Case,
+        Critique,
+        Explanation,
+        Failure,
+        History,
+        ImageSource,
+        Recipe,
+        Sample,
+        SynthesisRequest,
+        SyntheticImage,
+    )
+    from .registry import available, load
+    from .results import Result, open_run
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Arm": "records",
+    "Case": "records",
+    "Classifier": "interfaces",
+    "Context": "interfaces",
+    "Critic": "interfaces",
+    "Critique": "records",
+    "Explainer": "interfaces",
+    "Explanation": "records",
+    "Failure": "records",
+    "FeedbackLoop": "loop",
+    "History": "records",
+    "ImageSource": "records",
+    "Recipe": "records",
+    "Result": "results",
+    "Sample": "records",
+    "Splits": "data",
+    "SynthesisRequest": "records",
+    "SyntheticImage": "records",
+    "Synthesizer": "interfaces",
+    "XaiaugError": "errors",
+    "available": "registry",
+    "hookimpl": "hookspecs",
+    "load": "registry",
+    "open_run": "results",
+}
+
+__all__ = [
+    "Arm",
+    "Case",
+    "Classifier",
+    "Context",
+    "Critic",
+    "Critique",
+    "Explainer",
+    "Explanation",
+    "Failure",
+    "FeedbackLoop",
+    "History",
+    "ImageSource",
+    "Recipe",
+    "Result",
+    "Sample",
+    "Splits",
+    "SynthesisRequest",
+    "Synthesizer",
+    "SyntheticImage",
+    "XaiaugError",
+    "available",
+    "hookimpl",
+    "load",
+    "open_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Names are imported when asked for: `import xaiaug` stays light, and `xaiaug --help` quick.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'xaiaug' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

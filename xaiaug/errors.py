@@ -1,0 +1,78 @@
+"""Errors: what can go wrong, each with who, what was expected, what came and what to do.
+
+XaiaugError
+├── ConfigError (ValueError)              a setting that cannot be used
+├── DataError (ValueError)                images, labels or splits that cannot be used
+├── RecordError (ValueError)              a record built with impossible values
+├── UnknownPluginError (LookupError)      no plugin of that kind and name
+├── DuplicatePluginError (ValueError)     two plugins of one kind claim one name
+├── PluginError (RuntimeError)            a plugin broke its contract, or failed on every item
+├── MissingExtraError (ImportError)       an optional dependency is not installed
+├── NotFittedError (RuntimeError)         a classifier without a trained head was asked to predict
+├── UnsupportedRecipeError (ValueError)   a classifier cannot train that way
+├── UndefinedMethodError (TypeError)      an explanation method is not defined for that model
+├── BudgetError (RuntimeError)            two training arms would not get the same budget
+├── OfflineError (PermissionError)        an outside service was asked for while offline
+└── RunFolderError (OSError)              the run folder cannot be read or written
+    └── RunLockedError                    another process owns the run folder
+"""
+
+
+class XaiaugError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class ConfigError(XaiaugError, ValueError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class DataError(XaiaugError, ValueError):
+    """Images, labels or splits cannot be used as they are."""
+
+
+class RecordError(XaiaugError, ValueError):
+    """A record was built with values outside its stated range."""
+
+
+class UnknownPluginError(XaiaugError, LookupError):
+    """No plugin of that kind is registered under that name."""
+
+
+class DuplicatePluginError(XaiaugError, ValueError):
+    """Two plugins of one kind claim the same name."""
+
+
+class PluginError(XaiaugError, RuntimeError):
+    """A plugin broke its contract, or failed on every item it was given."""
+
+
+class MissingExtraError(XaiaugError, ImportError):
+    """An optional dependency is not installed; the message names the extra."""
+
+
+class NotFittedError(XaiaugError, RuntimeError):
+    """A classifier without a trained head was asked to predict."""
+
+
+class UnsupportedRecipeError(XaiaugError, ValueError):
+    """A classifier cannot do what the recipe asks; raised before training starts."""
+
+
+class UndefinedMethodError(XaiaugError, TypeError):
+    """An explanation method is not defined for that model; the message names one that is."""
+
+
+class BudgetError(XaiaugError, RuntimeError):
+    """Two training arms would not get the same budget."""
+
+
+class OfflineError(XaiaugError, PermissionError):
+    """An outside service was asked for although the run is offline."""
+
+
+class RunFolderError(XaiaugError, OSError):
+    """The run folder cannot be read or written, or does not hold what it should."""
+
+
+class RunLockedError(RunFolderError):
+    """Another process owns the run folder."""

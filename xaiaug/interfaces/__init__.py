@@ -1,0 +1,22 @@
+"""What a plugin is: the abstract classes that authors implement, and what they are handed."""
+
+from .classifier import Classifier, Prepared, TorchModel
+from .context import Context, PaidCalls, RawReply
+from .critic import Critic
+from .explainer import Explainer
+from .plugin import Plugin, PluginInfo
+from .synthesizer import Synthesizer
+
+__all__ = [
+    "Classifier",
+    "Context",
+    "Critic",
+    "Explainer",
+    "PaidCalls",
+    "Plugin",
+    "PluginInfo",
+    "Prepared",
+    "RawReply",
+    "Synthesizer",
+    "TorchModel",
+]

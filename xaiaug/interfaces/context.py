@@ -1,0 +1,62 @@
+"""What a plugin is told before its first batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..records import JSON, Sample
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """What an outside service answered, before anyone parsed it.
+
+    Attributes:
+        body: the reply as received.
+        usage: what is billed, by name, such as {"input_tokens": 412}.
+    """
+
+    body: Mapping[str, JSON]
+    usage: Mapping[str, int]
+
+
+class PaidCalls(Protocol):
+    """Lets a plugin spend money under the run's budget."""
+
+    def call(
+        self,
+        key: str,
+        request: Mapping[str, JSON],
+        *,
+        worst_case_usd: float,
+        send: Callable[[Mapping[str, JSON]], RawReply],
+    ) -> RawReply:
+        """The reply to `request`: reserves the worst case, commits the intent, sends, records, returns.
+
+        A reply already recorded under `key` is returned without sending.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a plugin may know of the run it works in; every field has a default.
+
+    Attributes:
+        labels: names of the classes; `Sample.label` and `Explanation.target` are indices into it.
+        train: the training split, never guide, validation or test; None outside a run. When a model is diagnosed
+            without training it holds the guide images the model gets right.
+        paid: for calls that cost money; None outside a run.
+        count_tokens: tokens a prompt takes in the run's synthesizer; None where it has no such limit.
+        token_limit: most tokens that synthesizer reads.
+        device: "auto", or a device in torch's words, such as "cpu" or "cuda:0".
+    """
+
+    labels: tuple[str, ...] = ()
+    train: Sequence[Sample] | None = None
+    paid: PaidCalls | None = None
+    count_tokens: Callable[[str], int] | None = None
+    token_limit: int | None = None
+    device: str = "auto"

@@ -1,0 +1,101 @@
+"""What every plugin shares: its parameters, its version, and what it is prepared with."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..records import JSON
+from .context import Context
+
+
+class Plugin(ABC):
+    """Base of every plugin.
+
+    `__init__` only stores JSON-plain parameters under their own names: its signature gives the key, the settings
+    table, the pickle and the nearest name for a misspelt one. Weights are loaded in `prepare`.
+
+    Attributes:
+        version: stands in every key beside a digest of the class's source; raise it when results change.
+        batch_size: most items one call receives.
+        uses: synthesizers only: which of "prompt", "guidance" and "image" they read.
+        remote: whether it talks to an outside service; refused when offline, called from the driver's threads only.
+    """
+
+    version: ClassVar[str] = "1"
+    batch_size: int = 16
+    uses: frozenset[str] = frozenset()
+    remote: bool = False
+
+    def prepare(self, context: Context) -> None:  # noqa: B027  (optional on purpose)
+        """Gets ready to work: called once a process before the first batch, and again with another context.
+
+        Args:
+            context: what the plugin may know of the run.
+        """
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Names of the parameters of `__init__`, in order."""
+        if cls.__init__ is object.__init__:
+            return ()
+        return tuple(inspect.signature(cls).parameters)
+
+    def parameters(self) -> dict[str, JSON]:
+        """The parameters as they were given, by name."""
+        return {name: getattr(self, name) for name in self.parameter_names()}
+
+    def identity(self) -> dict[str, JSON]:
+        """What a result depends on besides its inputs: class, version, source and parameters.
+
+        The source is None where it cannot be read (a class typed at a prompt): such results are not reused.
+        """
+        kind = type(self)
+        return {
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "version": self.version,
+            "source": _source_digest(kind),
+            "parameters": self.parameters(),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to a worker as class and parameters; what `prepare` loaded stays behind."""
+        return _rebuild, (type(self), self.parameters())
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
+        return f"{type(self).__name__}({given})"
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """What is known of a plugin without importing it.
+
+    Attributes:
+        name: the name it is asked for by.
+        kind: "classifier", "explainer", "critic" or "synthesizer"; "plugin" for a package that failed to load.
+        origin: where it comes from: the entry point or module that registered it.
+        extra: name of the extra it needs, such as "claude"; None for the core.
+        error: why it cannot be used; None when it can.
+    """
+
+    name: str
+    kind: str
+    origin: str
+    extra: str | None = None
+    error: str | None = None
+
+
+def _rebuild(kind: type[Plugin], parameters: dict[str, JSON]) -> Plugin:
+    return kind(**parameters)
+
+
+def _source_digest(kind: type) -> str | None:
+    try:
+        source = inspect.getsource(kind)
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(source.encode()).hexdigest()[:16]

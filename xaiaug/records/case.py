@@ -1,0 +1,81 @@
+"""A mistake as a critic sees it, and what the critic says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import RecordError
+from .explanation import Explanation
+
+ATTENDED = ("subject", "part", "background", "other", "unknown")
+GUIDANCE = ("subject_colour", "backdrop_colour", "brightness", "sharpness", "size", "place")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image of the guide split, what the classifier made of it, and where it looked.
+
+    Attributes:
+        id: the sample's id, an opaque digest.
+        image: h w c, RGB, the original.
+        panel: the picture made for a critic: image and heatmap, with the labels.
+        label: name of the true class.
+        predicted: name of the predicted class.
+        probabilities: k, float32, in the order of the labels.
+        explanation: the map whose target is `predicted`; None when the source shows the critic no map.
+        label_explanation: the map whose target is `label`; None where the method does not depend on the class.
+    """
+
+    id: str
+    image: Image.Image
+    panel: Image.Image
+    label: str
+    predicted: str
+    probabilities: NDArray[np.float32]
+    explanation: Explanation | None = None
+    label_explanation: Explanation | None = None
+
+
+@dataclass(frozen=True)
+class Critique:
+    """Why a classifier failed on one image, and what a new training image should show.
+
+    Attributes:
+        cause: the likeliest cause of the mistake, in one sentence.
+        prompt: what a new training image should show; names the true class.
+        attended: what the model looked at: "subject", "part", "background", "other" or "unknown".
+        difficulty: what makes this image hard, apart from what the model did.
+        evidence: observations that support the cause.
+        label_suspect: whether the label itself looks wrong.
+        confidence: 0 to 1.
+        guidance: wishes a synthesizer can follow without reading the prompt; each is optional:
+            "subject_colour", "backdrop_colour" (a CSS colour, "#rrggbb"), "brightness" (mean lightness, 0 to 1),
+            "sharpness" (0 blurred to 1 sharp), "size" (subject's share of the image, 0 to 1),
+            "place" ("left", "centre", "right", "top", "bottom", "top-left", …).
+
+    Raises:
+        RecordError: an unknown word in `attended` or `guidance`, or a confidence outside 0 to 1.
+    """
+
+    cause: str
+    prompt: str
+    attended: str = "unknown"
+    difficulty: str = ""
+    evidence: tuple[str, ...] = ()
+    label_suspect: bool = False
+    confidence: float = 0.5
+    guidance: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.attended not in ATTENDED:
+            raise RecordError(f"Critique: attended must be one of {', '.join(ATTENDED)}, got {self.attended!r}")
+        if not 0 <= self.confidence <= 1:
+            raise RecordError(f"Critique: confidence must lie between 0 and 1, got {self.confidence}")
+        unknown = set(self.guidance) - set(GUIDANCE)
+        if unknown:
+            raise RecordError(f"Critique: guidance knows {', '.join(GUIDANCE)}, got {', '.join(sorted(unknown))}")

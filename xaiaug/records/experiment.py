@@ -1,0 +1,100 @@
+"""Training conditions as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import RecordError
+
+_CHOICES = {
+    "cases": ("mistakes", "correct"),
+    "map": ("explained", "none", "shuffled", "random"),
+    "prompt": ("critic", "class-name", "none"),
+    "guidance": ("critic", "random", "none"),
+    "real": ("train", "none", "train+failures", "train+guide", "train+reserve"),
+    "sampling": ("uniform", "balanced"),
+    "adapter": (None, "lora"),
+}
+
+
+def _check_choices(record: object, *names: str) -> None:
+    for name in names:
+        value = getattr(record, name)
+        if value not in _CHOICES[name]:
+            known = ", ".join(repr(choice) for choice in _CHOICES[name])
+            raise RecordError(f"{type(record).__name__}: {name} must be one of {known}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """How an arm's new images are made. Arms with equal sources share their images.
+
+    Attributes:
+        cases: which guide images they are made for: "mistakes" or "correct" ones.
+        map: the heatmap the critic sees: "explained", "none", "shuffled" (another case's) or "random".
+        prompt: who writes the prompt: "critic", "class-name" or "none".
+        guidance: who writes the guidance: "critic", "random" or "none".
+        image_guided: whether the synthesizer starts from the guide image.
+        curated: whether bad images are kept out.
+
+    Raises:
+        RecordError: a word that is not listed here.
+    """
+
+    cases: str = "mistakes"
+    map: str = "explained"
+    prompt: str = "critic"
+    guidance: str = "critic"
+    image_guided: bool = True
+    curated: bool = True
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "cases", "map", "prompt", "guidance")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training condition of an experiment.
+
+    Attributes:
+        name: its name in tables.
+        isolates: one line: what a comparison with this arm tells.
+        images: how its new images are made; None without new images.
+        real: the real images it trains on: "train", "none", "train+failures", "train+guide" or "train+reserve".
+        sampling: "uniform" over images, or "balanced" over classes.
+        synthetic_ratio: synthetic images per real one in a batch; None: as many as there are.
+        replace_probability: chance that a drawn real image is replaced by a synthetic one of its class, 0 to 1.
+        synthetic_weight: weight of a synthetic image in the loss, > 0.
+        adapter: None trains every weight, "lora" low-rank adapters and the head.
+        augment: name of the augmentation; "default" is random resized crop and flip.
+
+    An arm without new and without real images is the untouched start: it is not trained.
+
+    Raises:
+        RecordError: a word that is not listed here, or a number out of its range.
+    """
+
+    name: str
+    isolates: str
+    images: ImageSource | None = None
+    real: str = "train"
+    sampling: str = "uniform"
+    synthetic_ratio: float | None = None
+    replace_probability: float = 0.0
+    synthetic_weight: float = 1.0
+    adapter: str | None = None
+    augment: str = "default"
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "real", "sampling", "adapter")
+        if not 0 <= self.replace_probability <= 1:
+            raise RecordError(
+                f"Arm {self.name!r}: replace_probability must lie in 0..1, got {self.replace_probability}"
+            )
+        if self.synthetic_weight <= 0:
+            raise RecordError(f"Arm {self.name!r}: synthetic_weight must be > 0, got {self.synthetic_weight}")
+
+    @property
+    def trained(self) -> bool:
+        """Whether this arm trains at all; the untouched start does not."""
+        return self.real != "none" or self.images is not None

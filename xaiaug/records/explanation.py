@@ -1,0 +1,47 @@
+"""Where a classifier looked when it decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RecordError
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A heatmap over one image, with raw values: scale them for display only.
+
+    Attributes:
+        heatmap: h w, float32, the size of the image; NaN outside what the model saw.
+        method: name of the method, such as "attention-rollout".
+        target: index of the class that is explained.
+        class_specific: whether the map depends on `target`.
+        grid: gh gw, float32, the map at the model's own resolution; None where the method has none.
+
+    Raises:
+        RecordError: a map is not two-dimensional.
+    """
+
+    heatmap: NDArray[np.float32]
+    method: str
+    target: int
+    class_specific: bool
+    grid: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("heatmap", "grid"):
+            values = getattr(self, name)
+            if values is not None and np.ndim(values) != 2:
+                raise RecordError(f"Explanation by {self.method!r}: {name} must be h w, got shape {np.shape(values)}")
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether the map says nothing: zero, constant, or not finite where the model saw."""
+        values = self.heatmap if self.grid is None else self.grid
+        seen = values[~np.isnan(values)] if self.grid is None else values
+        if seen.size == 0 or not np.isfinite(seen).all():
+            return True
+        return bool(np.ptp(seen) <= 1e-6 * np.abs(seen).max())

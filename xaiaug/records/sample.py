@@ -1,0 +1,29 @@
+"""One labelled image that is opened when needed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One labelled image, not yet read.
+
+    Attributes:
+        id: an opaque digest of the image's content, never a path.
+        label: index of the class in the labels of its splits, from 0.
+        opener: returns the image; a picklable callable, so that workers can open it too.
+        groups: what else is known of the image, such as {"patient": "17"}.
+        weight: how much it counts in training, > 0.
+    """
+
+    id: str
+    label: int
+    opener: Callable[[], Image.Image] = field(repr=False, compare=False)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+
+    def open(self) -> Image.Image:
+        """The image, decoded: h w c, RGB, uint8."""
+        return self.opener()
