@@ -17,6 +17,9 @@ XaiaugError
     └── RunLockedError                    another process owns the run folder
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class XaiaugError(Exception):
     """Base of every error this library raises on purpose."""
@@ -76,3 +79,12 @@ class RunFolderError(XaiaugError, OSError):
 
 class RunLockedError(RunFolderError):
     """Another process owns the run folder."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence for the end of a message: the nearest of the known names, or all of them."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}? Known: {', '.join(names)}."
+    return f"Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,29 @@
+"""The built-in plugins, registered through the same entry point and hooks as anybody's."""
+
+from ..hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_classifiers(register: Register) -> None:
+    """Registers the built-in classifiers."""
+    register("transformers", f"{__name__}.classifiers.transformers:TransformersClassifier")
+
+
+@hookimpl
+def register_explainers(register: Register) -> None:
+    """Registers the built-in explainers."""
+    register("attention-rollout", f"{__name__}.explainers.attention_rollout:AttentionRollout")
+    register("auto", f"{__name__}.explainers.auto:AutoExplainer")
+
+
+@hookimpl
+def register_critics(register: Register) -> None:
+    """Registers the built-in critics."""
+    register("measured", f"{__name__}.critics.measured:MeasuredCritic")
+
+
+@hookimpl
+def register_synthesizers(register: Register) -> None:
+    """Registers the built-in synthesizers."""
+    register("petworld", f"{__name__}.synthesizers.petworld:PetworldSynthesizer")
+    register("remix", f"{__name__}.synthesizers.remix:RemixSynthesizer")

@@ -1,0 +1,222 @@
+"""Which plugins there are, and how to get one by name."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Any
+
+import pluggy
+
+from . import hookspecs
+from .errors import ConfigError, DuplicatePluginError, MissingExtraError, PluginError, UnknownPluginError, nearest
+from .interfaces import Classifier, Context, Critic, Explainer, Plugin, PluginInfo, Synthesizer
+
+KINDS: dict[str, type[Plugin]] = {
+    "classifier": Classifier,
+    "explainer": Explainer,
+    "critic": Critic,
+    "synthesizer": Synthesizer,
+}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    info: PluginInfo
+    factory: type[Plugin] | str
+
+
+class Registry:
+    """The plugins of one process, by kind and name.
+
+    Each plugin package is registered and checked by itself: one that fails is left out with its error and stops
+    nobody.
+    """
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._broken: list[PluginInfo] = []
+
+    def add(self, package: object, origin: str) -> None:
+        """Registers what one plugin package offers.
+
+        Raises:
+            PluginError: a hook is misspelt or raises.
+            DuplicatePluginError: a name is taken; nothing of the package is registered.
+        """
+        entries = self._collect(package, origin)
+        for (kind, name), entry in entries.items():
+            taken = self._entries.get((kind, name))
+            if taken:
+                raise DuplicatePluginError(
+                    f"{origin} registers the {kind} {name!r}, which {taken.info.origin} has registered already; "
+                    "uninstall one of them or ask its author for another name"
+                )
+            self._entries[kind, name] = entry
+
+    def add_entry_points(self, points: Iterable[EntryPoint]) -> None:
+        """Registers installed plugin packages, ours first; those that fail are kept with their error."""
+        for point in sorted(points, key=lambda point: (point.name != hookspecs.PROJECT, point.name)):
+            origin = point.value
+            try:
+                self.add(point.load(), origin)
+            except Exception as error:  # noqa: BLE001  whatever a stranger's package raises must stop nobody
+                self._broken.append(PluginInfo(point.name, "plugin", origin, error=_one_line(error)))
+
+    def available(self, kind: str | None = None) -> list[PluginInfo]:
+        """What is registered, by kind and name, then the packages that failed to load."""
+        if kind is not None:
+            _check_kind(kind)
+        entries = [entry for key, entry in sorted(self._entries.items(), key=_by_key) if kind in (None, key[0])]
+        return [_with_error(entry) for entry in entries] + ([] if kind else list(self._broken))
+
+    def plugin_class(self, kind: str, name: str) -> type[Plugin]:
+        """The class behind a name, imported.
+
+        Raises:
+            UnknownPluginError: no such name; the message lists the known ones and the nearest.
+            MissingExtraError: what it needs is not installed.
+            PluginError: it is not a class of that kind.
+        """
+        _check_kind(kind)
+        entry = self._entries.get((kind, name))
+        if entry is None:
+            raise UnknownPluginError(self._unknown(kind, name))
+        return _resolve(entry)
+
+    def create(self, kind: str, name: str, parameters: dict[str, Any]) -> Plugin:
+        """A plugin by name, with its parameters checked against its signature; not yet prepared.
+
+        Raises:
+            ConfigError: a parameter is unknown or missing.
+        """
+        factory = self.plugin_class(kind, name)
+        check_parameters(f"{kind} {name!r}", factory, parameters)
+        return factory(**parameters)
+
+    def _collect(self, package: object, origin: str) -> dict[tuple[str, str], _Entry]:
+        try:
+            self._manager.register(package, name=origin)
+            self._manager.check_pending()
+            others = [plugin for plugin in self._manager.get_plugins() if plugin is not package]
+            entries: dict[tuple[str, str], _Entry] = {}
+            for kind in KINDS:
+                hook = self._manager.subset_hook_caller(f"register_{kind}s", others)
+                hook(register=_collector(kind, origin, entries))
+        except Exception as error:
+            self._forget(origin)
+            if isinstance(error, DuplicatePluginError):
+                raise
+            raise PluginError(f"the plugin package {origin} cannot be registered: {_one_line(error)}") from error
+        return entries
+
+    def _forget(self, origin: str) -> None:
+        if self._manager.has_plugin(origin):
+            self._manager.unregister(name=origin)
+
+    def _unknown(self, kind: str, name: str) -> str:
+        message = f"there is no {kind} {name!r}. {nearest(name, (known for of, known in self._entries if of == kind))}"
+        for info in self._broken:
+            message += f" The plugin package {info.origin} failed to load: {info.error}"
+        return message
+
+
+@functools.cache
+def registry() -> Registry:
+    """The plugins installed in this environment."""
+    found = Registry()
+    found.add_entry_points(entry_points(group=hookspecs.PROJECT))
+    return found
+
+
+def available(kind: str | None = None) -> list[PluginInfo]:
+    """The plugins that can be asked for by name.
+
+    Args:
+        kind: "classifier", "explainer", "critic" or "synthesizer"; None lists all.
+    """
+    return registry().available(kind)
+
+
+def load(kind: str, name: str, **parameters: Any) -> Any:
+    """A plugin by name, prepared and ready to use outside a loop.
+
+    Args:
+        kind: "classifier", "explainer", "critic" or "synthesizer".
+        name: as `available` lists it.
+        parameters: of the plugin's `__init__`.
+
+    Raises:
+        UnknownPluginError: no such name.
+        ConfigError: a parameter is unknown or missing.
+        MissingExtraError: what it needs is not installed.
+    """
+    plugin = registry().create(kind, name, parameters)
+    plugin.prepare(Context())
+    return plugin
+
+
+def check_parameters(who: str, factory: type[Plugin], parameters: dict[str, Any]) -> None:
+    """Raises ConfigError where `parameters` do not fit the signature of a plugin's `__init__`."""
+    signature = inspect.signature(factory).parameters if factory.__init__ is not object.__init__ else {}
+    for name in parameters:
+        if name not in signature:
+            raise ConfigError(f"{who} has no parameter {name!r}. {nearest(name, signature)}")
+    for name, parameter in signature.items():
+        if parameter.default is inspect.Parameter.empty and name not in parameters:
+            raise ConfigError(f"{who} needs the parameter {name!r}")
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise UnknownPluginError(f"there is no kind of plugin {kind!r}. {nearest(kind, KINDS)}")
+
+
+def _collector(kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> Callable[..., None]:
+    def register(name: str, factory: type[Plugin] | str, *, extra: str | None = None) -> None:
+        if (kind, name) in entries:
+            raise DuplicatePluginError(f"{origin} registers the {kind} {name!r} twice")
+        entries[kind, name] = _Entry(PluginInfo(name, kind, origin, extra), factory)
+
+    return register
+
+
+def _by_key(item: tuple[tuple[str, str], _Entry]) -> tuple[str, str]:
+    return item[0]
+
+
+def _with_error(entry: _Entry) -> PluginInfo:
+    # A listing imports no plugin: it only looks whether the module is there.
+    if isinstance(entry.factory, type) or find_spec(entry.factory.partition(":")[0]) is not None:
+        return entry.info
+    return replace(entry.info, error=f"there is no module {entry.factory.partition(':')[0]}")
+
+
+def _resolve(entry: _Entry) -> type[Plugin]:
+    info, factory = entry.info, entry.factory
+    if isinstance(factory, str):
+        module, _, attribute = factory.partition(":")
+        try:
+            factory = getattr(import_module(module), attribute)
+        except ImportError as error:
+            if info.extra is None:
+                raise PluginError(f"the {info.kind} {info.name!r} cannot be imported: {_one_line(error)}") from error
+            raise MissingExtraError(
+                f"the {info.kind} {info.name!r} needs {error.name or 'a package'}: pip install 'xaiaug[{info.extra}]'"
+            ) from error
+        except AttributeError as error:
+            raise PluginError(f"the {info.kind} {info.name!r}: {module} has no {attribute!r}") from error
+    if not (isinstance(factory, type) and issubclass(factory, KINDS[info.kind])):
+        raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not a {KINDS[info.kind].__name__}")
+    return factory
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
