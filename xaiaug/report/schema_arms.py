@@ -1,0 +1,109 @@
+"""The part of a report about training: each arm, how it was trained and what it reached."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from .schema_base import Number, Row, Text
+
+
+class ClassScore(Row):
+    """How well one class is found: precision, recall and F1 in 0 to 1, over `support` images."""
+
+    label: Text
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class GroupScore(Row):
+    """Accuracy on the images whose group `group` has the value `value`."""
+
+    group: Text
+    value: Text
+    n: int
+    accuracy: float
+
+
+class Scores(Row):
+    """What one trained classifier reached on the test split; every score lies in 0 to 1.
+
+    Attributes:
+        confusion: k k, images by true (row) and predicted class (column), in the order of the labels.
+        accuracy_interval: 95 % Wilson interval: what the number of test images leaves open; it knows nothing of seeds.
+    """
+
+    n: int
+    accuracy: float
+    balanced_accuracy: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    accuracy_interval: tuple[float, float] | None = None
+    groups: tuple[GroupScore, ...] = ()
+    worst_group: GroupScore | None = None
+
+
+class Curves(Row):
+    """The curves of one training, all of one length; None where a value was not finite."""
+
+    steps: tuple[int, ...] = ()
+    train_loss: tuple[Number, ...] = ()
+    train_accuracy: tuple[Number, ...] = ()
+    validation_loss: tuple[Number, ...] = ()
+    validation_accuracy: tuple[Number, ...] = ()
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Curves:
+        lengths = {name: len(getattr(self, name)) for name in type(self).model_fields}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"all curves must have one length, got {lengths}")
+        return self
+
+
+class SeedResult(Row):
+    """One training of an arm.
+
+    Attributes:
+        metrics: scores on test; None when the run stopped before.
+        model: the folder of the weights, relative to the run; None where nothing was trained or kept.
+    """
+
+    seed: int
+    metrics: Scores | None = None
+    history: Curves = Curves()
+    model: str | None = None
+
+
+class ArmResult(Row):
+    """One training condition, with the budget it was given.
+
+    Attributes:
+        isolates: one line: what a comparison with this arm tells.
+        trained: whether it trains at all; the untouched start does not.
+        steps: optimiser steps; 0 for an arm that is not trained.
+        image_passes: images that went through training, counted with repetition.
+        real: different real images it trains on.
+        synthetic: different new images it trains on, by label.
+    """
+
+    name: Text
+    isolates: Text = ""
+    trained: bool = True
+    steps: int = 0
+    batch_size: int = 0
+    learning_rate: float | None = None
+    image_passes: int = 0
+    real: int = 0
+    synthetic: dict[Text, int] = Field(default_factory=dict)
+    seeds: tuple[SeedResult, ...] = ()
+
+
+class LeftOut(Row):
+    """An arm that was asked for and not trained."""
+
+    name: Text
+    reason: Text
