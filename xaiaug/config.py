@@ -1,0 +1,250 @@
+"""Settings: TOML tables become checked values; unknown keys are refused with the nearest name."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ConfigError, RecordError, nearest
+from .records import Arm, ImageSource, Recipe
+from .registry import registry
+
+STOPS = ("mistakes", "explain", "critique", "images", "report")
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+_RUN = ("sampling", "adapter", "augment")  # the fields of a recipe that the arm sets
+
+
+class Table(BaseModel):
+    """A table of the settings file: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class DataTable(Table):
+    """`[data]`: where the images are and how they are split."""
+
+    folder: Path | None = None
+    guide: Fraction | Literal["validation"] = 0.15
+    validation: Fraction = 0.1
+    test: Fraction = 0.2
+    reserve: Fraction = 0.0
+    seed: int = 0
+    on_bad_image: Literal["error", "skip"] = "error"
+
+
+class PluginTable(BaseModel):
+    """`[classifier]`, `[explainer]`, `[critic]`, `[synthesizer]`: a name and that plugin's parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters beside the name."""
+        return dict(self.model_extra or {})
+
+
+class MistakesTable(Table):
+    """`[mistakes]`: how many of them steer the synthesis."""
+
+    max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
+
+
+class ExperimentTable(Table):
+    """`[experiment]`: what is compared."""
+
+    arms: str | tuple[str | dict[str, Any], ...] = "basic"
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    images_per_mistake: Annotated[int, Field(ge=1)] = 5
+    until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
+
+
+class CurationTable(Table):
+    """`[curation]`: which checks new images pass, and how often a rejected one is made again."""
+
+    checks: tuple[str, ...] = ("broken", "constant", "duplicate")
+    remakes: Annotated[int, Field(ge=0)] = 3
+
+
+class PrivacyTable(Table):
+    """`[privacy]`: what may leave the machine."""
+
+    allow_upload: bool = False
+    offline: bool = False
+
+
+class BudgetTable(Table):
+    """`[budget]`: what a run may cost."""
+
+    usd: Annotated[float, Field(ge=0)] | None = None
+
+
+class Settings(Table):
+    """All settings of a run; each has a default but the data folder."""
+
+    data: DataTable = DataTable()
+    classifier: PluginTable = PluginTable(name="transformers")
+    explainer: PluginTable = PluginTable(name="auto")
+    critic: PluginTable = PluginTable(name="measured")
+    synthesizer: PluginTable = PluginTable(name="remix")
+    mistakes: MistakesTable = MistakesTable()
+    experiment: ExperimentTable = ExperimentTable()
+    recipe: dict[str, Any] = {}
+    baseline: dict[str, Any] = {}
+    curation: CurationTable = CurationTable()
+    privacy: PrivacyTable = PrivacyTable()
+    budget: BudgetTable = BudgetTable()
+
+    def recipes(self) -> tuple[Recipe, Recipe]:
+        """The arms' recipe and the baseline's, which is the arms' where `[baseline]` says nothing else.
+
+        Raises:
+            ConfigError: a field is unknown, set by the arm, or out of range.
+        """
+        return _recipe("recipe", self.recipe), _recipe("baseline", {**self.recipe, **self.baseline})
+
+    def arms(self) -> str | tuple[str | Arm, ...]:
+        """The arms as asked for, with tables made into rows."""
+        chosen = self.experiment.arms
+        return chosen if isinstance(chosen, str) else tuple(_arm(entry) for entry in chosen)
+
+    def to_toml(self) -> str:
+        """The resolved settings, as a file that `read` takes."""
+        return to_toml(self.model_dump(mode="json", exclude_none=True))
+
+
+def settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
+    """Checked settings from tables.
+
+    Args:
+        tables: as a settings file holds them.
+        source: what to call them in an error.
+
+    Raises:
+        ConfigError: names each wrong key with what was expected, what came and the nearest name.
+    """
+    try:
+        found = Settings.model_validate(_plain(tables))
+    except ValidationError as error:
+        problems = "\n".join(f"  {_problem(detail)}" for detail in error.errors())
+        raise ConfigError(f"{source} cannot be used:\n{problems}") from None
+    found.recipes()
+    found.arms()
+    return found
+
+
+def read(path: str | Path) -> Settings:
+    """Checked settings from a TOML file; a relative data folder is relative to the file.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or holds what `settings` refuses.
+    """
+    path = Path(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no settings file {path}; write one, or run `xaiaug demo` to see one made"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    found = settings(tables, str(path))
+    if found.data.folder is None:
+        raise ConfigError(f'{path} has no data folder: add\n  [data]\n  folder = "photos"')
+    folder = path.parent / found.data.folder
+    return found.model_copy(update={"data": found.data.model_copy(update={"folder": folder})})
+
+
+def create(kind: str, table: PluginTable) -> Any:
+    """The plugin a table names, its parameters checked; not yet prepared."""
+    return registry().create(kind, table.name, table.parameters)
+
+
+def merged(base: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sets of tables as one; where both have a key, `further` wins."""
+    result = dict(base)
+    for key, value in further.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def to_toml(tables: Mapping[str, Any]) -> str:
+    """Tables of plain values as TOML; a key whose value is None is left out."""
+    blocks = []
+    for name, table in tables.items():
+        lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None]
+        if lines:
+            blocks.append("\n".join([f"[{_key(name)}]", *lines]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "a").replace("-", "a").isalnum() and name.isascii() else _value(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return (
+            "{" + ", ".join(f"{_key(key)} = {_value(inner)}" for key, inner in value.items() if inner is not None) + "}"
+        )
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(inner) for inner in value) + "]"
+    # JSON's strings, numbers and booleans are TOML's too, but for characters TOML wants escaped.
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _recipe(table: str, values: Mapping[str, Any]) -> Recipe:
+    known = {field.name for field in fields(Recipe)} - set(_RUN)
+    for name in values:
+        if name not in known:
+            hint = "it is set by the arm" if name in _RUN else nearest(name, known)
+            raise ConfigError(f"[{table}] has no key {name!r}. {hint}")
+    weights = values.get("class_weights")
+    try:
+        return Recipe(**{**values, "class_weights": None if weights is None else tuple(weights)})
+    except (RecordError, TypeError) as error:
+        raise ConfigError(f"[{table}]: {error}") from error
+
+
+def _arm(entry: str | Mapping[str, Any]) -> str | Arm:
+    if isinstance(entry, str):
+        return entry
+    known = {field.name for field in fields(Arm)}
+    for name in entry:
+        if name not in known:
+            raise ConfigError(f"[experiment] arms: an arm has no key {name!r}. {nearest(name, known)}")
+    try:
+        images = entry.get("images")
+        return Arm(**{"isolates": "", **entry, "images": ImageSource(**images) if images is not None else None})
+    except (RecordError, TypeError) as error:
+        raise ConfigError(f"[experiment] arms: {error}") from error
+
+
+def _problem(detail: Any) -> str:
+    place = [str(part) for part in detail["loc"]]
+    where = f"[{place[0]}]" + (f" {place[1]}" if len(place) > 1 else "")
+    if detail["type"] == "extra_forbidden":
+        if len(place) == 1:
+            return f"there is no table [{place[0]}]. {nearest(place[0], Settings.model_fields)}"
+        return f"[{place[0]}] has no key {place[1]!r}. {nearest(place[1], _keys(place[0]))}"
+    return f"{where}: {detail['msg']}, got {detail['input']!r}"
+
+
+def _keys(table: str) -> list[str]:
+    model = Settings.model_fields[table].annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

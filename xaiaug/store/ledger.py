@@ -1,0 +1,125 @@
+"""The ledger: which chunks are finished, and which make up each stage."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunFolderError, RunLockedError
+
+VERSION = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, stage TEXT NOT NULL, rows TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, keys TEXT NOT NULL, total INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Ledger:
+    """One SQLite file. Rows are JSON; a chunk is there whole or not at all.
+
+    Args:
+        path: of the file.
+        writable: False opens it for reading only.
+
+    Raises:
+        RunFolderError: it is missing, corrupt, or of another version.
+    """
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self._path = path
+        if not writable and not path.exists():
+            raise RunFolderError(f"there is no run in {path.parent}: {path.name} is missing")
+        mode = "rwc" if writable else "ro"
+        try:
+            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=1)
+            self._connection.execute("PRAGMA busy_timeout = 1000")
+            if writable:
+                self._prepare()
+            self._check_version()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def rows(self, key: str) -> list[Any] | None:
+        """The rows of a finished chunk; None when it is not finished."""
+        found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def finished(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys whose chunk is finished."""
+        return {key for key in keys if self._execute("SELECT 1 FROM chunks WHERE key = ?", (key,)).fetchone()}
+
+    def commit(self, key: str, stage: str, rows: Sequence[Any]) -> None:
+        """Keeps the rows of a chunk; the first committed rows stand."""
+        text = json.dumps(list(rows), separators=(",", ":"))
+        self._write("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
+
+    def forget(self, key: str) -> None:
+        """Drops a chunk whose files are lost, so that it is done again."""
+        self._write("DELETE FROM chunks WHERE key = ?", (key,))
+
+    def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
+        """Says which chunks make up a stage now, and how many items they hold."""
+        self._write("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (stage, json.dumps(list(keys)), total))
+
+    def drop_stages(self, keep: Iterable[str]) -> None:
+        """Forgets the stages of an earlier settings file; their chunks stay and are found again by key."""
+        kept = set(keep)
+        for name in self.stages():
+            if name not in kept:
+                self._write("DELETE FROM stages WHERE name = ?", (name,))
+
+    def stages(self) -> dict[str, tuple[list[str], int]]:
+        """Chunk keys and item count of each stage, in the order they were begun."""
+        found = self._execute("SELECT name, keys, total FROM stages ORDER BY rowid").fetchall()
+        return {name: (json.loads(keys), total) for name, keys, total in found}
+
+    def fact(self, name: str) -> Any:
+        """A fact about the run; None when it was never told."""
+        found = self._execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def tell(self, name: str, value: Any) -> None:
+        """Keeps a fact about the run; the newest stands."""
+        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+    def _prepare(self) -> None:
+        # FULL: a committed row survives a power cut. EXCLUSIVE: one process owns the file while it writes.
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.executescript(_TABLES)
+        self._connection.execute("INSERT OR IGNORE INTO facts VALUES ('version', ?)", (str(VERSION),))
+        self._connection.commit()
+
+    def _check_version(self) -> None:
+        version = self.fact("version")
+        if version != VERSION:
+            raise RunFolderError(
+                f"{self._path} has format {version}, this xaiaug reads format {VERSION}: use the version that made it"
+            )
+
+    def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _write(self, sql: str, values: Sequence[Any]) -> None:
+        try:
+            with self._connection:
+                self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error) -> RunFolderError:
+        if "locked" in str(error):
+            return RunLockedError(f"{self._path.parent} is being written by another process; wait for it or stop it")
+        return RunFolderError(f"the ledger {self._path} cannot be used: {error}; what was committed is still there")

@@ -1,0 +1,144 @@
+"""Writes a run folder: one owner, chunks committed once, files whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from ..errors import RunFolderError, RunLockedError
+from .blobs import Blob, Blobs, write_atomically
+from .ledger import Ledger
+from .models import ModelFolder, is_whole, write_model
+from .reader import LEDGER
+
+
+class Store:
+    """A run folder, owned by this process until it is closed.
+
+    Args:
+        folder: of the run; made when it is not there.
+
+    Raises:
+        RunLockedError: another process owns it.
+        RunFolderError: it cannot be made or written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"the run folder {folder} cannot be made: {error.strerror or error}") from error
+        self._lock = self._own()
+        try:
+            self.ledger = Ledger(self.folder / LEDGER, writable=True)
+        except BaseException:
+            self._lock.release()
+            raise
+        self.blobs = Blobs(self.folder / "blobs")
+        self._begun: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the ledger and lets go of the folder."""
+        self.ledger.close()
+        self._lock.release()
+
+    def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
+        """Says which chunks make up a stage in this run."""
+        self._begun.append(stage)
+        self.ledger.begin(stage, keys, total)
+
+    def finish(self) -> None:
+        """Forgets the stages that this run did not begin: they belong to earlier settings."""
+        self.ledger.drop_stages(self._begun)
+
+    def commit(self, key: str, stage: str, rows: Sequence[Any]) -> list[Any]:
+        """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
+        plain = [self._kept(row) for row in rows]
+        self.ledger.commit(key, stage, plain)
+        return plain
+
+    def rows(self, key: str) -> list[Any] | None:
+        """The rows of a finished chunk; None when it is not finished, or its files are lost."""
+        rows = self.ledger.rows(key)
+        if rows is None:
+            return None
+        if not all(self._is_whole(row) for row in rows):
+            self.ledger.forget(key)
+            return None
+        return rows
+
+    def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
+        """A model folder below the run folder, whole or not there."""
+        return write_model(self.folder, folder, save)
+
+    def write_text(self, name: str, text: str) -> Path:
+        """A text file of the run folder, replaced atomically."""
+        write_atomically(self.folder / name, text.encode())
+        return self.folder / name
+
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        """Progress, for whoever looks from outside."""
+        self.write_text("status.json", json.dumps(status, indent=2) + "\n")
+
+    def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """The kept images as an image folder: class/name.png and metadata.jsonl.
+
+        Args:
+            files: relative file name, blob name and metadata of each image.
+        """
+        lines, wanted = [], set()
+        root = self.folder / "synthetic"
+        for name, blob, metadata in files:
+            wanted.add(root / name)
+            if not (root / name).exists():
+                write_atomically(root / name, self.blobs.read(blob))
+            lines.append(json.dumps({"file_name": name, **metadata}, sort_keys=True))
+        for stale in set(root.rglob("*.png")) - wanted:
+            stale.unlink()
+        self.write_text("synthetic/metadata.jsonl", "".join(f"{line}\n" for line in lines))
+
+    def _own(self) -> FileLock:
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            raise RunLockedError(
+                f"the run folder {self.folder} belongs to another process; wait for it, stop it, or take another folder"
+            ) from None
+        except OSError as error:
+            raise RunFolderError(
+                f"the run folder {self.folder} cannot be written: {error.strerror or error}"
+            ) from error
+        return lock
+
+    def _kept(self, value: Any) -> Any:
+        if isinstance(value, Blob):
+            return {"blob": self.blobs.put(value)}
+        if isinstance(value, Mapping):
+            return {key: self._kept(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._kept(inner) for inner in value]
+        return value
+
+    def _is_whole(self, value: Any) -> bool:
+        if isinstance(value, dict):
+            if set(value) == {"blob"}:
+                return self.blobs.path(value["blob"]).exists()
+            if "folder" in value and "files" in value:
+                return is_whole(self.folder, value)
+            return all(self._is_whole(inner) for inner in value.values())
+        return not isinstance(value, list) or all(self._is_whole(inner) for inner in value)
