@@ -1,0 +1,1 @@
+"""Built-in classifiers, a method or model family a file."""

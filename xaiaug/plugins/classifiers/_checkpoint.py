@@ -1,0 +1,146 @@
+"""A checkpoint as a network with its labels, and its head exchanged or re-ordered."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from ...errors import ConfigError
+from ._images import Preprocessor
+from ._isolation import own_randomness, quiet
+
+
+@dataclass
+class Network:
+    """A loaded checkpoint.
+
+    Attributes:
+        module: the network, in evaluation mode; returns logits.
+        preprocessor: how it wants its images.
+        labels: names of the classes, in the order of its logits.
+        fitted: whether its head was trained.
+        trained: whether `fit` has trained it, so that its head belongs to the run.
+    """
+
+    module: Any
+    preprocessor: Preprocessor
+    labels: tuple[str, ...]
+    fitted: bool
+    trained: bool = False
+
+
+def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
+    """The network in a folder that `save_pretrained` wrote, or of a name on the model hub, in float32.
+
+    Raises:
+        ConfigError: there is no such checkpoint, or it is not one of an image classifier or its backbone.
+    """
+    _check_folder(checkpoint)
+    # New heads are drawn again by `fit`; here they are only kept from moving the caller's random state.
+    with quiet(), own_randomness(0):
+        try:
+            module, loading = AutoModelForImageClassification.from_pretrained(
+                checkpoint,
+                revision=revision,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+            processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                checkpoint, revision=revision, backend="pil", trust_remote_code=False
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"TransformersClassifier: cannot load the checkpoint {checkpoint!r}: {_first_line(error)} Give a"
+                " folder with config.json, model.safetensors and preprocessor_config.json, or check the name and the"
+                " connection to the model hub."
+            ) from error
+    fitted = _check_weights(checkpoint, module, loading)
+    names = module.config.id2label
+    labels = tuple(str(names[index]) for index in range(module.config.num_labels))
+    return Network(module.eval(), Preprocessor(processor), labels, fitted)
+
+
+def head_names(module: Any) -> frozenset[str]:
+    """Names of the parameters whose shape depends on the number of classes, in whatever family."""
+    shapes = []
+    for extra in (0, 1):
+        config = _config_with(module.config, [f"label {index}" for index in range(module.config.num_labels + extra)])
+        with torch.device("meta"), quiet():
+            shapes.append({name: value.shape for name, value in type(module)(config).named_parameters()})
+    return frozenset(name for name, shape in shapes[0].items() if shapes[1][name] != shape)
+
+
+def with_new_head(module: Any, labels: Sequence[str], seed: int) -> Any:
+    """The network with an untrained head for these labels, and all else as it was."""
+    head = head_names(module)
+    with own_randomness(seed), quiet():
+        fresh = type(module)(_config_with(module.config, labels))
+    kept = {name: value for name, value in module.state_dict().items() if name not in head}
+    fresh.load_state_dict(kept, strict=False)
+    return fresh.to(module.device).eval()
+
+
+def reorder_head(module: Any, labels: Sequence[str], wanted: Sequence[str]) -> None:
+    """Puts the head's outputs into another order of the same labels, in place."""
+    order = torch.tensor([list(labels).index(label) for label in wanted], device=module.device)
+    with torch.no_grad():
+        for name in head_names(module):
+            parameter = module.get_parameter(name)
+            parameter.copy_(parameter[order])
+    _name_labels(module.config, wanted)
+
+
+def head_module(module: Any) -> nn.Module:
+    """The layer that turns features into logits."""
+    found: nn.Module = module.get_submodule(min(head_names(module)).rpartition(".")[0])
+    return found
+
+
+def _config_with(config: Any, labels: Sequence[str]) -> Any:
+    config = copy.deepcopy(config)
+    _name_labels(config, labels)
+    return config
+
+
+def _name_labels(config: Any, labels: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+def _check_folder(checkpoint: str) -> None:
+    path = Path(checkpoint)
+    looks_local = path.is_absolute() or checkpoint.startswith((".", "~")) or checkpoint.count("/") > 1
+    if looks_local and not path.is_dir():
+        raise ConfigError(
+            f"TransformersClassifier: there is no folder {checkpoint!r}; give a folder that save_pretrained wrote, with"
+            " config.json, model.safetensors and preprocessor_config.json"
+        )
+
+
+def _check_weights(checkpoint: str, module: Any, loading: dict[str, Any]) -> bool:
+    """Whether the head is a trained one; a backbone that stayed random is an error, never a surprise."""
+    names = {name for name, _ in module.named_parameters()}
+    head = head_names(module)
+    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in loading["mismatched_keys"]}
+    absent = (set(loading["missing_keys"]) | mismatched) & names
+    if len(absent - head) > len(names - head) / 4:
+        raise ConfigError(
+            f"TransformersClassifier: {checkpoint!r} holds no weights for {len(absent - head)} of"
+            f" {len(names - head)} parameters of {type(module).__name__}; it is a checkpoint of another model"
+        )
+    return not absent
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return line if line.endswith(".") else f"{line}."
