@@ -1,0 +1,73 @@
+"""What an explainer is asked, checked and cut into batches of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...errors import DataError, PluginError, UndefinedMethodError
+from ...interfaces import Classifier, TorchModel
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one size, as the network sees them.
+
+    Attributes:
+        indices: their places among all images.
+        pixels: n c h w.
+        boxes: n 4: what the network saw of each, in pixels of the original.
+    """
+
+    indices: tuple[int, ...]
+    pixels: Tensor
+    boxes: Tensor
+
+
+def check_request(
+    method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
+) -> TorchModel:
+    """The classifier as one that shows its network, after a look at what was asked of it.
+
+    Raises:
+        DataError: images and targets differ in number, or a target is no index of a label.
+        PluginError: the network is in training mode.
+        UndefinedMethodError: the classifier shows no network.
+    """
+    if len(images) != len(targets):
+        raise DataError(f"{method}: needs one target an image, got {len(images)} images and {len(targets)} targets")
+    if not isinstance(classifier, TorchModel):
+        raise UndefinedMethodError(
+            f"{method} is not defined for {type(classifier).__name__}: it needs `module` and `preprocess` (see"
+            " xaiaug.interfaces.TorchModel); the explainers random and uniform need neither"
+        )
+    wrong = [target for target in targets if not 0 <= target < len(classifier.labels)]
+    if wrong:
+        raise DataError(f"{method}: targets must lie in 0..{len(classifier.labels) - 1}, got {wrong[0]}")
+    if classifier.module.training:
+        raise PluginError(
+            f"{method}: the network of {type(classifier).__name__} is in training mode; call eval() on it"
+        )
+    return classifier
+
+
+def batches(classifier: TorchModel, images: Sequence[Image.Image], batch_size: int) -> Iterator[Batch]:
+    """The images in batches whose pixels share one shape, at most `batch_size` each, in order."""
+    indices: list[int] = []
+    pixels: list[Tensor] = []
+    boxes: list[Tensor] = []
+    for index, image in enumerate(images):
+        # One by one: a processor may let images keep different sizes.
+        prepared = classifier.preprocess([image])
+        if pixels and (len(pixels) == batch_size or prepared.pixels.shape != pixels[0].shape):
+            yield Batch(tuple(indices), torch.cat(pixels), torch.cat(boxes))
+            indices, pixels, boxes = [], [], []
+        indices.append(index)
+        pixels.append(prepared.pixels)
+        boxes.append(prepared.boxes)
+    if pixels:
+        yield Batch(tuple(indices), torch.cat(pixels), torch.cat(boxes))
