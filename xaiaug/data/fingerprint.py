@@ -1,0 +1,123 @@
+"""What an image looks like, in a few bytes: enough to find it again, even resized or compressed once more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ..errors import DataError
+from ..records import Sample
+from .cache import FactCache, Stamp
+from .image_file import ImageFile
+
+_HASH_SIDE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is kept of one image to compare it with others.
+
+    Attributes:
+        pixels: digest of size and pixels.
+        phash: 64-bit perceptual hash: low frequencies of the grey image, as `imagehash.phash` has it.
+        mirror: that hash of the image turned left to right.
+    """
+
+    pixels: str
+    phash: int
+    mirror: int
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Fingerprint:
+        """The fingerprint of an RGB image."""
+        small = image.convert("L").resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS)
+        return cls(_digest(image), _phash(small), _phash(ImageOps.mirror(small)))
+
+    def to_text(self) -> str:
+        """One word, for a cache or a ledger."""
+        return f"{self.pixels}-{self.phash:016x}-{self.mirror:016x}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Fingerprint:
+        """The fingerprint that `to_text` wrote."""
+        pixels, phash, mirror = text.split("-")
+        return cls(pixels, int(phash, 16), int(mirror, 16))
+
+
+def fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataError]:
+    """The fingerprint of each image, in order, or why it cannot be read.
+
+    Files whose path, size and time of change are known are not read again. The others are decoded in threads, a few
+    at a time: decoders let go of the interpreter, and no more images are held than there are threads.
+    """
+    stamps = [_stamp(sample) for sample in samples]
+    kinds = {_kind(sample) for sample, stamp in zip(samples, stamps, strict=True) if stamp}
+    known = {kind: FactCache(kind).read([stamp for stamp in stamps if stamp]) for kind in kinds}
+    results: list[Fingerprint | DataError | None] = []
+    for sample, stamp in zip(samples, stamps, strict=True):
+        text = known[_kind(sample)].get(stamp[0]) if stamp else None
+        results.append(Fingerprint.from_text(text) if text else None)
+    missing = [index for index, result in enumerate(results) if result is None]
+    with ThreadPoolExecutor() as pool:
+        for index, found in zip(missing, pool.map(_look, (samples[index] for index in missing)), strict=True):
+            results[index] = found
+    _remember(samples, stamps, results, missing)
+    return [result for result in results if result is not None]
+
+
+def _remember(
+    samples: Sequence[Sample],
+    stamps: Sequence[Stamp | None],
+    results: Sequence[Fingerprint | DataError | None],
+    new: Sequence[int],
+) -> None:
+    facts: dict[str, dict[Stamp, str]] = {}
+    for index in new:
+        stamp, result = stamps[index], results[index]
+        if stamp and isinstance(result, Fingerprint):
+            facts.setdefault(_kind(samples[index]), {})[stamp] = result.to_text()
+    for kind, texts in facts.items():
+        FactCache(kind).write(texts, {stamp[0]: text for stamp, text in texts.items()})
+
+
+def _look(sample: Sample) -> Fingerprint | DataError:
+    try:
+        return Fingerprint.of(sample.open())
+    except DataError as error:
+        return error
+
+
+def _stamp(sample: Sample) -> Stamp | None:
+    if not isinstance(sample.opener, ImageFile):
+        return None
+    try:
+        return sample.opener.stamp()
+    except OSError:
+        return None
+
+
+def _kind(sample: Sample) -> str:
+    # Another Pillow may decode to other pixels, and so may another window or side.
+    opener = sample.opener
+    how = f"{opener.window}/{opener.side}" if isinstance(opener, ImageFile) else ""
+    return f"fingerprint/1/pillow-{PIL.__version__}/{how}"
+
+
+def _digest(image: Image.Image) -> str:
+    digest = hashlib.blake2b(repr(image.size).encode(), digest_size=10)
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def _phash(grey: Image.Image) -> int:
+    import imagehash
+
+    bits: NDArray[np.bool_] = imagehash.phash(grey).hash
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")

@@ -1,0 +1,132 @@
+"""Finds the images of a folder: split/class/image or class/image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from .entry import Found
+from .image_file import Window
+from .located import Located, leaves, looks_like_an_image, to_entries
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "guide": "guide",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "reserve": "reserve",
+}
+_LAYOUTS = "expected split/class/image (train/cat/1.jpg) or class/image (cat/1.jpg)"
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What lies directly in one folder, hidden things left out; names sorted."""
+
+    path: str
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return tuple(name for name in self.files if looks_like_an_image(name))
+
+
+def find_in_folder(folder: str | Path, window: Window | None = None, side: int | None = None) -> Found:
+    """All images of a folder, with the split of each where the folder has splits.
+
+    Raises:
+        DataError: the folder is missing, empty, or its layout cannot be told.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "is not there"
+        raise DataError(f"data folder {root} {what}; {_LAYOUTS}")
+    root = root.resolve()
+    top = _list(root, root)
+    splits = _split_folders(root, top)
+    # Each class folder, with the split it belongs to.
+    classes = [(None, name) for name in top.folders] if splits is None else _classes_of(root, splits)
+    located, notes = [], []
+    for split, name in classes:
+        listing = _list(root / name, root)
+        _refuse_deeper_folders(root, listing)
+        label = Path(name).name
+        located += [
+            Located(path=f"{listing.path}/{file}", name=f"{name}/{file}", label=label, split=split)
+            for file in listing.images
+        ]
+        other = len(listing.files) - len(listing.images)
+        if other:
+            notes.append(f"{name}: {other} file{'s' * (other > 1)} that are not images, left out")
+    entries, refused = to_entries(located, root, window, side)
+    labels = tuple(sorted({Path(name).name for _, name in classes}))
+    return Found(labels, entries, tuple(splits or ()), refused, tuple(notes))
+
+
+def _split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
+    """Folder of each split; None where the folders are classes.
+
+    A class may well be called "train": the layout is told by what lies inside.
+    """
+    if not top.folders:
+        found = f"{len(top.images)} images directly in it" if top.images else "no folder in it"
+        raise DataError(f"data folder {root}: {_LAYOUTS}, found {found}")
+    inside = {name: _list(root / name, root) for name in top.folders}
+    nested = [name for name, listing in inside.items() if listing.folders and not listing.images]
+    splits = [name for name in nested if name.lower() in SPLIT_FOLDERS]
+    if not splits:
+        return None
+    strange = [name for name, listing in inside.items() if name not in splits and (listing.images or listing.folders)]
+    if strange:
+        raise DataError(
+            f"data folder {root}: {', '.join(splits)} hold class folders, but {', '.join(strange)} "
+            f"beside them {'are' if len(strange) > 1 else 'is'} no split with class folders; splits are "
+            f"{', '.join(SPLIT_FOLDERS)}. Move other folders elsewhere"
+        )
+    return _one_folder_each(root, splits)
+
+
+def _one_folder_each(root: Path, names: Sequence[str]) -> dict[str, str]:
+    folders: dict[str, str] = {}
+    for name in names:
+        split = SPLIT_FOLDERS[name.lower()]
+        if split in folders:
+            raise DataError(f"data folder {root}: {folders[split]} and {name} are both the split {split}; keep one")
+        folders[split] = name
+    if "train" not in folders:
+        raise DataError(f"data folder {root}: found {', '.join(names)}, but no folder train")
+    return folders
+
+
+def _classes_of(root: Path, splits: dict[str, str]) -> list[tuple[str | None, str]]:
+    return [
+        (split, f"{folder}/{name}") for split, folder in splits.items() for name in _list(root / folder, root).folders
+    ]
+
+
+def _refuse_deeper_folders(root: Path, listing: _Listing) -> None:
+    for name in listing.folders:
+        deeper = _list(Path(listing.path) / name, root)
+        if deeper.images or deeper.folders:
+            where = Path(deeper.path).relative_to(root)
+            raise DataError(f"data folder {root}: {_LAYOUTS}, found folders one deeper: {where}")
+
+
+def _list(folder: Path, root: Path) -> _Listing:
+    folders: list[str] = []
+    files: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith((".", "__")):
+                continue
+            if entry.is_dir() and entry.is_symlink() and leaves(entry.path, root):
+                raise DataError(f"data folder {root}: {entry.path} is a symlink to a folder outside of it")
+            (folders if entry.is_dir() else files).append(entry.name)
+    return _Listing(str(folder), tuple(sorted(folders)), tuple(sorted(files)))

@@ -1,0 +1,114 @@
+"""How images are found, read, divided and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypedDict
+
+from ..errors import ConfigError, nearest
+from .fractions import check_fractions
+from .image_file import Window
+
+Fraction = float | Literal["validation"]
+_CHOICES = {
+    "on_bad_image": ("error", "skip"),
+    "on_leak": ("error", "drop"),
+    "on_near_duplicate": ("error", "drop", "allow"),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a check does when it meets something that must not be.
+
+    Attributes:
+        on_bad_image: "error", or "skip": images that cannot be read are counted and left out.
+        on_leak: "error", or "drop": of images in two splits the one that is not in test is left out.
+        on_near_duplicate: the same for nearly equal images, or "allow".
+        split_by: name of a group no value of which may be in two splits.
+    """
+
+    on_bad_image: str = "error"
+    on_leak: str = "error"
+    on_near_duplicate: str = "error"
+    split_by: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                known = ", ".join(repr(choice) for choice in choices)
+                raise ConfigError(f"Splits: {name} must be one of {known}, got {getattr(self, name)!r}")
+
+
+DEFAULT_POLICY = Policy()
+
+
+class Options(TypedDict, total=False):
+    """What the constructors of `Splits` take by keyword; each is optional.
+
+    Attributes:
+        guide: fraction of guide images (0.15), or "validation": the validation split is the guide as well.
+        validation: fraction of validation images (0.1).
+        test: fraction of test images (0.2).
+        reserve: fraction kept back from train, for the arm that adds real images (0).
+        seed: decides the draw (0).
+        split_by: name of a group no value of which may be in two splits, such as "patient".
+        window: grey values that become black and white, for grey images of more than 8 bits.
+        side: reduces images whose shorter side is longer than this many pixels.
+        on_bad_image: as in `Policy`.
+        on_leak: as in `Policy`.
+        on_near_duplicate: as in `Policy`.
+    """
+
+    guide: Fraction
+    validation: float
+    test: float
+    reserve: float
+    seed: int
+    split_by: str | None
+    window: Window | None
+    side: int | None
+    on_bad_image: Literal["error", "skip"]
+    on_leak: Literal["error", "drop"]
+    on_near_duplicate: Literal["error", "drop", "allow"]
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuses options that do not exist or cannot be used.
+
+    Raises:
+        ConfigError: it says which, and what was expected.
+    """
+    for name in options:
+        if name not in Options.__annotations__:
+            raise ConfigError(f"Splits: unknown option {name!r}. {nearest(name, Options.__annotations__)}")
+    to_policy(options)
+    to_fractions(options)
+    window, side = options.get("window"), options.get("side")
+    if window is not None and not (len(window) == 2 and window[0] < window[1]):
+        raise ConfigError(f"Splits: window must be two grey values, the lower one first, got {window!r}")
+    if side is not None and (isinstance(side, bool) or not isinstance(side, int) or side < 1):
+        raise ConfigError(f"Splits: side must be a number of pixels, at least 1, got {side!r}")
+
+
+def to_policy(options: Mapping[str, Any]) -> Policy:
+    """The policy among the options."""
+    return Policy(**{field.name: options[field.name] for field in fields(Policy) if field.name in options})
+
+
+def to_fractions(options: Mapping[str, Any]) -> dict[str, float]:
+    """The fraction of each split that may be drawn; without guide where validation stands in for it.
+
+    Raises:
+        ConfigError: impossible fractions.
+    """
+    guide = options.get("guide", 0.15)
+    if isinstance(guide, str) and guide != "validation":
+        raise ConfigError(f"Splits: guide must be a fraction or 'validation', got {guide!r}")
+    fractions = {} if guide == "validation" else {"guide": guide}
+    fractions["validation"] = options.get("validation", 0.1)
+    fractions["test"] = options.get("test", 0.2)
+    fractions["reserve"] = options.get("reserve", 0.0)
+    check_fractions(fractions)
+    return fractions
