@@ -1,0 +1,223 @@
+"""A report as a finished run would write it, with pictures drawn here; every part can be replaced."""
+
+import io
+import math
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from xaiaug.report.schema import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
+from xaiaug.report.schema_arms import ArmResult, ClassScore, Curves, GroupScore, LeftOut, Scores, SeedResult
+from xaiaug.report.schema_cases import (
+    CaseRow,
+    CritiqueRow,
+    ImageRow,
+    Images,
+    Mistakes,
+    PairCount,
+    SourceRow,
+    StageFailure,
+)
+
+ARMS = {
+    "baseline": (0.78, "the untouched start"),
+    "continued": (0.80, "more training on the same real images"),
+    "generated-only": (0.83, "the new images by themselves"),
+    "generated+training": (0.91, "the new images beside the real ones"),
+}
+
+
+SPLITS = {"train": 500, "guide": 100, "validation": 80, "test": 200}
+
+
+def png(name: str, side: int = 96) -> bytes:
+    """The picture of a blob: a round animal, coloured by the blob's name; panels are twice as wide."""
+    tone = sum(map(ord, name)) * 37
+    wide = 2 if name.startswith("panel") else 1
+    image = Image.new("RGB", (side * wide, side), f"hsl({tone % 360}, 25%, 70%)")
+    draw = ImageDraw.Draw(image)
+    for turn in range(wide):
+        left = turn * side
+        draw.ellipse((left + side * 0.2, side * 0.3, left + side * 0.8, side * 0.9), f"hsl({tone % 97}, 35%, 40%)")
+        draw.ellipse((left + side * 0.35, side * 0.12, left + side * 0.65, side * 0.45), f"hsl({tone % 97}, 35%, 50%)")
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval."""
+    z = 1.96
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return centre - half, centre + half
+
+
+def scores(accuracy: float, labels: tuple[str, ...] = ("cat", "dog"), each: int = 200) -> Scores:
+    """Scores of a classifier that gets that share of every class right and takes the rest for the next class."""
+    k, right = len(labels), round(accuracy * each)
+    confusion = [[0] * k for _ in labels]
+    for true in range(k):
+        confusion[true][true] += right
+        confusion[true][(true + 1) % k] += each - right
+    share = right / each
+    return Scores(
+        n=k * each,
+        accuracy=share,
+        balanced_accuracy=share,
+        macro_precision=share,
+        macro_recall=share,
+        macro_f1=share,
+        per_class=tuple(
+            ClassScore(label=label, precision=share, recall=share, f1=share, support=each) for label in labels
+        ),
+        confusion=tuple(map(tuple, confusion)),
+        accuracy_interval=interval(share, k * each),
+        groups=(GroupScore(group="backdrop", value="usual", n=k * each, accuracy=share),),
+    )
+
+
+def history(reached: float, points: int = 16, steps: int = 300) -> Curves:
+    """Curves that approach what was reached."""
+    at = [steps * (point + 1) // points for point in range(points)]
+    way = [1 - math.exp(-4 * step / steps) for step in at]
+    return Curves(
+        steps=tuple(at),
+        train_loss=tuple(0.7 - 0.62 * share for share in way),
+        train_accuracy=tuple(0.5 + 0.49 * share for share in way),
+        validation_loss=tuple(0.72 - (reached - 0.4) * share for share in way),
+        validation_accuracy=tuple(0.5 + (reached - 0.5) * share for share in way),
+    )
+
+
+def arms(seeds: int = 1, labels: tuple[str, ...] = ("cat", "dog")) -> tuple[ArmResult, ...]:
+    """The basic arms."""
+    return tuple(
+        ArmResult(
+            name=name,
+            isolates=isolates,
+            trained=name != "baseline",
+            steps=0 if name == "baseline" else 300,
+            batch_size=0 if name == "baseline" else 16,
+            learning_rate=None if name == "baseline" else 3e-4,
+            image_passes=0 if name == "baseline" else 4800,
+            real=0 if name in ("baseline", "generated-only") else 1000,
+            synthetic=dict.fromkeys(labels, 60) if name.startswith("generated") else {},
+            seeds=tuple(
+                SeedResult(
+                    seed=seed,
+                    metrics=scores(reached + 0.01 * seed, labels),
+                    history=history(reached),
+                    model=f"models/{name}/{seed}",
+                )
+                for seed in range(1 if name == "baseline" else seeds)
+            ),
+        )
+        for name, (reached, isolates) in ARMS.items()
+    )
+
+
+def case(number: int = 0, images: int = 5, **changed: Any) -> CaseRow:
+    """A mistake with its critique and images: the last but one a duplicate, the last could not be made."""
+    label, predicted = ("cat", "dog") if number % 3 else ("dog", "cat")
+    return CaseRow(**{
+        "id": f"{number:016x}",
+        "label": label,
+        "predicted": predicted,
+        "probability": 0.93,
+        "image": f"image-{number}",
+        "panel": f"panel-{number}",
+        "method": "attention-rollout",
+        "critique": CritiqueRow(
+            cause=f"The backdrop is as green as in most training images of {predicted}s, and rare for a {label}.",
+            prompt=f"a {label} with a brown coat on a meadow, morning light",
+            attended="background",
+            difficulty="the animal fills a tenth of the image",
+            evidence=("62 % of the heat lies outside the animal", f"backdrop hue nearer to {predicted} (z = 3.1)"),
+            confidence=0.7,
+            guidance={"backdrop_colour": "#5f8f4a", "subject_colour": "#7a5230", "size": 0.35, "place": "left"},
+        ),
+        "images": tuple(image(number, index, images) for index in range(images)),
+        **changed,
+    })  # fmt: skip
+
+
+def image(number: int, index: int, images: int) -> ImageRow:
+    """One new image of a case."""
+    made, kept = index < images - 1, index < images - 2
+    return ImageRow(
+        index=index,
+        seed=1000 * number + index,
+        blob=f"synthetic-{number}-{index}" if made else None,
+        kept=kept,
+        check="" if kept else "duplicate" if made else "no-subject",
+        reason="" if kept else "same pixels as image 0" if made else "no subject was found in the guide image",
+        prompt="a cat with a brown coat on a meadow",
+        dropped=("morning", "light"),
+        arms=("generated-only", "generated+training") if kept else (),
+        experiment_seed=0,
+    )
+
+
+def report(cases: int = 9, seeds: int = 1, **changed: Any) -> Report:
+    """The whole report of a run with that many mistakes."""
+    return Report(**{
+        "run": Run(
+            name="demo",
+            started="2026-03-01T09:30:00Z",
+            finished="2026-03-01T09:31:32Z",
+            duration_s=92.4,
+            hardware={"device": "cpu", "cores": 2},
+            versions={"python": "3.11.9", "xaiaug": "0.1.0", "torch": "2.13.0"},
+        ),
+        "settings": {"data": {"folder": "photos", "guide": 0.15}, "experiment": {"arms": "basic", "seeds": [0]}},
+        "data": Data(
+            labels=("cat", "dog"),
+            counts={split: {"cat": size, "dog": size} for split, size in SPLITS.items()},
+            drawn=True,
+            fingerprint="9f1c2d3e4a5b6c7d",
+        ),
+        "plugins": Plugins(
+            classifier=PluginUse(name="transformers", parameters={"checkpoint": "petworld"}),
+            explainer=PluginUse(name="attention-rollout", parameters={"discard": 0.9}),
+            critic=PluginUse(name="measured"),
+            synthesizer=PluginUse(name="petworld", parameters={"prior": "biased"}),
+        ),
+        "notes": (Note(kind="warning", text="One seed proves nothing: trained again, each figure would differ."),),
+        "arms": arms(seeds),
+        "left_out": (LeftOut(name="lora", reason="the classifier cannot train adapters"),),
+        "mistakes": Mistakes(found=cases, guide_size=200, chosen=cases, by_pair=_pairs(cases)),
+        "cases": tuple(case(number) for number in range(cases)),
+        "images": Images(
+            asked=5 * cases,
+            made=4 * cases,
+            failed=cases,
+            kept=3 * cases,
+            rejected={"duplicate": cases},
+            used={"cat": cases, "dog": cases},
+            sources=(SourceRow(arms=("generated-only", "generated+training")),),
+        ),
+        **changed,
+    })  # fmt: skip
+
+
+def verdict(sentence: str = "The new images helped.") -> Verdict:
+    """A verdict with one contrast."""
+    contrast = Contrast(
+        arm="generated+training", against="continued", estimate=0.11, low=0.08, high=0.14, p=0.0004, primary=True
+    )
+    return Verdict(sentence=sentence, outcome="better", contrasts=(contrast,))
+
+
+def failure(stage: str = "critique", message: str = "the model declined to answer") -> StageFailure:
+    """A stage that has nothing to show."""
+    return StageFailure(stage=stage, kind="refusal", message=message)
+
+
+def _pairs(cases: int) -> tuple[PairCount, ...]:
+    dogs = -(-cases // 3)
+    pairs = (
+        PairCount(label="dog", predicted="cat", count=dogs),
+        PairCount(label="cat", predicted="dog", count=cases - dogs),
+    )
+    return tuple(pair for pair in pairs if pair.count)

@@ -1,0 +1,96 @@
+"""The mistakes as the page shows them: chosen fairly, with their pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+from .pictures import Picture, Pictures
+from .schema import Report
+from .schema_cases import CaseRow, ImageRow
+
+MOST_CASES = 200
+MOST_KEPT = 6
+MOST_REJECTED = 4
+IMAGE_SIDE = 160
+PANEL_SIDE = 400
+SYNTHETIC_SIDE = 112
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """A synthetic image with its picture; None where it could not be made."""
+
+    row: ImageRow
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One entry of the guidance; `colour` is set when the value is one that can be painted."""
+
+    name: str
+    value: str
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class ShownCase:
+    """One mistake with everything the page says of it; the counts are those before anything was left out."""
+
+    number: int
+    row: CaseRow
+    image: Picture | None
+    heatmap: Picture | None
+    wishes: tuple[Wish, ...]
+    kept: tuple[ShownImage, ...]
+    rejected: tuple[ShownImage, ...]
+    kept_count: int
+    rejected_count: int
+    dropped: tuple[str, ...]
+
+
+def shown_cases(report: Report, pictures: Pictures) -> tuple[ShownCase, ...]:
+    """At most 200 cases: the first of each pair of classes, then the second of each, and so on."""
+    by_pair: dict[tuple[str, str], list[tuple[int, CaseRow]]] = {}
+    for number, row in enumerate(report.cases, 1):
+        by_pair.setdefault((row.label, row.predicted), []).append((number, row))
+    turns = chain.from_iterable(zip_longest(*by_pair.values()))
+    chosen = [turn for turn in turns if turn is not None][:MOST_CASES]
+    return tuple(_shown(number, row, pictures) for number, row in chosen)
+
+
+def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
+    kept = [image for image in row.images if image.kept]
+    rejected = [image for image in row.images if not image.kept]
+    heatmap = row.panel or row.heatmap
+    return ShownCase(
+        number=number,
+        row=row,
+        image=pictures(row.image, IMAGE_SIDE) if row.image else None,
+        heatmap=pictures(heatmap, PANEL_SIDE) if heatmap else None,
+        wishes=_wishes(row),
+        kept=_with_pictures(kept[:MOST_KEPT], pictures),
+        rejected=_with_pictures(rejected[:MOST_REJECTED], pictures),
+        kept_count=len(kept),
+        rejected_count=len(rejected),
+        dropped=tuple(dict.fromkeys(word for image in row.images for word in image.dropped)),
+    )
+
+
+def _with_pictures(images: Sequence[ImageRow], pictures: Pictures) -> tuple[ShownImage, ...]:
+    return tuple(ShownImage(row, pictures(row.blob, SYNTHETIC_SIDE) if row.blob else None) for row in images)
+
+
+def _wishes(row: CaseRow) -> tuple[Wish, ...]:
+    guidance: Iterable[tuple[str, str | float]] = row.critique.guidance.items() if row.critique else ()
+    return tuple(_wish(name.replace("_", " "), value) for name, value in guidance)
+
+
+def _wish(name: str, value: str | float) -> Wish:
+    text = value if isinstance(value, str) else f"{value:.2f}"
+    return Wish(name, text, text if _COLOUR.fullmatch(text) else "")

@@ -1,0 +1,77 @@
+"""The page: one HTML file that asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .cases import shown_cases
+from .confusion import confusions
+from .curves import arm_curves
+from .intervals import dot_plot
+from .outcome import meaning, outcome, tags
+from .pictures import Pictures
+from .schema import Report
+from .summary import REFERENCE, arm_rows
+from .table import percent, points
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+OPEN_CASES = 6
+
+
+def render(report: Report, blob: Callable[[str], bytes]) -> str:
+    """The page for a report: self-contained HTML, the same for the same input.
+
+    Args:
+        report: any report, also of an unfinished or failed run.
+        blob: the bytes of a blob by its name; may raise OSError or LookupError, the page then says what is missing.
+    """
+    environment = _environment()
+    style = environment.get_template("page.css").render()
+    pictures = Pictures(blob)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        outcome=outcome(report),
+        tags=tags(report),
+        meaning=meaning(report),
+        rows=arm_rows(report),
+        plot=dot_plot(report.arms),
+        curves=arm_curves(report),
+        cases=shown_cases(report, pictures),
+        left_out=pictures.left_out,
+        open_cases=OPEN_CASES,
+        confusions=confusions(report),
+        reference=REFERENCE,
+    )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("xaiaug.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": percent, "points": points, "json": _pretty, "cut": _cut}
+    return environment
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _cut(text: str, most: int = 1200) -> str:
+    return (
+        text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text) - most:,} more characters in report.json)"
+    )

@@ -1,0 +1,63 @@
+"""Small pictures inside the page, as data URIs under a budget of bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+# What Pillow and a blob folder raise for a picture that is missing, cut short or not a picture.
+UNREADABLE = (OSError, LookupError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture ready for `<img>`; without `uri` it says in `missing` why there is none.
+
+    Attributes:
+        width, height: of the embedded picture, in pixels.
+    """
+
+    uri: str = ""
+    width: int = 0
+    height: int = 0
+    missing: str = ""
+
+
+class Pictures:
+    """Makes thumbnails until the budget is spent; the same calls in the same order give the same pictures."""
+
+    def __init__(self, blob: Callable[[str], bytes], budget: int = 11_000_000) -> None:
+        """Keeps what it needs.
+
+        Args:
+            blob: the bytes of a blob, by name.
+            budget: most characters of data URIs on the page.
+        """
+        self._blob = blob
+        self._left = budget
+        self.left_out = 0
+
+    def __call__(self, name: str, side: int) -> Picture:
+        """The blob's picture, its longer side at most `side` pixels."""
+        if self._left <= 0:
+            self.left_out += 1
+            return Picture(missing="left out to keep the page small")
+        try:
+            picture = _thumbnail(self._blob(name), side)
+        except UNREADABLE:
+            return Picture(missing="picture cannot be read")
+        self._left -= len(picture.uri)
+        return picture
+
+
+def _thumbnail(data: bytes, side: int) -> Picture:
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=80, method=2)
+    return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), *image.size)
