@@ -1,0 +1,39 @@
+# Targets make and reuse .venv; without make, the commands below do the same by hand.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# One OpenMP thread a test process: two busy pools on two cores starve each other.
+TESTENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
+
+.PHONY: demo test check format clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[all,dev]'
+	touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	OMP_WAIT_POLICY=passive $(BIN)/xaiaug demo
+
+test: $(VENV)/.all
+	$(TESTENV) $(BIN)/python -m pytest -n 2 -m "not ci and not slow and not gpu" -q
+
+check: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(TESTENV) $(BIN)/python -m pytest -m ci -q
+
+format: $(VENV)/.all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,93 @@
+"""The commands. Heavy imports wait until a command runs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import XaiaugError
+
+if TYPE_CHECKING:
+    from ..results import Result
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find out why an image classifier fails, make the training images that mend it, and prove whether they did.",
+)
+RunDir = Annotated[Path, typer.Option("--run-dir", help="The run folder; a run in it goes on.")]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Stop after: mistakes, explain, critique, images or report.")
+]
+
+
+def main() -> None:
+    """Runs the command line; an expected error is one message without a traceback."""
+    try:
+        app()
+    except XaiaugError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept: the same command goes on", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A settings file in TOML.")],
+    run_dir: RunDir = Path("runs/first"),
+    until: Until = None,
+    budget_usd: Annotated[float | None, typer.Option("--budget-usd", help="Most the run may spend.")] = None,
+) -> None:
+    """Run a settings file, or go on with its run."""
+    from ..loop import FeedbackLoop
+    from .progress import watching
+
+    loop = FeedbackLoop.from_config(config, budget_usd=budget_usd)
+    with watching() as watch:
+        result = loop.run(run_dir=run_dir, until=until, watch=watch)
+    _show(result)
+
+
+@app.command()
+def demo(run_dir: RunDir = Path("runs/demo")) -> None:
+    """Run the whole loop on drawn cats and dogs: no key, no GPU, no download."""
+    from ..demo import demo as run_demo
+    from .progress import watching
+
+    with watching() as watch:
+        result = run_demo(run_dir, watch=watch)
+    _show(result)
+
+
+@app.command()
+def plugins(kind: Annotated[str | None, typer.Argument(help="classifier, explainer, critic or synthesizer.")] = None) -> None:
+    """List the plugins that can be asked for by name, and those that cannot be used, with the reason."""
+    from ..registry import available
+
+    for info in available(kind):
+        needs = f"  needs xaiaug[{info.extra}]" if info.extra else ""
+        wrong = f"  cannot be used: {info.error}" if info.error else ""
+        typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{wrong}")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _show(result: Result) -> None:
+    typer.echo("")
+    if result.report.arms:
+        typer.echo(result.table())
+    for note in result.report.notes:
+        typer.echo(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
+    typer.echo(f"\nreport: {result.report_path}")

@@ -1,0 +1,20 @@
+"""How chunks of work are spread over processes and machines."""
+
+from ..errors import ConfigError, nearest
+from .local import LocalEngine
+
+ENGINES = {"local": LocalEngine}
+
+
+def engine(name: str) -> LocalEngine:
+    """The engine of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f"there is no engine {name!r}. {nearest(name, ENGINES)}")
+    return ENGINES[name]()
+
+
+__all__ = ["ENGINES", "LocalEngine", "engine"]

@@ -1,0 +1,96 @@
+"""Who takes part in a run: settings and objects become plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..config import Settings, create, merged
+from ..config import settings as checked
+from ..errors import ConfigError, OfflineError
+from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
+from ..records import Arm, Recipe
+from ..registry import KINDS
+
+SET_BY_ARM = ("sampling", "adapter", "augment")
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """The plugins of a run, none of them prepared."""
+
+    classifier: Classifier
+    explainer: Explainer
+    critic: Critic
+    synthesizer: Synthesizer
+
+    def told(self, settings: Settings) -> dict[str, Any]:
+        """Name, class, version and parameters of each, JSON-plain."""
+        return {kind: _told(getattr(settings, kind).name, getattr(self, kind)) for kind in KINDS}
+
+
+def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
+    """The plugins that were given as objects, and those the settings name.
+
+    Raises:
+        ConfigError: an object is not a plugin of its kind, or parameters do not fit.
+        OfflineError: a plugin talks to an outside service that the settings do not allow.
+    """
+    plugins = {}
+    for kind, base in KINDS.items():
+        plugin = given.get(kind)
+        if plugin is None or isinstance(plugin, str):
+            plugin = create(kind, getattr(settings, kind))
+        if not isinstance(plugin, base):
+            raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
+        _check_allowed(kind, plugin, settings)
+        plugins[kind] = plugin
+    return Cast(**plugins)  # type: ignore[arg-type]
+
+
+def tables(
+    given: Mapping[str, str | Plugin], experiment: Mapping[str, Any], recipes: Mapping[str, Recipe | None], further: Any
+) -> Settings:
+    """Checked settings from the arguments of a loop; what an argument says wins over `further`.
+
+    Raises:
+        ConfigError: a table or key is unknown or of the wrong type.
+    """
+    if further is not None and not isinstance(further, Mapping):
+        raise ConfigError(f"FeedbackLoop: settings must be a dict of tables, got {type(further).__name__}")
+    mine: dict[str, Any] = {kind: {"name": _name(plugin)} for kind, plugin in given.items()}
+    mine["experiment"] = dict(experiment)
+    for table, recipe in recipes.items():
+        if recipe is not None:
+            mine[table] = {name: value for name, value in asdict(recipe).items() if name not in SET_BY_ARM}
+    return checked(merged(further or {}, mine), "FeedbackLoop")
+
+
+def arms_as_tables(arms: str | Sequence[str | Arm]) -> Any:
+    """The `arms` argument as the settings hold it."""
+    return arms if isinstance(arms, str) else [asdict(arm) if isinstance(arm, Arm) else arm for arm in arms]
+
+
+def _name(plugin: str | Plugin) -> str:
+    return plugin if isinstance(plugin, str) else type(plugin).__name__
+
+
+def _told(name: str, plugin: Plugin) -> dict[str, Any]:
+    identity = plugin.identity()
+    return {
+        "name": name,
+        "implementation": identity["class"],
+        "version": plugin.version,
+        "parameters": identity["parameters"],
+    }
+
+
+def _check_allowed(kind: str, plugin: Plugin, settings: Settings) -> None:
+    if plugin.remote and settings.privacy.offline:
+        raise OfflineError(f"the {kind} {_name(plugin)} talks to an outside service, and [privacy] offline is true")
+    if plugin.remote and not settings.privacy.allow_upload:
+        raise OfflineError(
+            f"the {kind} {_name(plugin)} sends images to an outside service; "
+            "allow it with [privacy] allow_upload = true"
+        )

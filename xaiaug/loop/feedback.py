@@ -1,0 +1,159 @@
+"""FeedbackLoop: composes plugins into a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from .. import arms as rows
+from ..config import STOPS, Settings
+from ..config import read as read_settings
+from ..data import Splits
+from ..engines import engine as engine_named
+from ..errors import ConfigError, nearest
+from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
+from ..records import Arm, Progress, Recipe
+from ..results import Result, open_run
+from ..stages import Desk
+from ..store import Store
+from .cast import arms_as_tables, cast, tables
+from .run import Run
+from .status import Status
+
+P = TypeVar("P", bound=Plugin)
+
+
+class FeedbackLoop:
+    """Finds a classifier's mistakes, has them explained and criticised, makes images, trains, and compares.
+
+    Args:
+        classifier: an object or a registered name; its parameters then stand in `settings`.
+        explainer: likewise.
+        critic: likewise.
+        synthesizer: likewise.
+        arms: a set's name, or names and rows.
+        seeds: repetitions of synthesis and of each arm's training.
+        images_per_mistake: new images for each mistake, ≥ 1.
+        recipe: how the arms are trained.
+        baseline_recipe: how the baseline is trained; None: as the arms.
+        curation: "default", or a `[curation]` table.
+        budget_usd: most a run may spend on outside services.
+        engine: how work is spread: "local".
+        settings: further tables of a settings file, such as {"mistakes": {"max": 50}}.
+
+    Raises:
+        ConfigError: an argument or setting cannot be used.
+        OfflineError: a plugin talks to an outside service that the settings do not allow.
+    """
+
+    def __init__(  # noqa: PLR0913  the public signature: each argument is one decision of the user
+        self,
+        classifier: str | Classifier,
+        explainer: str | Explainer = "auto",
+        critic: str | Critic = "measured",
+        synthesizer: str | Synthesizer = "remix",
+        *,
+        arms: str | Sequence[str | Arm] = "basic",
+        seeds: Sequence[int] = (0,),
+        images_per_mistake: int = 5,
+        recipe: Recipe | None = None,
+        baseline_recipe: Recipe | None = None,
+        curation: str | Mapping[str, Any] = "default",
+        budget_usd: float | None = None,
+        engine: str = "local",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        given: dict[str, str | Plugin] = {
+            "classifier": classifier,
+            **_said(explainer=(explainer, "auto"), critic=(critic, "measured"), synthesizer=(synthesizer, "remix")),
+        }
+        experiment = _said(
+            arms=(arms_as_tables(arms), "basic"),
+            seeds=(tuple(seeds), (0,)),
+            images_per_mistake=(images_per_mistake, 5),
+        )
+        further = dict(settings or {})
+        if curation != "default":
+            further["curation"] = curation
+        if budget_usd is not None:
+            further["budget"] = {"usd": budget_usd}
+        self._take(tables(given, experiment, {"recipe": recipe, "baseline": baseline_recipe}, further), given, engine)
+
+    @classmethod
+    def from_config(cls, path: str | Path, *, budget_usd: float | None = None) -> Self:
+        """The loop a settings file describes; `run` then finds the data by itself.
+
+        Args:
+            path: of a TOML file.
+            budget_usd: most a run may spend; None: as the file says.
+
+        Raises:
+            ConfigError: the file is missing or holds what cannot be used.
+        """
+        loop = cls.__new__(cls)
+        settings = read_settings(path)
+        if budget_usd is not None:
+            settings = settings.model_copy(update={"budget": settings.budget.model_copy(update={"usd": budget_usd})})
+        loop._take(settings, {}, "local")
+        return loop
+
+    def run(
+        self,
+        splits: Splits | None = None,
+        run_dir: str | Path = "runs/first",
+        until: str | None = None,
+        *,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> Result:
+        """Runs, or goes on where an earlier run in `run_dir` stopped.
+
+        Args:
+            splits: the data; None reads the settings' `[data]`.
+            run_dir: the run folder; made when it is not there.
+            until: "mistakes", "explain", "critique", "images" or "report"; None: as set.
+            watch: is told how far the run has come.
+
+        Raises:
+            DataError: the data cannot be used; the message names the files.
+            RunLockedError: another process owns the run folder.
+            PluginError: a plugin broke its contract; what was committed stays.
+        """
+        stop = until or self.settings.experiment.until
+        if stop not in STOPS:
+            raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
+        splits = splits if splits is not None else self._splits()
+        with Store(run_dir) as store:
+            status = Status(store, watch)
+            run = Run(self.settings, self.cast, self.arms, Desk(store, self.engine, status.watch), splits)
+            with status.session():
+                run.conduct(stop)
+                store.finish()
+        result = open_run(run_dir)
+        result.write_report()
+        return result
+
+    def _take(self, settings: Settings, given: Mapping[str, str | Plugin], engine: str) -> None:
+        self.settings = settings
+        self.cast = cast(settings, given)
+        self.arms = rows.resolve(settings.arms())
+        self.engine = engine_named(engine)
+
+    def _splits(self) -> Splits:
+        data = self.settings.data
+        if data.folder is None:
+            raise ConfigError("this loop has no data: give run() the splits, or the settings a [data] folder")
+        return Splits.from_folder(
+            data.folder,
+            guide=data.guide,
+            validation=data.validation,
+            test=data.test,
+            reserve=data.reserve,
+            seed=data.seed,
+            on_bad_image=data.on_bad_image,
+        )
+
+
+def _said(**arguments: tuple[Any, Any]) -> dict[str, Any]:
+    """The arguments that differ from their default: only those win over the settings."""
+    return {name: value for name, (value, default) in arguments.items() if value != default}

@@ -1,0 +1,59 @@
+"""Tells how far a run has come: to whoever watches, and in status.json."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from ..records import Progress
+from ..store import Store
+
+PERIOD = 1.0  # seconds between two writes of status.json
+
+
+class Status:
+    """Progress of one sitting, and the book of all sittings.
+
+    Args:
+        store: the run folder.
+        watch: is told each step; None: nobody.
+    """
+
+    def __init__(self, store: Store, watch: Callable[[Progress], None] | None) -> None:
+        self._store = store
+        self._watch = watch
+        self._written = 0.0
+
+    def watch(self, progress: Progress) -> None:
+        """Passes a step on; writes status.json once in a while."""
+        if self._watch:
+            self._watch(progress)
+        now = time.monotonic()
+        if now - self._written >= PERIOD:
+            self._written = now
+            self._write("running", progress)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """One sitting, from start to end, kept in the ledger."""
+        sessions = self._store.ledger.fact("sessions") or []
+        started, clock = _now(), time.monotonic()
+        state = "stopped"
+        try:
+            yield
+            state = "finished"
+        finally:
+            took = round(time.monotonic() - clock, 3)
+            entry = {"started": started, "ended": _now(), "seconds": took, "state": state}
+            self._store.ledger.tell("sessions", [*sessions, entry])
+            self._write(state, None)
+
+    def _write(self, state: str, progress: Progress | None) -> None:
+        step = {} if progress is None else {"stage": progress.stage, "done": progress.done, "total": progress.total}
+        self._store.write_status({"state": state, "at": _now(), **step})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

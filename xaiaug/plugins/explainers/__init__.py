@@ -1,0 +1,1 @@
+"""Built-in explainers, a method or model family a file."""

@@ -1,0 +1,84 @@
+"""Builds the report of a run from its ledger."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..report import Report
+from ..store import Reader
+from .arms import arm_rows
+from .cases import case_rows
+from .images import image_summary
+from .notes import notes
+
+DRAWN = "xaiaug.plugins.synthesizers.petworld."
+PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
+
+
+def build(reader: Reader) -> Report:
+    """The report of a run as far as it went; equal runs differ in `run` alone."""
+    data, until = reader.fact("data") or {"labels": []}, reader.fact("until") or "report"
+    plugins = reader.fact("plugins") or {}
+    labels = tuple(data["labels"])
+    arms = arm_rows(reader, labels)
+    cases = case_rows(reader, labels)
+    images = image_summary(reader, labels)
+    mistakes = _mistakes(reader, labels, len(cases))
+    drawn = plugins.get("synthesizer", {}).get("implementation", "").startswith(DRAWN)
+    fields = {
+        "run": _run(reader),
+        "settings": reader.fact("settings") or {},
+        "until": until,
+        "complete": reader.fact("reached") == until,
+        "data": _data(data, drawn),
+        "plugins": plugins,
+        "arms": arms,
+        "left_out": reader.fact("left_out") or [],
+        "mistakes": mistakes,
+        "cases": cases,
+        "images": images,
+    }
+    report = Report.model_validate(fields)
+    return report.model_copy(update={"notes": notes(report)})
+
+
+def _run(reader: Reader) -> dict[str, Any]:
+    sessions = reader.fact("sessions") or []
+    finished = [session["ended"] for session in sessions if session["state"] == "finished"]
+    return {
+        "name": reader.folder.resolve().name,
+        "started": sessions[0]["started"] if sessions else None,
+        "finished": finished[-1] if finished else None,
+        "duration_s": round(sum(session["seconds"] for session in sessions), 1),
+        "resumed": max(0, len(sessions) - 1),
+        "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _data(data: dict[str, Any], drawn: bool) -> dict[str, Any]:
+    known = ("labels", "counts", "guide_is_validation", "skipped", "dropped", "fingerprint", "warnings")
+    return {**{name: data[name] for name in known if name in data}, "drawn": drawn}
+
+
+def _mistakes(reader: Reader, labels: tuple[str, ...], chosen: int) -> dict[str, Any]:
+    found = [(label, predicted) for label, predicted in reader.fact("mistakes") or []]
+    pairs = Counter(found).most_common()
+    size = sum(len(row["ids"]) for row in reader.rows("predict/guide"))
+    by_pair = [{"label": labels[t], "predicted": labels[p], "count": n} for (t, p), n in sorted(pairs, key=_most)]
+    return {"found": len(found), "guide_size": size, "chosen": chosen, "by_pair": by_pair}
+
+
+def _most(pair: tuple[tuple[int, int], int]) -> tuple[int, tuple[int, int]]:
+    return -pair[1], pair[0]

@@ -1,0 +1,91 @@
+"""What a reader must know before believing a figure, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..report import Report
+from ..report.schema import Note
+
+FEW, MANY = 30, 0.5
+
+
+def notes(report: Report) -> tuple[Note, ...]:
+    """The warnings first, then the rest."""
+    found = [note for part in (_world, _mistakes, _images, _seeds, _stages) for note in part(report)]
+    return tuple(sorted(found, key=lambda note: note.kind != "warning"))
+
+
+def _warn(text: str) -> Note:
+    return Note(kind="warning", text=text)
+
+
+def _info(text: str) -> Note:
+    return Note(kind="info", text=text)
+
+
+def _world(report: Report) -> Iterator[Note]:
+    if report.data.drawn:
+        yield _info(
+            "These are numbers of a drawn world with a planted shortcut. They show that the parts work together; they "
+            "say nothing about photographs or about a vision-language critic."
+        )
+    if report.data.guide_is_validation:
+        yield _warn(
+            "The validation split was used as guide: its curves no longer show images that training has not seen."
+        )
+
+
+def _mistakes(report: Report) -> Iterator[Note]:
+    found, size = report.mistakes.found, report.mistakes.guide_size
+    if not size:
+        return
+    if not found:
+        yield _warn(
+            f"The baseline makes no mistake on the {size} guide images: there is nothing to mend. A larger or harder "
+            "guide split may show some."
+        )
+    elif found < FEW:
+        yield _warn(
+            f"The baseline makes only {found} mistake{'s' if found > 1 else ''} on the {size} guide images. "
+            f"Images made from so few say little; aim for at least {FEW} with a larger guide split."
+        )
+    elif found > MANY * size:
+        yield _warn(
+            f"The baseline is wrong on {found} of {size} guide images. Look at the labels and the training first: "
+            "images made from its mistakes cannot mend a classifier that has not learned."
+        )
+
+
+def _images(report: Report) -> Iterator[Note]:
+    used = report.images.used
+    without = [label for label, count in used.items() if not count]
+    if used and any(used.values()) and without:
+        shown = ", ".join(without[:10]) + (" …" if len(without) > 10 else "")
+        yield _warn(
+            f"No new images of {shown}: no usable mistake of that class. "
+            "An arm trained on new images alone never sees it."
+        )
+    real = sum(report.data.counts.get("train", {}).values())
+    if used and sum(used.values()) > real > 0:
+        yield _warn(f"The {sum(used.values())} new images outnumber the {real} real ones.")
+
+
+def _seeds(report: Report) -> Iterator[Note]:
+    seeds = max((len(arm.seeds) for arm in report.arms if arm.trained), default=0)
+    if seeds == 1:
+        yield _warn("One seed proves nothing: another seed may turn the order of the arms round.")
+    elif seeds == 2:
+        yield _warn("Two seeds prove little: take at least three, better five.")
+
+
+def _stages(report: Report) -> Iterator[Note]:
+    for stage, what in (("explain", "heatmap"), ("critique", "critique")):
+        failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
+        if failed:
+            yield _warn(f"{failed} of {len(report.cases)} mistakes have no {what}: see each for the reason.")
+    flat = sum(case.degenerate for case in report.cases)
+    if flat:
+        yield _warn(f"{flat} of {len(report.cases)} heatmaps say nothing: they are constant.")
+    if not report.complete:
+        yield _warn("This run is not finished: run the same command again to go on.")

@@ -1,0 +1,100 @@
+"""Result: what a run folder holds, read when asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+from ..report import Report
+from ..report.page import render
+from ..report.schema_cases import CaseRow
+from ..report.table import table
+from ..store import Reader, Store
+from .build import build
+
+
+class Mistakes(Sequence[CaseRow]):
+    """The mistakes a run looked into, read when they are asked for."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def __len__(self) -> int:
+        return len(self._result.report.cases)
+
+    @overload
+    def __getitem__(self, index: int) -> CaseRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[CaseRow]: ...
+    def __getitem__(self, index: int | slice) -> CaseRow | Sequence[CaseRow]:
+        return self._result.report.cases[index]
+
+
+class Result:
+    """A run folder, finished or not.
+
+    Args:
+        run_dir: the run folder.
+
+    Raises:
+        RunFolderError: there is no run in it.
+    """
+
+    def __init__(self, run_dir: str | Path) -> None:
+        self.run_dir = Path(run_dir)
+        Reader(self.run_dir).close()
+
+    @functools.cached_property
+    def report(self) -> Report:
+        """All of the run as one record; what report.json holds."""
+        reader = Reader(self.run_dir)
+        try:
+            return build(reader)
+        finally:
+            reader.close()
+
+    @property
+    def mistakes(self) -> Sequence[CaseRow]:
+        """The mistakes the run looked into, each with its heatmap, critique and images."""
+        return Mistakes(self)
+
+    @property
+    def report_path(self) -> Path:
+        """Where `write_report` puts the page."""
+        return self.run_dir / "report.html"
+
+    def table(self, format: str = "text") -> str:  # noqa: A002  (the name users know)
+        """The table of arms.
+
+        Args:
+            format: "text", "markdown", "csv", "json" or "latex".
+
+        Raises:
+            ConfigError: an unknown format.
+        """
+        return table(self.report, format)
+
+    def write_report(self) -> Path:
+        """Writes report.json and report.html into the run folder; returns the page's path.
+
+        Raises:
+            RunLockedError: another process is writing the run.
+        """
+        report = self.report
+        with Store(self.run_dir) as store:
+            store.write_text("report.json", report.dump())
+            return store.write_text("report.html", render(report, store.blobs.read))
+
+    def __repr__(self) -> str:
+        return f"Result({str(self.run_dir)!r})"
+
+
+def open_run(run_dir: str | Path) -> Result:
+    """The result in a run folder, finished or not.
+
+    Raises:
+        RunFolderError: there is no run in it.
+    """
+    return Result(run_dir)

@@ -1,0 +1,93 @@
+"""Why the classifier failed, and what a new image should show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import panel
+from ..interfaces import Context, Critic
+from ..records import Case, Critique, Explanation, Failure
+from ..store import Blob
+from ..store.blobs import Blobs
+from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_failed
+from .desk import Desk
+from .explain import explanation_of
+from .mistakes import Mistake
+
+
+@dataclass
+class _Work:
+    critic: Critic
+    context: Context
+    blobs: Blobs
+    prepared: bool = field(default=False, init=False)
+
+    def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
+        if not self.prepared:
+            self.critic.prepare(self.context)
+            self.prepared = True
+        cases = [self._case(mistake, row) for mistake, row in pairs]
+        made = batch(f"{type(self.critic).__name__}.critique", self.critic.critique, cases, Critique)
+        return [_row(case, critique) for case, critique in zip(cases, made, strict=True)]
+
+    def _case(self, mistake: Mistake, row: Any) -> Case:
+        labels = self.context.labels
+        label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
+        explanation = _usable(explanation_of(row["predicted"], self.blobs))
+        image = mistake.sample.open()
+        return Case(
+            id=mistake.sample.id,
+            image=image,
+            panel=panel.draw(image, explanation, label=label, predicted=predicted),
+            label=label,
+            predicted=predicted,
+            probabilities=np.array(mistake.probabilities, np.float32),
+            explanation=explanation,
+            label_explanation=_usable(explanation_of(row["label"], self.blobs)),
+        )
+
+
+def critique(
+    desk: Desk, critic: Critic, context: Context, train_key: str, mistakes: Sequence[Mistake], explained: Sequence[Any]
+) -> list[Critique | Failure]:
+    """One critique a mistake, in order.
+
+    Args:
+        desk: where they are kept.
+        critic: not yet prepared.
+        context: what the critic may know.
+        train_key: digest of the training images the critic may compare with.
+        mistakes: what is to be explained.
+        explained: their rows of the stage before.
+
+    Raises:
+        PluginError: the critic broke its contract or failed on every case.
+    """
+    basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
+    stage = Stage("critique", "critique mistakes", basis, critic.batch_size)
+    pairs = list(zip(mistakes, explained, strict=True))
+    items = [Item([mistake.key, row], (mistake, row)) for mistake, row in pairs]
+    rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
+    made = [critique_of(row) for row in rows]
+    refuse_if_all_failed(f"{type(critic).__name__}.critique", made)
+    return made
+
+
+def critique_of(row: Any) -> Critique | Failure:
+    """A critique as it was committed."""
+    if "failure" in row:
+        return Failure(**row["failure"])
+    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+
+
+def _row(case: Case, made: Critique | Failure) -> dict[str, Any]:
+    result = {"failure": asdict(made)} if isinstance(made, Failure) else {"critique": asdict(made)}
+    return {"id": case.id, "panel": Blob.image(case.panel), **result}
+
+
+def _usable(explanation: Explanation | Failure | None) -> Explanation | None:
+    return explanation if isinstance(explanation, Explanation) else None

@@ -1,0 +1,47 @@
+"""Which of the images just made are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..curation import Gate
+from ..store.blobs import Blobs
+from .chunks import Item, Stage, complete
+from .desk import Desk
+
+
+@dataclass(frozen=True)
+class _Work:
+    gate: Gate
+    seen: tuple[str, ...]
+    blobs: Blobs
+
+    def __call__(self, rows: list[Any]) -> list[Any]:
+        made = [row for row in rows if "image" in row]
+        judged = iter(self.gate.judge([self.blobs.image(row["image"]["blob"]) for row in made], self.seen))
+        return [next(judged).to_json() if "image" in row else _failed(row) for row in rows]
+
+
+def curate(
+    desk: Desk, name: str, gate: Gate, gate_key: Any, seen: Sequence[str], made: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """One verdict a row of the synthesis, in order.
+
+    Args:
+        desk: where the verdicts are kept.
+        name: of the source, seed and wave; distinct within a run.
+        gate: the checks.
+        gate_key: what the gate's verdicts depend on.
+        seen: fingerprints of the images kept before.
+        made: rows of the synthesis.
+    """
+    # One chunk: whether an image repeats another depends on all that were kept before it.
+    stage = Stage(f"curate/{name}", "check images", {"gate": gate_key, "seen": list(seen)}, max(1, len(made)))
+    return complete(desk, stage, [Item(row, row) for row in made], _Work(gate, tuple(seen), desk.store.blobs))
+
+
+def _failed(row: Any) -> dict[str, Any]:
+    reason = f"{row['failure']['kind']}: {row['failure']['message']}"
+    return {"kept": False, "check": "made", "reason": reason, "score": None, "fingerprint": None}

@@ -1,0 +1,118 @@
+"""Where the classifier looked when it was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import PluginError
+from ..interfaces import Classifier, Context, Explainer
+from ..records import Explanation, Failure
+from ..store import Blob
+from ..store.blobs import Blobs
+from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_failed
+from .desk import Desk, Fitted
+from .mistakes import Mistake
+
+SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
+
+
+@dataclass
+class _Work:
+    explainer: Explainer
+    context: Context
+    fitted: Fitted
+    prepared: bool = field(default=False, init=False)
+
+    def __call__(self, mistakes: list[Mistake]) -> list[Any]:
+        if not self.prepared:
+            self.explainer.prepare(self.context)
+            self.prepared = True
+        classifier = self.fitted.load()
+        predicted = self._explain(classifier, mistakes, [mistake.predicted for mistake in mistakes])
+        specific = [i for i, made in enumerate(predicted) if isinstance(made, Explanation) and made.class_specific]
+        labels: dict[int, Any] = {}
+        if specific:
+            chosen = [mistakes[i] for i in specific]
+            made = self._explain(classifier, chosen, [mistake.sample.label for mistake in chosen])
+            labels = dict(zip(specific, made, strict=True))
+        return [self._row(mistake, predicted[i], labels.get(i)) for i, mistake in enumerate(mistakes)]
+
+    def _explain(self, classifier: Classifier, mistakes: list[Mistake], targets: list[int]) -> list[Any]:
+        def call(pairs: list[tuple[Mistake, int]]) -> list[Explanation | Failure]:
+            images = [mistake.sample.open() for mistake, _ in pairs]
+            made = self.explainer.explain(classifier, images, [target for _, target in pairs])
+            _check_sizes(self.explainer, made, images)
+            return made
+
+        who = f"{type(self.explainer).__name__}.explain"
+        pairs = list(zip(mistakes, targets, strict=True))
+        size = self.explainer.batch_size
+        parts = [batch(who, call, pairs[start : start + size], Explanation) for start in range(0, len(pairs), size)]
+        return [made for part in parts for made in part]
+
+    def _row(self, mistake: Mistake, predicted: Any, label: Any) -> dict[str, Any]:
+        shown = mistake.sample.open()
+        shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        return {
+            "id": mistake.sample.id,
+            "image": Blob.image(shown),
+            "predicted": _explanation_row(predicted),
+            "label": _explanation_row(label),
+        }
+
+
+def explain(
+    desk: Desk, explainer: Explainer, context: Context, fitted: Fitted, mistakes: Sequence[Mistake]
+) -> list[Any]:
+    """One row a mistake: its picture and the maps of its predicted and, where it differs, its true class.
+
+    Raises:
+        PluginError: the explainer broke its contract or failed on every image.
+        UndefinedMethodError: the method is not defined for this classifier.
+    """
+    basis = {"explainer": plugin_key(explainer), "model": fitted.key}
+    stage = Stage("explain", "explain mistakes", basis, explainer.batch_size)
+    items = [Item(mistake.key, mistake) for mistake in mistakes]
+    rows = complete(desk, stage, items, _Work(explainer, context, fitted))
+    made = [explanation_of(row["predicted"], desk.store.blobs) for row in rows]
+    refuse_if_all_failed(f"{type(explainer).__name__}.explain", made)
+    return rows
+
+
+def explanation_of(row: Any, blobs: Blobs) -> Explanation | Failure | None:
+    """An explanation as it was committed."""
+    if row is None:
+        return None
+    if "failure" in row:
+        return Failure(**row["failure"])
+    grid = blobs.array(row["grid"]["blob"]) if row["grid"] else None
+    heatmap = blobs.array(row["heatmap"]["blob"])
+    return Explanation(heatmap, row["method"], row["target"], row["class_specific"], grid)
+
+
+def _explanation_row(made: Explanation | Failure | None) -> dict[str, Any] | None:
+    if made is None:
+        return None
+    if isinstance(made, Failure):
+        return {"failure": {"kind": made.kind, "message": made.message}}
+    return {
+        "heatmap": Blob.array(np.asarray(made.heatmap, np.float32)),
+        "grid": None if made.grid is None else Blob.array(np.asarray(made.grid, np.float32)),
+        "method": made.method,
+        "target": int(made.target),
+        "class_specific": made.class_specific,
+        "degenerate": made.degenerate,
+    }
+
+
+def _check_sizes(explainer: Explainer, made: Any, images: Sequence[Any]) -> None:
+    for result, image in zip(made, images, strict=False):
+        if isinstance(result, Explanation) and result.heatmap.shape != image.size[::-1]:
+            raise PluginError(
+                f"{type(explainer).__name__}.explain: a heatmap must have the size of its image, "
+                f"{image.size[::-1]} (h w), got {result.heatmap.shape}"
+            )

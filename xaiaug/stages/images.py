@@ -1,0 +1,153 @@
+"""The new images of one source and seed: made, checked, made again, topped up from other cases of the class."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..curation import Gate
+from ..interfaces import Context, Synthesizer
+from ..records import Critique, Failure
+from ..store import seed_of
+from .curate import curate
+from .desk import Desk
+from .mistakes import Mistake
+from .synthesize import Wish, synthesize
+
+TOP_UPS = 2  # rounds in which other cases of the class fill what a case could not give
+
+
+@dataclass(frozen=True)
+class Image:
+    """One synthetic image with its verdict.
+
+    Attributes:
+        row: of the synthesis: case, index, label, seed, prompt, image blob or failure.
+        verdict: kept, check, reason, score.
+        target: index of its class.
+    """
+
+    row: dict[str, Any]
+    verdict: dict[str, Any]
+    target: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether it may be trained on."""
+        return bool(self.verdict["kept"])
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePlan:
+    """What the images of a run are made from; equal for every source and seed.
+
+    Attributes:
+        synthesizer: not yet prepared.
+        context: what it may know.
+        train_key: digest of the training images it may use.
+        per_mistake: images a case.
+        gate: the checks an image must pass.
+        gate_key: what the gate's verdicts depend on.
+        remakes: how often a rejected image is made again with a new seed.
+    """
+
+    synthesizer: Synthesizer
+    context: Context
+    train_key: str
+    per_mistake: int
+    gate: Gate
+    gate_key: Any
+    remakes: int
+
+
+@dataclass
+class _Slots:
+    """Which images are still to be made, class by class."""
+
+    plan: ImagePlan
+    cases: Sequence[tuple[Mistake, Any, Critique]]
+    seed: int
+    made: Counter[str] = field(default_factory=Counter)
+
+    def first(self) -> list[Wish]:
+        return [self._wish(case, 0) for case in self.cases for _ in range(self.plan.per_mistake)]
+
+    def again(self, failed: Sequence[Wish], attempt: int) -> list[Wish]:
+        by_id = {mistake.sample.id: (mistake, row, critique) for mistake, row, critique in self.cases}
+        return [self._wish(by_id[wish.mistake.sample.id], attempt, wish.index) for wish in failed]
+
+    def top_up(self, missing: dict[int, int]) -> list[Wish]:
+        """Further images for classes that lack some, one case of the class after another."""
+        wishes = []
+        for target, count in sorted(missing.items()):
+            cases = [case for case in self.cases if case[0].sample.label == target]
+            wishes += [self._wish(cases[i % len(cases)], 0) for i in range(count if cases else 0)]
+        return wishes
+
+    def _wish(self, case: tuple[Mistake, Any, Critique], attempt: int, index: int | None = None) -> Wish:
+        mistake, row, critique = case
+        if index is None:
+            index = self.made[mistake.sample.id]
+            self.made[mistake.sample.id] += 1
+        # Derived from the case, not from the position: batch size, order and engine do not change an image.
+        seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
+        return Wish(mistake, row, critique, index, seed)
+
+
+def make_images(
+    desk: Desk,
+    name: str,
+    seed: int,
+    plan: ImagePlan,
+    cases: Sequence[tuple[Mistake, Any, Critique | Failure]],
+) -> list[Image]:
+    """All images made for the cases, kept and rejected, in the order they were made.
+
+    Args:
+        desk: where they are kept.
+        name: of the source.
+        seed: of the run's repetition.
+        plan: what they are made from.
+        cases: mistake, row of the explain stage, critique; a case whose critique failed gives no image, other cases
+            of its class give more.
+    """
+    slots = _Slots(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
+    wanted = Counter(dict.fromkeys(range(len(plan.context.labels)), 0))
+    wanted.update(mistake.sample.label for mistake, _, _ in cases for _ in range(plan.per_mistake))
+    images: list[Image] = []
+    wishes, failed = slots.first(), []
+    for wave in range(1 + plan.remakes + TOP_UPS):
+        if not wishes:
+            break
+        made = _wave(desk, f"{name}/{seed}/{wave}", plan, wishes, images)
+        failed = [wish for wish, image in zip(wishes, made, strict=True) if not image.kept]
+        images += made
+        if wave < plan.remakes:
+            wishes = slots.again(failed, wave + 1)
+        if wave >= plan.remakes or not wishes:
+            wishes = slots.top_up(_missing(wanted, images))
+    return images
+
+
+def kept_by_class(images: Sequence[Image]) -> dict[int, list[Image]]:
+    """The kept images of each class, in the order they were made."""
+    found: dict[int, list[Image]] = defaultdict(list)
+    for image in images:
+        if image.kept:
+            found[image.target].append(image)
+    return dict(found)
+
+
+def _wave(desk: Desk, name: str, plan: ImagePlan, wishes: list[Wish], before: Sequence[Image]) -> list[Image]:
+    rows = synthesize(desk, name, plan.synthesizer, plan.context, plan.train_key, wishes)
+    seen = [image.verdict["fingerprint"] for image in before if image.kept]
+    verdicts = curate(desk, name, plan.gate, plan.gate_key, seen, rows)
+    targets = [wish.mistake.sample.label for wish in wishes]
+    return [Image(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
+
+
+def _missing(wanted: Counter[int], images: Sequence[Image]) -> dict[int, int]:
+    have = Counter(image.target for image in images if image.kept)
+    return {target: count - have[target] for target, count in wanted.items() if count > have[target]}

@@ -1,0 +1,68 @@
+"""Which of the guide's mistakes steer the synthesis."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..records import Sample
+from .predict import Predictions
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One misclassified guide image.
+
+    Attributes:
+        sample: the image.
+        predicted: index of the predicted class.
+        probabilities: of all classes.
+    """
+
+    sample: Sample
+    predicted: int
+    probabilities: tuple[float, ...]
+
+    @property
+    def key(self) -> Any:
+        """What later results depend on."""
+        return [self.sample.id, self.sample.label, self.predicted, list(self.probabilities)]
+
+
+def choose(samples: Sequence[Sample], predictions: Predictions, most: int | Literal["all"]) -> list[Mistake]:
+    """The mistakes among `samples`, at most `most` of them, in the order of the samples.
+
+    Where there are more, each pair of true and predicted class keeps its share (Webster's method); within a pair the
+    choice follows the images' digests, so it neither depends on their names nor changes from run to run.
+    """
+    wrong: list[int] = np.flatnonzero(predictions.predicted != predictions.labels).tolist()
+    if most != "all" and len(wrong) > most:
+        wrong = sorted(_stratified(samples, predictions, wrong, most))
+    return [
+        Mistake(samples[i], int(predictions.predicted[i]), tuple(float(p) for p in predictions.probabilities[i]))
+        for i in wrong
+    ]
+
+
+def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:
+    pairs: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for i in sorted(wrong, key=lambda i: samples[i].id):
+        pairs[int(predictions.labels[i]), int(predictions.predicted[i])].append(i)
+    # Round after round each pair gives the image by which it is furthest behind its share.
+    taken = dict.fromkeys(pairs, 0)
+    chosen: list[int] = []
+    while len(chosen) < most:
+        pair = max(
+            sorted(pairs), key=lambda pair: len(pairs[pair]) / (taken[pair] + 0.5) if _left(pairs, taken, pair) else -1
+        )
+        chosen.append(pairs[pair][taken[pair]])
+        taken[pair] += 1
+    return chosen
+
+
+def _left(pairs: dict[tuple[int, int], list[int]], taken: dict[tuple[int, int], int], pair: tuple[int, int]) -> bool:
+    return taken[pair] < len(pairs[pair])

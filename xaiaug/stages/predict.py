@@ -1,0 +1,106 @@
+"""What a fitted classifier says of a list of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import PluginError
+from ..records import Sample
+from ..store import Blob
+from .chunks import Item, Stage, complete
+from .desk import Desk, Fitted
+
+CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities of a list of images.
+
+    Attributes:
+        ids: of the images.
+        labels: n, their true classes.
+        probabilities: n k, float32.
+    """
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """n: the likeliest class of each image."""
+        likeliest: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return likeliest
+
+
+@dataclass(frozen=True)
+class _Work:
+    fitted: Fitted
+    classes: int
+
+    def __call__(self, samples: list[Sample]) -> list[Any]:
+        images = _Opened(samples)
+        probabilities = np.asarray(self.fitted.load().predict_proba(images))
+        _check(self.fitted, probabilities, (len(samples), self.classes))
+        row = {"ids": [sample.id for sample in samples], "labels": [sample.label for sample in samples]}
+        return [{**row, "probabilities": Blob.array(probabilities.astype(np.float32))}]
+
+
+class _Opened(Sequence[Image.Image]):
+    """Images that are opened when they are asked for."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _Opened(self._samples[index])
+        return self._samples[index].open()
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        return (sample.open() for sample in self._samples)
+
+
+def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], classes: int) -> Predictions:
+    """The probabilities of `samples`.
+
+    Args:
+        desk: where they are kept.
+        name: of the split or arm they are for; distinct within a run.
+        fitted: the classifier.
+        samples: the images.
+        classes: number of classes.
+
+    Raises:
+        PluginError: the classifier returned another shape, or values that are no probabilities.
+    """
+    stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK)
+    items = [Item([sample.id, sample.label], sample) for sample in samples]
+    rows = complete(desk, stage, items, _Work(fitted, classes))
+    return gather(rows, desk.store.blobs, classes)
+
+
+def gather(rows: Sequence[Any], blobs: Any, classes: int) -> Predictions:
+    """The committed rows of a prediction stage as one set of arrays."""
+    ids = tuple(id_ for row in rows for id_ in row["ids"])
+    labels = np.array([label for row in rows for label in row["labels"]], dtype=np.int64)
+    parts = [blobs.array(row["probabilities"]["blob"]) for row in rows]
+    return Predictions(ids, labels, np.concatenate(parts) if parts else np.zeros((0, classes), np.float32))
+
+
+def _check(fitted: Fitted, probabilities: NDArray[Any], shape: tuple[int, int]) -> None:
+    who = f"{fitted.kind.__name__}.predict_proba"
+    if probabilities.shape != shape:
+        raise PluginError(f"{who} must return shape {shape} (n k), got {probabilities.shape}")
+    if not np.isfinite(probabilities).all() or np.abs(probabilities.sum(axis=1) - 1).max(initial=0) > 1e-3:
+        raise PluginError(f"{who} must return finite probabilities whose rows sum to 1")

@@ -1,0 +1,101 @@
+"""Makes images for requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..interfaces import Context, Synthesizer
+from ..records import Critique, Failure, SynthesisRequest, SyntheticImage
+from ..store import Blob
+from ..store.blobs import Blobs
+from .chunks import Item, Stage, batch, complete, plugin_key
+from .desk import Desk
+from .explain import explanation_of
+from .mistakes import Mistake
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """One image to be made for one case.
+
+    Attributes:
+        mistake: the case.
+        explained: its row of the explain stage.
+        critique: what the image should show.
+        index: number of the image among those of its case.
+        seed: of the image.
+    """
+
+    mistake: Mistake
+    explained: Any
+    critique: Critique
+    index: int
+    seed: int
+
+    @property
+    def key(self) -> Any:
+        """What the image depends on."""
+        made_from = [self.explained["predicted"], self.critique.prompt, dict(self.critique.guidance)]
+        return [self.mistake.sample.id, self.mistake.sample.label, made_from, self.index, self.seed]
+
+
+@dataclass
+class _Work:
+    synthesizer: Synthesizer
+    context: Context
+    blobs: Blobs
+    prepared: bool = field(default=False, init=False)
+
+    def __call__(self, wishes: list[Wish]) -> list[Any]:
+        if not self.prepared:
+            self.synthesizer.prepare(self.context)
+            self.prepared = True
+        requests = [self._request(wish) for wish in wishes]
+        who = f"{type(self.synthesizer).__name__}.synthesize"
+        made = batch(who, self.synthesizer.synthesize, requests, SyntheticImage)
+        return [_row(request, image) for request, image in zip(requests, made, strict=True)]
+
+    def _request(self, wish: Wish) -> SynthesisRequest:
+        explanation = explanation_of(wish.explained["predicted"], self.blobs)
+        return SynthesisRequest(
+            case_id=wish.mistake.sample.id,
+            index=wish.index,
+            prompt=wish.critique.prompt,
+            label=self.context.labels[wish.mistake.sample.label],
+            seed=wish.seed,
+            guidance=wish.critique.guidance,
+            source=wish.mistake.sample.open(),
+            explanation=None if isinstance(explanation, Failure) else explanation,
+        )
+
+
+def synthesize(
+    desk: Desk, name: str, synthesizer: Synthesizer, context: Context, train_key: str, wishes: Sequence[Wish]
+) -> list[Any]:
+    """One row a wish, in order: the image as a blob with its ancestry, or why there is none.
+
+    Args:
+        desk: where the images are kept.
+        name: of the source, seed and wave; distinct within a run.
+        synthesizer: not yet prepared.
+        context: what the synthesizer may know.
+        train_key: digest of the training images the synthesizer may use.
+        wishes: what is to be made.
+
+    Raises:
+        PluginError: the synthesizer broke its contract.
+    """
+    basis = {"synthesizer": plugin_key(synthesizer), "labels": list(context.labels), "train": train_key}
+    stage = Stage(f"synthesize/{name}", "make images", basis, synthesizer.batch_size)
+    items = [Item(wish.key, wish) for wish in wishes]
+    return complete(desk, stage, items, _Work(synthesizer, context, desk.store.blobs))
+
+
+def _row(request: SynthesisRequest, made: SyntheticImage | Failure) -> dict[str, Any]:
+    row = {"case": request.case_id, "index": request.index, "label": request.label, "seed": request.seed}
+    if isinstance(made, Failure):
+        return {**row, "prompt": request.prompt, "failure": asdict(made)}
+    details = {"prompt": made.prompt, "dropped": list(made.dropped), "details": dict(made.details)}
+    return {**row, **details, "image": Blob.image(made.image)}

@@ -1,0 +1,88 @@
+"""Trains a classifier: one arm with one seed is one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import PluginError
+from ..interfaces import Classifier, Context
+from ..records import History, Recipe, Sample
+from ..store import digest
+from .chunks import Item, Stage, complete, plugin_key
+from .desk import Desk, Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What one training needs.
+
+    Attributes:
+        arm: name of the arm.
+        seed: decides order, augmentation and new weights.
+        recipe: how to train.
+        train: images to train on.
+        validation: images for the curves.
+        start: the fitted classifier to fork; None trains a new one.
+    """
+
+    arm: str
+    seed: int
+    recipe: Recipe
+    train: Sequence[Sample]
+    validation: Sequence[Sample]
+    start: Fitted | None = None
+
+
+@dataclass(frozen=True)
+class _Work:
+    desk: Desk
+    classifier: Classifier
+    context: Context
+
+    def __call__(self, trainings: list[Training]) -> list[Any]:
+        return [self._train(training) for training in trainings]
+
+    def _train(self, training: Training) -> Any:
+        classifier = self._start(training.start)
+        history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
+        if not isinstance(history, History):
+            raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
+        folder = f"models/{training.arm}/{training.seed}"
+        return {"history": asdict(history), "model": self.desk.store.write_model(folder, classifier.save).to_row()}
+
+    def _start(self, start: Fitted | None) -> Classifier:
+        if start is not None:
+            return start.load().fork()
+        self.classifier.prepare(self.context)
+        return self.classifier.fork()
+
+
+def fit(desk: Desk, classifier: Classifier, context: Context, training: Training) -> tuple[Fitted, History]:
+    """The trained classifier, as folder and key, and its curves.
+
+    Raises:
+        UnsupportedRecipeError: before training, when the classifier cannot follow the recipe.
+        PluginError: the classifier broke its contract.
+    """
+    key = _key(classifier, context, training)
+    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1)
+    rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context))
+    folder = Path(desk.store.folder, rows[0]["model"]["folder"])
+    curves = {name: tuple(values) for name, values in rows[0]["history"].items()}
+    return Fitted(type(classifier), folder, digest(key)), History(**curves)
+
+
+def _key(classifier: Classifier, context: Context, training: Training) -> Any:
+    return {
+        "classifier": plugin_key(classifier),
+        "labels": list(context.labels),
+        "arm": training.arm,
+        "seed": training.seed,
+        "recipe": asdict(training.recipe),
+        "train": [[sample.id, sample.label, sample.weight] for sample in training.train],
+        "validation": [[sample.id, sample.label] for sample in training.validation],
+        "start": training.start.key if training.start else None,
+    }
