@@ -65,15 +65,16 @@ def scores(accuracy: float, labels: tuple[str, ...] = ("cat", "dog"), each: int 
         n=k * each,
         accuracy=share,
         balanced_accuracy=share,
-        macro_precision=share,
-        macro_recall=share,
-        macro_f1=share,
-        per_class=tuple(
-            ClassScore(label=label, precision=share, recall=share, f1=share, support=each) for label in labels
+        precision=share,
+        recall=share,
+        f1=share,
+        log_loss=0.3,
+        classes=tuple(
+            ClassScore(name=label, precision=share, recall=share, f1=share, support=each) for label in labels
         ),
         confusion=tuple(map(tuple, confusion)),
         accuracy_interval=interval(share, k * each),
-        groups=(GroupScore(group="backdrop", value="usual", n=k * each, accuracy=share),),
+        groups=(GroupScore(attribute="backdrop", value="usual", n=k * each, accuracy=share),),
     )
 
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from .schema import Note, Report
+from .schema import Report
 from .schema_arms import Scores
 from .summary import HEADLINE, REFERENCE, ArmRow, arm_rows, scores_by_seed
 from .table import points
 
 FEW_MISTAKES = 30
 FEW_SEEDS = 3
-
-_GOALS = {
-    "mistakes": "finding the mistakes",
-    "explain": "the heatmaps",
-    "critique": "the critiques",
-    "images": "the new images",
-    "report": "the last training and its test",
-}
 
 
 def outcome(report: Report) -> str:
@@ -32,13 +24,17 @@ def outcome(report: Report) -> str:
 
 
 def tags(report: Report) -> tuple[str, ...]:
-    """Two or three words for each thing that limits what the run can show."""
-    return tuple(tag for tag, _ in _limits(report))
-
-
-def caveats(report: Report) -> tuple[Note, ...]:
-    """The same in sentences, for whoever writes the notes of a report."""
-    return tuple(Note(kind="warning", text=text) for _, text in _limits(report))
+    """Two or three words for each thing that limits what the run can show; the notes say it in sentences."""
+    found, seeds = report.mistakes.found, _most_seeds(report)
+    limits = {
+        "unfinished": not report.complete,
+        "drawn world": report.data.drawn,
+        "one seed": seeds == 1,
+        f"{seeds} seeds": 1 < seeds < FEW_SEEDS,
+        "few mistakes": 0 < found < FEW_MISTAKES,
+        "guide = validation": report.data.guide_is_validation,
+    }
+    return tuple(tag for tag, holds in limits.items() if holds)
 
 
 def meaning(report: Report) -> tuple[str, ...]:
@@ -67,46 +63,6 @@ def _of_mistakes(report: Report) -> str:
     return f"{words}; the run looked into {report.mistakes.chosen:,} of these mistakes."
 
 
-def _limits(report: Report) -> list[tuple[str, str]]:
-    found, seeds = report.mistakes.found, _most_seeds(report)
-    limits = [
-        (
-            not report.complete,
-            "unfinished",
-            f"This run is not finished: it was to go as far as {_GOALS[report.until]}. The same command goes on.",
-        ),
-        (
-            report.data.drawn,
-            "drawn world",
-            "These are drawn animals with a planted shortcut. The figures say nothing about real photographs, "
-            "nor about a critic that looks at pictures.",
-        ),
-        (
-            seeds == 1,
-            "one seed",
-            "One seed proves nothing: trained again with another seed, each figure would differ.",
-        ),
-        (
-            1 < seeds < FEW_SEEDS,
-            f"{seeds} seeds",
-            f"{seeds} seeds are too few for a verdict; take {FEW_SEEDS} at least, better five.",
-        ),
-        (
-            0 < found < FEW_MISTAKES,
-            "few mistakes",
-            f"Only {found} mistakes were found. So few may not stand for how the classifier fails; "
-            "a larger guide split would show more.",
-        ),
-        (
-            report.data.guide_is_validation,
-            "guide = validation",
-            "The validation split was used as guide, so what was synthesized has seen it: "
-            "the validation curves are no longer independent. The test split is.",
-        ),
-    ]
-    return [(tag, text) for holds, tag, text in limits if holds]
-
-
 def _most_seeds(report: Report) -> int:
     return max((len(scores_by_seed(arm)) for arm in report.arms if arm.trained), default=0)
 
@@ -118,7 +74,7 @@ def _budgets(report: Report) -> str:
     if len(budgets) > 1:
         return "Unequal budgets: steps or batch size differ between the trained arms, so the comparison is not fair."
     (steps, batch), *_ = budgets
-    return f"Every trained arm had the same budget: {steps:,} steps of {batch:,} images, then its last weights were tested."
+    return f"Every trained arm had the same budget: {steps:,} steps of {batch:,} images; the last weights are tested."
 
 
 def _test_size(report: Report) -> str:

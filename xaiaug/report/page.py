@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .cases import shown_cases
@@ -15,7 +15,8 @@ from .intervals import dot_plot
 from .outcome import meaning, outcome, tags
 from .pictures import Pictures
 from .schema import Report
-from .summary import REFERENCE, arm_rows
+from .schema_base import Row
+from .summary import REFERENCE, Spread, arm_rows
 from .table import percent, points
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals |= {"worst": _worst, "share": _share}
     environment.filters |= {"percent": percent, "points": points, "json": _pretty, "cut": _cut}
     return environment
 
@@ -75,3 +77,12 @@ def _cut(text: str, most: int = 1200) -> str:
     return (
         text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text) - most:,} more characters in report.json)"
     )
+
+
+def _worst(rows: Sequence[Row], score: str) -> list[Row]:
+    undefined = float("inf")
+    return sorted(rows, key=lambda row: undefined if getattr(row, score) is None else getattr(row, score))
+
+
+def _share(value: float | None) -> str:
+    return percent(Spread(value))

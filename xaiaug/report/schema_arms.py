@@ -8,41 +8,45 @@ from .schema_base import Number, Row, Text
 
 
 class ClassScore(Row):
-    """How well one class is found: precision, recall and F1 in 0 to 1, over `support` images."""
+    """How well one class is found; a score is None where it is not defined, as for a class without images."""
 
-    label: Text
-    precision: float
-    recall: float
-    f1: float
+    name: Text
+    precision: Number = None
+    recall: Number = None
+    f1: Number = None
     support: int
 
 
 class GroupScore(Row):
-    """Accuracy on the images whose group `group` has the value `value`."""
+    """Accuracy on the images whose `attribute` is `value`."""
 
-    group: Text
+    attribute: Text
     value: Text
     n: int
     accuracy: float
 
 
 class Scores(Row):
-    """What one trained classifier reached on the test split; every score lies in 0 to 1.
+    """What one trained classifier reached on the test split: takes what `Metrics.to_json()` of `metrics.py` gives.
 
     Attributes:
-        confusion: k k, images by true (row) and predicted class (column), in the order of the labels.
         accuracy_interval: 95 % Wilson interval: what the number of test images leaves open; it knows nothing of seeds.
+        precision, recall, f1: means over the classes (macro).
+        classes: each class, in the order of the labels.
+        confusion: k k, images by true (row) and predicted class (column), in the order of the labels.
     """
 
     n: int
     accuracy: float
-    balanced_accuracy: float
-    macro_precision: float
-    macro_recall: float
-    macro_f1: float
-    per_class: tuple[ClassScore, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
     accuracy_interval: tuple[float, float] | None = None
+    balanced_accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    log_loss: Number = None
+    roc_auc: Number = None
+    classes: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
     groups: tuple[GroupScore, ...] = ()
     worst_group: GroupScore | None = None
 

@@ -76,7 +76,7 @@ def _row(arm: ArmResult, reference: ArmResult | None) -> ArmRow:
         real=arm.real,
         accuracy=Spread.of(score.accuracy for score in scores.values()),
         balanced_accuracy=Spread.of(score.balanced_accuracy for score in scores.values()),
-        macro_f1=Spread.of(score.macro_f1 for score in scores.values()),
+        macro_f1=Spread.of(score.f1 for score in scores.values()),
         difference=_difference(arm, scores, against),
     )
 
