@@ -1,0 +1,136 @@
+"""Plugins without torch, for tests of everything around plugins: quick, deterministic, and honest about their rules."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from xaiaug import (
+    Classifier,
+    Context,
+    Critic,
+    Critique,
+    Explainer,
+    Explanation,
+    Failure,
+    History,
+    Recipe,
+    Synthesizer,
+    SyntheticImage,
+)
+
+
+def mean_colour(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("RGB"), np.float32).mean(axis=(0, 1)) / 255
+
+
+class NearestColour(Classifier):
+    """Predicts the class whose mean colour lies nearest; training moves the means."""
+
+    def __init__(self, sharpness: float = 20.0) -> None:
+        self.sharpness = sharpness
+        self.labels = ()
+        self.means = None
+
+    def prepare(self, context: Context) -> None:
+        self.labels = context.labels
+
+    def fit(self, train, validation, *, recipe: Recipe, seed: int) -> History:
+        rng = np.random.default_rng(seed)
+        picked = rng.choice(len(train), size=min(len(train), recipe.steps * recipe.batch_size), replace=False)
+        colours = np.stack([mean_colour(train[i].open()) for i in picked])
+        labels = np.array([train[i].label for i in picked])
+        old = self.means if self.means is not None else np.full((len(self.labels), 3), 0.5, np.float32)
+        self.means = np.stack(
+            [colours[labels == k].mean(0) if (labels == k).any() else old[k] for k in range(len(old))]
+        )
+        return History((recipe.steps,), (0.1,), (1.0,), (0.2,), (0.9,))
+
+    def predict_proba(self, images):
+        colours = np.stack([mean_colour(image) for image in images])
+        scores = np.exp(-self.sharpness * ((colours[:, None] - self.means[None]) ** 2).sum(-1))
+        return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def save(self, folder) -> None:
+        np.savez(Path(folder) / "means.npz", means=self.means, labels=np.array(self.labels), sharpness=self.sharpness)
+
+    @classmethod
+    def load(cls, folder):
+        with np.load(Path(folder) / "means.npz") as kept:
+            made = cls(float(kept["sharpness"]))
+            made.labels, made.means = tuple(kept["labels"].tolist()), kept["means"]
+        return made
+
+    def fork(self):
+        made = type(self)(self.sharpness)
+        made.labels, made.means = self.labels, None if self.means is None else self.means.copy()
+        return made
+
+
+class Ramp(Explainer):
+    """A heatmap that grows from left to right."""
+
+    def explain(self, classifier, images: Sequence[Image.Image], targets: Sequence[int]):
+        ramps = [np.tile(np.linspace(0, 1, image.width, dtype=np.float32), (image.height, 1)) for image in images]
+        return [Explanation(ramp, "ramp", target, False) for ramp, target in zip(ramps, targets, strict=True)]
+
+
+class ColourCritic(Critic):
+    """Says which colour the image has."""
+
+    def critique(self, cases):
+        return [self._one(case) for case in cases]
+
+    def _one(self, case):
+        red, green, blue = (int(255 * value) for value in mean_colour(case.image))
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        return Critique(
+            cause=f"the colour {colour} is that of {case.predicted}",
+            prompt=f"a {case.label} in {colour}",
+            attended="background",
+            guidance={"backdrop_colour": colour},
+        )
+
+
+class Painter(Synthesizer):
+    """Paints the wished colour with a little noise."""
+
+    uses = frozenset({"guidance"})
+
+    def synthesize(self, requests):
+        return [self._one(request) for request in requests]
+
+    def _one(self, request):
+        rng = np.random.default_rng(request.seed)
+        colour = request.guidance["backdrop_colour"].lstrip("#")
+        base = np.array([int(colour[i : i + 2], 16) for i in (0, 2, 4)])
+        pixels = np.clip(base + rng.normal(0, 12, (16, 16, 3)), 0, 255).astype(np.uint8)
+        return SyntheticImage(Image.fromarray(pixels), request.seed, request.prompt)
+
+
+class Refusing(Critic):
+    """Fails on every case whose id begins with a digit below 8."""
+
+    def critique(self, cases):
+        return [
+            Failure("refusal", "would rather not") if case.id[0] in "01234567" else ColourCritic()._one(case)
+            for case in cases
+        ]
+
+
+def paint_folder(
+    root: Path, counts: dict[str, int], *, classes=("blue", "red"), noise: float = 60.0, seed: int = 0
+) -> Path:
+    """Writes split/class/*.png: noisy images around a colour a class; the noise makes some of them mistakes."""
+    rng = np.random.default_rng(seed)
+    centres = {name: rng.uniform(60, 200, 3) for name in classes}
+    for split, count in counts.items():
+        for name in classes:
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                colour = centres[name] + rng.normal(0, noise, 3)
+                pixels = np.clip(colour + rng.normal(0, 10, (16, 16, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root

@@ -1,0 +1,86 @@
+"""Arms are rows of data, and each trains on what its row says."""
+
+import pytest
+from PIL import Image
+
+from xaiaug import Arm, ImageSource, Recipe, Sample, arms
+from xaiaug.errors import ConfigError, RecordError
+
+
+def sample(name: str, label: int = 0) -> Sample:
+    return Sample(id=name, label=label, opener=lambda: Image.new("RGB", (4, 4)))
+
+
+POOLS = {
+    "train": [sample("t1"), sample("t2", 1)],
+    "failures": [sample("f")],
+    "guide": [sample("g1"), sample("f")],
+    "reserve": [sample("r")],
+}
+NEW = [sample("n1"), sample("n2", 1)]
+
+
+def test_the_basic_set_is_the_untouched_start_and_three_trainings():
+    rows = arms.resolve("basic")
+    assert [arm.name for arm in rows] == ["baseline", "generated-only", "generated+training", "continued"]
+    assert [arm.trained for arm in rows] == [False, True, True, True]
+    assert all(arm.isolates for arm in rows)
+
+
+def test_a_list_without_a_baseline_is_given_one():
+    assert [arm.name for arm in arms.resolve(["continued"])] == ["baseline", "continued"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("basics", "Did you mean 'basic'"),
+        (["continud"], "Did you mean 'continued'"),
+        (["continued", "continued"], "two arms are called 'continued'"),
+        ([Arm("mine", "", replace_probability=0.5)], "replace_probability"),
+        ([Arm("mine", "", images=ImageSource(map="shuffled"))], "cannot make"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(chosen, message):
+    with pytest.raises(ConfigError, match=message):
+        arms.resolve(chosen)
+
+
+@pytest.mark.parametrize(
+    ("arm", "ids"),
+    [
+        (arms.ROWS["continued"], ["t1", "t2"]),
+        (arms.ROWS["generated-only"], ["n1", "n2"]),
+        (arms.ROWS["generated+training"], ["t1", "t2", "n1", "n2"]),
+        (Arm("o", "", real="train+failures"), ["t1", "t2", "f"]),
+        (Arm("g", "", real="train+guide"), ["t1", "t2", "g1", "f"]),
+        (Arm("m", "", real="train+reserve"), ["t1", "t2", "r"]),
+    ],
+)
+def test_an_arm_trains_on_what_its_row_says(arm, ids):
+    assert [s.id for s in arms.training_set(arm, POOLS, NEW)] == ids
+
+
+def test_the_weight_of_synthetic_images_is_theirs_alone():
+    arm = Arm("w", "", images=ImageSource(), synthetic_weight=0.25)
+    assert [s.weight for s in arms.training_set(arm, POOLS, NEW)] == [1.0, 1.0, 0.25, 0.25]
+
+
+def test_arms_with_one_source_share_it():
+    assert arms.sources(arms.resolve("basic")) == (ImageSource(),)
+
+
+def test_an_arm_changes_neither_steps_nor_batch_nor_schedule():
+    recipe = Recipe(steps=11, batch_size=3, schedule="linear")
+    made = arms.recipe_for(Arm("a", "", sampling="balanced", augment="randaugment"), recipe)
+    assert (made.steps, made.batch_size, made.schedule) == (11, 3, "linear")
+    assert (made.sampling, made.augment) == ("balanced", "randaugment")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"real": "some"}, {"sampling": "odd"}, {"adapter": "dora"}, {"replace_probability": 2}, {"synthetic_weight": 0}],
+)
+def test_an_impossible_row_is_refused(wrong):
+    with pytest.raises(RecordError, match=next(iter(wrong))):
+        Arm("a", "", **wrong)

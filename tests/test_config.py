@@ -1,0 +1,92 @@
+"""Settings are checked; what is wrong is named with the nearest right name."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xaiaug import Arm, config
+from xaiaug.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"mistake": {}}, r"there is no table \[mistake\]. Did you mean 'mistakes'"),
+        ({"mistakes": {"mx": 2}}, r"\[mistakes\] has no key 'mx'. Did you mean 'max'"),
+        ({"mistakes": {"max": 0}}, r"\[mistakes\] max.*got 0"),
+        ({"recipe": {"stepz": 2}}, r"\[recipe\] has no key 'stepz'. Did you mean 'steps'"),
+        ({"recipe": {"augment": "cutmix"}}, r"\[recipe\] has no key 'augment'. it is set by the arm"),
+        ({"recipe": {"steps": 0}}, r"\[recipe\]: Recipe: steps must be at least 1, got 0"),
+        ({"baseline": {"schedule": "sine"}}, r"\[baseline\]: Recipe: schedule must be one of"),
+        ({"experiment": {"seeds": []}}, r"\[experiment\] seeds"),
+        ({"experiment": {"until": "never"}}, r"\[experiment\] until"),
+        ({"experiment": {"arms": [{"name": "a", "reel": "train"}]}}, r"an arm has no key 'reel'. Did you mean 'real'"),
+        ({"experiment": {"arms": [{"name": "a", "real": "fake"}]}}, r"real must be one of"),
+        ({"data": {"guide": 1.5}}, r"\[data\] guide"),
+        ({"data": {"guide": "test"}}, r"\[data\] guide"),
+        ({"privacy": {"offline": "perhaps"}}, r"\[privacy\] offline"),
+        ({"budget": {"usd": -1}}, r"\[budget\] usd"),
+        ({"classifier": {"checkpoint": "x"}}, r"\[classifier\] name"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_expected(tables, message):
+    with pytest.raises(ConfigError, match=message):
+        config.settings(tables)
+
+
+def test_settings_survive_being_written_and_read_again():
+    settings = config.settings(
+        {
+            "classifier": {"name": "transformers", "checkpoint": 'a "b"\\c', "flags": [1, 2.5, True]},
+            "experiment": {"arms": ["baseline", {"name": "mine", "images": {"curated": False}}], "seeds": [3, 4]},
+            "recipe": {"steps": 7, "trainer": {"max_grad_norm": 0.5}},
+        }
+    )
+    assert config.settings(tomllib.loads(settings.to_toml())) == settings
+
+
+@given(st.dictionaries(st.text(), st.none() | st.text() | st.booleans() | st.integers(-(2**60), 2**60)))
+def test_any_table_of_plain_values_is_written_as_toml_that_reads_back(table):
+    kept = {key: value for key, value in table.items() if value is not None}
+    # A lone surrogate cannot stand in a file at all.
+    if any("\ud800" <= c <= "\udfff" for text in (*kept, *map(str, kept.values())) for c in text):
+        return
+    text = config.to_toml({"table": table})
+    assert tomllib.loads(text).get("table", {}) == kept
+
+
+def test_a_table_makes_a_row_of_arms():
+    settings = config.settings({"experiment": {"arms": ["continued", {"name": "mine", "real": "train+guide"}]}})
+    assert settings.arms() == ("continued", Arm("mine", "", real="train+guide"))
+
+
+def test_the_baseline_recipe_takes_what_it_does_not_say_from_the_arms():
+    recipe, baseline = config.settings({"recipe": {"steps": 9}, "baseline": {"learning_rate": 0.5}}).recipes()
+    assert (recipe.steps, baseline.steps, baseline.learning_rate) == (9, 9, 0.5)
+
+
+def test_a_file_names_itself_in_its_errors(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    with pytest.raises(ConfigError, match=r"there is no settings file .*mine.toml"):
+        config.read(path)
+    path.write_text("[data\n")
+    with pytest.raises(ConfigError, match=r"mine.toml is not TOML"):
+        config.read(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"mine.toml cannot be read"):
+        config.read(path)
+    path.write_text("")
+    with pytest.raises(ConfigError, match=r"mine.toml has no data folder"):
+        config.read(path)
+    with pytest.raises(ConfigError, match=r"cannot be read"):
+        config.read(tmp_path)
+
+
+def test_a_relative_data_folder_is_relative_to_the_file(tmp_path: Path):
+    (tmp_path / "a.toml").write_text(
+        '[data]\nfolder = "photos"\n[classifier]\nname = "transformers"\ncheckpoint = "x"\n'
+    )
+    assert config.read(tmp_path / "a.toml").data.folder == tmp_path / "photos"
