@@ -89,7 +89,7 @@ def _on_bad_images(splits: Splits, skipped: Sequence[Refusal]) -> None:
     message = _listed("images that cannot be used", [f"{refusal.file}: {refusal.reason}" for refusal in skipped])
     if splits.policy.on_bad_image == "error":
         raise DataError(f"{message}\nMend or remove them, or set on_bad_image = 'skip'")
-    warnings.warn(f"left out {message}", stacklevel=5)
+    warnings.warn(f"left out {message}", stacklevel=4)
 
 
 def _check_classes(splits: Splits, needs: Sequence[str]) -> None:

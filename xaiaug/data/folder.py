@@ -64,7 +64,7 @@ def find_in_folder(folder: str | Path, window: Window | None = None, side: int |
         ]
         other = len(listing.files) - len(listing.images)
         if other:
-            notes.append(f"{name}: {other} file{'s' * (other > 1)} that are not images, left out")
+            notes.append(f"{name}: left out {other} files that are no images")
     entries, refused = to_entries(located, root, window, side)
     labels = tuple(sorted({Path(name).name for _, name in classes}))
     return Found(labels, entries, tuple(splits or ()), refused, tuple(notes))

@@ -1,0 +1,171 @@
+"""The gate keeps new images and says of every other one what is wrong with it."""
+
+import io
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
+
+from xaiaug import Splits
+from xaiaug.curation import CHECKS, Gate
+from xaiaug.curation.portrait import Portrait
+from xaiaug.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XAIAUG_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def scene(seed: int, side: int = 64) -> Image.Image:
+    """Soft blobs of colour, as unlike from seed to seed as photographs are."""
+    values = np.random.default_rng(seed).integers(50, 200, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(values).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def compressed(image: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> Splits:
+    for number, split in enumerate(("train", "guide", "validation", "test")):
+        for label, base in (("cat", 0), ("dog", 100)):
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            for index in range(3):
+                scene(base + 10 * number + index).save(folder / f"{index}.png")
+    return Splits.from_folder(tmp_path)
+
+
+def test_new_images_are_kept() -> None:
+    verdicts = Gate().judge([scene(seed) for seed in range(900, 920)])
+    assert [verdict.kept for verdict in verdicts] == [True] * 20
+    assert all(verdict.check is None and verdict.reason == "" for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("image", "check", "word"),
+    [
+        (Image.new("L", (64, 64), 90), "broken", "expected RGB"),
+        (scene(1).convert("RGBA"), "broken", "expected RGB"),
+        (scene(1, side=4), "broken", "4 x 4"),
+        (np.zeros((8, 8, 3)), "broken", "ndarray"),
+        (Image.new("RGB", (64, 64)), "constant", "one colour"),
+        (Image.new("RGB", (64, 64), (200, 10, 10)), "constant", "one colour"),
+        (Image.fromarray(np.random.default_rng(0).integers(99, 102, (64, 64, 3), np.uint8)), "constant", "0.8"),
+    ],
+)
+def test_an_image_that_cannot_be_trained_on_is_rejected_by_name(image: Image.Image, check: str, word: str) -> None:
+    (verdict,) = Gate().judge([image])
+    assert (verdict.kept, verdict.check, verdict.fingerprint) == (False, check, None)
+    assert word in verdict.reason
+
+
+def test_a_truncated_image_is_broken_not_an_error() -> None:
+    buffer = io.BytesIO()
+    scene(5, 200).save(buffer, "PNG")
+    (verdict,) = Gate().judge([Image.open(io.BytesIO(buffer.getvalue()[:2000]))])
+    assert verdict.check == "broken"
+    assert "decoded" in verdict.reason
+
+
+def test_a_dark_image_with_something_in_it_is_kept() -> None:
+    (verdict,) = Gate().judge([ImageEnhance.Brightness(scene(3)).enhance(0.1)])
+    assert verdict.kept
+
+
+@pytest.mark.parametrize("split", ["train", "guide", "validation", "test"])
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda image: image,
+        ImageOps.mirror,
+        lambda image: image.resize((40, 40)),
+        lambda image: compressed(image, 30),
+    ],
+    ids=["same", "mirror", "smaller", "jpeg"],
+)
+def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: object) -> None:
+    held = splits[split][1]
+    (verdict,) = Gate(held=splits).judge([copy(held.open())])
+    assert (verdict.kept, verdict.check) == (False, "duplicate")
+    assert f"{held.id} of {split}" in verdict.reason
+    assert verdict.score > 0.98
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: ImageEnhance.Brightness(image).enhance(0.7),
+        lambda image: Image.merge("RGB", image.split()[::-1]),
+        lambda image: image.crop((6, 6, 58, 58)).resize((64, 64)),
+        lambda image: ImageOps.expand(image.resize((32, 32)), 16, "green"),
+    ],
+    ids=["light", "colour", "crop", "backdrop"],
+)
+def test_an_image_made_from_a_held_one_is_new(splits: Splits, change: object) -> None:
+    (verdict,) = Gate(held=splits).judge([change(splits.guide[0].open())])
+    assert verdict.kept, verdict.reason
+
+
+def test_the_second_of_two_equal_images_is_rejected_in_a_batch_and_between_batches() -> None:
+    gate = Gate()
+    first, second = gate.judge([scene(7), compressed(scene(7), 60)])
+    assert (first.kept, second.kept, second.check) == (True, False, "duplicate")
+    (later,) = gate.judge([scene(7)], seen=[first.fingerprint])
+    assert (later.kept, later.check) == (False, "duplicate")
+
+
+def test_a_rejected_image_does_not_stand_in_the_way_of_others(splits: Splits) -> None:
+    copy = splits.test[0].open()
+    verdicts = Gate(held=splits).judge([copy, copy])
+    assert all("of test" in verdict.reason for verdict in verdicts)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds=st.lists(st.integers(0, 6), max_size=14), cut=st.integers(0, 14))
+def test_verdicts_do_not_depend_on_how_the_images_are_cut_into_batches(seeds: list[int], cut: int) -> None:
+    gate, images = Gate(), [scene(seed, 32) for seed in seeds]
+    whole = gate.judge(images)
+    start = gate.judge(images[:cut])
+    rest = gate.judge(images[cut:], [verdict.fingerprint for verdict in start if verdict.kept])
+    assert start + rest == whole
+    assert sum(verdict.kept for verdict in whole) == len(set(seeds))
+
+
+def test_checks_switch_off_one_by_one(splits: Splits) -> None:
+    images = [Image.new("RGB", (64, 64)), splits.train[0].open()]
+    assert [verdict.kept for verdict in Gate(["constant"], splits).judge(images)] == [False, True]
+    assert [verdict.kept for verdict in Gate(["duplicate"], splits).judge(images)] == [True, False]
+    assert [verdict.kept for verdict in Gate([], splits).judge(images)] == [True, True]
+    with pytest.raises(ConfigError, match="unknown check 'duplicates'. Did you mean 'duplicate'"):
+        Gate(["duplicates"])
+
+
+def test_verdicts_are_plain_and_the_gate_travels_to_a_worker(splits: Splits) -> None:
+    gate = Gate(held=splits)
+    images = [scene(1), scene(500), splits.test[0].open()]
+    verdicts = gate.judge(images)
+    assert json.loads(json.dumps([verdict.to_json() for verdict in verdicts])) == [v.to_json() for v in verdicts]
+    assert pickle.loads(pickle.dumps(gate)).judge(images) == verdicts  # noqa: S301  (our own bytes)
+
+
+def test_a_portrait_survives_its_text() -> None:
+    portrait = Portrait.of(scene(11))
+    again = Portrait.from_text(portrait.to_text())
+    assert again.fingerprint == portrait.fingerprint
+    assert np.array_equal(again.colours, portrait.colours)
+    assert len(portrait.to_text()) < 5000
+
+
+def test_every_check_says_in_its_docstring_what_it_looks_for() -> None:
+    assert set(CHECKS) >= {"broken", "constant", "duplicate"}
+    assert all(check.__doc__.startswith("Whether it ") for check in CHECKS.values())

@@ -1,0 +1,90 @@
+"""The gate between synthesis and training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from PIL import Image
+
+from ..data import Splits
+from ..errors import ConfigError, nearest
+from ..records import JSON
+from .checks import CHECKS, Candidate
+from .memory import Held, Memory
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an image is kept, and why not.
+
+    Attributes:
+        kept: whether it passed every check.
+        check: name of the check it did not pass; None when it is kept.
+        reason: what is wrong with it, for a person; empty when it is kept.
+        score: the measure behind the reason, where there is one.
+        fingerprint: what later images are compared with; None unless it is kept and "duplicate" is among the checks.
+    """
+
+    kept: bool
+    check: str | None = None
+    reason: str = ""
+    score: float | None = None
+    fingerprint: str | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The attributes, by name."""
+        return asdict(self)
+
+
+class Gate:
+    """Judges synthetic images by the checks it is given, each in turn.
+
+    The same images in the same order get the same verdicts, however they are cut into batches.
+    """
+
+    def __init__(self, checks: Sequence[str] = ("broken", "constant", "duplicate"), held: Splits | None = None) -> None:
+        """Stores what to check; held images are looked at when the first image is judged.
+
+        Args:
+            checks: names from `CHECKS`, in the order they are made; "broken" is always made first.
+            held: the real images a synthetic one must not repeat; None compares synthetic images alone.
+
+        Raises:
+            ConfigError: an unknown check.
+        """
+        for name in checks:
+            if name not in CHECKS:
+                raise ConfigError(f"curation: unknown check {name!r}. {nearest(name, CHECKS)}")
+        self.checks = tuple(dict.fromkeys(("broken", *checks)))
+        self.held = held
+
+    def judge(self, images: Sequence[Image.Image], seen: Sequence[str] = ()) -> list[Verdict]:
+        """One verdict an image, in order.
+
+        Args:
+            images: what was made.
+            seen: fingerprints of the verdicts on the images that were kept before.
+        """
+        compares = "duplicate" in self.checks
+        memory = Memory(self._held_images if compares else None, [text for text in seen if text] if compares else ())
+        return [self._judge(Candidate(image, memory)) for image in images]
+
+    def _judge(self, candidate: Candidate) -> Verdict:
+        for name in self.checks:
+            finding = CHECKS[name](candidate)
+            if finding is not None:
+                return Verdict(False, name, finding.reason, finding.score)
+        if "duplicate" not in self.checks:
+            return Verdict(True)
+        candidate.memory.add(candidate.portrait)
+        return Verdict(True, fingerprint=candidate.portrait.to_text())
+
+    @cached_property
+    def _held_images(self) -> Held | None:
+        return Held(self.held) if self.held is not None else None
+
+    def __getstate__(self) -> dict[str, object]:
+        # A worker looks for itself: samples travel, what was made of them does not.
+        return {"checks": self.checks, "held": self.held}
