@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..data import Fingerprint, Splits, fingerprints
 from ..data.near import Hashes, either_way
-from .portrait import Portrait, colours_of, likeness, repeats
+from .portrait import MAX_DISTANCE, Portrait, colours_of, likeness, repeats
 
 
 class Held:
@@ -31,7 +31,7 @@ class Held:
         same = self.by_pixels.get(portrait.fingerprint.pixels)
         if same is not None:
             return self._told(same), 1.0
-        for index in map(int, self.hashes.near(portrait.fingerprint)):
+        for index in map(int, self.hashes.near(portrait.fingerprint, MAX_DISTANCE)):
             similarity = either_way(likeness, portrait.colours, self._colours(index))
             if repeats(similarity):
                 return self._told(index), similarity
@@ -62,7 +62,7 @@ class Memory:
 
     def _find_seen(self, portrait: Portrait) -> Iterator[tuple[str, float]]:
         hashes = Hashes.of([other.fingerprint for other in self.seen])
-        for index in map(int, hashes.near(portrait.fingerprint)):
+        for index in map(int, hashes.near(portrait.fingerprint, MAX_DISTANCE)):
             same = portrait.fingerprint.pixels == self.seen[index].fingerprint.pixels
             similarity = 1.0 if same else either_way(likeness, portrait.colours, self.seen[index].colours)
             if repeats(similarity):

@@ -17,6 +17,8 @@ _SIDE = 32
 # Measured on photographs: JPEG at quality 30, WebP at 20 and halving change at most 6 grey levels (root mean square at
 # 32 pixels); other light, another hue or a crop change more, and are what a new training image may be about.
 MAX_CHANGE = 6.0
+# Wider than for leaks: hashes of smooth images tremble under compression, and the colours confirm anyway.
+MAX_DISTANCE = 10
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,11 +53,11 @@ class Hashes:
         plain = np.array([fingerprint.phash for fingerprint in fingerprints], dtype=np.uint64)
         return cls(plain, np.array([fingerprint.mirror for fingerprint in fingerprints], dtype=np.uint64))
 
-    def near(self, fingerprint: Fingerprint) -> NDArray[np.intp]:
-        """Indices of the images whose hash, plain or mirrored, is within `MAX_DISTANCE`; the nearest first."""
+    def near(self, fingerprint: Fingerprint, max_distance: int = MAX_DISTANCE) -> NDArray[np.intp]:
+        """Indices of the images whose hash, plain or mirrored, is within `max_distance` bits; the nearest first."""
         phash = np.uint64(fingerprint.phash)
         distance = np.minimum(np.bitwise_count(self.plain ^ phash), np.bitwise_count(self.mirror ^ phash))
-        found = np.flatnonzero(distance <= MAX_DISTANCE)
+        found = np.flatnonzero(distance <= max_distance)
         return found[np.argsort(distance[found], kind="stable")]
 
 
