@@ -1,0 +1,226 @@
+"""Pre-trains the small ViT of the drawn world on animals other than cats and dogs.
+
+It learns the animal's name; beside it, heads that are thrown away learn which part of which kind every patch shows,
+and the pose. On one core of a two-core machine the full run takes about half an hour.
+
+    python benchmarks/pretrain_petworld.py --out xaiaug/petworld/vit
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+from xaiaug.petworld.anatomy import ANIMALS, OTHERS
+from xaiaug.petworld.bodies import POSES
+from xaiaug.petworld.drawing import PARTS, draw, parts
+from xaiaug.petworld.sampling import other_scenes
+
+SIDE, PATCH = 64, 8
+KINDS = {"ear": "ears", "muzzle": "muzzle", "tail": "tail"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how fast it learns."""
+
+    drawings: int = 24_000
+    held_out: int = 1_200
+    steps: int = 5_500
+    batch_size: int = 48
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Images n 3 h w uint8, part classes n h w uint8, animals n, poses n."""
+
+    images: Tensor
+    parts: Tensor
+    animals: Tensor
+    poses: Tensor
+
+
+def part_classes() -> tuple[list[str], np.ndarray]:
+    """Names of the part classes, and a table from animal and part number to class."""
+    names = ["backdrop"]
+    table = np.zeros((len(OTHERS), len(PARTS) + 1), dtype=np.uint8)
+    for i, animal in enumerate(OTHERS):
+        for j, part in enumerate(PARTS, start=1):
+            name = f"{getattr(ANIMALS[animal], KINDS[part])} {part}" if part in KINDS else part
+            if name not in names:
+                names.append(name)
+            table[i, j] = names.index(name)
+    return names, table
+
+
+def drawn(count: int, seed: int, table: np.ndarray) -> Drawings:
+    """`count` drawings of the other animals."""
+    wanted = other_scenes(count, seed=seed)
+    images = np.stack([np.asarray(draw(scene, SIDE)) for scene in wanted])
+    animals = np.array([OTHERS.index(scene.animal) for scene in wanted])
+    shown = np.stack([table[animal][parts(scene, SIDE)] for animal, scene in zip(animals, wanted, strict=True)])
+    poses = torch.tensor([POSES.index(scene.pose) for scene in wanted])
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return Drawings(pixels, torch.from_numpy(shown), torch.from_numpy(animals), poses)
+
+
+def augmented(images: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+    """Images in -1..1 and their part classes, cropped and flipped alike."""
+    n = len(images)
+    zoom, flip = torch.empty(n).uniform_(0.72, 1.0), torch.randint(0, 2, (n,)) * 2 - 1
+    shift = torch.empty(n, 2).uniform_(-1, 1) * (1 - zoom)[:, None]
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * flip, zoom, shift
+    grid = functional.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
+    pixels = functional.grid_sample(images.float() / 127.5 - 1, grid, padding_mode="reflection", align_corners=False)
+    labels = functional.grid_sample(shown[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    return pixels, labels[:, 0].long()
+
+
+class Learner(nn.Module):
+    """The ViT with its two passing heads: parts of every patch, and the pose."""
+
+    def __init__(self, part_count: int) -> None:
+        super().__init__()
+        config = ViTConfig(
+            hidden_size=128,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=384,
+            image_size=SIDE,
+            patch_size=PATCH,
+            initializer_range=0.06,
+            id2label=dict(enumerate(OTHERS)),
+            label2id={name: i for i, name in enumerate(OTHERS)},
+        )
+        self.vit = ViTForImageClassification(config)
+        self.parts = nn.Linear(config.hidden_size, part_count)
+        self.pose = nn.Linear(config.hidden_size, len(POSES))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        tokens = self.vit.vit(pixel_values=pixels).last_hidden_state
+        return self.vit.classifier(tokens[:, 0]), self.parts(tokens[:, 1:]), self.pose(tokens[:, 0])
+
+
+def part_shares(shown: Tensor, count: int) -> Tensor:
+    """Share of every part class in every patch: n patches count."""
+    planes = functional.one_hot(shown, count).permute(0, 3, 1, 2).float()
+    return functional.avg_pool2d(planes, PATCH).flatten(2).transpose(1, 2)
+
+
+def accuracy(learner: Learner, data: Drawings) -> float:
+    """Share of animals named rightly."""
+    learner.eval()
+    with torch.no_grad():
+        hits = [
+            (learner(images.float() / 127.5 - 1)[0].argmax(1) == animals).float()
+            for images, animals in zip(data.images.split(200), data.animals.split(200), strict=True)
+        ]
+    learner.train()
+    return float(torch.cat(hits).mean())
+
+
+def rate(step: int, settings: Settings) -> float:
+    """Cosine after a warm-up of a twentieth."""
+    warm = settings.steps / 20
+    return min(step / warm, 0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) if step else 1 / warm
+
+
+def train(settings: Settings) -> tuple[Learner, list[dict[str, float]]]:
+    """The trained learner and its curve: passes, seconds, loss, held-out accuracy."""
+    torch.manual_seed(settings.seed)
+    names, table = part_classes()
+    began = time.perf_counter()
+    data, held_out = drawn(settings.drawings, settings.seed, table), drawn(settings.held_out, settings.seed + 1, table)
+    print(f"{settings.drawings + settings.held_out} drawings in {time.perf_counter() - began:.0f} s", flush=True)
+    learner = Learner(len(names))
+    optimiser = torch.optim.AdamW(
+        learner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, settings))
+    curve: list[dict[str, float]] = []
+    every = max(settings.steps // 24, 1)
+    for step in range(1, settings.steps + 1):
+        loss = one_step(learner, optimiser, data, settings, len(names))
+        schedule.step()
+        if step % every == 0 or step == settings.steps:
+            curve.append(
+                {
+                    "passes": round(step * settings.batch_size / settings.drawings, 2),
+                    "seconds": round(time.perf_counter() - began, 1),
+                    "loss": round(loss, 4),
+                    "accuracy": round(accuracy(learner, held_out), 4),
+                }
+            )
+            print("  ".join(f"{name} {value}" for name, value in curve[-1].items()), flush=True)
+    return learner, curve
+
+
+def one_step(learner: Learner, optimiser: torch.optim.Optimizer, data: Drawings, settings: Settings, count: int) -> float:
+    """One optimiser step on a random batch; returns the loss."""
+    chosen = torch.randint(0, len(data.images), (settings.batch_size,))
+    pixels, shown = augmented(data.images[chosen], data.parts[chosen])
+    named, placed, posed = learner(pixels)
+    weights = torch.full((count,), 2.0)
+    weights[0] = 0.5
+    shares = part_shares(shown, count) * weights
+    loss = functional.cross_entropy(named, data.animals[chosen])
+    loss = loss - (shares * placed.log_softmax(-1)).sum(-1).mean()
+    loss = loss + 0.3 * functional.cross_entropy(posed, data.poses[chosen])
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def save(learner: Learner, folder: Path) -> float:
+    """Writes config, preprocessor and half-precision weights; returns megabytes."""
+    copy.deepcopy(learner.vit).half().save_pretrained(folder, safe_serialization=True)
+    ViTImageProcessor(
+        size={"height": SIDE, "width": SIDE}, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_resize=True
+    ).save_pretrained(folder)
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+
+
+def main() -> None:
+    """Trains, saves and prints the curve."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("petworld-vit"), help="folder for the checkpoint")
+    parser.add_argument("--quick", action="store_true", help="a minute's training, only to see it run")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--steps", type=int, default=Settings.steps)
+    parser.add_argument("--seed", type=int, default=Settings.seed)
+    options = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    settings = Settings(steps=options.steps, seed=options.seed)
+    if options.quick:
+        settings = Settings(drawings=1_200, held_out=240, steps=60, seed=options.seed)
+    learner, curve = train(settings)
+    size = save(learner, options.out)
+    print(f"{options.out}: {size:.2f} MB, held-out accuracy {curve[-1]['accuracy']:.3f} on {len(OTHERS)} animals")
+    if options.json:
+        hardware = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+        versions = {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__}
+        figures = {"settings": asdict(settings), "curve": curve, "megabytes": size, "hardware": hardware, "versions": versions}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

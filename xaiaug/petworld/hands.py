@@ -1,0 +1,53 @@
+"""Who draws: line, colours and texture of the two hands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .palette import RGB, mixed, rgb
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A way of drawing.
+
+    Attributes:
+        line: width of outlines, in units of the figure.
+        ink: how dark outlines are, 0 to 1.
+        fade: how far colours lean towards paper, 0 to 1.
+        grain: standard deviation of the paper's grain, in grey levels.
+        hatching: strength of the crayon's slanted streaks, in grey levels.
+    """
+
+    line: float
+    ink: float
+    fade: float
+    grain: float
+    hatching: float
+
+
+HANDS = {"book": Hand(0.022, 0.62, 0.0, 2.5, 0.0), "crayon": Hand(0.036, 0.8, 0.1, 4.0, 9.0)}
+"""The world is drawn by "book"; the synthesizer draws with "crayon"."""
+
+PAPER = rgb("#fbf3e2")
+INK = rgb("#231c22")
+
+
+def colours(coat: RGB, hand: Hand) -> dict[str, RGB]:
+    """Colour of every role a shape can have, for an animal with that coat."""
+    coat = mixed(coat, PAPER, hand.fade)
+    dark = sum(coat) < 3 * 80
+    return {
+        "coat": coat,
+        "shade": mixed(coat, INK, 0.22),
+        "dark": mixed(coat, PAPER, 0.22) if dark else mixed(coat, INK, 0.34),
+        "light": mixed(coat, PAPER, 0.34 if dark else 0.55),
+        "line": mixed(coat, INK, hand.ink),
+        "ink": INK,
+        "hair": mixed(coat, (255, 255, 255), 0.8) if sum(coat) < 3 * 200 else mixed(coat, INK, 0.55),
+        "white": (255, 255, 252),
+        "iris": rgb("#d8e05a"),
+        "pink": rgb("#f09aa2"),
+        "nose": rgb("#e8707e"),
+        "ivory": rgb("#f3ead2"),
+    }

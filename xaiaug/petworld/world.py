@@ -1,0 +1,96 @@
+"""Writes the drawn world as folders of images."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from ..errors import DataError
+from .drawing import EDITION, draw
+from .sampling import BIAS, UNBIASED, scenes
+from .scene import Scene
+
+_MARK = "petworld"
+
+
+def write_world(
+    folder: Path | str,
+    *,
+    sizes: Mapping[str, int],
+    seed: int,
+    bias: float = BIAS,
+    unbiased: Collection[str] = ("test",),
+) -> dict[str, Scene]:
+    """Writes `split/class/number.png` and returns the scene of every file, by its path below `folder`.
+
+    Images that are already there, drawn with the same arguments, are left alone; images of another drawn world are
+    replaced. File names and files tell nothing of the scene but the label.
+
+    Args:
+        folder: where to write; made when missing.
+        sizes: images in each split, half cats and half dogs, such as {"train": 1000, "test": 600}.
+        seed: the same seed gives the same world; splits of equal name, size and bias are equal.
+        bias: probability that a coat, or a backdrop, goes with the label.
+        unbiased: splits in which coat and backdrop say nothing about the label.
+
+    Raises:
+        DataError: the folder holds files that are no drawings of this module, or `unbiased` names an unknown split.
+    """
+    root = Path(folder)
+    if missing := set(unbiased) - {"test", *sizes}:
+        raise DataError(f"write_world: unbiased names {', '.join(sorted(missing))}, but sizes has {', '.join(sizes)}")
+    world: dict[str, Scene] = {}
+    marks: dict[str, str] = {}
+    for split, size in sizes.items():
+        odds = UNBIASED if split in unbiased else bias
+        for number, scene in enumerate(scenes(size, seed=[seed, *split.encode()], bias=odds)):
+            file = f"{split}/{scene.animal}/{number:05d}.png"
+            world[file], marks[file] = scene, _mark(split, size, seed, odds)
+    standing = _standing(root)
+    for file in standing.keys() - world.keys():
+        (root / file).unlink()
+    for file, scene in world.items():
+        if standing.get(file) != marks[file]:
+            _write(root / file, scene, marks[file])
+    return world
+
+
+def _mark(split: str, size: int, seed: int, bias: float) -> str:
+    """What the drawings of a split carry, to be known again: a digest of the arguments, equal for the whole split."""
+    return hashlib.sha256(f"{EDITION} {split} {size} {seed} {bias}".encode()).hexdigest()[:16]
+
+
+def _standing(root: Path) -> dict[str, str]:
+    """Marks of the drawings that are already in the folder, by path."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.suffix == ".part":
+            path.unlink()
+        elif path.is_file():
+            found[path.relative_to(root).as_posix()] = _read_mark(path)
+    return found
+
+
+def _read_mark(path: Path) -> str:
+    try:
+        with Image.open(path) as image:
+            mark = image.info.get(_MARK)
+    except UnidentifiedImageError:
+        mark = None
+    if mark is None:
+        raise DataError(f"write_world: {path} is no drawing of petworld; name a folder that is empty or not there yet")
+    return str(mark)
+
+
+def _write(path: Path, scene: Scene, mark: str) -> None:
+    """Writes one drawing whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    note, part = PngInfo(), path.with_suffix(".part")
+    note.add_text(_MARK, mark)
+    draw(scene).save(part, "PNG", pnginfo=note, compress_level=1)
+    os.replace(part, path)
