@@ -64,6 +64,7 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
                 " folder with config.json, model.safetensors and preprocessor_config.json, or check the name and the"
                 " connection to the model hub."
             ) from error
+    _align(module)
     fitted = _check_weights(checkpoint, module, loading)
     names = module.config.id2label
     labels = tuple(str(names[index]) for index in range(module.config.num_labels))
@@ -139,6 +140,16 @@ def _check_weights(checkpoint: str, module: Any, loading: dict[str, Any]) -> boo
             f" {len(names - head)} parameters of {type(module).__name__}; it is a checkpoint of another model"
         )
     return not absent
+
+
+def _align(module: nn.Module) -> None:
+    """Moves weights into memory of torch's own alignment.
+
+    A file's tensors lie where its header ends, and kernels round differently there: without this a loaded network and
+    a copy of it would differ in the last bits.
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,57 @@
+"""Tiny models and images that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xaiaug.records import Sample
+
+LABELS = ("cat", "dog")
+
+
+@pytest.fixture(scope="session")
+def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a ViT of 8 thousand parameters with a random head for cat and dog: 32 pixels, 16 patches."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    folder = tmp_path_factory.mktemp("tiny-vit")
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+        initializer_range=0.2,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(1234)
+        ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def painted() -> Callable[..., list[Sample]]:
+    """Makes noisy samples whose colour is their class: label 0 is red, 1 is blue, 2 is green."""
+
+    def paint(count: int, seed: int = 0, size: tuple[int, int] = (40, 32), classes: int = 2) -> list[Sample]:
+        generator = np.random.default_rng(seed)
+        found = []
+        for index in range(count):
+            label = index % classes
+            pixels = generator.integers(0, 120, (size[1], size[0], 3))
+            pixels[..., (0, 2, 1)[label]] += 120
+            image = Image.fromarray(pixels.astype(np.uint8))
+            found.append(Sample(id=f"{seed}-{index}", label=label, opener=image.copy))
+        return found
+
+    return paint
