@@ -118,7 +118,7 @@ def arms(seeds: int = 1, labels: tuple[str, ...] = ("cat", "dog")) -> tuple[ArmR
     )
 
 
-def case(number: int = 0, images: int = 5, **changed: Any) -> CaseRow:
+def case(number: int = 0, asked: int = 5, **changed: Any) -> CaseRow:
     """A mistake with its critique and images: the last but one a duplicate, the last could not be made."""
     label, predicted = ("cat", "dog") if number % 3 else ("dog", "cat")
     return CaseRow(**{
@@ -138,14 +138,14 @@ def case(number: int = 0, images: int = 5, **changed: Any) -> CaseRow:
             confidence=0.7,
             guidance={"backdrop_colour": "#5f8f4a", "subject_colour": "#7a5230", "size": 0.35, "place": "left"},
         ),
-        "images": tuple(image(number, index, images) for index in range(images)),
+        "images": tuple(image(number, index, asked) for index in range(asked)),
         **changed,
     })  # fmt: skip
 
 
-def image(number: int, index: int, images: int) -> ImageRow:
+def image(number: int, index: int, asked: int) -> ImageRow:
     """One new image of a case."""
-    made, kept = index < images - 1, index < images - 2
+    made, kept = index < asked - 1, index < asked - 2
     return ImageRow(
         index=index,
         seed=1000 * number + index,
@@ -160,7 +160,7 @@ def image(number: int, index: int, images: int) -> ImageRow:
     )
 
 
-def report(cases: int = 9, seeds: int = 1, **changed: Any) -> Report:
+def report(n: int = 9, seeds: int = 1, **changed: Any) -> Report:
     """The whole report of a run with that many mistakes."""
     return Report(**{
         "run": Run(
@@ -184,18 +184,18 @@ def report(cases: int = 9, seeds: int = 1, **changed: Any) -> Report:
             critic=PluginUse(name="measured"),
             synthesizer=PluginUse(name="petworld", parameters={"prior": "biased"}),
         ),
-        "notes": (Note(kind="warning", text="One seed proves nothing: trained again, each figure would differ."),),
+        "notes": (Note(kind="warning", text="The guide split is small: more images would show more mistakes."),),
         "arms": arms(seeds),
         "left_out": (LeftOut(name="lora", reason="the classifier cannot train adapters"),),
-        "mistakes": Mistakes(found=cases, guide_size=200, chosen=cases, by_pair=_pairs(cases)),
-        "cases": tuple(case(number) for number in range(cases)),
+        "mistakes": Mistakes(found=n, guide_size=200, chosen=n, by_pair=_pairs(n)),
+        "cases": tuple(case(number) for number in range(n)),
         "images": Images(
-            asked=5 * cases,
-            made=4 * cases,
-            failed=cases,
-            kept=3 * cases,
-            rejected={"duplicate": cases},
-            used={"cat": cases, "dog": cases},
+            asked=5 * n,
+            made=4 * n,
+            failed=n,
+            kept=3 * n,
+            rejected={"duplicate": n},
+            used={"cat": n, "dog": n},
             sources=(SourceRow(arms=("generated-only", "generated+training")),),
         ),
         **changed,

@@ -40,7 +40,15 @@ class Wish:
 
 @dataclass(frozen=True)
 class ShownCase:
-    """One mistake with everything the page says of it; the counts are those before anything was left out."""
+    """One mistake with everything the page says of it.
+
+    Attributes:
+        number: its place on the page, from 1.
+        heatmap: the panel, or where there is none the heatmap over the image.
+        kept, rejected: the images shown.
+        kept_count, rejected_count: how many there are.
+        dropped: all words that were cut from its prompts.
+    """
 
     number: int
     row: CaseRow
@@ -56,23 +64,22 @@ class ShownCase:
 
 def shown_cases(report: Report, pictures: Pictures) -> tuple[ShownCase, ...]:
     """At most 200 cases: the first of each pair of classes, then the second of each, and so on."""
-    by_pair: dict[tuple[str, str], list[tuple[int, CaseRow]]] = {}
-    for number, row in enumerate(report.cases, 1):
-        by_pair.setdefault((row.label, row.predicted), []).append((number, row))
+    by_pair: dict[tuple[str, str], list[CaseRow]] = {}
+    for row in report.cases:
+        by_pair.setdefault((row.label, row.predicted), []).append(row)
     turns = chain.from_iterable(zip_longest(*by_pair.values()))
-    chosen = [turn for turn in turns if turn is not None][:MOST_CASES]
-    return tuple(_shown(number, row, pictures) for number, row in chosen)
+    chosen = [row for row in turns if row is not None][:MOST_CASES]
+    return tuple(_shown(number, row, pictures) for number, row in enumerate(chosen, 1))
 
 
 def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
     kept = [image for image in row.images if image.kept]
     rejected = [image for image in row.images if not image.kept]
-    heatmap = row.panel or row.heatmap
     return ShownCase(
         number=number,
         row=row,
         image=pictures(row.image, IMAGE_SIDE) if row.image else None,
-        heatmap=pictures(heatmap, PANEL_SIDE) if heatmap else None,
+        heatmap=_heatmap(row, pictures),
         wishes=_wishes(row),
         kept=_with_pictures(kept[:MOST_KEPT], pictures),
         rejected=_with_pictures(rejected[:MOST_REJECTED], pictures),
@@ -80,6 +87,12 @@ def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
         rejected_count=len(rejected),
         dropped=tuple(dict.fromkeys(word for image in row.images for word in image.dropped)),
     )
+
+
+def _heatmap(row: CaseRow, pictures: Pictures) -> Picture | None:
+    if row.panel:
+        return pictures(row.panel, PANEL_SIDE)
+    return pictures.overlay(row.image, row.heatmap, IMAGE_SIDE) if row.image and row.heatmap else None
 
 
 def _with_pictures(images: Sequence[ImageRow], pictures: Pictures) -> tuple[ShownImage, ...]:

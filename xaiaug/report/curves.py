@@ -9,8 +9,7 @@ from .axes import Axis
 from .schema import Report
 from .schema_arms import ArmResult, Curves
 
-WIDTH, HEIGHT = 340, 190
-LEFT, RIGHT, TOP, BOTTOM = 40, 330, 10, 164
+LEFT, RIGHT, TOP, BOTTOM = 40, 326, 10, 164
 MOST_POINTS = 120
 
 Point = tuple[int, float]

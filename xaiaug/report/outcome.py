@@ -60,7 +60,8 @@ def _of_mistakes(report: Report) -> str:
             f"The classifier made no mistake on {size:,} guide images: there is nothing to explain and nothing to mend."
         )
     words = f"The classifier gets {found:,} of {size:,} guide images wrong ({100 * found / size:.1f} %)"
-    return f"{words}; the run looked into {report.mistakes.chosen:,} of these mistakes."
+    chosen = report.mistakes.chosen
+    return f"{words}; the run looked into {'all' if chosen == found else f'{chosen:,}'} of these mistakes."
 
 
 def _most_seeds(report: Report) -> int:
@@ -83,7 +84,7 @@ def _test_size(report: Report) -> str:
         return ""
     return (
         f"The test split has {widest.n:,} images, which alone leaves an accuracy uncertain by about "
-        f"± {50 * _width(widest):.1f} percentage points. "
+        f"±\N{NO-BREAK SPACE}{50 * _width(widest):.1f} percentage points. "
         "A difference between two arms on the same images can be surer than that."
     )
 

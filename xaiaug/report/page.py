@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 OPEN_CASES = 6
+
+# Control characters but tab and newline, and the marks that turn the direction of what follows them.
+_UNSEEN = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
+_UNSEEN |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "")
 
 
 def render(report: Report, blob: Callable[[str], bytes]) -> str:
@@ -53,6 +58,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
     )
 
 
+@functools.cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -60,6 +66,7 @@ def _environment() -> Environment:
         loader=PackageLoader("xaiaug.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -67,6 +74,11 @@ def _environment() -> Environment:
     environment.globals |= {"worst": _worst, "share": _share}
     environment.filters |= {"percent": percent, "points": points, "json": _pretty, "cut": _cut}
     return environment
+
+
+def _visible(value: Any) -> Any:
+    """Text without the characters that turn the text around them or cannot stand in HTML."""
+    return value.translate(_UNSEEN) if type(value) is str else value
 
 
 def _pretty(value: Any) -> str:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from .heatmaps import overlay
+
 # What Pillow and a blob folder raise for a picture that is missing, cut short or not a picture.
-UNREADABLE = (OSError, LookupError, ValueError, SyntaxError, Image.DecompressionBombError)
+UNREADABLE = (OSError, EOFError, LookupError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,35 @@ class Pictures:
 
     def __call__(self, name: str, side: int) -> Picture:
         """The blob's picture, its longer side at most `side` pixels."""
+        return self._made(lambda: _opened(self._blob(name)), side)
+
+    def overlay(self, image: str, heatmap: str, side: int) -> Picture:
+        """The heatmap blob laid over the image blob, its longer side at most `side` pixels."""
+        return self._made(lambda: overlay(_shrunk(_opened(self._blob(image)), side), self._blob(heatmap)), side)
+
+    def _made(self, make: Callable[[], Image.Image], side: int) -> Picture:
         if self._left <= 0:
             self.left_out += 1
             return Picture(missing="left out to keep the page small")
         try:
-            picture = _thumbnail(self._blob(name), side)
+            picture = _embedded(_shrunk(make(), side))
         except UNREADABLE:
             return Picture(missing="picture cannot be read")
         self._left -= len(picture.uri)
         return picture
 
 
-def _thumbnail(data: bytes, side: int) -> Picture:
+def _opened(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as opened:
-        image = opened.convert("RGB")
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return opened.convert("RGB")
+
+
+def _shrunk(image: Image.Image, side: int) -> Image.Image:
+    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image
+
+
+def _embedded(image: Image.Image) -> Picture:
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=2)
     return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), *image.size)
