@@ -21,6 +21,7 @@ app = typer.Typer(
     help="Find out why an image classifier fails, make the training images that mend it, and prove whether they did.",
 )
 RunDir = Annotated[Path, typer.Option("--run-dir", help="The run folder; a run in it goes on.")]
+Kind = Annotated[str | None, typer.Argument(help="classifier, explainer, critic or synthesizer.")]
 Until = Annotated[
     str | None, typer.Option("--until", help="Stop after: mistakes, explain, critique, images or report.")
 ]
@@ -67,7 +68,7 @@ def demo(run_dir: RunDir = Path("runs/demo")) -> None:
 
 
 @app.command()
-def plugins(kind: Annotated[str | None, typer.Argument(help="classifier, explainer, critic or synthesizer.")] = None) -> None:
+def plugins(kind: Kind = None) -> None:
     """List the plugins that can be asked for by name, and those that cannot be used, with the reason."""
     from ..registry import available
 

@@ -49,27 +49,31 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
     return Cast(**plugins)  # type: ignore[arg-type]
 
 
-def tables(
-    given: Mapping[str, str | Plugin], experiment: Mapping[str, Any], recipes: Mapping[str, Recipe | None], further: Any
-) -> Settings:
-    """Checked settings from the arguments of a loop; what an argument says wins over `further`.
+def tables(given: Mapping[str, str | Plugin], said: Mapping[str, Any], further: Any) -> Settings:
+    """Checked settings from the arguments of a loop.
+
+    Args:
+        given: the plugins, by kind.
+        said: other tables that arguments speak of; a recipe may be a record.
+        further: the `settings` argument; what the other arguments say wins over it.
 
     Raises:
         ConfigError: a table or key is unknown or of the wrong type.
     """
     if further is not None and not isinstance(further, Mapping):
         raise ConfigError(f"FeedbackLoop: settings must be a dict of tables, got {type(further).__name__}")
-    mine: dict[str, Any] = {kind: {"name": _name(plugin)} for kind, plugin in given.items()}
-    mine["experiment"] = dict(experiment)
-    for table, recipe in recipes.items():
-        if recipe is not None:
-            mine[table] = {name: value for name, value in asdict(recipe).items() if name not in SET_BY_ARM}
-    return checked(merged(further or {}, mine), "FeedbackLoop")
+    names = {kind: {"name": _name(plugin)} for kind, plugin in given.items()}
+    plain = {table: _recipe_table(value) if isinstance(value, Recipe) else value for table, value in said.items()}
+    return checked(merged(further or {}, {**names, **plain}), "FeedbackLoop")
 
 
 def arms_as_tables(arms: str | Sequence[str | Arm]) -> Any:
     """The `arms` argument as the settings hold it."""
     return arms if isinstance(arms, str) else [asdict(arm) if isinstance(arm, Arm) else arm for arm in arms]
+
+
+def _recipe_table(recipe: Recipe) -> dict[str, Any]:
+    return {name: value for name, value in asdict(recipe).items() if name not in SET_BY_ARM}
 
 
 def _name(plugin: str | Plugin) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from .. import arms as rows
 from ..config import STOPS, Settings
 from ..config import read as read_settings
+from ..curation import Gate
 from ..data import Splits
 from ..engines import engine as engine_named
 from ..errors import ConfigError, nearest
@@ -73,12 +74,14 @@ class FeedbackLoop:
             seeds=(tuple(seeds), (0,)),
             images_per_mistake=(images_per_mistake, 5),
         )
-        further = dict(settings or {})
-        if curation != "default":
-            further["curation"] = curation
-        if budget_usd is not None:
-            further["budget"] = {"usd": budget_usd}
-        self._take(tables(given, experiment, {"recipe": recipe, "baseline": baseline_recipe}, further), given, engine)
+        said = _said(
+            experiment=(experiment, {}),
+            recipe=(recipe, None),
+            baseline=(baseline_recipe, None),
+            curation=(curation, "default"),
+            budget=({"usd": budget_usd}, {"usd": None}),
+        )
+        self._take(tables(given, said, settings), given, engine)
 
     @classmethod
     def from_config(cls, path: str | Path, *, budget_usd: float | None = None) -> Self:
@@ -137,6 +140,7 @@ class FeedbackLoop:
         self.settings = settings
         self.cast = cast(settings, given)
         self.arms = rows.resolve(settings.arms())
+        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work
         self.engine = engine_named(engine)
 
     def _splits(self) -> Splits:

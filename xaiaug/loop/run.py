@@ -14,13 +14,27 @@ from ..data import Splits
 from ..errors import UnsupportedRecipeError
 from ..interfaces import Context
 from ..records import Arm, Critique, Failure, ImageSource, Sample
-from ..stages import Desk, Fitted, Image, ImagePlan, Mistake, choose, critique, explain, fit, make_images, predict
-from ..stages.images import kept_by_class
-from ..stages.train import Training
+from ..stages import (
+    Desk,
+    Fitted,
+    Image,
+    ImagePlan,
+    Mistake,
+    Training,
+    choose,
+    critique,
+    equally_many,
+    explain,
+    export,
+    fit,
+    make_images,
+    predict,
+)
 from ..store import BlobFile, digest
 from .cast import Cast
 
 Cases = list[tuple[Mistake, Any, Critique | Failure]]
+Pools = dict[tuple[str, int], list[Sample]]
 
 
 class Run:
@@ -35,15 +49,15 @@ class Run:
     """
 
     def __init__(self, settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits) -> None:
-        self.settings, self.cast, self.desk = settings, cast, desk
-        self.arms = list(arms)
+        self.settings, self.cast, self.arms, self.desk, self.splits = settings, cast, arms, desk, splits
+        self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
-        self.splits = splits
-        self.left_out: list[dict[str, str]] = []
 
     def conduct(self, stop: str) -> None:
         """Goes through the stages, up to and with `stop`; what is finished already is not done again."""
-        self._check_data(stop)
+        self._tell("until", stop)
+        self._tell("reached", None)
+        self._check(stop)
         self._conduct(stop)
         self._tell("reached", stop)
 
@@ -52,168 +66,137 @@ class Run:
         mistakes = self._mistakes(baseline)
         if stop == "mistakes":
             return
-        explained = explain(self.desk, self.cast.explainer, self._context(), baseline, mistakes)
+        explained = explain(self.desk, self.cast.explainer, self.context, baseline, mistakes)
         if stop == "explain":
             return
-        critiques = critique(self.desk, self.cast.critic, self._context(), self._train_key(), mistakes, explained)
+        critiques = critique(self.desk, self.cast.critic, self.context, self.train_key, mistakes, explained)
         if stop == "critique":
             return
         pools = self._images(list(zip(mistakes, explained, critiques, strict=True)))
         if stop == "images":
             return
         fitted = self._train(baseline, mistakes, pools)
-        self._evaluate(fitted)
+        for (arm, seed), classifier in fitted.items():
+            predict(self.desk, f"test:{arm}:{seed}", classifier, self.splits.test, len(self.splits.labels))
 
-    def _check_data(self, stop: str) -> None:
-        checked = self.splits.check()
-        self.splits = checked.splits
+    def _check(self, stop: str) -> None:
+        # A run that stops early never looks at test, so it needs none.
+        checked = self.splits.check(("train", "guide", "test") if stop == "report" else ("train", "guide"))
+        self.splits = splits = checked.splits
+        self.context = Context(labels=splits.labels, train=splits.train)
+        self.train_key = digest([[sample.id, sample.label] for sample in splits.train])
         self._tell("settings", self.settings.model_dump(mode="json"))
-        self.desk.store.write_text("run.toml", self.settings.to_toml())
-        self._tell("until", stop)
-        self._tell("reached", None)
         self._tell("plugins", self.cast.told(self.settings))
-        self._tell("data", {**checked.to_json(), "fingerprint": self.splits.fingerprint, "labels": self.splits.labels})
+        told = {
+            "labels": splits.labels,
+            "fingerprint": splits.fingerprint,
+            "guide_is_validation": splits.guide_is_validation,
+        }
+        self._tell("data", {**checked.to_json(), **told})
+        self.desk.store.write_text("run.toml", self.settings.to_toml())
 
     def _baseline(self) -> Fitted:
-        training = Training(
-            "baseline",
-            self.settings.experiment.seeds[0],
-            self.baseline_recipe,
-            self.splits.train,
-            self.splits.validation,
-        )
-        baseline, _ = fit(self.desk, self.cast.classifier, self._context(), training)
-        return baseline
+        train, validation = self.splits.train, self.splits.validation
+        training = Training("baseline", self.seeds[0], self.baseline_recipe, train, validation)
+        return fit(self.desk, self.cast.classifier, self.context, training)
 
     def _mistakes(self, baseline: Fitted) -> list[Mistake]:
         guide = self.splits.guide
         predictions = predict(self.desk, "guide", baseline, guide, len(self.splits.labels))
-        mistakes = choose(guide, predictions, "all")
         chosen = choose(guide, predictions, self.settings.mistakes.max)
-        self._tell("mistakes", [[m.sample.label, m.predicted] for m in mistakes])
+        found = choose(guide, predictions, "all")
+        self._tell("mistakes", [[mistake.sample.label, mistake.predicted] for mistake in found])
         self._tell("cases", [[m.sample.id, m.sample.label, m.predicted, m.probabilities[m.predicted]] for m in chosen])
         return chosen
 
-    def _images(self, cases: Cases) -> dict[tuple[ImageSource, int], list[Sample]]:
+    def _images(self, cases: Cases) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
-        made = {
-            (source, seed): make_images(self.desk, rows.source_name(source), seed, self._plan(source), cases)
-            for source in rows.sources(self.arms)
-            for seed in self.settings.experiment.seeds
-        }
-        kept = {key: kept_by_class(images) for key, images in made.items()}
-        classes = range(len(self.splits.labels))
-        count = {c: min((len(by_class.get(c, [])) for by_class in kept.values()), default=0) for c in classes}
-        used = {
-            key: [image for c in classes for image in by_class.get(c, [])[: count[c]]] for key, by_class in kept.items()
-        }
-        self._tell("images", [self._told_images(key, images) for key, images in used.items()])
-        self._export(used)
+        made = {}
+        for source in rows.sources(self.arms):
+            name, plan = rows.source_name(source), self._plan(source)
+            for seed in self.seeds:
+                made[name, seed] = make_images(self.desk, name, seed, plan, cases)
+        used = equally_many(made)
+        self._tell(
+            "images", [self._told(source, seed, used) for source in rows.sources(self.arms) for seed in self.seeds]
+        )
+        export(self.desk, used, cases)
         return {key: [self._sample(image) for image in images] for key, images in used.items()}
 
-    def _train(
-        self, baseline: Fitted, mistakes: Sequence[Mistake], pools: dict[tuple[ImageSource, int], list[Sample]]
-    ) -> dict[tuple[str, int], Fitted]:
-        first = self.settings.experiment.seeds[0]
-        fitted = {("baseline", first): baseline}
-        told = []
+    def _train(self, baseline: Fitted, mistakes: Sequence[Mistake], pools: Pools) -> dict[tuple[str, int], Fitted]:
+        fitted, told, left_out = {}, [], []
+        real = {
+            **{name: self.splits[name] for name in ("train", "guide", "reserve")},
+            "failures": [m.sample for m in mistakes],
+        }
         for arm in self.arms:
-            if not arm.trained:
-                told.append(
-                    {"arm": asdict(arm), "real": len(self.splits.train), "recipe": asdict(self.baseline_recipe)}
-                )
-                continue
-            if arm.images and not any(pools[arm.images, first]):
-                self._leave_out(arm, "there are no new images to train on")
-                continue
+            reason = self._why_not(arm, pools)
             try:
-                for seed in self.settings.experiment.seeds:
-                    fitted[arm.name, seed] = self._fit_arm(arm, seed, baseline, mistakes, pools)
+                made = {} if reason else self._fit_arm(arm, baseline, real, pools)
             except UnsupportedRecipeError as error:
-                self._leave_out(arm, str(error))
+                reason = str(error)
+            if reason:
+                left_out.append({"name": arm.name, "reason": reason})
                 continue
-            real = rows.training_set(replace(arm, images=None), self._pools(mistakes), ())
-            told.append({"arm": asdict(arm), "real": len(real), "recipe": asdict(rows.recipe_for(arm, self.recipe))})
+            fitted.update(made)
+            told.append(self._told_arm(arm, real))
         self._tell("arms", told)
-        self._tell("left_out", self.left_out)
+        self._tell("left_out", left_out)
         return fitted
 
+    def _why_not(self, arm: Arm, pools: Pools) -> str:
+        if arm.images and not any(pools[rows.source_name(arm.images), seed] for seed in self.seeds):
+            return "there are no new images to train on"
+        return ""
+
     def _fit_arm(
-        self,
-        arm: Arm,
-        seed: int,
-        baseline: Fitted,
-        mistakes: Sequence[Mistake],
-        pools: dict[tuple[ImageSource, int], list[Sample]],
-    ) -> Fitted:
-        synthetic = pools[arm.images, seed] if arm.images else []
-        train = rows.training_set(arm, self._pools(mistakes), synthetic)
-        recipe = rows.recipe_for(arm, self.recipe)
-        training = Training(arm.name, seed, recipe, train, self.splits.validation, baseline)
-        return fit(self.desk, self.cast.classifier, self._context(), training)[0]
-
-    def _evaluate(self, fitted: dict[tuple[str, int], Fitted]) -> None:
-        for (arm, seed), classifier in fitted.items():
-            predict(self.desk, f"test:{arm}:{seed}", classifier, self.splits.test, len(self.splits.labels))
-
-    def _pools(self, mistakes: Sequence[Mistake]) -> dict[str, Sequence[Sample]]:
-        return {
-            "train": self.splits.train,
-            "guide": self.splits.guide,
-            "reserve": self.splits.reserve,
-            "failures": [mistake.sample for mistake in mistakes],
-        }
+        self, arm: Arm, baseline: Fitted, real: dict[str, Sequence[Sample]], pools: Pools
+    ) -> dict[tuple[str, int], Fitted]:
+        if not arm.trained:
+            return {(arm.name, self.seeds[0]): baseline}
+        recipe, validation = rows.recipe_for(arm, self.recipe), self.splits.validation
+        fitted = {}
+        for seed in self.seeds:
+            synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
+            train = rows.training_set(arm, real, synthetic)
+            training = Training(arm.name, seed, recipe, train, validation, baseline)
+            fitted[arm.name, seed] = fit(self.desk, self.cast.classifier, self.context, training)
+        return fitted
 
     def _plan(self, source: ImageSource) -> ImagePlan:
         curation = self.settings.curation
-        checks = curation.checks if source.curated else ("broken",)
-        held = self.splits
-        gate = Gate(checks, held)
-        key = {"checks": list(checks), "held": self.splits.fingerprint}
-        per_mistake = self.settings.experiment.images_per_mistake
+        gate = Gate(curation.checks if source.curated else (), self.splits)
         return ImagePlan(
-            self.cast.synthesizer, self._context(), self._train_key(), per_mistake, gate, key, curation.remakes
+            synthesizer=self.cast.synthesizer,
+            context=self.context,
+            train_key=self.train_key,
+            per_mistake=self.settings.experiment.images_per_mistake,
+            gate=gate,
+            gate_key={"checks": list(gate.checks), "held": self.splits.fingerprint},
+            remakes=curation.remakes,
         )
-
-    def _context(self) -> Context:
-        return Context(labels=self.splits.labels, train=self.splits.train)
-
-    def _train_key(self) -> str:
-        return digest([[sample.id, sample.label] for sample in self.splits.train])
 
     def _sample(self, image: Image) -> Sample:
         blob = image.row["image"]["blob"]
         return Sample(id=blob.split(".")[0], label=image.target, opener=BlobFile(self.desk.store.blobs.path(blob)))
 
-    def _told_images(self, key: tuple[ImageSource, int], images: Sequence[Image]) -> dict[str, Any]:
-        source, seed = key
-        users = [arm.name for arm in self.arms if arm.images == source]
-        blobs = [image.row["image"]["blob"] for image in images]
-        count = Counter(self.splits.labels[image.target] for image in images)
-        names = {"name": rows.source_name(source), "source": asdict(source), "seed": seed, "arms": users}
-        return {**names, "count": dict(count), "used": blobs}
+    def _told(self, source: ImageSource, seed: int, used: dict[tuple[str, int], list[Image]]) -> dict[str, Any]:
+        name = rows.source_name(source)
+        images = used[name, seed]
+        return {
+            "name": name,
+            "source": asdict(source),
+            "seed": seed,
+            "arms": [arm.name for arm in self.arms if arm.images == source],
+            "count": Counter(self.splits.labels[image.target] for image in images),
+            "used": [image.row["image"]["blob"] for image in images],
+        }
 
-    def _export(self, used: dict[tuple[ImageSource, int], list[Image]]) -> None:
-        files = []
-        for (source, seed), images in used.items():
-            for image in images:
-                row = image.row
-                blob = row["image"]["blob"]
-                stem = f"{row['case'][:12]}-{row['index']}-{seed}-{blob[:8]}"
-                origin = {
-                    name: row[name] for name in ("label", "case", "index", "seed", "prompt", "dropped", "details")
-                }
-                files.append(
-                    (
-                        f"{row['label']}/{stem}.png",
-                        blob,
-                        {**origin, "source": rows.source_name(source), "repetition": seed},
-                    )
-                )
-        self.desk.store.write_synthetic(files)
-
-    def _leave_out(self, arm: Arm, reason: str) -> None:
-        self.left_out.append({"name": arm.name, "reason": reason})
+    def _told_arm(self, arm: Arm, real: dict[str, Sequence[Sample]]) -> dict[str, Any]:
+        if not arm.trained:
+            return {"arm": asdict(arm), "real": len(self.splits.train), "recipe": asdict(self.baseline_recipe)}
+        alone = rows.training_set(replace(arm, images=None), real, ())
+        return {"arm": asdict(arm), "real": len(alone), "recipe": asdict(rows.recipe_for(arm, self.recipe))}
 
     def _tell(self, name: str, value: Any) -> None:
         self.desk.store.ledger.tell(name, value)

@@ -68,8 +68,8 @@ def _version(package: str) -> str:
 
 
 def _data(data: dict[str, Any], drawn: bool) -> dict[str, Any]:
-    known = ("labels", "counts", "guide_is_validation", "skipped", "dropped", "fingerprint", "warnings")
-    return {**{name: data[name] for name in known if name in data}, "drawn": drawn}
+    counted = {name: len(data.pop(name, ())) for name in ("skipped", "dropped")}
+    return {**data, **counted, "drawn": drawn}
 
 
 def _mistakes(reader: Reader, labels: tuple[str, ...], chosen: int) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from .critique import critique
 from .desk import Desk, Fitted
 from .explain import explain
-from .images import Image, ImagePlan, make_images
+from .export import export
+from .images import Image, ImagePlan, equally_many, make_images
 from .mistakes import Mistake, choose
 from .predict import Predictions, predict
-from .train import fit
+from .train import Training, fit
 
 __all__ = [
     "Desk",
@@ -15,9 +16,12 @@ __all__ = [
     "ImagePlan",
     "Mistake",
     "Predictions",
+    "Training",
     "choose",
     "critique",
+    "equally_many",
     "explain",
+    "export",
     "fit",
     "make_images",
     "predict",

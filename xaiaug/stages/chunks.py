@@ -13,6 +13,7 @@ from ..records import JSON, Failure, Progress
 from ..store import digest
 from .desk import Desk
 
+RAISED = "raised "  # begins the kind of a failure that a plugin did not return but raise
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -95,19 +96,17 @@ def batch(
         raise
     except Exception as error:  # noqa: BLE001  a plugin may raise anything; the item that broke it is told
         if len(items) == 1:
-            return [Failure(type(error).__name__, str(error) or "no message")]
+            return [Failure(f"{RAISED}{type(error).__name__}", str(error) or "no message")]
         middle = len(items) // 2
         return batch(who, call, items[:middle], kinds) + batch(who, call, items[middle:], kinds)
     return _checked(who, results, len(items), kinds)
 
 
-def refuse_if_all_failed(who: str, results: Sequence[Any]) -> None:
-    """Raises PluginError when not one item of a stage succeeded; the message holds the first failure."""
-    failures = [result for result in results if isinstance(result, Failure)]
-    if failures and len(failures) == len(results):
-        raise PluginError(
-            f"{who} failed on all {len(failures)} items; the first: {failures[0].kind}: {failures[0].message}"
-        )
+def refuse_if_all_raised(who: str, results: Sequence[Any]) -> None:
+    """Raises PluginError when a plugin raised on every item of a stage: it is broken, not its items."""
+    raised = [made for made in results if isinstance(made, Failure) and made.kind.startswith(RAISED)]
+    if raised and len(raised) == len(results):
+        raise PluginError(f"{who} raised on all {len(raised)} items; the first: {raised[0].kind}: {raised[0].message}")
 
 
 def _checked(who: str, results: Any, count: int, kinds: type | tuple[type, ...]) -> list[Any]:

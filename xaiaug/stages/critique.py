@@ -13,7 +13,7 @@ from ..interfaces import Context, Critic
 from ..records import Case, Critique, Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
-from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_failed
+from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
 from .explain import explanation_of
 from .mistakes import Mistake
@@ -65,7 +65,7 @@ def critique(
         explained: their rows of the stage before.
 
     Raises:
-        PluginError: the critic broke its contract or failed on every case.
+        PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
     stage = Stage("critique", "critique mistakes", basis, critic.batch_size)
@@ -73,7 +73,7 @@ def critique(
     items = [Item([mistake.key, row], (mistake, row)) for mistake, row in pairs]
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
     made = [critique_of(row) for row in rows]
-    refuse_if_all_failed(f"{type(critic).__name__}.critique", made)
+    refuse_if_all_raised(f"{type(critic).__name__}.critique", made)
     return made
 
 

@@ -13,7 +13,7 @@ from ..interfaces import Classifier, Context, Explainer
 from ..records import Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
-from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_failed
+from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk, Fitted
 from .mistakes import Mistake
 
@@ -71,7 +71,7 @@ def explain(
     """One row a mistake: its picture and the maps of its predicted and, where it differs, its true class.
 
     Raises:
-        PluginError: the explainer broke its contract or failed on every image.
+        PluginError: the explainer broke its contract or raised on every image.
         UndefinedMethodError: the method is not defined for this classifier.
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
@@ -79,7 +79,7 @@ def explain(
     items = [Item(mistake.key, mistake) for mistake in mistakes]
     rows = complete(desk, stage, items, _Work(explainer, context, fitted))
     made = [explanation_of(row["predicted"], desk.store.blobs) for row in rows]
-    refuse_if_all_failed(f"{type(explainer).__name__}.explain", made)
+    refuse_if_all_raised(f"{type(explainer).__name__}.explain", made)
     return rows
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ..curation import Gate
 from ..interfaces import Context, Synthesizer
@@ -16,6 +16,7 @@ from .desk import Desk
 from .mistakes import Mistake
 from .synthesize import Wish, synthesize
 
+Key = TypeVar("Key")
 TOP_UPS = 2  # rounds in which other cases of the class fill what a case could not give
 
 
@@ -131,13 +132,21 @@ def make_images(
     return images
 
 
-def kept_by_class(images: Sequence[Image]) -> dict[int, list[Image]]:
-    """The kept images of each class, in the order they were made."""
-    found: dict[int, list[Image]] = defaultdict(list)
+def equally_many(made: Mapping[Key, Sequence[Image]]) -> dict[Key, list[Image]]:
+    """The first kept images of each class, as many as the source and seed with the fewest has of it."""
+    counts = [Counter(image.target for image in images if image.kept) for images in made.values()]
+    least = {target: min(count[target] for count in counts) for target in {t for count in counts for t in count}}
+    return {key: _first(images, least) for key, images in made.items()}
+
+
+def _first(images: Sequence[Image], least: Mapping[int, int]) -> list[Image]:
+    taken: Counter[int] = Counter()
+    found = []
     for image in images:
-        if image.kept:
-            found[image.target].append(image)
-    return dict(found)
+        if image.kept and taken[image.target] < least[image.target]:
+            taken[image.target] += 1
+            found.append(image)
+    return sorted(found, key=lambda image: image.target)
 
 
 def _wave(desk: Desk, name: str, plan: ImagePlan, wishes: list[Wish], before: Sequence[Image]) -> list[Image]:

@@ -10,7 +10,7 @@ from ..interfaces import Context, Synthesizer
 from ..records import Critique, Failure, SynthesisRequest, SyntheticImage
 from ..store import Blob
 from ..store.blobs import Blobs
-from .chunks import Item, Stage, batch, complete, plugin_key
+from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
 from .explain import explanation_of
 from .mistakes import Mistake
@@ -85,12 +85,15 @@ def synthesize(
         wishes: what is to be made.
 
     Raises:
-        PluginError: the synthesizer broke its contract.
+        PluginError: the synthesizer broke its contract, or raised on every wish.
     """
     basis = {"synthesizer": plugin_key(synthesizer), "labels": list(context.labels), "train": train_key}
     stage = Stage(f"synthesize/{name}", "make images", basis, synthesizer.batch_size)
     items = [Item(wish.key, wish) for wish in wishes]
-    return complete(desk, stage, items, _Work(synthesizer, context, desk.store.blobs))
+    rows = complete(desk, stage, items, _Work(synthesizer, context, desk.store.blobs))
+    made = [Failure(**row["failure"]) if "failure" in row else row for row in rows]
+    refuse_if_all_raised(f"{type(synthesizer).__name__}.synthesize", made)
+    return rows
 
 
 def _row(request: SynthesisRequest, made: SyntheticImage | Failure) -> dict[str, Any]:

@@ -60,8 +60,8 @@ class _Work:
         return self.classifier.fork()
 
 
-def fit(desk: Desk, classifier: Classifier, context: Context, training: Training) -> tuple[Fitted, History]:
-    """The trained classifier, as folder and key, and its curves.
+def fit(desk: Desk, classifier: Classifier, context: Context, training: Training) -> Fitted:
+    """The trained classifier; its curves stand in the ledger.
 
     Raises:
         UnsupportedRecipeError: before training, when the classifier cannot follow the recipe.
@@ -71,8 +71,7 @@ def fit(desk: Desk, classifier: Classifier, context: Context, training: Training
     stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1)
     rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context))
     folder = Path(desk.store.folder, rows[0]["model"]["folder"])
-    curves = {name: tuple(values) for name, values in rows[0]["history"].items()}
-    return Fitted(type(classifier), folder, digest(key)), History(**curves)
+    return Fitted(type(classifier), folder, digest(key))
 
 
 def _key(classifier: Classifier, context: Context, training: Training) -> Any:

@@ -30,7 +30,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
-        self._path = path
+        self._path, self._writable = path, writable
         if not writable and not path.exists():
             raise RunFolderError(f"there is no run in {path.parent}: {path.name} is missing")
         mode = "rwc" if writable else "ro"
@@ -44,7 +44,9 @@ class Ledger:
             raise self._explained(error) from error
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file; a closed ledger is one file that can be read from a read-only folder."""
+        if self._writable:
+            self._execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     def rows(self, key: str) -> list[Any] | None:

@@ -53,7 +53,7 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
 def is_whole(run: Path, row: dict[str, Any]) -> bool:
     """Whether a model folder holds just the bytes that were written."""
     folder = run / row["folder"]
-    return folder.is_dir() and _digests(folder) == row["files"]
+    return folder.is_dir() and bool(_digests(folder) == row["files"])
 
 
 def _digests(folder: Path, *, sync: bool = False) -> dict[str, str]:
