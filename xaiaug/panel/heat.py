@@ -1,0 +1,107 @@
+"""Heat as colour: the scale of a map, and a colour map whose steps look equally large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import DataError
+from ..records import Explanation
+
+Scale = tuple[float, float]
+# A few outlier tokens (arXiv 2309.16588) would leave the rest of a map dark: for display they share the last colour.
+_TOP = 99.5
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """A heatmap made ready to be drawn.
+
+    Attributes:
+        shares: h w, float32, 0 (cold) to 1 (hot), NaN where the model did not look.
+        scale: the raw values at 0 and 1.
+        clipped: whether raw values lie above the scale.
+    """
+
+    shares: NDArray[np.float32]
+    scale: Scale
+    clipped: bool
+
+    @classmethod
+    def of(cls, explanation: Explanation, size: tuple[int, int], scale: Scale | None = None) -> Heat | None:
+        """The map at the size of a picture (width, height); None when it says nothing.
+
+        Args:
+            explanation: raw values.
+            size: width and height of the picture.
+            scale: raw values of the coldest and the hottest colour; None takes them from this map.
+        """
+        if explanation.degenerate:
+            return None
+        low, high = scale or scale_of(explanation.heatmap)
+        shares = (explanation.heatmap - low) / (high - low)
+        clipped = bool(np.nanmax(shares) > 1 + 1e-6)
+        return cls(_resize(np.clip(shares, 0, 1), size), (low, high), clipped)
+
+    def colours(self) -> NDArray[np.uint8]:
+        """h w 3, uint8; arbitrary where the model did not look."""
+        return colour_table()[np.rint(np.nan_to_num(self.shares) * 255).astype(np.uint8)]
+
+    @property
+    def unseen(self) -> NDArray[np.bool_]:
+        """h w: where the model did not look."""
+        return np.isnan(self.shares)
+
+
+def scale_of(heatmap: NDArray[np.float32]) -> Scale:
+    """The least value of a map, and one that nearly all of it stays below."""
+    finite = heatmap[np.isfinite(heatmap)]
+    low, high = float(finite.min()), float(np.percentile(finite, _TOP))
+    # A single hot spot can be smaller than the share that is clipped.
+    return (low, high) if high > low else (low, float(finite.max()))
+
+
+def shared_scale(explanations: Iterable[Explanation | None]) -> Scale | None:
+    """One scale for the maps of a run, so that their colours can be compared; None when none of them says anything."""
+    scales = [scale_of(one.heatmap) for one in explanations if one is not None and not one.degenerate]
+    if not scales:
+        return None
+    return min(low for low, _ in scales), max(high for _, high in scales)
+
+
+def check_scale(scale: Scale | None) -> None:
+    """Refuses a scale that has no extent.
+
+    Raises:
+        DataError: the scale is not two finite numbers, the lower one first.
+    """
+    if scale is not None and not (len(scale) == 2 and np.isfinite(scale).all() and scale[0] < scale[1]):
+        raise DataError(f"panel: scale must be two finite numbers, the lower one first, got {scale!r}")
+
+
+@lru_cache(maxsize=1)
+def colour_table() -> NDArray[np.uint8]:
+    """256 3, uint8, from cold to hot: matplotlib's inferno, even in lightness and readable without colour vision."""
+    from matplotlib import colormaps
+
+    table: NDArray[np.float64] = colormaps["inferno"](np.linspace(0, 1, 256))
+    return np.rint(table[:, :3] * 255).astype(np.uint8)
+
+
+def _resize(shares: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear, with a hard edge between what was seen and what was not."""
+    unseen = np.isnan(shares)
+    weight = _stretch((~unseen).astype(np.float32), size)
+    values = _stretch(np.where(unseen, 0, shares), size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(weight >= 0.5, np.clip(values / weight, 0, 1), np.nan).astype(np.float32)
+
+
+def _stretch(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
