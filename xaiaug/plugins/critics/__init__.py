@@ -1,0 +1,1 @@
+"""Built-in critics, a method or model family a file."""

@@ -1,0 +1,127 @@
+"""One image compared with the training images of its class and of the predicted one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._colour import name_of
+from ._measures import Measures
+from ._unusual import LEAST, Rarity, Reference, holm
+
+Floats = NDArray[np.float32]
+
+# Neighbours as a share of the class, and the distance below which values are the same. Coats and backdrops come in
+# kinds, so a few neighbours must do; the others spread about one middle.
+SCALES = {
+    "subject colour": (0.03, 2.0),
+    "backdrop colour": (0.03, 2.0),
+    "light": (0.25, 1.0),
+    "sharpness": (0.25, 0.02),
+    "size": (0.5, 0.01),
+    "place": (0.5, 0.01),
+}
+COLOURS = ("subject colour", "backdrop colour")
+
+
+class ClassReference:
+    """The training images of one class, as measured.
+
+    Args:
+        measures: one entry an image; fewer than `LEAST` say nothing.
+    """
+
+    def __init__(self, measures: Sequence[Measures]) -> None:
+        self.count = len(measures)
+        self.enough = self.count >= LEAST
+        vectors = [one.vectors() for one in measures]
+        self.values = {name: np.stack([one[name] for one in vectors]) for name in SCALES} if self.enough else {}
+        self.references = {name: Reference(values, *SCALES[name]) for name, values in self.values.items()}
+
+    def middle(self, attribute: str) -> Floats:
+        """The median of an attribute over the class, d."""
+        median: Floats = np.median(self.values[attribute], axis=0)
+        return median
+
+    def common_colours(self, attribute: str) -> list[str]:
+        """Everyday names of the class's commonest colours, at most three, commonest first."""
+        names = Counter(name_of(colour) for colour in self.values[attribute])
+        return [name for name, count in names.most_common(3) if count >= 0.1 * self.count]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An attribute in which an image is unusual for its class.
+
+    Attributes:
+        attribute: its name, a key of `SCALES`.
+        p: corrected for the number of attributes looked at.
+        rarity: how rare the image is among the training images of its class.
+        elsewhere: the same among those of the predicted class; None without such, or when the prediction is right.
+    """
+
+    attribute: str
+    p: float
+    rarity: Rarity
+    elsewhere: Rarity | None
+
+    @property
+    def misleading(self) -> bool:
+        """Whether what is unusual for the class is usual for the predicted one, and much nearer to it."""
+        other = self.elsewhere
+        return other is not None and other.score < 1.3 and other.score < self.rarity.score - 1
+
+    @property
+    def strength(self) -> float:
+        """How well it explains the mistake: rare in the class, and not in the predicted one."""
+        return self.rarity.score - (max(self.elsewhere.score, 0.0) if self.elsewhere else 0.0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that came of comparing one image.
+
+    Attributes:
+        findings: what is unusual, the likeliest cause first.
+        lowest: the attribute with the lowest corrected p, and that p.
+        highest_elsewhere: the highest score among the predicted class, -inf without one.
+    """
+
+    findings: tuple[Finding, ...]
+    lowest: tuple[str, float]
+    highest_elsewhere: float
+
+
+def compare(measures: Measures, own: ClassReference, predicted: ClassReference | None, level: float) -> Comparison:
+    """Looks at every attribute of one image; what is unusual at `level`, corrected, is a finding.
+
+    When the light is unusual, colours are judged as they would look in the class's usual light: a dim photo of a
+    white cat is not a photo of a grey one.
+    """
+    rarities = _rarities(measures, own)
+    corrected = holm({name: rarity.p for name, rarity in rarities.items()})
+    if corrected["light"] <= level:
+        relit = _rarities(measures.relit(own.middle("light")), own)
+        rarities |= {name: min(rarities[name], relit[name], key=lambda rarity: rarity.score) for name in COLOURS}
+        corrected = holm({name: rarity.p for name, rarity in rarities.items()})
+    elsewhere = _rarities(measures, predicted) if predicted and predicted.enough else {}
+    findings = [
+        Finding(name, corrected[name], rarity, elsewhere.get(name))
+        for name, rarity in rarities.items()
+        if corrected[name] <= level
+    ]
+    least = min(corrected, key=corrected.__getitem__)
+    return Comparison(
+        findings=tuple(sorted(findings, key=lambda finding: -finding.strength)),
+        lowest=(least, corrected[least]),
+        highest_elsewhere=max((rarity.score for rarity in elsewhere.values()), default=-np.inf),
+    )
+
+
+def _rarities(measures: Measures, reference: ClassReference) -> dict[str, Rarity]:
+    vectors = measures.vectors()
+    return {name: one.rarity(vectors[name]) for name, one in reference.references.items()}
