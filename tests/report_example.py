@@ -4,6 +4,7 @@ import io
 import math
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from xaiaug.report.schema import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
@@ -28,6 +29,21 @@ ARMS = {
 
 
 SPLITS = {"train": 500, "guide": 100, "validation": 80, "test": 200}
+
+
+def blob(name: str) -> bytes:
+    """The bytes of any blob the example names."""
+    return heatmap(name) if name.startswith("heatmap") else png(name)
+
+
+def heatmap(name: str, side: int = 96) -> bytes:
+    """A round hot spot, the first rows unseen by the model, in numpy's format."""
+    y, x = np.mgrid[0:side, 0:side] / side
+    values = np.exp(-20 * ((x - 0.5) ** 2 + (y - len(name) / 20) ** 2)).astype(np.float32)
+    values[: side // 12] = np.nan
+    out = io.BytesIO()
+    np.save(out, values)
+    return out.getvalue()
 
 
 def png(name: str, side: int = 96) -> bytes:
@@ -128,6 +144,7 @@ def case(number: int = 0, asked: int = 5, **changed: Any) -> CaseRow:
         "probability": 0.93,
         "image": f"image-{number}",
         "panel": f"panel-{number}",
+        "heatmap": f"heatmap-{number}",
         "method": "attention-rollout",
         "critique": CritiqueRow(
             cause=f"The backdrop is as green as in most training images of {predicted}s, and rare for a {label}.",

@@ -44,7 +44,8 @@ class ShownCase:
 
     Attributes:
         number: its place on the page, from 1.
-        heatmap: the panel, or where there is none the heatmap over the image.
+        heatmap: the heatmap over the image.
+        panel: the picture the critic saw.
         kept, rejected: the images shown.
         kept_count, rejected_count: how many there are.
         dropped: all words that were cut from its prompts.
@@ -54,6 +55,7 @@ class ShownCase:
     row: CaseRow
     image: Picture | None
     heatmap: Picture | None
+    panel: Picture | None
     wishes: tuple[Wish, ...]
     kept: tuple[ShownImage, ...]
     rejected: tuple[ShownImage, ...]
@@ -79,7 +81,8 @@ def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
         number=number,
         row=row,
         image=pictures(row.image, IMAGE_SIDE) if row.image else None,
-        heatmap=_heatmap(row, pictures),
+        heatmap=pictures.overlay(row.image, row.heatmap, IMAGE_SIDE) if row.image and row.heatmap else None,
+        panel=pictures(row.panel, PANEL_SIDE) if row.panel else None,
         wishes=_wishes(row),
         kept=_with_pictures(kept[:MOST_KEPT], pictures),
         rejected=_with_pictures(rejected[:MOST_REJECTED], pictures),
@@ -87,12 +90,6 @@ def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
         rejected_count=len(rejected),
         dropped=tuple(dict.fromkeys(word for image in row.images for word in image.dropped)),
     )
-
-
-def _heatmap(row: CaseRow, pictures: Pictures) -> Picture | None:
-    if row.panel:
-        return pictures(row.panel, PANEL_SIDE)
-    return pictures.overlay(row.image, row.heatmap, IMAGE_SIDE) if row.image and row.heatmap else None
 
 
 def _with_pictures(images: Sequence[ImageRow], pictures: Pictures) -> tuple[ShownImage, ...]:

@@ -1,4 +1,4 @@
-"""A heatmap laid over its image, for runs that stopped before a panel was made."""
+"""A heatmap laid over its image."""
 
 from __future__ import annotations
 

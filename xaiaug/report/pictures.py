@@ -20,7 +20,7 @@ class Picture:
     """A picture ready for `<img>`; without `uri` it says in `missing` why there is none.
 
     Attributes:
-        width, height: of the embedded picture, in pixels.
+        width, height: the size it is shown in, in pixels.
     """
 
     uri: str = ""
@@ -56,7 +56,7 @@ class Pictures:
             self.left_out += 1
             return Picture(missing="left out to keep the page small")
         try:
-            picture = _embedded(_shrunk(make(), side))
+            picture = _embedded(_shrunk(make(), side), side)
         except UNREADABLE:
             return Picture(missing="picture cannot be read")
         self._left -= len(picture.uri)
@@ -73,7 +73,9 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
     return image
 
 
-def _embedded(image: Image.Image) -> Picture:
+def _embedded(image: Image.Image, side: int) -> Picture:
+    # A drawn image of 64 pixels is shown as large as a photograph; the browser enlarges it.
+    shown = (max(1, round(length * side / max(image.size))) for length in image.size)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=2)
-    return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), *image.size)
+    return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), *shown)
