@@ -34,10 +34,12 @@ def overlay(image: Image.Image, heatmap: bytes) -> Image.Image:
 def _coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     from matplotlib import colormaps
 
-    seen = values[np.isfinite(values)]
+    finite = np.isfinite(values)
+    seen = values[finite].astype(np.float64)
     # The top of one percent is clipped for display: a single outlier token would leave the rest black.
-    low, high = np.percentile(seen, (1, 99)) if seen.size else (0, 0)
-    share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    low, high = np.percentile(seen, (1, 99)) if seen.size else (0.0, 0.0)
+    share = np.zeros(values.shape)
+    share[finite] = np.clip((seen - low) / max(high - low, 1e-12), 0, 1)
     coloured: NDArray[np.uint8] = colormaps["inferno"](share, bytes=True)[..., :3]
-    coloured[~np.isfinite(values)] = 128
+    coloured[~finite] = 128
     return coloured

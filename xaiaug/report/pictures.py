@@ -75,7 +75,7 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
 
 def _embedded(image: Image.Image, side: int) -> Picture:
     # A drawn image of 64 pixels is shown as large as a photograph; the browser enlarges it.
-    shown = (max(1, round(length * side / max(image.size))) for length in image.size)
+    width, height = (max(1, round(length * side / max(image.size))) for length in image.size)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=2)
-    return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), *shown)
+    return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), width, height)
