@@ -1,0 +1,102 @@
+"""A subject cut out of its photo, with soft edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .._colour import lab, pixels
+from .._subject import subject_mask
+
+Floats = NDArray[np.float32]
+
+SMALLEST, LARGEST = 0.03, 0.9  # share of the image a subject may take
+CLEAR = 0.3  # least difference of the mask inside and outside the subject
+CUT = 0.06  # share of an image side that a subject covers when the photo cuts it off there
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A subject, cropped to its box.
+
+    Attributes:
+        colour: h w 3, Lab; near the edge without any of the old backdrop.
+        alpha: h w, 0 to 1.
+        box: left, top, right, bottom in pixels of the photo.
+        cut: the sides of the photo that cut the subject off: "left", "top", "right", "bottom".
+        backdrop: mean Lab of the photo's backdrop.
+    """
+
+    colour: Floats
+    alpha: Floats
+    box: tuple[int, int, int, int]
+    cut: frozenset[str]
+    backdrop: Floats
+
+    @property
+    def area(self) -> float:
+        """Pixels of the photo that the subject takes."""
+        return float(self.alpha.sum())
+
+
+def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
+    """The subject of a photo; None where no clear one is found."""
+    mask = subject_mask(photo, heatmap)
+    alpha = _alpha(mask)
+    if not SMALLEST <= alpha.mean() <= LARGEST or _contrast(mask, alpha) < CLEAR:
+        return None
+    colours = lab(pixels(photo))
+    rows, columns = np.flatnonzero(alpha.max(axis=1) > 0.02), np.flatnonzero(alpha.max(axis=0) > 0.02)
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    window = np.s_[top:bottom, left:right]
+    return Cutout(
+        colour=_cleaned(colours, alpha)[window],
+        alpha=alpha[window],
+        box=(left, top, right, bottom),
+        cut=_cut_sides(alpha),
+        backdrop=np.average(colours.reshape(-1, 3), axis=0, weights=1.001 - alpha.ravel()).astype(np.float32),
+    )
+
+
+def _alpha(mask: Floats) -> Floats:
+    """The mask made decisive: its largest piece and those near to it in size, holes filled, edges two pixels soft."""
+    from scipy.ndimage import binary_fill_holes, binary_opening, gaussian_filter, label
+
+    solid = binary_opening(mask > 0.5, iterations=max(1, max(mask.shape) // 100))
+    pieces, count = label(solid)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    kept = np.flatnonzero(sizes >= 0.35 * sizes.max(initial=1)) + 1
+    solid = binary_fill_holes(np.isin(pieces, kept))
+    radius = max(0.7, max(mask.shape) / 220)
+    soft = gaussian_filter(solid.astype(np.float32), radius)
+    # Half a pixel inwards: a rim of the old backdrop shows more than a missing rim of fur.
+    alpha: Floats = np.clip((soft - 0.3) / 0.6, 0, 1)
+    return alpha
+
+
+def _contrast(mask: Floats, alpha: Floats) -> float:
+    """How much surer the mask is inside the subject than outside, 0 to 1."""
+    inside, outside = alpha.sum(), (1 - alpha).sum()
+    return float((mask * alpha).sum() / max(inside, 1e-6) - (mask * (1 - alpha)).sum() / max(outside, 1e-6))
+
+
+def _cleaned(colours: Floats, alpha: Floats) -> Floats:
+    """The colours with those of half-transparent pixels drawn from the solid ones beside them: h w 3."""
+    from scipy.ndimage import gaussian_filter
+
+    solid = (alpha > 0.97).astype(np.float32)
+    radius = max(1.5, max(alpha.shape) / 80)
+    weight = gaussian_filter(solid, radius)
+    spread = np.stack([gaussian_filter(colours[..., c] * solid, radius) for c in range(3)], axis=-1)
+    inner = spread / np.maximum(weight, 1e-4)[..., None]
+    own = np.maximum(solid, np.clip(1 - weight * 50, 0, 1))[..., None]
+    cleaned: Floats = own * colours + (1 - own) * inner
+    return cleaned
+
+
+def _cut_sides(alpha: Floats) -> frozenset[str]:
+    sides = {"left": alpha[:, 0], "top": alpha[0], "right": alpha[:, -1], "bottom": alpha[-1]}
+    return frozenset(name for name, line in sides.items() if (line > 0.5).mean() > CUT)

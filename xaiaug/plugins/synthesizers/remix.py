@@ -1,0 +1,150 @@
+"""The synthesizer for real photographs without a generator: the failed image's subject, on another backdrop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ...errors import ConfigError
+from ...interfaces import Context, Synthesizer
+from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
+from .._colour import lab_of, rgb
+from ._backdrop import Plate, chosen, emptied, plates
+from ._cutout import Cutout, cut_out
+from ._placing import Placing, placing
+from ._relight import harmonised, lit, recoloured, shadowed, sharpened_to
+
+Floats = NDArray[np.float32]
+
+INVARIANCES = ("colour", "light", "side", "size", "place")
+
+
+class RemixSynthesizer(Synthesizer):
+    """Cuts the subject out of the failed image and pastes it, changed by the guidance, on another backdrop.
+
+    Args:
+        size: the longer side of the new images in pixels; None: that of the failed image.
+        invariances: what the label does not depend on, and may therefore be changed: of "colour", "light", "side"
+            (left or right), "size" and "place". Leave out "colour" where colour is the label, "side" where side is.
+        backdrops: most training images that backdrops are drawn from.
+        seed: decides which ones.
+
+    Raises:
+        ConfigError: a parameter out of its range, or an unknown invariance.
+    """
+
+    uses = frozenset({"guidance", "image"})
+
+    def __init__(
+        self, size: int | None = None, invariances: Sequence[str] = INVARIANCES, backdrops: int = 120, seed: int = 0
+    ) -> None:
+        if size is not None and size < 16:
+            raise ConfigError(f"RemixSynthesizer: size must be at least 16 pixels, got {size}")
+        if unknown := sorted(set(invariances) - set(INVARIANCES)):
+            raise ConfigError(
+                f"RemixSynthesizer: invariances knows {', '.join(INVARIANCES)}, got {', '.join(map(str, unknown))}"
+            )
+        if backdrops < 1:
+            raise ConfigError(f"RemixSynthesizer: backdrops must be at least 1, got {backdrops}")
+        self.size = size
+        self.invariances = invariances
+        self.backdrops = backdrops
+        self.seed = seed
+        self._train: Sequence[Sample] = ()
+        self._plates: list[Plate] | None = None
+
+    def prepare(self, context: Context) -> None:
+        """Takes the training images; backdrops are looked for when the first request comes."""
+        self._train = context.train or ()
+        self._plates = None
+
+    def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
+        """One image a request, in order; a Failure without a source image ("no-source") or subject ("no-subject")."""
+        cutouts: dict[str, Cutout | None] = {}  # the requests of one case share its subject
+        return [self._make(request, cutouts) for request in requests]
+
+    def _make(self, request: SynthesisRequest, cutouts: dict[str, Cutout | None]) -> SyntheticImage | Failure:
+        if request.source is None:
+            return Failure("no-source", "remix starts from the failed image, and this arm may not see it")
+        photo = self._sized(request.source)
+        if request.case_id not in cutouts:
+            heatmap = request.explanation.heatmap if request.explanation else None
+            cutouts[request.case_id] = cut_out(photo, heatmap)
+        cutout = cutouts[request.case_id]
+        if cutout is None:
+            return Failure("no-subject", "no subject stands out clearly from this image's backdrop")
+        return self._remixed(request, photo, cutout)
+
+    def _remixed(self, request: SynthesisRequest, photo: Image.Image, cutout: Cutout) -> SyntheticImage:
+        rng = np.random.default_rng(request.seed)
+        wishes = _Wishes(request.guidance)
+        backdrop, origin = self._backdrop(photo, wishes.colour("backdrop_colour"), rng)
+        at = placing(cutout, photo.size, wishes.number("size"), wishes.word("place"), rng, frozenset(self.invariances))
+        colours = cutout.colour
+        if "colour" in self.invariances:
+            colours = recoloured(colours, cutout.alpha, wishes.colour("subject_colour"), rng)
+        image = _pasted(harmonised(colours, cutout.backdrop, backdrop.mean(axis=(0, 1))), cutout, backdrop, at)
+        if "light" in self.invariances:
+            image = lit(image, wishes.number("brightness"), rng)
+        if (wanted := wishes.number("sharpness")) is not None:
+            image = sharpened_to(image, wanted)
+        flipped = "side" in self.invariances and not wishes.sided and bool(rng.random() < 0.5)
+        image = ImageOps.mirror(image) if flipped else image
+        details: dict[str, JSON] = {"backdrop": origin, "scale": round(at.scale, 3), "left": at.left, "top": at.top}
+        details |= {"flipped": flipped, "cut": sorted(cutout.cut), "guidance": dict(request.guidance)}
+        return SyntheticImage(image, request.seed, "", details=details)
+
+    def _sized(self, photo: Image.Image) -> Image.Image:
+        if self.size is None:
+            return photo.convert("RGB")
+        return ImageOps.contain(photo.convert("RGB"), (self.size, self.size), Image.Resampling.LANCZOS)
+
+    def _backdrop(
+        self, photo: Image.Image, colour: Floats | None, rng: np.random.Generator
+    ) -> tuple[Floats, str | None]:
+        """An empty backdrop of the photo's size, h w 3 Lab, and the id of its training image; None: the photo's own."""
+        if self._plates is None:
+            self._plates = plates(self._train, self.backdrops, self.seed)
+        if not self._plates:
+            return emptied(photo, photo.size), None
+        sample = chosen(self._plates, colour, rng).sample
+        return emptied(sample.open(), photo.size), sample.id
+
+
+class _Wishes:
+    """The guidance of one request, read by kind."""
+
+    def __init__(self, guidance: Mapping[str, str | float]) -> None:
+        self._guidance = guidance
+        place = str(guidance.get("place", ""))
+        self.sided = "left" in place or "right" in place
+
+    def colour(self, name: str) -> Floats | None:
+        """A wished colour, Lab."""
+        return lab_of(str(self._guidance[name])) if name in self._guidance else None
+
+    def number(self, name: str) -> float | None:
+        """A wished number."""
+        return float(self._guidance[name]) if name in self._guidance else None
+
+    def word(self, name: str) -> str | None:
+        """A wished word."""
+        return str(self._guidance[name]) if name in self._guidance else None
+
+
+def _pasted(colours: Floats, cutout: Cutout, backdrop: Floats, at: Placing) -> Image.Image:
+    """The subject on the backdrop, with a shadow where it stands on something."""
+    height, width = backdrop.shape[:2]
+    size = (max(1, round(cutout.alpha.shape[1] * at.scale)), max(1, round(cutout.alpha.shape[0] * at.scale)))
+    subject = Image.fromarray(rgb(colours)).resize(size, Image.Resampling.LANCZOS)
+    stencil = Image.new("L", (width, height))
+    alpha = Image.fromarray((cutout.alpha * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+    stencil.paste(alpha, (at.left, at.top))
+    if "bottom" not in cutout.cut:
+        backdrop = shadowed(backdrop, np.asarray(stencil, np.float32) / np.float32(255))
+    image = Image.fromarray(rgb(backdrop))
+    image.paste(subject, (at.left, at.top), alpha)
+    return image
