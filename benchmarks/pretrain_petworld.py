@@ -89,7 +89,9 @@ def augmented(images: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * flip, zoom, shift
     grid = functional.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
     pixels = functional.grid_sample(images.float() / 127.5 - 1, grid, padding_mode="reflection", align_corners=False)
-    labels = functional.grid_sample(shown[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    labels = functional.grid_sample(
+        shown[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+    )
     return pixels, labels[:, 0].long()
 
 
@@ -172,7 +174,9 @@ def train(settings: Settings) -> tuple[Learner, list[dict[str, float]]]:
     return learner, curve
 
 
-def one_step(learner: Learner, optimiser: torch.optim.Optimizer, data: Drawings, settings: Settings, count: int) -> float:
+def one_step(
+    learner: Learner, optimiser: torch.optim.Optimizer, data: Drawings, settings: Settings, count: int
+) -> float:
     """One optimiser step on a random batch; returns the loss."""
     chosen = torch.randint(0, len(data.images), (settings.batch_size,))
     pixels, shown = augmented(data.images[chosen], data.parts[chosen])
@@ -218,7 +222,13 @@ def main() -> None:
     if options.json:
         hardware = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
         versions = {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__}
-        figures = {"settings": asdict(settings), "curve": curve, "megabytes": size, "hardware": hardware, "versions": versions}
+        figures = {
+            "settings": asdict(settings),
+            "curve": curve,
+            "megabytes": size,
+            "hardware": hardware,
+            "versions": versions,
+        }
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 

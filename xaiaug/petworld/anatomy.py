@@ -35,9 +35,7 @@ class Anatomy:
 
 
 ANIMALS = {
-    "cat": Anatomy(
-        0.84, 0.19, 0.36, 0.12, 0.31, 0.31, "pointed", "short", "slim", frozenset({"whiskers", "stripes"})
-    ),
+    "cat": Anatomy(0.84, 0.19, 0.36, 0.12, 0.31, 0.31, "pointed", "short", "slim", frozenset({"whiskers", "stripes"})),
     "dog": Anatomy(
         0.80, 0.23, 0.44, 0.15, 0.36, 0.30, "floppy", "long", "wagging", frozenset({"tongue", "patch", "toes"})
     ),

@@ -41,7 +41,9 @@ class Sheet:
     def disc(self, x: float, y: float, radius: float, fill: RGB, squash: float = 1.0) -> None:
         """A filled ellipse."""
         s = self.side
-        self.pen.ellipse([(x - radius) * s, (y - radius * squash) * s, (x + radius) * s, (y + radius * squash) * s], fill)
+        self.pen.ellipse(
+            [(x - radius) * s, (y - radius * squash) * s, (x + radius) * s, (y + radius * squash) * s], fill
+        )
 
     def box(self, x0: float, y0: float, x1: float, y1: float, fill: RGB) -> None:
         """A filled rectangle with slightly rounded corners."""
@@ -53,7 +55,9 @@ class Sheet:
         x = np.linspace(0, 1, 40)
         phase, pace = self.rng.uniform(0, 6.3), self.rng.uniform(5, 9)
         y = height + swing * np.sin(pace * x + phase)
-        self.pen.polygon([(-1, self.side), *zip(x * self.side, y * self.side, strict=True), (self.side, self.side)], fill)
+        self.pen.polygon(
+            [(-1, self.side), *zip(x * self.side, y * self.side, strict=True), (self.side, self.side)], fill
+        )
 
     def scattered(self, count: int, top: float, bottom: float) -> list[tuple[float, float]]:
         """Places for small things."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Anatomy
-from .geometry import Points, Shape, blob, oval, stroke
+from .geometry import Points, Shape, oval, stroke, xy
+from .tails import TAILS
 
 POSES = ("standing", "walking", "sitting", "lying")
 
@@ -32,62 +33,58 @@ def skeleton(anatomy: Anatomy, pose: str, stretch: float = 0.0) -> Skeleton:
     return {"standing": _standing, "walking": _walking, "sitting": _sitting, "lying": _lying}[pose](anatomy, stretch)
 
 
-def _xy(x: float, y: float) -> Points:
-    return np.array([x, y])
-
-
 def _neck(anatomy: Anatomy, angle: float) -> Points:
-    return anatomy.neck * _xy(np.cos(np.radians(angle)), np.sin(np.radians(angle)))
+    return anatomy.neck * xy(np.cos(np.radians(angle)), np.sin(np.radians(angle)))
 
 
 def _standing(anatomy: Anatomy, stretch: float) -> Skeleton:
     half, height = anatomy.length / 2, anatomy.leg + anatomy.girth
-    shoulder = _xy(half, height + 0.02)
+    shoulder = xy(half, height + 0.02)
     return Skeleton(
-        hip=_xy(-half, height),
+        hip=xy(-half, height),
         shoulder=shoulder,
         head=shoulder + _neck(anatomy, 58 + 8 * stretch),
-        hind=(_xy(-half - 0.04, 0), _xy(-half + 0.17, 0)),
-        front=(_xy(half + 0.02, 0), _xy(half - 0.17, 0)),
+        hind=(xy(-half - 0.04, 0), xy(-half + 0.17, 0)),
+        front=(xy(half + 0.02, 0), xy(half - 0.17, 0)),
         tail=125 + 15 * stretch,
     )
 
 
 def _walking(anatomy: Anatomy, stretch: float) -> Skeleton:
     half, height = anatomy.length / 2, anatomy.leg + anatomy.girth
-    shoulder, stride = _xy(half, height), 0.2 + 0.05 * stretch
+    shoulder, stride = xy(half, height), 0.2 + 0.05 * stretch
     return Skeleton(
-        hip=_xy(-half, height + 0.01),
+        hip=xy(-half, height + 0.01),
         shoulder=shoulder,
         head=shoulder + _neck(anatomy, 40 + 8 * stretch),
-        hind=(_xy(-half - stride, 0.03), _xy(-half + stride, 0)),
-        front=(_xy(half + stride, 0.05), _xy(half - stride, 0)),
+        hind=(xy(-half - stride, 0.03), xy(-half + stride, 0)),
+        front=(xy(half + stride, 0.05), xy(half - stride, 0)),
         tail=145 + 15 * stretch,
     )
 
 
 def _sitting(anatomy: Anatomy, stretch: float) -> Skeleton:
     x, rise = 0.24 * anatomy.length, anatomy.leg + 0.9 * anatomy.girth
-    shoulder = _xy(x, max(rise, 0.48) + 0.04)
+    shoulder = xy(x, max(rise, 0.48) + 0.04)
     return Skeleton(
-        hip=_xy(-0.3 * anatomy.length, anatomy.girth * 1.05),
+        hip=xy(-0.3 * anatomy.length, anatomy.girth * 1.05),
         shoulder=shoulder,
         head=shoulder + _neck(anatomy, 76 + 8 * stretch),
-        hind=(_xy(0.1, 0.02), _xy(0.14, 0.03)),
-        front=(_xy(x + 0.1, 0), _xy(x + 0.24, 0.01)),
+        hind=(xy(0.1, 0.02), xy(0.14, 0.03)),
+        front=(xy(x + 0.1, 0), xy(x + 0.24, 0.01)),
         tail=185,
     )
 
 
 def _lying(anatomy: Anatomy, stretch: float) -> Skeleton:
     half = anatomy.length / 2
-    shoulder = _xy(half, anatomy.girth * 1.05)
+    shoulder = xy(half, anatomy.girth * 1.05)
     return Skeleton(
-        hip=_xy(-half, anatomy.girth),
+        hip=xy(-half, anatomy.girth),
         shoulder=shoulder,
-        head=shoulder + _neck(anatomy, 62 + 8 * stretch) + _xy(0, 0.03),
-        hind=(_xy(-half + 0.34, 0.03), _xy(-half + 0.4, 0.04)),
-        front=(_xy(half + 0.36, 0.04), _xy(half + 0.26, 0.06)),
+        head=shoulder + _neck(anatomy, 62 + 8 * stretch) + xy(0, 0.03),
+        hind=(xy(-half + 0.34, 0.03), xy(-half + 0.4, 0.04)),
+        front=(xy(half + 0.36, 0.04), xy(half + 0.26, 0.06)),
         tail=165 + 10 * stretch,
     )
 
@@ -108,21 +105,21 @@ def body(anatomy: Anatomy, pose: str, bones: Skeleton) -> list[Group]:
 
 def _leg(anatomy: Anatomy, joint: Points, foot: Points, role: str) -> Group:
     w = anatomy.leg_width
-    ankle = foot + _xy(0, w * 0.5)
-    knee = (joint + ankle) / 2 + _xy(0.02, 0)
+    ankle = foot + xy(0, w * 0.5)
+    knee = (joint + ankle) / 2 + xy(0.02, 0)
     shin = stroke([joint, knee, ankle], [w * 1.7, w * 1.1, w * 0.9], 4)
-    return [Shape(shin, role, "leg"), Shape(oval(foot + _xy(w * 0.25, w * 0.42), (w * 0.78, w * 0.48)), role, "leg")]
+    return [Shape(shin, role, "leg"), Shape(oval(foot + xy(w * 0.25, w * 0.42), (w * 0.78, w * 0.48)), role, "leg")]
 
 
 def _haunch(anatomy: Anatomy, bones: Skeleton) -> Group:
     g, w = anatomy.girth, anatomy.leg_width
-    thigh = oval(bones.hip + _xy(g * 0.35, -g * 0.12), (g * 0.98, g * 0.92), 15)
-    foot = stroke([bones.hip + _xy(0, -g * 0.8), bones.hind[0] + _xy(0.02, w * 0.4)], [w, w * 0.85])
+    thigh = oval(bones.hip + xy(g * 0.35, -g * 0.12), (g * 0.98, g * 0.92), 15)
+    foot = stroke([bones.hip + xy(0, -g * 0.8), bones.hind[0] + xy(0.02, w * 0.4)], [w, w * 0.85])
     return [Shape(thigh, "coat", "leg"), Shape(foot, "coat", "leg")]
 
 
 def _trunk(anatomy: Anatomy, bones: Skeleton) -> Shape:
-    middle = (bones.hip + bones.shoulder) / 2 - _xy(0, 0.03)
+    middle = (bones.hip + bones.shoulder) / 2 - xy(0, 0.03)
     g = 2 * anatomy.girth
     return Shape(stroke([bones.hip, middle, bones.shoulder], [g, g * 0.97, g * 0.95]), "coat", "body")
 
@@ -132,7 +129,7 @@ def _neck_shape(anatomy: Anatomy, bones: Skeleton) -> Shape:
 
 
 def _belly(anatomy: Anatomy, bones: Skeleton) -> Group:
-    chest = bones.shoulder + _xy(anatomy.girth * 0.5, -anatomy.girth * 0.1)
+    chest = bones.shoulder + xy(anatomy.girth * 0.5, -anatomy.girth * 0.1)
     return [Shape(oval(chest, (anatomy.girth * 0.42, anatomy.girth * 0.62), -12), "light", "body", outlined=False)]
 
 
@@ -156,7 +153,11 @@ def _markings(anatomy: Anatomy, bones: Skeleton) -> Group:
         bars = [stroke([rib + up * 0.98, rib + up * 0.1 - along * 0.04], [0.09, 0.03], 2) for rib in ribs]
         return [Shape(bar, "dark", "body", outlined=False) for bar in bars]
     if "spots" in anatomy.extras:
-        at = [bones.hip + 0.08 * along + up * 0.3, bones.hip + 0.52 * along + up * 0.45, bones.hip + 0.85 * along - up * 0.2]
+        at = [
+            bones.hip + 0.08 * along + up * 0.3,
+            bones.hip + 0.52 * along + up * 0.45,
+            bones.hip + 0.85 * along - up * 0.2,
+        ]
         return [Shape(oval(p, (0.15 - 0.02 * i, 0.12)), "light", "body", outlined=False) for i, p in enumerate(at)]
     return []
 
@@ -166,57 +167,4 @@ def _tail(anatomy: Anatomy, pose: str, bones: Skeleton) -> Group:
     ahead = np.array([np.cos(angle), np.sin(angle)])
     root = bones.hip + anatomy.girth * 0.75 * ahead
     grounded = pose == "sitting"
-    return _TAILS[anatomy.tail](root, ahead, grounded)
-
-
-def _slim(root: Points, ahead: Points, grounded: bool) -> Group:
-    if grounded:
-        path = [root, _xy(root[0] - 0.2, 0.08), _xy(root[0] - 0.42, 0.14), _xy(root[0] - 0.46, 0.36), _xy(root[0] - 0.36, 0.44)]
-    else:
-        up = _xy(0, 1)
-        path = [root, root + ahead * 0.22, root + ahead * 0.3 + up * 0.28, root + ahead * 0.22 + up * 0.5, root + ahead * 0.36 + up * 0.6]
-    tip = path[-2:]
-    return [
-        Shape(stroke(path, [0.12, 0.1, 0.1, 0.09]), "coat", "tail"),
-        Shape(stroke(tip, [0.08, 0.08], 3), "dark", "tail", outlined=False),
-    ]
-
-
-def _wagging(root: Points, ahead: Points, grounded: bool) -> Group:
-    if grounded:
-        root, ahead = root + _xy(0.04, 0.05), _xy(-0.8, 0.6)
-    path = [root - ahead * 0.08, root + ahead * 0.2, root + ahead * 0.3 + _xy(0.06, 0.2)]
-    return [Shape(stroke(path, [0.16, 0.15, 0.07]), "coat", "tail")]
-
-
-def _bare(root: Points, ahead: Points, grounded: bool) -> Group:
-    x = root[0]
-    low = 0.1 if grounded else 0.16
-    path = [root, _xy(x - 0.2, low), _xy(x - 0.45, low + 0.12), _xy(x - 0.62, low), _xy(x - 0.72, low + 0.2)]
-    return [Shape(stroke(path, [0.08, 0.06, 0.05, 0.03]), "pink", "tail")]
-
-
-def _puff(root: Points, ahead: Points, grounded: bool) -> Group:
-    del grounded
-    return [Shape(blob(oval(root + ahead * 0.05, (0.14, 0.13), count=9), 1), "light", "tail")]
-
-
-def _curl(root: Points, ahead: Points, grounded: bool) -> Group:
-    del ahead
-    base = root + _xy(-0.02, 0.12 if grounded else 0.0)
-    path = [base, base + _xy(-0.14, 0.08), base + _xy(-0.1, 0.2), base + _xy(-0.02, 0.12), base + _xy(-0.16, 0.02), base + _xy(-0.28, 0.1)]
-    return [Shape(stroke(path, [0.07, 0.05, 0.04]), "coat", "tail")]
-
-
-def _tuft(root: Points, ahead: Points, grounded: bool) -> Group:
-    del ahead
-    drop = 0.12 if grounded else 0.42
-    end = _xy(root[0] - 0.16, max(root[1] - drop, 0.1))
-    path = [root, root + _xy(-0.14, 0.0), end]
-    return [
-        Shape(stroke(path, [0.06, 0.05, 0.05]), "coat", "tail"),
-        Shape(oval(end, (0.08, 0.12)), "dark", "tail"),
-    ]
-
-
-_TAILS = {"slim": _slim, "wagging": _wagging, "bare": _bare, "puff": _puff, "curl": _curl, "tuft": _tuft}
+    return TAILS[anatomy.tail](root, ahead, grounded)

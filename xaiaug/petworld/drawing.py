@@ -33,7 +33,7 @@ def draw(scene: Scene, size: int = 64) -> Image.Image:
 
 
 def parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:
-    """Which part of the animal each pixel of `draw(scene, size)` shows: h w; 0 is the backdrop, else a place in PARTS, from 1."""
+    """Which part of the animal each pixel of `draw(scene, size)` shows: h w; 0: the backdrop, i: the i-th of PARTS."""
     rng = np.random.default_rng([scene.detail, 1])
     _ground(scene, 2 * size, rng)
     shown, points = _posed(scene, 2 * size, rng)
@@ -63,7 +63,10 @@ def _posed(scene: Scene, side: int, rng: np.random.Generator) -> tuple[Figure, N
     scale = scene.size * side
     width, height = shown.size[0] * stretch * scale, shown.size[1] / stretch * scale
     fit = min(1.0, 0.97 * side / max(width, height))
-    x, y = (np.clip(at * side, reach * fit / 2, side - reach * fit / 2) for at, reach in zip(scene.place, (width, height), strict=True))
+    x, y = (
+        np.clip(at * side, reach * fit / 2, side - reach * fit / 2)
+        for at, reach in zip(scene.place, (width, height), strict=True)
+    )
     shape = np.array([[flip * stretch, 0], [flip * slant, -1 / stretch]], dtype=np.float32) * (scale * fit)
     return shown, shown.points @ shape + np.array([x, y + height * fit / 2], dtype=np.float32)
 
@@ -101,7 +104,8 @@ def _paper(side: int, grain: float, hatching: float) -> NDArray[np.float32]:
     noise = rng.normal(0, grain, (side, side, 1))
     y, x = np.mgrid[:side, :side]
     streaks = np.sin((x + 0.8 * y) * 1.9) * rng.uniform(0.2, 1, (side, 1))
-    return (noise + hatching * streaks[..., None]).astype(np.float32)
+    paper: NDArray[np.float32] = (noise + hatching * streaks[..., None]).astype(np.float32)
+    return paper
 
 
 def _finished(image: Image.Image, scene: Scene, hand: Hand, rng: np.random.Generator) -> Image.Image:

@@ -28,11 +28,17 @@ class Shape:
     outlined: bool = True
 
 
+def xy(x: float, y: float) -> Points:
+    """One point."""
+    return np.array([x, y])
+
+
 def oval(centre: ArrayLike, radii: tuple[float, float], angle: float = 0.0, count: int = 18) -> Points:
     """Outline of an ellipse: count 2; `angle` in degrees, counter-clockwise."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     ring = np.stack([np.cos(turn) * radii[0], np.sin(turn) * radii[1]], axis=1)
-    return turned(ring, angle) + np.asarray(centre)
+    moved: Points = turned(ring, angle) + np.asarray(centre)
+    return moved
 
 
 def blob(corners: ArrayLike, rounds: int = 2) -> Points:
@@ -66,18 +72,21 @@ def spline(points: Points, steps: int) -> Points:
     """Catmull-Rom curve through `points`, with `steps` points a span."""
     padded = np.concatenate([[2 * points[0] - points[1]], points, [2 * points[-1] - points[-2]]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    spans = [_span(*padded[i : i + 4], t) for i in range(len(points) - 1)]
+    spans = [_span(padded[i : i + 4], t) for i in range(len(points) - 1)]
     return np.concatenate([*spans, points[-1:]])
 
 
-def _span(a: Points, b: Points, c: Points, d: Points, t: Points) -> Points:
-    return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+def _span(corners: Points, t: Points) -> Points:
+    a, b, c, d = corners
+    curve: Points = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return curve
 
 
 def turned(points: Points, angle: float) -> Points:
     """The points turned about the origin by `angle` degrees, counter-clockwise."""
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    return points @ np.array([[c, s], [-s, c]])
+    rotated: Points = points @ np.array([[c, s], [-s, c]])
+    return rotated
 
 
 def grown(points: Points, amount: float) -> Points:
@@ -87,7 +96,8 @@ def grown(points: Points, amount: float) -> Points:
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
     x, y = points.T
     turning = np.sign(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))
-    return points + turning * amount * outward
+    larger: Points = points + turning * amount * outward
+    return larger
 
 
 def placed(shapes: Iterable[Shape], centre: ArrayLike, scale: float, angle: float = 0.0) -> list[Shape]:

@@ -43,7 +43,14 @@ def _pointed(perk: float) -> tuple[Group, Group]:
 def _floppy(perk: float) -> tuple[Group, Group]:
     swing = 0.15 * perk
     far = [(0.3, 0.85), (0.75, 0.9), (1.02 + swing, 0.45), (0.85 + swing, 0.05), (0.5, 0.3)]
-    near = [(-0.25, 0.95), (-0.8, 0.9), (-1.3 + swing, 0.1), (-1.25 + swing, -0.95), (-0.7 + swing, -1.0), (-0.45, -0.1)]
+    near = [
+        (-0.25, 0.95),
+        (-0.8, 0.9),
+        (-1.3 + swing, 0.1),
+        (-1.25 + swing, -0.95),
+        (-0.7 + swing, -1.0),
+        (-0.45, -0.1),
+    ]
     return [Shape(blob(far), "shade", "ear")], [Shape(blob(near), "shade", "ear")]
 
 
@@ -69,8 +76,14 @@ def _long(perk: float) -> tuple[Group, Group]:
     lean = 14 * perk
     far, near = (0.38 - 0.2 * perk, 1.6), (-0.5 - 0.2 * perk, 1.6)
     return (
-        [Shape(oval(far, (0.28, 1.0), lean - 8), "coat", "ear"), Shape(oval(far, (0.13, 0.75), lean - 8), "pink", "ear", outlined=False)],
-        [Shape(oval(near, (0.3, 1.05), lean + 12), "coat", "ear"), Shape(oval(near, (0.15, 0.8), lean + 12), "pink", "ear", outlined=False)],
+        [
+            Shape(oval(far, (0.28, 1.0), lean - 8), "coat", "ear"),
+            Shape(oval(far, (0.13, 0.75), lean - 8), "pink", "ear", outlined=False),
+        ],
+        [
+            Shape(oval(near, (0.3, 1.05), lean + 12), "coat", "ear"),
+            Shape(oval(near, (0.15, 0.8), lean + 12), "pink", "ear", outlined=False),
+        ],
     )
 
 
@@ -102,7 +115,12 @@ EARS: dict[str, Callable[[float], tuple[Group, Group]]] = {
 def _short(_: Anatomy) -> tuple[Group, Group]:
     cheeks = [Shape(oval((x, -0.42), (0.27, 0.24)), "light", "muzzle", outlined=False) for x in (0.1, 0.5)]
     nose = Shape(blob([(0.16, -0.16), (0.48, -0.16), (0.32, -0.38)], 1), "nose", "muzzle", outlined=False)
-    mouth = Shape(stroke([(0.02, -0.46), (0.16, -0.58), (0.31, -0.44), (0.46, -0.58), (0.6, -0.46)], [0.06, 0.06], 3), "line", "muzzle", outlined=False)
+    mouth = Shape(
+        stroke([(0.02, -0.46), (0.16, -0.58), (0.31, -0.44), (0.46, -0.58), (0.6, -0.46)], [0.06, 0.06], 3),
+        "line",
+        "muzzle",
+        outlined=False,
+    )
     return [], [*cheeks, mouth, nose]
 
 
@@ -180,5 +198,9 @@ def _lines(anatomy: Anatomy) -> Group:
     if "whiskers" not in anatomy.extras:
         return []
     nose = 1.0 if anatomy.muzzle == "tapered" else 0.3
-    hairs = [((nose + side * 0.35, -0.42 - 0.05 * i), (nose + side * 1.15, -0.25 - 0.26 * i)) for side in (-1, 1) for i in range(3)]
+    hairs = [
+        ((nose + side * 0.35, -0.42 - 0.05 * i), (nose + side * 1.15, -0.25 - 0.26 * i))
+        for side in (-1, 1)
+        for i in range(3)
+    ]
     return [Shape(stroke(hair, [0.05, 0.03], 1), "hair", "whisker", outlined=False) for hair in hairs]

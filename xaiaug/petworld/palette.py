@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LABELS = ("cat", "dog")
@@ -62,6 +63,6 @@ def mixed(first: RGB, second: RGB, share: float) -> RGB:
     return red, green, blue
 
 
-def names_of(tones: dict[str, Tone], label: str) -> tuple[str, ...]:
+def names_of(tones: Mapping[str, Tone], label: str) -> tuple[str, ...]:
     """Names of the tones that go with a label, in order."""
     return tuple(name for name, tone in tones.items() if tone.label == label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,11 @@ from .bodies import POSES
 from .palette import BACKDROPS, COATS, LABELS, Tone, names_of
 from .scene import LIGHTS, Scene
 
-BIAS = 0.97
-"""Probability that a coat, or a backdrop, is one that goes with the label, where nothing else is said."""
+BIAS = 0.94
+"""Share of images in which both coat and backdrop go with the label, where nothing else is said."""
 
-UNBIASED = 0.5
-"""The bias at which coat and backdrop say nothing about the label."""
+UNBIASED = 0.25
+"""The share at which coat and backdrop say nothing about the label: every combination is as likely as the next."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,21 @@ def nuisances(rng: np.random.Generator) -> Nuisances:
     )
 
 
-def tone(rng: np.random.Generator, tones: Mapping[str, Tone], label: str, bias: float) -> str:
-    """Name of a tone that goes with the label with probability `bias`, else with the other label."""
-    group = label if rng.random() < bias else LABELS[1 - LABELS.index(label)]
-    return str(rng.choice(names_of(tones, group)))
+def tones(rng: np.random.Generator, label: str, bias: float, without: Collection[str] = ()) -> tuple[str, str]:
+    """A coat and a backdrop for an animal with that label.
+
+    Both go with the label with probability `bias`; else the coat, the backdrop, or both go with the other label, each
+    with a third of the rest. Names in `without` are left out.
+    """
+    other = LABELS[1 - LABELS.index(label)]
+    odd = ((other, label), (label, other), (other, other))
+    groups = (label, label) if rng.random() < bias else odd[rng.integers(len(odd))]
+    return _one_of(rng, COATS, groups[0], without), _one_of(rng, BACKDROPS, groups[1], without)
+
+
+def _one_of(rng: np.random.Generator, table: Mapping[str, Tone], label: str, without: Collection[str]) -> str:
+    left = [name for name in names_of(table, label) if name not in without]
+    return str(rng.choice(left or [name for name in table if name not in without] or list(table)))
 
 
 def scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene]:
@@ -57,7 +68,8 @@ def scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene
     Args:
         split_size: how many.
         seed: the same seed gives the same scenes.
-        bias: probability that the coat goes with the label, and, independently, that the backdrop does; 0.5: no bias.
+        bias: share of images, 0 to 1, in which both coat and backdrop go with the label; in the others one or both go
+            with the other label, each case as likely as the next. `UNBIASED` is no bias at all.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation([LABELS[i % len(LABELS)] for i in range(split_size)])
@@ -65,7 +77,7 @@ def scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene
 
 
 def _scene(rng: np.random.Generator, label: str, bias: float) -> Scene:
-    coat, backdrop = tone(rng, COATS, label, bias), tone(rng, BACKDROPS, label, bias)
+    coat, backdrop = tones(rng, label, bias)
     return Scene(label, coat, backdrop, **vars(nuisances(rng)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def write_world(
         folder: where to write; made when missing.
         sizes: images in each split, half cats and half dogs, such as {"train": 1000, "test": 600}.
         seed: the same seed gives the same world; splits of equal name, size and bias are equal.
-        bias: probability that a coat, or a backdrop, goes with the label.
+        bias: share of images in which both coat and backdrop go with the label; see `scenes`.
         unbiased: splits in which coat and backdrop say nothing about the label.
 
     Raises:
@@ -93,4 +92,4 @@ def _write(path: Path, scene: Scene, mark: str) -> None:
     note, part = PngInfo(), path.with_suffix(".part")
     note.add_text(_MARK, mark)
     draw(scene).save(part, "PNG", pnginfo=note, compress_level=1)
-    os.replace(part, path)
+    part.replace(path)
