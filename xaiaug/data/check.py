@@ -11,7 +11,7 @@ from ..errors import DataError
 from ..records import JSON
 from .entry import SPLITS, Refusal
 from .fingerprint import fingerprints
-from .leaks import Leak, Place, conflicts, exact_leaks, file_name
+from .leaks import Leak, Place, conflicts, exact_leaks, file_name, near_leaks
 
 if TYPE_CHECKING:
     from .splits import Splits
@@ -27,6 +27,7 @@ class DataCheck:
         counts: images by split and label, after the check.
         skipped: files that were left out because they cannot be used.
         dropped: images that were left out because they are in another split too.
+        allowed: nearly the same images in two splits, where they are allowed.
         warnings: what a person should know, a line each.
         splits: the splits that are left.
         places: every image that is left, with its fingerprint.
@@ -35,16 +36,18 @@ class DataCheck:
     counts: dict[str, dict[str, int]]
     skipped: tuple[Refusal, ...]
     dropped: tuple[Leak, ...]
+    allowed: tuple[Leak, ...]
     warnings: tuple[str, ...]
     splits: Splits = field(repr=False)
     places: tuple[Place, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, JSON]:
-        """Counts, skipped files, dropped images and warnings; the images themselves stay out."""
+        """All but the splits and the images themselves."""
         return {
             "counts": self.counts,
             "skipped": [refusal.to_json() for refusal in self.skipped],
             "dropped": [leak.to_json() for leak in self.dropped],
+            "allowed": [leak.to_json() for leak in self.allowed],
             "warnings": list(self.warnings),
         }
 
@@ -57,16 +60,18 @@ def check_splits(splits: Splits, needs: Sequence[str]) -> DataCheck:
     if skipped:
         _on_bad_images(splits, skipped)
     leaks = exact_leaks(places)
-    if leaks and splits.policy.on_leak == "error":
-        raise DataError(_listed("the same images are in two splits", leaks) + "\nRemove them, or set on_leak = 'drop'")
-    places = _without(places, leaks)
+    places = _drop(places, leaks, "on_leak", splits.policy.on_leak)
+    near = near_leaks(places)
+    places = _drop(places, near, "on_near_duplicate", splits.policy.on_near_duplicate)
+    dropped = [*leaks, *near] if splits.policy.on_near_duplicate == "drop" else leaks
     left = _keep(splits, places)
     _check_classes(left, needs)
     return DataCheck(
         counts=_counts(left),
         skipped=tuple(skipped),
-        dropped=tuple(leaks),
-        warnings=(*splits.notes, *_warnings(places, skipped, leaks, left)),
+        dropped=tuple(dropped),
+        allowed=tuple(leak for leak in near if leak not in dropped),
+        warnings=(*splits.notes, *_warnings(places, skipped, [*leaks, *near], left)),
         splits=left,
         places=tuple(places),
     )
@@ -117,7 +122,13 @@ def _check_groups(splits: Splits) -> None:
                 raise DataError(f"split_by = {group!r}: {group} {value!r} is in the splits {seen[value]} and {name}")
 
 
-def _without(places: Sequence[Place], leaks: Sequence[Leak]) -> list[Place]:
+def _drop(places: Sequence[Place], leaks: Sequence[Leak], setting: str, choice: str) -> list[Place]:
+    """The places that are left when leaks are treated as chosen."""
+    if not leaks or choice == "allow":
+        return list(places)
+    if choice == "error":
+        others = "'drop'" if setting == "on_leak" else "'drop' or 'allow'"
+        raise DataError(f"{_listed('images in two splits', leaks)}\nRemove one of each, or set {setting} = {others}")
     gone = {(leak.dropped_split, leak.dropped_id) for leak in leaks}
     return [place for place in places if (place.split, place.sample.id) not in gone]
 
@@ -139,7 +150,7 @@ def _warnings(
     if skipped:
         told.append(f"{len(skipped)} images could not be used and were left out")
     if leaks:
-        told.append(f"{len(leaks)} images were in two splits and were left out of one")
+        told.append(f"{len(leaks)} images were in two splits, the same or nearly")
     pairs = [f"{one.file} and {other.file}" for one, other in conflicts(places)]
     if pairs:
         told.append(_listed("the same image under two labels", pairs))

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from ..errors import DataError
 from ..records import Sample
 from .cache import FactCache, Stamp
-from .image_file import ImageFile
+from .openers import Stamped
 
 _HASH_SIDE = 32
 
@@ -95,7 +95,7 @@ def _look(sample: Sample) -> Fingerprint | DataError:
 
 
 def _stamp(sample: Sample) -> Stamp | None:
-    if not isinstance(sample.opener, ImageFile):
+    if not isinstance(sample.opener, Stamped):
         return None
     try:
         return sample.opener.stamp()
@@ -105,9 +105,8 @@ def _stamp(sample: Sample) -> Stamp | None:
 
 def _kind(sample: Sample) -> str:
     # Another Pillow may decode to other pixels, and so may another window or side.
-    opener = sample.opener
-    how = f"{opener.window}/{opener.side}" if isinstance(opener, ImageFile) else ""
-    return f"fingerprint/1/pillow-{PIL.__version__}/{how}"
+    reading = getattr(sample.opener, "reading", "")
+    return f"fingerprint/1/pillow-{PIL.__version__}/{reading}"
 
 
 def _digest(image: Image.Image) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import DataError
 from .entry import Found
-from .image_file import Window
 from .located import Located, leaves, looks_like_an_image, to_entries
+from .reading import Reading
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -38,7 +38,7 @@ class _Listing:
         return tuple(name for name in self.files if looks_like_an_image(name))
 
 
-def find_in_folder(folder: str | Path, window: Window | None = None, side: int | None = None) -> Found:
+def find_in_folder(folder: str | Path, reading: Reading) -> Found:
     """All images of a folder, with the split of each where the folder has splits.
 
     Raises:
@@ -65,7 +65,7 @@ def find_in_folder(folder: str | Path, window: Window | None = None, side: int |
         other = len(listing.files) - len(listing.images)
         if other:
             notes.append(f"{name}: left out {other} files that are no images")
-    entries, refused = to_entries(located, root, window, side)
+    entries, refused = to_entries(located, root, reading)
     labels = tuple(sorted({Path(name).name for _, name in classes}))
     return Found(labels, entries, tuple(splits or ()), refused, tuple(notes))
 

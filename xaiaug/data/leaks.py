@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from ..records import JSON, Sample
 from .fingerprint import Fingerprint
+from .near import Pair, near_pairs
 
 # Of two copies the one in the split named first is kept: what is measured on comes before what is learnt from.
 KEEP_FIRST = ("test", "validation", "guide", "train", "reserve")
@@ -78,6 +79,33 @@ def exact_leaks(places: Sequence[Place]) -> list[Leak]:
             same_bytes = content_of(kept.sample) == content_of(place.sample)
             leaks.append(leak_between("bytes" if same_bytes else "pixels", place, kept))
     return leaks
+
+
+def near_leaks(places: Sequence[Place]) -> list[Leak]:
+    """Every image that is nearly the same as one of a split that comes first, once.
+
+    Test is compared with all the rest, and guide with validation.
+    """
+    by_split: defaultdict[str, list[Place]] = defaultdict(list)
+    for place in places:
+        by_split[place.split].append(place)
+    rest = [place for place in places if place.split != "test"]
+    leaks: dict[tuple[str, str], Leak] = {}
+    for kept, dropped in ((by_split["test"], rest), (by_split["validation"], by_split["guide"])):
+        for pair in _pairs(kept, dropped):
+            place = dropped[pair.other]
+            leak = leak_between("near", place, kept[pair.one], pair.distance, round(pair.correlation, 4))
+            leaks.setdefault((place.split, place.sample.id), leak)
+    return list(leaks.values())
+
+
+def _pairs(ones: Sequence[Place], others: Sequence[Place]) -> Iterator[Pair]:
+    return near_pairs(
+        [place.fingerprint for place in ones],
+        [place.fingerprint for place in others],
+        lambda index: ones[index].sample.open(),
+        lambda index: others[index].sample.open(),
+    )
 
 
 def conflicts(places: Sequence[Place]) -> Iterator[tuple[Place, Place]]:

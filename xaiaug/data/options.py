@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 from ..errors import ConfigError, nearest
 from .fractions import check_fractions
-from .image_file import Window
+from .reading import Reading, Window
 
 Fraction = float | Literal["validation"]
 _CHOICES = {
@@ -90,6 +90,11 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ConfigError(f"Splits: window must be two grey values, the lower one first, got {window!r}")
     if side is not None and (isinstance(side, bool) or not isinstance(side, int) or side < 1):
         raise ConfigError(f"Splits: side must be a number of pixels, at least 1, got {side!r}")
+
+
+def to_reading(options: Mapping[str, Any]) -> Reading:
+    """How images are read, among the options."""
+    return Reading(options.get("window"), options.get("side"))
 
 
 def to_policy(options: Mapping[str, Any]) -> Policy:

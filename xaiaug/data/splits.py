@@ -14,9 +14,13 @@ from ..records import Sample
 from .divide import divide
 from .entry import SPLITS, Found, Refusal
 from .folder import find_in_folder
-from .options import DEFAULT_POLICY, Options, Policy, check_options, to_policy
+from .hugging_face import Columns, find_in_datasets
+from .manifest import find_in_manifest
+from .options import DEFAULT_POLICY, Options, Policy, check_options, to_policy, to_reading
 
 if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
+
     from .check import DataCheck
 
 
@@ -104,7 +108,55 @@ class Splits:
             ConfigError: an option is unknown or impossible.
         """
         check_options(options)
-        return cls._divided(find_in_folder(folder, options.get("window"), options.get("side")), options)
+        return cls._divided(find_in_folder(folder, to_reading(options)), options)
+
+    @classmethod
+    def from_manifest(
+        cls, path: str | Path, root: str | Path | None = None, *, groups: Sequence[str] = (), **options: Unpack[Options]
+    ) -> Splits:
+        """Splits from a CSV file with the columns file, label and, if you like, split, weight and `group:NAME`.
+
+        Args:
+            path: the CSV file, UTF-8, with a header. Further columns are left alone.
+            root: folder the files are relative to; None: the folder of the CSV file. No file may lie outside of it.
+            groups: names of further columns that are groups.
+            **options: see `Options`.
+
+        Raises:
+            DataError: the table or a row of it cannot be used; it names the line.
+            ConfigError: an option is unknown or impossible.
+        """
+        check_options(options)
+        return cls._divided(find_in_manifest(path, root, groups, to_reading(options)), options)
+
+    @classmethod
+    def from_datasets(
+        cls,
+        data: Dataset | DatasetDict,
+        *,
+        image: str = "image",
+        label: str = "label",
+        groups: Sequence[str] = (),
+        weight: str | None = None,
+        **options: Unpack[Options],
+    ) -> Splits:
+        """Splits from a Hugging Face data set, or from a dictionary of them by split.
+
+        Args:
+            data: with a column of type `datasets.Image`; its rows stay where they are until they are needed.
+            image: name of the image column.
+            label: name of the label column: a `ClassLabel`, or the names themselves.
+            groups: names of columns that are groups.
+            weight: name of a column that says how much an image counts in training.
+            **options: see `Options`.
+
+        Raises:
+            DataError: it is no such data set, or lacks a column.
+            ConfigError: an option is unknown or impossible.
+        """
+        check_options(options)
+        columns = Columns(image, label, tuple(groups), weight)
+        return cls._divided(find_in_datasets(data, columns, to_reading(options)), options)
 
     @classmethod
     def _divided(cls, found: Found, options: Options) -> Splits:
