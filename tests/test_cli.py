@@ -1,0 +1,56 @@
+"""The command line says what went wrong in one message, and never with a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def xaiaug(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from xaiaug.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+def test_help_names_the_commands():
+    done = xaiaug("--help")
+    assert done.returncode == 0
+    for command in ("run", "demo", "plugins"):
+        assert command in done.stdout
+
+
+def test_version_is_told():
+    import xaiaug as package
+
+    assert xaiaug("--version").stdout.strip() == package.__version__
+
+
+def test_plugins_are_listed_by_kind_and_name():
+    done = xaiaug("plugins")
+    assert done.returncode == 0
+    assert [line.split()[:2] for line in done.stdout.splitlines() if "measured" in line] == [["critic", "measured"]]
+    assert xaiaug("plugins", "critic").stdout.startswith("critic")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (None, "there is no settings file"),
+        ("[data", "is not TOML"),
+        ('[data]\nfolder = "nowhere"\n[classifier]\nname = "transformers"\ncheckpoint = "x"\n', "nowhere"),
+        ('[data]\nfolder = "."\n[classifier]\nname = "transfomers"\n', "Did you mean 'transformers'"),
+        ('[data]\nfolder = "."\n[classifier]\nname = "transformers"\ncheckpont = "x"\n', "Did you mean 'checkpoint'"),
+        ('[data]\nfolder = "."\n[classifier]\nname = "transformers"\n', "needs the parameter 'checkpoint'"),
+        ('[dat]\nfolder = "."\n', "Did you mean 'data'"),
+    ],
+)
+def test_a_wrong_start_is_one_message_without_a_traceback(tmp_path, settings, message):
+    if settings is not None:
+        (tmp_path / "my.toml").write_text(settings)
+    done = xaiaug("run", "my.toml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert not (tmp_path / "runs" / "first" / "ledger.sqlite").exists()

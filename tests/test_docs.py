@@ -1,0 +1,110 @@
+"""What the documentation shows runs: every Python snippet, both examples, and the settings file of the README."""
+
+import re
+import runpy
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from xaiaug import config, petworld
+
+ROOT = Path(__file__).resolve().parents[1]
+# Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
+SMALLER = {
+    '"train": 1000, "guide": 900, "validation": 100, "test": 700': '"train": 24, "guide": 60, "validation": 8, "test": 12',
+    "Recipe(steps=50, ": "Recipe(steps=2, ",
+    "Recipe(steps=125, ": "Recipe(steps=3, ",
+    "Recipe(steps=500, ": "Recipe(steps=2, ",
+}
+
+
+def snippets(name: str, language: str = "python") -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def smaller(code: str, checkpoint: Path) -> str:
+    for usual, small in SMALLER.items():
+        code = code.replace(usual, small)
+    return code.replace("facebook/dino-vits16", checkpoint.as_posix())
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return petworld.checkpoint()
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder of small images called photos, in the current folder."""
+    petworld.write_world(tmp_path / "photos", sizes={"train": 24, "guide": 60, "validation": 8, "test": 12}, seed=3)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/plugins.md"])
+def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, capsys):
+    namespace = {"__name__": "reader"}
+    for number, code in enumerate(snippets(name)):
+        exec(compile(smaller(code, checkpoint), f"{name}[{number}]", "exec"), namespace)  # noqa: S102
+    if name != "docs/plugins.md":
+        assert "generated+training" in capsys.readouterr().out
+
+
+def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
+    import xaiaug
+
+    namespace = {"__name__": "reader"}
+    for code in snippets("docs/plugins.md"):
+        exec(smaller(code, checkpoint), namespace)  # noqa: S102
+    loop = xaiaug.FeedbackLoop(
+        "transformers",
+        namespace["Brightness"](),
+        namespace["Plain"](),
+        namespace["TwoColours"](side=32),
+        recipe=xaiaug.Recipe(steps=1, batch_size=4),
+        settings={"classifier": {"checkpoint": str(checkpoint)}, "mistakes": {"max": 4}},
+    )
+    result = loop.run(xaiaug.Splits.from_folder(photos), "runs/plugins")
+    assert all(case.method == "brightness" and "takes this" in case.critique.cause for case in result.mistakes)
+    assert result.report.images.kept > 0
+
+
+def test_the_settings_file_of_the_readme_is_valid():
+    (text,) = snippets("README.md", "toml")
+    settings = config.settings(tomllib.loads(text))
+    assert settings.recipes()[0].steps == 500
+
+
+@pytest.mark.parametrize(("script", "says"), [("loop.py", "generated+training"), ("custom_explainer.py", "occlusion")])
+def test_an_example_runs_from_the_command_line(script, says, photos, checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script, str(photos), "--checkpoint", str(checkpoint), "--steps", "2"])
+    runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
+    out = capsys.readouterr().out
+    assert says in out
+    assert Path(out.rsplit("report: ", 1)[1].strip()).exists()
+
+
+def test_the_page_on_plugins_starts_with_eleven_lines():
+    first = snippets("docs/plugins.md")[0]
+    assert len([line for line in first.splitlines() if line.strip()]) <= 11
+
+
+def test_every_hook_and_every_argument_of_it_is_on_the_page():
+    from xaiaug import hookspecs
+
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    hooks = [name for name in vars(hookspecs) if name.startswith("register_")]
+    assert len(hooks) == 4
+    for name in hooks:
+        (argument,) = getattr(hookspecs, name).__annotations__.keys() - {"return"}
+        assert f"`{name}({argument})`" in page
+    assert "register(name, factory, *, extra=None)" in page
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"

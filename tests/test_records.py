@@ -1,0 +1,46 @@
+"""Records refuse impossible values and say which."""
+
+import numpy as np
+import pytest
+
+from xaiaug import Critique, Explanation, History, ImageSource, Recipe
+from xaiaug.errors import RecordError
+
+
+def explanation(grid, heatmap=None):
+    heatmap = np.ones((4, 4), np.float32) if heatmap is None else heatmap
+    return Explanation(heatmap, "m", 0, False, grid)
+
+
+@pytest.mark.parametrize(
+    "grid", [np.zeros((2, 2)), np.full((2, 2), 3.0), np.array([[np.nan, 1.0]]), np.array([[np.inf, 1.0]])]
+)
+def test_a_map_that_says_nothing_is_degenerate(grid):
+    assert explanation(grid).degenerate
+
+
+def test_a_map_that_says_something_is_not():
+    assert not explanation(np.array([[0.0, 1e-9]])).degenerate
+    partly_unseen = np.array([[np.nan, 1.0], [np.nan, 2.0]])
+    assert not explanation(None, partly_unseen).degenerate
+    assert explanation(None, np.full((2, 2), np.nan)).degenerate
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: explanation(np.zeros(4)), "grid must be h w, got shape"),
+        (lambda: explanation(None, np.zeros((1, 2, 3))), "heatmap must be h w"),
+        (lambda: Critique("c", "p", attended="sky"), "attended must be one of subject, part"),
+        (lambda: Critique("c", "p", confidence=1.5), "confidence must lie between 0 and 1, got 1.5"),
+        (lambda: Critique("c", "p", guidance={"colour": "red"}), "guidance knows .* got colour"),
+        (lambda: ImageSource(map="blurred"), "map must be one of"),
+        (lambda: Recipe(steps=0), "steps must be at least 1, got 0"),
+        (lambda: Recipe(learning_rate=float("nan")), "learning_rate must be > 0"),
+        (lambda: Recipe(schedule="sine"), "schedule must be one of cosine"),
+        (lambda: History((1, 2), (0.5,), (), (), ()), "all curves must have one length"),
+    ],
+)
+def test_impossible_values_are_refused_by_name(make, message):
+    with pytest.raises(RecordError, match=message):
+        make()
