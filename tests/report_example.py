@@ -61,6 +61,13 @@ def png(name: str, side: int = 96) -> bytes:
     return out.getvalue()
 
 
+def raw_png(pixels: bytes, side: int) -> bytes:
+    """A square picture of the given RGB bytes."""
+    out = io.BytesIO()
+    Image.frombytes("RGB", (side, side), pixels).save(out, "PNG")
+    return out.getvalue()
+
+
 def interval(share: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval."""
     z = 1.96

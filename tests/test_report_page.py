@@ -1,0 +1,271 @@
+"""The page: whole, self-contained, escaped, readable by everybody, and the same for the same report."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import report_example as example
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xaiaug.report import Report
+from xaiaug.report.page import render
+from xaiaug.report.schema import Data, Note, Run
+from xaiaug.report.schema_arms import ArmResult, Curves, LeftOut, SeedResult
+from xaiaug.report.schema_cases import CritiqueRow, Images, Mistakes
+
+HOSTILE = "</style></svg><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}"
+VOID = {"meta", "img", "br", "link", "input", "line", "circle", "rect", "polyline"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, in order; fails on a tag that is not closed where it was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, Any]]) -> None:
+        assert len({name for name, _ in attributes}) == len(attributes), f"<{tag}> has an attribute twice"
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, Any]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def tags(self) -> list[str]:
+        return [tag for tag, _ in self.elements]
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+def page(report: Report) -> Page:
+    return Page(render(report, example.blob))
+
+
+def many_classes() -> Report:
+    labels = tuple(f"class {number}" for number in range(200))
+    counts = {"train": dict.fromkeys(labels, 3)}
+    return example.report(2, data=Data(labels=labels, counts=counts), arms=example.arms(2, labels))
+
+
+def failures_everywhere() -> Report:
+    failed = (example.failure("explain"), example.failure("critique"))
+    cases = tuple(
+        example.case(number, critique=None, panel=None, heatmap=None, images=(), failures=failed) for number in range(3)
+    )
+    unread = ArmResult(name="diverged", seeds=(SeedResult(seed=0, history=Curves()),))
+    return example.report(3, cases=cases, complete=False, arms=(unread,), images=Images(asked=15, failed=15))
+
+
+REPORTS = {
+    "finished": example.report(9, seeds=2, verdict=example.verdict()),
+    "empty": Report(data=Data(labels=())),
+    "no mistakes": example.report(0, cases=(), arms=()),
+    "two mistakes": example.report(2),
+    "mistakes only": example.report(8, until="mistakes", arms=(), left_out=()),
+    "unfinished": example.report(3, complete=False, arms=(*example.arms(), ArmResult(name="later"))),
+    "only left out": example.report(1, arms=(), left_out=(LeftOut(name="lora", reason="no adapters"),)),
+    "many classes": many_classes(),
+    "failures everywhere": failures_everywhere(),
+    "no blobs": example.report(2, cases=(example.case(image=None, panel=None, heatmap=None),)),
+}
+reports = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
+
+
+@reports
+def test_the_same_report_gives_the_same_bytes_also_after_a_way_through_the_file(report: Report) -> None:
+    assert render(report, example.blob) == render(Report.read(report.dump()), example.blob)
+
+
+@reports
+def test_the_page_asks_nobody_for_anything(report: Report) -> None:
+    found = page(report)
+    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(found.tags())
+    assert all(source.startswith("data:image/webp;base64,") for source in found.attributes("src"))
+    assert all(target.startswith("#") for target in found.attributes("href"))
+    assert not any(name.startswith("on") or name == "style" for _, names in found.elements for name in names)
+
+
+@reports
+def test_the_policy_allows_the_page_its_own_style_and_nothing_else(report: Report) -> None:
+    text = render(report, example.blob)
+    style = re.search(r"<style>(.*?)</style>", text, re.S).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'" in text
+    )
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@reports
+def test_a_screen_reader_finds_its_way(report: Report) -> None:
+    found = page(report)
+    ids = found.attributes("id")
+    assert len(set(ids)) == len(ids)
+    pointed = [*found.attributes("aria-labelledby"), *found.attributes("aria-describedby")]
+    assert {*pointed, *(target[1:] for target in found.attributes("href"))} <= set(ids)
+    levels = [int(tag[1]) for tag in found.tags() if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    assert all(names.get("alt") for tag, names in found.elements if tag == "img")
+    assert all("aria-label" in names or "aria-hidden" in names for tag, names in found.elements if tag == "svg")
+    assert found.tags().count("main") == 1
+
+
+@reports
+def test_the_outcome_and_the_glossary_are_always_there(report: Report) -> None:
+    text = render(report, example.blob)
+    assert re.search('<p class="lead">[A-Z].+[.]</p>', text)
+    _, _, glossary = text.rpartition('id="glossary"')
+    assert re.findall("<dt>(.*?)</dt>", glossary) == ["guide", "arm", "heatmap", "critique", "kept"]
+
+
+def test_the_page_tells_the_whole_story_of_a_mistake() -> None:
+    text = page(example.report(1)).text
+    for words in (
+        "dog taken for cat",
+        "93 % sure",
+        "as green as in most training images of cats",
+        "62 % of the heat lies outside the animal",
+        "a dog with a brown coat on a meadow, morning light",
+        "backdrop colour",
+        "What the critic saw",
+        "duplicate",
+        "same pixels as image 0",
+        "no subject was found in the guide image",
+    ):
+        assert words in " ".join(text.split()), words
+
+
+def test_each_mistake_shows_image_heatmap_panel_and_what_was_made_for_it() -> None:
+    found = page(example.report(1))
+    assert found.tags().count("img") == 3 + 4
+
+
+def test_notes_and_warnings_of_the_data_stand_before_the_arms() -> None:
+    data = Data(labels=("cat", "dog"), warnings=("3 files could not be read",))
+    text = page(example.report(notes=(Note(kind="info", text="a word before"),), data=data)).text
+    assert text.index("a word before") < text.index("3 files could not be read") < text.index("What it means")
+
+
+def test_no_mistake_is_told_as_such() -> None:
+    text = page(REPORTS["no mistakes"]).text
+    assert "made no mistake on 200 guide images" in text
+    assert "all 200 guide images were classified right" in text
+
+
+def test_failures_are_shown_with_their_reason() -> None:
+    text = page(REPORTS["failures everywhere"]).text
+    assert text.count("critique failed: refusal") == 3
+    assert text.count("explain failed: refusal") == 3
+    assert "the model declined to answer" in text
+
+
+def test_many_mistakes_are_folded_away_and_counted() -> None:
+    mistakes = Mistakes(found=900, guide_size=2000, chosen=250)
+    cases = tuple(example.case(number, asked=0) for number in range(250))
+    text = page(example.report(1, mistakes=mistakes, cases=cases)).text
+    assert "Shown: 200 of 250 mistakes" in text
+    assert "194 more mistakes" in text
+    assert "The run looked into 250 of them." in text
+
+
+def test_the_largest_page_stays_below_fifteen_megabytes() -> None:
+    noise = hashlib.shake_256(b"noise").digest(3 * 160 * 160)
+    heavy = example.raw_png(noise, 160)
+    report = example.report(200, seeds=5, cases=tuple(example.case(number, asked=25) for number in range(200)))
+    text = render(report, lambda name: heavy)
+    assert len(text.encode()) < 15_000_000
+    assert "pictures are left out to keep the page small" in text
+
+
+def hostile(text: str) -> Report:
+    critique = CritiqueRow(
+        cause=text, prompt=text, difficulty=text, evidence=(text,), guidance={"place": text, "backdrop_colour": text}
+    )
+    case = example.case(label=text, predicted=text, critique=critique, failures=(example.failure(message=text),))
+    images = tuple(
+        image.model_copy(update={"check": text, "reason": text, "dropped": (text,)}) for image in case.images
+    )
+    arms = tuple(arm.model_copy(update={"name": f"{arm.name}{text}", "isolates": text}) for arm in example.arms())
+    return example.report(
+        1,
+        run=Run(name=text, versions={"xaiaug": text}, hardware={"device": text}),
+        settings={"text": text},
+        notes=(Note(kind="warning", text=text),),
+        data=Data(labels=(text, "dog"), warnings=(text,), counts={text: {text: 1}}),
+        arms=arms,
+        left_out=(LeftOut(name=text, reason=text),),
+        cases=(case.model_copy(update={"images": images}),),
+        verdict=example.verdict(text),
+    )
+
+
+def test_hostile_text_stays_text_wherever_it_stands() -> None:
+    found, harmless = page(hostile(HOSTILE)), page(hostile("zyx"))
+    assert found.tags() == harmless.tags()
+    assert found.text.count("<script>alert(1)</script>") == harmless.text.count("zyx") > 20
+    assert "49" not in found.text.replace("{{ 7*7 }}", "").split()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(min_size=1, max_size=60))
+def test_no_text_changes_the_structure_of_the_page(text: str) -> None:
+    report = hostile(text)
+    assert page(report).tags() == page(hostile("zyx")).tags() or not text.strip()
+
+
+def test_text_cannot_turn_the_direction_of_the_page_or_smuggle_control_characters() -> None:
+    text = render(hostile("a\u202eb\u2066c\x00d\x1b"), example.blob)
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", text)
+    assert "abc\N{REPLACEMENT CHARACTER}d" in text
+
+
+def test_endless_text_of_a_critic_is_cut_and_says_so() -> None:
+    endless = "word " * 20_000
+    critique = CritiqueRow(cause=endless, prompt=endless, difficulty=endless, evidence=(endless,) * 30)
+    text = render(example.report(1, cases=(example.case(critique=critique),)), example.blob)
+    assert "more characters in report.json" in text
+    assert "22 more in report.json" in text
+    assert len(text) < len(render(example.report(1), example.blob)) + 10_000
+
+
+def colours(scheme: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", scheme))
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("ground", ["page", "raised", "wash", "caution"])
+@pytest.mark.parametrize("ink", ["ink", "soft", "accent", "bad"])
+def test_text_stands_out_from_its_ground_in_light_and_dark(scheme: str, ground: str, ink: str) -> None:
+    style = re.search(r"<style>(.*?)</style>", render(REPORTS["empty"], example.blob), re.S).group(1)
+    light, dark = style.split("prefers-color-scheme: dark")[:2]
+    palette = colours(light if scheme == "light" else dark)
+    bright, dim = sorted((luminance(palette[ground]), luminance(palette[ink])), reverse=True)
+    assert (bright + 0.05) / (dim + 0.05) >= 4.5
