@@ -46,14 +46,15 @@ def test_the_public_names_are_these_and_each_is_there():
         "Sample",
         "Splits",
         "SynthesisRequest",
-        "SyntheticImage",
         "Synthesizer",
+        "SyntheticImage",
         "XaiaugError",
         "available",
         "hookimpl",
         "load",
         "open_run",
     ]
+    assert xaiaug.__all__ == sorted(xaiaug.__all__)
     for name in xaiaug.__all__:
         assert getattr(xaiaug, name).__doc__ or name == "hookimpl"
         assert name in dir(xaiaug)

@@ -214,7 +214,8 @@ def _resolve(entry: _Entry) -> type[Plugin]:
         except AttributeError as error:
             raise PluginError(f"the {info.kind} {info.name!r}: {module} has no {attribute!r}") from error
     if not (isinstance(factory, type) and issubclass(factory, KINDS[info.kind])):
-        raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not of the kind {KINDS[info.kind].__name__}")
+        wanted = KINDS[info.kind].__name__
+        raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not of the kind {wanted}")
     return factory
 
 

@@ -63,7 +63,7 @@ class Classifier(Plugin):
     def fork(self) -> Self:
         """An independent copy with the same weights: training one leaves the other as it is."""
 
-    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:  # noqa: ARG002
         """Features of the images: n d, float32; None where the classifier has none to give."""
         return None
 

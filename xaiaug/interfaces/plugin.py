@@ -12,7 +12,7 @@ from ..records import JSON
 from .context import Context
 
 
-class Plugin(ABC):
+class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of its own
     """Base of every plugin.
 
     `__init__` only stores JSON-plain parameters under their own names: its signature gives the key, the settings

@@ -32,11 +32,11 @@ class _Patches:
 
     labels: NDArray[np.intp]
     area: Floats  # pixels
-    colour: Floats  # k 3, Lab
     texture: Floats  # logarithm of the mean gradient, less its mean over the image
     position: Floats  # k 2: y x, from -1 to 1
     border: Floats  # pixels on the border of the image
     contact: Floats  # k k, pixels of shared boundary
+    unlike: Floats  # k k, squared distance in Lab
 
 
 def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
@@ -59,6 +59,16 @@ def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
     return _refined(share[patches.labels], image)
 
 
+def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
+    """Median colour, 3, of the pixels, h w 3, that weigh most: never fewer than a twentieth of the image.
+
+    With `subject_mask` as weight it is the subject's colour, with one minus it the backdrop's.
+    """
+    least = min(0.6, float(np.quantile(weight, 0.95)))
+    median: Floats = np.median(values[weight >= least], axis=0).astype(np.float32)
+    return median
+
+
 def _shrunk(image: Image.Image) -> Image.Image:
     scale = SIDE / max(image.size)
     size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))
@@ -75,14 +85,15 @@ def _cut(image: Image.Image) -> _Patches:
     area = np.bincount(labels.ravel()).astype(np.float32)
     texture = np.log1p(_means(labels, uniform_filter(np.hypot(*np.gradient(lab[..., 0])), 7)))
     y, x = (2 * (axis + 0.5) / length - 1 for axis, length in zip(np.indices(labels.shape), labels.shape, strict=True))
+    colour = np.stack([_means(labels, lab[..., channel]) for channel in range(3)], axis=1)
     return _Patches(
         labels=labels,
         area=area,
-        colour=np.stack([_means(labels, lab[..., channel]) for channel in range(3)], axis=1),
         texture=texture - np.average(texture, weights=area),
         position=np.stack([_means(labels, y), _means(labels, x)], axis=1),
         border=_means(labels, _frame(labels.shape)) * area,
         contact=_contact(labels, len(area)),
+        unlike=_distances(colour),
     )
 
 
@@ -108,15 +119,16 @@ def _contact(labels: NDArray[np.intp], count: int) -> Floats:
 
 def _distances(rows: Floats) -> Floats:
     """Squared distances between rows, k d: k k."""
-    squares: Floats = ((rows[:, None] - rows[None]) ** 2).sum(axis=-1)
-    return squares
+    squares = (rows**2).sum(axis=1)
+    distances: Floats = np.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0)
+    return distances
 
 
 def _prior(patches: _Patches) -> Floats:
     """Log odds of each patch being subject, before patches are compared: k."""
     offset = (patches.position - np.array(CENTRE, np.float32)) / np.array(SPREAD, np.float32)
     central = np.exp(-(offset**2).sum(axis=1) / 2)
-    kinship = np.exp(-_distances(patches.colour) / (2 * BORDER_REACH**2))
+    kinship = np.exp(-patches.unlike / (2 * BORDER_REACH**2))
     connected = (kinship @ patches.border) / np.sqrt(kinship @ patches.area)
     backdrop = 1 - np.exp(-(connected**2) / 3.1)
     odds: Floats = -1.2 + 5.2 * (central - 0.5) - 0.94 * (backdrop - 0.5) + 1.6 * patches.texture
@@ -139,7 +151,7 @@ def _attention(patches: _Patches, heatmap: Floats) -> Floats:
 def _votes(patches: _Patches, prior: Floats) -> Floats:
     """Probability of each patch being subject, judged by the patches like it: k."""
     texture = _distances(patches.texture[:, None]) / TEXTURE_REACH**2
-    likeness = np.exp(-(_distances(patches.colour) / COLOUR_REACH**2 + texture) / 2) + 1e-3
+    likeness = np.exp(-(patches.unlike / COLOUR_REACH**2 + texture) / 2) + 1e-3
     chance = 1 / (1 + np.exp(-prior))
     subject = patches.area * chance
     backdrop = patches.area * (1 - chance) * np.where(patches.border > 0, 1 + BORDER_WEIGHT, 1)
@@ -150,7 +162,7 @@ def _votes(patches: _Patches, prior: Floats) -> Floats:
 
 def _spread(patches: _Patches, votes: Floats) -> Floats:
     """The votes smoothed over neighbours of like colour, by solving one linear system: k."""
-    likeness = np.exp(-_distances(patches.colour) / (2 * SMOOTHING_REACH**2)) + 0.05
+    likeness = np.exp(-patches.unlike / (2 * SMOOTHING_REACH**2)) + 0.05
     weights = SMOOTHING * np.minimum(patches.contact, 6) / 6 * likeness
     system = np.diag(weights.sum(axis=1) + 1) - weights
     return np.clip(np.linalg.solve(system, votes), 0, 1).astype(np.float32)

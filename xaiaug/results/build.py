@@ -68,8 +68,9 @@ def _version(package: str) -> str:
 
 
 def _data(data: dict[str, Any], drawn: bool) -> dict[str, Any]:
-    counted = {name: len(data.pop(name, ())) for name in ("skipped", "dropped")}
-    return {**data, **counted, "drawn": drawn}
+    counted = {name: len(data.get(name, ())) for name in ("skipped", "dropped")}
+    told = ("labels", "counts", "guide_is_validation", "fingerprint", "warnings")
+    return {**{name: data[name] for name in told if name in data}, **counted, "drawn": drawn}
 
 
 def _mistakes(reader: Reader, labels: tuple[str, ...], chosen: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from .._colour import lab, pixels
 from .._sharpness import sharpness
-from .._subject import SIDE, subject_mask
+from .._subject import SIDE, subject_mask, typical_colour
 
 Floats = NDArray[np.float32]
 
@@ -62,21 +62,14 @@ def measure(image: Image.Image) -> Measures:
     mask, values = subject_mask(small), pixels(small)
     lightness = lab(values)[..., 0]
     return Measures(
-        subject=_typical(values, mask),
-        backdrop=_typical(values, 1 - mask),
+        subject=typical_colour(values, mask),
+        backdrop=typical_colour(values, 1 - mask),
         light=np.array([np.percentile(lightness, 99), lightness.mean()], np.float32),
         sharpness=sharpness(image),
         size=float(mask.mean()),
         place=_middle(mask),
         mask=mask,
     )
-
-
-def _typical(values: NDArray[np.uint8], weight: Floats) -> Floats:
-    """Median colour of the pixels that weigh most, never fewer than a twentieth of the image."""
-    least = min(0.6, float(np.quantile(weight, 0.95)))
-    median: Floats = np.median(values[weight >= least], axis=0).astype(np.float32)
-    return median
 
 
 def _middle(mask: Floats) -> Floats:

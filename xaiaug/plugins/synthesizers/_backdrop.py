@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from ...records import Sample
 from .._colour import lab, pixels
-from .._subject import SIDE, subject_mask
+from .._subject import SIDE, subject_mask, typical_colour
 
 Floats = NDArray[np.float32]
 
@@ -45,8 +45,7 @@ def _plate(sample: Sample) -> Plate:
     small = sample.open().convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     mask = subject_mask(small)
-    values = lab(pixels(small))[mask <= max(0.3, float(np.quantile(mask, 0.05)))]
-    return Plate(sample, np.median(values, axis=0).astype(np.float32), float(mask.mean()))
+    return Plate(sample, typical_colour(lab(pixels(small)), 1 - mask), float(mask.mean()))
 
 
 def chosen(candidates: Sequence[Plate], colour: Floats | None, rng: np.random.Generator) -> Plate:
@@ -71,37 +70,59 @@ def emptied(photo: Image.Image, size: tuple[int, int]) -> Floats:
 
 
 def _filled(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
-    """Colours in the hole from around it: broad ones by blurring inwards, detail mirrored at the hole's rim."""
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    """Colours in the hole from around it: broad ones flow in from its rim, texture is that of elsewhere."""
+    from scipy.ndimage import gaussian_filter, uniform_filter
 
-    broad = _blurred_inwards(colours, ~hole)
-    detail = colours - broad
-    _, nearest = distance_transform_edt(hole, return_indices=True)
-    here = np.indices(hole.shape)
-    bounds = np.array(hole.shape).reshape(2, 1, 1) - 1
-    mirrored = np.clip(2 * nearest - here, 0, bounds)
-    inside = hole[tuple(mirrored)]
-    y, x = np.where(inside, nearest, mirrored)
+    known = (~hole).astype(np.float32)[..., None]
+    width = 2 * max(2, max(hole.shape) // 40) + 1
+    sums, weights = (uniform_filter(values, (width, width, 0)) for values in (colours * known, known))
+    detail = (colours - sums / np.maximum(weights, 1e-3)) * known
+    # Edges of things are no texture: only what is usual in size is carried over.
+    limit = 3 * np.median(np.abs(detail[~hole]), axis=0)
+    texture = _shifted_in(np.clip(detail, -limit, limit), hole)
     blend = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
-    filled: Floats = (1 - blend) * colours + blend * (broad + np.where(inside[..., None], 0, detail[y, x]))
+    filled: Floats = (1 - blend) * colours + blend * (_flowed_in(colours * known, known) + texture)
     filled[~hole] = colours[~hole]
     return filled
 
 
-def _blurred_inwards(colours: Floats, known: NDArray[np.bool_]) -> Floats:
-    """Weighted means of the known colours, of the narrowest neighbourhood that knows any: h w 3."""
-    from scipy.ndimage import gaussian_filter
+def _shifted_in(detail: Floats, hole: NDArray[np.bool_]) -> Floats:
+    """Detail for the hole: the image shifted, sideways first, by what fills most of it, then by what fills the rest."""
+    height, width = hole.shape
+    texture, missing = np.zeros_like(detail), hole.copy()
+    shifts = [(y, x) for y in (0, height // 3, -height // 3) for x in (0, width // 3, -width // 3, width // 2)]
+    shifts.sort(key=lambda shift: (~np.roll(hole, shift, (0, 1)) & hole).sum(), reverse=True)
+    for shift in shifts:
+        found = missing & ~np.roll(hole, shift, (0, 1))
+        texture[found] = np.roll(detail, shift, (0, 1))[found]
+        missing &= ~found
+    return texture
 
-    result = np.zeros_like(colours)
-    missing = np.ones(known.shape, np.float32)
-    for radius in (2, 4, 8, 16, 32, 64, 128):
-        weight = gaussian_filter(known.astype(np.float32), radius)
-        sums = np.stack([gaussian_filter(colours[..., c] * known, radius) for c in range(3)], axis=-1)
-        trust = missing * np.clip(weight * 8, 0, 1)
-        result += trust[..., None] * sums / np.maximum(weight, 1e-6)[..., None]
-        missing = missing - trust
-        if missing.max() < 0.01:
-            break
-    rest = colours[known].mean(axis=0) if known.any() else colours.mean(axis=(0, 1))
-    blurred: Floats = result + missing[..., None] * rest
-    return blurred
+
+def _flowed_in(sums: Floats, weights: Floats) -> Floats:
+    """Colours wherever they are not known, from ever coarser images: push-pull, after Gortler et al. (SIGGRAPH 1996).
+
+    Args:
+        sums: h w 3, known colours times their weights.
+        weights: h w 1, 0 to 1.
+    """
+    own = sums / np.maximum(weights, 1e-6)
+    if min(sums.shape[:2]) <= 2:
+        return np.where(weights > 1e-6, own, sums.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6))
+    coarse = _resized(_flowed_in(_halved(sums), _halved(weights)), sums.shape[:2])
+    trust = np.minimum(weights * 1.5, 1)
+    return trust * own + (1 - trust) * coarse
+
+
+def _halved(values: Floats) -> Floats:
+    """Means over squares of two by two: h w c to h/2 w/2 c, rounded up."""
+    height, width, channels = values.shape
+    padded = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    halved: Floats = padded.reshape((height + 1) // 2, 2, (width + 1) // 2, 2, channels).mean(axis=(1, 3))
+    return halved
+
+
+def _resized(values: Floats, shape: tuple[int, ...]) -> Floats:
+    size = (shape[1], shape[0])
+    channels = [Image.fromarray(values[..., c]).resize(size, Image.Resampling.BILINEAR) for c in range(values.shape[2])]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .._colour import lab, pixels
-from .._subject import subject_mask
+from .._subject import subject_mask, typical_colour
 
 Floats = NDArray[np.float32]
 
@@ -27,6 +27,7 @@ class Cutout:
         alpha: h w, 0 to 1.
         box: left, top, right, bottom in pixels of the photo.
         cut: the sides of the photo that cut the subject off: "left", "top", "right", "bottom".
+        main: Lab of the subject's typical colour.
         backdrop: mean Lab of the photo's backdrop.
     """
 
@@ -34,6 +35,7 @@ class Cutout:
     alpha: Floats
     box: tuple[int, int, int, int]
     cut: frozenset[str]
+    main: Floats
     backdrop: Floats
 
     @property
@@ -57,6 +59,7 @@ def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
         alpha=alpha[window],
         box=(left, top, right, bottom),
         cut=_cut_sides(alpha),
+        main=typical_colour(colours, mask),
         backdrop=np.average(colours.reshape(-1, 3), axis=0, weights=1.001 - alpha.ravel()).astype(np.float32),
     )
 
@@ -98,5 +101,6 @@ def _cleaned(colours: Floats, alpha: Floats) -> Floats:
 
 
 def _cut_sides(alpha: Floats) -> frozenset[str]:
+    """The sides that cut the subject off."""
     sides = {"left": alpha[:, 0], "top": alpha[0], "right": alpha[:, -1], "bottom": alpha[-1]}
     return frozenset(name for name, line in sides.items() if (line > 0.5).mean() > CUT)

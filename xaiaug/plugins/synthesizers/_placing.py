@@ -64,8 +64,8 @@ def placing(
 ) -> Placing:
     """Size and place of a subject on a backdrop of the photo's size (width, height).
 
-    Where the photo cuts the subject off it stays at that side: no head floats in mid-air. What is not wished for is
-    drawn by lot, near to what it was.
+    Where the photo cuts the subject off it stays at that side, and without a wish it never rises: no head floats in
+    mid-air. What is not wished for is drawn by lot, near to what it was.
 
     Args:
         cutout: the subject.
@@ -84,8 +84,13 @@ def placing(
         scale = 1.0
     if "place" not in free:
         place, jitter = None, np.zeros(2)
-    x, y = _wish(place, COLUMNS, across.middle), _wish(place, ROWS, down.middle)
-    return Placing(scale, across.offset(scale, x + jitter[0]), down.offset(scale, y + jitter[1]))
+    x, y = _wish(place, COLUMNS, across.middle), _wish(place, ROWS, _standing(down, scale))
+    return Placing(scale, across.offset(scale, x + jitter[0]), down.offset(scale, y + abs(jitter[1])))
+
+
+def _standing(down: _Axis, scale: float) -> float:
+    """The middle, 0 to 1 from the top, of a subject that keeps its feet where they were when its size changes."""
+    return down.middle + (down.high - down.low) * (1 - scale) / 2 / down.length
 
 
 def _scale(cutout: Cutout, photo: tuple[int, int], share: float | None, rng: np.random.Generator) -> float:

@@ -12,12 +12,11 @@ from .._sharpness import sharpness
 Floats = NDArray[np.float32]
 
 
-def recoloured(colours: Floats, alpha: Floats, target: Floats | None, rng: np.random.Generator) -> Floats:
+def recoloured(colours: Floats, main: Floats, target: Floats | None, rng: np.random.Generator) -> Floats:
     """A subject, h w 3 Lab, moved towards a colour, or by a little, with its shading and markings kept.
 
-    Only what is near the subject's own main colour moves whole: eyes, noses and tongues stay what they are.
+    Only what is near the subject's main colour moves whole: eyes, noses and tongues stay what they are.
     """
-    main = np.median(colours[alpha > 0.5], axis=0) if (alpha > 0.5).any() else colours.mean(axis=(0, 1))
     shift = rng.normal(0, (3.0, 2.5, 3.5))
     if target is not None:
         shift = (target - main) + shift / 3

@@ -85,7 +85,7 @@ class RemixSynthesizer(Synthesizer):
         at = placing(cutout, photo.size, wishes.number("size"), wishes.word("place"), rng, frozenset(self.invariances))
         colours = cutout.colour
         if "colour" in self.invariances:
-            colours = recoloured(colours, cutout.alpha, wishes.colour("subject_colour"), rng)
+            colours = recoloured(colours, cutout.main, wishes.colour("subject_colour"), rng)
         image = _pasted(harmonised(colours, cutout.backdrop, backdrop.mean(axis=(0, 1))), cutout, backdrop, at)
         if "light" in self.invariances:
             image = lit(image, wishes.number("brightness"), rng)
