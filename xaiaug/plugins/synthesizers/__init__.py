@@ -1,0 +1,1 @@
+"""Built-in synthesizers, a method or model family a file."""
