@@ -78,7 +78,7 @@ def _filled(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
     sums, weights = (uniform_filter(values, (width, width, 0)) for values in (colours * known, known))
     detail = (colours - sums / np.maximum(weights, 1e-3)) * known
     # Edges of things are no texture: only what is usual in size is carried over.
-    limit = 3 * np.median(np.abs(detail[~hole]), axis=0)
+    limit = 2 * np.median(np.abs(detail[~hole]), axis=0)
     texture = _shifted_in(np.clip(detail, -limit, limit), hole)
     blend = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
     filled: Floats = (1 - blend) * colours + blend * (_flowed_in(colours * known, known) + texture)
@@ -108,10 +108,12 @@ def _flowed_in(sums: Floats, weights: Floats) -> Floats:
     """
     own = sums / np.maximum(weights, 1e-6)
     if min(sums.shape[:2]) <= 2:
-        return np.where(weights > 1e-6, own, sums.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6))
+        mean = sums.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
+        return np.where(weights > 1e-6, own, mean).astype(np.float32)
     coarse = _resized(_flowed_in(_halved(sums), _halved(weights)), sums.shape[:2])
     trust = np.minimum(weights * 1.5, 1)
-    return trust * own + (1 - trust) * coarse
+    flowed: Floats = trust * own + (1 - trust) * coarse
+    return flowed
 
 
 def _halved(values: Floats) -> Floats:
