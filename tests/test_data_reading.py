@@ -1,0 +1,133 @@
+"""An image opens upright, in RGB and never silently clipped, or says why not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images_on_disk import blobs, png_header
+from PIL import Image
+
+from xaiaug.data.openers import ImageFile
+from xaiaug.data.reading import Reading
+from xaiaug.errors import DataError
+
+ORIENTATION = 0x0112
+
+
+def open_file(path: Path, **reading: object) -> Image.Image:
+    return ImageFile(str(path), path.name, Reading(**reading))()
+
+
+@pytest.mark.parametrize(
+    ("ending", "mode"),
+    [
+        *(("jpg", mode) for mode in ("RGB", "L", "1", "CMYK")),
+        *(("png", mode) for mode in ("RGB", "L", "1", "P", "RGBA", "LA")),
+        *(("webp", mode) for mode in ("RGB", "RGBA")),
+        *(("tif", mode) for mode in ("RGB", "L", "1", "P", "CMYK", "RGBA", "LA")),
+        *(("bmp", mode) for mode in ("RGB", "L", "1", "P")),
+    ],
+)
+def test_every_allowed_format_and_mode_opens_as_rgb(tmp_path: Path, ending: str, mode: str) -> None:
+    path = tmp_path / f"image.{ending}"
+    blobs(3).convert(mode).save(path)
+    opened = open_file(path)
+    assert (opened.mode, opened.size, opened.info) == ("RGB", (24, 24), {})
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_exif_orientation_is_honoured(tmp_path: Path, ending: str) -> None:
+    image = Image.new("RGB", (40, 20), "black")
+    image.paste("white", (0, 0, 8, 20))
+    exif = image.getexif()
+    exif[ORIENTATION] = 6  # to be turned a quarter clockwise
+    image.save(tmp_path / f"image.{ending}", exif=exif)
+    opened = np.asarray(open_file(tmp_path / f"image.{ending}").convert("L"))
+    assert opened.shape == (40, 20)
+    assert opened[:6].mean() > 240
+    assert opened[12:].mean() < 15
+
+
+def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    palette = Image.new("P", (9, 9))
+    palette.info["transparency"] = bytes([0, 255])
+    palette.save(tmp_path / "palette.png", transparency=bytes([0, 255]))
+    assert open_file(tmp_path / "clear.png").getcolors() == [(81, (255, 255, 255))]
+    assert open_file(tmp_path / "palette.png").getcolors() == [(81, (255, 255, 255))]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "top"),
+    [
+        ("deep.png", np.uint16, 4095),
+        ("deep.tif", np.uint16, 60000),
+        ("whole.tif", np.int32, 900),
+        ("part.tif", "f4", 0.5),
+    ],
+)
+def test_deep_grey_images_need_a_window_and_are_scaled_by_it(
+    tmp_path: Path, name: str, dtype: object, top: float
+) -> None:
+    values = np.linspace(0, top, 100).reshape(10, 10).astype(dtype)
+    Image.fromarray(values).save(tmp_path / name)
+    with pytest.raises(DataError, match=rf"{name}: is a .* grey image with values from 0 to {top:g}; .*window="):
+        open_file(tmp_path / name)
+    opened = np.asarray(open_file(tmp_path / name, window=(0, top)))
+    assert opened.shape == (10, 10, 3)
+    assert np.abs(opened[..., 0].ravel() - values.ravel() / top * 255).max() <= 0.5 + 1e-6
+    half = np.asarray(open_file(tmp_path / name, window=(0, top / 2)))[..., 0].ravel()
+    assert half[0] == 0
+    assert (half[51:] == 255).all(), "an explicit window clips what lies outside"
+
+
+def test_grey_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    values = np.full((5, 5), np.nan, np.float32)
+    Image.fromarray(values).save(tmp_path / "nan.tif")
+    with pytest.raises(DataError, match="not finite"):
+        open_file(tmp_path / "nan.tif", window=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (8000, 7000, "has 8000 x 7000 pixels, the most is 50,000,000"),
+        (60_000, 60_000, "has more than 50,000,000 pixels"),
+    ],
+)
+def test_size_is_read_from_the_header_before_anything_is_decoded(
+    tmp_path: Path, width: int, height: int, message: str
+) -> None:
+    # A header with hardly anything behind it: decoding would fail with another message.
+    (tmp_path / "large.png").write_bytes(png_header(width, height))
+    with pytest.raises(DataError, match=f"large.png: {message}"):
+        open_file(tmp_path / "large.png")
+
+
+def test_a_format_outside_the_list_is_refused_whatever_its_name(tmp_path: Path) -> None:
+    blobs(1).save(tmp_path / "image.gif")
+    (tmp_path / "image.gif").rename(tmp_path / "image.jpg")
+    with pytest.raises(DataError, match="image.jpg: is not an image in one of the formats JPEG, PNG, WEBP, TIFF, BMP"):
+        open_file(tmp_path / "image.jpg")
+
+
+@pytest.mark.parametrize("side", [16, 20, 100])
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_side_bounds_the_shorter_side_and_enlarges_nothing(tmp_path: Path, side: int, ending: str) -> None:
+    path = tmp_path / f"image.{ending}"
+    image = blobs(1).resize((120, 60))
+    image.save(path)
+    opened = open_file(path, side=side)
+    assert opened.size == ((2 * side, side) if side < 60 else (120, 60))
+    exact = np.asarray(image.resize(opened.size, Image.Resampling.LANCZOS), dtype=float)
+    assert np.abs(np.asarray(opened) - exact).mean() < 4
+
+
+def test_what_is_opened_does_not_hold_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    blobs(1).save(path)
+    opened = open_file(path)
+    path.unlink()
+    assert np.asarray(opened).std() > 1
+    with pytest.raises(DataError, match="image.png: is not there"):
+        open_file(path)
