@@ -14,7 +14,8 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ...errors import ConfigError
 from ._images import Preprocessor
-from ._isolation import own_randomness, quiet
+from ._quiet import quiet
+from ._randomness import own_randomness
 
 
 @dataclass

@@ -21,7 +21,8 @@ from ...records import History, Recipe, Sample
 from .._logits import logits
 from ._augment import AUGMENTATIONS
 from ._images import Preprocessor
-from ._isolation import own_randomness, quiet
+from ._quiet import quiet
+from ._randomness import own_randomness
 from ._sequence import Frames, Item, TrainingSequence
 
 _POINTS = 10

@@ -143,7 +143,7 @@ class TransformersClassifier(Classifier):
 
     def save(self, folder: str | Path) -> None:
         """Writes a `save_pretrained` folder that also loads without xaiaug."""
-        from ._isolation import quiet
+        from ._quiet import quiet
 
         network = self._loaded()
         with quiet():

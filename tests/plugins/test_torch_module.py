@@ -1,0 +1,323 @@
+"""A network of one's own: keyed by its weights, at home in its process, elsewhere by its names."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+from xaiaug.errors import ConfigError, DataError, PluginError, UnsupportedRecipeError
+from xaiaug.interfaces import Context, Prepared, TorchModel
+from xaiaug.plugins.classifiers.torch_module import TorchClassifier
+from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
+from xaiaug.records import History, Recipe, Sample
+
+SOURCE = """
+import numpy as np
+import torch
+from xaiaug.records import History
+
+def make():
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        first, last = torch.nn.Linear(3 * 8 * 8, 6), torch.nn.Linear(6, 3)
+    return torch.nn.Sequential(torch.nn.Flatten(), first, torch.nn.ReLU(), last)
+
+def see(images):
+    arrays = [np.asarray(image.convert("RGB").resize((8, 8)), np.float32) / 255 for image in images]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+
+def train(module, samples, validation, *, recipe, seed):
+    module.train()
+    optimizer = torch.optim.SGD(module.parameters(), recipe.learning_rate)
+    pixels, labels = see([s.open() for s in samples]), torch.tensor([s.label for s in samples])
+    losses = []
+    for _ in range(recipe.steps):
+        loss = torch.nn.functional.cross_entropy(module(pixels + 0.01 * torch.randn_like(pixels)), labels)
+        optimizer.zero_grad(); loss.backward(); optimizer.step()
+        losses.append(loss.item())
+    nothing = (float("nan"),) * recipe.steps
+    return History(tuple(range(recipe.steps)), tuple(losses), nothing, nothing, nothing)
+
+not_a_network = 3
+"""
+LABELS = ("a", "b", "c")
+NAMES = ("own_network:make", "own_network:see", LABELS, "own_network:train")
+
+
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> object:
+    """A module of the user's own, importable in this test."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_network.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "own_network", raising=False)
+    import own_network
+
+    return own_network
+
+
+@pytest.fixture
+def named(own: object) -> TorchClassifier:
+    classifier = TorchClassifier(*NAMES)
+    classifier.prepare(Context(device="cpu"))
+    return classifier
+
+
+@pytest.fixture
+def live(own: object) -> TorchClassifier:
+    classifier = TorchClassifier(own.make(), own.see, LABELS, own.train)
+    classifier.prepare(Context(device="cpu"))
+    return classifier
+
+
+def images(count: int = 3) -> list[Image.Image]:
+    generator = np.random.default_rng(0)
+    return [Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8)) for _ in range(count)]
+
+
+def samples(count: int = 12) -> list[Sample]:
+    return [Sample(id=str(i), label=i % 3, opener=image.copy) for i, image in enumerate(images(count))]
+
+
+def elsewhere(own: object, code: str) -> subprocess.CompletedProcess:
+    """Runs code in another process that can import the user's module."""
+    code = f"import sys; sys.path.insert(0, {str(Path(own.__file__).parent)!r})\n{textwrap.dedent(code)}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_it_predicts_the_softmax_of_the_logits(live: TorchClassifier, own: object) -> None:
+    with torch.inference_mode():
+        expected = own.make()(own.see(images(40))).softmax(-1).numpy()
+    found = live.predict_proba(images(40))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert live.predict_proba([]).shape == (0, 3)
+    assert isinstance(live, TorchModel)
+
+
+def test_boxes_are_whole_images_unless_preprocess_tells(live: TorchClassifier, own: object) -> None:
+    assert live.preprocess(images(1)).boxes.tolist() == [[0, 0, 12, 9]]
+    cropped = TorchClassifier(own.make(), lambda im: Prepared(own.see(im), torch.tensor([[1.0, 2, 3, 4]])), LABELS)
+    assert cropped.preprocess(images(1)).boxes.tolist() == [[1, 2, 3, 4]]
+
+
+def test_features_are_what_the_last_layer_reads(live: TorchClassifier) -> None:
+    features = torch.from_numpy(live.embed(images()))
+    assert features.shape == (3, 6)
+    expected = live.module[-1](features).softmax(-1).detach().numpy()
+    np.testing.assert_allclose(live.predict_proba(images()), expected, atol=1e-6)
+    assert TorchClassifier(torch.nn.Flatten(), lambda im: torch.zeros(len(im), 3, 1, 1), LABELS).embed(images()) is None
+
+
+def test_labels_in_another_order_reorder_the_logits_and_leave_the_users_module(own: object) -> None:
+    module = own.make()
+    first = TorchClassifier(module, own.see, LABELS)
+    expected = first.predict_proba(images())
+    second = TorchClassifier(module, own.see, LABELS)
+    second.prepare(Context(labels=("c", "a", "b"), device="cpu"))
+    np.testing.assert_allclose(second.predict_proba(images()), expected[:, [2, 0, 1]], atol=1e-7)
+    assert second.labels == ("c", "a", "b")
+    second.prepare(Context(labels=LABELS, device="cpu"))
+    np.testing.assert_allclose(second.predict_proba(images()), expected, atol=1e-7)
+    assert not module._forward_hooks
+
+
+def test_labels_it_does_not_know_are_refused(live: TorchClassifier) -> None:
+    with pytest.raises(ConfigError, match="tells a, b, c apart, the data has x, y"):
+        live.prepare(Context(labels=("x", "y")))
+
+
+def test_it_trains_by_the_function_it_was_given(live: TorchClassifier) -> None:
+    before = torch.get_rng_state()
+    history = live.fit(samples(), [], recipe=Recipe(steps=60, learning_rate=0.5), seed=0)
+    assert isinstance(history, History)
+    assert history.train_loss[-1] < history.train_loss[0]
+    assert not live.module.training
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_seed_decides_what_its_training_draws(named: TorchClassifier) -> None:
+    first, again, other = named.fork(), named.fork(), named.fork()
+    for classifier, seed in ((first, 1), (again, 1), (other, 2)):
+        classifier.fit(samples(), [], recipe=Recipe(steps=3), seed=seed)
+    np.testing.assert_array_equal(first.predict_proba(images()), again.predict_proba(images()))
+    assert not np.array_equal(first.predict_proba(images()), other.predict_proba(images()))
+
+
+def test_without_a_function_it_cannot_be_trained(own: object) -> None:
+    with pytest.raises(UnsupportedRecipeError, match="give fit="):
+        TorchClassifier(own.make(), own.see, LABELS).fit(samples(), [], recipe=Recipe(), seed=0)
+
+
+def test_training_a_fork_leaves_the_original(live: TorchClassifier) -> None:
+    before = live.predict_proba(images())
+    fork = live.fork()
+    fork.fit(samples(), [], recipe=Recipe(steps=5, learning_rate=0.5), seed=0)
+    np.testing.assert_array_equal(live.predict_proba(images()), before)
+    assert not np.array_equal(fork.predict_proba(images()), before)
+
+
+# -- what it is known by
+
+
+def test_it_is_keyed_by_its_weights(own: object) -> None:
+    module = own.make()
+    first = TorchClassifier(module, own.see, LABELS).identity()
+    assert TorchClassifier(own.make(), own.see, LABELS).identity() == first
+    with torch.no_grad():
+        module[1].bias += 1
+    assert TorchClassifier(module, own.see, LABELS).identity() != first
+    assert TorchClassifier(own.make(), own.see, ("a", "b", "d")).identity() != first
+
+
+def test_it_is_keyed_by_what_its_functions_say_and_hold(own: object) -> None:
+    def scaled(factor: float) -> object:
+        return lambda im: own.see(im) * factor
+
+    keys = [TorchClassifier(own.make(), scaled(factor), LABELS).identity() for factor in (1.0, 2.0, 2.0)]
+    assert keys[0] != keys[1]
+    assert keys[1] == keys[2]
+
+
+def test_training_does_not_change_what_it_is_known_by(live: TorchClassifier) -> None:
+    before = live.identity()
+    live.fit(samples(), [], recipe=Recipe(steps=3, learning_rate=0.5), seed=0)
+    assert live.identity() == before == live.fork().identity()
+
+
+# -- other processes
+
+
+def test_one_given_by_names_is_saved_and_loads(named: TorchClassifier, tmp_path: Path) -> None:
+    named.prepare(Context(labels=("b", "a", "c"), device="cpu"))
+    named.fit(samples(), [], recipe=Recipe(steps=5, learning_rate=0.5), seed=0)
+    named.save(tmp_path)
+    assert not list(tmp_path.glob("*.pt")) + list(tmp_path.glob("*.bin")) + list(tmp_path.glob("*.pkl"))
+    loaded = TorchClassifier.load(tmp_path)
+    assert loaded.labels == ("b", "a", "c")
+    assert loaded.identity() == named.identity()
+    np.testing.assert_array_equal(loaded.predict_proba(images()), named.predict_proba(images()))
+
+
+def test_in_another_process_names_are_found_and_live_objects_are_not(
+    named: TorchClassifier, live: TorchClassifier, own: object, tmp_path: Path
+) -> None:
+    named.fit(samples(), [], recipe=Recipe(steps=5, learning_rate=0.5), seed=0)
+    named.save(tmp_path / "named")
+    live.save(tmp_path / "live")
+    found = elsewhere(
+        own,
+        f"""
+        import json
+        import numpy as np
+        from PIL import Image
+        from xaiaug.plugins.classifiers.torch_module import TorchClassifier
+        classifier = TorchClassifier.load({str(tmp_path / "named")!r})
+        grey = Image.fromarray(np.full((9, 12, 3), 90, np.uint8))
+        weights = TorchClassifier(*{NAMES!r}).identity()["weights"]
+        print(json.dumps([classifier.predict_proba([grey]).tolist(), weights]))
+        TorchClassifier.load({str(tmp_path / "live")!r})
+        """,
+    )
+    assert "ConfigError: TorchClassifier: module, preprocess, fit are live objects" in found.stderr
+    probabilities, weights = json.loads(found.stdout)
+    assert weights == named.identity()["weights"]
+    grey = Image.fromarray(np.full((9, 12, 3), 90, np.uint8))
+    np.testing.assert_allclose(probabilities, named.predict_proba([grey]), atol=1e-6)
+
+
+def test_one_given_by_names_travels(named: TorchClassifier) -> None:
+    other = pickle.loads(pickle.dumps(named))  # noqa: S301  (our own bytes)
+    assert other.parameters() == named.parameters()
+    np.testing.assert_array_equal(other.predict_proba(images()), named.predict_proba(images()))
+
+
+def test_a_live_one_cannot_be_pickled_and_says_so(live: TorchClassifier) -> None:
+    with pytest.raises(ConfigError, match=r"module, preprocess, fit are live objects .*package\.module:function"):
+        pickle.dumps(live)
+
+
+def test_a_live_one_loads_in_its_own_process(live: TorchClassifier, tmp_path: Path) -> None:
+    fork = live.fork()
+    fork.fit(samples(), [], recipe=Recipe(steps=5, learning_rate=0.5), seed=0)
+    before = live.predict_proba(images())
+    fork.save(tmp_path)
+    np.testing.assert_array_equal(TorchClassifier.load(tmp_path).predict_proba(images()), fork.predict_proba(images()))
+    np.testing.assert_array_equal(live.predict_proba(images()), before)
+
+
+def test_live_objects_are_not_held_beyond_their_classifiers(own: object, tmp_path: Path) -> None:
+    classifier = TorchClassifier(own.make(), own.see, LABELS)
+    classifier.save(tmp_path)
+    del classifier
+    with pytest.raises(ConfigError, match="live objects"):
+        TorchClassifier.load(tmp_path)
+    again = TorchClassifier(own.make(), own.see, LABELS)
+    again.prepare(Context(device="cpu"))
+    np.testing.assert_array_equal(TorchClassifier.load(tmp_path).predict_proba(images()), again.predict_proba(images()))
+
+
+def test_a_folder_that_save_did_not_write_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no xaiaug"):
+        TorchClassifier.load(tmp_path)
+
+
+# -- what it refuses
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("own_network", "of the form"),
+        ("no_such_package:make", "cannot find"),
+        ("own_network:no_such", "cannot find"),
+        ("own_network:not_a_network", "must give a torch.nn.Module, got int"),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused(own: object, module: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words.replace(".", r"\.")):
+        TorchClassifier(module, own.see, LABELS).prepare(Context())
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 8, 8), torch.zeros(1, 3, 8, 8), [1, 2, 3], None])
+def test_what_is_no_batch_of_pixels_is_refused(own: object, wrong: object) -> None:
+    classifier = TorchClassifier(own.make(), lambda _: wrong, LABELS)
+    with pytest.raises(PluginError, match=r"3 images into a Tensor n c h w or Prepared"):
+        classifier.predict_proba(images())
+
+
+def test_logits_that_do_not_fit_the_labels_are_refused(own: object) -> None:
+    classifier = TorchClassifier(own.make(), own.see, ("a", "b"))
+    with pytest.raises(PluginError, match=r"logits of shape \(3, 2\) for the labels a, b, got \(3, 3\)"):
+        classifier.predict_proba(images())
+
+
+def test_a_training_that_returns_something_else_is_refused(own: object) -> None:
+    def fit(module: object, train: Sequence, validation: Sequence, *, recipe: Recipe, seed: int) -> int:
+        return 1
+
+    with pytest.raises(PluginError, match="History or None, got int"):
+        TorchClassifier(own.make(), own.see, LABELS, fit).fit(samples(), [], recipe=Recipe(), seed=0)
+
+
+# -- with explainers
+
+
+def test_a_transformer_of_ones_own_is_explained(tiny_vit: Path) -> None:
+    model = transformers.ViTForImageClassification.from_pretrained(tiny_vit)
+    processor = transformers.AutoImageProcessor.from_pretrained(tiny_vit)
+    classifier = TorchClassifier(model, lambda im: processor(im, return_tensors="pt")["pixel_values"], ("cat", "dog"))
+    (found,) = AttentionRollout().explain(classifier, images(1), [1])
+    assert (found.grid.shape, found.heatmap.shape) == ((4, 4), (9, 12))
+    assert classifier.predict_proba(images(2)).shape == (2, 2)
