@@ -13,7 +13,7 @@ from ..curation import Gate
 from ..data import Splits
 from ..errors import UnsupportedRecipeError
 from ..interfaces import Context
-from ..records import Arm, Critique, Failure, ImageSource, Sample
+from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
 from ..stages import (
     Desk,
     Fitted,
@@ -80,8 +80,11 @@ class Run:
             predict(self.desk, f"test:{arm}:{seed}", classifier, self.splits.test, len(self.splits.labels))
 
     def _check(self, stop: str) -> None:
+        count = sum(len(self.splits[name]) for name in self.splits.distinct)
+        self.desk.watch(Progress("check images", 0, count))
         # A run that stops early never looks at test, so it needs none.
         checked = self.splits.check(("train", "guide", "test") if stop == "report" else ("train", "guide"))
+        self.desk.watch(Progress("check images", count, count))
         self.splits = splits = checked.splits
         self.context = Context(labels=splits.labels, train=splits.train)
         self.train_key = digest([[sample.id, sample.label] for sample in splits.train])

@@ -120,6 +120,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
         Path(temporary).replace(path)
     except OSError as error:
         if temporary:
