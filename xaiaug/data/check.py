@@ -54,7 +54,9 @@ class DataCheck:
 
 def check_splits(splits: Splits, needs: Sequence[str]) -> DataCheck:
     """As `Splits.check`."""
-    _check_classes(splits, needs)
+    # Files that were refused explain a missing class better than the missing class itself: they are told first.
+    if not splits.refused:
+        _check_classes(splits, needs)
     _check_groups(splits)
     places, skipped = _read(splits)
     if skipped:

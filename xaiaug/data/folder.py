@@ -79,10 +79,12 @@ def _split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
         found = f"{len(top.images)} images directly in it" if top.images else "no folder in it"
         raise DataError(f"data folder {root}: {_LAYOUTS}, found {found}")
     inside = {name: _list(root / name, root) for name in top.folders}
-    nested = [name for name, listing in inside.items() if listing.folders and not listing.images]
-    splits = [name for name in nested if name.lower() in SPLIT_FOLDERS]
+    splits = [name for name, listing in inside.items() if listing.folders and name.lower() in SPLIT_FOLDERS]
     if not splits:
         return None
+    mixed = [name for name in splits if inside[name].images]
+    if mixed:
+        raise DataError(f"data folder {root}: {', '.join(mixed)} holds both folders and images; {_LAYOUTS}")
     strange = [name for name, listing in inside.items() if name not in splits and (listing.images or listing.folders)]
     if strange:
         raise DataError(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
 from .cache import FactCache, Stamp
 from .entry import Entry, Refusal
@@ -111,8 +112,11 @@ def _stamps(paths: Sequence[str], reasons: dict[str, str | None]) -> list[Stamp]
             stat = os.stat(path)  # noqa: PTH116
         except OSError as error:
             reasons[path] = f"cannot be read ({error.strerror})"
-        else:
+            continue
+        if S_ISREG(stat.st_mode):
             stamps.append((path, stat.st_size, stat.st_mtime_ns))
+        else:
+            reasons[path] = "is no regular file"
     return stamps
 
 
