@@ -9,7 +9,7 @@ from PIL import Image
 
 import xaiaug
 from xaiaug import FeedbackLoop, Recipe, Splits, SyntheticImage, open_run
-from xaiaug.errors import ConfigError, OfflineError, PluginError, RunFolderError, RunLockedError
+from xaiaug.errors import ConfigError, DataError, OfflineError, PluginError, RunFolderError, RunLockedError
 from xaiaug.store import Store
 
 COUNTS = {"train": 30, "guide": 40, "validation": 6, "test": 30}
@@ -379,3 +379,52 @@ def test_a_settings_file_runs_whole(folder, tmp_path, monkeypatch):
     result = made.run(run_dir=tmp_path / "run", until="critique")
     assert result.report.plugins.classifier.parameters == {"sharpness": 9.0}
     assert (tmp_path / "run" / "run.toml").read_text().startswith("[data]")
+
+
+def test_the_images_of_a_class_are_bounded_where_asked(folder, tmp_path):
+    settings = {"experiment": {"images_per_class_max": 3}}
+    result = loop(settings=settings).run(Splits.from_folder(folder), tmp_path / "run", until="images")
+    assert set(result.report.images.used.values()) == {3}
+
+
+def fitted(folder):
+    """A classifier that was trained elsewhere."""
+    splits, classifier = Splits.from_folder(folder), NearestColour()
+    classifier.labels = splits.labels
+    classifier.fit(splits.train, (), recipe=Recipe(steps=4, batch_size=8), seed=0)
+    return classifier
+
+
+class Ready(NearestColour):
+    """Knows its classes before it meets a loop."""
+
+    def __init__(self, folder: str = "") -> None:
+        super().__init__()
+        self.folder = folder
+
+    def prepare(self, context):
+        known = fitted(self.folder)
+        self.labels, self.means = known.labels, known.means
+
+    def fork(self):
+        made = NearestColour(self.sharpness)
+        made.labels, made.means = self.labels, self.means
+        return made
+
+
+def test_a_classifier_may_be_taken_as_it_is(folder, tmp_path):
+    splits = Splits.from_folder(folder)
+    guide_alone = Splits(splits.labels, guide=splits.guide)
+    settings = {"experiment": {"fit_baseline": False}}
+    result = loop(classifier=Ready(str(folder)), settings=settings).run(guide_alone, tmp_path / "run", until="critique")
+    assert result.mistakes and all(case.critique for case in result.mistakes)
+    assert "guide images that the model gets right" in texts(result)
+
+
+def test_other_classes_than_the_classifier_knows_are_named(folder, tmp_path):
+    other = Splits.from_folder(
+        paint_folder(tmp_path / "other", {"guide": 3, "train": 2}, classes=("green", "red")), test=0.0
+    )
+    settings = {"experiment": {"fit_baseline": False}}
+    with pytest.raises(DataError, match="tells apart blue, red, the data have green, red"):
+        loop(classifier=Ready(str(folder)), settings=settings).run(other, tmp_path / "run", until="critique")

@@ -140,8 +140,8 @@ def test_every_source_and_seed_gives_equally_many_of_each_class():
     assert equally_many({"a": [image(0)], "b": []}) == {"a": [], "b": []}
 
 
-def slots(per_mistake=2, labels=(0, 0, 1)):
-    plan = ImagePlan(None, None, "", per_mistake, None, None, 3)
+def slots(per_mistake=2, labels=(0, 0, 1), most=None):
+    plan = ImagePlan(None, None, "", per_mistake, None, None, 3, most)
     cases = [
         (Mistake(sample(i, label), 1 - label, (0.5, 0.5)), {"predicted": None}, Critique("c", "p"))
         for i, label in enumerate(labels)
@@ -149,19 +149,33 @@ def slots(per_mistake=2, labels=(0, 0, 1)):
     return _Slots(plan, cases, seed=0)
 
 
+def every(slots):
+    return slots.first(slots.plan.wanted(slots.cases))
+
+
+def test_no_more_images_of_a_class_are_asked_for_than_may_be():
+    wishes = every(slots(per_mistake=3, most=2))
+    assert [(wish.mistake.sample.id, wish.index) for wish in wishes] == [
+        ("00000", 0),
+        ("00001", 0),
+        ("00002", 0),
+        ("00002", 1),
+    ]
+
+
 def test_seeds_of_images_follow_case_index_and_attempt_alone():
     first, other = slots(), slots()
-    one = {(wish.mistake.sample.id, wish.index): wish.seed for wish in first.first()}
-    two = {(wish.mistake.sample.id, wish.index): wish.seed for wish in reversed(other.first())}
+    one = {(wish.mistake.sample.id, wish.index): wish.seed for wish in every(first)}
+    two = {(wish.mistake.sample.id, wish.index): wish.seed for wish in reversed(every(other))}
     assert one == two
     assert len(set(one.values())) == len(one) == 6
-    again = first.again(first.first()[:1], 1)
+    again = first.again(every(first)[:1], 1)
     assert again[0].seed not in one.values()
 
 
 def test_other_cases_of_the_class_top_up_in_turn_and_never_repeat_an_index():
     mine = slots()
-    mine.first()
+    every(mine)
     wishes = mine.top_up({0: 3, 1: 0})
     assert [(wish.mistake.sample.id, wish.index) for wish in wishes] == [("00000", 2), ("00001", 2), ("00000", 3)]
     assert slots(labels=(0,)).top_up({1: 2}) == []

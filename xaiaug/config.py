@@ -30,12 +30,23 @@ class DataTable(Table):
     """`[data]`: where the images are and how they are split."""
 
     folder: Path | None = None
+    manifest: Path | None = None
     guide: Fraction | Literal["validation"] = 0.15
     validation: Fraction = 0.1
     test: Fraction = 0.2
     reserve: Fraction = 0.0
     seed: int = 0
+    split_by: str | None = None
+    window: tuple[float, float] | None = None
+    side: Annotated[int, Field(ge=1)] | None = None
     on_bad_image: Literal["error", "skip"] = "error"
+    on_leak: Literal["error", "drop"] = "error"
+    on_near_duplicate: Literal["error", "drop", "allow"] = "error"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the constructors of `Splits` take by keyword."""
+        return self.model_dump(exclude={"folder", "manifest"})
 
 
 class PluginTable(BaseModel):
@@ -62,6 +73,8 @@ class ExperimentTable(Table):
     arms: str | tuple[str | dict[str, Any], ...] = "basic"
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     images_per_mistake: Annotated[int, Field(ge=1)] = 5
+    images_per_class_max: Annotated[int, Field(ge=1)] | None = None
+    fit_baseline: bool = True
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
 
 
@@ -157,10 +170,11 @@ def read(path: str | Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     found = settings(tables, str(path))
-    if found.data.folder is None:
+    places = {name: getattr(found.data, name) for name in ("folder", "manifest")}
+    if not any(places.values()):
         raise ConfigError(f'{path} has no data folder: add\n  [data]\n  folder = "photos"')
-    folder = path.parent / found.data.folder
-    return found.model_copy(update={"data": found.data.model_copy(update={"folder": folder})})
+    absolute = {name: path.parent / place for name, place in places.items() if place is not None}
+    return found.model_copy(update={"data": found.data.model_copy(update=absolute)})
 
 
 def create(kind: str, table: PluginTable) -> Any:

@@ -57,6 +57,24 @@ def run(
 
 
 @app.command()
+def diagnose(
+    data: Annotated[Path, typer.Argument(help="Images: class/image, or split/class/image with a guide split.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier.")],
+    run_dir: RunDir = Path("runs/diagnose"),
+    explainer: Annotated[str, typer.Option("--explainer", help="Name of an explainer.")] = "auto",
+    critic: Annotated[str, typer.Option("--critic", help="Name of a critic.")] = "measured",
+    most: Annotated[int | None, typer.Option("--max", help="Mistakes to look into; all of them by default.")] = None,
+) -> None:
+    """Show what a trained classifier gets wrong, where it looked, and why: no training, no test set."""
+    from ..loop.diagnose import diagnose as run_diagnosis
+    from .progress import watching
+
+    with watching() as watch:
+        result = run_diagnosis(checkpoint, data, run_dir, explainer=explainer, critic=critic, most=most, watch=watch)
+    _show(result)
+
+
+@app.command()
 def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     """Run the whole loop on drawn cats and dogs: no key, no GPU, no download."""
     from ..demo import demo as run_demo

@@ -145,17 +145,11 @@ class FeedbackLoop:
 
     def _splits(self) -> Splits:
         data = self.settings.data
-        if data.folder is None:
-            raise ConfigError("this loop has no data: give run() the splits, or the settings a [data] folder")
-        return Splits.from_folder(
-            data.folder,
-            guide=data.guide,
-            validation=data.validation,
-            test=data.test,
-            reserve=data.reserve,
-            seed=data.seed,
-            on_bad_image=data.on_bad_image,
-        )
+        if data.manifest is not None:
+            return Splits.from_manifest(data.manifest, data.folder, **data.options)
+        if data.folder is not None:
+            return Splits.from_folder(data.folder, **data.options)
+        raise ConfigError("this loop has no data: give run() the splits, or the settings a [data] folder")
 
 
 def _said(**arguments: tuple[Any, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Run:
         explained = explain(self.desk, self.cast.explainer, self.context, baseline, mistakes)
         if stop == "explain":
             return
-        critiques = critique(self.desk, self.cast.critic, self.context, self.train_key, mistakes, explained)
+        critiques = critique(self.desk, self.cast.critic, self.context, self.reference_key, mistakes, explained)
         if stop == "critique":
             return
         pools = self._images(list(zip(mistakes, explained, critiques, strict=True)))
@@ -82,12 +82,10 @@ class Run:
     def _check(self, stop: str) -> None:
         count = sum(len(self.splits[name]) for name in self.splits.distinct)
         self.desk.watch(Progress("check images", 0, count))
-        # A run that stops early never looks at test, so it needs none.
-        checked = self.splits.check(("train", "guide", "test") if stop == "report" else ("train", "guide"))
+        checked = self.splits.check(self._needed(stop))
         self.desk.watch(Progress("check images", count, count))
         self.splits = splits = checked.splits
-        self.context = Context(labels=splits.labels, train=splits.train)
-        self.train_key = digest([[sample.id, sample.label] for sample in splits.train])
+        self._refer_to(splits.train)
         self._tell("settings", self.settings.model_dump(mode="json"))
         self._tell("plugins", self.cast.told(self.settings))
         told = {
@@ -98,9 +96,20 @@ class Run:
         self._tell("data", {**checked.to_json(), **told})
         self.desk.store.write_text("run.toml", self.settings.to_toml())
 
+    def _needed(self, stop: str) -> tuple[str, ...]:
+        # A run that stops early never looks at test, and one that trains nothing needs no images to train on.
+        trains = self.settings.experiment.fit_baseline or stop == "report"
+        return ("train",) * trains + ("guide",) + ("test",) * (stop == "report")
+
+    def _refer_to(self, samples: Sequence[Sample]) -> None:
+        """Takes the images that critics and synthesizers may know."""
+        self.context = Context(labels=self.splits.labels, train=samples)
+        self.reference_key = digest([[sample.id, sample.label] for sample in samples])
+
     def _baseline(self) -> Fitted:
-        train, validation = self.splits.train, self.splits.validation
-        training = Training("baseline", self.seeds[0], self.baseline_recipe, train, validation)
+        recipe = self.baseline_recipe if self.settings.experiment.fit_baseline else None
+        train = self.splits.train if recipe else ()
+        training = Training("baseline", self.seeds[0], recipe, train, self.splits.validation if recipe else ())
         return fit(self.desk, self.cast.classifier, self.context, training)
 
     def _mistakes(self, baseline: Fitted) -> list[Mistake]:
@@ -108,6 +117,9 @@ class Run:
         predictions = predict(self.desk, "guide", baseline, guide, len(self.splits.labels))
         chosen = choose(guide, predictions, self.settings.mistakes.max)
         found = choose(guide, predictions, "all")
+        if not self.splits.train:
+            right = predictions.predicted == predictions.labels
+            self._refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
         self._tell("mistakes", [[mistake.sample.label, mistake.predicted] for mistake in found])
         self._tell("cases", [[m.sample.id, m.sample.label, m.predicted, m.probabilities[m.predicted]] for m in chosen])
         return chosen
@@ -172,11 +184,12 @@ class Run:
         return ImagePlan(
             synthesizer=self.cast.synthesizer,
             context=self.context,
-            train_key=self.train_key,
+            train_key=self.reference_key,
             per_mistake=self.settings.experiment.images_per_mistake,
             gate=gate,
             gate_key={"checks": list(gate.checks), "held": self.splits.fingerprint},
             remakes=curation.remakes,
+            most_per_class=self.settings.experiment.images_per_class_max,
         )
 
     def _sample(self, image: Image) -> Sample:

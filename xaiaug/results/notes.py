@@ -12,7 +12,7 @@ FEW, MANY = 30, 0.5
 
 def notes(report: Report) -> tuple[Note, ...]:
     """The warnings first, then the rest."""
-    found = [note for part in (_world, _mistakes, _images, _seeds, _stages) for note in part(report)]
+    found = [note for part in (_world, _reference, _mistakes, _images, _seeds, _stages) for note in part(report)]
     return tuple(sorted(found, key=lambda note: note.kind != "warning"))
 
 
@@ -33,6 +33,14 @@ def _world(report: Report) -> Iterator[Note]:
     if report.data.guide_is_validation:
         yield _warn(
             "The validation split was used as guide: its curves no longer show images that training has not seen."
+        )
+
+
+def _reference(report: Report) -> Iterator[Note]:
+    if report.mistakes.guide_size and not report.data.counts.get("train"):
+        yield _info(
+            "Nothing was trained here. "
+            "The critic compared each mistake with the guide images that the model gets right."
         )
 
 

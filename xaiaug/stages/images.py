@@ -52,6 +52,7 @@ class ImagePlan:
         gate: the checks an image must pass.
         gate_key: what the gate's verdicts depend on.
         remakes: how often a rejected image is made again with a new seed.
+        most_per_class: no more images of a class than this; None: no bound.
     """
 
     synthesizer: Synthesizer
@@ -61,6 +62,13 @@ class ImagePlan:
     gate: Gate
     gate_key: Any
     remakes: int
+    most_per_class: int | None = None
+
+    def wanted(self, cases: Sequence[tuple[Mistake, Any, Any]]) -> Counter[int]:
+        """How many images of each class the cases ask for."""
+        asked = Counter(mistake.sample.label for mistake, _, _ in cases for _ in range(self.per_mistake))
+        most = self.most_per_class
+        return asked if most is None else Counter({target: min(count, most) for target, count in asked.items()})
 
 
 @dataclass
@@ -68,12 +76,20 @@ class _Slots:
     """Which images are still to be made, class by class."""
 
     plan: ImagePlan
-    cases: Sequence[tuple[Mistake, Any, Critique]]
+    cases: list[tuple[Mistake, Any, Critique]]
     seed: int
     made: Counter[str] = field(default_factory=Counter)
 
-    def first(self) -> list[Wish]:
-        return [self._wish(case, 0) for case in self.cases for _ in range(self.plan.per_mistake)]
+    def first(self, wanted: Counter[int]) -> list[Wish]:
+        """Each case's first image, then each one's second, and so on, no more than are wanted of its class."""
+        asked: Counter[int] = Counter()
+        wishes = []
+        for case in self.cases * self.plan.per_mistake:
+            target = case[0].sample.label
+            if asked[target] < wanted[target]:
+                asked[target] += 1
+                wishes.append(self._wish(case, 0))
+        return wishes
 
     def again(self, failed: Sequence[Wish], attempt: int) -> list[Wish]:
         by_id = {mistake.sample.id: (mistake, row, critique) for mistake, row, critique in self.cases}
@@ -115,10 +131,9 @@ def make_images(
             of its class give more.
     """
     slots = _Slots(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
-    wanted = Counter(dict.fromkeys(range(len(plan.context.labels)), 0))
-    wanted.update(mistake.sample.label for mistake, _, _ in cases for _ in range(plan.per_mistake))
+    wanted = plan.wanted(cases)
     images: list[Image] = []
-    wishes, failed = slots.first(), []
+    wishes, failed = slots.first(wanted), []
     for wave in range(1 + plan.remakes + TOP_UPS):
         if not wishes:
             break

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import PluginError
+from ..errors import DataError, PluginError
 from ..interfaces import Classifier, Context
 from ..records import History, Recipe, Sample
 from ..store import digest
@@ -22,7 +22,7 @@ class Training:
     Attributes:
         arm: name of the arm.
         seed: decides order, augmentation and new weights.
-        recipe: how to train.
+        recipe: how to train; None takes the classifier as it is.
         train: images to train on.
         validation: images for the curves.
         start: the fitted classifier to fork; None trains a new one.
@@ -30,7 +30,7 @@ class Training:
 
     arm: str
     seed: int
-    recipe: Recipe
+    recipe: Recipe | None
     train: Sequence[Sample]
     validation: Sequence[Sample]
     start: Fitted | None = None
@@ -47,11 +47,18 @@ class _Work:
 
     def _train(self, training: Training) -> Any:
         classifier = self._start(training.start)
+        history = self._fit(classifier, training)
+        folder = f"models/{training.arm}/{training.seed}"
+        return {"history": asdict(history), "model": self.desk.store.write_model(folder, classifier.save).to_row()}
+
+    def _fit(self, classifier: Classifier, training: Training) -> History:
+        if training.recipe is None:
+            _check_labels(classifier, self.context.labels)
+            return History()
         history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
-        folder = f"models/{training.arm}/{training.seed}"
-        return {"history": asdict(history), "model": self.desk.store.write_model(folder, classifier.save).to_row()}
+        return history
 
     def _start(self, start: Fitted | None) -> Classifier:
         if start is not None:
@@ -80,8 +87,16 @@ def _key(classifier: Classifier, context: Context, training: Training) -> Any:
         "labels": list(context.labels),
         "arm": training.arm,
         "seed": training.seed,
-        "recipe": asdict(training.recipe),
+        "recipe": asdict(training.recipe) if training.recipe else None,
         "train": [[sample.id, sample.label, sample.weight] for sample in training.train],
         "validation": [[sample.id, sample.label] for sample in training.validation],
         "start": training.start.key if training.start else None,
     }
+
+
+def _check_labels(classifier: Classifier, labels: tuple[str, ...]) -> None:
+    if tuple(classifier.labels) != labels:
+        raise DataError(
+            f"{type(classifier).__name__} tells apart {', '.join(classifier.labels) or 'nothing yet'}, the data have "
+            f"{', '.join(labels)}: name the folders as the classifier names its classes, or let it be trained"
+        )

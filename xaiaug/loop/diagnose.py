@@ -1,0 +1,61 @@
+"""What a classifier that is there already gets wrong, and why: no training, no test set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..data import Splits
+from ..interfaces import Critic, Explainer
+from ..records import Progress
+from ..results import Result
+from .feedback import FeedbackLoop
+
+
+def diagnose(
+    checkpoint: str | Path,
+    data: str | Path,
+    run_dir: str | Path = "runs/diagnose",
+    *,
+    explainer: str | Explainer = "auto",
+    critic: str | Critic = "measured",
+    most: int | None = None,
+    watch: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Mistakes, heatmaps and critiques of a trained classifier.
+
+    Args:
+        checkpoint: a folder that the classifier `transformers` reads, with a trained head.
+        data: class/image, taken as the guide as a whole: the critic then compares with the images the classifier gets
+            right; or split/class/image, whose guide (else validation) split is looked at and whose train split, where
+            there is one, is compared with.
+        run_dir: the run folder.
+        explainer: an object or a registered name.
+        critic: likewise.
+        most: mistakes to look into; None: all.
+        watch: is told how far the run has come.
+
+    Raises:
+        NotFittedError: the checkpoint has no trained head.
+        DataError: the data cannot be used, or have other classes than the classifier.
+    """
+    loop = FeedbackLoop(
+        "transformers",
+        explainer,
+        critic,
+        settings={
+            "classifier": {"checkpoint": str(checkpoint)},
+            "mistakes": {"max": most or "all"},
+            "experiment": {"fit_baseline": False},
+        },
+    )
+    return loop.run(_as_guide(Path(data)), run_dir, until="critique", watch=watch)
+
+
+def _as_guide(folder: Path) -> Splits:
+    splits = Splits.from_folder(folder, guide=0.0, validation=0.0, test=0.0)
+    if splits.guide or splits.validation:
+        guide = splits.guide or splits.validation
+        return replace(splits, guide=guide, validation=(), test=(), reserve=())
+    return replace(splits, train=(), guide=splits.train)
