@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,15 @@ def blobs(seed: int, side: int = 24) -> Image.Image:
 
 def write_image(path: Path, seed: int, side: int = 24) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    blobs(seed, side).save(path)
+    path.write_bytes(_png(seed, side))
     return path
+
+
+@lru_cache(maxsize=1024)
+def _png(seed: int, side: int) -> bytes:
+    buffer = BytesIO()
+    blobs(seed, side).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def write_classes(root: Path, sizes: dict[str, int], seed: int = 0) -> Path:
