@@ -74,6 +74,16 @@ def test_near_pairs_are_confirmed_by_pixels() -> None:
     assert all(pair.correlation > 0.98 and pair.distance <= 4 for pair in pairs)
 
 
+def test_large_files_are_looked_at_in_order_too(tmp_path: Path) -> None:
+    root = write_splits(tmp_path / "large", {"train": 6, "test": 2})
+    for number, path in enumerate(sorted(root.rglob("*.png"))):
+        blobs(number, 200).save(path.with_suffix(".bmp"))
+        path.unlink()
+    samples = Splits.from_folder(root, guide="validation").train
+    assert min(sample.opener.stamp()[1] for sample in samples) > 100_000
+    assert fingerprints(samples) == [Fingerprint.of(sample.open()) for sample in samples]
+
+
 def test_constant_images_correlate_with_nothing() -> None:
     flat = thumbnail(Image.new("RGB", (9, 9), "grey"))
     assert correlation(flat, flat) == 0

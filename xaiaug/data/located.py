@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
@@ -123,23 +122,14 @@ def _stamps(paths: Sequence[str], reasons: dict[str, str | None]) -> list[Stamp]
 def _digests(stamps: Sequence[Stamp], reasons: dict[str, str | None]) -> dict[str, str]:
     cache = FactCache("bytes/1")
     known = cache.read(stamps)
-    missing = [path for path, *_ in stamps if path not in known]
-    with ThreadPoolExecutor() as pool:
-        for path, found in zip(missing, pool.map(_digest_of_file, missing), strict=True):
-            if isinstance(found, OSError):
-                reasons[path] = f"cannot be read ({found.strerror})"
-            else:
-                known[path] = found
-    new = set(missing)
-    cache.write([stamp for stamp in stamps if stamp[0] in new], known)
+    new = [stamp for stamp in stamps if stamp[0] not in known]
+    for path, *_ in new:
+        try:
+            known[path] = digest_of(Path(path).read_bytes())
+        except OSError as error:
+            reasons[path] = f"cannot be read ({error.strerror})"
+    cache.write(new, known)
     return known
-
-
-def _digest_of_file(path: str) -> str | OSError:
-    try:
-        return digest_of(Path(path).read_bytes())
-    except OSError as error:
-        return error
 
 
 def digest_of(content: bytes) -> str:
