@@ -141,11 +141,12 @@ def _attention(patches: _Patches, heatmap: Floats) -> Floats:
     seen = np.isfinite(heatmap)
     if not seen.any():
         return np.zeros_like(patches.area)
-    filled = np.where(seen, heatmap, heatmap[seen].mean()).astype(np.float32)
+    scale = float(np.abs(heatmap[seen]).max()) or 1.0
+    filled = np.where(seen, heatmap / scale, heatmap[seen].mean() / scale).astype(np.float32)
     values = np.asarray(Image.fromarray(filled).resize((width, height), Image.Resampling.BOX))
     means = _means(patches.labels, values)
     deviation = values.std()
-    return np.clip((means - values.mean()) / deviation, -2, 2) if deviation > 1e-12 else np.zeros_like(means)
+    return np.clip((means - values.mean()) / deviation, -2, 2) if deviation > 1e-6 else np.zeros_like(means)
 
 
 def _votes(patches: _Patches, prior: Floats) -> Floats:

@@ -21,7 +21,7 @@ SCALES = {
     "subject colour": (0.03, 2.0),
     "backdrop colour": (0.03, 2.0),
     "light": (0.25, 1.0),
-    "sharpness": (0.25, 0.02),
+    "sharpness": (0.1, 0.02),
     "size": (0.5, 0.01),
     "place": (0.5, 0.01),
 }
@@ -86,7 +86,7 @@ class Comparison:
     """All that came of comparing one image.
 
     Attributes:
-        findings: what is unusual, the likeliest cause first.
+        findings: what is unusual.
         lowest: the attribute with the lowest corrected p, and that p.
         highest_elsewhere: the highest score among the predicted class, -inf without one.
     """
@@ -99,16 +99,18 @@ class Comparison:
 def compare(measures: Measures, own: ClassReference, predicted: ClassReference | None, level: float) -> Comparison:
     """Looks at every attribute of one image; what is unusual at `level`, corrected, is a finding.
 
-    When the light is unusual, colours are judged as they would look in the class's usual light: a dim photo of a
-    white cat is not a photo of a grey one.
+    When the light is unusual, colours are judged as they would look in the class's usual light (a dim photo of a white
+    cat is not a photo of a grey one), and count only where they then look like the predicted class: the light that
+    was taken out is known too roughly for more.
     """
-    rarities = _rarities(measures, own)
-    corrected = holm({name: rarity.p for name, rarity in rarities.items()})
-    if corrected["light"] <= level:
-        relit = _rarities(measures.relit(own.middle("light")), own)
-        rarities |= {name: min(rarities[name], relit[name], key=lambda rarity: rarity.score) for name in COLOURS}
-        corrected = holm({name: rarity.p for name, rarity in rarities.items()})
-    elsewhere = _rarities(measures, predicted) if predicted and predicted.enough else {}
+    seen = measures
+    rarities, corrected = _rarities(seen, own)
+    dazzled = corrected["light"] <= level
+    if dazzled:
+        seen = measures.relit(own.middle("light"))
+        relit, _ = _rarities(seen, own)
+        rarities, corrected = _corrected(rarities | {name: relit[name] for name in COLOURS})
+    elsewhere = _rarities(seen, predicted)[0] if predicted and predicted.enough else {}
     findings = [
         Finding(name, corrected[name], rarity, elsewhere.get(name))
         for name, rarity in rarities.items()
@@ -116,12 +118,17 @@ def compare(measures: Measures, own: ClassReference, predicted: ClassReference |
     ]
     least = min(corrected, key=corrected.__getitem__)
     return Comparison(
-        findings=tuple(sorted(findings, key=lambda finding: -finding.strength)),
+        findings=tuple(one for one in findings if one.misleading or not (dazzled and one.attribute in COLOURS)),
         lowest=(least, corrected[least]),
         highest_elsewhere=max((rarity.score for rarity in elsewhere.values()), default=-np.inf),
     )
 
 
-def _rarities(measures: Measures, reference: ClassReference) -> dict[str, Rarity]:
+def _rarities(measures: Measures, reference: ClassReference) -> tuple[dict[str, Rarity], dict[str, float]]:
     vectors = measures.vectors()
-    return {name: one.rarity(vectors[name]) for name, one in reference.references.items()}
+    return _corrected({name: one.rarity(vectors[name]) for name, one in reference.references.items()})
+
+
+def _corrected(rarities: dict[str, Rarity]) -> tuple[dict[str, Rarity], dict[str, float]]:
+    """The rarities, and their p-values corrected for their number."""
+    return rarities, holm({name: rarity.p for name, rarity in rarities.items()})

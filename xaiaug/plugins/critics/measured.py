@@ -32,13 +32,13 @@ class MeasuredCritic(Critic):
         ConfigError: a parameter out of its range.
     """
 
-    def __init__(self, level: float = 0.1, reference: int = 200, medium: str = "photo", seed: int = 0) -> None:
+    def __init__(self, level: float = 0.05, reference: int = 200, medium: str = "photo", seed: int = 0) -> None:
         self.level = level
         self.reference = reference
         self.medium = medium
         self.seed = seed
         if not 0 < level < 1:
-            raise ConfigError(f"MeasuredCritic: level must lie between 0 and 1, got {level}; 0.1 is usual")
+            raise ConfigError(f"MeasuredCritic: level must lie between 0 and 1, got {level}; 0.05 is usual")
         if reference < 8:
             raise ConfigError(f"MeasuredCritic: reference must be at least 8 images a class, got {reference}")
         self._labels: tuple[str, ...] = ()
@@ -98,10 +98,13 @@ class MeasuredCritic(Critic):
 
 
 def _ordered(comparison: Comparison | None, seen: Attended) -> tuple[Finding, ...]:
-    """The findings, the likeliest cause first: what the model looked at gains one deviation."""
+    """The findings, the likeliest cause first: what misleads before all else, and of that what the model looked at."""
     looked = {"subject": "subject colour", "part": "subject colour", "background": "backdrop colour"}.get(seen.kind)
-    findings = comparison.findings if comparison else ()
-    return tuple(sorted(findings, key=lambda finding: -finding.strength - (finding.attribute == looked)))
+
+    def likelihood(finding: Finding) -> tuple[bool, bool, float]:
+        return finding.misleading, finding.misleading and finding.attribute == looked, finding.strength
+
+    return tuple(sorted(comparison.findings, key=likelihood, reverse=True)) if comparison else ()
 
 
 def _confidence(findings: Sequence[Finding]) -> float:

@@ -1,0 +1,52 @@
+"""The statistics of being unusual."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
+
+from xaiaug.plugins.critics._unusual import LEAST, Reference, holm
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_correction_is_that_of_holm(seed: int) -> None:
+    values = np.random.default_rng(seed).uniform(0, 0.3, 6)
+    corrected = holm({str(index): p for index, p in enumerate(values)})
+    assert np.allclose([corrected[str(index)] for index in range(6)], multipletests(values, method="holm")[1])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_correction_never_lowers_a_probability_nor_changes_their_order(values: list[float]) -> None:
+    corrected = holm({str(index): p for index, p in enumerate(values)})
+    assert all(values[int(name)] <= p <= 1 for name, p in corrected.items())
+    assert [corrected[str(index)] for index in np.argsort(values, kind="stable")] == sorted(corrected.values())
+
+
+@settings(deadline=None)
+@given(st.integers(LEAST, 40), st.integers(1, 3), st.integers(0, 99), st.sampled_from((0.03, 0.25, 0.5)), st.booleans())
+def test_any_reference_gives_a_probability(count: int, width: int, seed: int, share: float, alike: bool) -> None:
+    generator = np.random.default_rng(seed)
+    values = np.zeros((count, width)) if alike else generator.normal(0, 5, (count, width))
+    reference = Reference(values.astype(np.float32), share, 1.0)
+    near, far = (reference.rarity(np.full(width, at, np.float32)) for at in (0, 1e4))
+    assert 0 <= far.p <= near.p <= 1
+    assert far.distance > near.distance
+
+
+def test_values_of_the_class_itself_are_seldom_unusual() -> None:
+    generator = np.random.default_rng(1)
+    reference = Reference(generator.normal(0, 10, (200, 3)).astype(np.float32), 0.03, 2.0)
+    fresh = generator.normal(0, 10, (400, 3)).astype(np.float32)
+    assert np.mean([reference.rarity(value).p < 0.05 for value in fresh]) < 0.1
+
+
+@pytest.mark.parametrize("odd", [0, 1, 4])
+def test_odd_images_in_the_reference_hide_nothing(odd: int) -> None:
+    generator = np.random.default_rng(2)
+    kinds = np.array([[60, 0, 0], [30, 0, 0], [80, -5, 5], [50, 10, -20]])
+    values = kinds[generator.integers(0, 4, 200)] + generator.normal(0, 4, (200, 3))
+    strange = np.array([55, 40, 50], np.float32)
+    values[:odd] = strange + generator.normal(0, 4, (odd, 3))
+    rarity = Reference(values.astype(np.float32), 0.03, 2.0).rarity(strange)
+    assert rarity.p < 0.05 / 6
