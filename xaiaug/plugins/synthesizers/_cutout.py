@@ -47,10 +47,10 @@ class Cutout:
 def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
     """The subject of a photo; None where no clear one is found."""
     mask = subject_mask(photo, heatmap)
-    alpha = _alpha(mask)
+    colours = lab(pixels(photo))
+    alpha = _matte(colours, _solid(mask))
     if not SMALLEST <= alpha.mean() <= LARGEST or _contrast(mask, alpha) < CLEAR:
         return None
-    colours = lab(pixels(photo))
     rows, columns = np.flatnonzero(alpha.max(axis=1) > 0.02), np.flatnonzero(alpha.max(axis=0) > 0.02)
     left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     window = np.s_[top:bottom, left:right]
@@ -64,20 +64,49 @@ def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
     )
 
 
-def _alpha(mask: Floats) -> Floats:
-    """The mask made decisive: its largest piece and those near to it in size, holes filled, edges two pixels soft."""
-    from scipy.ndimage import binary_fill_holes, binary_opening, gaussian_filter, label
+def _solid(mask: Floats) -> NDArray[np.bool_]:
+    """The mask made decisive: its largest piece and those near to it in size, holes filled."""
+    from scipy.ndimage import binary_fill_holes, binary_opening, label
 
     solid = binary_opening(mask > 0.5, iterations=max(1, max(mask.shape) // 100))
     pieces, count = label(solid)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     kept = np.flatnonzero(sizes >= 0.35 * sizes.max(initial=1)) + 1
-    solid = binary_fill_holes(np.isin(pieces, kept))
-    radius = max(0.7, max(mask.shape) / 220)
-    soft = gaussian_filter(solid.astype(np.float32), radius)
-    # Half a pixel inwards: a rim of the old backdrop shows more than a missing rim of fur.
-    alpha: Floats = np.clip((soft - 0.3) / 0.6, 0, 1)
+    filled: NDArray[np.bool_] = binary_fill_holes(np.isin(pieces, kept))
+    return filled
+
+
+def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
+    """Opacity, h w: near the outline, how much nearer a pixel is in colour to the subject beside it than to the rest.
+
+    Where both have like colours the outline itself decides, softened.
+    """
+    from scipy.ndimage import binary_erosion, gaussian_filter
+
+    reach = max(2, max(solid.shape) // 30)
+    inner, outer = (binary_erosion(side, iterations=reach, border_value=1) for side in (solid, ~solid))
+    inside, outside = _beside(colours, inner, reach), _beside(colours, outer, reach)
+    apart = ((inside - outside) ** 2).sum(axis=-1)
+    nearness = ((colours - outside) * (inside - outside)).sum(axis=-1) / np.maximum(apart, 1)
+    soft = gaussian_filter(solid.astype(np.float32), max(0.7, reach / 6))
+    trust = apart / (apart + 20.0**2)
+    edge = trust * np.clip(nearness, 0, 1) + (1 - trust) * soft
+    raw = gaussian_filter(np.where(inner, 1, np.where(outer, 0, edge)).astype(np.float32), 0.5)
+    # A little inwards: a rim of the old backdrop shows more than a missing rim of fur.
+    alpha: Floats = np.clip((raw - 0.25) / 0.6, 0, 1)
     return alpha
+
+
+def _beside(colours: Floats, where: NDArray[np.bool_], reach: int) -> Floats:
+    """The mean colour of the marked pixels near each pixel: h w 3; their overall mean where none is near."""
+    from scipy.ndimage import gaussian_filter
+
+    if not where.any():
+        return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape)
+    weight = gaussian_filter(where.astype(np.float32), reach)[..., None]
+    sums = gaussian_filter(colours * where[..., None], (reach, reach, 0))
+    beside: Floats = (sums + 1e-3 * colours[where].mean(axis=0)) / (weight + 1e-3)
+    return beside
 
 
 def _contrast(mask: Floats, alpha: Floats) -> float:
@@ -87,15 +116,9 @@ def _contrast(mask: Floats, alpha: Floats) -> float:
 
 
 def _cleaned(colours: Floats, alpha: Floats) -> Floats:
-    """The colours with those of half-transparent pixels drawn from the solid ones beside them: h w 3."""
-    from scipy.ndimage import gaussian_filter
-
-    solid = (alpha > 0.97).astype(np.float32)
-    radius = max(1.5, max(alpha.shape) / 80)
-    weight = gaussian_filter(solid, radius)
-    spread = np.stack([gaussian_filter(colours[..., c] * solid, radius) for c in range(3)], axis=-1)
-    inner = spread / np.maximum(weight, 1e-4)[..., None]
-    own = np.maximum(solid, np.clip(1 - weight * 50, 0, 1))[..., None]
+    """The colours, those of half-transparent pixels drawn from the solid ones beside them: h w 3."""
+    inner = _beside(colours, alpha > 0.97, max(2, max(alpha.shape) // 80))
+    own = alpha[..., None] ** 2
     cleaned: Floats = own * colours + (1 - own) * inner
     return cleaned
 
