@@ -47,7 +47,7 @@ def _compared(headline: ArmRow, reference: ArmRow) -> str:
     return (
         f"With new images ({headline.name}) the classifier gets {reached:.1f} % of the test images right; trained as "
         f"long without them ({reference.name}) it gets {against:.1f} %. "
-        f"The difference is {points(headline.difference)} percentage points."
+        f"The difference is {points(headline.difference)} percentage points; no verdict is drawn from it."
     )
 
 
