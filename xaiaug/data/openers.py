@@ -9,8 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
+from ..errors import DataError
 from .cache import Stamp
 from .reading import Reading
+from .reduced import reduced
 
 
 @runtime_checkable
@@ -43,7 +45,13 @@ class ImageFile:
 
     def __call__(self) -> Image.Image:
         """The image: h w c, RGB, uint8; raises a DataError where it cannot be read."""
-        return self.reading.decode(self.path, self.name)
+        if self.reading.side is None:
+            return self.reading.decode(self.path, self.name)
+        try:
+            stamp = self.stamp()
+        except OSError as error:
+            raise DataError(f"{self.name}: cannot be read ({error.strerror})") from error
+        return reduced(stamp, self.reading, lambda: self.reading.decode(self.path, self.name))
 
     def stamp(self) -> Stamp:
         """Path, bytes, and time of the last change in nanoseconds."""
