@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaiaug.errors import DataError
@@ -76,6 +76,7 @@ def test_groups_and_the_worst_of_them() -> None:
     assert evaluate(np.array([0]), one_hot([0], 2), ("a", "b")).worst_group is None
 
 
+@settings(max_examples=40)
 @given(predictions())
 def test_scores_agree_with_each_other(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, probabilities, k = case
@@ -91,6 +92,7 @@ def test_scores_agree_with_each_other(case: tuple[np.ndarray, np.ndarray, int]) 
     assert found.log_loss >= 0
 
 
+@settings(max_examples=40)
 @given(predictions(), st.randoms(use_true_random=False))
 def test_order_of_images_and_names_of_classes_do_not_matter(case: tuple, random: object) -> None:
     labels, probabilities, k = case
@@ -104,6 +106,7 @@ def test_order_of_images_and_names_of_classes_do_not_matter(case: tuple, random:
         assert getattr(first, name) == pytest.approx(getattr(second, name))
 
 
+@settings(max_examples=40)
 @given(predictions())
 def test_json_gives_the_same_metrics_back(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, probabilities, k = case

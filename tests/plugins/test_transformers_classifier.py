@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -188,6 +189,21 @@ def test_a_missing_folder_is_one_clear_line(checkpoint: str) -> None:
     with pytest.raises(ConfigError, match=r"no folder .*give a folder") as caught:
         TransformersClassifier(checkpoint).prepare(Context())
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_without_a_model_hub_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        # Bound and not listening: connections are refused.
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(ConfigError, match="cannot be reached; give a folder") as caught:
+            TransformersClassifier("no-such-owner/no-such-model").prepare(Context())
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_empty_folder_and_weights_of_another_model_are_refused(tiny_vit: Path, tmp_path: Path) -> None:
@@ -453,8 +469,9 @@ def test_further_trainer_arguments_are_passed_on(tiny_vit: Path, painted: Callab
         classifier.fit(painted(8), [], recipe=replace(QUICK, trainer=trainer), seed=0)
         return classifier.module.state_dict()["classifier.weight"]
 
-    assert not torch.equal(weights(), weights(label_smoothing_factor=0.5))
-    assert not torch.equal(weights(), weights(optim="sgd"))
+    plain = weights()
+    assert not torch.equal(plain, weights(label_smoothing_factor=0.5))
+    assert not torch.equal(plain, weights(optim="sgd"))
 
 
 @pytest.mark.parametrize("schedule", ["linear", "constant"])

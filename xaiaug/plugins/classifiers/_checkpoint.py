@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ...errors import ConfigError
+from ._hub import locate
 from ._images import Preprocessor
 from ._quiet import quiet
 from ._randomness import own_randomness
@@ -43,12 +43,12 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
     Raises:
         ConfigError: there is no such checkpoint, or it is not one of an image classifier or its backbone.
     """
-    _check_folder(checkpoint)
+    place = locate(checkpoint, revision)
     # New heads are drawn again by `fit`; here they are only kept from moving the caller's random state.
     with quiet(), own_randomness(0):
         try:
             module, loading = AutoModelForImageClassification.from_pretrained(
-                checkpoint,
+                place,
                 revision=revision,
                 dtype=torch.float32,
                 use_safetensors=True,
@@ -57,13 +57,13 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
                 ignore_mismatched_sizes=True,
             )
             processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                checkpoint, revision=revision, backend="pil", trust_remote_code=False
+                place, revision=revision, backend="pil", trust_remote_code=False
             )
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"TransformersClassifier: cannot load the checkpoint {checkpoint!r}: {_first_line(error)} Give a"
-                " folder with config.json, model.safetensors and preprocessor_config.json, or check the name and the"
-                " connection to the model hub."
+                " folder with config.json, model.safetensors and preprocessor_config.json, or the name of such a"
+                " checkpoint on the model hub."
             ) from error
     _align(module)
     fitted = _check_weights(checkpoint, module, loading)
@@ -74,12 +74,11 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
 
 def head_names(module: Any) -> frozenset[str]:
     """Names of the parameters whose shape depends on the number of classes, in whatever family."""
-    shapes = []
-    for extra in (0, 1):
-        config = _config_with(module.config, [f"label {index}" for index in range(module.config.num_labels + extra)])
-        with torch.device("meta"), quiet():
-            shapes.append({name: value.shape for name, value in type(module)(config).named_parameters()})
-    return frozenset(name for name, shape in shapes[0].items() if shapes[1][name] != shape)
+    labels = [f"label {index}" for index in range(module.config.num_labels + 1)]
+    with torch.device("meta"), quiet():
+        other = type(module)(_config_with(module.config, labels))
+    shapes = {name: value.shape for name, value in other.named_parameters()}
+    return frozenset(name for name, value in module.named_parameters() if shapes[name] != value.shape)
 
 
 def with_new_head(module: Any, labels: Sequence[str], seed: int) -> Any:
@@ -117,16 +116,6 @@ def _config_with(config: Any, labels: Sequence[str]) -> Any:
 def _name_labels(config: Any, labels: Sequence[str]) -> None:
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
-
-
-def _check_folder(checkpoint: str) -> None:
-    path = Path(checkpoint)
-    looks_local = path.is_absolute() or checkpoint.startswith((".", "~")) or checkpoint.count("/") > 1
-    if looks_local and not path.is_dir():
-        raise ConfigError(
-            f"TransformersClassifier: there is no folder {checkpoint!r}; give a folder that save_pretrained wrote, with"
-            " config.json, model.safetensors and preprocessor_config.json"
-        )
 
 
 def _check_weights(checkpoint: str, module: Any, loading: dict[str, Any]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,11 +81,12 @@ def train_network(
         sampling=recipe.sampling,
         seed=seed,
     )
+    device = module.device
     monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps)
-    with own_randomness(seed), quiet(), tempfile.TemporaryDirectory() as folder:
+    with own_randomness(seed), quiet(), _old_objects_left_alone(), tempfile.TemporaryDirectory() as folder:
         trainer = WeightedTrainer(
             model=module,
-            args=_arguments(recipe, seed, folder, module.device),
+            args=_arguments(recipe, seed, folder, device),
             train_dataset=sequence,
             data_collator=Collator(preprocessor),
             callbacks=[monitor],
@@ -93,8 +96,21 @@ def train_network(
         trainer.train()
         # Mixed precision wraps the forward; copies and files want the plain one.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
-    module.eval()
+    # The Trainer takes the first GPU, whichever was asked for.
+    module.to(device).eval()
     return monitor.history()
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Spares the Trainer's garbage collection, which it always begins with, a walk over every module loaded so far."""
+    frozen = gc.get_freeze_count()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not frozen:
+            gc.unfreeze()
 
 
 def _arguments(recipe: Recipe, seed: int, folder: str, device: torch.device) -> TrainingArguments:
