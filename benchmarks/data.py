@@ -24,8 +24,10 @@ from reporting import machine, write_json
 
 from xaiaug import Splits
 from xaiaug.data import SPLITS
+from xaiaug.data.openers import ImageFile
+from xaiaug.data.reading import Reading
 
-FEW = 200
+FEW, LARGE = 200, 12
 QUICK = 1000
 
 
@@ -50,9 +52,26 @@ def check(splits: Splits) -> dict[str, Any]:
     return {"images": len(found.places), "near": len(found.allowed), "dropped": len(found.dropped)}
 
 
+def read_large(splits: Splits) -> dict[str, Any]:
+    """Opens photographs of 12 megapixels: whole, reduced to a side of 512, and by their reduced copies."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for number, sample in enumerate(_thinned(splits, LARGE).train[:LARGE]):
+            files.append(Path(folder) / f"{number}.jpg")
+            sample.open().resize((4000, 3000)).save(files[-1], quality=90)
+        times = {}
+        for name, side in (("whole", None), ("reduced", 512), ("copy", 512)):
+            started = time.perf_counter()
+            for file in files:
+                ImageFile(str(file), file.name, Reading(side=side))()
+            times[name] = 1000 * (time.perf_counter() - started) / len(files)
+    return {"images": 3 * len(files), "ms": times}
+
+
 JOBS: dict[str, tuple[Callable[[Splits], dict[str, Any]], str]] = {
     "read few": (read_few, "open 200 images"),
     "read all": (read_all, "open all images"),
+    "large": (read_large, "open 12 megapixels"),
     "check cold": (check, "leak check, nothing cached"),
     "check warm": (check, "leak check again"),
 }
@@ -67,15 +86,17 @@ def main() -> None:
         rows = {job: _in_own_process(job, options, Path(cache) / job.split()[0]) for job in JOBS}
     few = rows["read few"]["megabytes"]
     print(f"{'':<28}{'images':>8}{'find s':>9}{'do s':>9}{'ms each':>9}{'MB over few':>13}")
+    large = rows.pop("large")["ms"]
     for job, row in rows.items():
         each = 1000 * row["seconds"] / row["images"]
         print(
             f"{JOBS[job][1]:<28}{row['images']:>8}{row['find_seconds']:>9.2f}{row['seconds']:>9.2f}"
             f"{each:>9.3f}{row['megabytes'] - few:>13.0f}"
         )
+    print("a photograph of 12 megapixels: " + ", ".join(f"{name} {each:.1f} ms" for name, each in large.items()))
     print(f"nearly equal images in two splits: {rows['check cold']['near']}; {machine()['summary']}")
     if options.json:
-        write_json(options.json, {"rows": rows})
+        write_json(options.json, {"rows": rows, "milliseconds at 12 megapixels": large})
 
 
 def _in_own_process(job: str, options: argparse.Namespace, cache: Path) -> dict[str, Any]:

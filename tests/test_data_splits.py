@@ -186,6 +186,11 @@ def test_impossible_options_are_refused(tmp_path: Path, options: dict[str, objec
         Splits.from_folder(write_splits(tmp_path, ALL), **options)
 
 
+def test_splits_are_shown_by_their_sizes(tmp_path: Path) -> None:
+    splits = Splits.from_folder(write_splits(tmp_path, ALL))
+    assert repr(splits) == "Splits(2 labels, train=8, guide=4, validation=4, test=6, reserve=0)"
+
+
 def test_an_unknown_split_has_no_samples(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="no split 'dev'; splits are train, guide"):
         Splits(("cat", "dog"))["dev"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .check import DataCheck
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Splits:
     """Labelled images, divided into splits; nothing is decoded before it is needed.
 
@@ -58,6 +58,10 @@ class Splits:
             raise KeyError(f"no split {name!r}; splits are {', '.join(SPLITS)}")
         samples: Sequence[Sample] = getattr(self, name)
         return samples
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={len(self[name])}" for name in SPLITS)
+        return f"Splits({len(self.labels)} labels, {sizes})"
 
     @property
     def distinct(self) -> tuple[str, ...]:
