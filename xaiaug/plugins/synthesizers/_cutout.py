@@ -81,10 +81,10 @@ def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
 
     Where both have like colours the outline itself decides, softened.
     """
-    from scipy.ndimage import binary_erosion, gaussian_filter
+    from scipy.ndimage import gaussian_filter, minimum_filter
 
     reach = max(2, max(solid.shape) // 30)
-    inner, outer = (binary_erosion(side, iterations=reach, border_value=1) for side in (solid, ~solid))
+    inner, outer = (minimum_filter(side, 2 * reach + 1, mode="nearest") for side in (solid, ~solid))
     inside, outside = _beside(colours, inner, reach), _beside(colours, outer, reach)
     apart = ((inside - outside) ** 2).sum(axis=-1)
     nearness = ((colours - outside) * (inside - outside)).sum(axis=-1) / np.maximum(apart, 1)
@@ -99,12 +99,12 @@ def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
 
 def _beside(colours: Floats, where: NDArray[np.bool_], reach: int) -> Floats:
     """The mean colour of the marked pixels near each pixel: h w 3; their overall mean where none is near."""
-    from scipy.ndimage import gaussian_filter
+    from scipy.ndimage import uniform_filter
 
     if not where.any():
         return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape)
-    weight = gaussian_filter(where.astype(np.float32), reach)[..., None]
-    sums = gaussian_filter(colours * where[..., None], (reach, reach, 0))
+    known, width = where.astype(np.float32)[..., None], (4 * reach + 1, 4 * reach + 1, 0)
+    weight, sums = uniform_filter(known, width), uniform_filter(colours * known, width)
     beside: Floats = (sums + 1e-3 * colours[where].mean(axis=0)) / (weight + 1e-3)
     return beside
 
