@@ -113,7 +113,6 @@ def test_images_are_not_read_again_for_a_second_check(monkeypatch: pytest.Monkey
     ("make", "message"),
     [
         (lambda: [1, 2], "expected a datasets.Dataset or DatasetDict, got list"),
-        (),
         (lambda: rows(20).rename_column("image", "img"), "no column 'image'. Did you mean 'img'"),
         (lambda: rows(20).rename_column("label", "kind"), "no column 'label'"),
         (lambda: rows(20).remove_columns("image").add_column("image", [1] * 20), "must be a datasets.Image, got Value"),
