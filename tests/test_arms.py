@@ -84,3 +84,11 @@ def test_an_arm_changes_neither_steps_nor_batch_nor_schedule():
 def test_an_impossible_row_is_refused(wrong):
     with pytest.raises(RecordError, match=next(iter(wrong))):
         Arm("a", "", **wrong)
+
+
+def test_balanced_class_weights_become_numbers_of_mean_one():
+    train = [sample("a"), sample("b"), sample("c"), sample("d", 1)]
+    weights = arms.with_class_weights(Recipe(class_weights="balanced"), train).class_weights
+    assert weights == (4 / 6, 2.0)
+    assert sum(weights[s.label] for s in train) == pytest.approx(len(train))
+    assert arms.with_class_weights(Recipe(class_weights=(1.0, 3.0)), train).class_weights == (1.0, 3.0)

@@ -428,3 +428,34 @@ def test_other_classes_than_the_classifier_knows_are_named(folder, tmp_path):
     settings = {"experiment": {"fit_baseline": False}}
     with pytest.raises(DataError, match="tells apart blue, red, the data have green, red"):
         loop(classifier=Ready(str(folder)), settings=settings).run(other, tmp_path / "run", until="critique")
+
+
+def test_uneven_classes_are_told_and_weighted_where_asked(tmp_path):
+    folder = paint_folder(tmp_path / "uneven", COUNTS)
+    for path in sorted((folder / "train" / "red").iterdir())[6:]:
+        path.unlink()
+    seen = []
+
+    class Watching(NearestColour):
+        def fit(self, train, validation, *, recipe, seed):
+            seen.append(recipe.class_weights)
+            return super().fit(train, validation, recipe=recipe, seed=seed)
+
+    recipe = Recipe(steps=4, batch_size=8, class_weights="balanced")
+    result = loop(classifier=Watching(), recipe=recipe).run(Splits.from_folder(folder), tmp_path / "run")
+    assert "5.0 times as many training images" in texts(result)
+    assert set(seen) == {(36 / 60, 36 / 12)}
+
+
+def test_a_hundred_classes_run_whole(tmp_path):
+    classes = tuple(f"colour{number:03d}" for number in range(100))
+    folder = paint_folder(
+        tmp_path / "many", {"train": 3, "guide": 3, "validation": 1, "test": 2}, classes=classes, noise=20.0
+    )
+    settings = {"mistakes": {"max": 60}, "experiment": {"images_per_mistake": 1}}
+    recipe = Recipe(steps=40, batch_size=8)
+    result = loop(recipe=recipe, settings=settings).run(Splits.from_folder(folder), tmp_path / "run")
+    assert len(result.mistakes) == 60 < result.report.mistakes.found
+    assert len(result.report.arms[0].seeds[0].metrics.confusion) == 100
+    pairs = result.report.mistakes.by_pair
+    assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)

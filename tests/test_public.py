@@ -48,6 +48,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "SynthesisRequest",
         "Synthesizer",
         "SyntheticImage",
+        "TorchClassifier",
         "XaiaugError",
         "available",
         "hookimpl",

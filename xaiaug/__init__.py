@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
+    from .plugins.classifiers.torch_module import TorchClassifier
     from .records import (
         Arm,
         Case,
@@ -47,6 +48,7 @@ _HOMES = {
     "SynthesisRequest": "records",
     "SyntheticImage": "records",
     "Synthesizer": "interfaces",
+    "TorchClassifier": "plugins.classifiers.torch_module",
     "XaiaugError": "errors",
     "available": "registry",
     "hookimpl": "hookspecs",
@@ -74,6 +76,7 @@ __all__ = [
     "SynthesisRequest",
     "Synthesizer",
     "SyntheticImage",
+    "TorchClassifier",
     "XaiaugError",
     "available",
     "hookimpl",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -62,6 +63,15 @@ def source_name(source: ImageSource) -> str:
 def recipe_for(arm: Arm, recipe: Recipe) -> Recipe:
     """The run's recipe with what this arm sets: steps, batch size and schedule stay equal."""
     return replace(recipe, sampling=arm.sampling, adapter=arm.adapter, augment=arm.augment)
+
+
+def with_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:
+    """The recipe with "balanced" class weights as numbers: mean 1 over the training images."""
+    if recipe.class_weights != "balanced":
+        return recipe
+    counts = Counter(sample.label for sample in train)
+    weights = tuple(len(train) / (len(counts) * counts[label]) for label in sorted(counts))
+    return replace(recipe, class_weights=weights)
 
 
 def training_set(arm: Arm, pools: Mapping[str, Sequence[Sample]], synthetic: Sequence[Sample]) -> tuple[Sample, ...]:

@@ -230,7 +230,7 @@ def _recipe(table: str, values: Mapping[str, Any]) -> Recipe:
             raise ConfigError(f"[{table}] has no key {name!r}. {hint}")
     weights = values.get("class_weights")
     try:
-        return Recipe(**{**values, "class_weights": None if weights is None else tuple(weights)})
+        return Recipe(**{**values, "class_weights": tuple(weights) if isinstance(weights, list) else weights})
     except (RecordError, TypeError) as error:
         raise ConfigError(f"[{table}]: {error}") from error
 

@@ -87,7 +87,7 @@ class TorchModel(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """The network, in evaluation mode; returns logits."""
+        """The network, in evaluation mode; returns logits, bare or as the attribute `logits` of its output."""
         ...
 
     def preprocess(self, images: Sequence[Image.Image]) -> Prepared:

@@ -86,6 +86,8 @@ class Run:
         self.desk.watch(Progress("check images", count, count))
         self.splits = splits = checked.splits
         self._refer_to(splits.train)
+        self.recipe = rows.with_class_weights(self.recipe, splits.train)
+        self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
         self._tell("settings", self.settings.model_dump(mode="json"))
         self._tell("plugins", self.cast.told(self.settings))
         told = {

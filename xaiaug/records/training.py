@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..errors import RecordError
 from .json import JSON
@@ -21,7 +22,8 @@ class Recipe:
         learning_rate: peak learning rate, > 0.
         schedule: "cosine", "linear" or "constant", after a warm-up of a twentieth of the steps.
         weight_decay: decoupled weight decay, ≥ 0.
-        class_weights: weight of each class in the loss, in the order of the labels; None: all equal.
+        class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": a loop
+            puts the inverse of each class's share of the training images in its place.
         sampling: "uniform" over images, or "balanced" over classes; set by the arm.
         adapter: None or "lora"; set by the arm.
         augment: name of the augmentation; set by the arm.
@@ -36,7 +38,7 @@ class Recipe:
     learning_rate: float = 1e-4
     schedule: str = "cosine"
     weight_decay: float = 0.05
-    class_weights: tuple[float, ...] | None = None
+    class_weights: tuple[float, ...] | Literal["balanced"] | None = None
     sampling: str = "uniform"
     adapter: str | None = None
     augment: str = "default"
@@ -48,6 +50,8 @@ class Recipe:
                 raise RecordError(f"Recipe: {name} must be at least {least}, got {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise RecordError(f"Recipe: learning_rate must be > 0, got {self.learning_rate}")
+        if isinstance(self.class_weights, str) and self.class_weights != "balanced":
+            raise RecordError(f"Recipe: class_weights must be numbers or 'balanced', got {self.class_weights!r}")
         if self.schedule not in SCHEDULES:
             raise RecordError(f"Recipe: schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
 

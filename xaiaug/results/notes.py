@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from ..report import Report
 from ..report.schema import Note
 
-FEW, MANY = 30, 0.5
+FEW, MANY, UNEVEN = 30, 0.5, 3
 
 
 def notes(report: Report) -> tuple[Note, ...]:
     """The warnings first, then the rest."""
-    found = [note for part in (_world, _reference, _mistakes, _images, _seeds, _stages) for note in part(report)]
+    found = [
+        note for part in (_world, _balance, _reference, _mistakes, _images, _seeds, _stages) for note in part(report)
+    ]
     return tuple(sorted(found, key=lambda note: note.kind != "warning"))
 
 
@@ -33,6 +35,15 @@ def _world(report: Report) -> Iterator[Note]:
     if report.data.guide_is_validation:
         yield _warn(
             "The validation split was used as guide: its curves no longer show images that training has not seen."
+        )
+
+
+def _balance(report: Report) -> Iterator[Note]:
+    counts = [count for count in report.data.counts.get("train", {}).values() if count]
+    if counts and max(counts) > UNEVEN * min(counts):
+        yield _warn(
+            f"The largest class has {max(counts) / min(counts):.1f} times as many training images as the smallest: "
+            'judge by balanced accuracy, and consider [recipe] class_weights = "balanced".'
         )
 
 

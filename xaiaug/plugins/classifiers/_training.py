@@ -37,6 +37,17 @@ _CLOSED = {
 }
 
 
+def numbers(weights: Sequence[float] | str | None) -> Sequence[float] | None:
+    """The class weights, which must be numbers by now.
+
+    Raises:
+        UnsupportedRecipeError: a word, which only a loop can put numbers for.
+    """
+    if isinstance(weights, str):
+        raise UnsupportedRecipeError(f"Recipe: class_weights = {weights!r} is for a loop; give fit the numbers")
+    return weights
+
+
 def check_recipe(recipe: Recipe, classes: int) -> None:
     """Refuses what this classifier cannot do, before anything is trained.
 
@@ -48,9 +59,9 @@ def check_recipe(recipe: Recipe, classes: int) -> None:
     if recipe.augment not in AUGMENTATIONS:
         known = ", ".join(map(repr, AUGMENTATIONS))
         raise UnsupportedRecipeError(f"TransformersClassifier augments by {known}, not by {recipe.augment!r}")
-    if recipe.class_weights is not None and len(recipe.class_weights) != classes:
+    if (weights := numbers(recipe.class_weights)) is not None and len(weights) != classes:
         raise UnsupportedRecipeError(
-            f"Recipe: class_weights needs one weight for each of {classes} classes, got {len(recipe.class_weights)}"
+            f"Recipe: class_weights needs one weight for each of {classes} classes, got {len(weights)}"
         )
     for name in recipe.trainer:
         if name in _CLOSED or name.startswith(("save_", "eval_", "hub_")):
@@ -92,7 +103,7 @@ def train_network(
             callbacks=[monitor],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.tell(monitor, recipe.class_weights)
+        trainer.tell(monitor, numbers(recipe.class_weights))
         trainer.train()
         # Mixed precision wraps the forward; copies and files want the plain one.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
