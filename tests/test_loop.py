@@ -459,3 +459,14 @@ def test_a_hundred_classes_run_whole(tmp_path):
     assert len(result.report.arms[0].seeds[0].metrics.confusion) == 100
     pairs = result.report.mistakes.by_pair
     assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)
+
+
+def test_what_was_dropped_for_being_in_two_splits_is_listed(tmp_path):
+    folder = paint_folder(tmp_path / "leaky", COUNTS)
+    shutil.copy(folder / "test" / "red" / "0.png", folder / "train" / "red" / "leak.png")
+    with pytest.raises(DataError, match="leak.png"):
+        loop().run(Splits.from_folder(folder), tmp_path / "refused")
+    result = loop().run(Splits.from_folder(folder, on_leak="drop"), tmp_path / "run", until="mistakes")
+    (line,) = (tmp_path / "run" / "leaks.csv").read_text().splitlines()[1:]
+    assert "train/red/leak.png" in line and "test/red/0.png" in line
+    assert result.report.data.dropped == 1

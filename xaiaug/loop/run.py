@@ -97,6 +97,8 @@ class Run:
         }
         self._tell("data", {**checked.to_json(), **told})
         self.desk.store.write_text("run.toml", self.settings.to_toml())
+        if checked.dropped:
+            self.desk.store.write_table("leaks.csv", [leak.to_json() for leak in checked.dropped])
 
     def _needed(self, stop: str) -> tuple[str, ...]:
         # A run that stops early never looks at test, and one that trains nothing needs no images to train on.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -89,6 +91,14 @@ class Store:
         """A text file of the run folder, replaced atomically."""
         write_atomically(self.folder / name, text.encode())
         return self.folder / name
+
+    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+        """A CSV file of the run folder: one line a row, columns as in the first row."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return self.write_text(name, text.getvalue())
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """Progress, for whoever looks from outside."""
