@@ -18,7 +18,7 @@ from xaiaug.plugins._colour import lab, lab_of
 from xaiaug.plugins._sharpness import sharpness
 from xaiaug.plugins._subject import subject_mask, typical_colour
 from xaiaug.plugins.synthesizers._backdrop import emptied
-from xaiaug.plugins.synthesizers._cutout import cut_out
+from xaiaug.plugins.synthesizers._cutout import cut_along, cut_out
 from xaiaug.plugins.synthesizers.remix import RemixSynthesizer
 from xaiaug.records import Failure, Sample, SynthesisRequest, SyntheticImage
 
@@ -144,6 +144,86 @@ def test_a_wished_side_is_not_flipped_away(remix: RemixSynthesizer) -> None:
     assert not any(one.details["flipped"] for one in made(remix, place="left"))
     flips = [bool(one.details["flipped"]) for one in remix.synthesize([request(seed) for seed in range(12)])]
     assert 0 < sum(flips) < 12
+
+
+def masked(folder: Path, mask: Image.Image, name: str = "case") -> RemixSynthesizer:
+    mask.save(folder / f"{name}.png")
+    return prepared(masks=str(folder))
+
+
+def opposite() -> Image.Image:
+    """A mask that marks another part than the segmentation would: the left third."""
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 21, 64))
+    return mask
+
+
+def test_a_mask_says_what_the_subject_is(tmp_path: Path) -> None:
+    (one,) = masked(tmp_path, opposite()).synthesize([request()])
+    assert one.details["subject"] == "mask"
+    assert one.details["cut"] == ["bottom", "left", "top"]
+
+
+def test_without_a_mask_of_its_own_an_image_is_looked_at(remix: RemixSynthesizer, tmp_path: Path) -> None:
+    (one,) = masked(tmp_path, opposite(), "another").synthesize([request()])
+    (free,) = remix.synthesize([request()])
+    assert one.details["subject"] == "segmentation"
+    assert one.image.tobytes() == free.image.tobytes()
+
+
+def test_a_mask_finds_a_subject_that_the_image_does_not_show(tmp_path: Path) -> None:
+    blank = Image.new("RGB", (64, 64), "#808080")
+    (one,) = masked(tmp_path, opposite()).synthesize([request(source=blank)])
+    assert isinstance(one, SyntheticImage)
+
+
+def test_a_mask_of_another_size_is_resized(tmp_path: Path) -> None:
+    mask = opposite().resize((200, 100), Image.Resampling.NEAREST)
+    (one,) = masked(tmp_path, mask).synthesize([request()])
+    assert one.details["cut"] == ["bottom", "left", "top"]
+
+
+def test_a_small_subject_keeps_its_own_colour() -> None:
+    photo = blob(3, coat="#e02020", backdrop="#3050c0", size=0.01)
+    cutout = cut_along(photo, outline(0.01).astype(np.float32))
+    assert np.linalg.norm(cutout.main - lab_of("#e02020")) < 25
+
+
+def test_a_soft_mask_is_pasted_as_soft_as_it_is() -> None:
+    ramp = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(64, 0)
+    alpha = cut_along(blob(1), ramp).alpha
+    assert np.abs(alpha - ramp[:, -alpha.shape[1] :]).max() < 1e-6
+
+
+def test_a_bad_mask_is_a_failure_of_its_case_alone(tmp_path: Path) -> None:
+    bad = masked(tmp_path, Image.new("L", (64, 64)))
+    failure, image = bad.synthesize([request(), SynthesisRequest("other", 0, "", "cat", 0, source=blob(77))])
+    assert isinstance(failure, Failure)
+    assert failure.kind == "bad-mask"
+    assert "case.png marks nothing" in failure.message
+    assert isinstance(image, SyntheticImage)
+
+
+def test_masks_of_training_images_show_what_is_backdrop(tmp_path: Path) -> None:
+    whole = Image.new("L", (64, 64), 255)
+    for colour in BACKDROPS[:3]:
+        for seed in range(8):
+            whole.save(tmp_path / f"{colour}-{seed}.png")
+    origins = {str(one.details["backdrop"]).split("-")[0] for one in made(prepared(masks=str(tmp_path)))}
+    assert origins == {BACKDROPS[3]}, "an image whose mask is bad lends no backdrop"
+
+
+def test_a_folder_of_masks_that_is_not_there_is_told_at_once() -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        prepared(masks="nowhere")
+    with pytest.raises(ConfigError, match="nowhere"):
+        RemixSynthesizer(masks="nowhere").synthesize([request()])
+
+
+def test_other_masks_are_another_identity(tmp_path: Path) -> None:
+    first = masked(tmp_path, opposite()).identity()
+    assert masked(tmp_path, opposite()).identity() == first
+    assert masked(tmp_path, ImageOps.mirror(opposite())).identity() != first
 
 
 def test_what_the_label_depends_on_is_left_alone() -> None:

@@ -16,6 +16,7 @@ from .entry import SPLITS, Found, Refusal
 from .folder import find_in_folder
 from .hugging_face import Columns, find_in_datasets
 from .manifest import find_in_manifest
+from .masks import link_masks
 from .options import DEFAULT_POLICY, Options, Policy, check_options, to_policy, to_reading
 
 if TYPE_CHECKING:
@@ -94,6 +95,19 @@ class Splits:
         from .check import check_splits
 
         return check_splits(self, needs)
+
+    def link_masks(self, masks: str | Path, into: str | Path) -> int:
+        """Copies each image's mask of its subject to `into/ID.png`, for a synthesizer; how many images have one.
+
+        Args:
+            masks: folder of masks called like their images: `1.png`, `cat/1.png` or `train/cat/1.png` for
+                `train/cat/1.jpg`.
+            into: folder for the copies.
+
+        Raises:
+            DataError: no mask fits, one fits two images, or one cannot be read; it names the files.
+        """
+        return link_masks((sample for name in self.distinct for sample in self[name]), masks, into)
 
     @classmethod
     def from_folder(cls, folder: str | Path, **options: Unpack[Options]) -> Splits:

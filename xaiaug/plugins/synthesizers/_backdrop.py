@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from ...records import Sample
 from .._colour import lab, pixels
 from .._subject import SIDE, subject_mask, typical_colour
+from ._masks import BadMaskError
 
 Floats = NDArray[np.float32]
 
@@ -33,18 +34,32 @@ class Plate:
     subject: float
 
 
-def plates(samples: Sequence[Sample], most: int, seed: int) -> list[Plate]:
-    """At most `most` backdrops, of training images drawn by `seed`: those whose subject leaves enough to see."""
+def plates(
+    samples: Sequence[Sample], most: int, seed: int, known: Callable[[str, tuple[int, int]], Floats | None]
+) -> list[Plate]:
+    """At most `most` backdrops, of training images drawn by `seed`: those whose subject leaves enough to see.
+
+    Args:
+        samples: the training images.
+        most: how many of them to look at.
+        seed: decides which ones.
+        known: the mask of an image at a size (width, height), by its id; None where there is none. An image with a
+            bad mask is no backdrop.
+    """
     ordered = sorted(samples, key=lambda sample: sample.id)
     order = np.random.default_rng([seed, 1]).permutation(len(ordered))[:most]
-    found = [_plate(ordered[i]) for i in order]
+    found = [plate for i in order if (plate := _plate(ordered[i], known)) is not None]
     return [plate for plate in found if plate.subject < 0.5] or found
 
 
-def _plate(sample: Sample) -> Plate:
+def _plate(sample: Sample, known: Callable[[str, tuple[int, int]], Floats | None]) -> Plate | None:
     small = sample.open().convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    mask = subject_mask(small)
+    try:
+        mask = known(sample.id, small.size)
+    except BadMaskError:
+        return None
+    mask = subject_mask(small) if mask is None else mask
     return Plate(sample, typical_colour(lab(pixels(small)), 1 - mask), float(mask.mean()))
 
 
@@ -57,12 +72,22 @@ def chosen(candidates: Sequence[Plate], colour: Floats | None, rng: np.random.Ge
     return candidates[int(nearest[int(rng.integers(len(nearest)))])]
 
 
-def emptied(photo: Image.Image, size: tuple[int, int]) -> Floats:
-    """The photo at `size` (width, height), its subject painted over with what surrounds it: h w 3, Lab."""
+def emptied(photo: Image.Image, size: tuple[int, int], mask: Floats | None = None) -> Floats:
+    """The photo at `size` (width, height), its subject painted over with what surrounds it: h w 3, Lab.
+
+    Args:
+        photo: RGB.
+        size: width, height; the photo is cropped to their ratio.
+        mask: where its subject is, as large as the photo; None: it is looked for.
+    """
     from scipy.ndimage import binary_dilation
 
     fitted = ImageOps.fit(photo.convert("RGB"), size, Image.Resampling.LANCZOS)
-    hole = binary_dilation(subject_mask(fitted) > 0.25, iterations=max(2, max(size) // 32))
+    if mask is None:
+        mask = subject_mask(fitted)
+    else:
+        mask = np.asarray(ImageOps.fit(Image.fromarray(mask), size, Image.Resampling.BOX))
+    hole = binary_dilation(mask > 0.25, iterations=max(2, max(size) // 32))
     colours = lab(pixels(fitted))
     if hole.mean() > 0.97:  # nothing but subject: its mean colour, the little that is known of it
         return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape).astype(np.float32)

@@ -10,11 +10,13 @@ from PIL import Image
 
 from .._colour import lab, pixels
 from .._subject import subject_mask, typical_colour
+from ._masks import is_hard
 
 Floats = NDArray[np.float32]
 
 SMALLEST, LARGEST = 0.03, 0.9  # share of the image a subject may take
 CLEAR = 0.3  # least difference of the mask inside and outside the subject
+EDGE = 0.7  # pixels over which the hard edge of a mask becomes soft
 CUT = 0.06  # share of an image side that a subject covers when the photo cuts it off there
 
 
@@ -29,6 +31,7 @@ class Cutout:
         cut: the sides of the photo that cut the subject off: "left", "top", "right", "bottom".
         main: Lab of the subject's typical colour.
         backdrop: mean Lab of the photo's backdrop.
+        found_by: "mask" or "segmentation".
     """
 
     colour: Floats
@@ -37,6 +40,7 @@ class Cutout:
     cut: frozenset[str]
     main: Floats
     backdrop: Floats
+    found_by: str
 
     @property
     def area(self) -> float:
@@ -51,6 +55,21 @@ def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
     alpha = _matte(colours, _solid(mask))
     if not SMALLEST <= alpha.mean() <= LARGEST or _contrast(mask, alpha) < CLEAR:
         return None
+    return _cropped(colours, alpha, typical_colour(colours, mask), "segmentation")
+
+
+def cut_along(photo: Image.Image, mask: Floats) -> Cutout:
+    """The subject of a photo where a mask, h w, 0 to 1 not all zero, says it is; hard edges are softened."""
+    from scipy.ndimage import gaussian_filter
+
+    colours = lab(pixels(photo))
+    alpha = gaussian_filter(mask, EDGE) if is_hard(mask) else mask
+    main = np.median(colours[mask >= 0.5 * mask.max()], axis=0).astype(np.float32)
+    return _cropped(colours, alpha, main, "mask")
+
+
+def _cropped(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout:
+    """The cut-out of a subject that is as opaque as `alpha`, h w, says."""
     rows, columns = np.flatnonzero(alpha.max(axis=1) > 0.02), np.flatnonzero(alpha.max(axis=0) > 0.02)
     left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     window = np.s_[top:bottom, left:right]
@@ -59,8 +78,9 @@ def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
         alpha=alpha[window],
         box=(left, top, right, bottom),
         cut=_cut_sides(alpha),
-        main=typical_colour(colours, mask),
+        main=main,
         backdrop=np.average(colours.reshape(-1, 3), axis=0, weights=1.001 - alpha.ravel()).astype(np.float32),
+        found_by=found_by,
     )
 
 
@@ -117,7 +137,7 @@ def _contrast(mask: Floats, alpha: Floats) -> float:
 
 def _cleaned(colours: Floats, alpha: Floats) -> Floats:
     """The colours, those of half-transparent pixels drawn from the solid ones beside them: h w 3."""
-    inner = _beside(colours, alpha > 0.97, max(2, max(alpha.shape) // 80))
+    inner = _beside(colours, alpha > 0.97 * alpha.max(), max(2, max(alpha.shape) // 80))
     own = alpha[..., None] ** 2
     cleaned: Floats = own * colours + (1 - own) * inner
     return cleaned

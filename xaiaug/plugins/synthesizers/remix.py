@@ -13,7 +13,8 @@ from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
 from .._colour import lab_of, rgb
 from ._backdrop import Plate, chosen, emptied, plates
-from ._cutout import Cutout, cut_out
+from ._cutout import Cutout, cut_along, cut_out
+from ._masks import BadMaskError, MaskFolder
 from ._placing import Placing, placing
 from ._relight import harmonised, lit, recoloured, shadowed, sharpened_to
 
@@ -25,21 +26,31 @@ INVARIANCES = ("colour", "light", "side", "size", "place")
 class RemixSynthesizer(Synthesizer):
     """Cuts the subject out of the failed image and pastes it, changed by the guidance, on another backdrop.
 
+    The subject is where the user's mask says, else where the image itself lets it be seen; a heatmap is weak evidence.
+
     Args:
         size: the longer side of the new images in pixels; None: that of the failed image.
         invariances: what the label does not depend on, and may therefore be changed: of "colour", "light", "side"
             (left or right), "size" and "place". Leave out "colour" where colour is the label, "side" where side is.
         backdrops: most training images that backdrops are drawn from.
         seed: decides which ones.
+        masks: a folder of masks, `ID.png` for the image with that id, white or not zero where its subject is and grey
+            where it is half so; None: none. `Splits.link_masks` makes one. Images without a mask are looked at.
 
     Raises:
-        ConfigError: a parameter out of its range, or an unknown invariance.
+        ConfigError: a parameter out of its range, or an unknown invariance; when first used: no folder of masks.
     """
 
+    version = "2"
     uses = frozenset({"guidance", "image"})
 
     def __init__(
-        self, size: int | None = None, invariances: Sequence[str] = INVARIANCES, backdrops: int = 120, seed: int = 0
+        self,
+        size: int | None = None,
+        invariances: Sequence[str] = INVARIANCES,
+        backdrops: int = 120,
+        seed: int = 0,
+        masks: str | None = None,
     ) -> None:
         if size is not None and size < 16:
             raise ConfigError(f"RemixSynthesizer: size must be at least 16 pixels, got {size}")
@@ -53,35 +64,55 @@ class RemixSynthesizer(Synthesizer):
         self.invariances = invariances
         self.backdrops = backdrops
         self.seed = seed
+        self.masks = masks
         self._train: Sequence[Sample] = ()
         self._plates: list[Plate] | None = None
+
+    def identity(self) -> dict[str, JSON]:
+        """Class, version, source and parameters, and the content of the masks."""
+        return {**super().identity(), "masks": MaskFolder(self.masks).digest() if self.masks else None}
 
     def prepare(self, context: Context) -> None:
         """Takes the training images; backdrops are looked for when the first request comes."""
         self._train = context.train or ()
         self._plates = None
+        if self.masks:
+            MaskFolder(self.masks)  # a folder that is not there is told now
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
-        """One image a request, in order; a Failure without a source image ("no-source") or subject ("no-subject")."""
-        cutouts: dict[str, Cutout | None] = {}  # the requests of one case share its subject
+        """One image a request, in order.
+
+        A Failure where there is no source image ("no-source") or no clear subject ("no-subject"), or where the mask
+        cannot be used ("bad-mask").
+        """
+        cutouts: dict[str, Cutout | Failure] = {}  # the requests of one case share its subject
         return [self._make(request, cutouts) for request in requests]
 
-    def _make(self, request: SynthesisRequest, cutouts: dict[str, Cutout | None]) -> SyntheticImage | Failure:
+    def _make(self, request: SynthesisRequest, cutouts: dict[str, Cutout | Failure]) -> SyntheticImage | Failure:
         if request.source is None:
             return Failure("no-source", "remix starts from the failed image, and this arm may not see it")
         photo = self._sized(request.source)
         if request.case_id not in cutouts:
-            heatmap = request.explanation.heatmap if request.explanation else None
-            cutouts[request.case_id] = cut_out(photo, heatmap)
+            cutouts[request.case_id] = self._cut_out(request, photo)
         cutout = cutouts[request.case_id]
-        if cutout is None:
-            return Failure("no-subject", "no subject stands out clearly from this image's backdrop")
-        return self._remixed(request, photo, cutout)
+        return cutout if isinstance(cutout, Failure) else self._remixed(request, photo, cutout)
+
+    def _cut_out(self, request: SynthesisRequest, photo: Image.Image) -> Cutout | Failure:
+        try:
+            mask = self._mask(request.case_id, photo.size)
+        except BadMaskError as error:
+            return Failure("bad-mask", str(error))
+        if mask is not None:
+            return cut_along(photo, mask)
+        heatmap = request.explanation.heatmap if request.explanation else None
+        return cut_out(photo, heatmap) or Failure(
+            "no-subject", "no subject stands out clearly from this image's backdrop"
+        )
 
     def _remixed(self, request: SynthesisRequest, photo: Image.Image, cutout: Cutout) -> SyntheticImage:
         rng = np.random.default_rng(request.seed)
         wishes = _Wishes(request.guidance)
-        backdrop, origin = self._backdrop(photo, wishes.colour("backdrop_colour"), rng)
+        backdrop, origin = self._backdrop(request.case_id, photo, wishes.colour("backdrop_colour"), rng)
         at = placing(cutout, photo.size, wishes.number("size"), wishes.word("place"), rng, frozenset(self.invariances))
         colours = cutout.colour
         if "colour" in self.invariances:
@@ -94,7 +125,8 @@ class RemixSynthesizer(Synthesizer):
         flipped = "side" in self.invariances and not wishes.sided and bool(rng.random() < 0.5)
         image = ImageOps.mirror(image) if flipped else image
         details: dict[str, JSON] = {"backdrop": origin, "scale": round(at.scale, 3), "left": at.left, "top": at.top}
-        details |= {"flipped": flipped, "cut": sorted(cutout.cut), "guidance": dict(request.guidance)}
+        details |= {"flipped": flipped, "subject": cutout.found_by, "cut": sorted(cutout.cut)}
+        details["guidance"] = dict(request.guidance)
         return SyntheticImage(image, request.seed, "", details=details)
 
     def _sized(self, photo: Image.Image) -> Image.Image:
@@ -103,15 +135,20 @@ class RemixSynthesizer(Synthesizer):
         return ImageOps.contain(photo.convert("RGB"), (self.size, self.size), Image.Resampling.LANCZOS)
 
     def _backdrop(
-        self, photo: Image.Image, colour: Floats | None, rng: np.random.Generator
+        self, case_id: str, photo: Image.Image, colour: Floats | None, rng: np.random.Generator
     ) -> tuple[Floats, str | None]:
         """An empty backdrop of the photo's size, h w 3 Lab, and the id of its training image; None: the photo's own."""
         if self._plates is None:
-            self._plates = plates(self._train, self.backdrops, self.seed)
+            self._plates = plates(self._train, self.backdrops, self.seed, self._mask)
         if not self._plates:
-            return emptied(photo, photo.size), None
+            return emptied(photo, photo.size, self._mask(case_id, photo.size)), None
         sample = chosen(self._plates, colour, rng).sample
-        return emptied(sample.open(), photo.size), sample.id
+        scene = sample.open()
+        return emptied(scene, photo.size, self._mask(sample.id, scene.size)), sample.id
+
+    def _mask(self, image_id: str, size: tuple[int, int]) -> Floats | None:
+        """The user's mask of an image at `size`; None where there is none, BadMaskError where it is unusable."""
+        return MaskFolder(self.masks).mask(image_id, size) if self.masks else None
 
 
 class _Wishes:

@@ -1,0 +1,102 @@
+"""Masks of subjects that a user brings, one file an image."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...errors import ConfigError
+
+Floats = NDArray[np.float32]
+
+LABELS = 16  # a picture without a value above is no picture but labels: 0 backdrop, 1 subject, 2 its border, …
+
+
+class BadMaskError(ValueError):
+    """A mask that cannot be used, and why."""
+
+
+class MaskFolder:
+    """Masks by the id of their image: `ID.png`, bright or not zero where the subject is.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder).expanduser()
+        if not self._folder.is_dir():
+            raise ConfigError(
+                "RemixSynthesizer: masks must be a folder of PNG files named by the ids of their images, but"
+                f" {folder!r} is none; Splits.link_masks makes one"
+            )
+
+    def digest(self) -> str:
+        """20 hexadecimal digits that stand for all masks in the folder."""
+        found = hashlib.blake2b(digest_size=10)
+        for file in sorted(self._folder.glob("*.png")):
+            content = hashlib.blake2b(file.read_bytes(), digest_size=10).hexdigest()
+            found.update(f"{file.name} {content}\n".encode())
+        return found.hexdigest()
+
+    def mask(self, image_id: str, size: tuple[int, int]) -> Floats | None:
+        """The mask of one image at `size` (width, height): h w, 0 to 1; None where there is none.
+
+        Raises:
+            BadMaskError: it cannot be read, or marks nothing or everything.
+        """
+        file = self._folder / f"{image_id}.png"
+        if not file.is_file():
+            return None
+        try:
+            with Image.open(file, formats=("PNG",)) as picture:
+                mask = resized(_opacity(picture), size)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BadMaskError(f"the mask {file.name} cannot be read: {error}") from error
+        if mask.max() == 0 or mask.min() == 1:
+            raise BadMaskError(
+                f"the mask {file.name} marks {'nothing' if mask.max() == 0 else 'the whole image'} as subject"
+            )
+        return mask
+
+
+def is_hard(mask: Floats) -> bool:
+    """Whether a mask holds nothing but 0 and 1."""
+    return bool(((mask == 0) | (mask == 1)).all())
+
+
+def resized(mask: Floats, size: tuple[int, int]) -> Floats:
+    """The mask at `size` (width, height): one of 0 and 1 stays so, a soft one stays soft."""
+    if mask.shape == size[::-1]:
+        return mask
+    method = Image.Resampling.NEAREST if is_hard(mask) else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(mask).resize(size, method))
+
+
+def _opacity(picture: Image.Image) -> Floats:
+    """How much each pixel belongs to the subject: h w, 0 to 1, whatever the picture's mode.
+
+    The alpha of a picture that is partly transparent counts alone: the subject was cut out already.
+    """
+    if picture.has_transparency_data:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+        if alpha.min() < 255:
+            return _scaled(alpha)
+    if picture.mode == "1" or picture.mode.startswith(("L", "I")):
+        return _scaled(np.asarray(picture.getchannel(0) if picture.mode == "LA" else picture))
+    colours = np.asarray(picture.convert("RGB"))
+    coloured = bool(np.ptp(colours, axis=-1).any())  # then colours stand for classes, and only black is backdrop
+    return _scaled(colours.max(axis=-1) > 0 if coloured else colours[..., 0])
+
+
+def _scaled(values: NDArray[Any]) -> Floats:
+    highest = int(values.max())
+    if highest < LABELS or np.isin(values, (0, highest)).all():
+        return (values > 0).astype(np.float32)
+    mask: Floats = (values / (255 if highest <= 255 else 65535)).astype(np.float32)
+    return mask
