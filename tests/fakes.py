@@ -1,5 +1,7 @@
 """Plugins without torch, for tests of everything around plugins: quick, deterministic, and honest about their rules."""
 
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,6 +109,17 @@ class Painter(Synthesizer):
         base = np.array([int(colour[i : i + 2], 16) for i in (0, 2, 4)])
         pixels = np.clip(base + rng.normal(0, 12, (16, 16, 3)), 0, 255).astype(np.uint8)
         return SyntheticImage(Image.fromarray(pixels), request.seed, request.prompt)
+
+
+class SlowPainter(Painter):
+    """Paints two images at a time, says so, and sleeps $FAKE_SECONDS."""
+
+    batch_size = 2
+
+    def synthesize(self, requests):
+        print("making", flush=True)  # noqa: T201
+        time.sleep(float(os.environ["FAKE_SECONDS"]))
+        return super().synthesize(requests)
 
 
 class Refusing(Critic):

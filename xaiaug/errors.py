@@ -13,6 +13,7 @@ XaiaugError
 ├── UndefinedMethodError (TypeError)      an explanation method is not defined for that model
 ├── BudgetError (RuntimeError)            two training arms would not get the same budget
 ├── OfflineError (PermissionError)        an outside service was asked for while offline
+├── RunStopped (RuntimeError)             the run was asked to stop, and did so between two chunks
 └── RunFolderError (OSError)              the run folder cannot be read or written
     └── RunLockedError                    another process owns the run folder
 """
@@ -71,6 +72,10 @@ class BudgetError(XaiaugError, RuntimeError):
 
 class OfflineError(XaiaugError, PermissionError):
     """An outside service was asked for although the run is offline."""
+
+
+class RunStopped(XaiaugError, RuntimeError):  # noqa: N818  it is no fault
+    """The run was asked to stop; what is finished is kept, and the same command goes on."""
 
 
 class RunFolderError(XaiaugError, OSError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import __version__
-from ..errors import XaiaugError
+from ..errors import RunStopped, XaiaugError
 
 if TYPE_CHECKING:
     from ..results import Result
@@ -31,8 +31,11 @@ def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
     try:
         app()
+    except RunStopped as stopped:
+        print(stopped, file=sys.stderr)  # noqa: T201  the command line speaks
+        sys.exit(130)
     except XaiaugError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the command line speaks
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped; what is finished is kept: the same command goes on", file=sys.stderr)  # noqa: T201
@@ -83,6 +86,38 @@ def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     with watching() as watch:
         result = run_demo(run_dir, watch=watch)
     _show(result)
+
+
+@app.command()
+def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Say how far a run is."""
+    from ..results.upkeep import status as read_status
+
+    told = read_status(run_dir)
+    step = f", {told['stage']} {told['done']}/{told['total']}" if "stage" in told else ""
+    typer.echo(f"{told['state']} at {told['at']}{step}")
+    for name, count in told.get("stages", {}).items():
+        typer.echo(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
+
+
+@app.command()
+def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Check digests, ancestry and ledger of a run; exit with 1 when something is wrong."""
+    from ..results.upkeep import verify as find_problems
+
+    problems = find_problems(run_dir)
+    for line in problems or ["whole"]:
+        typer.echo(line)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Remove what earlier settings left in a run folder."""
+    from ..results.upkeep import collect_garbage
+
+    typer.echo(f"{collect_garbage(run_dir)} bytes set free")
 
 
 @app.command()

@@ -21,6 +21,7 @@ from ..store import Store
 from .cast import arms_as_tables, cast, tables
 from .run import Run
 from .status import Status
+from .stopping import stopping
 
 P = TypeVar("P", bound=Plugin)
 
@@ -121,14 +122,16 @@ class FeedbackLoop:
             DataError: the data cannot be used; the message names the files.
             RunLockedError: another process owns the run folder.
             PluginError: a plugin broke its contract; what was committed stays.
+            RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
         stop = until or self.settings.experiment.until
         if stop not in STOPS:
             raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
         splits = splits if splits is not None else self._splits()
-        with Store(run_dir) as store:
+        with Store(run_dir) as store, stopping() as asked:
             status = Status(store, watch)
-            run = Run(self.settings, self.cast, self.arms, Desk(store, self.engine, status.watch), splits)
+            desk = Desk(store, self.engine, status.watch, asked)
+            run = Run(self.settings, self.cast, self.arms, desk, splits)
             with status.session():
                 run.conduct(stop)
                 store.finish()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..errors import PluginError, XaiaugError
+from ..errors import PluginError, RunStopped, XaiaugError
 from ..interfaces import Plugin
 from ..records import JSON, Failure, Progress
 from ..store import digest
@@ -69,6 +69,8 @@ def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[li
         found[key] = desk.store.commit(key, stage.name, rows)
         done += len(chunk)
         desk.watch(Progress(stage.title, done, len(items)))
+        if desk.stopping():
+            raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
     return [row for key in keys for row in found[key]]
 
 

@@ -21,11 +21,13 @@ class Desk:
         store: the run folder.
         engine: spreads chunks of work.
         watch: is told how far the run has come.
+        stopping: whether the run was asked to stop; looked at between two chunks.
     """
 
     store: Store
     engine: LocalEngine
     watch: Callable[[Progress], None]
+    stopping: Callable[[], bool] = bool  # bool() is False: never asked
 
 
 @dataclass(frozen=True)

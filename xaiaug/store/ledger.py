@@ -54,10 +54,6 @@ class Ledger:
         found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
-    def finished(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys whose chunk is finished."""
-        return {key for key in keys if self._execute("SELECT 1 FROM chunks WHERE key = ?", (key,)).fetchone()}
-
     def commit(self, key: str, stage: str, rows: Sequence[Any]) -> None:
         """Keeps the rows of a chunk; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
@@ -66,6 +62,18 @@ class Ledger:
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""
         self._write("DELETE FROM chunks WHERE key = ?", (key,))
+
+    def keep_only(self, keys: Iterable[str]) -> None:
+        """Drops every other chunk."""
+        kept = set(keys)
+        for (key,) in self._execute("SELECT key FROM chunks").fetchall():
+            if key not in kept:
+                self.forget(key)
+
+    def integrity(self) -> list[str]:
+        """What SQLite finds wrong with the file; nothing when it is sound."""
+        lines = [line for (line,) in self._execute("PRAGMA integrity_check").fetchall()]
+        return [] if lines == ["ok"] else lines
 
     def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
         """Says which chunks make up a stage now, and how many items they hold."""

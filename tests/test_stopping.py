@@ -1,0 +1,117 @@
+"""A run asked to stop does so between two chunks; asked again, at once; killed, it goes on as if nothing was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fakes import paint_folder
+
+from xaiaug.loop.stopping import stopping
+
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from fakes import ColourCritic, NearestColour, Ramp, SlowPainter
+from xaiaug import FeedbackLoop, Recipe, Splits
+from xaiaug.cli.app import main
+import xaiaug.cli.app as app
+
+def go():
+    recipe = Recipe(steps=4, batch_size=8)
+    loop = FeedbackLoop(NearestColour(), Ramp(), ColourCritic(), SlowPainter(), recipe=recipe, images_per_mistake=2)
+    loop.run(Splits.from_folder(sys.argv[1]), sys.argv[2])
+    print("whole", flush=True)
+
+app.app = go
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 30, "guide": 40, "validation": 6, "test": 30})
+
+
+def start(folder, run_dir, seconds):
+    """A run in a process of its own, whose synthesizer sleeps in every batch."""
+    command = [sys.executable, "-c", CODE, str(folder), str(run_dir), str(Path(__file__).parent)]
+    environment = {**os.environ, "FAKE_SECONDS": str(seconds)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def until_making(process):
+    for line in process.stdout:
+        if line.startswith("making"):
+            return
+
+
+def told(run_dir):
+    report = json.loads((run_dir / "report.json").read_text())
+    del report["run"]
+    return report
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_signal_finishes_the_chunk_in_flight_and_stops_resumably(folder, tmp_path, number):
+    process = start(folder, tmp_path / "run", 0.5)
+    until_making(process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped in synthesize" in err and "Traceback" not in err
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"
+
+
+def test_a_second_signal_stops_at_once(folder, tmp_path):
+    process = start(folder, tmp_path / "run", 30)
+    until_making(process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 25
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+
+
+def test_a_run_killed_again_and_again_ends_equal_to_an_untroubled_one(folder, tmp_path):
+    untroubled = start(folder, tmp_path / "untroubled", 0)
+    assert "whole" in untroubled.communicate(timeout=120)[0]
+    for delay in (0.0, 0.05, 0.3):
+        process = start(folder, tmp_path / "killed", 0.02)
+        until_making(process)
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+    process = start(folder, tmp_path / "killed", 0)
+    assert "whole" in process.communicate(timeout=120)[0]
+    assert told(tmp_path / "killed") == told(tmp_path / "untroubled")
+
+
+def test_handlers_are_put_back_and_other_threads_are_left_alone():
+    before = signal.getsignal(signal.SIGINT)
+    with stopping() as asked:
+        assert not asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is before
+    seen = []
+
+    def elsewhere():
+        with stopping() as asked:
+            seen.append((asked(), signal.getsignal(signal.SIGINT) is before))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [(False, True)]

@@ -1,0 +1,63 @@
+"""Whether a run folder holds what its ledger says: blobs, models and the ancestry of every image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import RunFolderError
+from .models import is_whole
+from .reader import Reader
+
+
+def problems(reader: Reader) -> list[str]:
+    """What is wrong, a line each; none when the run folder is whole."""
+    return [*_ledger(reader), *_files(reader), *_ancestry(reader)]
+
+
+def referenced(value: Any) -> Iterator[tuple[str, Any]]:
+    """The blobs ("blob", name) and models ("model", row) that committed rows speak of."""
+    if isinstance(value, dict):
+        if set(value) == {"blob"}:
+            yield "blob", value["blob"]
+        elif "folder" in value and "files" in value:
+            yield "model", value
+        else:
+            for inner in value.values():
+                yield from referenced(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from referenced(inner)
+
+
+def _ledger(reader: Reader) -> Iterator[str]:
+    for line in reader.ledger.integrity():
+        yield f"ledger: {line}"
+
+
+def _files(reader: Reader) -> Iterator[str]:
+    for stage in reader.stages():
+        for row in reader.rows(stage):
+            for kind, value in referenced(row):
+                if kind == "model":
+                    if not is_whole(reader.folder, value):
+                        yield f"{stage}: the model {value['folder']} is not what was written"
+                    continue
+                try:
+                    reader.blobs.read(value)
+                except RunFolderError as error:
+                    yield f"{stage}: {error}"
+
+
+def _ancestry(reader: Reader) -> Iterator[str]:
+    known = {stage: {row["id"] for row in reader.rows(stage)} for stage in ("explain", "critique")}
+    made = [(stage, row) for stage in reader.stages() if stage.startswith("synthesize/") for row in reader.rows(stage)]
+    for stage, row in made:
+        for parent, ids in known.items():
+            if row["case"] not in ids:
+                yield f"{stage}: image {row['index']} of case {row['case']} has no row in {parent}"
+    blobs = {row["image"]["blob"] for _, row in made if "image" in row}
+    for told in reader.fact("images") or []:
+        for blob in told["used"]:
+            if blob not in blobs:
+                yield f"arms {', '.join(told['arms'])} train on {blob}, which no synthesis made"
