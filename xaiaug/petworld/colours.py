@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ImageColor
 
 from .palette import RGB, Tone, mixed, rgb
@@ -103,12 +102,13 @@ def colour_words() -> dict[str, RGB]:
 def nearest(colour: RGB, tones: Mapping[str, Tone], without: Collection[str] = ()) -> str:
     """Name of the tone that looks most like the colour, leaving out those in `without` unless that leaves none."""
     names = [name for name in tones if name not in without] or list(tones)
-    known = _lab(np.array([rgb(tones[name].colour) for name in names]))
-    apart = (known - _lab(np.array(colour))) * [LIGHTNESS, 1, 1]
+    known = np.array([_lab(rgb(tones[name].colour)) for name in names])
+    apart = (known - _lab(colour)) * [LIGHTNESS, 1, 1]
     return names[int(np.argmin(np.linalg.norm(apart, axis=1)))]
 
 
-def _lab(colours: NDArray[np.int_]) -> NDArray[np.float64]:
+@lru_cache(maxsize=4096)
+def _lab(colour: RGB) -> tuple[float, ...]:
     from skimage.color import rgb2lab
 
-    return np.asarray(rgb2lab(colours / 255), dtype=np.float64)
+    return tuple(float(value) for value in rgb2lab(np.array(colour) / 255))

@@ -11,7 +11,7 @@ from .prompts import Wishes
 from .sampling import nuisances, tones
 from .scene import LIGHTS, Scene
 
-SPANS = {"small": (0.36, 0.48), "medium": (0.56, 0.66), "large": (0.74, 0.84)}
+SPANS = {"small": (0.36, 0.46), "medium": (0.54, 0.62), "large": (0.68, 0.8)}
 BLURS = {"sharp": (0.0, 0.0), "blurred": (14.0, 24.0)}
 ACROSS = {"left": (0.2, 0.32), "centre": (0.46, 0.54), "right": (0.68, 0.8)}
 DOWN = {"top": (0.25, 0.38), "bottom": (0.68, 0.8)}
