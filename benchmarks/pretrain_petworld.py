@@ -3,6 +3,7 @@
 It learns the animal's name. Heads that are thrown away learn beside it which part of which kind every patch shows,
 which makes shape quick to learn, and the coat, the backdrop and the pose: a model pre-trained on photographs knows
 colours and places as well as shapes, and that is what lets a shortcut in.
+
     python benchmarks/pretrain_petworld.py --out xaiaug/petworld/vit
 """
 
@@ -22,7 +23,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
 from xaiaug.petworld.anatomy import ANIMALS, OTHERS
 from xaiaug.petworld.bodies import POSES
@@ -208,9 +209,11 @@ def part_loss(scores: Tensor, shown: Tensor, count: int) -> Tensor:
 def save(learner: Learner, folder: Path) -> float:
     """Writes config, preprocessor and half-precision weights; returns megabytes."""
     copy.deepcopy(learner.vit).half().save_pretrained(folder, safe_serialization=True)
-    ViTImageProcessor(
+    ViTImageProcessorPil(
         size={"height": SIDE, "width": SIDE}, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_resize=True
     ).save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)
     return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Anatomy
-from .geometry import Points, Shape, oval, stroke, xy
+from .geometry import Group, Points, Shape, flat, oval, stroke, xy
 from .tails import TAILS
 
 POSES = ("standing", "walking", "sitting", "lying")
-
-Group = list[Shape]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +128,7 @@ def _neck_shape(anatomy: Anatomy, bones: Skeleton) -> Shape:
 
 def _belly(anatomy: Anatomy, bones: Skeleton) -> Group:
     chest = bones.shoulder + xy(anatomy.girth * 0.5, -anatomy.girth * 0.1)
-    return [Shape(oval(chest, (anatomy.girth * 0.42, anatomy.girth * 0.62), -12), "light", "body", outlined=False)]
+    return [flat(oval(chest, (anatomy.girth * 0.42, anatomy.girth * 0.62), -12), "light", "body")]
 
 
 def _wool(anatomy: Anatomy, bones: Skeleton) -> Group:
@@ -142,7 +140,7 @@ def _wool(anatomy: Anatomy, bones: Skeleton) -> Group:
     slope = np.degrees(np.arctan2(*(bones.shoulder - bones.hip)[::-1]))
     rim = oval(middle, (float(reach), g * 0.85), float(slope), 11)
     puffs = [Shape(oval(at, (g * 0.46, g * 0.44), count=12), "coat", "wool") for at in rim]
-    return [*puffs, Shape(oval(middle, (float(reach) * 0.95, g * 0.9), float(slope)), "coat", "wool", outlined=False)]
+    return [*puffs, flat(oval(middle, (float(reach) * 0.95, g * 0.9), float(slope)), "coat", "wool")]
 
 
 def _markings(anatomy: Anatomy, bones: Skeleton) -> Group:
@@ -151,14 +149,14 @@ def _markings(anatomy: Anatomy, bones: Skeleton) -> Group:
     if "stripes" in anatomy.extras:
         ribs = [bones.hip + t * along for t in (0.0, 0.27, 0.54, 0.8)]
         bars = [stroke([rib + up * 0.98, rib + up * 0.1 - along * 0.04], [0.09, 0.03], 2) for rib in ribs]
-        return [Shape(bar, "dark", "body", outlined=False) for bar in bars]
+        return [flat(bar, "dark", "body") for bar in bars]
     if "spots" in anatomy.extras:
         at = [
             bones.hip + 0.08 * along + up * 0.3,
             bones.hip + 0.52 * along + up * 0.45,
             bones.hip + 0.85 * along - up * 0.2,
         ]
-        return [Shape(oval(p, (0.15 - 0.02 * i, 0.12)), "light", "body", outlined=False) for i, p in enumerate(at)]
+        return [flat(oval(p, (0.15 - 0.02 * i, 0.12)), "light", "body") for i, p in enumerate(at)]
     return []
 
 

@@ -28,6 +28,15 @@ class Shape:
     outlined: bool = True
 
 
+Group = list[Shape]
+"""Shapes that are outlined together, so that they melt into each other."""
+
+
+def flat(points: Points, role: str, part: str) -> Shape:
+    """A shape without a line around it."""
+    return Shape(points, role, part, outlined=False)
+
+
 def xy(x: float, y: float) -> Points:
     """One point."""
     return np.array([x, y])

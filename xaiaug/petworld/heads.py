@@ -1,13 +1,12 @@
-"""Heads: ears, face and muzzle, facing right, in units of the head's radius."""
+"""Heads: face and muzzle, facing right, in units of the head's radius."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from .anatomy import Anatomy
-from .geometry import Shape, blob, oval, stroke
-
-Group = list[Shape]
+from .ears import EARS, UPRIGHT
+from .geometry import Group, Shape, blob, flat, oval, stroke
 
 
 def head(anatomy: Anatomy, perk: float) -> list[Group]:
@@ -23,119 +22,31 @@ def head(anatomy: Anatomy, perk: float) -> list[Group]:
 
 
 WOOL = ((-0.55, 0.7), (-0.1, 0.95), (0.35, 0.8))
-UPRIGHT = {"pointed", "dish", "round", "long"}
-
-
-def _inner(points: list[tuple[float, float]]) -> Shape:
-    return Shape(blob(points, 1), "pink", "ear", outlined=False)
-
-
-def _pointed(perk: float) -> tuple[Group, Group]:
-    tip = 0.12 * perk
-    far = [(0.05, 0.6), (0.62 + tip, 1.72), (0.98, 0.2)]
-    near = [(-0.98, 0.2), (-0.68 + tip, 1.76), (-0.02, 0.65)]
-    return (
-        [Shape(blob(far, 1), "coat", "ear"), _inner([(0.3, 0.75), (0.62 + tip, 1.45), (0.8, 0.5)])],
-        [Shape(blob(near, 1), "coat", "ear"), _inner([(-0.82, 0.45), (-0.66 + tip, 1.5), (-0.25, 0.72)])],
-    )
-
-
-def _floppy(perk: float) -> tuple[Group, Group]:
-    swing = 0.15 * perk
-    far = [(0.3, 0.85), (0.75, 0.9), (1.02 + swing, 0.45), (0.85 + swing, 0.05), (0.5, 0.3)]
-    near = [
-        (-0.25, 0.95),
-        (-0.8, 0.9),
-        (-1.3 + swing, 0.1),
-        (-1.25 + swing, -0.95),
-        (-0.7 + swing, -1.0),
-        (-0.45, -0.1),
-    ]
-    return [Shape(blob(far), "shade", "ear")], [Shape(blob(near), "shade", "ear")]
-
-
-def _dish(perk: float) -> tuple[Group, Group]:
-    lift = 0.08 * perk
-    far, near = (0.62, 1.05 + lift), (-0.8, 0.9 + lift)
-    return (
-        [Shape(oval(far, (0.62, 0.66)), "coat", "ear"), Shape(oval(far, (0.4, 0.44)), "pink", "ear", outlined=False)],
-        [Shape(oval(near, (0.72, 0.74)), "coat", "ear"), Shape(oval(near, (0.48, 0.5)), "pink", "ear", outlined=False)],
-    )
-
-
-def _round(perk: float) -> tuple[Group, Group]:
-    lift = 0.05 * perk
-    far, near = (0.62, 0.78 + lift), (-0.72, 0.72 + lift)
-    return (
-        [Shape(oval(far, (0.34, 0.34)), "coat", "ear"), Shape(oval(far, (0.18, 0.18)), "light", "ear", outlined=False)],
-        [Shape(oval(near, (0.38, 0.38)), "coat", "ear"), Shape(oval(near, (0.2, 0.2)), "light", "ear", outlined=False)],
-    )
-
-
-def _long(perk: float) -> tuple[Group, Group]:
-    lean = 14 * perk
-    far, near = (0.38 - 0.2 * perk, 1.6), (-0.5 - 0.2 * perk, 1.6)
-    return (
-        [
-            Shape(oval(far, (0.28, 1.0), lean - 8), "coat", "ear"),
-            Shape(oval(far, (0.13, 0.75), lean - 8), "pink", "ear", outlined=False),
-        ],
-        [
-            Shape(oval(near, (0.3, 1.05), lean + 12), "coat", "ear"),
-            Shape(oval(near, (0.15, 0.8), lean + 12), "pink", "ear", outlined=False),
-        ],
-    )
-
-
-def _folded(perk: float) -> tuple[Group, Group]:
-    tip = 0.1 * perk
-    far = [(0.2, 0.75), (0.45, 1.3), (1.05, 0.95 + tip), (0.8, 0.5)]
-    near = [(-0.85, 0.5), (-0.8, 1.35), (-0.05, 0.72 + tip), (-0.25, 0.6)]
-    return [Shape(blob(far, 1), "shade", "ear")], [Shape(blob(near, 1), "shade", "ear")]
-
-
-def _drooping(perk: float) -> tuple[Group, Group]:
-    drop = 0.2 * perk
-    far = [(0.6, 0.6), (1.1, 0.75 + drop), (1.45, 0.35 + drop), (0.9, 0.25)]
-    near = [(-0.6, 0.7), (-1.2, 0.75 + drop), (-1.75, 0.25 + drop), (-1.1, 0.1 + drop), (-0.6, 0.2)]
-    return [Shape(blob(far), "shade", "ear")], [Shape(blob(near), "shade", "ear")]
-
-
-EARS: dict[str, Callable[[float], tuple[Group, Group]]] = {
-    "pointed": _pointed,
-    "floppy": _floppy,
-    "dish": _dish,
-    "round": _round,
-    "long": _long,
-    "folded": _folded,
-    "drooping": _drooping,
-}
 
 
 def _short(_: Anatomy) -> tuple[Group, Group]:
-    cheeks = [Shape(oval((x, -0.42), (0.27, 0.24)), "light", "muzzle", outlined=False) for x in (0.1, 0.5)]
-    nose = Shape(blob([(0.16, -0.16), (0.48, -0.16), (0.32, -0.38)], 1), "nose", "muzzle", outlined=False)
-    mouth = Shape(
+    cheeks = [flat(oval((x, -0.42), (0.27, 0.24)), "light", "muzzle") for x in (0.1, 0.5)]
+    nose = flat(blob([(0.16, -0.16), (0.48, -0.16), (0.32, -0.38)], 1), "nose", "muzzle")
+    mouth = flat(
         stroke([(0.02, -0.46), (0.16, -0.58), (0.31, -0.44), (0.46, -0.58), (0.6, -0.46)], [0.06, 0.06], 3),
         "line",
         "muzzle",
-        outlined=False,
     )
     return [], [*cheeks, mouth, nose]
 
 
 def _long_muzzle(anatomy: Anatomy) -> tuple[Group, Group]:
     back = [Shape(stroke([(0.3, -0.25), (1.3, -0.34)], [1.0, 0.66]), "light", "muzzle")]
-    mouth = Shape(stroke([(1.5, -0.5), (1.1, -0.62), (0.6, -0.5)], [0.07, 0.05]), "line", "muzzle", outlined=False)
-    nose = Shape(oval((1.56, -0.14), (0.24, 0.2)), "ink", "muzzle", outlined=False)
+    mouth = flat(stroke([(1.5, -0.5), (1.1, -0.62), (0.6, -0.5)], [0.07, 0.05]), "line", "muzzle")
+    nose = flat(oval((1.56, -0.14), (0.24, 0.2)), "ink", "muzzle")
     tongue = Shape(stroke([(1.02, -0.62), (1.08, -1.08)], [0.3, 0.26]), "pink", "muzzle")
     return ([tongue, *back] if "tongue" in anatomy.extras else back), [mouth, nose]
 
 
 def _blunt(_: Anatomy) -> tuple[Group, Group]:
-    back = [Shape(oval((0.55, -0.35), (0.56, 0.44)), "light", "muzzle", outlined=False)]
-    nose = Shape(oval((0.82, -0.16), (0.24, 0.16)), "ink", "muzzle", outlined=False)
-    mouth = Shape(stroke([(0.82, -0.3), (0.76, -0.55), (0.5, -0.6)], [0.07, 0.05]), "line", "muzzle", outlined=False)
+    back = [flat(oval((0.55, -0.35), (0.56, 0.44)), "light", "muzzle")]
+    nose = flat(oval((0.82, -0.16), (0.24, 0.16)), "ink", "muzzle")
+    mouth = flat(stroke([(0.82, -0.3), (0.76, -0.55), (0.5, -0.6)], [0.07, 0.05]), "line", "muzzle")
     return back, [mouth, nose]
 
 
@@ -147,15 +58,15 @@ def _tapered(_: Anatomy) -> tuple[Group, Group]:
 
 def _snout(_: Anatomy) -> tuple[Group, Group]:
     disc = Shape(oval((0.72, -0.22), (0.4, 0.44)), "pink", "muzzle")
-    holes = [Shape(oval((x, -0.2), (0.08, 0.15)), "line", "muzzle", outlined=False) for x in (0.6, 0.88)]
-    mouth = Shape(stroke([(0.8, -0.76), (0.4, -0.78)], [0.06, 0.06]), "line", "muzzle", outlined=False)
+    holes = [flat(oval((x, -0.2), (0.08, 0.15)), "line", "muzzle") for x in (0.6, 0.88)]
+    mouth = flat(stroke([(0.8, -0.76), (0.4, -0.78)], [0.06, 0.06]), "line", "muzzle")
     return [], [disc, *holes, mouth]
 
 
 def _broad(_: Anatomy) -> tuple[Group, Group]:
     back = [Shape(oval((0.5, -0.75), (0.72, 0.5)), "pink", "muzzle")]
-    holes = [Shape(oval((x, -0.62), (0.1, 0.12)), "line", "muzzle", outlined=False) for x in (0.35, 0.85)]
-    mouth = Shape(stroke([(0.2, -1.0), (0.6, -1.06), (0.95, -0.96)], [0.06, 0.06]), "line", "muzzle", outlined=False)
+    holes = [flat(oval((x, -0.62), (0.1, 0.12)), "line", "muzzle") for x in (0.35, 0.85)]
+    mouth = flat(stroke([(0.2, -1.0), (0.6, -1.06), (0.95, -0.96)], [0.06, 0.06]), "line", "muzzle")
     return back, [*holes, mouth]
 
 
@@ -174,18 +85,18 @@ def _eyes(anatomy: Anatomy) -> Group:
     white, pupil = ((0.22, 0.24), (0.1, 0.2)) if slit else ((0.2, 0.23), (0.14, 0.17))
     shapes: Group = []
     for x in (-0.12, 0.66 if anatomy.muzzle != "long" else 0.52):
-        shapes.append(Shape(oval((x, 0.16), white), "iris" if slit else "white", "eye", outlined=False))
-        shapes.append(Shape(oval((x + 0.05, 0.15), pupil), "ink", "eye", outlined=False))
-        shapes.append(Shape(oval((x + 0.08, 0.24), (0.05, 0.05), count=8), "white", "eye", outlined=False))
+        shapes.append(flat(oval((x, 0.16), white), "iris" if slit else "white", "eye"))
+        shapes.append(flat(oval((x + 0.05, 0.15), pupil), "ink", "eye"))
+        shapes.append(flat(oval((x + 0.08, 0.24), (0.05, 0.05), count=8), "white", "eye"))
     return shapes
 
 
 def _markings(anatomy: Anatomy) -> Group:
     if "stripes" in anatomy.extras:
         bars = [((-0.1, 0.88), (0.0, 0.5)), ((0.2, 0.9), (0.24, 0.5)), ((0.5, 0.82), (0.48, 0.5))]
-        return [Shape(stroke(bar, [0.16, 0.08], 2), "dark", "head", outlined=False) for bar in bars]
+        return [flat(stroke(bar, [0.16, 0.08], 2), "dark", "head") for bar in bars]
     if "patch" in anatomy.extras:
-        return [Shape(oval((-0.14, 0.2), (0.42, 0.46)), "dark", "head", outlined=False)]
+        return [flat(oval((-0.14, 0.2), (0.42, 0.46)), "dark", "head")]
     if "horns" in anatomy.extras:
         return [
             Shape(stroke([(-0.45, 0.8), (-0.75, 1.2), (-0.55, 1.6)], [0.3, 0.1]), "ivory", "horn"),
@@ -203,4 +114,4 @@ def _lines(anatomy: Anatomy) -> Group:
         for side in (-1, 1)
         for i in range(3)
     ]
-    return [Shape(stroke(hair, [0.05, 0.03], 1), "hair", "whisker", outlined=False) for hair in hairs]
+    return [flat(stroke(hair, [0.05, 0.03], 1), "hair", "whisker") for hair in hairs]

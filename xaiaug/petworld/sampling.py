@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Nuisances:
 
 SIZES = (0.46, 0.70)
 LARGER = (0.52, 0.78)
-"""Sizes of cats and dogs, and of the other animals: a model meets its task's subjects smaller than those it learnt on."""
+"""Sizes of cats and dogs, and of the other animals: a model meets subjects smaller than those it learnt on."""
 
 
 def nuisances(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> Nuisances:
@@ -91,6 +92,6 @@ def other_scenes(count: int, *, seed: int) -> list[Scene]:
     rng = np.random.default_rng(seed)
     coats, backdrops = tuple(COATS), tuple(BACKDROPS)
     return [
-        Scene(OTHERS[i % len(OTHERS)], str(rng.choice(coats)), str(rng.choice(backdrops)), **vars(nuisances(rng, LARGER)))
-        for i in range(count)
+        Scene(animal, str(rng.choice(coats)), str(rng.choice(backdrops)), **vars(nuisances(rng, LARGER)))
+        for animal in islice(cycle(OTHERS), count)
     ]

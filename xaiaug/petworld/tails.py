@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .geometry import Points, Shape, blob, oval, stroke, xy
-
-Group = list[Shape]
+from .geometry import Group, Points, Shape, blob, flat, oval, stroke, xy
 
 
 def _slim(root: Points, ahead: Points, grounded: bool) -> Group:
@@ -30,7 +28,7 @@ def _slim(root: Points, ahead: Points, grounded: bool) -> Group:
     tip = path[-2:]
     return [
         Shape(stroke(path, [0.12, 0.1, 0.1, 0.09]), "coat", "tail"),
-        Shape(stroke(tip, [0.08, 0.08], 3), "dark", "tail", outlined=False),
+        flat(stroke(tip, [0.08, 0.08], 3), "dark", "tail"),
     ]
 
 
