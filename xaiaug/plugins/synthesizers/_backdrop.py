@@ -95,40 +95,45 @@ def emptied(photo: Image.Image, size: tuple[int, int], mask: Floats | None = Non
 
 
 def _filled(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
-    """Colours in the hole from around it: broad ones flow in from its rim, texture is that of elsewhere."""
+    """Colours in the hole from around it: broad ones flow in from its rim, and so does how grainy its rim is."""
     from scipy.ndimage import gaussian_filter, uniform_filter
 
     known = (~hole).astype(np.float32)[..., None]
     width = 2 * max(2, max(hole.shape) // 40) + 1
     sums, weights = (uniform_filter(values, (width, width, 0)) for values in (colours * known, known))
     detail = (colours - sums / np.maximum(weights, 1e-3)) * known
-    # Edges of things are no texture: only what is usual in size is carried over.
-    limit = 2 * np.median(np.abs(detail[~hole]), axis=0)
-    texture = _shifted_in(np.clip(detail, -limit, limit), hole)
+    loudness = uniform_filter(np.abs(detail).sum(axis=-1, keepdims=True), (width, width, 0)) / np.maximum(weights, 1e-3)
+    # What is louder than usual is no grain but the edge of a thing.
+    usual = float(np.median(loudness[~hole])) + 1e-3
+    grain = _grain(detail / (1 + (loudness / (1.2 * usual)) ** 4))
+    flowed = _flowed_in(np.concatenate([colours, np.minimum(loudness, usual)], axis=-1) * known, known)
+    inside = flowed[..., :3] + 0.8 * flowed[..., 3:] * grain
     blend = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
-    filled: Floats = (1 - blend) * colours + blend * (_flowed_in(colours * known, known) + texture)
+    filled: Floats = (1 - blend) * colours + blend * inside
     filled[~hole] = colours[~hole]
     return filled
 
 
-def _shifted_in(detail: Floats, hole: NDArray[np.bool_]) -> Floats:
-    """Detail for the hole: the image shifted, sideways first, by what fills most of it, then by what fills the rest."""
-    height, width = hole.shape
-    texture, missing = np.zeros_like(detail), hole.copy()
-    shifts = [(y, x) for y in (0, height // 3, -height // 3) for x in (0, width // 3, -width // 3, width // 2)]
-    shifts.sort(key=lambda shift: (~np.roll(hole, shift, (0, 1)) & hole).sum(), reverse=True)
-    for shift in shifts:
-        found = missing & ~np.roll(hole, shift, (0, 1))
-        texture[found] = np.roll(detail, shift, (0, 1))[found]
-        missing &= ~found
-    return texture
+def _grain(detail: Floats) -> Floats:
+    """Texture with the spectrum of `detail`, h w 3, and a mean loudness of 1: random phase noise (Galerne et al. 2011).
+
+    Shifted copies of the detail itself would look embossed wherever the photo has edges.
+    """
+    from scipy.fft import fft2, ifft2
+
+    noise = fft2(np.random.default_rng(0).standard_normal(detail.shape[:2]).astype(np.float32))
+    phase = noise / np.maximum(np.abs(noise), 1e-6)
+    grain = ifft2(fft2(detail, axes=(0, 1)) * phase[..., None], axes=(0, 1)).real
+    loudness = np.abs(grain).sum(axis=-1).mean()
+    scaled: Floats = (grain / max(float(loudness), 1e-6)).astype(np.float32)
+    return scaled
 
 
 def _flowed_in(sums: Floats, weights: Floats) -> Floats:
     """Colours wherever they are not known, from ever coarser images: push-pull, after Gortler et al. (SIGGRAPH 1996).
 
     Args:
-        sums: h w 3, known colours times their weights.
+        sums: h w c, known colours times their weights.
         weights: h w 1, 0 to 1.
     """
     own = sums / np.maximum(weights, 1e-6)
