@@ -13,6 +13,13 @@ XaiaugError
 ├── UndefinedMethodError (TypeError)      an explanation method is not defined for that model
 ├── BudgetError (RuntimeError)            two training arms would not get the same budget
 ├── OfflineError (PermissionError)        an outside service was asked for while offline
+├── UnknownPriceError (LookupError)       what a model costs is not known, so it is not called
+├── CallError (RuntimeError)              one call to an outside service failed
+├── CallsStoppedError (RuntimeError)      paid calls cannot go on now; all that was paid for is kept
+│   ├── BudgetSpentError                  the next call might cost more than the budget leaves
+│   ├── CallsRefusedError                 the service refuses every call: key, account or model
+│   ├── CallsPausedError                  the service asks to wait for longer than a run should
+│   └── CallsFailingError                 too many of the last items failed
 ├── RunStopped (RuntimeError)             the run was asked to stop, and did so between two chunks
 └── RunFolderError (OSError)              the run folder cannot be read or written
     └── RunLockedError                    another process owns the run folder
@@ -20,6 +27,7 @@ XaiaugError
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Literal
 
 
 class XaiaugError(Exception):
@@ -72,6 +80,61 @@ class BudgetError(XaiaugError, RuntimeError):
 
 class OfflineError(XaiaugError, PermissionError):
     """An outside service was asked for although the run is offline."""
+
+
+class UnknownPriceError(XaiaugError, LookupError):
+    """What a model costs is not known; the message says how to give its price."""
+
+
+class CallError(XaiaugError, RuntimeError):
+    """One call to an outside service failed.
+
+    Args:
+        kind: "retry" (it may work later), "fatal" (no call will work) or "item" (this one never will).
+        message: what the service said.
+        status: the HTTP status; None where no answer came.
+        retry_after_s: how long the service asks to wait; None where it does not say.
+        reached: whether the request may have reached the service, and may be billed if no answer came.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["retry", "fatal", "item"],
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        reached: bool = True,
+    ) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.reached = reached
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class CallsStoppedError(XaiaugError, RuntimeError):
+    """Paid calls cannot go on now; replies that were paid for are kept, and the same command goes on."""
+
+
+class BudgetSpentError(CallsStoppedError):
+    """The next call might cost more than the budget leaves."""
+
+
+class CallsRefusedError(CallsStoppedError):
+    """The service refuses every call; the message says what to do."""
+
+
+class CallsPausedError(CallsStoppedError):
+    """The service asks to wait for longer than a run should; the message says until when."""
+
+
+class CallsFailingError(CallsStoppedError):
+    """Too many of the last items failed; the message tells the last failure."""
 
 
 class RunStopped(XaiaugError, RuntimeError):  # noqa: N818  it is no fault

@@ -1,7 +1,8 @@
 """What a plugin is: the abstract classes that authors implement, and what they are handed."""
 
+from ..records import RawReply
 from .classifier import Classifier, Prepared, TorchModel
-from .context import Context, PaidCalls, RawReply
+from .context import Context, PaidCalls
 from .critic import Critic
 from .explainer import Explainer
 from .plugin import Plugin, PluginInfo

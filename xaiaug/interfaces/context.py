@@ -6,20 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..records import JSON, Sample
-
-
-@dataclass(frozen=True)
-class RawReply:
-    """What an outside service answered, before anyone parsed it.
-
-    Attributes:
-        body: the reply as received.
-        usage: what is billed, by name, such as {"input_tokens": 412}.
-    """
-
-    body: Mapping[str, JSON]
-    usage: Mapping[str, int]
+from ..records import JSON, RawReply, Sample
 
 
 class PaidCalls(Protocol):

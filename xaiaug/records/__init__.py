@@ -1,5 +1,6 @@
 """What travels between rooms: frozen dataclasses."""
 
+from .calls import PICO, RawReply, Spending
 from .case import Case, Critique
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
@@ -12,6 +13,7 @@ from .training import History, Recipe
 
 __all__ = [
     "JSON",
+    "PICO",
     "Arm",
     "Case",
     "Critique",
@@ -20,8 +22,10 @@ __all__ = [
     "History",
     "ImageSource",
     "Progress",
+    "RawReply",
     "Recipe",
     "Sample",
+    "Spending",
     "SynthesisRequest",
     "SyntheticImage",
 ]
