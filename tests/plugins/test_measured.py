@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from PIL import Image
 
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
+from xaiaug.petworld import COATS as PETWORLD_COATS
 from xaiaug.petworld import Scene, write_world
+from xaiaug.petworld.colours import nearest
+from xaiaug.petworld.prompts import wishes
 from xaiaug.plugins.critics.measured import MeasuredCritic
 from xaiaug.records import Case, Critique, Explanation, Sample
 
@@ -106,6 +110,27 @@ def test_what_was_hard_stands_in_the_prompt(
     assert {"subject_colour", "backdrop_colour"} <= set(critique.guidance)
 
 
+def test_the_prompt_suits_any_thing_and_any_medium() -> None:
+    draughtsman = MeasuredCritic(medium="ink drawing")
+    draughtsman.prepare(Context(labels=("fire_engine",)))
+    (critique,) = draughtsman.critique([case(blob(1, coat="#e88a30", backdrop="#c4c4c4"), "fire_engine")])
+    words = re.sub(r" \(#\w{6}\)", "", critique.prompt)
+    assert words == "An ink drawing of an orange fire engine on a light grey background"
+
+
+@pytest.mark.parametrize("changes", [{}, {"light": 0.35}, {"blur": 2.0}, {"size": 0.05}, {"place": (0.2, 0.55)}])
+def test_the_drawn_world_understands_the_prompt(critic: MeasuredCritic, changes: dict[str, object]) -> None:
+    image = ordinary("cat", 1001, coat="#e38a33", backdrop="#2fb5aa", **changes)
+    (critique,) = critic.critique([case(image, "cat")])
+    understood = wishes(critique.prompt)
+    assert understood.animals == ["cat"]
+    red, green, blue = (int(critique.guidance["subject_colour"][at : at + 2], 16) for at in (1, 3, 5))
+    assert understood.wanted["coat"] == nearest((red, green, blue), PETWORLD_COATS)
+    fields = {"light": "light", "blur": "focus", "size": "size", "place": "across"}
+    assert {fields[change] for change in changes} <= set(understood.wanted)
+    assert understood.unwanted == {}
+
+
 def test_a_shortcut_is_told_by_what_is_usual_elsewhere(critic: MeasuredCritic) -> None:
     image = ordinary("cat", 1002, backdrop="#5a9a50")
     (critique,) = critic.critique([case(image, "cat", "dog")])
@@ -157,7 +182,9 @@ def test_without_training_images_it_says_so_and_describes(context: Context) -> N
     lonely.prepare(context)
     (critique,) = lonely.critique([case(ordinary("cat", 5, coat="#d8d8dc"), "cat", "dog")])
     assert "nothing to compare with" in critique.cause
-    assert critique.prompt.startswith("A photo of a cat with a")
+    assert re.fullmatch(
+        r"A photo of an? [a-z -]+ \(#\w{6}\) cat on an? [a-z -]+ \(#\w{6}\) background", critique.prompt
+    )
     assert critique.evidence[0].startswith("measured: subject")
     assert critique.confidence <= 0.1
 

@@ -170,9 +170,9 @@ def prompt_of(measures: Measures, findings: Sequence[Finding], own: ClassReferen
         _position(measures) if "place" in unusual else "",
     ]
     thing = label.replace("_", " ")
-    start = f"{_article(medium)} {medium} of {_article(thing)} {thing}"
-    coat, background = colour_words(measures.subject), colour_words(measures.backdrop)
-    scene = f"with {_article(coat)} {coat} coat on {_article(background)} {background} background"
+    colour, background = colour_words(measures.subject), colour_words(measures.backdrop)
+    start = f"{_article(medium)} {medium} of {_article(colour)} {colour} {thing}"
+    scene = f"on {_article(background)} {background} background"
     return _sentence(", ".join([f"{start} {scene}", *(extra for extra in extras if extra)]))
 
 

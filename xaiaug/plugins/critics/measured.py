@@ -32,6 +32,8 @@ class MeasuredCritic(Critic):
         ConfigError: a parameter out of its range.
     """
 
+    version = "2"
+
     def __init__(self, level: float = 0.05, reference: int = 200, medium: str = "photo", seed: int = 0) -> None:
         self.level = level
         self.reference = reference
