@@ -14,6 +14,7 @@ def register_explainers(register: Register) -> None:
     """Registers the built-in explainers."""
     register("attention-rollout", f"{__name__}.explainers.attention_rollout:AttentionRollout")
     register("auto", f"{__name__}.explainers.auto:AutoExplainer")
+    register("grad-cam", f"{__name__}.explainers.grad_cam:GradCam", extra="captum")
 
 
 @hookimpl

@@ -1,0 +1,159 @@
+"""`auto` explains every network it can, by the method that suits it, and says which one that was."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from torch import nn
+
+from xaiaug import TorchClassifier, load
+from xaiaug.errors import ConfigError, DataError, MissingExtraError, UndefinedMethodError
+from xaiaug.interfaces import Context
+from xaiaug.plugins.classifiers.transformers import TransformersClassifier
+from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
+from xaiaug.plugins.explainers.auto import AutoExplainer
+from xaiaug.plugins.explainers.grad_cam import GradCam
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+VIT = {**SMALL, "image_size": 32, "patch_size": 8}
+TEXT = {**SMALL, "vocab_size": 8, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+PYRAMID = {"hidden_sizes": [8, 16], "depths": [1, 1]}
+NETWORKS = {
+    "vit": (transformers.ViTConfig(**VIT), "attention-rollout"),
+    "dinov2": (transformers.Dinov2Config(**VIT), "attention-rollout"),
+    "siglip": (transformers.SiglipConfig(text_config=TEXT, vision_config=VIT), "grad-cam"),
+    "swin": (
+        transformers.SwinConfig(
+            image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
+        ),
+        "grad-cam",
+    ),
+    "resnet": (transformers.ResNetConfig(**PYRAMID, embedding_size=8, layer_type="basic"), "grad-cam"),
+    "convnext": (transformers.ConvNextConfig(**PYRAMID, num_stages=2), "grad-cam"),
+}
+METHODS = {"attention-rollout": AttentionRollout, "grad-cam": GradCam}
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def pixels_of(images: Sequence[Image.Image]) -> torch.Tensor:
+    return torch.stack([torch.tensor(np.asarray(image)).permute(2, 0, 1) / 255 for image in images])
+
+
+def wrapped(network: nn.Module) -> TorchClassifier:
+    return TorchClassifier(network.eval(), pixels_of, ("a", "b"))
+
+
+def network(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.AutoModelForImageClassification.from_config(NETWORKS[name][0])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_explains_as_the_method_it_names(name: str) -> None:
+    classifier, method = wrapped(network(name)), NETWORKS[name][1]
+    images, targets = [noise(32, 32, seed) for seed in range(3)], [0, 1, 1]
+    expected = METHODS[method]().explain(classifier, images, targets)
+    explained = AutoExplainer().explain(classifier, images, targets)
+    assert [found.method for found in explained] == [method] * 3
+    for found, other in zip(explained, expected, strict=True):
+        np.testing.assert_array_equal(found.grid, other.grid)
+        assert (found.target, found.class_specific) == (other.target, other.class_specific)
+
+
+def test_one_explainer_serves_several_networks_and_looks_at_each_once() -> None:
+    explainer, passes = AutoExplainer(), []
+    classifiers = [wrapped(network(name)) for name in ("vit", "resnet")]
+    for classifier in classifiers:
+        classifier.module.register_forward_hook(lambda *_: passes.append(1))
+    for _ in range(2):
+        found = [explainer.explain(classifier, [noise(32, 32)], [0])[0].method for classifier in classifiers]
+        assert found == ["attention-rollout", "grad-cam"]
+    # To choose and to explain, then to explain; Grad-CAM also looks for its layer once.
+    assert len(passes) == (2 + 1) + (3 + 1)
+
+
+def test_the_choice_leaves_the_network_as_it_was() -> None:
+    classifier = wrapped(network("swin"))
+    expected = classifier.predict_proba([noise(32, 32)])
+    AutoExplainer().explain(classifier, [noise(32, 32)], [0])
+    assert classifier.module.config._attn_implementation == "sdpa"
+    assert not any(part._forward_hooks for part in classifier.module.modules())
+    np.testing.assert_array_equal(classifier.predict_proba([noise(32, 32)]), expected)
+
+
+def test_a_failing_forward_is_told_and_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("in the middle")
+
+    classifier, explainer = wrapped(network("vit")), AutoExplainer()
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier.module.classifier, "forward", fail)
+        with pytest.raises(RuntimeError, match="in the middle"):
+            explainer.explain(classifier, [noise(32, 32)], [0])
+    assert explainer.explain(classifier, [noise(32, 32)], [0])[0].method == "attention-rollout"
+
+
+def test_where_no_method_is_defined_it_says_what_to_use() -> None:
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    with pytest.raises(UndefinedMethodError, match="not defined for Sequential.*random or uniform"):
+        AutoExplainer().explain(wrapped(flat), [noise(8, 8)], [0])
+
+
+def test_tokens_of_an_unknown_kind_want_a_layer_with_a_name() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.cls = nn.Conv2d(3, 8, 8, 8), nn.Parameter(torch.zeros(1, 1, 8))
+            self.norm, self.mix, self.head = nn.LayerNorm(8), nn.Conv1d(17, 17, 1), nn.Linear(8, 2)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            tokens = self.patches(pixels).flatten(2).transpose(1, 2)
+            tokens = self.norm(torch.cat([self.cls.expand(len(pixels), -1, -1), tokens], 1))
+            return self.head((tokens + self.mix(tokens))[:, 0])
+
+    with pytest.raises(ConfigError, match="give layer=.*'norm'"):
+        AutoExplainer().explain(wrapped(Mixed()), [noise(32, 32)], [0])
+
+
+def test_requests_that_do_not_fit_are_refused() -> None:
+    classifier = wrapped(network("resnet"))
+    with pytest.raises(DataError, match="auto: .*1 images and 2 targets"):
+        AutoExplainer().explain(classifier, [noise(8, 8)], [0, 1])
+    with pytest.raises(DataError, match="targets must lie"):
+        AutoExplainer().explain(classifier, [noise(8, 8)], [2])
+    assert AutoExplainer().explain(classifier, [], []) == []
+
+
+def test_without_captum_networks_without_attention_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    explainer = load("explainer", "auto")
+    assert explainer.explain(wrapped(network("vit")), [noise(32, 32)], [0])[0].method == "attention-rollout"
+    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
+        explainer.explain(wrapped(network("resnet")), [noise(32, 32)], [0])
+
+
+def test_its_results_depend_on_the_methods_it_chooses_from() -> None:
+    explainer = AutoExplainer()
+    assert explainer.parameters() == {}
+    assert [method["class"].rpartition(".")[2] for method in explainer.identity()["methods"]] == [
+        "AttentionRollout",
+        "GradCam",
+    ]
+
+
+def test_a_checkpoint_in_a_folder_is_explained(tiny_vit: Path) -> None:
+    classifier = TransformersClassifier(str(tiny_vit))
+    classifier.prepare(Context(device="cpu"))
+    (found,) = AutoExplainer().explain(classifier, [noise(50, 40)], [1])
+    assert (found.method, found.heatmap.shape) == ("attention-rollout", (40, 50))

@@ -1,0 +1,188 @@
+"""Which layer of a network holds the last map of the image that its answer rests on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ConfigError, UndefinedMethodError, nearest
+from .._logits import logits
+from ._attention import Recording, recorded_attention
+from ._layout import Layout, layout_of
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer by its name in the network, and how its output lies on the image."""
+
+    name: str
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a layer in the probe: what it returned, and how many attention maps there were before it."""
+
+    name: str
+    part: nn.Module
+    output: Tensor
+    layout: Layout | None
+    attentions: int
+    gradient: Tensor | None = None
+
+    @property
+    def normalised(self) -> bool:
+        # LayerNorm, RMSNorm and what the families call their own.
+        return type(self.part).__name__.endswith("Norm")
+
+    @property
+    def read(self) -> bool:
+        """Whether the answer rests on its cells, not only on tokens before them, such as a CLS token."""
+        if self.layout is None or self.gradient is None:
+            return False
+        prefix, patches = self.gradient[:, : self.layout.prefix], self.layout.to_map(self.gradient)
+        return bool(patches.any()) or not prefix.any()
+
+
+def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None = None) -> Layer:
+    """The layer to explain at, found by what its layers return for one image, or the one of that name.
+
+    A network with global self-attention is explained at the first norm of its last block: behind that block the tokens
+    of the patches no longer reach a CLS token. Any other at the last map that its answer rests on.
+
+    Args:
+        method: name of the method that asks, for messages.
+        module: returns logits; left as it was.
+        pixels: n c h w, n ≥ 1; the first is looked at.
+        name: dotted name of a layer; None to find it.
+
+    Raises:
+        ConfigError: there is no layer of that name, it holds no map, or it cannot be found without a name.
+        UndefinedMethodError: no layer holds a map of the image.
+    """
+    pair = _planted(pixels)
+    with torch.enable_grad(), recorded_attention(module) as recording, _watched(module, recording, pair) as calls:
+        answer = logits(module, pair)
+    reaching = [call for call in _with_gradients(answer, calls) if call.layout]
+    spatial = [call for call in reaching if call.read]
+    if not spatial:
+        raise UndefinedMethodError(
+            f"{method} is not defined for {type(module).__name__}: none of the layers its answer rests on holds a map"
+            " of the image (b c h w or b n c, with two cells or more in each direction); use integrated-gradients,"
+            " random or uniform"
+        )
+    call = _chosen(recording.maps, reaching) if name is None else _named(method, module, name, spatial)
+    if call is None or call.layout is None:
+        raise ConfigError(
+            f"{method}: cannot tell which layer of {type(module).__name__} to explain at; give"
+            f" layer=, the dotted name of one whose tokens still reach the answer, such as {_names(spatial)}"
+        )
+    _check_order(method, module, call, calls)
+    return Layer(call.name, call.layout)
+
+
+def _planted(pixels: Tensor) -> Tensor:
+    """The first image, and the same with another pixel at the bottom of its left edge: 2 c h w."""
+    with torch.no_grad():
+        pair = pixels[:1].repeat(2, 1, 1, 1)
+        pair[1, :, -1, 0] += 1
+    return pair.requires_grad_()
+
+
+@contextmanager
+def _watched(module: nn.Module, recording: Recording, pixels: Tensor) -> Iterator[list[_Call]]:
+    """The calls of all layers below the network in this thread, in the order in which they return."""
+    calls: list[_Call] = []
+    convolved: list[tuple[int, int]] = []
+    thread = threading.get_ident()
+
+    def watch(name: str, part: nn.Module, output: object) -> None:
+        if thread != threading.get_ident() or not isinstance(output, Tensor) or output.shape[:1] != pixels.shape[:1]:
+            return
+        if isinstance(part, nn.Conv2d):
+            convolved.append((output.shape[2], output.shape[3]))
+        layout = layout_of(output.shape, pixels.shape, convolved)
+        calls.append(_Call(name, part, output, layout, len(recording.maps)))
+
+    hooks = []
+    try:
+        for name, part in module.named_modules():
+            if name:
+                hooks.append(part.register_forward_hook(lambda part, _, output, name=name: watch(name, part, output)))
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _with_gradients(answer: Tensor, calls: Sequence[_Call]) -> list[_Call]:
+    """The calls whose output the answer was computed from, with the gradients of a sum over the classes."""
+    calls = [call for call in calls if call.output.requires_grad]
+    if not calls or not answer.requires_grad:
+        return []
+    # Weighed, since the logits of two classes may well be one number and its negative.
+    total = (answer * torch.arange(1, answer.shape[1] + 1, device=answer.device)).sum()
+    gradients = torch.autograd.grad(total, [call.output for call in calls], allow_unused=True)
+    return [replace(call, gradient=found) for call, found in zip(calls, gradients, strict=True) if found is not None]
+
+
+def _chosen(maps: Sequence[Tensor], reaching: Sequence[_Call]) -> _Call | None:
+    """The first norm of the last block of global self-attention, or else the last map; None where that is unknown."""
+    last = reaching[-1]
+    if _global(maps):
+        norms = [call for call in reaching if call.normalised and call.output.shape[1] == maps[-1].shape[1]]
+        return next((call for call in reversed(norms) if call.attentions < len(maps)), None)
+    if last.layout and (last.layout.kind != "tokens" or (last.normalised and not last.layout.prefix)):
+        return last
+    # With a CLS token among them it depends on the kind of network which tokens are the last to count.
+    return None
+
+
+def _global(maps: Sequence[Tensor]) -> bool:
+    """Whether attention goes from every token to every token, in one resolution."""
+    return bool(maps) and {tuple(layer.shape) for layer in maps} == {(2, maps[0].shape[1], maps[0].shape[1])}
+
+
+def _named(method: str, module: nn.Module, name: str, spatial: Sequence[_Call]) -> _Call:
+    known = [known for known, _ in module.named_modules() if known]
+    if name not in known:
+        raise ConfigError(f"{method}: {type(module).__name__} has no layer {name!r}. {_near(name, known, spatial)}")
+    found = [call for call in spatial if call.name == name]
+    if not found:
+        raise ConfigError(
+            f"{method}: the layer {name!r} of {type(module).__name__} holds no map of the image that the answer rests"
+            f" on; give another, such as {_names(spatial)}"
+        )
+    return found[-1]
+
+
+def _near(name: str, known: Sequence[str], spatial: Sequence[_Call]) -> str:
+    told = nearest(name, known).partition(" Known:")[0]
+    return f"{told if told.startswith('Did') else ''} Layers that hold a map: {_names(spatial)}".strip()
+
+
+def _names(spatial: Sequence[_Call], most: int = 8) -> str:
+    """The last norms, or else the last layers, the very last one first."""
+    good = [call for call in spatial if call.normalised] or spatial
+    return ", ".join(list(dict.fromkeys(repr(call.name) for call in reversed(good)))[:most])
+
+
+def _check_order(method: str, module: nn.Module, chosen: _Call, calls: Sequence[_Call]) -> None:
+    """Looks whether the planted pixel changes the token it should, where tokens of that number are still unmixed."""
+    layout = chosen.layout
+    if layout is None or layout.kind != "tokens":
+        return
+    first = next(call.output for call in calls if call.output.shape[:2] == chosen.output.shape[:2])
+    changed = (first[0] != first[1]).any(-1).nonzero().flatten().tolist()
+    expected = layout.prefix + (layout.grid[0] - 1) * layout.grid[1]
+    if len(changed) == 1 and changed != [expected]:
+        raise UndefinedMethodError(
+            f"{method}: the tokens of {type(module).__name__} do not lie row by row behind {layout.prefix} others, as"
+            f" was expected: a change at the bottom left came out at token {changed[0]}, not {expected}; use"
+            " integrated-gradients, or name a layer that returns b c h w"
+        )
