@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, stage TEXT NOT NULL, rows TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, keys TEXT NOT NULL, total INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS prices (id INTEGER PRIMARY KEY, price TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, price INTEGER NOT NULL REFERENCES prices, at TEXT NOT NULL,
+    state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, usage TEXT, reply TEXT
+);
+CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
 """
 
 
@@ -31,11 +38,14 @@ class Ledger:
 
     def __init__(self, path: Path, *, writable: bool) -> None:
         self._path, self._writable = path, writable
+        self._lock = threading.RLock()  # paid calls are committed by the threads that made them
         if not writable and not path.exists():
             raise RunFolderError(f"there is no run in {path.parent}: {path.name} is missing")
         mode = "rwc" if writable else "ro"
         try:
-            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=1)
+            self._connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=1, check_same_thread=False
+            )
             self._connection.execute("PRAGMA busy_timeout = 1000")
             if writable:
                 self._prepare()
@@ -57,11 +67,11 @@ class Ledger:
     def commit(self, key: str, stage: str, rows: Sequence[Any]) -> None:
         """Keeps the rows of a chunk; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
-        self._write("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
+        self.write("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
 
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""
-        self._write("DELETE FROM chunks WHERE key = ?", (key,))
+        self.write("DELETE FROM chunks WHERE key = ?", (key,))
 
     def keep_only(self, keys: Iterable[str]) -> None:
         """Drops every other chunk."""
@@ -77,14 +87,14 @@ class Ledger:
 
     def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
         """Says which chunks make up a stage now, and how many items they hold."""
-        self._write("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (stage, json.dumps(list(keys)), total))
+        self.write("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (stage, json.dumps(list(keys)), total))
 
     def drop_stages(self, keep: Iterable[str]) -> None:
         """Forgets the stages of an earlier settings file; their chunks stay and are found again by key."""
         kept = set(keep)
         for name in self.stages():
             if name not in kept:
-                self._write("DELETE FROM stages WHERE name = ?", (name,))
+                self.write("DELETE FROM stages WHERE name = ?", (name,))
 
     def stages(self) -> dict[str, tuple[list[str], int]]:
         """Chunk keys and item count of each stage, in the order they were begun."""
@@ -98,7 +108,20 @@ class Ledger:
 
     def tell(self, name: str, value: Any) -> None:
         """Keeps a fact about the run; the newest stands."""
-        self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+        self.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+    def select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows that a query finds."""
+        with self._lock:
+            return self._execute(sql, values).fetchall()
+
+    def write(self, sql: str, values: Sequence[Any]) -> int:
+        """Commits a change; returns the number of the row that was added last."""
+        try:
+            with self._lock, self._connection:
+                return self._connection.execute(sql, values).lastrowid or 0
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def _prepare(self) -> None:
         # FULL: a committed row survives a power cut. EXCLUSIVE: one process owns the file while it writes.
@@ -118,14 +141,8 @@ class Ledger:
 
     def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
-            return self._connection.execute(sql, values)
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
-
-    def _write(self, sql: str, values: Sequence[Any]) -> None:
-        try:
-            with self._connection:
-                self._connection.execute(sql, values)
+            with self._lock:
+                return self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise self._explained(error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from .money import Money
 from .store import Store
 from .verify import referenced
 
@@ -17,7 +18,7 @@ def sweep(store: Store) -> int:
     keys = {key for chunk_keys, _ in store.ledger.stages().values() for key in chunk_keys}
     store.ledger.keep_only(keys)
     found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in referenced(row)]
-    blobs = {value for kind, value in found if kind == "blob"}
+    blobs = {value for kind, value in found if kind == "blob"} | Money(store.ledger, store.blobs).blobs()
     models = {value["folder"] for kind, value in found if kind == "model"}
     freed = sum(_remove(path) for path in _loose(store.blobs.folder, blobs))
     return freed + sum(_remove(path) for path in _unused(store.folder, models))

@@ -7,12 +7,13 @@ from typing import Any
 
 from ..errors import RunFolderError
 from .models import is_whole
+from .money import Money
 from .reader import Reader
 
 
 def problems(reader: Reader) -> list[str]:
     """What is wrong, a line each; none when the run folder is whole."""
-    return [*_ledger(reader), *_files(reader), *_ancestry(reader)]
+    return [*_ledger(reader), *_files(reader), *_replies(reader), *_ancestry(reader)]
 
 
 def referenced(value: Any) -> Iterator[tuple[str, Any]]:
@@ -47,6 +48,14 @@ def _files(reader: Reader) -> Iterator[str]:
                     reader.blobs.read(value)
                 except RunFolderError as error:
                     yield f"{stage}: {error}"
+
+
+def _replies(reader: Reader) -> Iterator[str]:
+    for name in sorted(Money(reader.ledger, reader.blobs).blobs()):
+        try:
+            reader.blobs.read(name)
+        except RunFolderError as error:
+            yield f"paid calls: {error}"
 
 
 def _ancestry(reader: Reader) -> Iterator[str]:

@@ -1,0 +1,104 @@
+"""One attempt at a call: reserve, commit the intent, send, commit the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..errors import CallError
+from ..records import JSON, RawReply
+from .failures import from_network, may_be_billed
+from .gate import Gate
+from .halt import Halt
+from .ledger import Ledger
+from .price import Price
+from .purse import Purse
+
+Send = Callable[[Mapping[str, JSON]], RawReply]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call to be made.
+
+    Attributes:
+        key: what its reply is recorded under.
+        request: what is sent.
+        send: sends it once.
+        price: of its model.
+        worst: most it can cost, in picodollars; 0 where it is free.
+    """
+
+    key: str
+    request: Mapping[str, JSON]
+    send: Send
+    price: Price
+    worst: int
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Sends jobs, and keeps ledger and purse in step with what became of them.
+
+    Where a commit fails, or it is not known what the service did, the worst case stays spoken for.
+    """
+
+    ledger: Ledger
+    purse: Purse
+    gate: Gate
+    halt: Halt
+
+    def send(self, job: Job) -> RawReply:
+        """The recorded reply.
+
+        Raises:
+            CallError: the service or the network failed this time.
+            BudgetSpentError: the worst case is not left.
+        """
+        worst = self.purse.reserve(job.worst) if job.worst else 0
+        intent = self._intend(job, worst)
+        number = self.gate.sent()
+        try:
+            reply = job.send(job.request)
+        except (CallError, OSError) as raised:
+            error = raised if isinstance(raised, CallError) else from_network(raised)
+            self._failed(intent, worst, number, error)
+            raise error from (None if error is raised else raised)
+        except BaseException:
+            self.purse.lose(worst)
+            raise
+        self._settle(job, intent, worst, reply)
+        return reply
+
+    def _intend(self, job: Job, worst: int) -> int:
+        try:
+            self.halt.check()
+            return self.ledger.intend(job.key, job.price.to_row(), worst)
+        except BaseException:
+            self.purse.release(worst)
+            raise
+
+    def _failed(self, intent: int, worst: int, number: int, error: CallError) -> None:
+        if error.status == 429 and error.kind == "retry":
+            self.gate.throttled(number)
+        if may_be_billed(error):
+            self.purse.lose(worst)
+            return
+        try:
+            self.ledger.release(intent)
+        except BaseException:
+            self.purse.lose(worst)
+            raise
+        self.purse.release(worst)
+
+    def _settle(self, job: Job, intent: int, worst: int, reply: RawReply) -> None:
+        cost = job.price.cost(reply.usage)
+        if not job.price.covers(reply.usage):
+            cost = max(cost, worst)  # something was used that has no rate: it is not taken for free
+        try:
+            self.ledger.settle(intent, reply, cost)
+        except BaseException:
+            self.purse.lose(worst)
+            raise
+        self.purse.settle(worst, cost)
+        self.gate.answered()

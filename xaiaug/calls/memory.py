@@ -1,0 +1,64 @@
+"""A ledger for calls outside a run: gone when the program ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..records import JSON, RawReply, Spending
+
+
+@dataclass
+class _Entry:
+    key: str
+    price: Mapping[str, JSON]
+    worst: int
+    reply: RawReply | None = None
+    cost: int = 0
+    released: bool = False
+
+
+class MemoryLedger:
+    """Keeps calls in memory."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._replies: dict[str, RawReply] = {}
+        self._lock = threading.Lock()
+
+    def spending(self) -> Spending:
+        """As in `Ledger`."""
+        with self._lock:
+            paid = [entry for entry in self._entries if entry.reply is not None]
+            waiting = [entry for entry in self._entries if entry.reply is None and not entry.released]
+            return Spending(
+                settled=sum(entry.cost for entry in paid),
+                open=sum(entry.worst for entry in waiting),
+                replies=len(paid),
+                unanswered=len(waiting),
+                unbilled=sum(entry.released for entry in self._entries),
+                prices=tuple({repr(entry.price): entry.price for entry in self._entries}.values()),
+            )
+
+    def reply(self, key: str) -> RawReply | None:
+        """As in `Ledger`."""
+        return self._replies.get(key)
+
+    def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
+        """As in `Ledger`."""
+        with self._lock:
+            self._entries.append(_Entry(key, price, worst))
+            return len(self._entries) - 1
+
+    def settle(self, intent: int, reply: RawReply, cost: int) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            entry = self._entries[intent]
+            entry.reply, entry.cost = reply, cost
+            self._replies.setdefault(entry.key, reply)
+
+    def release(self, intent: int) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            self._entries[intent].released = True

@@ -1,0 +1,193 @@
+"""Paid calls: reserve the worst case, commit the intent, send, commit the reply, return it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from ..errors import (
+    CallError,
+    CallsFailingError,
+    CallsPausedError,
+    CallsRefusedError,
+    ConfigError,
+    UnknownPriceError,
+    XaiaugError,
+)
+from ..records import JSON, RawReply
+from . import money
+from .attempt import Attempts, Job, Send
+from .clock import Clock
+from .failures import advice, one_line
+from .gate import Gate
+from .halt import Halt
+from .ledger import Ledger
+from .limit import Limit
+from .prices import Prices
+from .purse import Purse
+from .share import LAST, Share
+
+ATTEMPTS = 10
+LONGEST_BACKOFF_S = 60
+LONGEST_WAIT_S = 600
+
+
+class Calls:
+    """Lets plugins call paid services under one budget; satisfies `PaidCalls`, and threads may share it.
+
+    Two of these on one ledger would each spend the whole budget: make one a run.
+
+    Args:
+        ledger: keeps every intent and reply.
+        budget_usd: most the whole run may spend, earlier sessions included; None refuses every model but local ones.
+        prices: what models cost.
+        limit: how many calls may be in flight.
+        clock: the time, and waiting for it.
+        jitter: draws the waits before calls are sent again.
+
+    Raises:
+        ConfigError: the budget is no amount of money.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        budget_usd: float | None,
+        prices: Prices | None = None,
+        limit: Limit | None = None,
+        clock: Clock | None = None,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self._ledger, self._prices = ledger, prices or Prices()
+        self._halt = Halt(clock or Clock())
+        self._gate = Gate(limit or Limit(), self._halt)
+        self._budgeted = budget_usd is not None
+        self._purse = Purse(money.budget(budget_usd or 0), ledger.spending(), self._halt)
+        self._jitter = jitter or random.Random()
+        self._attempts = Attempts(ledger, self._purse, self._gate, self._halt)
+        self._share = Share()
+
+    def call(self, key: str, request: Mapping[str, JSON], *, worst_case_usd: float, send: Send) -> RawReply:
+        """The reply to a request: recorded under its key before anybody parses it, and never paid for twice.
+
+        Args:
+            key: equal for calls whose replies may stand for each other.
+            request: what is sent; its "model" names the price.
+            worst_case_usd: most it can cost, above 0 (see `worst_case_usd`); 0 will do for a local model.
+            send: sends it once, without retries of its own, and gives up after a time-out of its own. Returns every
+                reply that has a usage, refusals and cut ones included; raises CallError for the rest. An OSError
+                counts as a failure of the network; anything else is a fault of the sender and is passed on.
+
+        Raises:
+            CallError: this call failed for good: kind "item", or "retry" when it failed ten times.
+            CallsStoppedError: no call can go on now; the message says what to do.
+            UnknownPriceError: nobody knows what the model costs.
+            ConfigError: there is no budget, or the worst case is no amount.
+        """
+        with self._gate.alone(key):
+            reply = self._ledger.reply(key)
+            if reply is None:
+                job = self._job(key, request, worst_case_usd, send)
+                with self._gate.place():
+                    reply = self._answer(job)
+            self._count(key, failed=False)
+            return reply
+
+    def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
+        """Most that a call with that usage can cost, in dollars.
+
+        Args:
+            model: as the request names it.
+            usage: the most it can use, such as {"input_tokens": 4000, "output_tokens": 1024}.
+
+        Raises:
+            UnknownPriceError: nobody knows what the model costs.
+        """
+        return money.dollars(self._prices.of(model).cost(usage))
+
+    def reject(self, key: str, reason: str) -> None:
+        """The reply under that key is of no use (a refusal, cut off, a bad schema): counts as a failed item.
+
+        Raises:
+            CallsFailingError: too many of the last items failed.
+        """
+        self._count(key, failed=True, reason=reason)
+
+    def stop(self, error: XaiaugError) -> None:
+        """Sends nothing from now on: calls that wait raise `error`; those in flight end and are recorded."""
+        self._halt.stop(error)
+
+    def summary(self) -> dict[str, JSON]:
+        """What was spent, JSON-plain: amounts in dollars, counts of calls, and the dated prices.
+
+        "reserved_usd" is the worst case of calls in flight; "unknown_usd" that of calls that were sent and have no
+        reply (cut off, or killed in flight): the service may have billed anything up to it.
+        """
+        spent = self._ledger.spending()
+        reserved = min(self._purse.reserved, spent.open)
+        return {
+            "budget_usd": money.dollars(self._purse.budget) if self._budgeted else None,
+            "settled_usd": money.dollars(spent.settled),
+            "reserved_usd": money.dollars(reserved),
+            "unknown_usd": money.dollars(spent.open - reserved),
+            "calls": spent.replies,
+            "unanswered": spent.unanswered,
+            "unbilled": spent.unbilled,
+            "prices": list(spent.prices),
+        }
+
+    def _job(self, key: str, request: Mapping[str, JSON], worst_case_usd: float, send: Send) -> Job:
+        model = request.get("model")
+        if not isinstance(model, str):
+            raise UnknownPriceError(f"the request {key!r} must name its model, whose price is needed; got {model!r}")
+        price = self._prices.of(model)
+        if price.free:
+            return Job(key, request, send, price, 0)
+        if not self._budgeted:
+            raise ConfigError(f"calls of {model!r} cost money: set budget_usd, the most the run may spend")
+        worst = money.cost(worst_case_usd)
+        if worst == 0:
+            raise ConfigError(f"calls of {model!r} cost money: worst_case_usd must be above 0, got {worst_case_usd}")
+        return Job(key, request, send, price, worst)
+
+    def _answer(self, job: Job) -> RawReply:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._attempts.send(job)
+            except CallError as error:
+                if error.kind == "fatal":
+                    self._end(CallsRefusedError(advice(error)))
+                if error.kind == "item" or attempt == ATTEMPTS:
+                    self._count(job.key, failed=True, reason=error.message)
+                    raise
+                wait = self._wait(attempt, error)
+            self._halt.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait(self, attempt: int, error: CallError) -> float:
+        asked = error.retry_after_s
+        if asked is None:
+            return self._jitter.uniform(0, min(LONGEST_BACKOFF_S, 2.0 ** (attempt - 1)))
+        if asked > LONGEST_WAIT_S:
+            self._end(
+                CallsPausedError(
+                    f"the service asks to wait {asked / 60:.0f} minutes ({one_line(error.message)}); "
+                    "run the same command then to go on"
+                )
+            )
+        return asked + self._jitter.uniform(0, 1)
+
+    def _count(self, key: str, *, failed: bool, reason: str = "") -> None:
+        self._share.count(key, failed=failed)
+        if failed and self._share.too_many:
+            self._end(
+                CallsFailingError(
+                    f"{self._share.failed} of the last {LAST} items failed, the last with: {one_line(reason)}; "
+                    "mend that and run the same command to go on"
+                )
+            )
+
+    def _end(self, error: XaiaugError) -> None:
+        self._halt.stop(error)
+        self._halt.check()
