@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xaiaug import config, petworld
+from xaiaug import config, load, petworld
 
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
@@ -50,6 +50,7 @@ SHOWS = {
     "docs/tutorial.md": "generated+training",
     "docs/plugins.md": "",
     "docs/data.md": "cat",
+    "docs/remix.md": "mask on the backdrop of",
 }
 
 
@@ -84,6 +85,14 @@ def test_the_settings_file_of_the_readme_is_valid():
     (text,) = snippets("README.md", "toml")
     settings = config.settings(tomllib.loads(text))
     assert settings.recipes()[0].steps == 500
+
+
+def test_the_settings_file_of_the_page_on_remix_is_valid():
+    (text,) = snippets("docs/remix.md", "toml")
+    settings = config.settings(tomllib.loads(text))
+    plugin = load("synthesizer", settings.synthesizer.name, **settings.synthesizer.parameters)
+    assert plugin.size == 224
+    assert "colour" not in plugin.invariances
 
 
 @pytest.mark.parametrize(("script", "says"), [("loop.py", "generated+training"), ("custom_explainer.py", "occlusion")])
