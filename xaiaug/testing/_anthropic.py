@@ -53,6 +53,7 @@ class Messages(Protocol):
             "type": "message",
             "role": "assistant",
             "model": request.model,
+            "container": None,
             "content": [] if refused else _blocks(answer),
             "stop_reason": STOPS[answer.stop],
             "stop_sequence": None,
@@ -60,8 +61,11 @@ class Messages(Protocol):
             "usage": {
                 "input_tokens": answer.input_tokens,
                 "output_tokens": answer.output_tokens,
+                "cache_creation": None,
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
+                "inference_geo": None,
+                "server_tool_use": None,
                 "service_tier": "standard",
             },
         }
