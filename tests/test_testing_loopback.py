@@ -210,10 +210,17 @@ def test_a_cut_connection_is_lost_and_not_billed(clients, protocol, after):
 
 @ALL
 def test_a_client_that_gave_up_is_lost_and_not_billed(clients, protocol):
-    with Loopback(Delay(0.6)) as server:
+    given_up = threading.Event()
+
+    def script(request):
+        if request.number == 1:
+            given_up.wait(60)
+        return Reply()
+
+    with Loopback(script) as server:
         with pytest.raises(raised(clients, protocol, "APITimeoutError")):
-            clients.ask(protocol, server, timeout=0.1)
-        # The next one waits as long, and longer than what is left of the first.
+            clients.ask(protocol, server, timeout=0.2)
+        given_up.set()
         clients.ask(protocol, server)
         assert server.bill.requests == 1
     assert server.lost.requests == 1

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaiaug.errors import ConfigError
@@ -19,6 +19,10 @@ from xaiaug.testing._example import example
 from xaiaug.testing._script import Player
 
 jsonschema = pytest.importorskip("jsonschema")
+
+
+# Other work on the machine must not fail a law.
+LAW = settings(deadline=None, max_examples=60)
 
 
 def numbers() -> st.SearchStrategy[dict]:
@@ -71,6 +75,7 @@ def larger(inner: st.SearchStrategy[dict]) -> st.SearchStrategy[dict]:
     return objects | arrays | choices | parts
 
 
+@LAW
 @given(st.recursive(SIMPLE, larger, max_leaves=8))
 def test_an_example_satisfies_its_schema_and_is_always_the_same(schema):
     made = example(schema)
@@ -107,6 +112,7 @@ class Asked:
     number = 1
 
 
+@LAW
 @given(
     st.floats(0.5, 50),
     st.none() | st.integers(1, 20),
@@ -124,7 +130,8 @@ def test_a_limit_lets_no_more_through_than_its_burst_and_rate(rate, burst, waits
         assert passed <= (burst or max(1, rate)) + now * rate + 1e-6
 
 
-@given(st.integers(1, 50))
+@LAW
+@given(st.integers(1, 20))
 def test_a_client_at_the_rate_of_a_limit_is_never_refused(rate):
     now = 0.0
     player = Player(Limit(rate), clock=lambda: now)
@@ -143,12 +150,14 @@ BILLS = st.builds(
 )
 
 
+@LAW
 @given(BILLS, BILLS)
 def test_bills_add_up_exactly(one, other):
     assert one + other - other == one
     assert one + other == other + one
 
 
+@LAW
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_a_charge_is_exact_and_cheap_models_are_cheap(of_input, of_output):
     prices = PriceList({"dear": (3, "15"), "cheap": (0.1, Decimal("0.4"))})
