@@ -13,7 +13,7 @@ from .bodies import POSES
 from .palette import BACKDROPS, COATS, LABELS, Tone, names_of
 from .scene import LIGHTS, Scene
 
-BIAS = 0.9
+BIAS = 0.92
 """Share of images in which both coat and backdrop go with the label, where nothing else is said."""
 
 UNBIASED = 0.25
