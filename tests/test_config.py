@@ -29,7 +29,7 @@ from xaiaug.errors import ConfigError
         ({"data": {"guide": "test"}}, r"\[data\] guide"),
         ({"privacy": {"offline": "perhaps"}}, r"\[privacy\] offline"),
         ({"budget": {"usd": -1}}, r"\[budget\] usd"),
-        ({"classifier": {"checkpoint": "x"}}, r"\[classifier\] name"),
+        ({"classifier": {"name": 3}}, r"\[classifier\] name"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_expected(tables, message):
@@ -90,3 +90,9 @@ def test_a_relative_data_folder_is_relative_to_the_file(tmp_path: Path):
         '[data]\nfolder = "photos"\n[classifier]\nname = "transformers"\ncheckpoint = "x"\n'
     )
     assert config.read(tmp_path / "a.toml").data.folder == tmp_path / "photos"
+
+
+def test_a_plugin_table_without_a_name_means_the_default_plugin():
+    settings = config.settings({"classifier": {"checkpoint": "x"}, "synthesizer": {"size": 64}})
+    assert (settings.classifier.name, settings.synthesizer.name) == ("transformers", "remix")
+    assert settings.synthesizer.parameters == {"size": 64}

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigError, RecordError, nearest
 from .records import Arm, ImageSource, Recipe
-from .registry import registry
+from .registry import KINDS, registry
 
 STOPS = ("mistakes", "explain", "critique", "images", "report")
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -143,7 +143,7 @@ def settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
         ConfigError: names each wrong key with what was expected, what came and the nearest name.
     """
     try:
-        found = Settings.model_validate(_plain(tables))
+        found = Settings.model_validate(_named(tables))
     except ValidationError as error:
         problems = "\n".join(f"  {_problem(detail)}" for detail in error.errors())
         raise ConfigError(f"{source} cannot be used:\n{problems}") from None
@@ -216,10 +216,13 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return value
+def _named(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables, where a plugin's table without a name has the default one."""
+    usual = {kind: Settings.model_fields[kind].default.name for kind in KINDS}
+    return {
+        key: {"name": usual[key], **table} if key in usual and isinstance(table, Mapping) else table
+        for key, table in tables.items()
+    }
 
 
 def _recipe(table: str, values: Mapping[str, Any]) -> Recipe:
