@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import CallError
 from ..records import JSON, RawReply
+from .clock import Clock
 from .failures import from_network, may_be_billed
 from .gate import Gate
 from .halt import Halt
@@ -47,6 +48,7 @@ class Attempts:
     purse: Purse
     gate: Gate
     halt: Halt
+    clock: Clock
 
     def send(self, job: Job) -> RawReply:
         """The recorded reply.
@@ -55,18 +57,20 @@ class Attempts:
             CallError: the service or the network failed this time.
             BudgetSpentError: the worst case is not left.
         """
+        self.gate.turn()
         worst = self.purse.reserve(job.worst) if job.worst else 0
         intent = self._intend(job, worst)
-        number = self.gate.sent()
+        began = self.clock.now()
         try:
             reply = job.send(job.request)
         except (CallError, OSError) as raised:
             error = raised if isinstance(raised, CallError) else from_network(raised)
-            self._failed(intent, worst, number, error)
+            self._failed(intent, worst, began, error)
             raise error from (None if error is raised else raised)
         except BaseException:
             self.purse.lose(worst)
             raise
+        self.gate.answered(self.clock.now() - began)
         self._settle(job, intent, worst, reply)
         return reply
 
@@ -78,9 +82,9 @@ class Attempts:
             self.purse.release(worst)
             raise
 
-    def _failed(self, intent: int, worst: int, number: int, error: CallError) -> None:
+    def _failed(self, intent: int, worst: int, sent_s: float, error: CallError) -> None:
         if error.status == 429 and error.kind == "retry":
-            self.gate.throttled(number)
+            self.gate.throttled(sent_s)
         if may_be_billed(error):
             self.purse.lose(worst)
             return
@@ -101,4 +105,3 @@ class Attempts:
             self.purse.lose(worst)
             raise
         self.purse.settle(worst, cost)
-        self.gate.answered()

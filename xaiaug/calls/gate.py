@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .clock import Clock
 from .halt import Halt
 from .limit import Limit
 
@@ -18,10 +19,12 @@ class Gate:
     Args:
         limit: how many may be through at once.
         halt: ends all waiting.
+        clock: the time.
     """
 
-    def __init__(self, limit: Limit, halt: Halt) -> None:
-        self._limit, self._halt = limit, halt
+    def __init__(self, limit: Limit, halt: Halt, clock: Clock) -> None:
+        self._limit, self._halt, self._clock = limit, halt, clock
+        self._next = clock.now()  # when the next call may be sent
         self._freed = halt.condition()
         self._done = halt.condition()
         self._inside = 0
@@ -57,20 +60,22 @@ class Gate:
                 self._inside -= 1
                 self._freed.notify()
 
-    def sent(self) -> int:
-        """A call is sent; returns its number."""
+    def turn(self) -> None:
+        """Waits for the moment to send."""
         with self._freed:
-            return self._limit.sent()
+            moment = max(self._next, self._clock.now())
+            self._next = moment + self._limit.gap_s
+        self._halt.sleep(moment - self._clock.now())
 
-    def answered(self) -> None:
-        """The service kept up."""
+    def answered(self, latency_s: float) -> None:
+        """The service kept up: it answered a call in that time."""
         with self._freed:
             before = self._limit.allowed
-            self._limit.answered(crowded=self._inside >= before)
+            self._limit.answered(latency_s, self._clock.now(), crowded=self._inside >= before)
             if self._limit.allowed > before:
                 self._freed.notify_all()
 
-    def throttled(self, number: int) -> None:
-        """The service said 429 to the call of that number."""
+    def throttled(self, sent_s: float) -> None:
+        """The service said 429 to a call sent at that time."""
         with self._freed:
-            self._limit.throttled(number)
+            self._limit.throttled(sent_s, self._clock.now())

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 from ..errors import ConfigError
+
+CUT = 0.75
+NEAR = 0.9  # of the limit where the last 429 came: so far it is safe to go back at once
+PROBE = 0.01  # of that limit: the first step into the unknown; each further one is twice as long
+ANSWERS_A_PROBE = 32  # a probe may cost a 429, so that about one call in so many is wasted
+SECONDS_A_PROBE = 5.0  # or so much time, where answers are slow to come
+SMOOTHING = 0.1
+MEMORY_S = 1.0  # services count requests over a second or more
 
 
 class Limit:
     """Doubles with every window of answers until the first 429; then three quarters on a 429, and slowly up.
 
-    A window is as many answers as may be in flight. A 429 to a call that was sent before the last cut does not cut
-    again: it tells what is known already. Errors of the service itself (5xx) leave the limit as it is.
+    A window is as many answers as may be in flight. A 429 to a call that was sent before the last cut, or so soon after
+    it that the service still counts what came before, does not cut again. Errors of the service itself (5xx) leave the
+    limit as it is.
+
+    From the first 429 on calls are also sent evenly, so many in the time of one answer as the limit says: services
+    count requests a second or a minute, and mind a burst. That makes parts of a call count, too.
 
     Args:
         start: calls in flight at first.
@@ -25,41 +39,50 @@ class Limit:
         self.most = most
         self._limit = float(start)
         self._ceiling: float | None = None  # where the last 429 came
+        self._latency = 0.0
         self._answers = 0  # since the limit last changed
-        self._sent = 0
-        self._last_before_cut = 0
+        self._changed_s = -math.inf
+        self._probes = 0  # since the last 429
+        self._heard_s = -math.inf  # a 429 to a call sent before this tells what is known already
 
     @property
     def allowed(self) -> int:
-        """Calls that may be in flight now."""
-        return int(self._limit)
+        """Calls that may be in flight now, those that wait for their moment included."""
+        if self._ceiling is None:
+            return int(self._limit)
+        return min(self.most, math.ceil(self._limit) + 1)
 
-    def sent(self) -> int:
-        """A call is sent; returns its number."""
-        self._sent += 1
-        return self._sent
+    @property
+    def gap_s(self) -> float:
+        """Seconds between two calls; 0 until the first 429."""
+        return 0.0 if self._ceiling is None else self._latency / self._limit
 
-    def answered(self, *, crowded: bool) -> None:
+    def answered(self, latency_s: float, now_s: float, *, crowded: bool) -> None:
         """The service kept up with a call; `crowded`: as many were in flight as allowed, so that more can be tried."""
+        self._latency += SMOOTHING * (latency_s - self._latency) if self._latency else latency_s
         if not crowded:
             return
         self._answers += 1
-        if self._answers >= self._windows * self._limit:
-            self._set(self._limit * 2 if self._ceiling is None else self._limit + 1)
+        if self._ceiling is None:
+            if self._answers >= self._limit:
+                self._set(self._limit * 2, now_s)
+        elif self._limit < NEAR * self._ceiling:
+            if self._answers >= self._limit:
+                self._set(NEAR * self._ceiling, now_s)
+        elif self._answers >= ANSWERS_A_PROBE or now_s >= self._changed_s + SECONDS_A_PROBE:
+            self._set(self._limit + PROBE * 2**self._probes * self._ceiling, now_s)
+            self._probes += 1
 
-    def throttled(self, number: int) -> None:
-        """The service said 429 to the call of that number."""
-        if number > self._last_before_cut:
-            self._ceiling = self._limit
-            self._last_before_cut = self._sent
-            self._set(self._limit * 0.75)
+    def throttled(self, sent_s: float, now_s: float) -> None:
+        """The service said 429 to a call sent at that time."""
+        if sent_s >= self._heard_s:
+            before = self._limit
+            self._set(before * CUT, now_s)
+            # A probe finds the ceiling closely; anything else came from far above it.
+            self._ceiling, self._probes = before if self._probes else self._limit, 0
+            self._heard_s = now_s + MEMORY_S
 
-    @property
-    def _windows(self) -> int:
-        # Back to just below the last ceiling soon, beyond it only now and then: each look beyond costs a 429.
-        near = self._ceiling is not None and self._limit + 1 > 0.9 * self._ceiling
-        return 16 if near else 1
-
-    def _set(self, limit: float) -> None:
+    def _set(self, limit: float, now_s: float) -> None:
+        self._changed_s = now_s
         self._limit = min(max(1.0, limit), float(self.most))
         self._answers = 0

@@ -60,12 +60,13 @@ class Calls:
         jitter: random.Random | None = None,
     ) -> None:
         self._ledger, self._prices = ledger, prices or Prices()
-        self._halt = Halt(clock or Clock())
-        self._gate = Gate(limit or Limit(), self._halt)
+        clock = clock or Clock()
+        self._halt = Halt(clock)
+        self._gate = Gate(limit or Limit(), self._halt, clock)
         self._budgeted = budget_usd is not None
         self._purse = Purse(money.budget(budget_usd or 0), ledger.spending(), self._halt)
         self._jitter = jitter or random.Random()
-        self._attempts = Attempts(ledger, self._purse, self._gate, self._halt)
+        self._attempts = Attempts(ledger, self._purse, self._gate, self._halt, clock)
         self._share = Share()
 
     def call(self, key: str, request: Mapping[str, JSON], *, worst_case_usd: float, send: Send) -> RawReply:
@@ -152,18 +153,22 @@ class Calls:
         return Job(key, request, send, price, worst)
 
     def _answer(self, job: Job) -> RawReply:
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 1
+        while True:
             try:
                 return self._attempts.send(job)
             except CallError as error:
-                if error.kind == "fatal":
-                    self._end(CallsRefusedError(advice(error)))
-                if error.kind == "item" or attempt == ATTEMPTS:
-                    self._count(job.key, failed=True, reason=error.message)
-                    raise
-                wait = self._wait(attempt, error)
+                wait = self._after(job, attempt, error)
             self._halt.sleep(wait)
-        raise AssertionError("the last attempt returns or raises")
+            attempt += 1
+
+    def _after(self, job: Job, attempt: int, error: CallError) -> float:
+        if error.kind == "fatal":
+            self._end(CallsRefusedError(advice(error)))
+        if error.kind == "item" or attempt == ATTEMPTS:
+            self._count(job.key, failed=True, reason=error.message)
+            raise error
+        return self._wait(attempt, error)
 
     def _wait(self, attempt: int, error: CallError) -> float:
         asked = error.retry_after_s

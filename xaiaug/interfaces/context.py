@@ -22,8 +22,16 @@ class PaidCalls(Protocol):
     ) -> RawReply:
         """The reply to `request`: reserves the worst case, commits the intent, sends, records, returns.
 
-        A reply already recorded under `key` is returned without sending.
+        A reply already recorded under `key` is returned without sending. `request` names its "model".
         """
+        ...
+
+    def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
+        """Most that a call with that usage can cost, in dollars."""
+        ...
+
+    def reject(self, key: str, reason: str) -> None:
+        """The reply under that key is of no use (a refusal, cut off, a bad schema): counts as a failed item."""
         ...
 
 
