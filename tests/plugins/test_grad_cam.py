@@ -189,7 +189,7 @@ def test_oblong_images_have_oblong_grids(name: str, rows: int | None, networks: 
 
 
 def test_low_precision_networks_are_weighed_in_float32(networks: dict[str, nn.Module]) -> None:
-    classifier, images = wrapped(networks["convnext"]), [noise(64, 64)]
+    classifier, images = wrapped(networks["resnet"]), [noise(64, 64)]
     (exact,) = GradCam().explain(classifier, images, [0])
     with torch.autocast("cpu", torch.bfloat16):
         (found,) = GradCam().explain(classifier, images, [0])
@@ -224,9 +224,10 @@ def test_a_batch_is_the_stack_of_its_images(family: tuple[str, TorchClassifier])
         np.testing.assert_allclose(found.grid, single.grid, atol=1e-5 * max(1, single.grid.max()))
 
 
-def test_images_may_differ_in_size_and_shape(networks: dict[str, nn.Module]) -> None:
+@pytest.mark.parametrize("name", ["resnet", "swin"])
+def test_images_may_differ_in_size_and_shape(name: str, networks: dict[str, nn.Module]) -> None:
     images = [noise(width, height) for width, height in ((64, 32), (32, 64), (64, 32), (96, 48))]
-    found = GradCam().explain(wrapped(networks["resnet"]), images, [0] * 4)
+    found = GradCam().explain(wrapped(networks[name]), images, [0] * 4)
     assert [each.grid.shape for each in found] == [(4, 8), (8, 4), (4, 8), (6, 12)]
     assert [each.heatmap.shape for each in found] == [(32, 64), (64, 32), (32, 64), (48, 96)]
 
