@@ -1,8 +1,8 @@
 """Pre-trains the small ViT of the drawn world on animals other than cats and dogs.
 
-It learns the animal's name. Heads that are thrown away learn beside it which part of which kind every patch shows,
-which makes shape quick to learn, and the coat, the backdrop and the pose: a model pre-trained on photographs knows
-colours and places as well as shapes, and that is what lets a shortcut in.
+It learns the animal's name. Heads that are thrown away learn beside it which part of which kind every patch shows, as a
+denser signal of shape, and the coat, the backdrop and the pose, so that the model knows colours and places as well as
+shapes, as one pre-trained on photographs would. What each head contributes was not measured.
 
     python benchmarks/pretrain_petworld.py --out xaiaug/petworld/vit
 """
