@@ -38,6 +38,21 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the service answered to an intent; not committed yet.
+
+    Attributes:
+        intent: its number in the ledger.
+        worst: what is reserved for it, in picodollars.
+        reply: as received.
+    """
+
+    intent: int
+    worst: int
+    reply: RawReply
+
+
+@dataclass(frozen=True)
 class Attempts:
     """Sends jobs, and keeps ledger and purse in step with what became of them.
 
@@ -50,8 +65,8 @@ class Attempts:
     halt: Halt
     clock: Clock
 
-    def send(self, job: Job) -> RawReply:
-        """The recorded reply.
+    def send(self, job: Job) -> Answer:
+        """Sends a job once, its intent committed.
 
         Raises:
             CallError: the service or the network failed this time.
@@ -71,8 +86,21 @@ class Attempts:
             self.purse.lose(worst)
             raise
         self.gate.answered(self.clock.now() - began)
-        self._settle(job, intent, worst, reply)
-        return reply
+        return Answer(intent, worst, reply)
+
+    def settle(self, job: Job, answer: Answer) -> RawReply:
+        """Commits an answer and what it cost."""
+        usage = answer.reply.usage
+        cost = job.price.cost(usage)
+        if not job.price.covers(usage):
+            cost = max(cost, answer.worst)  # something was used that has no rate: it is not taken for free
+        try:
+            self.ledger.settle(answer.intent, answer.reply, cost)
+        except BaseException:
+            self.purse.lose(answer.worst)
+            raise
+        self.purse.settle(answer.worst, cost)
+        return answer.reply
 
     def _intend(self, job: Job, worst: int) -> int:
         try:
@@ -94,14 +122,3 @@ class Attempts:
             self.purse.lose(worst)
             raise
         self.purse.release(worst)
-
-    def _settle(self, job: Job, intent: int, worst: int, reply: RawReply) -> None:
-        cost = job.price.cost(reply.usage)
-        if not job.price.covers(reply.usage):
-            cost = max(cost, worst)  # something was used that has no rate: it is not taken for free
-        try:
-            self.ledger.settle(intent, reply, cost)
-        except BaseException:
-            self.purse.lose(worst)
-            raise
-        self.purse.settle(worst, cost)

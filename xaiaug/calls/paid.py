@@ -16,7 +16,7 @@ from ..errors import (
 )
 from ..records import JSON, RawReply
 from . import money
-from .attempt import Attempts, Job, Send
+from .attempt import Answer, Attempts, Job, Send
 from .clock import Clock
 from .failures import advice, one_line
 from .gate import Gate
@@ -91,7 +91,8 @@ class Calls:
             if reply is None:
                 job = self._job(key, request, worst_case_usd, send)
                 with self._gate.place():
-                    reply = self._answer(job)
+                    answer = self._answer(job)
+                reply = self._attempts.settle(job, answer)  # the next call may be sent meanwhile
             self._count(key, failed=False)
             return reply
 
@@ -152,7 +153,7 @@ class Calls:
             raise ConfigError(f"calls of {model!r} cost money: worst_case_usd must be above 0, got {worst_case_usd}")
         return Job(key, request, send, price, worst)
 
-    def _answer(self, job: Job) -> RawReply:
+    def _answer(self, job: Job) -> Answer:
         attempt = 1
         while True:
             try:
