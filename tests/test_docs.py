@@ -13,10 +13,10 @@ from xaiaug import config, load, petworld
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
 SMALLER = {
-    '"train": 1000, "guide": 900,': '"train": 24, "guide": 60,',
+    '"train": 1000, "guide": 1200,': '"train": 24, "guide": 60,',
     '"validation": 100, "test": 700': '"validation": 8, "test": 12',
     "Recipe(steps=50, ": "Recipe(steps=2, ",
-    "Recipe(steps=125, ": "Recipe(steps=3, ",
+    "Recipe(steps=64, ": "Recipe(steps=3, ",
     "Recipe(steps=500, ": "Recipe(steps=2, ",
 }
 

@@ -235,7 +235,7 @@ class Breaking(Painter):
 def test_one_broken_item_costs_only_itself_and_is_made_again(folder, tmp_path):
     result = loop(synthesizer=Breaking()).run(Splits.from_folder(folder), tmp_path / "run")
     failed = [image for case in result.mistakes for image in case.images if not image.blob]
-    assert failed and all(image.reason == "raised RuntimeError: the brush broke" for image in failed)
+    assert failed and all((image.check, image.reason) == ("raised RuntimeError", "the brush broke") for image in failed)
     assert sum(result.report.images.used.values()) == 2 * len(result.mistakes)
 
 

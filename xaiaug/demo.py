@@ -11,8 +11,8 @@ from .loop import FeedbackLoop
 from .records import Progress, Recipe
 from .results import Result
 
-SIZES = {"train": 1000, "guide": 900, "validation": 100, "test": 700}
-BASELINE = Recipe(steps=125, batch_size=32, learning_rate=5e-4)
+SIZES = {"train": 1000, "guide": 1200, "validation": 100, "test": 700}
+BASELINE = Recipe(steps=64, batch_size=32, learning_rate=5e-4)
 ARMS = Recipe(steps=50, batch_size=32, learning_rate=5e-4)
 
 

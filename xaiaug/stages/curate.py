@@ -43,5 +43,5 @@ def curate(
 
 
 def _failed(row: Any) -> dict[str, Any]:
-    reason = f"{row['failure']['kind']}: {row['failure']['message']}"
-    return {"kept": False, "check": "made", "reason": reason, "score": None, "fingerprint": None}
+    failure = row["failure"]
+    return {"kept": False, "check": failure["kind"], "reason": failure["message"], "score": None, "fingerprint": None}
