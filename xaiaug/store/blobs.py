@@ -76,9 +76,9 @@ class Blobs:
         return self.folder / name[:2] / name
 
     def put(self, blob: Blob) -> str:
-        """Writes a blob beside, syncs, renames; returns its name."""
+        """Writes a blob beside, syncs, renames; returns its name. A torn one is written anew."""
         path = self.path(blob.name)
-        if not path.exists():
+        if not _holds(path, blob.data):
             write_atomically(path, blob.data)
         return blob.name
 
@@ -104,6 +104,13 @@ class Blobs:
     def image(self, name: str) -> Image.Image:
         """An image blob, RGB."""
         return Image.open(io.BytesIO(self.read(name))).convert("RGB")
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def write_atomically(path: Path, data: bytes) -> None:
