@@ -62,6 +62,6 @@ def test_after_an_error_none_begins_and_the_results_of_those_at_work_come_first(
     seen = []
     with pytest.raises(ValueError, match="broken"):
         for position, _ in sliding(work, range(10_000), most=2):
-            seen.append(position)  # noqa: PERF401  what came before the error counts
+            seen.append(position)
     assert sorted(seen) == sorted(set(begun) - {0})
     assert len(begun) < 10_000
