@@ -87,9 +87,11 @@ LIGHTNESS = 0.55
 @lru_cache(maxsize=1)
 def colour_words() -> dict[str, RGB]:
     """Every colour phrase that is understood: everyday words, the CSS names, and both darker or lighter."""
-    words = {
-        name.replace("gray", "grey"): rgb(code) for name, code in ImageColor.colormap.items() if isinstance(code, str)
-    }
+    # By getrgb: Pillow puts tuples in the place of the codes of names that somebody has asked for already.
+    words: dict[str, RGB] = {}
+    for name in list(ImageColor.colormap):
+        red, green, blue = ImageColor.getrgb(name)[:3]
+        words[name.replace("gray", "grey")] = red, green, blue
     words |= {name: rgb(code) for name, code in _EVERYDAY.items()}
     shaded = {
         f"{shade} {name}": mixed(colour, (255, 255, 255) if by > 0 else (0, 0, 0), abs(by))
