@@ -8,11 +8,12 @@ from ..errors import ConfigError
 
 CUT = 0.75
 NEAR = 0.9  # of the limit where the last 429 came: so far it is safe to go back at once
-PROBE = 0.01  # of that limit: the first step into the unknown; each further one is twice as long
+PROBE = 0.01  # of that limit: the first step into the unknown; each further one is twice as long,
+LONGEST_PROBE = 0.05  # up to this share of the limit
 ANSWERS_A_PROBE = 32  # a probe may cost a 429, so that about one call in so many is wasted
 SECONDS_A_PROBE = 5.0  # or so much time, where answers are slow to come
 SMOOTHING = 0.1
-MEMORY_S = 1.0  # services count requests over a second or more
+ECHO_S = 0.25  # so soon after a cut a 429 still tells of the calls before it
 
 
 class Limit:
@@ -70,7 +71,8 @@ class Limit:
             if self._answers >= self._limit:
                 self._set(NEAR * self._ceiling, now_s)
         elif self._answers >= ANSWERS_A_PROBE or now_s >= self._changed_s + SECONDS_A_PROBE:
-            self._set(self._limit + PROBE * 2**self._probes * self._ceiling, now_s)
+            step = min(PROBE * 2 ** min(self._probes, 10) * self._ceiling, LONGEST_PROBE * self._limit)
+            self._set(self._limit + step, now_s)
             self._probes += 1
 
     def throttled(self, sent_s: float, now_s: float) -> None:
@@ -80,7 +82,7 @@ class Limit:
             self._set(before * CUT, now_s)
             # A probe finds the ceiling closely; anything else came from far above it.
             self._ceiling, self._probes = before if self._probes else self._limit, 0
-            self._heard_s = now_s + MEMORY_S
+            self._heard_s = now_s + ECHO_S
 
     def _set(self, limit: float, now_s: float) -> None:
         self._changed_s = now_s

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
+from queue import SimpleQueue
 from typing import TypeVar
 
 Given = TypeVar("Given")
@@ -23,17 +25,23 @@ def sliding(work: Callable[[Given], Made], items: Iterable[Given], *, most: int 
     """
     left = enumerate(items)
     error: BaseException | None = None
+    done: SimpleQueue[tuple[int, Future[Made]]] = SimpleQueue()
     with ThreadPoolExecutor(most, thread_name_prefix="calls") as pool:
-        running: dict[Future[Made], int] = {}
+        running = 0
         while True:
-            for position, item in islice(left, 0 if error else most - len(running)):
-                running[pool.submit(work, item)] = position
+            for position, item in islice(left, 0 if error else most - running):
+                pool.submit(work, item).add_done_callback(partial(_tell, done, position))
+                running += 1
             if not running:
                 break
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                position = running.pop(done)
-                if (raised := done.exception()) is None:
-                    yield position, done.result()
-                error = error or raised
+            position, future = done.get()
+            running -= 1
+            if (raised := future.exception()) is None:
+                yield position, future.result()
+            error = error or raised
     if error is not None:
         raise error
+
+
+def _tell(done: SimpleQueue[tuple[int, Future[Made]]], position: int, future: Future[Made]) -> None:
+    done.put((position, future))
