@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich would take longer than all the rest of --help
     help="Find out why an image classifier fails, make the training images that mend it, and prove whether they did.",
 )
 RunDir = Annotated[Path, typer.Option("--run-dir", help="The run folder; a run in it goes on.")]
