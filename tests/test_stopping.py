@@ -69,14 +69,12 @@ def test_a_first_signal_finishes_the_chunk_in_flight_and_stops_resumably(folder,
 
 
 def test_a_second_signal_stops_at_once(folder, tmp_path):
-    process = start(folder, tmp_path / "run", 30)
+    process = start(folder, tmp_path / "run", 3600)
     until_making(process)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 25
     assert process.returncode == 130
     assert "the same command goes on" in err
 
