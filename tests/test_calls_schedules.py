@@ -163,7 +163,7 @@ def live(seed: int, ledger: Any) -> World:
     world = World(seed, ledger)
     kills = world.chance.choice((0, 0, 1, 2))
     for _ in range(kills):
-        errors = world.session(dies_at=world.chance.randint(1, 120))
+        errors = world.session(dies_at=world.chance.randint(1, 40))
         assert all(isinstance(error, (CallsStoppedError, Killed, type(None))) for error in errors), errors
         world.check()
     errors = world.session(dies_at=None)
@@ -185,7 +185,7 @@ def test_spend_stays_within_the_budget_and_the_ledger_is_the_bill(block):
     assert sum(one.replies for one in spent) > 200
     assert any(one.unanswered for one in spent)
     assert any(one.unbilled for one in spent)
-    assert any(one.settled + one.open > 0.9 * world.budget * PICO > 0 for one, world in zip(spent, worlds, strict=True))
+    assert any(one.settled + one.open > 0.7 * world.budget * PICO > 0 for one, world in zip(spent, worlds, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(10_000, 10_020))
