@@ -10,6 +10,7 @@ accuracy on the balanced test. Resumable: the same command goes on.
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from reporting import machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, load, petworld
 from xaiaug.interfaces import Context
+from xaiaug.store import Reader
 
 SIZES = {"train": 2000, "guide": 6000, "validation": 200, "test": 4000}
 QUICK = {"train": 300, "guide": 600, "validation": 40, "test": 200}
@@ -43,7 +45,9 @@ def one_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     folder = Path(options.run_dir)
     world, fair = folder / f"world-{seed}", folder / f"fair-{seed}"
     sizes = _sizes(options)
-    petworld.write_world(world, sizes=sizes, seed=seed)
+    conflicts = {
+        file: len(scene.conflicts) for file, scene in petworld.write_world(world, sizes=sizes, seed=seed).items()
+    }
     petworld.write_world(
         fair,
         sizes={split: sizes[split] for split in ("train", "validation")},
@@ -52,15 +56,19 @@ def one_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     )
     splits = Splits.from_folder(world)
     rows: list[dict[str, Any]] = []
+    against = {sample.id: conflicts[sample.opener.name] for sample in splits.test}
     for prior in PRIORS:
-        result = run(splits, seed, prior, folder / f"run-{seed}")
-        rows += [{"seed": seed, "prior": prior, **row} for row in scores(result, seed)]
+        run_dir, first = folder / f"run-{seed}-{prior}", folder / f"run-{seed}-{PRIORS[0]}"
+        if first.exists() and not run_dir.exists():
+            shutil.copytree(first, run_dir)  # baseline, heatmaps and critiques do not depend on the prior
+        result = run(splits, seed, prior, run_dir)
+        rows += [{"seed": seed, "prior": prior, **row} for row in scores(result, seed, against)]
     oracle = oracle_accuracy(splits, fair, seed, folder / f"oracle-{seed}.txt")
     return [*rows, {"seed": seed, "prior": "", "arm": "oracle", "accuracy": oracle}]
 
 
 def run(splits: Splits, seed: int, prior: str, run_dir: Path) -> Result:
-    """The loop with one prior; the second prior finds baseline, heatmaps and critiques of the first."""
+    """The loop with one prior."""
     loop = FeedbackLoop(
         "transformers",
         synthesizer="petworld",
@@ -75,18 +83,31 @@ def run(splits: Splits, seed: int, prior: str, run_dir: Path) -> Result:
     return result
 
 
-def scores(result: Result, seed: int) -> list[dict[str, Any]]:
-    """Accuracy of each arm, and how many images it was trained on."""
+def scores(result: Result, seed: int, against: dict[str, int]) -> list[dict[str, Any]]:
+    """Accuracy of each arm, also by how many of coat and backdrop go against the label, and its new images."""
     found = {arm.name: arm for arm in result.report.arms}
     return [
         {
             "arm": name,
             "accuracy": next(s.metrics.accuracy for s in arm.seeds if s.seed == seed and s.metrics),
+            "by_conflicts": by_conflicts(result, f"predict/test:{name}:{seed}", against),
             "new_images": sum(arm.synthetic.values()),
             "guide_mistakes": result.report.mistakes.found,
         }
         for name, arm in found.items()
     ]
+
+
+def by_conflicts(result: Result, stage: str, against: dict[str, int]) -> list[float]:
+    """Accuracy on the test images of which none, one and both of coat and backdrop go against the label."""
+    reader = Reader(result.run_dir)
+    right: dict[int, list[bool]] = {0: [], 1: [], 2: []}
+    for row in reader.rows(stage):
+        predicted = reader.blobs.array(row["probabilities"]["blob"]).argmax(axis=1)
+        for id_, label, guess in zip(row["ids"], row["labels"], predicted.tolist(), strict=True):
+            right[against[id_]].append(label == guess)
+    reader.close()
+    return [statistics.mean(hits) for hits in right.values()]
 
 
 def oracle_accuracy(splits: Splits, fair: Path, seed: int, kept: Path) -> float:
@@ -106,7 +127,8 @@ def oracle_accuracy(splits: Splits, fair: Path, seed: int, kept: Path) -> float:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Accuracy and gap closed of each arm, mean and range over the seeds, priors beside each other."""
-    lines = [f"{'arm':<22}{'prior':<10}{'accuracy':>10}{'lowest':>9}{'highest':>9}{'gap closed':>12}"]
+    heads = f"{'arm':<22}{'prior':<10}{'accuracy':>10}{'lowest':>9}{'highest':>9}{'gap closed':>12}"
+    lines = [heads + "   accuracy by conflicts: none, one, both"]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["arm"], row["prior"]), []).append(row)
@@ -115,7 +137,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         closed = [gap_closed(row, rows) for row in group if arm not in ("oracle", "continued")]
         gap = f"{100 * statistics.mean(closed):>11.0f}%" if closed else f"{'':>12}"
         mean, low, high = statistics.mean(values), min(values), max(values)
-        lines.append(f"{arm:<22}{prior:<10}{mean:>10.3f}{low:>9.3f}{high:>9.3f}{gap}")
+        lines.append(f"{arm:<22}{prior:<10}{mean:>10.3f}{low:>9.3f}{high:>9.3f}{gap}{_conflicts(group)}")
     return "\n".join(lines)
 
 
@@ -125,6 +147,11 @@ def gap_closed(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
     start = next(o["accuracy"] for o in same if o["arm"] == "continued" and o["prior"] == row["prior"])
     oracle = next(o["accuracy"] for o in same if o["arm"] == "oracle")
     return (row["accuracy"] - start) / (oracle - start)
+
+
+def _conflicts(group: list[dict[str, Any]]) -> str:
+    parts = zip(*(row["by_conflicts"] for row in group if "by_conflicts" in row), strict=True)
+    return "   " + "  ".join(f"{statistics.mean(part):.3f}" for part in parts)
 
 
 def _samples(folder: Path) -> list[Sample]:
