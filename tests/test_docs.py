@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
 SMALLER = {
     '"train": 1000, "guide": 1200,': '"train": 24, "guide": 60,',
-    '"validation": 100, "test": 700': '"validation": 8, "test": 12',
-    "Recipe(steps=50, ": "Recipe(steps=2, ",
+    '"validation": 60, "test": 600': '"validation": 8, "test": 12',
+    "Recipe(steps=30, ": "Recipe(steps=2, ",
     "Recipe(steps=64, ": "Recipe(steps=3, ",
     "Recipe(steps=500, ": "Recipe(steps=2, ",
 }
