@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from .. import arms as rows
 from ..config import STOPS, Settings
@@ -22,8 +22,6 @@ from .cast import arms_as_tables, cast, tables
 from .run import Run
 from .status import Status
 from .stopping import stopping
-
-P = TypeVar("P", bound=Plugin)
 
 
 class FeedbackLoop:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunFolderError
 from .blobs import Blobs
 from .ledger import Ledger
 
@@ -46,14 +45,3 @@ class Reader:
         keys, _ = self.stages().get(stage, ([], 0))
         for key in keys:
             yield from self.ledger.rows(key) or []
-
-    def read_text(self, name: str) -> str:
-        """A text file of the run folder, such as report.json.
-
-        Raises:
-            RunFolderError: it is not there.
-        """
-        try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise RunFolderError(f"{self.folder / name} cannot be read: {error.strerror or error}") from error
