@@ -24,8 +24,8 @@ from xaiaug.store import Reader
 
 SIZES = {"train": 2000, "guide": 6000, "validation": 200, "test": 4000}
 QUICK = {"train": 300, "guide": 600, "validation": 40, "test": 200}
-BASELINE = Recipe(steps=94, batch_size=32, learning_rate=5e-4)  # 3,008 image passes
-ARMS = Recipe(steps=93, batch_size=32, learning_rate=5e-4)  # 2,976 image passes
+BASELINE = Recipe(steps=250, batch_size=16, learning_rate=5e-4)  # 4,000 image passes
+ARMS = Recipe(steps=187, batch_size=16, learning_rate=5e-4)  # 2,992 image passes
 PRIORS = ("biased", "uniform")
 
 

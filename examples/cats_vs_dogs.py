@@ -5,6 +5,7 @@ python examples/cats_vs_dogs.py --data photos --classifier my-vit
 
 import argparse
 import sys
+from dataclasses import replace
 
 import xaiaug
 
@@ -20,7 +21,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--allow-upload", action="store_true", help="let a remote critic see the images")
     parser.add_argument("--mistakes", type=int, default=200, help="mistakes to learn from")
     parser.add_argument("--passes", type=int, default=8000, help="images the baseline trains on, with repetition")
-    parser.add_argument("--arm-passes", type=int, default=3000, help="images each arm trains on, with repetition")
+    parser.add_argument("--arm-passes", type=int, default=2000, help="images each arm trains on, with repetition")
+    parser.add_argument("--test-images", type=int, default=4000, help="test images to measure on, at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--run-dir", default="runs/cats-vs-dogs")
     return parser.parse_args()
@@ -44,6 +46,7 @@ def main() -> None:
         },
     )
     splits = xaiaug.Splits.from_folder(given.data)
+    splits = replace(splits, test=splits.test[:: -(-len(splits.test) // given.test_images) or 1])
     result = loop.run(splits, given.run_dir, watch=lambda step: print(f"{step.stage} {step.done}/{step.total}"))
     print(result.table())
     for note in result.report.notes:

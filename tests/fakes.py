@@ -1,8 +1,12 @@
 """Plugins without torch, for tests of everything around plugins: quick, deterministic, and honest about their rules."""
 
+import json
 import os
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +25,7 @@ from xaiaug import (
     Synthesizer,
     SyntheticImage,
 )
+from xaiaug.calls import CallError, RawReply, classify, retry_after
 
 
 def mean_colour(image: Image.Image) -> np.ndarray:
@@ -93,6 +98,44 @@ class ColourCritic(Critic):
             attended="background",
             guidance={"backdrop_colour": colour},
         )
+
+
+class Posting(ColourCritic):
+    """Asks a paid service that speaks Anthropic's protocol for the words, one call a case."""
+
+    remote = True
+    batch_size = 1
+
+    def __init__(self, url: str, model: str = "a-model") -> None:
+        self.url = url
+        self.model = model
+
+    def prepare(self, context: Context) -> None:
+        self._paid = context.paid
+
+    def _one(self, case):
+        made = super()._one(case)
+        request = {
+            "model": self.model,
+            "max_tokens": 100,
+            "messages": [{"role": "user", "content": f"{case.id}: {made.prompt}"}],
+        }
+        worst = self._paid.worst_case_usd(self.model, {"input_tokens": 200, "output_tokens": 100})
+        reply = self._paid.call(case.id, request, worst_case_usd=worst, send=self._send)
+        return replace(made, cause=reply.body["content"][0]["text"])
+
+    def _send(self, request) -> RawReply:
+        headers = {"x-api-key": "any", "content-type": "application/json"}
+        body = json.dumps(request).encode()
+        message = urllib.request.Request(f"{self.url}/v1/messages", body, headers)  # noqa: S310  the test's own server
+        try:
+            with urllib.request.urlopen(message, timeout=60) as reply:  # noqa: S310
+                body = json.load(reply)
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode()
+            kind = classify(error.code, detail)
+            raise CallError(kind, detail, status=error.code, retry_after_s=retry_after(dict(error.headers))) from error
+        return RawReply(body, {name: body["usage"][name] for name in ("input_tokens", "output_tokens")})
 
 
 class Painter(Synthesizer):

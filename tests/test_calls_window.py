@@ -65,3 +65,28 @@ def test_after_an_error_none_begins_and_the_results_of_those_at_work_come_first(
             seen.append(position)
     assert sorted(seen) == sorted(set(begun) - {0})
     assert len(begun) < 10_000
+
+
+def test_ctrl_c_does_not_wait_for_those_at_work():
+    never = threading.Event()
+    results = sliding(lambda item: item or never.wait(600), range(2), most=2)
+    assert next(results) == (1, 1)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    never.set()
+
+
+def test_a_caller_that_gives_up_first_lets_those_at_work_end():
+    ended = []
+
+    def work(item: int) -> int:
+        if item == 0:
+            return item
+        threading.Event().wait(0.2)
+        ended.append(item)
+        return item
+
+    results = sliding(work, range(4), most=4)
+    next(results)
+    results.close()
+    assert sorted(ended) == [1, 2, 3]

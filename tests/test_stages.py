@@ -58,7 +58,7 @@ def test_only_missing_chunks_are_done_and_rows_keep_their_order(desk):
     calls = []
     items = [Item(i, i) for i in range(7)]
     stage = Stage("double", "double", None, 3)
-    assert complete(desk, stage, items, doubled(calls)) == [0, 2, 4, 6, 8, 10, 12]
+    assert list(complete(desk, stage, items, doubled(calls))) == [0, 2, 4, 6, 8, 10, 12]
     assert calls == [[0, 1, 2], [3, 4, 5], [6]]
     complete(desk, stage, items, doubled(calls))
     assert len(calls) == 3
@@ -74,7 +74,7 @@ def test_chunks_are_cut_before_the_store_is_asked(desk):
 
 
 def test_no_items_make_no_rows(desk):
-    assert complete(desk, Stage("double", "double", None, 3), [], doubled([])) == []
+    assert list(complete(desk, Stage("double", "double", None, 3), [], doubled([]))) == []
 
 
 @given(st.lists(st.booleans(), max_size=40))

@@ -93,9 +93,10 @@ class PrivacyTable(Table):
 
 
 class BudgetTable(Table):
-    """`[budget]`: what a run may cost."""
+    """`[budget]`: what a run may cost, and prices that win over the published ones (see `Prices`)."""
 
     usd: Annotated[float, Field(ge=0)] | None = None
+    prices: dict[str, dict[str, Any]] = {}
 
 
 class Settings(Table):

@@ -99,6 +99,10 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
     typer.echo(f"{told['state']} at {told['at']}{step}")
     for name, count in told.get("stages", {}).items():
         typer.echo(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
+    costs = told.get("costs", {})
+    if costs.get("calls") or costs.get("unanswered"):
+        unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} without a reply"
+        typer.echo(f"  paid ${costs['usd']:.4f} for {costs['calls']} calls{unknown if costs['unanswered'] else ''}")
 
 
 @app.command()

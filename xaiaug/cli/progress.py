@@ -30,12 +30,14 @@ def watching() -> Iterator[Callable[[Progress], None]]:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
+            if progress.note:
+                bars.console.print(progress.note, markup=False, highlight=False)
 
         yield watch
 
 
 class _Lines:
-    """One line when a stage begins, one when it ends, and one now and then between."""
+    """One line when a stage begins, one when it ends, one now and then between, and one for every note."""
 
     def __init__(self) -> None:
         self._last: tuple[str, float] = ("", 0.0)
@@ -43,7 +45,7 @@ class _Lines:
     def watch(self, progress: Progress) -> None:
         stage, when = self._last
         now = time.monotonic()
-        if progress.stage == stage and progress.done < progress.total and now - when < PERIOD:
+        if progress.stage == stage and progress.done < progress.total and now - when < PERIOD and not progress.note:
             return
         self._last = (progress.stage, now)
         note = f"  {progress.note}" if progress.note else ""

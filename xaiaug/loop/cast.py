@@ -29,6 +29,10 @@ class Cast:
         """Name, class, version and parameters of each, JSON-plain."""
         return {kind: _told(getattr(settings, kind).name, getattr(self, kind)) for kind in KINDS}
 
+    def identities(self) -> dict[str, Any]:
+        """What the results of each depend on, JSON-plain."""
+        return {kind: getattr(self, kind).identity() for kind in KINDS}
+
 
 def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
     """The plugins that were given as objects, and those the settings name.
@@ -87,6 +91,7 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
         "implementation": identity["class"],
         "version": plugin.version,
         "parameters": identity["parameters"],
+        "keyed": identity["source"] is not None,
     }
 
 

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from .. import arms as rows
+from ..calls import Calls, Prices
 from ..config import STOPS, Settings
 from ..config import read as read_settings
 from ..curation import Gate
 from ..data import Splits
 from ..engines import engine as engine_named
-from ..errors import ConfigError, nearest
+from ..errors import CallsStoppedError, ConfigError, RunStopped, nearest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..records import Arm, Progress, Recipe
 from ..results import Result, open_run
 from ..stages import Desk
-from ..store import Store
+from ..store import Money, Store
 from .cast import arms_as_tables, cast, tables
 from .run import Run
 from .status import Status
@@ -120,26 +121,40 @@ class FeedbackLoop:
             DataError: the data cannot be used; the message names the files.
             RunLockedError: another process owns the run folder.
             PluginError: a plugin broke its contract; what was committed stays.
+            CallsStoppedError: paid calls cannot go on (the budget is spent, the service refuses); what was paid for is
+                kept, and the same command goes on.
             RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
         stop = until or self.settings.experiment.until
         if stop not in STOPS:
             raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
         splits = splits if splits is not None else self._splits()
-        with Store(run_dir) as store, stopping() as asked:
-            status = Status(store, watch)
-            desk = Desk(store, self.engine, status.watch, asked)
-            run = Run(self.settings, self.cast, self.arms, desk, splits)
-            with status.session():
-                run.conduct(stop)
-                store.finish()
+        try:
+            self._conduct(splits, run_dir, stop, watch)
+        except (RunStopped, CallsStoppedError):
+            open_run(run_dir).write_report()  # it says how far the run came
+            raise
         result = open_run(run_dir)
         result.write_report()
         return result
 
+    def _conduct(
+        self, splits: Splits, run_dir: str | Path, until: str, watch: Callable[[Progress], None] | None
+    ) -> None:
+        with Store(run_dir) as store, stopping() as stop:
+            calls = Calls(Money(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices)
+            stop.then(lambda: calls.stop(RunStopped("stopped between two calls: the same command goes on")))
+            status = Status(store, watch)
+            desk = Desk(store, self.engine, status.watch, stop)
+            run = Run(self.settings, self.cast, self.arms, desk, splits, calls)
+            with status.session():
+                run.conduct(until)
+                store.finish()
+
     def _take(self, settings: Settings, given: Mapping[str, str | Plugin], engine: str) -> None:
         self.settings = settings
         self.cast = cast(settings, given)
+        self.prices = Prices(settings.budget.prices)
         self.arms = rows.resolve(settings.arms())
         Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work
         self.engine = engine_named(engine)

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from .. import arms as rows
+from ..calls import Calls
 from ..config import Settings
 from ..curation import Gate
 from ..data import Splits
@@ -21,17 +22,20 @@ from ..stages import (
     ImagePlan,
     Mistake,
     Training,
+    by_pair,
     choose,
     critique,
     equally_many,
     explain,
     export,
     fit,
+    list_cases,
     make_images,
     predict,
 )
 from ..store import BlobFile, digest
 from .cast import Cast
+from .changes import changes, compared
 
 Cases = list[tuple[Mistake, Any, Critique | Failure]]
 Pools = dict[tuple[str, int], list[Sample]]
@@ -46,15 +50,20 @@ class Run:
         arms: the training conditions, the untouched start among them.
         desk: where work is kept, who does it, who watches.
         splits: the data, not yet checked.
+        calls: for plugins whose work costs money.
     """
 
-    def __init__(self, settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits) -> None:
+    def __init__(
+        self, settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits, calls: Calls
+    ) -> None:
         self.settings, self.cast, self.arms, self.desk, self.splits = settings, cast, arms, desk, splits
+        self.calls = calls
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
     def conduct(self, stop: str) -> None:
         """Goes through the stages, up to and with `stop`; what is finished already is not done again."""
+        self.desk.store.start()
         self._tell("until", stop)
         self._tell("reached", None)
         self._check(stop)
@@ -88,7 +97,9 @@ class Run:
         self._refer_to(splits.train)
         self.recipe = rows.with_class_weights(self.recipe, splits.train)
         self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
-        self._tell("settings", self.settings.model_dump(mode="json"))
+        settings = self.settings.model_dump(mode="json")
+        self._show_changes(compared(settings, self.cast.identities(), splits.fingerprint))
+        self._tell("settings", settings)
         self._tell("plugins", self.cast.told(self.settings))
         told = {
             "labels": splits.labels,
@@ -100,6 +111,12 @@ class Run:
         if checked.dropped:
             self.desk.store.write_table("leaks.csv", [leak.to_json() for leak in checked.dropped])
 
+    def _show_changes(self, now: dict[str, Any]) -> None:
+        found = changes(self.desk.store.ledger.fact("compared") or {}, now)
+        for change in found:
+            self.desk.watch(Progress("settings changed", len(found), len(found), str(change)))
+        self._tell("compared", now)
+
     def _needed(self, stop: str) -> tuple[str, ...]:
         # A run that stops early never looks at test, and one that trains nothing needs no images to train on.
         trains = self.settings.experiment.fit_baseline or stop == "report"
@@ -107,7 +124,7 @@ class Run:
 
     def _refer_to(self, samples: Sequence[Sample]) -> None:
         """Takes the images that critics and synthesizers may know."""
-        self.context = Context(labels=self.splits.labels, train=samples)
+        self.context = Context(labels=self.splits.labels, train=samples, paid=self.calls)
         self.reference_key = digest([[sample.id, sample.label] for sample in samples])
 
     def _baseline(self) -> Fitted:
@@ -116,16 +133,15 @@ class Run:
         training = Training("baseline", self.seeds[0], recipe, train, self.splits.validation if recipe else ())
         return fit(self.desk, self.cast.classifier, self.context, training)
 
-    def _mistakes(self, baseline: Fitted) -> list[Mistake]:
+    def _mistakes(self, baseline: Fitted) -> Sequence[Mistake]:
         guide = self.splits.guide
         predictions = predict(self.desk, "guide", baseline, guide, len(self.splits.labels))
         chosen = choose(guide, predictions, self.settings.mistakes.max)
-        found = choose(guide, predictions, "all")
         if not self.splits.train:
             right = predictions.predicted == predictions.labels
             self._refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
-        self._tell("mistakes", [[mistake.sample.label, mistake.predicted] for mistake in found])
-        self._tell("cases", [[m.sample.id, m.sample.label, m.predicted, m.probabilities[m.predicted]] for m in chosen])
+        self._tell("mistakes", by_pair(predictions))
+        list_cases(self.desk, chosen)
         return chosen
 
     def _images(self, cases: Cases) -> Pools:

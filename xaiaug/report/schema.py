@@ -18,10 +18,20 @@ Stage = Literal["mistakes", "explain", "critique", "images", "report"]
 
 
 class Costs(Row):
-    """What outside services cost: US dollars, number of calls, and the day the prices are from."""
+    """What outside services cost.
+
+    Attributes:
+        usd: cost of all replies, in US dollars.
+        calls: replies that were paid for.
+        unanswered: calls that were sent and have no reply, cut off or killed in flight.
+        unknown_usd: the most these may have cost; it counts against the budget.
+        price_date: newest day the prices are from.
+    """
 
     usd: float = 0.0
     calls: int = 0
+    unanswered: int = 0
+    unknown_usd: float = 0.0
     price_date: str | None = None
 
 
@@ -71,12 +81,17 @@ class Data(Row):
 
 
 class PluginUse(Row):
-    """A plugin as the run used it: its name, its class with module, version and parameters."""
+    """A plugin as the run used it: its name, its class with module, version and parameters.
+
+    Attributes:
+        keyed: whether its source could be read; if not, its work is never taken from an earlier sitting.
+    """
 
     name: str
     implementation: str = ""
     version: str = "1"
     parameters: dict[str, Plain] = Field(default_factory=dict)
+    keyed: bool = True
 
 
 class Plugins(Row):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,6 +11,7 @@ from ..report import Report
 from ..store import Reader
 from .arms import arm_rows
 from .cases import case_rows
+from .costs import costs
 from .images import image_summary
 from .notes import notes
 
@@ -55,6 +55,7 @@ def _run(reader: Reader) -> dict[str, Any]:
         "finished": finished[-1] if finished else None,
         "duration_s": round(sum(session["seconds"] for session in sessions), 1),
         "resumed": max(0, len(sessions) - 1),
+        "costs": costs(reader),
         "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     }
@@ -74,12 +75,7 @@ def _data(data: dict[str, Any], drawn: bool) -> dict[str, Any]:
 
 
 def _mistakes(reader: Reader, labels: tuple[str, ...], chosen: int) -> dict[str, Any]:
-    found = [(label, predicted) for label, predicted in reader.fact("mistakes") or []]
-    pairs = Counter(found).most_common()
+    pairs = sorted(reader.fact("mistakes") or [], key=lambda pair: (-pair[2], pair))
     size = sum(len(row["ids"]) for row in reader.rows("predict/guide"))
-    by_pair = [{"label": labels[t], "predicted": labels[p], "count": n} for (t, p), n in sorted(pairs, key=_most)]
-    return {"found": len(found), "guide_size": size, "chosen": chosen, "by_pair": by_pair}
-
-
-def _most(pair: tuple[tuple[int, int], int]) -> tuple[int, tuple[int, int]]:
-    return -pair[1], pair[0]
+    by_pair = [{"label": labels[t], "predicted": labels[p], "count": n} for t, p, n in pairs]
+    return {"found": sum(n for _, _, n in pairs), "guide_size": size, "chosen": chosen, "by_pair": by_pair}

@@ -15,7 +15,7 @@ def case_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
     images = _images(reader)
     return [
         _case(labels, told, explained.get(told[0], {}), critiques.get(told[0], {}), images.get(told[0], []))
-        for told in reader.fact("cases") or []
+        for told in reader.rows("cases")
     ]
 
 

@@ -13,7 +13,9 @@ FEW, MANY, UNEVEN = 30, 0.5, 3
 def notes(report: Report) -> tuple[Note, ...]:
     """The warnings first, then the rest."""
     found = [
-        note for part in (_world, _balance, _reference, _mistakes, _images, _seeds, _stages) for note in part(report)
+        note
+        for part in (_world, _balance, _reference, _mistakes, _images, _seeds, _stages, _keys)
+        for note in part(report)
     ]
     return tuple(sorted(found, key=lambda note: note.kind != "warning"))
 
@@ -107,4 +109,21 @@ def _stages(report: Report) -> Iterator[Note]:
     if flat:
         yield _warn(f"{flat} of {len(report.cases)} heatmaps say nothing: they are constant.")
     if not report.complete:
-        yield _warn("This run is not finished: run the same command again to go on.")
+        yield _warn(f"This run is not finished{_how_far(report)}: run the same command again to go on.")
+
+
+def _how_far(report: Report) -> str:
+    judged = sum(
+        case.critique is not None or any(f.stage == "critique" for f in case.failures) for case in report.cases
+    )
+    return f" ({judged} of {len(report.cases)} mistakes have been before the critic)" if report.cases else ""
+
+
+def _keys(report: Report) -> Iterator[Note]:
+    for kind in type(report.plugins).model_fields:
+        plugin = getattr(report.plugins, kind)
+        if plugin is not None and not plugin.keyed:
+            yield _info(
+                f"The source of the {kind} {plugin.name} cannot be read, as of a class typed at a prompt: what it made "
+                "is not reused, and is made again whenever this run goes on. Put the class into a file to change that."
+            )

@@ -10,10 +10,12 @@ from ..errors import RunFolderError, RunLockedError
 from ..store import Reader, Store
 from ..store.sweep import sweep
 from ..store.verify import problems
+from .costs import costs
 
 
 def status(run_dir: str | Path) -> dict[str, Any]:
-    """How far a run is: "state" and "at" always; "stages" (done and total by name) unless it is being written now.
+    """How far a run is: "state" and "at" always; unless it is being written now, "stages" (done and total by name) and
+    "costs" (see `report.schema.Costs`).
 
     Raises:
         RunFolderError: there is no run.
@@ -30,7 +32,8 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     try:
         # Nobody writes it: a run that still says "running" was ended from outside.
         state = "ended from outside" if told["state"] == "running" else told["state"]
-        return {**told, "state": state, "stages": {name: _count(reader, name) for name in reader.stages()}}
+        stages = {name: _count(reader, name) for name in reader.stages()}
+        return {**told, "state": state, "stages": stages, "costs": costs(reader).model_dump()}
     finally:
         reader.close()
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, TypeVar
 
-from ..errors import PluginError, RunStopped, XaiaugError
+from ..calls import sliding
+from ..errors import CallError, PluginError, RunStopped, XaiaugError
 from ..interfaces import Plugin
 from ..records import JSON, Failure, Progress
 from ..store import digest
 from .desk import Desk
+from .lazy import Lazy, Rows
 
 RAISED = "raised "  # begins the kind of a failure that a plugin did not return but raise
 Given = TypeVar("Given")
@@ -40,38 +43,55 @@ class Stage:
         title: what watchers are told.
         basis: what every result depends on besides its item, JSON-plain.
         size: items in a chunk.
+        remote: whether an outside service does the work: many chunks wait for it at once, here, and are kept as they
+            come.
+        together: whether a chunk makes one row, not one for each item.
     """
 
     name: str
     title: str
     basis: Any
     size: int
+    remote: bool = False
+    together: bool = False
 
 
-def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[list[Any]], list[Any]]) -> list[Any]:
+def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[list[Any]], list[Any]]) -> Sequence[Any]:
     """The rows of a stage, in order: those in the store, and those done now.
 
     Args:
         desk: where rows are kept and who does the work.
         stage: its name, basis and chunk size.
-        items: the full ordered list; chunks are cut from it before the store is asked.
+        items: the full ordered sequence; chunks are cut from it before the store is asked.
         work: makes the rows of one chunk from its items' values.
+
+    Raises:
+        RunStopped: the run was asked to stop.
     """
-    chunks = [items[start : start + stage.size] for start in range(0, len(items), stage.size)]
-    keys = [digest([stage.name.split("/")[0], stage.basis, [item.key for item in chunk]]) for chunk in chunks]
+    chunks = Lazy(-(-len(items) // stage.size), lambda i: items[i * stage.size : (i + 1) * stage.size])
+    kind = stage.name.split("/")[0]
+    keys = [digest([kind, stage.basis, [item.key for item in chunk]]) for chunk in chunks]
     desk.store.begin(stage.name, keys, len(items))
-    found = {key: rows for key in dict.fromkeys(keys) if (rows := desk.store.rows(key)) is not None}
-    done = sum(len(chunk) for key, chunk in zip(keys, chunks, strict=True) if key in found)
+    whole = {key for key in dict.fromkeys(keys) if desk.store.has(key)}
+    missing = [place for place, key in enumerate(keys) if key not in whole]
+    done, left = len(items) - sum(len(chunks[place]) for place in missing), len(missing)
     desk.watch(Progress(stage.title, done, len(items)))
-    missing = [(key, chunk) for key, chunk in zip(keys, chunks, strict=True) if key not in found]
-    results = desk.engine.map(work, ([item.value for item in chunk] for _, chunk in missing))
-    for (key, chunk), rows in zip(missing, results, strict=True):
-        found[key] = desk.store.commit(key, stage.name, rows)
-        done += len(chunk)
+    for position, rows in _spread(desk, stage, work, ([item.value for item in chunks[place]] for place in missing)):
+        place = missing[position]
+        desk.store.commit(keys[place], stage.name, rows)
+        left, done = left - 1, done + len(chunks[place])
         desk.watch(Progress(stage.title, done, len(items)))
-        if desk.stopping():
-            raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
-    return [row for key in keys for row in found[key]]
+    if left:
+        raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
+    return Rows(desk.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
+
+
+def _spread(
+    desk: Desk, stage: Stage, work: Callable[[list[Any]], list[Any]], chunks: Iterable[list[Any]]
+) -> Iterator[tuple[int, list[Any]]]:
+    """Position and rows of each chunk as it is done; none begins once the run was asked to stop."""
+    wanted = takewhile(lambda _: not desk.stopping(), chunks)
+    return sliding(work, wanted) if stage.remote else enumerate(desk.engine.map(work, wanted))
 
 
 def plugin_key(plugin: Plugin) -> JSON:
@@ -90,13 +110,13 @@ def batch(
 
     Raises:
         PluginError: the plugin returned a wrong number or type of results.
-        XaiaugError: raised by the plugin on purpose; it concerns more than one item.
+        XaiaugError: raised by the plugin on purpose; it concerns more than one item (but CallError: one call failed).
     """
     try:
         results = call(items)
-    except XaiaugError:
-        raise
-    except Exception as error:  # noqa: BLE001  a plugin may raise anything; the item that broke it is told
+    except Exception as error:
+        if isinstance(error, XaiaugError) and not isinstance(error, CallError):
+            raise
         if len(items) == 1:
             return [Failure(f"{RAISED}{type(error).__name__}", str(error) or "no message")]
         middle = len(items) // 2
@@ -104,11 +124,15 @@ def batch(
     return _checked(who, results, len(items), kinds)
 
 
-def refuse_if_all_raised(who: str, results: Sequence[Any]) -> None:
+def refuse_if_all_raised(who: str, results: Iterable[Any]) -> None:
     """Raises PluginError when a plugin raised on every item of a stage: it is broken, not its items."""
-    raised = [made for made in results if isinstance(made, Failure) and made.kind.startswith(RAISED)]
-    if raised and len(raised) == len(results):
-        raise PluginError(f"{who} raised on all {len(raised)} items; the first: {raised[0].kind}: {raised[0].message}")
+    first, count = None, 0
+    for made in results:
+        if not (isinstance(made, Failure) and made.kind.startswith(RAISED)):
+            return
+        first, count = first or made, count + 1
+    if first:
+        raise PluginError(f"{who} raised on all {count} items; the first: {first.kind}: {first.message}")
 
 
 def _checked(who: str, results: Any, count: int, kinds: type | tuple[type, ...]) -> list[Any]:

@@ -16,7 +16,9 @@ from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
 from .explain import explanation_of
+from .lazy import Lazy
 from .mistakes import Mistake
+from .ready import Ready
 
 
 @dataclass
@@ -24,12 +26,13 @@ class _Work:
     critic: Critic
     context: Context
     blobs: Blobs
-    prepared: bool = field(default=False, init=False)
+    ready: Ready = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ready = Ready(self.critic, self.context)
 
     def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
-        if not self.prepared:
-            self.critic.prepare(self.context)
-            self.prepared = True
+        self.ready()
         cases = [self._case(mistake, row) for mistake, row in pairs]
         made = batch(f"{type(self.critic).__name__}.critique", self.critic.critique, cases, Critique)
         return [_row(case, critique) for case, critique in zip(cases, made, strict=True)]
@@ -53,7 +56,7 @@ class _Work:
 
 def critique(
     desk: Desk, critic: Critic, context: Context, train_key: str, mistakes: Sequence[Mistake], explained: Sequence[Any]
-) -> list[Critique | Failure]:
+) -> Sequence[Critique | Failure]:
     """One critique a mistake, in order.
 
     Args:
@@ -68,11 +71,10 @@ def critique(
         PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
-    stage = Stage("critique", "critique mistakes", basis, critic.batch_size)
-    pairs = list(zip(mistakes, explained, strict=True))
-    items = [Item([mistake.key, row], (mistake, row)) for mistake, row in pairs]
+    stage = Stage("critique", "critique mistakes", basis, critic.batch_size, remote=critic.remote)
+    items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
-    made = [critique_of(row) for row in rows]
+    made = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(f"{type(critic).__name__}.critique", made)
     return made
 

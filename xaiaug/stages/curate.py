@@ -26,7 +26,7 @@ class _Work:
 
 def curate(
     desk: Desk, name: str, gate: Gate, gate_key: Any, seen: Sequence[str], made: Sequence[Any]
-) -> list[dict[str, Any]]:
+) -> Sequence[dict[str, Any]]:
     """One verdict a row of the synthesis, in order.
 
     Args:

@@ -15,7 +15,9 @@ from ..store import Blob
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk, Fitted
+from .lazy import Lazy
 from .mistakes import Mistake
+from .ready import Ready
 
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 
@@ -25,12 +27,13 @@ class _Work:
     explainer: Explainer
     context: Context
     fitted: Fitted
-    prepared: bool = field(default=False, init=False)
+    ready: Ready = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ready = Ready(self.explainer, self.context)
 
     def __call__(self, mistakes: list[Mistake]) -> list[Any]:
-        if not self.prepared:
-            self.explainer.prepare(self.context)
-            self.prepared = True
+        self.ready()
         classifier = self.fitted.load()
         predicted = self._explain(classifier, mistakes, [mistake.predicted for mistake in mistakes])
         specific = [i for i, made in enumerate(predicted) if isinstance(made, Explanation) and made.class_specific]
@@ -67,7 +70,7 @@ class _Work:
 
 def explain(
     desk: Desk, explainer: Explainer, context: Context, fitted: Fitted, mistakes: Sequence[Mistake]
-) -> list[Any]:
+) -> Sequence[Any]:
     """One row a mistake: its picture and the maps of its predicted and, where it differs, its true class.
 
     Raises:
@@ -76,22 +79,23 @@ def explain(
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     stage = Stage("explain", "explain mistakes", basis, explainer.batch_size)
-    items = [Item(mistake.key, mistake) for mistake in mistakes]
+    items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
     rows = complete(desk, stage, items, _Work(explainer, context, fitted))
-    made = [explanation_of(row["predicted"], desk.store.blobs) for row in rows]
-    refuse_if_all_raised(f"{type(explainer).__name__}.explain", made)
+    refuse_if_all_raised(f"{type(explainer).__name__}.explain", (_failure_of(row["predicted"]) for row in rows))
     return rows
 
 
 def explanation_of(row: Any, blobs: Blobs) -> Explanation | Failure | None:
     """An explanation as it was committed."""
-    if row is None:
-        return None
-    if "failure" in row:
-        return Failure(**row["failure"])
+    if row is None or "failure" in row:
+        return _failure_of(row)
     grid = blobs.array(row["grid"]["blob"]) if row["grid"] else None
     heatmap = blobs.array(row["heatmap"]["blob"])
     return Explanation(heatmap, row["method"], row["target"], row["class_specific"], grid)
+
+
+def _failure_of(row: Any) -> Failure | None:
+    return Failure(**row["failure"]) if row is not None and "failure" in row else None
 
 
 def _explanation_row(made: Explanation | Failure | None) -> dict[str, Any] | None:

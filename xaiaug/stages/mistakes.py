@@ -10,7 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ..records import Sample
-from .predict import Predictions
+from .chunks import Item, Stage, complete
+from .desk import Desk
+from .lazy import Lazy
+from .predict import CHUNK, Predictions
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,38 @@ class Mistake:
         return [self.sample.id, self.sample.label, self.predicted, list(self.probabilities)]
 
 
-def choose(samples: Sequence[Sample], predictions: Predictions, most: int | Literal["all"]) -> list[Mistake]:
+def choose(samples: Sequence[Sample], predictions: Predictions, most: int | Literal["all"]) -> Sequence[Mistake]:
     """The mistakes among `samples`, at most `most` of them, in the order of the samples.
 
     Where there are more, each pair of true and predicted class keeps its share (Webster's method); within a pair the
     choice follows the images' digests, so it neither depends on their names nor changes from run to run.
     """
-    wrong: list[int] = np.flatnonzero(predictions.predicted != predictions.labels).tolist()
+    wrong = np.flatnonzero(predictions.predicted != predictions.labels)
     if most != "all" and len(wrong) > most:
-        wrong = sorted(_stratified(samples, predictions, wrong, most))
-    return [
-        Mistake(samples[i], int(predictions.predicted[i]), tuple(float(p) for p in predictions.probabilities[i]))
-        for i in wrong
-    ]
+        wrong = np.sort(_stratified(samples, predictions, wrong.tolist(), most))
+    predicted, probabilities = predictions.predicted[wrong], predictions.probabilities[wrong]
+    return Lazy(
+        len(wrong),
+        lambda i: Mistake(samples[int(wrong[i])], int(predicted[i]), tuple(float(p) for p in probabilities[i])),
+    )
+
+
+def by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
+    """True class, predicted class and number of all mistakes, in the order of the classes."""
+    wrong = predictions.predicted != predictions.labels
+    pairs = np.stack([predictions.labels[wrong], predictions.predicted[wrong]], axis=1)
+    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    return [(int(label), int(predicted), int(n)) for (label, predicted), n in zip(found, counts, strict=True)]
+
+
+def list_cases(desk: Desk, chosen: Sequence[Mistake]) -> None:
+    """Keeps the chosen mistakes for the report: id, label, predicted class and its probability of each."""
+    items = Lazy(len(chosen), lambda i: Item(chosen[i].key, chosen[i]))
+    complete(desk, Stage("cases", "list mistakes", None, CHUNK), items, _cases)
+
+
+def _cases(mistakes: list[Mistake]) -> list[Any]:
+    return [[m.sample.id, m.sample.label, m.predicted, m.probabilities[m.predicted]] for m in mistakes]
 
 
 def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import PluginError
 from ..records import Sample
 from ..store import Blob
 from .chunks import Item, Stage, complete
 from .desk import Desk, Fitted
+from .lazy import Lazy
 
 CHUNK = 256
 
@@ -46,29 +46,11 @@ class _Work:
     classes: int
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
-        images = _Opened(samples)
+        images = Lazy(len(samples), lambda i: samples[i].open())
         probabilities = np.asarray(self.fitted.load().predict_proba(images))
         _check(self.fitted, probabilities, (len(samples), self.classes))
         row = {"ids": [sample.id for sample in samples], "labels": [sample.label for sample in samples]}
         return [{**row, "probabilities": Blob.array(probabilities.astype(np.float32))}]
-
-
-class _Opened(Sequence[Image.Image]):
-    """Images that are opened when they are asked for."""
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._samples = samples
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return _Opened(self._samples[index])
-        return self._samples[index].open()
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        return (sample.open() for sample in self._samples)
 
 
 def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], classes: int) -> Predictions:
@@ -84,8 +66,8 @@ def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], cl
     Raises:
         PluginError: the classifier returned another shape, or values that are no probabilities.
     """
-    stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK)
-    items = [Item([sample.id, sample.label], sample) for sample in samples]
+    stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK, together=True)
+    items = Lazy(len(samples), lambda i: Item([samples[i].id, samples[i].label], samples[i]))
     rows = complete(desk, stage, items, _Work(fitted, classes))
     return gather(rows, desk.store.blobs, classes)
 

@@ -14,6 +14,7 @@ from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_rais
 from .desk import Desk
 from .explain import explanation_of
 from .mistakes import Mistake
+from .ready import Ready
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +47,13 @@ class _Work:
     synthesizer: Synthesizer
     context: Context
     blobs: Blobs
-    prepared: bool = field(default=False, init=False)
+    ready: Ready = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ready = Ready(self.synthesizer, self.context)
 
     def __call__(self, wishes: list[Wish]) -> list[Any]:
-        if not self.prepared:
-            self.synthesizer.prepare(self.context)
-            self.prepared = True
+        self.ready()
         requests = [self._request(wish) for wish in wishes]
         who = f"{type(self.synthesizer).__name__}.synthesize"
         made = batch(who, self.synthesizer.synthesize, requests, SyntheticImage)
@@ -73,7 +75,7 @@ class _Work:
 
 def synthesize(
     desk: Desk, name: str, synthesizer: Synthesizer, context: Context, train_key: str, wishes: Sequence[Wish]
-) -> list[Any]:
+) -> Sequence[Any]:
     """One row a wish, in order: the image as a blob with its ancestry, or why there is none.
 
     Args:
@@ -88,10 +90,10 @@ def synthesize(
         PluginError: the synthesizer broke its contract, or raised on every wish.
     """
     basis = {"synthesizer": plugin_key(synthesizer), "labels": list(context.labels), "train": train_key}
-    stage = Stage(f"synthesize/{name}", "make images", basis, synthesizer.batch_size)
+    stage = Stage(f"synthesize/{name}", "make images", basis, synthesizer.batch_size, remote=synthesizer.remote)
     items = [Item(wish.key, wish) for wish in wishes]
     rows = complete(desk, stage, items, _Work(synthesizer, context, desk.store.blobs))
-    made = [Failure(**row["failure"]) if "failure" in row else row for row in rows]
+    made = (Failure(**row["failure"]) if "failure" in row else row for row in rows)
     refuse_if_all_raised(f"{type(synthesizer).__name__}.synthesize", made)
     return rows
 

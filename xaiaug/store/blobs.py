@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -32,7 +33,12 @@ class Blob:
     @property
     def name(self) -> str:
         """Digest and suffix: the same bytes have the same name."""
-        return hashlib.sha256(self.data).hexdigest()[:40] + self.suffix
+        return named(self.digest, self.suffix)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
 
     @classmethod
     def image(cls, image: Image.Image) -> Blob:
@@ -47,6 +53,11 @@ class Blob:
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
         return cls(buffer.getvalue(), ".npy")
+
+
+def named(digest: str, suffix: str) -> str:
+    """The name of a blob of that digest."""
+    return digest[:40] + suffix
 
 
 @dataclass(frozen=True)
@@ -75,11 +86,16 @@ class Blobs:
         """Where a blob lies."""
         return self.folder / name[:2] / name
 
-    def put(self, blob: Blob) -> str:
-        """Writes a blob beside, syncs, renames; returns its name. A torn one is written anew."""
+    def put(self, blob: Blob, *, dear: bool = False) -> str:
+        """Writes a blob beside, syncs, renames; returns its name. A torn one is written anew.
+
+        Args:
+            blob: what to write.
+            dear: whether it cannot be made again for nothing: its folder is synced, too.
+        """
         path = self.path(blob.name)
         if not _holds(path, blob.data):
-            write_atomically(path, blob.data)
+            write_atomically(path, blob.data, dear=dear)
         return blob.name
 
     def read(self, name: str) -> bytes:
@@ -113,8 +129,13 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, dear: bool = False) -> None:
     """Writes a file so that it is there whole or not at all.
+
+    Args:
+        path: of the file.
+        data: its bytes.
+        dear: whether it must be there after a power cut, too, and not only be whole if it is.
 
     Raises:
         RunFolderError: the disk is full or the folder cannot be written.
@@ -129,9 +150,21 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
         Path(temporary).replace(path)
+        if dear:
+            _sync_folder(path.parent)
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         raise RunFolderError(
             f"{path} cannot be written: {error.strerror or error}; what was committed is safe"
         ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # where folders cannot be opened, and need not be
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

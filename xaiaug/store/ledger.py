@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import RunFolderError, RunLockedError
 
@@ -22,7 +23,27 @@ CREATE TABLE IF NOT EXISTS calls (
     state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, usage TEXT, reply TEXT
 );
 CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
+CREATE TABLE IF NOT EXISTS seen (
+    name TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest TEXT NOT NULL
+);
 """
+_SEE = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
+
+
+class Stamp(NamedTuple):
+    """A file as it was when its bytes were last looked at.
+
+    Attributes:
+        name: its path below the run folder.
+        size: bytes.
+        changed: time of its last change, in nanoseconds.
+        digest: SHA-256 of its bytes.
+    """
+
+    name: str
+    size: int
+    changed: int
+    digest: str
 
 
 class Ledger:
@@ -46,28 +67,43 @@ class Ledger:
             self._connection = sqlite3.connect(
                 f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=1, check_same_thread=False
             )
-            self._connection.execute("PRAGMA busy_timeout = 1000")
-            if writable:
-                self._prepare()
-            self._check_version()
+            try:
+                self._ready()
+            except BaseException:
+                self._connection.close()  # or the file would stay locked
+                raise
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
     def close(self) -> None:
         """Closes the file; a closed ledger is one file that can be read from a read-only folder."""
-        if self._writable:
-            self._execute("PRAGMA journal_mode = DELETE")
-        self._connection.close()
+        try:
+            if self._writable:
+                self._execute("PRAGMA journal_mode = DELETE")
+        finally:
+            self._connection.close()
 
     def rows(self, key: str) -> list[Any] | None:
         """The rows of a finished chunk; None when it is not finished."""
         found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
-    def commit(self, key: str, stage: str, rows: Sequence[Any]) -> None:
-        """Keeps the rows of a chunk; the first committed rows stand."""
+    def commit(self, key: str, stage: str, rows: Sequence[Any], files: Iterable[Stamp] = ()) -> None:
+        """Keeps the rows of a chunk and the stamps of its files; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
-        self.write("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
+        with self._changing() as connection:
+            connection.execute("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
+            connection.executemany(_SEE, files)
+
+    def see(self, files: Iterable[Stamp]) -> None:
+        """Keeps the stamps of files; the newest stand."""
+        with self._changing() as connection:
+            connection.executemany(_SEE, files)
+
+    def stamp(self, name: str) -> Stamp | None:
+        """The stamp of a file; None when it was never looked at."""
+        found = self.select("SELECT name, size, changed, digest FROM seen WHERE name = ?", (name,))
+        return Stamp(*found[0]) if found else None
 
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""
@@ -117,11 +153,23 @@ class Ledger:
 
     def write(self, sql: str, values: Sequence[Any]) -> int:
         """Commits a change; returns the number of the row that was added last."""
+        with self._changing() as connection:
+            return connection.execute(sql, values).lastrowid or 0
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed whole, or not at all."""
         try:
             with self._lock, self._connection:
-                return self._connection.execute(sql, values).lastrowid or 0
+                yield self._connection
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+    def _ready(self) -> None:
+        self._connection.execute("PRAGMA busy_timeout = 1000")
+        if self._writable:
+            self._prepare()
+        self._check_version()
 
     def _prepare(self) -> None:
         # FULL: a committed row survives a power cut. EXCLUSIVE: one process owns the file while it writes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
+from .index import sha256
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         save(beside)
-        files = _digests(beside, sync=True)
+        files = {path.relative_to(beside).as_posix(): _synced(path) for path in _files(beside)}
         shutil.rmtree(target, ignore_errors=True)
         beside.replace(target)
     except OSError as error:
@@ -50,17 +50,23 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
     return ModelFolder(folder, files)
 
 
-def is_whole(run: Path, row: dict[str, Any]) -> bool:
-    """Whether a model folder holds just the bytes that were written."""
+def is_whole(run: Path, row: dict[str, Any], digest: Callable[[Path], str | None] = sha256) -> bool:
+    """Whether a model folder holds just the bytes that were written.
+
+    Args:
+        run: the run folder.
+        row: as `ModelFolder.to_row` gives it.
+        digest: gives the SHA-256 of a file.
+    """
     folder = run / row["folder"]
-    return folder.is_dir() and bool(_digests(folder) == row["files"])
+    return bool({path.relative_to(folder).as_posix(): digest(path) for path in _files(folder)} == row["files"])
 
 
-def _digests(folder: Path, *, sync: bool = False) -> dict[str, str]:
-    found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-            if sync:
-                os.fsync(file.fileno())
-    return found
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _synced(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return sha256(path)

@@ -67,7 +67,7 @@ class Money:
 
     def settle(self, intent: int, reply: RawReply, cost: int) -> None:
         """The reply to an intent, as received, and its cost in picodollars."""
-        name = self._blobs.put(Blob(_plain(reply.body).encode(), ".json"))
+        name = self._blobs.put(Blob(_plain(reply.body).encode(), ".json"), dear=True)
         sql = "UPDATE calls SET state = 'settled', cost = ?, usage = ?, reply = ? WHERE id = ?"
         self._ledger.write(sql, (cost, _plain(reply.usage), name, intent))
 

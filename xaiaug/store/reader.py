@@ -10,6 +10,7 @@ from .blobs import Blobs
 from .ledger import Ledger
 
 LEDGER = "ledger.sqlite"
+BEGUN = "begun"  # the fact that names the stages of the newest sitting
 
 
 class Reader:
@@ -33,8 +34,10 @@ class Reader:
         self.ledger.close()
 
     def stages(self) -> dict[str, tuple[list[str], int]]:
-        """Chunk keys and item count of each stage, in the order they were begun."""
-        return self.ledger.stages()
+        """Chunk keys and item count of each stage that the newest sitting came to, in the order they were begun."""
+        begun = self.fact(BEGUN)
+        stages = self.ledger.stages()
+        return stages if begun is None else {name: stages[name] for name in begun if name in stages}
 
     def fact(self, name: str) -> Any:
         """A fact about the run; None when it was never told."""

@@ -13,10 +13,14 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..errors import RunFolderError, RunLockedError
-from .blobs import Blob, Blobs, write_atomically
-from .ledger import Ledger
+from .blobs import Blob, Blobs, named, write_atomically
+from .index import Index
+from .ledger import Ledger, Stamp
 from .models import ModelFolder, is_whole, write_model
-from .reader import LEDGER
+from .reader import BEGUN, LEDGER
+from .references import referenced
+
+TOLD = ("mistakes", "images", "arms", "left_out")  # facts that stages tell of their outcome
 
 
 class Store:
@@ -43,6 +47,7 @@ class Store:
             self._lock.release()
             raise
         self.blobs = Blobs(self.folder / "blobs")
+        self._index = Index(self.ledger, self.folder)
         self._begun: list[str] = []
 
     def __enter__(self) -> Self:
@@ -55,13 +60,23 @@ class Store:
 
     def close(self) -> None:
         """Closes the ledger and lets go of the folder."""
-        self.ledger.close()
-        self._lock.release()
+        try:
+            self.ledger.close()
+        finally:
+            self._lock.release()
+
+    def start(self) -> None:
+        """Begins a sitting: what earlier ones told and began is seen again as this one comes to it, not before."""
+        self._begun = []
+        self.ledger.tell(BEGUN, [])
+        for name in TOLD:
+            self.ledger.tell(name, None)
 
     def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
         """Says which chunks make up a stage in this run."""
         self._begun.append(stage)
         self.ledger.begin(stage, keys, total)
+        self.ledger.tell(BEGUN, self._begun)
 
     def finish(self) -> None:
         """Forgets the stages that this run did not begin: they belong to earlier settings."""
@@ -69,19 +84,24 @@ class Store:
 
     def commit(self, key: str, stage: str, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
-        plain = [self._kept(row) for row in rows]
-        self.ledger.commit(key, stage, plain)
+        files: list[Stamp] = []
+        plain = [self._kept(row, files) for row in rows]
+        self.ledger.commit(key, stage, plain, files)
         return plain
 
-    def rows(self, key: str) -> list[Any] | None:
-        """The rows of a finished chunk; None when it is not finished, or its files are lost."""
+    def has(self, key: str) -> bool:
+        """Whether a chunk is finished, and its files are whole; one whose files are lost or torn is forgotten."""
         rows = self.ledger.rows(key)
         if rows is None:
-            return None
-        if not all(self._is_whole(row) for row in rows):
-            self.ledger.forget(key)
-            return None
-        return rows
+            return False
+        if all(self._is_whole(kind, value) for kind, value in referenced(rows)):
+            return True
+        self.ledger.forget(key)
+        return False
+
+    def rows(self, key: str) -> list[Any] | None:
+        """The rows of a finished chunk; None when it is not there, whole."""
+        return self.ledger.rows(key) if self.has(key) else None
 
     def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
         """A model folder below the run folder, whole or not there."""
@@ -135,20 +155,19 @@ class Store:
             ) from error
         return lock
 
-    def _kept(self, value: Any) -> Any:
+    def _kept(self, value: Any, files: list[Stamp]) -> Any:
         if isinstance(value, Blob):
-            return {"blob": self.blobs.put(value)}
+            name = self.blobs.put(value)
+            files.append(self._index.stamp(self.blobs.path(name), value.digest))
+            return {"blob": name}
         if isinstance(value, Mapping):
-            return {key: self._kept(inner) for key, inner in value.items()}
+            return {key: self._kept(inner, files) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return [self._kept(inner) for inner in value]
+            return [self._kept(inner, files) for inner in value]
         return value
 
-    def _is_whole(self, value: Any) -> bool:
-        if isinstance(value, dict):
-            if set(value) == {"blob"}:
-                return self.blobs.path(value["blob"]).exists()
-            if "folder" in value and "files" in value:
-                return is_whole(self.folder, value)
-            return all(self._is_whole(inner) for inner in value.values())
-        return not isinstance(value, list) or all(self._is_whole(inner) for inner in value)
+    def _is_whole(self, kind: str, value: Any) -> bool:
+        if kind == "model":
+            return is_whole(self.folder, value, self._index.digest)
+        path = self.blobs.path(value)
+        return named(self._index.digest(path) or "", path.suffix) == str(value)

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from .money import Money
+from .references import referenced
 from .store import Store
-from .verify import referenced
 
 
 def sweep(store: Store) -> int:

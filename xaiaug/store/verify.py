@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..errors import RunFolderError
 from .models import is_whole
 from .money import Money
 from .reader import Reader
+from .references import referenced
 
 
 def problems(reader: Reader) -> list[str]:
     """What is wrong, a line each; none when the run folder is whole."""
     return [*_ledger(reader), *_files(reader), *_replies(reader), *_ancestry(reader)]
-
-
-def referenced(value: Any) -> Iterator[tuple[str, Any]]:
-    """The blobs ("blob", name) and models ("model", row) that committed rows speak of."""
-    if isinstance(value, dict):
-        if set(value) == {"blob"}:
-            yield "blob", value["blob"]
-        elif "folder" in value and "files" in value:
-            yield "model", value
-        else:
-            for inner in value.values():
-                yield from referenced(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from referenced(inner)
 
 
 def _ledger(reader: Reader) -> Iterator[str]:

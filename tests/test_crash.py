@@ -1,0 +1,110 @@
+"""A run killed at any instant and resumed ends equal to an untroubled one, and pays for nothing twice but in flight."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+from fakes import paint_folder
+from nursery import Nursery
+
+from xaiaug.errors import RunFolderError
+from xaiaug.records import PICO
+from xaiaug.results.upkeep import verify
+from xaiaug.store import Money, Reader
+from xaiaug.testing import Delay, Loopback, Reply
+
+OPTIONS = {"seeds": [0, 1], "images": 1}
+KILLS, MANY_KILLS = 24, 320
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 40, "validation": 6, "test": 30})
+
+
+def told(run_dir):
+    report = json.loads((run_dir / "report.json").read_text())
+    run = report.pop("run")
+    return report, run["costs"]
+
+
+def duration(run_dir):
+    return json.loads((run_dir / "report.json").read_text())["run"]["duration_s"]
+
+
+def spending(run_dir):
+    reader = Reader(run_dir)
+    try:
+        return Money(reader.ledger, reader.blobs).spending()
+    finally:
+        reader.close()
+
+
+def answer(request):
+    return Delay(0.004, Reply(f"because of {request.text.split(':')[0][:12]}"))
+
+
+def kill_again_and_again(folder, tmp_path, kills, seed):
+    """Kills runs at random instants until each ends; checks them, and returns the stages they were killed in."""
+    rng = random.Random(seed)
+    stages, left, number = set(), kills, 0
+    with Nursery() as nursery, Loopback(answer) as server:
+        started = time.monotonic()
+        nursery.start(folder, tmp_path / "untroubled", url=server.url, **OPTIONS)
+        assert nursery.ended() == 0
+        took = time.monotonic() - started
+        expected, costs = told(tmp_path / "untroubled")
+        assert costs["calls"] == len(expected["cases"]) == server.bill.requests
+        assert round(server.bill.usd * PICO) == spending(tmp_path / "untroubled").settled
+        while left:
+            number, run_dir = number + 1, tmp_path / f"killed-{number}"
+            before, deaths, status = server.bill + server.lost, 0, None
+            while status != 0:
+                pid = nursery.start(folder, run_dir, url=server.url, **OPTIONS)
+                if left:
+                    time.sleep(rng.uniform(0, took))
+                    os.kill(pid, signal.SIGKILL)
+                status = nursery.ended()
+                assert status in (0, -signal.SIGKILL)
+                if status:
+                    left, deaths = left - 1, deaths + 1
+                    stages.add(stage_of(run_dir))
+            time.sleep(0.05)  # the server learns late that a client has gone
+            check(run_dir, expected, server.bill + server.lost - before, deaths)
+            took = min(took, duration(run_dir)) if not deaths else took  # the machine may be less busy now
+    return stages
+
+
+def check(run_dir, expected, bill, deaths):
+    spent = spending(run_dir)
+    report, costs = told(run_dir)
+    assert report == expected
+    assert verify(run_dir) == []
+    cases = len(expected["cases"])
+    assert spent.replies == costs["calls"] == cases
+    assert spent.settled <= round(bill.usd * PICO) <= spent.settled + spent.open
+    assert bill.requests - cases <= spent.unanswered <= 64 * deaths
+
+
+def stage_of(run_dir):
+    """The stage that was begun last."""
+    try:
+        reader = Reader(run_dir)
+    except RunFolderError:
+        return "before the ledger"
+    begun = reader.fact("begun") or ["check"]
+    reader.close()
+    return begun[-1].split("/")[0]
+
+
+def test_killed_runs_end_equal_to_an_untroubled_one_and_pay_twice_only_what_was_in_flight(folder, tmp_path):
+    kill_again_and_again(folder, tmp_path, KILLS, seed=0)
+
+
+@pytest.mark.slow
+def test_many_more_kills_in_every_stage(folder, tmp_path):
+    stages = kill_again_and_again(folder, tmp_path, MANY_KILLS, seed=1)
+    print(f"killed {MANY_KILLS} times, in: {', '.join(sorted(map(str, stages)))}")  # noqa: T201

@@ -1,0 +1,87 @@
+"""What is not as it was when a run folder was last run, and which work that makes stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..registry import KINDS
+
+STAGES = ("baseline", "mistakes", "heatmaps", "critiques", "images", "arms")
+ALL, NOTHING, MISSING = 0, len(STAGES), "nothing"
+# The first stage that a setting decides; the longest name that fits counts.
+_FROM = {
+    "data": ALL,
+    "classifier": ALL,
+    "baseline": ALL,
+    "experiment.fit_baseline": ALL,
+    "mistakes": 2,
+    "explainer": 2,
+    "critic": 3,
+    "synthesizer": 4,
+    "curation": 4,
+    "experiment": 4,
+    "recipe": 5,
+    "experiment.until": NOTHING,
+    "privacy": NOTHING,
+    "budget": NOTHING,
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that differs.
+
+    Attributes:
+        key: such as "critic.model".
+        before: as it was; "nothing" where it was not there.
+        after: as it is.
+        stale: the stages whose work is done again where it depends on the setting.
+    """
+
+    key: str
+    before: Any
+    after: Any
+    stale: tuple[str, ...]
+
+    def __str__(self) -> str:
+        again = f"again: {', '.join(self.stale)}" if self.stale else "nothing is done again"
+        return f"{self.key}: {self.before!r} -> {self.after!r} ({again})"
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """The settings that differ, in order.
+
+    Args:
+        before: nested tables, as an earlier run told them; empty where there was none.
+        after: likewise, of now.
+    """
+    old, new = dict(_flat(before)), dict(_flat(after))
+    names = [*old, *(name for name in new if name not in old)] if before else []
+    return [
+        Change(name, old.get(name, MISSING), new.get(name, MISSING), STAGES[_first(name, after) :])
+        for name in names
+        if old.get(name, MISSING) != new.get(name, MISSING)
+    ]
+
+
+def compared(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    """Settings as this module compares them: plugins as they are, whatever named them, and data by their content."""
+    tables = {name: table for name, table in settings.items() if name not in KINDS}
+    return {**tables, **plugins, "data": {"fingerprint": fingerprint}}
+
+
+def _first(name: str, after: Mapping[str, Any]) -> int:
+    table, _, key = name.partition(".")
+    if table == "recipe" and key not in after.get("baseline", {}):
+        return ALL  # the baseline is trained as the arms are where nothing else is said
+    return _FROM.get(name, _FROM.get(table, ALL))
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tables.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
