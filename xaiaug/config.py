@@ -75,6 +75,7 @@ class ExperimentTable(Table):
     images_per_mistake: Annotated[int, Field(ge=1)] = 5
     images_per_class_max: Annotated[int, Field(ge=1)] | None = None
     fit_baseline: bool = True
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
 
 

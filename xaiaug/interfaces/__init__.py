@@ -1,7 +1,7 @@
 """What a plugin is: the abstract classes that authors implement, and what they are handed."""
 
 from ..records import RawReply
-from .classifier import Classifier, Prepared, TorchModel
+from .classifier import Checkpoints, Classifier, Prepared, TorchModel
 from .context import Context, PaidCalls
 from .critic import Critic
 from .explainer import Explainer
@@ -9,6 +9,7 @@ from .plugin import Plugin, PluginInfo
 from .synthesizer import Synthesizer
 
 __all__ = [
+    "Checkpoints",
     "Classifier",
     "Context",
     "Critic",

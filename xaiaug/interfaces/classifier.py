@@ -19,14 +19,30 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where an unfinished training may keep itself, and find what an earlier one left.
+
+    Attributes:
+        folder: of this training alone; made when needed, removed by the loop when the training is kept.
+        every: optimiser steps between two checkpoints.
+    """
+
+    folder: Path
+    every: int
+
+
 class Classifier(Plugin):
     """An image classifier that can be trained, copied, kept in a folder and asked.
 
     Attributes:
         labels: names of the classes, in the order of its outputs; empty until `prepare`, `fit` or `load` sets them.
+        checkpoints: set by a loop before `fit` where the user asked for it. A classifier that heeds it goes on from
+            the newest one, and ends with the same weights as without.
     """
 
     labels: tuple[str, ...] = ()
+    checkpoints: Checkpoints | None = None
 
     @abstractmethod
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:

@@ -24,6 +24,7 @@ _FROM = {
     "experiment": 4,
     "recipe": 5,
     "experiment.until": NOTHING,
+    "experiment.checkpoint_steps": NOTHING,
     "privacy": NOTHING,
     "budget": NOTHING,
 }

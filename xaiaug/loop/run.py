@@ -131,7 +131,11 @@ class Run:
         recipe = self.baseline_recipe if self.settings.experiment.fit_baseline else None
         train = self.splits.train if recipe else ()
         training = Training("baseline", self.seeds[0], recipe, train, self.splits.validation if recipe else ())
-        return fit(self.desk, self.cast.classifier, self.context, training)
+        return self._fit(training)
+
+    def _fit(self, training: Training) -> Fitted:
+        steps = self.settings.experiment.checkpoint_steps
+        return fit(self.desk, self.cast.classifier, self.context, training, steps)
 
     def _mistakes(self, baseline: Fitted) -> Sequence[Mistake]:
         guide = self.splits.guide
@@ -195,7 +199,7 @@ class Run:
             synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
             train = rows.training_set(arm, real, synthetic)
             training = Training(arm.name, seed, recipe, train, validation, baseline)
-            fitted[arm.name, seed] = fit(self.desk, self.cast.classifier, self.context, training)
+            fitted[arm.name, seed] = self._fit(training)
         return fitted
 
     def _plan(self, source: ImageSource) -> ImagePlan:

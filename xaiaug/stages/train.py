@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, PluginError
-from ..interfaces import Classifier, Context
+from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
 from ..store import digest
 from .chunks import Item, Stage, complete, plugin_key
@@ -41,6 +41,7 @@ class _Work:
     desk: Desk
     classifier: Classifier
     context: Context
+    checkpoints: Checkpoints | None
 
     def __call__(self, trainings: list[Training]) -> list[Any]:
         return [self._train(training) for training in trainings]
@@ -55,6 +56,7 @@ class _Work:
         if training.recipe is None:
             _check_labels(classifier, self.context.labels)
             return History()
+        classifier.checkpoints = self.checkpoints
         history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
@@ -67,8 +69,17 @@ class _Work:
         return self.classifier.fork()
 
 
-def fit(desk: Desk, classifier: Classifier, context: Context, training: Training) -> Fitted:
+def fit(
+    desk: Desk, classifier: Classifier, context: Context, training: Training, checkpoint_steps: int | None = None
+) -> Fitted:
     """The trained classifier; its curves stand in the ledger.
+
+    Args:
+        desk: where it is kept.
+        classifier: not yet prepared; trained where the training starts from nothing else.
+        context: what it may know.
+        training: what the training needs.
+        checkpoint_steps: optimiser steps between two checkpoints; None: a training that was cut off begins anew.
 
     Raises:
         UnsupportedRecipeError: before training, when the classifier cannot follow the recipe.
@@ -76,7 +87,10 @@ def fit(desk: Desk, classifier: Classifier, context: Context, training: Training
     """
     key = _key(classifier, context, training)
     stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1)
-    rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context))
+    unfinished = desk.store.unfinished(digest(key))
+    checkpoints = None if checkpoint_steps is None else Checkpoints(unfinished, checkpoint_steps)
+    rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context, checkpoints))
+    desk.store.drop_unfinished(digest(key))
     folder = Path(desk.store.folder, rows[0]["model"]["folder"])
     return Fitted(type(classifier), folder, digest(key))
 

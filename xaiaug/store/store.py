@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -106,6 +107,14 @@ class Store:
     def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
         """A model folder below the run folder, whole or not there."""
         return write_model(self.folder, folder, save)
+
+    def unfinished(self, key: str) -> Path:
+        """Where an unfinished piece of work may keep itself."""
+        return self.folder / "checkpoints" / key[:16]
+
+    def drop_unfinished(self, key: str) -> None:
+        """The piece of work is finished, and kept."""
+        shutil.rmtree(self.unfinished(key), ignore_errors=True)
 
     def write_text(self, name: str, text: str) -> Path:
         """A text file of the run folder, replaced atomically."""

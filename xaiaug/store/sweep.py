@@ -21,6 +21,9 @@ def sweep(store: Store) -> int:
     blobs = {value for kind, value in found if kind == "blob"} | Money(store.ledger, store.blobs).blobs()
     models = {value["folder"] for kind, value in found if kind == "model"}
     freed = sum(_remove(path) for path in _loose(store.blobs.folder, blobs))
+    unfinished = store.folder / "checkpoints"
+    if store.ledger.fact("reached") and unfinished.exists():
+        freed += _remove(unfinished)
     return freed + sum(_remove(path) for path in _unused(store.folder, models))
 
 

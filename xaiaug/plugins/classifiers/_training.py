@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +18,11 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from ...errors import UnsupportedRecipeError
+from ...interfaces import Checkpoints
 from ...records import History, Recipe, Sample
 from .._logits import logits
 from ._augment import AUGMENTATIONS
+from ._checkpoints import Keeper, newest, read_curves, saving, training_folder
 from ._images import Preprocessor
 from ._quiet import quiet
 from ._randomness import own_randomness
@@ -80,10 +81,12 @@ def train_network(
     *,
     recipe: Recipe,
     seed: int,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Trains a network in place, on the device it is on; the weights after the last step stay.
 
-    Exactly steps × batch size images are passed; the caller's random states are left as they were.
+    Exactly steps × batch size images are passed; the caller's random states are left as they were. With checkpoints it
+    goes on from the newest.
     """
     sequence = TrainingSequence(
         train,
@@ -94,17 +97,21 @@ def train_network(
     )
     device = module.device
     monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps)
-    with own_randomness(seed), quiet(), _old_objects_left_alone(), tempfile.TemporaryDirectory() as folder:
+    with own_randomness(seed), quiet(), _old_objects_left_alone(), training_folder(checkpoints) as folder:
+        arguments = {**_arguments(recipe, seed, device), **saving(checkpoints)}
         trainer = WeightedTrainer(
             model=module,
-            args=_arguments(recipe, seed, folder, device),
+            args=_on_one_device(TrainingArguments(output_dir=str(folder), **arguments)),
             train_dataset=sequence,
             data_collator=Collator(preprocessor),
-            callbacks=[monitor],
+            callbacks=[monitor, Keeper(monitor)],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.tell(monitor, numbers(recipe.class_weights))
-        trainer.train()
+        start = newest(folder)
+        if start is not None:
+            monitor.restore(read_curves(start))
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
         # Mixed precision wraps the forward; copies and files want the plain one.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
     # The Trainer takes the first GPU, whichever was asked for.
@@ -124,30 +131,28 @@ def _old_objects_left_alone() -> Iterator[None]:
             gc.unfreeze()
 
 
-def _arguments(recipe: Recipe, seed: int, folder: str, device: torch.device) -> TrainingArguments:
-    options: dict[str, Any] = {
+def _arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
+    return {
         "dataloader_pin_memory": device.type == "cuda",
         "logging_strategy": "no",
         "logging_nan_inf_filter": False,
         "report_to": "none",
         "disable_tqdm": True,
         **recipe.trainer,
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": _SCHEDULERS[recipe.schedule],
+        "warmup_steps": round(recipe.steps / 20),
+        "weight_decay": recipe.weight_decay,
+        "seed": seed % 2**32,
+        "use_cpu": device.type == "cpu",
+        "eval_strategy": "no",
+        "remove_unused_columns": False,
     }
-    arguments = TrainingArguments(
-        output_dir=folder,
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=_SCHEDULERS[recipe.schedule],
-        warmup_steps=round(recipe.steps / 20),
-        weight_decay=recipe.weight_decay,
-        seed=seed % 2**32,
-        use_cpu=device.type == "cpu",
-        save_strategy="no",
-        eval_strategy="no",
-        remove_unused_columns=False,
-        **options,
-    )
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
     # More devices would mean more images a step: the budget is the same wherever it is trained.
     _ = arguments.device
     arguments._n_gpu = min(1, arguments.n_gpu)
@@ -227,6 +232,20 @@ class Monitor(TrainerCallback):
         self.points.append((state.global_step, *train, *_measure(model, self.preprocessor, self.frames)))
         self.losses.clear()
         self.hits.clear()
+
+    def state(self) -> dict[str, Any]:
+        """All it knows so far, JSON-plain."""
+        return {
+            "points": self.points,
+            "losses": [loss.item() for loss in self.losses],
+            "hits": [hits.tolist() for hits in self.hits],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up what `state` gave."""
+        self.points = [tuple(point) for point in state["points"]]
+        self.losses = [torch.tensor(loss) for loss in state["losses"]]
+        self.hits = [torch.tensor(hits) for hits in state["hits"]]
 
     def history(self) -> History:
         """The curves so far."""

@@ -87,7 +87,15 @@ class TransformersClassifier(Classifier):
         replace = not network.fitted or network.labels != labels or (self.new_head and not network.trained)
         if replace:
             network.module = with_new_head(network.module, labels, seed)
-        history = train_network(network.module, network.preprocessor, train, validation, recipe=recipe, seed=seed)
+        history = train_network(
+            network.module,
+            network.preprocessor,
+            train,
+            validation,
+            recipe=recipe,
+            seed=seed,
+            checkpoints=self.checkpoints,
+        )
         network.labels = self.labels = labels
         network.fitted = network.trained = True
         return history
