@@ -4,6 +4,7 @@ As a script it reads a line of JSON for each run, forks, and tells the child's p
 POSIX, and a process without threads: that is why this is not done by the tests themselves.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -15,23 +16,28 @@ from pathlib import Path
 PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}}
 
 
-def loop(url=None, *, budget_usd=5.0, seconds=0.0, critic=None, synthesizer=None, seeds=(0,), images=2, arms="basic"):
-    """A loop of fakes; its critic pays the service at `url` where one is given."""
+def loop(url=None, *, budget_usd=5.0, critic=None, seeds=(0,), images=2, checkpoint=None):
+    """A loop of fakes; its critic pays the service at `url` where one is given.
+
+    With a checkpoint the classifier and the explainer are real.
+    """
     from fakes import ColourCritic, NearestColour, Painter, Posting, Ramp
 
     from xaiaug import FeedbackLoop, Recipe
 
+    tables = {"privacy": {"allow_upload": True}, "budget": {"prices": PRICES}}
+    if checkpoint:
+        tables |= {"classifier": {"checkpoint": checkpoint}, "experiment": {"checkpoint_steps": 2}}
     return FeedbackLoop(
-        NearestColour(),
-        Ramp(),
+        "transformers" if checkpoint else NearestColour(),
+        "attention-rollout" if checkpoint else Ramp(),
         critic or (Posting(url) if url else ColourCritic()),
-        synthesizer or Painter(),
-        arms=arms,
+        Painter(),
         seeds=seeds,
         recipe=Recipe(steps=4, batch_size=8),
         images_per_mistake=images,
         budget_usd=budget_usd if url else None,
-        settings={"privacy": {"allow_upload": True}, "budget": {"prices": PRICES}},
+        settings=tables,
     )
 
 
@@ -43,12 +49,23 @@ def run(folder, run_dir, **options):
 
 
 class Nursery:
-    """A process that forks one run after another."""
+    """A process that forks one run after another.
+
+    Args:
+        modules: what it imports first, besides what the fakes need.
+    """
+
+    def __init__(self, *modules):
+        self._modules = modules
 
     def __enter__(self):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, __file__, *self._modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         return self
 
@@ -75,6 +92,8 @@ def _serve():
     with tempfile.TemporaryDirectory() as folder:  # a run imports all that the children will need
         painted = paint_folder(Path(folder, "painted"), {"train": 8, "guide": 8, "validation": 4, "test": 4})
         run(painted, Path(folder, "run"), images=1)
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

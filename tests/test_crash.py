@@ -47,13 +47,13 @@ def answer(request):
     return Delay(0.004, Reply(f"because of {request.text.split(':')[0][:12]}"))
 
 
-def kill_again_and_again(folder, tmp_path, kills, seed):
+def kill_again_and_again(folder, tmp_path, kills, seed, modules=(), **options):
     """Kills runs at random instants until each ends; checks them, and returns the stages they were killed in."""
     rng = random.Random(seed)
     stages, left, number = set(), kills, 0
-    with Nursery() as nursery, Loopback(answer) as server:
+    with Nursery(*modules) as nursery, Loopback(answer) as server:
         started = time.monotonic()
-        nursery.start(folder, tmp_path / "untroubled", url=server.url, **OPTIONS)
+        nursery.start(folder, tmp_path / "untroubled", url=server.url, **OPTIONS, **options)
         assert nursery.ended() == 0
         took = time.monotonic() - started
         expected, costs = told(tmp_path / "untroubled")
@@ -63,7 +63,7 @@ def kill_again_and_again(folder, tmp_path, kills, seed):
             number, run_dir = number + 1, tmp_path / f"killed-{number}"
             before, deaths, status = server.bill + server.lost, 0, None
             while status != 0:
-                pid = nursery.start(folder, run_dir, url=server.url, **OPTIONS)
+                pid = nursery.start(folder, run_dir, url=server.url, **OPTIONS, **options)
                 if left:
                     time.sleep(rng.uniform(0, took))
                     os.kill(pid, signal.SIGKILL)
@@ -101,7 +101,13 @@ def stage_of(run_dir):
 
 
 def test_killed_runs_end_equal_to_an_untroubled_one_and_pay_twice_only_what_was_in_flight(folder, tmp_path):
-    kill_again_and_again(folder, tmp_path, KILLS, seed=0)
+    stages = kill_again_and_again(folder, tmp_path, KILLS, seed=0)
+    assert len(stages) >= 4
+
+
+def test_a_real_model_killed_in_its_training_ends_equal_too(folder, tmp_path, tiny_vit):
+    modules = ("xaiaug.plugins.classifiers._training", "xaiaug.plugins.explainers.attention_rollout")
+    kill_again_and_again(folder, tmp_path, 2, seed=3, modules=modules, checkpoint=str(tiny_vit))
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from xaiaug import config, load, petworld
+from xaiaug.calls import Prices
 
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
@@ -79,6 +80,46 @@ def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
     result = loop.run(xaiaug.Splits.from_folder(photos), "runs/plugins")
     assert all(case.method == "brightness" and "takes this" in case.critique.cause for case in result.mistakes)
     assert result.report.images.kept > 0
+
+
+def test_the_paid_critic_of_the_page_works_in_a_loop(photos, checkpoint):
+    import xaiaug
+
+    asked = []
+
+    def ask(request):
+        asked.append(request)
+        if len(asked) == 2:
+            return 429, {"retry-after": "0"}, {"error": "slow down"}
+        return 200, {}, {"text": "because of its coat", "in": 50, "out": 10}
+
+    namespace = {"__name__": "reader", "ask": ask}
+    for code in snippets("docs/plugins.md"):
+        exec(smaller(code, checkpoint), namespace)  # noqa: S102
+    loop = xaiaug.FeedbackLoop(
+        "transformers",
+        critic=namespace["Paid"]("my-model"),
+        recipe=xaiaug.Recipe(steps=1, batch_size=4),
+        budget_usd=1.0,
+        settings={
+            "classifier": {"checkpoint": str(checkpoint)},
+            "mistakes": {"max": 4},
+            "privacy": {"allow_upload": True},
+            "budget": {"prices": {"my-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}}},
+        },
+    )
+    result = loop.run(xaiaug.Splits.from_folder(photos), "runs/paid", until="critique")
+    assert len(asked) == len(result.mistakes) + 1
+    assert result.report.run.costs.usd == pytest.approx(len(result.mistakes) * (50 * 3e-6 + 10 * 15e-6))
+    assert all(case.critique.cause == "because of its coat" for case in result.mistakes)
+
+
+def test_the_settings_of_the_page_on_running_are_valid():
+    for text in snippets("docs/running.md", "toml"):
+        settings = config.settings(tomllib.loads(text))
+        assert settings.budget.usd == 5.0
+    assert Prices(settings.budget.prices).of("at-home").free
+    assert config.settings({"experiment": {"checkpoint_steps": 200}})
 
 
 def test_the_settings_file_of_the_readme_is_valid():
