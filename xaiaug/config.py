@@ -74,6 +74,11 @@ class ExperimentTable(Table):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     images_per_mistake: Annotated[int, Field(ge=1)] = 5
     images_per_class_max: Annotated[int, Field(ge=1)] | None = None
+    metric: Literal["accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-group"] = (
+        "accuracy"
+    )
+    primary: tuple[str, str] = ("generated+training", "continued")
+    smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     fit_baseline: bool = True
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"

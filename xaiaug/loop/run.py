@@ -100,6 +100,8 @@ class Run:
         settings = self.settings.model_dump(mode="json")
         self._show_changes(compared(settings, self.cast.identities(), splits.fingerprint))
         self._tell("settings", settings)
+        experiment = settings["experiment"]
+        self._tell("comparison", {name: experiment[name] for name in ("primary", "metric", "smallest_effect")})
         self._tell("plugins", self.cast.told(self.settings))
         told = {
             "labels": splits.labels,

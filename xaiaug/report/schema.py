@@ -111,7 +111,17 @@ class Note(Row):
 
 
 class Contrast(Row):
-    """How far `arm` lies from `against`: a difference of scores in 0 to 1, with its interval and p-value if known."""
+    """How far `arm` lies from `against`: a difference of scores in 0 to 1.
+
+    Attributes:
+        low, high: interval over seeds and test images at once, of `level`.
+        p: two-sided; of a contrast that is not primary adjusted by Holm's method.
+        primary: whether it was named before training and decides the verdict.
+        outcome: "no difference", "helps", "hurts" or "cannot tell".
+        level: of the interval: 0.95, wider where several contrasts share the doubt.
+        crossed: 95 % interval of a bootstrap over seeds and images at once.
+        fixed, broken: test images that `arm` alone gets right, and that `against` alone does, by seed.
+    """
 
     arm: Text
     against: Text
@@ -121,6 +131,11 @@ class Contrast(Row):
     high: Number = None
     p: Number = None
     primary: bool = False
+    outcome: str | None = None
+    level: float = 0.95
+    crossed: tuple[float, float] | None = None
+    fixed: tuple[int, ...] = ()
+    broken: tuple[int, ...] = ()
 
 
 class Verdict(Row):

@@ -14,8 +14,10 @@ from .cases import case_rows
 from .costs import costs
 from .images import image_summary
 from .notes import notes
+from .verdict import verdict
 
 DRAWN = "xaiaug.plugins.synthesizers.petworld."
+COMPARISON = {"primary": ["generated+training", "continued"], "metric": "accuracy", "smallest_effect": 0.5}
 PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
 
 
@@ -41,6 +43,7 @@ def build(reader: Reader) -> Report:
         "mistakes": mistakes,
         "cases": cases,
         "images": images,
+        "verdict": verdict(reader, reader.fact("comparison") or COMPARISON, [arm["name"] for arm in arms]),
     }
     report = Report.model_validate(fields)
     return report.model_copy(update={"notes": notes(report)})

@@ -49,7 +49,9 @@ class _Work:
         images = Lazy(len(samples), lambda i: samples[i].open())
         probabilities = np.asarray(self.fitted.load().predict_proba(images))
         _check(self.fitted, probabilities, (len(samples), self.classes))
-        row = {"ids": [sample.id for sample in samples], "labels": [sample.label for sample in samples]}
+        row: dict[str, Any] = {"ids": [sample.id for sample in samples], "labels": [sample.label for sample in samples]}
+        if any(sample.groups for sample in samples):
+            row["groups"] = [dict(sample.groups) for sample in samples]
         return [{**row, "probabilities": Blob.array(probabilities.astype(np.float32))}]
 
 
@@ -67,9 +69,13 @@ def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], cl
         PluginError: the classifier returned another shape, or values that are no probabilities.
     """
     stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK, together=True)
-    items = Lazy(len(samples), lambda i: Item([samples[i].id, samples[i].label], samples[i]))
+    items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
     rows = complete(desk, stage, items, _Work(fitted, classes))
     return gather(rows, desk.store.blobs, classes)
+
+
+def _key(sample: Sample) -> Any:
+    return [sample.id, sample.label, *([dict(sample.groups)] if sample.groups else [])]
 
 
 def gather(rows: Sequence[Any], blobs: Any, classes: int) -> Predictions:

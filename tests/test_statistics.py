@@ -1,0 +1,249 @@
+"""Intervals, families and words agree with closed forms and reference libraries, and claim no more than they may."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as reference
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from xaiaug.errors import ConfigError, DataError
+from xaiaug.statistics import METRICS, Estimate, Scores, Spread, compare_predictions, family, flips, judge
+from xaiaug.statistics.interval import of_draws, of_means
+
+
+def predictions(n=200, classes=3, seeds=4, skill=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    logits = rng.normal(0, 1, (seeds, n, classes)) + skill * np.eye(classes)[labels]
+    probabilities = np.exp(logits)
+    return labels, (probabilities / probabilities.sum(-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("metric", "theirs"),
+    [
+        ("accuracy", lambda y, p: reference.accuracy_score(y, p.argmax(1))),
+        ("balanced-accuracy", lambda y, p: reference.balanced_accuracy_score(y, p.argmax(1))),
+        ("macro-f1", lambda y, p: reference.f1_score(y, p.argmax(1), average="macro")),
+        ("auroc", lambda y, p: reference.roc_auc_score(y, p, multi_class="ovr")),
+        ("average-precision", lambda y, p: reference.average_precision_score(np.eye(3)[y], p, average="macro")),
+    ],
+)
+def test_scores_are_those_of_scikit_learn(metric, theirs):
+    labels, (probabilities,) = predictions(seeds=1)
+    probabilities = probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    assert Scores(metric).of(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
+
+
+def test_the_worst_group_is_that_of_lowest_accuracy():
+    labels = np.array([0, 0, 1, 1, 1, 1])
+    probabilities = np.eye(2)[[0, 1, 1, 1, 0, 1]]
+    assert Scores("worst-group").of(labels, probabilities, np.array([0, 0, 1, 1, 2, 2])) == 0.5
+    with pytest.raises(ConfigError, match="groups"):
+        Scores("worst-group").of(labels, probabilities)
+    with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
+        Scores("acuracy")
+
+
+def test_one_source_of_doubt_gives_students_interval():
+    rng = np.random.default_rng(0)
+    by_seed = rng.normal(0.02, 0.01, 5)
+    seeds_alone = Estimate(by_seed.mean(), Spread(by_seed.var(ddof=1) / 5, 0.0, 5, 1000))
+    assert seeds_alone.spread.freedom == pytest.approx(4)
+    assert seeds_alone.interval() == pytest.approx(stats.t.interval(0.95, 4, by_seed.mean(), stats.sem(by_seed)))
+    assert seeds_alone.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+    by_image = rng.integers(-1, 2, 300).astype(float)
+    images_alone = of_means(np.stack([by_image, by_image]))
+    assert images_alone.interval() == pytest.approx(stats.t.interval(0.95, 299, by_image.mean(), stats.sem(by_image)))
+
+
+def test_both_sources_add_up_with_satterthwaites_degrees_of_freedom():
+    values = np.random.default_rng(1).normal(0, 1, (4, 50))
+    found = of_means(values)
+    seeds, images = values.mean(1).var(ddof=1) / 4, values.mean(0).var(ddof=1) / 50
+    freedom = (seeds + images) ** 2 / (seeds**2 / 3 + images**2 / 49)
+    reach = stats.t.ppf(0.975, freedom) * np.sqrt(seeds + images)
+    assert found.interval() == pytest.approx((values.mean() - reach, values.mean() + reach))
+
+
+@given(st.floats(-0.2, 0.2), st.floats(0, 0.01), st.floats(0, 0.01), st.integers(2, 20), st.integers(2, 10**5))
+def test_p_value_and_interval_say_the_same(difference, seeds, images, n_seeds, n_images):
+    found = Estimate(difference, Spread(seeds**2, images**2, n_seeds, n_images))
+    low, high = found.interval()
+    if min(abs(low), abs(high)) > 1e-9:
+        assert (found.p < 0.05) == (low > 0 or high < 0)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12))
+def test_holms_p_values_are_those_of_statsmodels_and_agree_with_the_widened_levels(p_values):
+    found = family(p_values)
+    rejected, adjusted, _, _ = multipletests(p_values, method="holm")
+    assert [one.p for one in found] == pytest.approx(list(adjusted))
+    for one, p, told in zip(found, p_values, rejected, strict=True):
+        assert 0.95 <= one.level < 1
+        if abs(p - (1 - one.level)) > 1e-12:
+            assert (p < 1 - one.level) == told
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 20))
+def test_flips_are_those_of_mcnemars_exact_test(fixed, broken, same):
+    before = np.array([False] * fixed + [True] * broken + [True] * same, dtype=bool)
+    after = np.array([True] * fixed + [False] * broken + [True] * same, dtype=bool)
+    found = flips(before, after)
+    assert (found.fixed, found.broken) == (fixed, broken)
+    table = [[same, broken], [fixed, 0]]
+    assert found.p == pytest.approx(mcnemar(table, exact=True).pvalue if fixed + broken else 1.0)
+
+
+def estimate(difference, error, seeds=5, images=10_000, share=0.5):
+    return Estimate(difference, Spread(share * error**2, (1 - share) * error**2, seeds, images))
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "word", "excludes"),
+    [
+        (0.02, 0.003, "helps", True),
+        (-0.02, 0.003, "hurts", True),
+        (0.0, 0.001, "no difference", False),
+        (0.003, 0.0005, "no difference", True),
+        (0.01, 0.02, "cannot tell", False),
+        (0.0, 0.0, "no difference", False),
+        (0.02, 0.0, "helps", True),
+    ],
+)
+def test_the_first_of_four_outcomes_that_holds(difference, error, word, excludes):
+    outcome = judge(estimate(difference, error), 0.005)
+    assert (outcome.word, outcome.excludes_zero) == (word, excludes)
+
+
+@given(st.floats(-0.02, 0.02), st.floats(0.001, 0.02), st.floats(0, 1), st.integers(3, 10), st.integers(100, 10**5))
+def test_what_it_would_take_is_enough_and_no_more(difference, error, share, seeds, images):
+    found = estimate(difference, error, seeds, images, share)
+    outcome = judge(found, 0.005)
+    wanted = max(abs(difference), 0.005)
+    if outcome.word != "cannot tell":
+        return
+    for needed, grow, have in (
+        (outcome.seeds, found.spread.with_seeds, seeds),
+        (outcome.images, found.spread.with_images, images),
+    ):
+        if needed is not None:
+            assert needed > have
+            assert grow(needed).reach(0.95) <= wanted
+            assert needed == have + 1 or grow(needed - 1).reach(0.95) > wanted
+
+
+def test_predictions_are_compared_seed_by_seed():
+    labels, a = predictions(seed=1)
+    _, b = predictions(skill=2.0, seed=1)
+    found = compare_predictions(labels, a, b)
+    right = (b.argmax(-1) == labels).mean(1) - (a.argmax(-1) == labels).mean(1)
+    assert found.by_seed == pytest.approx(tuple(right))
+    assert found.difference == pytest.approx(right.mean())
+    assert found.estimate.interval()[0] < found.difference < found.estimate.interval()[1]
+    assert found.crossed[0] < found.difference < found.crossed[1]
+    assert [f.fixed - f.broken for f in found.flips] == [round(200 * value) for value in right]
+    classes = compare_predictions(labels, a.argmax(-1), b.argmax(-1))
+    assert classes.by_seed == pytest.approx(found.by_seed)
+
+
+def test_balanced_accuracy_of_even_classes_is_accuracy():
+    labels, a = predictions(n=300)
+    labels = np.arange(300) % 3
+    b = np.roll(a, 1, axis=-1)
+    one = compare_predictions(labels, a, b, metric="accuracy").estimate
+    other = compare_predictions(labels, a, b, metric="balanced-accuracy").estimate
+    assert other.interval() == pytest.approx(one.interval())
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if name not in ("accuracy", "balanced-accuracy")])
+def test_metrics_without_a_formula_have_an_interval_by_bootstrap(metric):
+    labels, a = predictions(n=150, classes=2, seeds=3)
+    _, b = predictions(n=150, classes=2, seeds=3, skill=2.5, seed=0)
+    found = compare_predictions(labels, a, b, metric=metric, groups=[f"g{i % 3}" for i in range(150)])
+    low, high = found.estimate.interval()
+    assert low < found.difference < high
+    assert found.difference > 0
+
+
+def test_the_bootstrap_of_a_mean_agrees_with_its_formula():
+    labels, a = predictions(n=400, seeds=4)
+    _, b = predictions(n=400, seeds=4, skill=1.3, seed=5)
+    right = (b.argmax(-1) == labels).astype(float) - (a.argmax(-1) == labels)
+    rng = np.random.default_rng(0)
+    drawn = np.array([right.mean(0)[rng.integers(0, 400, 400)].mean() for _ in range(4000)])
+    formula, bootstrap = of_means(right), of_draws(right.mean(1), drawn, 400)
+    assert bootstrap.spread.images == pytest.approx(formula.spread.images, rel=0.1)
+    assert bootstrap.spread.seeds == formula.spread.seeds
+
+
+def test_one_seed_gives_a_difference_and_nothing_more():
+    labels, a = predictions(seeds=1)
+    found = compare_predictions(labels, a, np.roll(a, 1, axis=-1))
+    assert found.estimate is None and found.crossed is None and found.flips[0].broken > 0
+    with pytest.raises(DataError, match="two seeds"):
+        of_means(np.zeros((1, 5)))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "groups", "message"),
+    [
+        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "one shape"),
+        (np.zeros((2, 5, 2)), np.zeros((2, 5, 2)), None, "for 4 images"),
+        (np.zeros((2, 4, 1)), np.zeros((2, 4, 1)), None, "knows 1 classes, a label is 1"),
+        (np.zeros((2, 4, 2)), np.zeros((2, 4, 2)), ["x"], "group for each of 4"),
+    ],
+)
+def test_what_does_not_fit_is_named(a, b, groups, message):
+    with pytest.raises(DataError, match=message):
+        compare_predictions([0, 1, 0, 1], a, b, groups=groups)
+
+
+def simulated(rng, truth, sd, n=10_000, seeds=5, flip=0.04):
+    """Differences by seed and image: a share of images flips either way, and each seed has an effect of its own."""
+    values = np.zeros((seeds, n), np.float32)
+    image = rng.random(n)
+    for row in values:
+        shift = truth + rng.normal(0, sd)
+        own = 0.5 * image + 0.5 * rng.random(n)  # images that are hard for one seed are hard for another, too
+        rank = np.argsort(own)
+        up, down = round(n * (flip + shift) / 2), round(n * (flip - shift) / 2)
+        row[rank[:up]] = 1
+        row[rank[len(rank) - down :]] = -1
+    return of_means(values)
+
+
+def claims(rng, runs, truth, sd, contrasts=1):
+    primary = secondary = 0
+    for _ in range(runs):
+        found = [simulated(rng, truth, sd) for _ in range(contrasts)]
+        primary += judge(found[0], 0.005).word in ("helps", "hurts")
+        levels = family([one.p for one in found[1:]])
+        words = [judge(one, 0.005, f.level).word for one, f in zip(found[1:], levels, strict=True)]
+        secondary += any(word in ("helps", "hurts") for word in words)
+    return primary, secondary
+
+
+def test_few_runs_without_a_difference_claim_one():
+    primary, _ = claims(np.random.default_rng(0), 40, 0.0, 0.006)
+    assert primary <= 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sd", [0.0, 0.003, 0.006, 0.010])
+def test_at_most_65_of_1000_runs_without_a_difference_claim_one(sd):
+    primary, secondary = claims(np.random.default_rng(round(1000 * sd)), 1000, 0.0, sd, contrasts=4)
+    print(f"SD {100 * sd:.1f}: {primary} primary, {secondary} secondary of 1000")  # noqa: T201
+    assert primary <= 65 and secondary <= 65
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sd", [0.0, 0.003, 0.008])
+def test_two_points_are_found_in_nine_runs_of_ten(sd):
+    found, _ = claims(np.random.default_rng(1), 500, 0.02, sd)
+    print(f"SD {100 * sd:.1f}: {found} of 500 found")  # noqa: T201
+    assert found >= 450

@@ -1,0 +1,140 @@
+"""The verdict of a run: one primary contrast decides, the others stand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..report.schema import Contrast, Verdict
+from ..statistics import Comparison, Outcome, Scores, compare, family, judge
+from ..statistics.words import FEWEST_SEEDS
+from ..store import Reader
+from .predictions import Tested, tested
+
+REFERENCE = "continued"
+
+
+@dataclass(frozen=True)
+class _Judged:
+    arm: str
+    against: str
+    found: Comparison
+    outcome: Outcome
+    p: float
+    level: float
+
+
+def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Verdict | None:
+    """The verdict; None where nothing can be compared, or there are too few seeds.
+
+    Args:
+        reader: of the run.
+        plan: what was named before training: "primary" (arm and reference), "metric" and "smallest_effect" in points.
+        names: of the arms, in order.
+    """
+    arm, against = plan["primary"]
+    predicted = {name: arm_tested for name in names if (arm_tested := tested(reader, name)) is not None}
+    if arm not in predicted or against not in predicted:
+        return None
+    pairs = [(arm, against), *_secondary(predicted, (arm, against))]
+    scores = Scores(plan["metric"])
+    found = [_compared(predicted[one], predicted[other], scores) for one, other in pairs]
+    if any(len(one.by_seed) < FEWEST_SEEDS for one in found):
+        return None
+    judged = _judged(pairs, found, plan["smallest_effect"] / 100)
+    return Verdict(
+        sentence=_sentence(judged[0], plan["smallest_effect"]),
+        outcome=judged[0].outcome.word,
+        contrasts=tuple(_row(one, primary=number == 0) for number, one in enumerate(judged)),
+    )
+
+
+def _secondary(predicted: Mapping[str, Tested], primary: tuple[str, str]) -> list[tuple[str, str]]:
+    others = [(name, REFERENCE) for name in predicted if name not in (REFERENCE, "baseline")]
+    start = [(REFERENCE, "baseline")] if "baseline" in predicted else []
+    return [pair for pair in (*others, *start) if pair != primary and pair[1] in predicted]
+
+
+def _compared(one: Tested, other: Tested, scores: Scores) -> Comparison:
+    above, below = _paired(one, other)
+    return compare(one.labels, below, above, scores, one.groups)
+
+
+def _paired(one: Tested, other: Tested) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Probabilities of the seeds both have; an arm that was not trained has one classifier for every seed."""
+    seeds = sorted(one.by_seed.keys() & other.by_seed.keys())
+    if 1 in (len(one.by_seed), len(other.by_seed)):
+        seeds = sorted(one.by_seed.keys() | other.by_seed.keys())
+    return _stacked(one, seeds), _stacked(other, seeds)
+
+
+def _stacked(arm: Tested, seeds: Sequence[int]) -> NDArray[Any]:
+    single = next(iter(arm.by_seed.values()))
+    return np.stack([arm.by_seed.get(seed, single) for seed in seeds])
+
+
+def _judged(pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta: float) -> list[_Judged]:
+    estimates = [one.estimate for one in found if one.estimate is not None]
+    others = family([estimate.p for estimate in estimates[1:]])
+    steps = [(estimates[0].p, 0.95), *((one.p, one.level) for one in others)]
+    return [
+        _Judged(arm, against, comparison, judge(estimate, delta, level), p, level)
+        for (arm, against), comparison, estimate, (p, level) in zip(pairs, found, estimates, steps, strict=True)
+    ]
+
+
+def _row(judged: _Judged, *, primary: bool) -> Contrast:
+    estimate = judged.found.estimate
+    low, high = estimate.interval(judged.level) if estimate else (None, None)
+    return Contrast(
+        arm=judged.arm,
+        against=judged.against,
+        metric=judged.found.metric,
+        estimate=judged.found.difference,
+        low=low,
+        high=high,
+        p=judged.p,
+        primary=primary,
+        outcome=judged.outcome.word,
+        level=judged.level,
+        crossed=judged.found.crossed,
+        fixed=tuple(flip.fixed for flip in judged.found.flips),
+        broken=tuple(flip.broken for flip in judged.found.flips),
+    )
+
+
+def _sentence(judged: _Judged, delta: float) -> str:
+    estimate, outcome = judged.found.estimate, judged.outcome
+    if estimate is None:
+        return ""
+    low, high = estimate.interval(judged.level)
+    measured = (
+        f"{_points(judged.found.difference)} points of {judged.found.metric} over {judged.against}, 95 % interval "
+        f"{_points(low)} to {_points(high)}, {estimate.spread.n_seeds} seeds, for this baseline"
+    )
+    words = {
+        "no difference": f"No difference larger than {delta:g} points",
+        "helps": f"{judged.arm} helps",
+        "hurts": f"{judged.arm} hurts",
+        "cannot tell": "It cannot be told",
+    }
+    return f"{words[outcome.word]}: {measured}.{_more(outcome)}"
+
+
+def _more(outcome: Outcome) -> str:
+    if outcome.word == "no difference" and outcome.excludes_zero:
+        return " The interval excludes 0, but lies within what was called too small to matter."
+    if outcome.word != "cannot tell":
+        return ""
+    ways = [f"{count:,} {what}" for count, what in ((outcome.seeds, "seeds"), (outcome.images, "test images")) if count]
+    if not ways:
+        return " Neither more seeds nor more test images alone would tell."
+    return f" About {' or '.join(ways)} would tell."
+
+
+def _points(value: float) -> str:
+    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")

@@ -1,0 +1,154 @@
+"""Compares two training conditions by their predictions on the same test images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from .flips import Flips, flips
+from .interval import Estimate, of_draws, of_means
+from .scores import Labels, Scores
+
+DRAWS, CROSSED_DRAWS = 500, 2000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far condition `b` lies above condition `a`.
+
+    Attributes:
+        metric: what both are measured by.
+        estimate: mean difference over the seeds, with interval and p-value; None for fewer than two seeds.
+        by_seed: each seed's difference.
+        crossed: 95 % interval of a bootstrap over seeds and images at once; None for fewer than two seeds.
+        flips: of each seed: images fixed and broken.
+    """
+
+    metric: str
+    estimate: Estimate | None
+    by_seed: tuple[float, ...]
+    crossed: tuple[float, float] | None
+    flips: tuple[Flips, ...]
+
+    @property
+    def difference(self) -> float:
+        """Mean difference over the seeds, in units of the score."""
+        return float(np.mean(self.by_seed))
+
+
+def compare_predictions(
+    labels: Sequence[int] | Labels,
+    a: Any,
+    b: Any,
+    *,
+    metric: str = "accuracy",
+    groups: Sequence[Any] | None = None,
+) -> Comparison:
+    """How far `b` lies above `a`, where both predicted the same test images, seed by seed.
+
+    Args:
+        labels: n, indices of the true classes.
+        a: s n k, probabilities, or s n, predicted classes: one set a seed; the seeds of `a` and `b` are pairs.
+        b: likewise, of the same shape.
+        metric: "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision" or "worst-group".
+        groups: n, the group of each image, for "worst-group".
+
+    Returns:
+        The comparison; its interval is over seeds and images at once: mean ± t · sqrt(variance over seeds / s +
+        variance over images / n), with Satterthwaite's degrees of freedom.
+
+    Raises:
+        DataError: shapes do not fit.
+        ConfigError: an unknown metric, or one that needs groups that are not there.
+    """
+    truth = np.asarray(labels)
+    one, other = (_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
+    if one.shape != other.shape:
+        raise DataError(f"compare_predictions: a and b must have one shape, got {one.shape} and {other.shape}")
+    numbers = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if numbers is not None and len(numbers) != len(truth):
+        raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(numbers)}")
+    return compare(truth, one, other, Scores(metric), numbers)
+
+
+def compare(
+    labels: Labels, a: NDArray[Any], b: NDArray[Any], scores: Scores, groups: NDArray[Any] | None = None
+) -> Comparison:
+    """As `compare_predictions`, with everything checked: probabilities are s n k, groups are numbers from 0."""
+    seeds = range(len(a))
+    by_seed = np.array([scores.of(labels, b[s], groups) - scores.of(labels, a[s], groups) for s in seeds])
+    right = [(a[s].argmax(1) == labels, b[s].argmax(1) == labels) for s in seeds]
+    estimate, crossed = None, None
+    if len(a) > 1:
+        generator = np.random.default_rng(0)
+        if scores.is_mean:
+            values = np.stack([scores.by_image(labels, b[s]) - scores.by_image(labels, a[s]) for s in seeds])
+            estimate = of_means(values)
+            draws = _crossed_means(values, generator)
+        else:
+            table = _redrawn(labels, a, b, scores, groups, generator)
+            estimate = of_draws(by_seed, table.mean(axis=1), len(labels))
+            draws = _crossed(table, generator)
+        crossed = (float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
+    return Comparison(
+        scores.metric,
+        estimate,
+        tuple(float(value) for value in by_seed),
+        crossed,
+        tuple(flips(before, after) for before, after in right),
+    )
+
+
+def _redrawn(
+    labels: Labels,
+    a: NDArray[Any],
+    b: NDArray[Any],
+    scores: Scores,
+    groups: NDArray[Any] | None,
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """b s: each seed's difference on draws of the test images."""
+    found = np.empty((DRAWS, len(a)))
+    for draw in found:
+        at = generator.integers(0, len(labels), len(labels))
+        some = None if groups is None else groups[at]
+        for seed in range(len(a)):
+            draw[seed] = scores.of(labels[at], b[seed][at], some) - scores.of(labels[at], a[seed][at], some)
+    return found
+
+
+def _crossed(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draws of the seeds on top of the draws of the images."""
+    seeds = table.shape[1]
+    at = generator.integers(0, seeds, (CROSSED_DRAWS, seeds))
+    rows = generator.integers(0, len(table), CROSSED_DRAWS)
+    means: NDArray[np.float64] = np.take_along_axis(table[rows], at, axis=1).mean(axis=1)
+    return means
+
+
+def _crossed_means(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    seeds, images = values.shape
+    found = np.empty(CROSSED_DRAWS)
+    for draw in range(CROSSED_DRAWS):
+        counts = np.bincount(generator.integers(0, seeds, seeds), minlength=seeds)
+        found[draw] = (counts @ values / seeds)[generator.integers(0, images, images)].mean()
+    return found
+
+
+def _probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
+    given = np.asarray(value)
+    if given.ndim == 2 and np.issubdtype(given.dtype, np.integer):
+        given = np.eye(int(max(given.max(initial=0), labels.max(initial=0))) + 1, dtype=np.float32)[given]
+    if given.ndim != 3 or given.shape[1] != len(labels) or not given.shape[0]:
+        raise DataError(
+            f"compare_predictions: {name} must be s n k (probabilities) or s n (classes) for {len(labels)} images, "
+            f"got shape {given.shape}"
+        )
+    if labels.max(initial=0) >= given.shape[2]:
+        raise DataError(f"compare_predictions: {name} knows {given.shape[2]} classes, a label is {labels.max()}")
+    return given
