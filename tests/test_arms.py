@@ -1,6 +1,8 @@
 """Arms are rows of data, and each trains on what its row says."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug import Arm, ImageSource, Recipe, Sample, arms
@@ -37,8 +39,6 @@ def test_a_list_without_a_baseline_is_given_one():
         ("basics", "Did you mean 'basic'"),
         (["continud"], "Did you mean 'continued'"),
         (["continued", "continued"], "two arms are called 'continued'"),
-        ([Arm("mine", "", replace_probability=0.5)], "replace_probability"),
-        ([Arm("mine", "", images=ImageSource(map="shuffled"))], "cannot make"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(chosen, message):
@@ -92,3 +92,74 @@ def test_balanced_class_weights_become_numbers_of_mean_one():
     assert weights == (4 / 6, 2.0)
     assert sum(weights[s.label] for s in train) == pytest.approx(len(train))
     assert arms.with_class_weights(Recipe(class_weights=(1.0, 3.0)), train).class_weights == (1.0, 3.0)
+
+
+def test_every_set_is_made_of_rows_and_full_has_them_all():
+    assert set(arms.SETS["full"]) == set(arms.ROWS)
+    assert set(arms.SETS["basic"]) | set(arms.SETS["paper"]) <= set(arms.SETS["standard"])
+    assert all(arms.resolve(name) for name in arms.SETS)
+    isolates = [arm.isolates for arm in arms.ROWS.values()]
+    assert len(set(isolates)) == len(isolates)
+
+
+def test_failures_are_repeated_and_a_reserve_is_cut_to_as_many_as_there_are_new_images():
+    pools = {
+        **POOLS,
+        "failures": [sample("f1"), sample("f2", 1), sample("f3", 1)],
+        "reserve": [sample("r1"), sample("r2")],
+    }
+    made = arms.training_set(arms.ROWS["oversampled-failures"], pools, [], {0: 2, 1: 3})
+    assert [s.id for s in made] == ["t1", "t2", "f1", "f1", "f2", "f3", "f2"]
+    made = arms.training_set(arms.ROWS["more-real"], pools, [], {0: 1, 1: 3})
+    assert [s.id for s in made] == ["t1", "t2", "r1"]
+
+
+@given(st.floats(0.1, 4), st.integers(20, 200), st.integers(0, 5))
+def test_a_ratio_is_kept_and_no_image_is_seen_much_more_than_another(ratio, passes, seed):
+    arm = Arm("r", "", images=ImageSource(), synthetic_ratio=ratio)
+    made = arms.training_set(arm, POOLS, NEW, passes=passes, seed=seed)
+    new = [s.id for s in made if s.id.startswith("n")]
+    assert len(made) == passes
+    assert abs(len(new) - passes * ratio / (1 + ratio)) <= 0.5
+    assert abs(new.count("n1") - new.count("n2")) <= 1
+    assert made == arms.training_set(arm, POOLS, NEW, passes=passes, seed=seed)
+
+
+@given(st.floats(0.01, 1), st.integers(0, 5))
+def test_a_replaced_image_keeps_its_class(probability, seed):
+    arm = Arm("p", "", images=ImageSource(), replace_probability=probability)
+    made = arms.training_set(arm, POOLS, NEW, passes=400, seed=seed)
+    assert len(made) == 400
+    assert sum(s.label for s in made) == 200
+    new = sum(s.id.startswith("n") for s in made)
+    assert abs(new - 400 * probability) < 5 * (400 * probability * (1 - probability)) ** 0.5 + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "uses", "reserve", "words"),
+    [
+        ("more-real", {"prompt"}, False, "reserve"),
+        ("more-real", {"prompt"}, True, ""),
+        ("class-name-prompts", {"guidance", "image"}, True, "does not read prompts"),
+        ("class-name-prompts", {"prompt"}, True, ""),
+        ("image-guided-no-critic", {"prompt"}, True, "does not start from an image"),
+        ("image-guided-no-critic", {"guidance", "image"}, True, ""),
+        ("unguided", {"image"}, True, "neither"),
+        ("unguided", {"guidance"}, True, ""),
+        ("generated+training", set(), True, ""),
+    ],
+)
+def test_an_arm_that_would_show_nothing_says_why(name, uses, reserve, words):
+    arm = arms.ROWS[name]
+    reason = arms.lacking(arm, uses, reserve)
+    assert words in reason and bool(words) == bool(reason)
+    left, why = arms.possible([arm], False, uses, reserve)
+    assert (left, why) == (((), {name: reason}) if reason else ((arm,), {}))
+    if reason:
+        with pytest.raises(ConfigError, match=name):
+            arms.possible([arm], True, uses, reserve)
+
+
+def test_an_impossible_ratio_is_refused():
+    with pytest.raises(RecordError, match="synthetic_ratio"):
+        Arm("a", "", synthetic_ratio=0)

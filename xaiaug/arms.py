@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, cycle, islice
 
 from .errors import ConfigError, nearest
 from .records import Arm, ImageSource, Recipe, Sample
 
 GENERATED = ImageSource()
+CLASS_NAMES = ImageSource(prompt="class-name", guidance="none", image_guided=False)
+BY_CHANCE = ImageSource(prompt="none", guidance="random")
+GUIDED_ALONE = ImageSource(prompt="class-name", guidance="none")
+CLASSICAL = "trivialaugment+cutmix"
 
 ROWS: dict[str, Arm] = {
     arm.name: arm
@@ -18,11 +24,32 @@ ROWS: dict[str, Arm] = {
         Arm("continued", "more training on the same real images", real="train"),
         Arm("generated-only", "the new images by themselves", images=GENERATED, real="none"),
         Arm("generated+training", "the new images beside the real ones", images=GENERATED, real="train"),
+        Arm("generated+training-lora", "adapters in place of all weights", images=GENERATED, adapter="lora"),
+        Arm("class-name-prompts", "targeting: as many images, but of the class and no more", images=CLASS_NAMES),
+        Arm("oversampled-failures", "re-weighting: the mistakes themselves, none made", real="train+failures"),
+        Arm("guide-added", "labels: the whole guide with its labels, none made", real="train+guide"),
+        Arm("more-real", "more data: as many other real images", real="train+reserve"),
+        Arm("correct-case-prompts", "the choice of failures", images=ImageSource(cases="correct")),
+        Arm("no-map", "the map: a critic that sees none", images=ImageSource(map="none")),
+        Arm("shuffled-map", "the explanation: another mistake's map", images=ImageSource(map="shuffled")),
+        Arm("random-map", "the explanation: a map of chance", images=ImageSource(map="random")),
+        Arm("unguided", "the critic: wishes of chance", images=BY_CHANCE),
+        Arm("image-guided-no-critic", "the critic: the failed images varied without words", images=GUIDED_ALONE),
+        Arm("classical", "the cheap way: TrivialAugment and CutMix", augment=CLASSICAL),
+        Arm("classical+generated", "the cheap way beside the new images", images=GENERATED, augment=CLASSICAL),
+        Arm("rebalanced", "class balance", sampling="balanced"),
+        Arm("unfiltered", "the filter: new images as they were made", images=ImageSource(curated=False)),
     )
 }
 
+BASIC = ("baseline", "generated-only", "generated+training", "continued")
+PAPER = ("baseline", "generated-only", "generated+training", "generated+training-lora")
+STANDARD = (*PAPER, "continued", "class-name-prompts", "oversampled-failures", "guide-added")
 SETS: dict[str, tuple[str, ...]] = {
-    "basic": ("baseline", "generated-only", "generated+training", "continued"),
+    "basic": BASIC,
+    "paper": PAPER,
+    "standard": STANDARD,
+    "full": (*STANDARD, *(name for name in ROWS if name not in STANDARD)),
 }
 
 
@@ -30,7 +57,7 @@ def resolve(chosen: str | Sequence[str | Arm]) -> tuple[Arm, ...]:
     """The arms of a set's name, or of a list of names and rows, in order.
 
     Raises:
-        ConfigError: an unknown name, a name twice, no baseline, or a row that asks for what cannot be done.
+        ConfigError: an unknown name, or a name twice.
     """
     if isinstance(chosen, str):
         if chosen not in SETS:
@@ -43,8 +70,6 @@ def resolve(chosen: str | Sequence[str | Arm]) -> tuple[Arm, ...]:
             raise ConfigError(f"two arms are called {name!r}")
     if "baseline" not in names:
         arms = (ROWS["baseline"], *arms)
-    for arm in arms:
-        _check_supported(arm)
     return arms
 
 
@@ -74,17 +99,109 @@ def with_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:
     return replace(recipe, class_weights=weights)
 
 
-def training_set(arm: Arm, pools: Mapping[str, Sequence[Sample]], synthetic: Sequence[Sample]) -> tuple[Sample, ...]:
+def training_set(
+    arm: Arm,
+    pools: Mapping[str, Sequence[Sample]],
+    synthetic: Sequence[Sample],
+    count: Mapping[int, int] | None = None,
+    *,
+    passes: int = 0,
+    seed: int = 0,
+) -> tuple[Sample, ...]:
     """What an arm trains on: its real images, then its synthetic ones with their weight.
 
     Args:
         arm: the row.
         pools: real images by name: "train", "failures", "guide", "reserve".
         synthetic: the new images of the arm's source; ignored by an arm without one.
+        count: new images of each class in the arms that have any: failures are repeated, and a reserve is cut, to as
+            many; None: as they are.
+        passes: images the training will see, for an arm that mixes by ratio or by chance: it gets just so many.
+        seed: decides which, for such an arm.
     """
-    real = [sample for pool in arm.real.split("+") if pool != "none" for sample in pools[pool]]
+    real = [sample for pool in arm.real.split("+") if pool != "none" for sample in _as_many(pool, pools[pool], count)]
     new = [replace(sample, weight=arm.synthetic_weight) for sample in synthetic] if arm.images else []
+    if not real or not new:
+        return (*real, *new)
+    rng = random.Random(f"mix {seed}")
+    if arm.replace_probability:
+        return tuple(_replaced(_passes(real, passes, rng), new, arm.replace_probability, rng))
+    if arm.synthetic_ratio is not None:
+        share = round(passes * arm.synthetic_ratio / (1 + arm.synthetic_ratio))
+        return (*_passes(real, passes - share, rng), *_passes(new, share, rng))
     return (*real, *new)
+
+
+def _passes(samples: Sequence[Sample], count: int, rng: random.Random) -> Iterable[Sample]:
+    """So many of the samples, each as often as the others but for one."""
+    turns = (rng.sample(range(len(samples)), len(samples)) for _ in iter(int, 1))
+    return [samples[place] for place in islice(chain.from_iterable(turns), count)]
+
+
+def _replaced(
+    real: Iterable[Sample], new: Sequence[Sample], probability: float, rng: random.Random
+) -> Iterable[Sample]:
+    """The real samples, each replaced by a new one of its class with that probability."""
+    by_class: dict[int, list[Sample]] = {}
+    for sample in new:
+        by_class.setdefault(sample.label, []).append(sample)
+    for sample in real:
+        own = by_class.get(sample.label)
+        yield rng.choice(own) if own and rng.random() < probability else sample
+
+
+def lacking(arm: Arm, uses: Collection[str], reserve: bool) -> str:
+    """Why an arm cannot show what it isolates; empty where it can.
+
+    Args:
+        arm: the row.
+        uses: which of "prompt", "guidance" and "image" the synthesizer reads.
+        reserve: whether real images were kept back.
+    """
+    if "reserve" in arm.real and not reserve:
+        return "there are no real images in reserve: set [data] reserve"
+    source = arm.images
+    if source is None or source.prompt == "critic":
+        return ""
+    if source.guidance == "random":
+        return "" if {"prompt", "guidance"} & set(uses) else "the synthesizer reads neither prompt nor guidance"
+    if source.image_guided:
+        return "" if "image" in uses else "the synthesizer does not start from an image"
+    return "" if "prompt" in uses else "the synthesizer does not read prompts"
+
+
+def possible(
+    arms: Sequence[Arm], by_name: bool, uses: Collection[str], reserve: bool
+) -> tuple[tuple[Arm, ...], dict[str, str]]:
+    """The arms that can show what they isolate, and why the others cannot.
+
+    Args:
+        arms: as resolved.
+        by_name: whether the user named them one by one.
+        uses: what the synthesizer reads.
+        reserve: whether real images were kept back.
+
+    Raises:
+        ConfigError: an arm that was asked for by its own name cannot.
+    """
+    why = {arm.name: reason for arm in arms if (reason := lacking(arm, uses, reserve))}
+    if by_name and why:
+        name, reason = next(iter(why.items()))
+        raise ConfigError(f"the arm {name!r} would show nothing here: {reason}")
+    return tuple(arm for arm in arms if arm.name not in why), why
+
+
+def _as_many(pool: str, samples: Sequence[Sample], count: Mapping[int, int] | None) -> Iterable[Sample]:
+    if pool in ("train", "guide") or count is None:
+        return samples
+    by_class: dict[int, list[Sample]] = {}
+    for sample in samples:
+        by_class.setdefault(sample.label, []).append(sample)
+    return [
+        sample
+        for label, own in sorted(by_class.items())
+        for sample in islice(cycle(own) if pool == "failures" else own, count.get(label, 0))
+    ]
 
 
 def _row(entry: str | Arm) -> Arm:
@@ -93,14 +210,3 @@ def _row(entry: str | Arm) -> Arm:
     if entry not in ROWS:
         raise ConfigError(f"there is no arm {entry!r}. {nearest(entry, ROWS)}")
     return ROWS[entry]
-
-
-def _check_supported(arm: Arm) -> None:
-    usual = Arm(arm.name, arm.isolates, arm.images, arm.real)
-    for name in ("synthetic_ratio", "replace_probability"):
-        if getattr(arm, name) != getattr(usual, name):
-            raise ConfigError(f"arm {arm.name!r} sets {name}, which this version cannot do; leave it out")
-    if arm.images and (arm.images.map != "explained" or arm.images.cases != "mistakes"):
-        raise ConfigError(f"arm {arm.name!r} asks for images of a kind this version cannot make: {arm.images}")
-    if arm.images and (arm.images.prompt != "critic" or arm.images.guidance != "critic"):
-        raise ConfigError(f"arm {arm.name!r} asks for images of a kind this version cannot make: {arm.images}")

@@ -14,19 +14,20 @@ from ..curation import Gate
 from ..data import Splits
 from ..errors import UnsupportedRecipeError
 from ..interfaces import Context
-from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
+from ..records import Arm, ImageSource, Progress, Sample
 from ..stages import (
     Desk,
     Fitted,
+    Ground,
     Image,
     ImagePlan,
     Mistake,
     Training,
+    asks,
     by_pair,
     choose,
-    critique,
+    choose_correct,
     equally_many,
-    explain,
     export,
     fit,
     list_cases,
@@ -37,7 +38,6 @@ from ..store import BlobFile, digest
 from .cast import Cast
 from .changes import changes, compared
 
-Cases = list[tuple[Mistake, Any, Critique | Failure]]
 Pools = dict[tuple[str, int], list[Sample]]
 
 
@@ -58,6 +58,7 @@ class Run:
     ) -> None:
         self.settings, self.cast, self.arms, self.desk, self.splits = settings, cast, arms, desk, splits
         self.calls = calls
+        self.impossible: dict[str, str] = {}
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
@@ -72,19 +73,19 @@ class Run:
 
     def _conduct(self, stop: str) -> None:
         baseline = self._baseline()
-        mistakes = self._mistakes(baseline)
+        ground = self._ground(baseline)
         if stop == "mistakes":
             return
-        explained = explain(self.desk, self.cast.explainer, self.context, baseline, mistakes)
+        ground.explained()
         if stop == "explain":
             return
-        critiques = critique(self.desk, self.cast.critic, self.context, self.reference_key, mistakes, explained)
+        ground.judged(rows.GENERATED)
         if stop == "critique":
             return
-        pools = self._images(list(zip(mistakes, explained, critiques, strict=True)))
+        pools = self._images(ground)
         if stop == "images":
             return
-        fitted = self._train(baseline, mistakes, pools)
+        fitted = self._train(baseline, ground.mistakes, pools)
         for (arm, seed), classifier in fitted.items():
             predict(self.desk, f"test:{arm}:{seed}", classifier, self.splits.test, len(self.splits.labels))
 
@@ -97,6 +98,9 @@ class Run:
         self._refer_to(splits.train)
         self.recipe = rows.with_class_weights(self.recipe, splits.train)
         self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
+        by_name = not isinstance(self.settings.experiment.arms, str)
+        reads = self.cast.synthesizer.uses
+        self.arms, self.impossible = rows.possible(self.arms, by_name, reads, bool(splits.reserve))
         settings = self.settings.model_dump(mode="json")
         self._show_changes(compared(settings, self.cast.identities(), splits.fingerprint))
         self._tell("settings", settings)
@@ -139,7 +143,7 @@ class Run:
         steps = self.settings.experiment.checkpoint_steps
         return fit(self.desk, self.cast.classifier, self.context, training, steps)
 
-    def _mistakes(self, baseline: Fitted) -> Sequence[Mistake]:
+    def _ground(self, baseline: Fitted) -> Ground:
         guide = self.splits.guide
         predictions = predict(self.desk, "guide", baseline, guide, len(self.splits.labels))
         chosen = choose(guide, predictions, self.settings.mistakes.max)
@@ -148,15 +152,27 @@ class Run:
             self._refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
         self._tell("mistakes", by_pair(predictions))
         list_cases(self.desk, chosen)
-        return chosen
+        wanted = any(source.cases == "correct" for source in rows.sources(self.arms))
+        return Ground(
+            self.desk,
+            self.cast.explainer,
+            self.cast.critic,
+            self.context,
+            self.reference_key,
+            baseline,
+            chosen,
+            choose_correct(guide, predictions, chosen) if wanted else (),
+            self.seeds[0],
+        )
 
-    def _images(self, cases: Cases) -> Pools:
+    def _images(self, ground: Ground) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
-        made = {}
+        made, cases = {}, {}
         for source in rows.sources(self.arms):
             name, plan = rows.source_name(source), self._plan(source)
+            cases[name] = ground.cases(source)
             for seed in self.seeds:
-                made[name, seed] = make_images(self.desk, name, seed, plan, cases)
+                made[name, seed] = make_images(self.desk, name, seed, plan, cases[name])
         used = equally_many(made)
         self._tell(
             "images", [self._told(source, seed, used) for source in rows.sources(self.arms) for seed in self.seeds]
@@ -165,7 +181,9 @@ class Run:
         return {key: [self._sample(image) for image in images] for key, images in used.items()}
 
     def _train(self, baseline: Fitted, mistakes: Sequence[Mistake], pools: Pools) -> dict[tuple[str, int], Fitted]:
-        fitted, told, left_out = {}, [], []
+        fitted, told = {}, []
+        left_out = [{"name": name, "reason": reason} for name, reason in self.impossible.items()]
+        count = self._count(pools)
         real = {
             **{name: self.splits[name] for name in ("train", "guide", "reserve")},
             "failures": [m.sample for m in mistakes],
@@ -173,14 +191,14 @@ class Run:
         for arm in self.arms:
             reason = self._why_not(arm, pools)
             try:
-                made = {} if reason else self._fit_arm(arm, baseline, real, pools)
+                made = {} if reason else self._fit_arm(arm, baseline, real, pools, count)
             except UnsupportedRecipeError as error:
                 reason = str(error)
             if reason:
                 left_out.append({"name": arm.name, "reason": reason})
                 continue
             fitted.update(made)
-            told.append(self._told_arm(arm, real))
+            told.append(self._told_arm(arm, real, count))
         self._tell("arms", told)
         self._tell("left_out", left_out)
         return fitted
@@ -191,15 +209,21 @@ class Run:
         return ""
 
     def _fit_arm(
-        self, arm: Arm, baseline: Fitted, real: dict[str, Sequence[Sample]], pools: Pools
+        self,
+        arm: Arm,
+        baseline: Fitted,
+        real: dict[str, Sequence[Sample]],
+        pools: Pools,
+        count: Counter[int] | None,
     ) -> dict[tuple[str, int], Fitted]:
         if not arm.trained:
             return {(arm.name, self.seeds[0]): baseline}
         recipe, validation = rows.recipe_for(arm, self.recipe), self.splits.validation
+        passes = recipe.steps * recipe.batch_size
         fitted = {}
         for seed in self.seeds:
             synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
-            train = rows.training_set(arm, real, synthetic)
+            train = rows.training_set(arm, real, synthetic, count, passes=passes, seed=seed)
             training = Training(arm.name, seed, recipe, train, validation, baseline)
             fitted[arm.name, seed] = self._fit(training)
         return fitted
@@ -216,6 +240,7 @@ class Run:
             gate_key={"checks": list(gate.checks), "held": self.splits.fingerprint},
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
+            guided=source.image_guided,
         )
 
     def _sample(self, image: Image) -> Sample:
@@ -228,16 +253,22 @@ class Run:
         return {
             "name": name,
             "source": asdict(source),
+            "asks": asks(source),
             "seed": seed,
             "arms": [arm.name for arm in self.arms if arm.images == source],
             "count": Counter(self.splits.labels[image.target] for image in images),
             "used": [image.row["image"]["blob"] for image in images],
         }
 
-    def _told_arm(self, arm: Arm, real: dict[str, Sequence[Sample]]) -> dict[str, Any]:
+    def _count(self, pools: Pools) -> Counter[int] | None:
+        """New images of each class, the same in every source and seed; None where no arm has new images."""
+        first = next(iter(pools.values()), None)
+        return None if first is None else Counter(sample.label for sample in first)
+
+    def _told_arm(self, arm: Arm, real: dict[str, Sequence[Sample]], count: Counter[int] | None) -> dict[str, Any]:
         if not arm.trained:
             return {"arm": asdict(arm), "real": len(self.splits.train), "recipe": asdict(self.baseline_recipe)}
-        alone = rows.training_set(replace(arm, images=None), real, ())
+        alone = rows.training_set(replace(arm, images=None), real, (), count)
         return {"arm": asdict(arm), "real": len(alone), "recipe": asdict(rows.recipe_for(arm, self.recipe))}
 
     def _tell(self, name: str, value: Any) -> None:

@@ -91,6 +91,8 @@ class Arm:
             raise RecordError(
                 f"Arm {self.name!r}: replace_probability must lie in 0..1, got {self.replace_probability}"
             )
+        if self.synthetic_ratio is not None and self.synthetic_ratio <= 0:
+            raise RecordError(f"Arm {self.name!r}: synthetic_ratio must be > 0 or None, got {self.synthetic_ratio}")
         if self.synthetic_weight <= 0:
             raise RecordError(f"Arm {self.name!r}: synthetic_weight must be > 0, got {self.synthetic_weight}")
 

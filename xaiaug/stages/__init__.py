@@ -1,29 +1,29 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
-from .critique import critique
 from .desk import Desk, Fitted
-from .explain import explain
 from .export import export
 from .images import Image, ImagePlan, equally_many, make_images
 from .lazy import Lazy
-from .mistakes import Mistake, by_pair, choose, list_cases
+from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
+from .sources import Ground, asks
 from .train import Training, fit
 
 __all__ = [
     "Desk",
     "Fitted",
+    "Ground",
     "Image",
     "ImagePlan",
     "Lazy",
     "Mistake",
     "Predictions",
     "Training",
+    "asks",
     "by_pair",
     "choose",
-    "critique",
+    "choose_correct",
     "equally_many",
-    "explain",
     "export",
     "fit",
     "list_cases",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_rais
 from .desk import Desk
 from .explain import explanation_of
 from .lazy import Lazy
+from .maps import fitted
 from .mistakes import Mistake
 from .ready import Ready
 
@@ -40,8 +41,8 @@ class _Work:
     def _case(self, mistake: Mistake, row: Any) -> Case:
         labels = self.context.labels
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
-        explanation = _usable(explanation_of(row["predicted"], self.blobs))
         image = mistake.sample.open()
+        explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
         return Case(
             id=mistake.sample.id,
             image=image,
@@ -50,12 +51,19 @@ class _Work:
             predicted=predicted,
             probabilities=np.array(mistake.probabilities, np.float32),
             explanation=explanation,
-            label_explanation=_usable(explanation_of(row["label"], self.blobs)),
+            label_explanation=_usable(explanation_of(row["label"], self.blobs), image.size),
         )
 
 
 def critique(
-    desk: Desk, critic: Critic, context: Context, train_key: str, mistakes: Sequence[Mistake], explained: Sequence[Any]
+    desk: Desk,
+    critic: Critic,
+    context: Context,
+    train_key: str,
+    mistakes: Sequence[Mistake],
+    explained: Sequence[Any],
+    *,
+    name: str = "critique",
 ) -> Sequence[Critique | Failure]:
     """One critique a mistake, in order.
 
@@ -66,12 +74,13 @@ def critique(
         train_key: digest of the training images the critic may compare with.
         mistakes: what is to be explained.
         explained: their rows of the stage before.
+        name: of the stage; "critique", or that and more behind a slash.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
-    stage = Stage("critique", "critique mistakes", basis, critic.batch_size, remote=critic.remote)
+    stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
     made = Lazy(len(rows), lambda i: critique_of(rows[i]))
@@ -91,5 +100,8 @@ def _row(case: Case, made: Critique | Failure) -> dict[str, Any]:
     return {"id": case.id, "panel": Blob.image(case.panel), **result}
 
 
-def _usable(explanation: Explanation | Failure | None) -> Explanation | None:
-    return explanation if isinstance(explanation, Explanation) else None
+def _usable(explanation: Explanation | Failure | None, size: tuple[int, int]) -> Explanation | None:
+    if not isinstance(explanation, Explanation):
+        return None
+    # Another image's map, shown as a control, has that image's size.
+    return replace(explanation, heatmap=fitted(explanation.heatmap, size))

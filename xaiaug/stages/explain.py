@@ -69,16 +69,29 @@ class _Work:
 
 
 def explain(
-    desk: Desk, explainer: Explainer, context: Context, fitted: Fitted, mistakes: Sequence[Mistake]
+    desk: Desk,
+    explainer: Explainer,
+    context: Context,
+    fitted: Fitted,
+    mistakes: Sequence[Mistake],
+    name: str = "explain",
 ) -> Sequence[Any]:
     """One row a mistake: its picture and the maps of its predicted and, where it differs, its true class.
+
+    Args:
+        desk: where they are kept.
+        explainer: not yet prepared.
+        context: what it may know.
+        fitted: the classifier that is explained.
+        mistakes: what is to be explained.
+        name: of the stage; "explain", or that and more behind a slash.
 
     Raises:
         PluginError: the explainer broke its contract or raised on every image.
         UndefinedMethodError: the method is not defined for this classifier.
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
-    stage = Stage("explain", "explain mistakes", basis, explainer.batch_size)
+    stage = Stage(name, "explain mistakes", basis, explainer.batch_size)
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
     rows = complete(desk, stage, items, _Work(explainer, context, fitted))
     refuse_if_all_raised(f"{type(explainer).__name__}.explain", (_failure_of(row["predicted"]) for row in rows))

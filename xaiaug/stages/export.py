@@ -17,18 +17,18 @@ ROW = ("label", "index", "seed", "prompt", "dropped", "details")
 def export(
     desk: Desk,
     images: Mapping[tuple[str, int], Sequence[Image]],
-    cases: Sequence[tuple[Mistake, Any, Critique | Failure]],
+    cases: Mapping[str, Sequence[tuple[Mistake, Any, Critique | Failure]]],
 ) -> None:
     """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the whole ancestry of its image.
 
     Args:
         desk: where the images are kept.
         images: by name of the source and seed of the repetition.
-        cases: mistake, row of the explain stage, critique.
+        cases: by name of the source: mistake, row of the explain stage, critique.
     """
-    ancestry = {mistake.sample.id: _ancestry(mistake, row, critique) for mistake, row, critique in cases}
     files = []
     for (source, repetition), made in images.items():
+        ancestry = {case[0].sample.id: _ancestry(*case) for case in cases[source]}
         for image in made:
             row, blob = image.row, image.row["image"]["blob"]
             stem = f"{row['case'][:12]}-{row['index']}-{repetition}-{blob[:8]}"

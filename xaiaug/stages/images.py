@@ -53,6 +53,7 @@ class ImagePlan:
         gate_key: what the gate's verdicts depend on.
         remakes: how often a rejected image is made again with a new seed.
         most_per_class: no more images of a class than this; None: no bound.
+        guided: whether the synthesizer may start from the guide image.
     """
 
     synthesizer: Synthesizer
@@ -63,6 +64,7 @@ class ImagePlan:
     gate_key: Any
     remakes: int
     most_per_class: int | None = None
+    guided: bool = True
 
     def wanted(self, cases: Sequence[tuple[Mistake, Any, Any]]) -> Counter[int]:
         """How many images of each class the cases ask for."""
@@ -110,7 +112,7 @@ class _Slots:
             self.made[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
         seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
-        return Wish(mistake, row, critique, index, seed)
+        return Wish(mistake, row, critique, index, seed, self.plan.guided)
 
 
 def make_images(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..records import Sample
 from .chunks import Item, Stage, complete
@@ -45,11 +46,28 @@ def choose(samples: Sequence[Sample], predictions: Predictions, most: int | Lite
     wrong = np.flatnonzero(predictions.predicted != predictions.labels)
     if most != "all" and len(wrong) > most:
         wrong = np.sort(_stratified(samples, predictions, wrong.tolist(), most))
-    predicted, probabilities = predictions.predicted[wrong], predictions.probabilities[wrong]
-    return Lazy(
-        len(wrong),
-        lambda i: Mistake(samples[int(wrong[i])], int(predicted[i]), tuple(float(p) for p in probabilities[i])),
-    )
+    return Lazy(len(wrong), lambda i: _mistake(samples, predictions, int(wrong[i])))
+
+
+def choose_correct(samples: Sequence[Sample], predictions: Predictions, like: Sequence[Mistake]) -> list[Mistake]:
+    """As many images of each class that are classified right as `like` has mistakes of it, where there are enough."""
+    wanted = Counter(mistake.sample.label for mistake in like)
+    found = []
+    right: list[int] = np.flatnonzero(predictions.predicted == predictions.labels).tolist()
+    for i in sorted(right, key=lambda i: samples[i].id):
+        label = int(predictions.labels[i])
+        if wanted[label]:
+            wanted[label] -= 1
+            found.append(i)
+    return [_mistake(samples, predictions, i) for i in sorted(found)]
+
+
+def _mistake(samples: Sequence[Sample], predictions: Predictions, i: int) -> Mistake:
+    return Mistake(samples[i], int(predictions.predicted[i]), _plain(predictions.probabilities[i]))
+
+
+def _plain(values: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 def by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Predictions:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """n: the likeliest class of each image."""
         likeliest: NDArray[np.int64] = self.probabilities.argmax(axis=1)

@@ -27,6 +27,7 @@ class Wish:
         critique: what the image should show.
         index: number of the image among those of its case.
         seed: of the image.
+        guided: whether it may start from the guide image.
     """
 
     mistake: Mistake
@@ -34,12 +35,13 @@ class Wish:
     critique: Critique
     index: int
     seed: int
+    guided: bool = True
 
     @property
     def key(self) -> Any:
         """What the image depends on."""
         made_from = [self.explained["predicted"], self.critique.prompt, dict(self.critique.guidance)]
-        return [self.mistake.sample.id, self.mistake.sample.label, made_from, self.index, self.seed]
+        return [self.mistake.sample.id, self.mistake.sample.label, made_from, self.index, self.seed, self.guided]
 
 
 @dataclass
@@ -68,7 +70,7 @@ class _Work:
             label=self.context.labels[wish.mistake.sample.label],
             seed=wish.seed,
             guidance=wish.critique.guidance,
-            source=wish.mistake.sample.open(),
+            source=wish.mistake.sample.open() if wish.guided else None,
             explanation=None if isinstance(explanation, Failure) else explanation,
         )
 

@@ -44,14 +44,26 @@ def _replies(reader: Reader) -> Iterator[str]:
 
 
 def _ancestry(reader: Reader) -> Iterator[str]:
-    known = {stage: {row["id"] for row in reader.rows(stage)} for stage in ("explain", "critique")}
-    made = [(stage, row) for stage in reader.stages() if stage.startswith("synthesize/") for row in reader.rows(stage)]
-    for stage, row in made:
-        for parent, ids in known.items():
-            if row["case"] not in ids:
-                yield f"{stage}: image {row['index']} of case {row['case']} has no row in {parent}"
-    blobs = {row["image"]["blob"] for _, row in made if "image" in row}
-    for told in reader.fact("images") or []:
-        for blob in told["used"]:
+    told = reader.fact("images") or []
+    silent = {images["name"] for images in told if not images.get("asks", True)}  # sources no critic was asked for
+    known = {kind: set(_ids(reader, kind)) for kind in ("explain", "critique")}
+    blobs = set()
+    for stage in reader.stages():
+        kind, _, rest = stage.partition("/")
+        for row in reader.rows(stage) if kind == "synthesize" else ():
+            parents = ("explain",) if rest.rsplit("/", 2)[0] in silent else ("explain", "critique")
+            for parent in parents:
+                if row["case"] not in known[parent]:
+                    yield f"{stage}: image {row['index']} of case {row['case']} has no row in {parent}"
+            if "image" in row:
+                blobs.add(row["image"]["blob"])
+    for images in told:
+        for blob in images["used"]:
             if blob not in blobs:
-                yield f"arms {', '.join(told['arms'])} train on {blob}, which no synthesis made"
+                yield f"arms {', '.join(images['arms'])} train on {blob}, which no synthesis made"
+
+
+def _ids(reader: Reader, kind: str) -> Iterator[str]:
+    for stage in reader.stages():
+        if stage.split("/")[0] == kind:
+            yield from (row["id"] for row in reader.rows(stage))

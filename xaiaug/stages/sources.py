@@ -1,0 +1,94 @@
+"""The cases of an image source: which guide images, with which maps, in whose words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..interfaces import Context, Critic, Explainer
+from ..records import Critique, Failure, ImageSource
+from . import maps
+from .critique import critique
+from .desk import Desk, Fitted
+from .explain import explain
+from .mistakes import Mistake
+from .wishes import said, unasked
+
+Cases = list[tuple[Mistake, Any, Critique | Failure]]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What every source of a run starts from.
+
+    Attributes:
+        desk: where work is kept.
+        explainer: not yet prepared.
+        critic: not yet prepared.
+        context: what plugins may know.
+        train_key: digest of the images the critic may compare with.
+        baseline: the classifier that is explained.
+        mistakes: the chosen ones.
+        correct: as many guide images of each class that the baseline gets right.
+        seed: decides which map goes where, and what is left to chance.
+    """
+
+    desk: Desk
+    explainer: Explainer
+    critic: Critic
+    context: Context
+    train_key: str
+    baseline: Fitted
+    mistakes: Sequence[Mistake]
+    correct: Sequence[Mistake]
+    seed: int
+
+    def explained(self, cases: str = "mistakes") -> Sequence[Any]:
+        """The rows of the explain stage, of "mistakes" or "correct" cases."""
+        name = "explain" if cases == "mistakes" else f"explain/{cases}"
+        return explain(self.desk, self.explainer, self.context, self.baseline, self._chosen(cases), name)
+
+    def judged(self, source: ImageSource) -> Sequence[Critique | Failure]:
+        """The critiques of a source whose words are the critic's."""
+        chosen = self._chosen(source.cases)
+        rows = self._mapped(source, self.explained(source.cases), chosen)
+        name = "critique" if (source.cases, source.map) == ("mistakes", "explained") else f"critique/{_name(source)}"
+        return critique(self.desk, self.critic, self.context, self.train_key, chosen, rows, name=name)
+
+    def cases(self, source: ImageSource) -> Cases:
+        """All cases of a source: the guide image, its own map, and what is asked for."""
+        chosen = self._chosen(source.cases)
+        rows = self.explained(source.cases)
+        judged = self.judged(source) if asks(source) else [unasked(self._label(mistake)) for mistake in chosen]
+        return [
+            (mistake, row, self._said(source, mistake, made))
+            for mistake, row, made in zip(chosen, rows, judged, strict=True)
+        ]
+
+    def _said(self, source: ImageSource, mistake: Mistake, made: Critique | Failure) -> Critique | Failure:
+        if isinstance(made, Failure):
+            return made
+        return said(made, source, self._label(mistake), mistake.sample.id, self.seed)
+
+    def _mapped(self, source: ImageSource, rows: Sequence[Any], chosen: Sequence[Mistake]) -> Sequence[Any]:
+        if source.map == "shuffled":
+            return maps.shuffled(rows, chosen, self.seed)
+        if source.map == "random":
+            return maps.random(self.desk, rows, self.seed)
+        return maps.without(rows) if source.map == "none" else rows
+
+    def _chosen(self, cases: str) -> Sequence[Mistake]:
+        return self.mistakes if cases == "mistakes" else self.correct
+
+    def _label(self, mistake: Mistake) -> str:
+        return self.context.labels[mistake.sample.label]
+
+
+def asks(source: ImageSource) -> bool:
+    """Whether anything of the critic's goes into the images."""
+    return "critic" in (source.prompt, source.guidance)
+
+
+def _name(source: ImageSource) -> str:
+    return f"{source.cases}-{source.map}"

@@ -1,0 +1,71 @@
+"""What is asked of the synthesizer in place of the critic's words, to learn whether the critic matters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..records import Critique, ImageSource
+from ..store import seed_of
+
+COLOURS = {
+    "red": "#c0392b",
+    "orange": "#e67e22",
+    "yellow": "#f1c40f",
+    "green": "#27ae60",
+    "blue": "#2980b9",
+    "purple": "#8e44ad",
+    "pink": "#e991b5",
+    "brown": "#7b4a2b",
+    "black": "#1c1c1c",
+    "grey": "#7f8c8d",
+    "white": "#f4f4f4",
+}
+PLACES = ("left", "centre", "right", "top", "bottom")
+CHANCE = 0.2  # of each wish that a critic names only now and then
+
+
+def said(critique: Critique, source: ImageSource, label: str, case_id: str, seed: int) -> Critique:
+    """The critique with prompt and guidance as the source has them.
+
+    Args:
+        critique: the critic's; of a source without one only the label counts.
+        source: says whose words they are.
+        label: name of the true class.
+        case_id: decides random guidance, together with the seed.
+        seed: of the run.
+    """
+    guidance = dict(critique.guidance) if source.guidance == "critic" else {}
+    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {_thing(label)}"
+    if source.guidance == "random":
+        guidance, sentence = _by_chance(label, seed_of("random guidance", seed, case_id))
+        prompt = sentence if source.prompt == "none" else prompt
+    return replace(critique, prompt=prompt, guidance=guidance)
+
+
+def unasked(label: str) -> Critique:
+    """What stands where no critic was asked."""
+    return Critique(cause="No critic was asked.", prompt=f"a photo of a {_thing(label)}")
+
+
+def _by_chance(label: str, seed: int) -> tuple[dict[str, str | float], str]:
+    rng = np.random.default_rng(seed)
+    subject, backdrop = (str(rng.choice(list(COLOURS))) for _ in range(2))
+    guidance: dict[str, str | float] = {"subject_colour": COLOURS[subject], "backdrop_colour": COLOURS[backdrop]}
+    sentence = [f"a photo of a {subject} {_thing(label)} on a {backdrop} background"]
+    light, size, place = rng.uniform(0.2, 0.9), rng.uniform(0.1, 0.6), str(rng.choice(PLACES))
+    if rng.random() < CHANCE:
+        guidance["brightness"] = round(float(light), 2)
+        sentence.append("in dim light" if light < 0.5 else "in bright light")
+    if rng.random() < CHANCE:
+        guidance["size"] = round(float(size), 2)
+        sentence.append("small" if size < 0.3 else "large")
+    if rng.random() < CHANCE:
+        guidance["place"] = place
+        sentence.append("in the centre" if place == "centre" else f"at the {place}")
+    return guidance, ", ".join(sentence)
+
+
+def _thing(label: str) -> str:
+    return label.replace("_", " ")
