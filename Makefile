@@ -20,7 +20,7 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
-	OMP_WAIT_POLICY=passive $(BIN)/xaiaug demo
+	$(BIN)/xaiaug demo
 
 test: $(VENV)/.all
 	$(TESTENV) $(BIN)/python -m pytest -n 2 -m "not ci and not slow and not gpu" -q

@@ -84,10 +84,10 @@ class Ramp(Explainer):
 
 
 class ColourCritic(Critic):
-    """Says which colour the image has."""
+    """Looks at the panel, and says which colour the image has."""
 
     def critique(self, cases):
-        return [self._one(case) for case in cases]
+        return [self._one(case) for case in cases if case.panel.width]
 
     def _one(self, case):
         red, green, blue = (int(255 * value) for value in mean_colour(case.image))

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from xaiaug import config, load, petworld
+from xaiaug import arms, config, load, petworld
 from xaiaug.calls import Prices
 
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
 SMALLER = {
-    '"train": 1000, "guide": 1200,': '"train": 24, "guide": 60,',
-    '"validation": 60, "test": 600': '"validation": 8, "test": 12',
-    "Recipe(steps=30, ": "Recipe(steps=2, ",
-    "Recipe(steps=64, ": "Recipe(steps=3, ",
+    '"train": 800, "guide": 1400,': '"train": 24, "guide": 60,',
+    '"validation": 40, "test": 500': '"validation": 8, "test": 12',
+    "Recipe(steps=60, ": "Recipe(steps=2, ",
+    "Recipe(steps=80, ": "Recipe(steps=3, ",
     "Recipe(steps=500, ": "Recipe(steps=2, ",
 }
 
@@ -51,6 +51,7 @@ SHOWS = {
     "docs/tutorial.md": "generated+training",
     "docs/plugins.md": "",
     "docs/data.md": "cat",
+    "docs/evidence.md": "points, 95 % interval",
     "docs/remix.md": "mask on the backdrop of",
 }
 
@@ -112,6 +113,14 @@ def test_the_paid_critic_of_the_page_works_in_a_loop(photos, checkpoint):
     assert len(asked) == len(result.mistakes) + 1
     assert result.report.run.costs.usd == pytest.approx(len(result.mistakes) * (50 * 3e-6 + 10 * 15e-6))
     assert all(case.critique.cause == "because of its coat" for case in result.mistakes)
+
+
+def test_the_page_on_evidence_names_every_arm_and_its_settings_are_valid():
+    page = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in arms.ROWS)
+    (text,) = snippets("docs/evidence.md", "toml")
+    settings = config.settings(tomllib.loads(text))
+    assert settings.experiment.primary == ("generated+training", "continued")
 
 
 def test_the_settings_of_the_page_on_running_are_valid():

@@ -51,6 +51,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "TorchClassifier",
         "XaiaugError",
         "available",
+        "compare_predictions",
         "hookimpl",
         "load",
         "open_run",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .registry import available, load
     from .results import Result, open_run
+    from .statistics import compare_predictions
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,7 @@ _HOMES = {
     "TorchClassifier": "plugins.classifiers.torch_module",
     "XaiaugError": "errors",
     "available": "registry",
+    "compare_predictions": "statistics",
     "hookimpl": "hookspecs",
     "load": "registry",
     "open_run": "results",
@@ -79,6 +81,7 @@ __all__ = [
     "TorchClassifier",
     "XaiaugError",
     "available",
+    "compare_predictions",
     "hookimpl",
     "load",
     "open_run",

@@ -11,9 +11,9 @@ from .loop import FeedbackLoop
 from .records import Progress, Recipe
 from .results import Result
 
-SIZES = {"train": 1000, "guide": 1200, "validation": 60, "test": 600}
-BASELINE = Recipe(steps=64, batch_size=32, learning_rate=5e-4)
-ARMS = Recipe(steps=30, batch_size=32, learning_rate=5e-4)
+SIZES = {"train": 800, "guide": 1400, "validation": 40, "test": 500}
+BASELINE = Recipe(steps=80, batch_size=16, learning_rate=5e-4)
+ARMS = Recipe(steps=60, batch_size=16, learning_rate=5e-4)
 
 
 def demo(run_dir: str | Path = "runs/demo", *, watch: Callable[[Progress], None] | None = None) -> Result:

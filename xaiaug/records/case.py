@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,21 @@ ATTENDED = ("subject", "part", "background", "other", "unknown")
 GUIDANCE = ("subject_colour", "backdrop_colour", "brightness", "sharpness", "size", "place")
 
 
+class _Drawn:
+    """A picture, or what draws it when somebody first looks at it."""
+
+    def __get__(self, case: Case | None, owner: type[Case]) -> Image.Image:
+        if case is None:
+            raise AttributeError("panel")  # so that the dataclass sees no default
+        if callable(case.__dict__["_panel"]):
+            case.__dict__["_panel"] = case.__dict__["_panel"]()
+        panel: Image.Image = case.__dict__["_panel"]
+        return panel
+
+    def __set__(self, case: Case, value: Image.Image | Callable[[], Image.Image]) -> None:
+        case.__dict__["_panel"] = value
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One image of the guide split, what the classifier made of it, and where it looked.
@@ -23,7 +38,8 @@ class Case:
     Attributes:
         id: the sample's id, an opaque digest.
         image: h w c, RGB, the original.
-        panel: the picture made for a critic: image and heatmap, with the labels.
+        panel: the picture made for a critic: image and heatmap, with the labels; a function that draws it may be given
+            in its place, and is called when somebody first looks.
         label: name of the true class.
         predicted: name of the predicted class.
         probabilities: k, float32, in the order of the labels.
@@ -39,6 +55,9 @@ class Case:
     probabilities: NDArray[np.float32]
     explanation: Explanation | None = None
     label_explanation: Explanation | None = None
+
+
+Case.panel = _Drawn()  # type: ignore[assignment]  # a dataclass field of its own would need a default
 
 
 @dataclass(frozen=True)

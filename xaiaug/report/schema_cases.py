@@ -85,7 +85,7 @@ class CaseRow(Row):
 
     Attributes:
         probability: what the classifier gave the predicted class, 0 to 1.
-        image, panel, heatmap: blobs: the image, the picture the critic saw, and the heatmap alone.
+        image, panel, heatmap: blobs: the image, the picture the critic looked at, if it did, and the heatmap alone.
         method: the explainer's method.
         degenerate: whether the heatmap says nothing.
         critique: None when it failed or was not asked for.

@@ -56,7 +56,7 @@ def _case(labels: tuple[str, ...], told: list[Any], explained: Any, critique: An
 
 
 def _blob(row: Any, name: str) -> str | None:
-    return row[name]["blob"] if name in row else None
+    return row[name]["blob"] if row.get(name) else None
 
 
 def _images(reader: Reader) -> dict[str, list[dict[str, Any]]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from .. import panel
 from ..interfaces import Context, Critic
@@ -23,6 +24,21 @@ from .ready import Ready
 
 
 @dataclass
+class _Panel:
+    """The picture for the critic, drawn when the critic looks; what it did not see is not kept as if it had."""
+
+    image: Image.Image
+    explanation: Explanation | None
+    label: str
+    predicted: str
+    drawn: Image.Image | None = None
+
+    def __call__(self) -> Image.Image:
+        self.drawn = panel.draw(self.image, self.explanation, label=self.label, predicted=self.predicted)
+        return self.drawn
+
+
+@dataclass
 class _Work:
     critic: Critic
     context: Context
@@ -34,25 +50,28 @@ class _Work:
 
     def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
         self.ready()
-        cases = [self._case(mistake, row) for mistake, row in pairs]
+        shown = [self._case(mistake, row) for mistake, row in pairs]
+        cases = [case for case, _ in shown]
         made = batch(f"{type(self.critic).__name__}.critique", self.critic.critique, cases, Critique)
-        return [_row(case, critique) for case, critique in zip(cases, made, strict=True)]
+        return [_row(case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
 
-    def _case(self, mistake: Mistake, row: Any) -> Case:
+    def _case(self, mistake: Mistake, row: Any) -> tuple[Case, _Panel]:
         labels = self.context.labels
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        return Case(
+        seen = _Panel(image, explanation, label, predicted)
+        case = Case(
             id=mistake.sample.id,
             image=image,
-            panel=panel.draw(image, explanation, label=label, predicted=predicted),
+            panel=seen,  # type: ignore[arg-type]  # drawn when it is looked at
             label=label,
             predicted=predicted,
             probabilities=np.array(mistake.probabilities, np.float32),
             explanation=explanation,
             label_explanation=_usable(explanation_of(row["label"], self.blobs), image.size),
         )
+        return case, seen
 
 
 def critique(
@@ -95,9 +114,9 @@ def critique_of(row: Any) -> Critique | Failure:
     return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
 
 
-def _row(case: Case, made: Critique | Failure) -> dict[str, Any]:
+def _row(case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
     result = {"failure": asdict(made)} if isinstance(made, Failure) else {"critique": asdict(made)}
-    return {"id": case.id, "panel": Blob.image(case.panel), **result}
+    return {"id": case.id, "panel": None if seen.drawn is None else Blob.image(seen.drawn), **result}
 
 
 def _usable(explanation: Explanation | Failure | None, size: tuple[int, int]) -> Explanation | None:
