@@ -29,7 +29,7 @@ def test_chosen_mistakes_are_mistakes_in_order_and_each_pair_keeps_its_share(pai
     labels = np.array([label for label, _ in pairs])
     probabilities = np.eye(4, dtype=np.float32)[[predicted for _, predicted in pairs]]
     samples = [sample(i, int(label)) for i, label in enumerate(labels)]
-    predictions = Predictions(tuple(s.id for s in samples), labels, probabilities)
+    predictions = Predictions(labels, probabilities)
     chosen = choose(samples, predictions, most)
     wrong = Counter(pair for pair in pairs if pair[0] != pair[1])
     assert len(chosen) == min(most, sum(wrong.values()))

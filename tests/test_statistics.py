@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
@@ -78,6 +78,7 @@ def test_p_value_and_interval_say_the_same(difference, seeds, images, n_seeds, n
         assert (found.p < 0.05) == (low > 0 or high < 0)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12))
 def test_holms_p_values_are_those_of_statsmodels_and_agree_with_the_widened_levels(p_values):
     found = family(p_values)

@@ -25,12 +25,10 @@ class Predictions:
     """Probabilities of a list of images.
 
     Attributes:
-        ids: of the images.
         labels: n, their true classes.
         probabilities: n k, float32.
     """
 
-    ids: tuple[str, ...]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
@@ -81,10 +79,9 @@ def _key(sample: Sample) -> Any:
 
 def gather(rows: Sequence[Any], blobs: Any, classes: int) -> Predictions:
     """The committed rows of a prediction stage as one set of arrays."""
-    ids = tuple(id_ for row in rows for id_ in row["ids"])
     labels = np.array([label for row in rows for label in row["labels"]], dtype=np.int64)
     parts = [blobs.array(row["probabilities"]["blob"]) for row in rows]
-    return Predictions(ids, labels, np.concatenate(parts) if parts else np.zeros((0, classes), np.float32))
+    return Predictions(labels, np.concatenate(parts) if parts else np.zeros((0, classes), np.float32))
 
 
 def _check(fitted: Fitted, probabilities: NDArray[Any], shape: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
 from ...interfaces import Checkpoints
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ._training import Monitor
 
 _CURVES = "curves.json"
+# The Trainer saves weights under the names the hub uses and reads them back by the names of the module, passing over
+# those that differ (transformers 5): so the weights are kept a second time, under the module's own names.
+_WEIGHTS = "weights.safetensors"
 
 
 @contextmanager
@@ -53,15 +57,21 @@ def read_curves(checkpoint: Path) -> dict[str, Any]:
     return curves
 
 
+def read_weights(checkpoint: Path, module: Any) -> None:
+    """Puts the weights of a checkpoint into the network; raises where one is missing."""
+    load_model(module, str(checkpoint / _WEIGHTS), device=str(next(module.parameters()).device))
+
+
 class Keeper(TrainerCallback):
-    """Writes the curves into each checkpoint, last of all: a checkpoint that has them is whole."""
+    """Writes weights and curves into each checkpoint, the curves last of all: one that has them is whole."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ARG002
         """The Trainer has written its own files."""
         folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        save_model(model, str(folder / _WEIGHTS))
         for path in folder.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

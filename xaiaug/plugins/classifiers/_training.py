@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ...interfaces import Checkpoints
 from ...records import History, Recipe, Sample
 from .._logits import logits
 from ._augment import AUGMENTATIONS
-from ._checkpoints import Keeper, newest, read_curves, saving, training_folder
+from ._checkpoints import Keeper, newest, read_curves, read_weights, saving, training_folder
 from ._images import Preprocessor
 from ._quiet import quiet
 from ._randomness import own_randomness
@@ -199,6 +200,9 @@ class WeightedTrainer(Trainer):
         loss = (losses * weights).sum() / weights.sum()
         self.monitor.note(loss.detach(), outputs.detach().argmax(-1) == targets)
         return (loss, outputs) if return_outputs else loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        read_weights(Path(resume_from_checkpoint), self.model if model is None else model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
