@@ -15,6 +15,7 @@ GENERATED = ImageSource()
 CLASS_NAMES = ImageSource(prompt="class-name", guidance="none", image_guided=False)
 BY_CHANCE = ImageSource(prompt="none", guidance="random")
 GUIDED_ALONE = ImageSource(prompt="class-name", guidance="none")
+ADAPTER_RATE = 10
 CLASSICAL = "trivialaugment+cutmix"
 
 ROWS: dict[str, Arm] = {
@@ -87,7 +88,10 @@ def source_name(source: ImageSource) -> str:
 
 def recipe_for(arm: Arm, recipe: Recipe) -> Recipe:
     """The run's recipe with what this arm sets: steps, batch size and schedule stay equal."""
-    return replace(recipe, sampling=arm.sampling, adapter=arm.adapter, augment=arm.augment)
+    rate = recipe.learning_rate
+    if arm.adapter:  # few weights, and small ones: they learn at a higher rate
+        rate = recipe.adapter_learning_rate or ADAPTER_RATE * rate
+    return replace(recipe, sampling=arm.sampling, adapter=arm.adapter, augment=arm.augment, learning_rate=rate)
 
 
 def with_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:

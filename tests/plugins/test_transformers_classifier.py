@@ -429,7 +429,8 @@ def test_views_depend_on_seed_and_position_alone(painted: Callable) -> None:
     first = TrainingSequence(samples, (32, 32), count=40, sampling="uniform", seed=1)
     second = TrainingSequence(samples, (32, 32), count=40, sampling="uniform", seed=1)
     for position in (39, 3, 17):
-        view, label, weight = first[position]
+        view, label, weight, place = first[position]
+        assert place == position
         np.testing.assert_array_equal(view, second[position][0])
         assert (view.shape, view.dtype, weight) == ((32, 32, 3), np.uint8, 1.0)
         assert label == samples[first.order[position]].label
@@ -445,8 +446,8 @@ def test_large_images_are_kept_small() -> None:
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        (replace(QUICK, adapter="lora"), "lora"),
-        (replace(QUICK, augment="cutmix"), "cutmix"),
+        (replace(QUICK, adapter="dora"), "dora"),
+        (replace(QUICK, augment="mixup"), "mixup"),
         (replace(QUICK, class_weights=(1.0,)), "2 classes"),
         (replace(QUICK, trainer={"max_steps": 3}), "max_steps"),
         (replace(QUICK, trainer={"gradient_accumulation_steps": 2}), "budget"),

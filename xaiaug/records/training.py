@@ -20,6 +20,7 @@ class Recipe:
         steps: optimiser steps, ≥ 1; the weights after the last one are used.
         batch_size: images a step, ≥ 1.
         learning_rate: peak learning rate, > 0.
+        adapter_learning_rate: likewise, of an arm that trains adapters; None: ten times `learning_rate`.
         schedule: "cosine", "linear" or "constant", after a warm-up of a twentieth of the steps.
         weight_decay: decoupled weight decay, ≥ 0.
         class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": a loop
@@ -43,13 +44,15 @@ class Recipe:
     adapter: str | None = None
     augment: str = "default"
     trainer: Mapping[str, JSON] = field(default_factory=dict)
+    adapter_learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("weight_decay", 0)):
             if getattr(self, name) < least:
                 raise RecordError(f"Recipe: {name} must be at least {least}, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise RecordError(f"Recipe: learning_rate must be > 0, got {self.learning_rate}")
+        for name in ("learning_rate", "adapter_learning_rate"):
+            if (rate := getattr(self, name)) is not None and not rate > 0:
+                raise RecordError(f"Recipe: {name} must be > 0, got {rate}")
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
             raise RecordError(f"Recipe: class_weights must be numbers or 'balanced', got {self.class_weights!r}")
         if self.schedule not in SCHEDULES:

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 from ..report import Report
 from ..report.schema import Note
+from ..report.schema_arms import ArmResult
 
 FEW, MANY, UNEVEN = 30, 0.5, 3
+STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve
 
 
 def notes(report: Report) -> tuple[Note, ...]:
     """The warnings first, then the rest."""
     found = [
         note
-        for part in (_world, _balance, _reference, _mistakes, _images, _seeds, _stages, _keys)
+        for part in (_world, _balance, _reference, _mistakes, _images, _seeds, _adapter, _improving, _stages, _keys)
         for note in part(report)
     ]
     return tuple(sorted(found, key=lambda note: note.kind != "warning"))
@@ -98,6 +100,34 @@ def _seeds(report: Report) -> Iterator[Note]:
         yield _warn("One seed proves nothing: another seed may turn the order of the arms round.")
     elif seeds == 2:
         yield _warn("Two seeds prove little: take at least three, better five.")
+
+
+def _adapter(report: Report) -> Iterator[Note]:
+    means = {arm.name: _mean(arm) for arm in report.arms}
+    for name, mean in means.items():
+        start = means.get("baseline")
+        if name.endswith("-lora") and mean is not None and start is not None and mean < start:
+            yield _warn(
+                f"{name} ends at {100 * mean:.1f} %, below the baseline's {100 * start:.1f} %. Adapters often need a "
+                "higher learning rate ([recipe] adapter_learning_rate) or more steps than all weights do; its head was "
+                "trained."
+            )
+
+
+def _mean(arm: ArmResult) -> float | None:
+    found = [seed.metrics.accuracy for seed in arm.seeds if seed.metrics is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _improving(report: Report) -> Iterator[Note]:
+    baseline = next((arm for arm in report.arms if arm.name == "baseline"), None)
+    curve = baseline.seeds[0].history.validation_loss if baseline and baseline.seeds else ()
+    points = [value for value in curve if value is not None]
+    if len(points) >= STILL and points[-1] < (1 - IMPROVING) * points[-STILL]:
+        yield _warn(
+            "The baseline was still improving when its training ended: more training may do as much as new images. "
+            "Give [baseline] more steps, and look at the arm continued."
+        )
 
 
 def _stages(report: Report) -> Iterator[Note]:

@@ -1,4 +1,4 @@
-"""The default augmentation: random resized crop and flip."""
+"""The default augmentation, random resized crop and flip, and the names of those that may be added to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-AUGMENTATIONS = ("default",)
+POLICIES = ("trivialaugment", "randaugment")  # change each view (arXiv 2103.10158, 1909.13719)
+MIXES = ("cutmix",)  # mix the views of a batch (arXiv 1905.04899)
+AUGMENTATIONS = ("default", *POLICIES, *MIXES)
 
 _SCALE = (0.5, 1.0)  # share of the image's area
 _RATIO = (3 / 4, 4 / 3)  # width over height

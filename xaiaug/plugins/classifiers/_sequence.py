@@ -13,7 +13,7 @@ from ._augment import augment
 
 _CACHE_BYTES = 256 * 2**20
 
-Item = tuple[NDArray[np.uint8], int, float]
+Item = tuple[NDArray[np.uint8], int, float, int]
 
 
 class Frames:
@@ -39,7 +39,7 @@ class Frames:
 
 
 class TrainingSequence:
-    """All views of one training, in order: a map-style dataset of (image, label, weight).
+    """All views of one training, in order: a map-style dataset of (image, label, weight, position).
 
     Args:
         samples: the training images.
@@ -67,7 +67,7 @@ class TrainingSequence:
         image = Image.fromarray(self.frames[index])
         view = augment(image, self.size, np.random.default_rng((self.seed, position)))
         sample = self.samples[index]
-        return view, sample.label, sample.weight
+        return view, sample.label, sample.weight, position
 
     def _shrunk(self, image: Image.Image) -> NDArray[np.uint8]:
         # Twice the input's size is enough for the smallest crop; box reduction is quick and keeps the cache small.

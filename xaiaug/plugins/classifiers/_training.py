@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from .._logits import logits
 from ._augment import AUGMENTATIONS
 from ._checkpoints import Keeper, newest, read_curves, read_weights, saving, training_folder
 from ._images import Preprocessor
+from ._policies import mixed, varied
 from ._quiet import quiet
 from ._randomness import own_randomness
 from ._sequence import Frames, Item, TrainingSequence
@@ -56,11 +58,16 @@ def check_recipe(recipe: Recipe, classes: int) -> None:
     Raises:
         UnsupportedRecipeError: an adapter, augmentation, trainer argument or number of class weights.
     """
-    if recipe.adapter is not None:
-        raise UnsupportedRecipeError(f"TransformersClassifier trains all weights; it has no adapter {recipe.adapter!r}")
-    if recipe.augment not in AUGMENTATIONS:
+    if recipe.adapter not in (None, "lora"):
+        raise UnsupportedRecipeError(f"TransformersClassifier has no adapter {recipe.adapter!r}, but 'lora'")
+    parts = recipe.augment.split("+")
+    if not set(parts) <= set(AUGMENTATIONS):
         known = ", ".join(map(repr, AUGMENTATIONS))
-        raise UnsupportedRecipeError(f"TransformersClassifier augments by {known}, not by {recipe.augment!r}")
+        raise UnsupportedRecipeError(
+            f"TransformersClassifier augments by {known}, joined by '+', not by {recipe.augment!r}"
+        )
+    if parts != ["default"] and importlib.util.find_spec("kornia") is None:
+        raise UnsupportedRecipeError(f"augment = {recipe.augment!r} needs kornia: pip install 'xaiaug[evidence]'")
     if (weights := numbers(recipe.class_weights)) is not None and len(weights) != classes:
         raise UnsupportedRecipeError(
             f"Recipe: class_weights needs one weight for each of {classes} classes, got {len(weights)}"
@@ -96,6 +103,7 @@ def train_network(
         sampling=recipe.sampling,
         seed=seed,
     )
+    augment = recipe.augment.split("+")
     device = module.device
     monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps)
     with own_randomness(seed), quiet(), _old_objects_left_alone(), training_folder(checkpoints) as folder:
@@ -104,7 +112,7 @@ def train_network(
             model=module,
             args=_on_one_device(TrainingArguments(output_dir=str(folder), **arguments)),
             train_dataset=sequence,
-            data_collator=Collator(preprocessor),
+            data_collator=Collator(preprocessor, tuple(augment), seed),
             callbacks=[monitor, Keeper(monitor)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -162,17 +170,26 @@ def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
 
 @dataclass(frozen=True)
 class Collator:
-    """Makes a batch of views into tensors."""
+    """Makes a batch of views into tensors.
+
+    Attributes:
+        preprocessor: of the checkpoint.
+        augment: what is done to the views besides the default.
+        seed: of the training; what is left to chance follows from it and from the places of the views alone.
+    """
 
     preprocessor: Preprocessor
+    augment: tuple[str, ...] = ("default",)
+    seed: int = 0
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
-        views, targets, weights = zip(*items, strict=True)
-        return {
-            "pixels": self.preprocessor.pixels(views),
+        views, targets, weights, places = zip(*items, strict=True)
+        batch = {
+            "pixels": self.preprocessor.pixels(varied(views, self.augment, self.seed, places)),
             "targets": torch.tensor(targets),
             "weights": torch.tensor(weights, dtype=torch.float32),
         }
+        return mixed(batch, self.augment, self.seed, places[0])
 
 
 class WeightedTrainer(Trainer):
@@ -195,11 +212,16 @@ class WeightedTrainer(Trainer):
         targets, weights = inputs["targets"], inputs["weights"]
         if self.class_weights is not None:
             weights = weights * self.class_weights[targets]
-        smoothing = self.args.label_smoothing_factor
-        losses = cross_entropy(outputs.float(), targets, reduction="none", label_smoothing=smoothing)
+        losses = self._losses(outputs.float(), targets)
+        if "others" in inputs:  # a mixed image is partly of another class
+            share = inputs["share"]
+            losses = (1 - share) * losses + share * self._losses(outputs.float(), inputs["others"])
         loss = (losses * weights).sum() / weights.sum()
         self.monitor.note(loss.detach(), outputs.detach().argmax(-1) == targets)
         return (loss, outputs) if return_outputs else loss
+
+    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(outputs, targets, reduction="none", label_smoothing=self.args.label_smoothing_factor)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         read_weights(Path(resume_from_checkpoint), self.model if model is None else model)

@@ -114,7 +114,7 @@ class TorchClassifier(Classifier):
         """Trains the network by the function that was given for it, with the global generators seeded.
 
         Raises:
-            UnsupportedRecipeError: no function was given.
+            UnsupportedRecipeError: no function was given, or an adapter or augmentation is asked for.
             PluginError: it returned something else than a History or None.
         """
         from ._randomness import own_randomness
@@ -123,6 +123,11 @@ class TorchClassifier(Classifier):
             raise UnsupportedRecipeError(
                 "TorchClassifier: it was given no way to train; give fit=function(module, train, validation, recipe=,"
                 " seed=), or keep the model as it is with fit_baseline = false"
+            )
+        if recipe.adapter is not None or recipe.augment != "default":
+            raise UnsupportedRecipeError(
+                "TorchClassifier: the function that trains knows nothing of adapters and augmentations; got "
+                f"adapter = {recipe.adapter!r}, augment = {recipe.augment!r}"
             )
         self._started_from()
         try:

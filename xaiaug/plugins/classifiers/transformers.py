@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -87,15 +88,16 @@ class TransformersClassifier(Classifier):
         replace = not network.fitted or network.labels != labels or (self.new_head and not network.trained)
         if replace:
             network.module = with_new_head(network.module, labels, seed)
-        history = train_network(
-            network.module,
-            network.preprocessor,
-            train,
-            validation,
-            recipe=recipe,
-            seed=seed,
-            checkpoints=self.checkpoints,
-        )
+        with _trained_parts(network.module, recipe):
+            history = train_network(
+                network.module,
+                network.preprocessor,
+                train,
+                validation,
+                recipe=recipe,
+                seed=seed,
+                checkpoints=self.checkpoints,
+            )
         network.labels = self.labels = labels
         network.fitted = network.trained = True
         return history
@@ -215,6 +217,12 @@ class TransformersClassifier(Classifier):
             for _, alike in groupby(frames, key=lambda frame: network.preprocessor.exact and frame.shape):
                 while batch := list(islice(alike, self.batch_size)):
                     yield network.preprocessor.pixels(batch).to(network.module.device)
+
+
+def _trained_parts(module: Any, recipe: Recipe) -> AbstractContextManager[None]:
+    from ._lora import adapters
+
+    return nullcontext() if recipe.adapter is None else adapters(module)
 
 
 def _check_samples(samples: Sequence[Sample], labels: Sequence[str], name: str, may_be_empty: bool = False) -> None:

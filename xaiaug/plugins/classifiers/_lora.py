@@ -1,0 +1,82 @@
+"""Low-rank adapters in place of all weights (arXiv 2106.09685), by peft."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from ...errors import UnsupportedRecipeError
+from ._checkpoint import head_names
+
+RANK, ALPHA = 8, 16
+_GEOMETRY = ("kernel_size", "stride", "padding", "dilation")
+
+
+@contextmanager
+def adapters(module: Any) -> Iterator[None]:
+    """Trains adapters and the head alone; afterwards the adapters are part of the weights, and gone.
+
+    The head is trained as well: it is new, and would stay random.
+
+    Raises:
+        UnsupportedRecipeError: there is nothing to adapt, or peft is not installed.
+    """
+    targets = adapted_layers(module)
+    if not targets:
+        raise UnsupportedRecipeError(
+            f"{type(module).__name__} has neither attention projections nor 1 x 1 convolutions to adapt"
+        )
+    head = head_names(module)
+    _inject(module, targets)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_("lora_" in name or name in head)
+    try:
+        yield
+    finally:
+        _merge(module)
+        for parameter in module.parameters():
+            parameter.requires_grad_(True)
+
+
+def adapted_layers(module: nn.Module) -> list[str]:
+    """Names of the linear layers within attention; where there are none, of the 1 x 1 convolutions."""
+    attention = [name for name, part in module.named_modules() if "attention" in type(part).__name__.lower()]
+    linear = [
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear) and any(name.startswith(f"{outer}.") for outer in attention)
+    ]
+    return linear or [
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1) and part.groups == 1
+    ]
+
+
+def _inject(module: nn.Module, targets: list[str]) -> None:
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise UnsupportedRecipeError("adapters need peft: pip install 'xaiaug[lora]'") from error
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, lora_dropout=0.0, target_modules=targets)
+    inject_adapter_in_model(config, module)
+    for layer in _adapted(module).values():
+        for name in _GEOMETRY:  # some networks look at their convolutions before they call them
+            if hasattr(layer.get_base_layer(), name):
+                setattr(layer, name, getattr(layer.get_base_layer(), name))
+
+
+def _merge(module: nn.Module) -> None:
+    for name, layer in _adapted(module).items():
+        layer.merge()
+        outer, _, own = name.rpartition(".")
+        setattr(module.get_submodule(outer), own, layer.get_base_layer())
+
+
+def _adapted(module: nn.Module) -> dict[str, Any]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name: part for name, part in module.named_modules() if isinstance(part, LoraLayer)}
