@@ -1,10 +1,11 @@
 """How much of the planted shortcut the new images close, on the drawn world, with both priors.
 
-    python benchmarks/petworld.py [--seeds 0 1 2] [--quick] [--json FILE] [--run-dir runs/benchmark]
+    python benchmarks/petworld.py [--arms basic] [--prior both] [--seeds 3] [--quick] [--json FILE] [--run-dir DIR]
 
 A run a seed: the seed decides the drawings, the baseline, the synthesis and every training. The oracle is trained with
 the same recipes on as many drawings without the shortcut. Gap closed = (arm - continued) / (oracle - continued), by
-accuracy on the balanced test. Resumable: the same command goes on.
+accuracy on the balanced test. The interval of the difference to `continued` is Student's over the seeds, whose drawings
+differ, too. Resumable: the same command goes on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import argparse
 import shutil
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reporting import machine, write_json
+from scipy.stats import t
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, load, petworld
 from xaiaug.interfaces import Context
@@ -24,6 +27,7 @@ from xaiaug.store import Reader
 
 SIZES = {"train": 2000, "guide": 6000, "validation": 200, "test": 4000}
 QUICK = {"train": 300, "guide": 600, "validation": 40, "test": 200}
+RESERVE = 1000  # further drawings like those of train, for the arm more-real
 BASELINE = Recipe(steps=250, batch_size=16, learning_rate=5e-4)  # 4,000 image passes
 ARMS = Recipe(steps=187, batch_size=16, learning_rate=5e-4)  # 2,992 image passes
 PRIORS = ("biased", "uniform")
@@ -32,7 +36,8 @@ PRIORS = ("biased", "uniform")
 def main() -> None:
     options = _options()
     started = time.monotonic()
-    seeds = options.seeds[:1] if options.quick else options.seeds
+    given = options.seeds if len(options.seeds) > 1 else list(range(options.seeds[0]))
+    seeds = given[:1] if options.quick else given
     rows = [row for seed in seeds for row in one_seed(seed, options)]
     print(table(rows))
     print(f"\nnumbers of a drawn world; seeds {seeds}; {time.monotonic() - started:.0f} s; {machine()['summary']}")
@@ -54,24 +59,29 @@ def one_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
         seed=seed,
         unbiased=("train", "validation"),
     )
+    if options.arms == "full":
+        petworld.write_world(folder / f"reserve-{seed}", sizes={"reserve": RESERVE}, seed=seed)
     splits = Splits.from_folder(world)
+    if options.arms == "full":
+        splits = replace(splits, reserve=_samples(folder / f"reserve-{seed}" / "reserve"))
     rows: list[dict[str, Any]] = []
     against = {sample.id: conflicts[sample.opener.name] for sample in splits.test}
-    for prior in PRIORS:
+    for prior in PRIORS if options.prior == "both" else (options.prior,):
         run_dir, first = folder / f"run-{seed}-{prior}", folder / f"run-{seed}-{PRIORS[0]}"
         if first.exists() and not run_dir.exists():
             shutil.copytree(first, run_dir)  # baseline, heatmaps and critiques do not depend on the prior
-        result = run(splits, seed, prior, run_dir)
+        result = run(splits, seed, prior, run_dir, options.arms)
         rows += [{"seed": seed, "prior": prior, **row} for row in scores(result, seed, against)]
     oracle = oracle_accuracy(splits, fair, seed, folder / f"oracle-{seed}.txt")
     return [*rows, {"seed": seed, "prior": "", "arm": "oracle", "accuracy": oracle}]
 
 
-def run(splits: Splits, seed: int, prior: str, run_dir: Path) -> Result:
+def run(splits: Splits, seed: int, prior: str, run_dir: Path, arms: str) -> Result:
     """The loop with one prior."""
     loop = FeedbackLoop(
         "transformers",
         synthesizer="petworld",
+        arms=arms,
         seeds=(seed,),
         recipe=ARMS,
         baseline_recipe=BASELINE,
@@ -127,7 +137,8 @@ def oracle_accuracy(splits: Splits, fair: Path, seed: int, kept: Path) -> float:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Accuracy and gap closed of each arm, mean and range over the seeds, priors beside each other."""
-    heads = f"{'arm':<22}{'prior':<10}{'accuracy':>10}{'lowest':>9}{'highest':>9}{'gap closed':>12}"
+    heads = f"{'arm':<26}{'prior':<10}{'accuracy':>10}{'lowest':>9}{'highest':>9}{'gap closed':>12}"
+    heads += f"{'over continued':>26}"
     lines = [heads + "   accuracy by conflicts: none, one, both"]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
@@ -137,16 +148,32 @@ def table(rows: list[dict[str, Any]]) -> str:
         closed = [gap_closed(row, rows) for row in group if arm not in ("oracle", "continued")]
         gap = f"{100 * statistics.mean(closed):>11.0f}%" if closed else f"{'':>12}"
         mean, low, high = statistics.mean(values), min(values), max(values)
-        lines.append(f"{arm:<22}{prior:<10}{mean:>10.3f}{low:>9.3f}{high:>9.3f}{gap}{_conflicts(group)}")
+        over = _interval(group, rows) if arm not in ("oracle", "continued") else ""
+        lines.append(f"{arm:<26}{prior:<10}{mean:>10.3f}{low:>9.3f}{high:>9.3f}{gap}{over:>26}{_conflicts(group)}")
     return "\n".join(lines)
 
 
 def gap_closed(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
     """(arm - continued) / (oracle - continued), within one seed and prior."""
-    same = [other for other in rows if other["seed"] == row["seed"]]
-    start = next(o["accuracy"] for o in same if o["arm"] == "continued" and o["prior"] == row["prior"])
-    oracle = next(o["accuracy"] for o in same if o["arm"] == "oracle")
+    start = _continued(row, rows)
+    oracle = next(o["accuracy"] for o in rows if o["arm"] == "oracle" and o["seed"] == row["seed"])
     return (row["accuracy"] - start) / (oracle - start)
+
+
+def _interval(group: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
+    """Mean difference to `continued` in points, with Student's 95 % interval over the seeds."""
+    values = [100 * (row["accuracy"] - _continued(row, rows)) for row in group]
+    mean = statistics.mean(values)
+    if len(values) < 3:
+        return f"{mean:+.1f}"
+    low, high = t.interval(0.95, len(values) - 1, mean, statistics.stdev(values) / len(values) ** 0.5)
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _continued(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
+    return next(
+        o["accuracy"] for o in rows if (o["seed"], o["arm"], o["prior"]) == (row["seed"], "continued", row["prior"])
+    )
 
 
 def _conflicts(group: list[dict[str, Any]]) -> str:
@@ -164,11 +191,15 @@ def _sizes(options: argparse.Namespace) -> dict[str, int]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", default="basic", help="basic, paper, standard or full")
+    parser.add_argument("--prior", default="both", choices=("both", *PRIORS), help="what prompts leave open follows it")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[3], help="how many, or which")
     parser.add_argument("--quick", action="store_true", help="a tenth of the drawings and one seed")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--run-dir", default="runs/benchmark-petworld")
     options = parser.parse_args()
+    if options.arms != "basic":
+        options.run_dir += f"-{options.arms}"
     if options.quick:
         options.run_dir += "-quick"
     return options

@@ -163,3 +163,9 @@ def test_an_arm_that_would_show_nothing_says_why(name, uses, reserve, words):
 def test_an_impossible_ratio_is_refused():
     with pytest.raises(RecordError, match="synthetic_ratio"):
         Arm("a", "", synthetic_ratio=0)
+
+
+def test_testing_the_explanation_adds_the_shuffled_map():
+    names = [arm.name for arm in arms.resolve("basic", test_explanation=True)]
+    assert names == [*arms.SETS["basic"], "shuffled-map"]
+    assert arms.resolve("full", test_explanation=True) == arms.resolve("full")

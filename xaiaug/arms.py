@@ -43,6 +43,7 @@ ROWS: dict[str, Arm] = {
     )
 }
 
+EXPLANATION = ("generated+training", "shuffled-map")
 BASIC = ("baseline", "generated-only", "generated+training", "continued")
 PAPER = ("baseline", "generated-only", "generated+training", "generated+training-lora")
 STANDARD = (*PAPER, "continued", "class-name-prompts", "oversampled-failures", "guide-added")
@@ -54,8 +55,12 @@ SETS: dict[str, tuple[str, ...]] = {
 }
 
 
-def resolve(chosen: str | Sequence[str | Arm]) -> tuple[Arm, ...]:
+def resolve(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -> tuple[Arm, ...]:
     """The arms of a set's name, or of a list of names and rows, in order.
+
+    Args:
+        chosen: the set, or the list.
+        test_explanation: whether to add what tells if the explanation helps: `shuffled-map` beside the real map.
 
     Raises:
         ConfigError: an unknown name, or a name twice.
@@ -65,6 +70,8 @@ def resolve(chosen: str | Sequence[str | Arm]) -> tuple[Arm, ...]:
             raise ConfigError(f"there is no set of arms {chosen!r}. {nearest(chosen, SETS)}")
         chosen = SETS[chosen]
     arms = tuple(_row(entry) for entry in chosen)
+    if test_explanation:
+        arms += tuple(ROWS[name] for name in EXPLANATION if name not in {arm.name for arm in arms})
     names = [arm.name for arm in arms]
     for name in names:
         if names.count(name) > 1:

@@ -160,6 +160,12 @@ def test_without_a_function_it_cannot_be_trained(own: object) -> None:
         TorchClassifier(own.make(), own.see, LABELS).fit(samples(), [], recipe=Recipe(), seed=0)
 
 
+@pytest.mark.parametrize("asked", [{"adapter": "lora"}, {"augment": "cutmix"}])
+def test_what_its_function_cannot_know_of_is_refused(named: TorchClassifier, asked: dict) -> None:
+    with pytest.raises(UnsupportedRecipeError, match="knows nothing of adapters"):
+        named.fork().fit(samples(), [], recipe=Recipe(steps=1, **asked), seed=0)
+
+
 def test_training_a_fork_leaves_the_original(live: TorchClassifier) -> None:
     before = live.predict_proba(images())
     fork = live.fork()

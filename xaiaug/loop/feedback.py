@@ -155,7 +155,7 @@ class FeedbackLoop:
         self.settings = settings
         self.cast = cast(settings, given)
         self.prices = Prices(settings.budget.prices)
-        self.arms = rows.resolve(settings.arms())
+        self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
         Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work
         self.engine = engine_named(engine)
 

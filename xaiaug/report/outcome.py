@@ -14,7 +14,7 @@ FEW_SEEDS = 3
 def outcome(report: Report) -> str:
     """One or two sentences: the verdict where there is one, else what was measured, or how far the run came."""
     if report.verdict is not None:
-        return report.verdict.sentence
+        return f"{report.verdict.sentence} {report.verdict.explanation}".strip()
     rows = {row.name: row for row in arm_rows(report)}
     headline = rows.get(HEADLINE) or next((row for row in rows.values() if row.synthetic and row.seeds), None)
     reference = rows.get(REFERENCE)

@@ -144,11 +144,13 @@ class Verdict(Row):
     Attributes:
         sentence: the verdict in plain words.
         outcome: a short name that verdicts can be counted by; None when nothing is claimed.
+        explanation: whether the explanation helped, in plain words; empty where it was not tested.
         contrasts: the primary contrast first.
     """
 
     sentence: Text
     outcome: str | None = None
+    explanation: Text = ""
     contrasts: tuple[Contrast, ...] = ()
 
 

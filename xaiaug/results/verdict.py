@@ -16,6 +16,7 @@ from ..store import Reader
 from .predictions import Tested, tested
 
 REFERENCE = "continued"
+EXPLANATION = ("generated+training", "shuffled-map")  # did the explanation help?
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,32 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
         plan: what was named before training: "primary" (arm and reference), "metric" and "smallest_effect" in points.
         names: of the arms, in order.
     """
+    named = [tuple(plan["primary"]), EXPLANATION]
     arm, against = plan["primary"]
     predicted = {name: arm_tested for name in names if (arm_tested := tested(reader, name)) is not None}
     if arm not in predicted or against not in predicted:
         return None
-    pairs = [(arm, against), *_secondary(predicted, (arm, against))]
+    named = [pair for pair in dict.fromkeys(named) if set(pair) <= predicted.keys()]
+    pairs = [*named, *_secondary(predicted, named)]
     scores = Scores(plan["metric"])
     found = [_compared(predicted[one], predicted[other], scores) for one, other in pairs]
     if any(len(one.by_seed) < FEWEST_SEEDS for one in found):
         return None
-    judged = _judged(pairs, found, plan["smallest_effect"] / 100)
+    delta = plan["smallest_effect"]
+    judged = _judged(pairs, found, delta / 100, len(named))
+    asked = next((one for one in judged[: len(named)] if (one.arm, one.against) == EXPLANATION), None)
     return Verdict(
-        sentence=_sentence(judged[0], plan["smallest_effect"]),
+        sentence=_sentence(judged[0], delta),
         outcome=judged[0].outcome.word,
-        contrasts=tuple(_row(one, primary=number == 0) for number, one in enumerate(judged)),
+        explanation=_sentence(asked, delta, "The explanation") if asked else "",
+        contrasts=tuple(_row(one, primary=number < len(named)) for number, one in enumerate(judged)),
     )
 
 
-def _secondary(predicted: Mapping[str, Tested], primary: tuple[str, str]) -> list[tuple[str, str]]:
+def _secondary(predicted: Mapping[str, Tested], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     others = [(name, REFERENCE) for name in predicted if name not in (REFERENCE, "baseline")]
     start = [(REFERENCE, "baseline")] if "baseline" in predicted else []
-    return [pair for pair in (*others, *start) if pair != primary and pair[1] in predicted]
+    return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 
 def _compared(one: Tested, other: Tested, scores: Scores) -> Comparison:
@@ -77,10 +83,11 @@ def _stacked(arm: Tested, seeds: Sequence[int]) -> NDArray[Any]:
     return np.stack([arm.by_seed.get(seed, single) for seed in seeds])
 
 
-def _judged(pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta: float) -> list[_Judged]:
+def _judged(pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta: float, named: int) -> list[_Judged]:
+    """Each contrast; the first so many were named before training, each for a question of its own."""
     estimates = [one.estimate for one in found if one.estimate is not None]
-    others = family([estimate.p for estimate in estimates[1:]])
-    steps = [(estimates[0].p, 0.95), *((one.p, one.level) for one in others)]
+    others = family([estimate.p for estimate in estimates[named:]])
+    steps = [*((one.p, 0.95) for one in estimates[:named]), *((one.p, one.level) for one in others)]
     return [
         _Judged(arm, against, comparison, judge(estimate, delta, level), p, level)
         for (arm, against), comparison, estimate, (p, level) in zip(pairs, found, estimates, steps, strict=True)
@@ -107,7 +114,7 @@ def _row(judged: _Judged, *, primary: bool) -> Contrast:
     )
 
 
-def _sentence(judged: _Judged, delta: float) -> str:
+def _sentence(judged: _Judged, delta: float, subject: str = "") -> str:
     estimate, outcome = judged.found.estimate, judged.outcome
     if estimate is None:
         return ""
@@ -118,8 +125,8 @@ def _sentence(judged: _Judged, delta: float) -> str:
     )
     words = {
         "no difference": f"No difference larger than {delta:g} points",
-        "helps": f"{judged.arm} helps",
-        "hurts": f"{judged.arm} hurts",
+        "helps": f"{subject or judged.arm} helps",
+        "hurts": f"{subject or judged.arm} hurts",
         "cannot tell": "It cannot be told",
     }
     return f"{words[outcome.word]}: {measured}.{_more(outcome)}"
