@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug import Arm, ImageSource, Recipe, Sample, arms
-from xaiaug.errors import ConfigError, RecordError
+from xaiaug.errors import BudgetError, ConfigError, RecordError
 
 
 def sample(name: str, label: int = 0) -> Sample:
@@ -169,3 +169,9 @@ def test_testing_the_explanation_adds_the_shuffled_map():
     names = [arm.name for arm in arms.resolve("basic", test_explanation=True)]
     assert names == [*arms.SETS["basic"], "shuffled-map"]
     assert arms.resolve("full", test_explanation=True) == arms.resolve("full")
+
+
+def test_an_unequal_budget_stops_before_training():
+    arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=5, learning_rate=1.0)})
+    with pytest.raises(BudgetError, match="'a' and 'b' must have one budget"):
+        arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=6)})

@@ -84,3 +84,14 @@ def test_a_run_that_goes_on_with_other_settings_says_what_is_done_again(tmp_path
     assert note == "experiment.images_per_mistake: 1 -> 2 (again: images, arms)"
     begun = [step for step in seen if step.stage == "critique mistakes"]
     assert all(step.done == step.total for step in begun), "the critiques of before serve still"
+
+
+def test_looking_at_test_again_with_other_settings_is_told(tmp_path):
+    folder = paint_folder(tmp_path / "painted", {"train": 10, "guide": 12, "validation": 4, "test": 8})
+    splits = Splits.from_folder(folder)
+    first = loop(images=1).run(splits, tmp_path / "run")
+    again = loop(images=1).run(splits, tmp_path / "run")
+    assert first.report.data.test_seen == again.report.data.test_seen == 0
+    other = loop(images=2).run(splits, tmp_path / "run")
+    assert other.report.data.test_seen == 1
+    assert any("looked at the test split once before" in note.text for note in other.report.notes)

@@ -134,3 +134,11 @@ def test_json_gives_the_same_metrics_back(case: tuple[np.ndarray, np.ndarray, in
 def test_what_cannot_be_measured_is_refused(labels: list, probabilities: object, groups: object, words: str) -> None:
     with pytest.raises(DataError, match=words):
         evaluate(np.array(labels), np.array(probabilities), ("a", "b"), groups)
+
+
+def test_the_calibration_error_is_the_distance_between_confidence_and_accuracy():
+    labels = np.array([0] * 10)
+    probabilities = np.tile([0.7, 0.3], (10, 1))
+    assert evaluate(labels, probabilities, ["a", "b"]).calibration_error == pytest.approx(0.3)
+    labels = np.array([0] * 7 + [1] * 3)
+    assert evaluate(labels, probabilities, ["a", "b"]).calibration_error == pytest.approx(0.0, abs=1e-9)

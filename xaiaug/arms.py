@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, cycle, islice
 
-from .errors import ConfigError, nearest
+from .errors import BudgetError, ConfigError, nearest
 from .records import Arm, ImageSource, Recipe, Sample
 
 GENERATED = ImageSource()
@@ -99,6 +99,22 @@ def recipe_for(arm: Arm, recipe: Recipe) -> Recipe:
     if arm.adapter:  # few weights, and small ones: they learn at a higher rate
         rate = recipe.adapter_learning_rate or ADAPTER_RATE * rate
     return replace(recipe, sampling=arm.sampling, adapter=arm.adapter, augment=arm.augment, learning_rate=rate)
+
+
+def check_budgets(recipes: Mapping[str, Recipe]) -> None:
+    """Refuses a comparison that is not fair.
+
+    Raises:
+        BudgetError: two trained arms differ in steps, batch size or schedule.
+    """
+    budgets = {name: (recipe.steps, recipe.batch_size, recipe.schedule) for name, recipe in recipes.items()}
+    first = next(iter(budgets), None)
+    for name, budget in budgets.items():
+        if first is not None and budget != budgets[first]:
+            raise BudgetError(
+                f"the arms {first!r} and {name!r} must have one budget of steps, batch size and schedule, got "
+                f"{budgets[first]} and {budget}"
+            )
 
 
 def with_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:

@@ -86,10 +86,11 @@ class ExperimentTable(Table):
 
 
 class CurationTable(Table):
-    """`[curation]`: which checks new images pass, and how often a rejected one is made again."""
+    """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels."""
 
     checks: tuple[str, ...] = ("broken", "constant", "duplicate")
     remakes: Annotated[int, Field(ge=0)] = 3
+    suspects: tuple[Literal["critic", "confident-learning"], ...] = ("critic",)
 
 
 class PrivacyTable(Table):

@@ -13,6 +13,7 @@ from .errors import DataError
 from .records import JSON
 
 Labels = NDArray[np.int_]
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Metrics:
         recall: likewise; equal to `balanced_accuracy`.
         f1: likewise.
         log_loss: mean negative logarithm of the true class's probability, in nats.
+        calibration_error: expected calibration error: mean distance between confidence and accuracy over 15 bins of
+            confidence of one width, weighted by their images (arXiv 1706.04599).
         roc_auc: mean area under the one-against-the-rest curves; None where a single class is present.
         classes: each class, in the order of the labels.
         confusion: rows are true classes, columns predicted ones.
@@ -73,6 +76,7 @@ class Metrics:
     recall: float
     f1: float
     log_loss: float
+    calibration_error: float
     roc_auc: float | None
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
@@ -141,6 +145,7 @@ def evaluate(
         recall=recall,
         f1=f1,
         log_loss=_log_loss(labels, probabilities),
+        calibration_error=_calibration_error(probabilities.max(1), predicted == labels),
         roc_auc=_roc_auc(labels, probabilities),
         classes=_class_scores(names, confusion, scores),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
@@ -209,6 +214,12 @@ def _wilson(hits: int, n: int) -> tuple[float, float]:
 def _log_loss(labels: Labels, probabilities: NDArray[np.floating[Any]]) -> float:
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(own, np.finfo(np.float32).tiny)).mean())
+
+
+def _calibration_error(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = np.bincount(bins, confidence.astype(np.float64) - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def _roc_auc(labels: Labels, probabilities: NDArray[np.floating[Any]]) -> float | None:

@@ -3,7 +3,7 @@
 from .check import DataCheck
 from .entry import SPLITS, Refusal
 from .fingerprint import Fingerprint, fingerprints
-from .leaks import Leak, Place
+from .leaks import Leak, Place, file_name
 from .splits import Splits
 
-__all__ = ["SPLITS", "DataCheck", "Fingerprint", "Leak", "Place", "Refusal", "Splits", "fingerprints"]
+__all__ = ["SPLITS", "DataCheck", "Fingerprint", "Leak", "Place", "Refusal", "Splits", "file_name", "fingerprints"]

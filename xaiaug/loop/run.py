@@ -14,7 +14,7 @@ from ..curation import Gate
 from ..data import Splits
 from ..errors import UnsupportedRecipeError
 from ..interfaces import Context
-from ..records import Arm, ImageSource, Progress, Sample
+from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
 from ..stages import (
     Desk,
     Fitted,
@@ -30,6 +30,7 @@ from ..stages import (
     equally_many,
     export,
     fit,
+    hold,
     list_cases,
     make_images,
     predict,
@@ -59,11 +60,14 @@ class Run:
         self.settings, self.cast, self.arms, self.desk, self.splits = settings, cast, arms, desk, splits
         self.calls = calls
         self.impossible: dict[str, str] = {}
+        self.tested_before = False
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
     def conduct(self, stop: str) -> None:
         """Goes through the stages, up to and with `stop`; what is finished already is not done again."""
+        begun = self.desk.store.ledger.fact("begun") or ()
+        self.tested_before = any(stage.startswith("predict/test:") for stage in begun)
         self.desk.store.start()
         self._tell("until", stop)
         self._tell("reached", None)
@@ -79,7 +83,7 @@ class Run:
         ground.explained()
         if stop == "explain":
             return
-        ground.judged(rows.GENERATED)
+        ground = self._hold(ground, ground.judged(rows.GENERATED))
         if stop == "critique":
             return
         pools = self._images(ground)
@@ -118,7 +122,10 @@ class Run:
             self.desk.store.write_table("leaks.csv", [leak.to_json() for leak in checked.dropped])
 
     def _show_changes(self, now: dict[str, Any]) -> None:
-        found = changes(self.desk.store.ledger.fact("compared") or {}, now)
+        ledger = self.desk.store.ledger
+        found = changes(ledger.fact("compared") or {}, now)
+        if any(change.stale for change in found) and self.tested_before:
+            ledger.tell("test_seen", (ledger.fact("test_seen") or 0) + 1)
         for change in found:
             self.desk.watch(Progress("settings changed", len(found), len(found), str(change)))
         self._tell("compared", now)
@@ -160,10 +167,16 @@ class Run:
             self.context,
             self.reference_key,
             baseline,
+            predictions,
             chosen,
             choose_correct(guide, predictions, chosen) if wanted else (),
             self.seeds[0],
         )
+
+    def _hold(self, ground: Ground, critiques: Sequence[Critique | Failure]) -> Ground:
+        ground = hold(ground, self.settings.curation.suspects, self.splits.guide, critiques)
+        self._tell("held", sorted(ground.held))
+        return ground
 
     def _images(self, ground: Ground) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
@@ -184,6 +197,7 @@ class Run:
         fitted, told = {}, []
         left_out = [{"name": name, "reason": reason} for name, reason in self.impossible.items()]
         count = self._count(pools)
+        rows.check_budgets({arm.name: rows.recipe_for(arm, self.recipe) for arm in self.arms if arm.trained})
         real = {
             **{name: self.splits[name] for name in ("train", "guide", "reserve")},
             "failures": [m.sample for m in mistakes],

@@ -68,6 +68,7 @@ class Data(Row):
         skipped: unreadable files that were passed over.
         dropped: images left out for another reason, such as standing in two splits.
         fingerprint: digest of all images and labels.
+        test_seen: how often this run folder looked at test before, with other settings.
     """
 
     labels: tuple[Text, ...]
@@ -77,6 +78,7 @@ class Data(Row):
     skipped: int = 0
     dropped: int = 0
     fingerprint: str = ""
+    test_seen: int = 0
     warnings: tuple[Text, ...] = ()
 
 

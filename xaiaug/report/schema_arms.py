@@ -44,6 +44,7 @@ class Scores(Row):
     recall: float
     f1: float
     log_loss: Number = None
+    calibration_error: Number = None
     roc_auc: Number = None
     classes: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()

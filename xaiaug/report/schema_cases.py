@@ -22,12 +22,14 @@ class Mistakes(Row):
         found: all mistakes on the guide split.
         guide_size: images in the guide split.
         chosen: how many of them the run looked into.
+        held: how many of these have labels that look wrong: no image is made from them until a person has looked.
         by_pair: all mistakes found, by true and predicted class.
     """
 
     found: int = 0
     guide_size: int = 0
     chosen: int = 0
+    held: int = 0
     by_pair: tuple[PairCount, ...] = ()
 
 

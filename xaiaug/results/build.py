@@ -36,7 +36,7 @@ def build(reader: Reader) -> Report:
         "settings": reader.fact("settings") or {},
         "until": until,
         "complete": reader.fact("reached") == until,
-        "data": _data(data, drawn),
+        "data": {**_data(data, drawn), "test_seen": reader.fact("test_seen") or 0},
         "plugins": plugins,
         "arms": arms,
         "left_out": reader.fact("left_out") or [],
@@ -80,5 +80,12 @@ def _data(data: dict[str, Any], drawn: bool) -> dict[str, Any]:
 def _mistakes(reader: Reader, labels: tuple[str, ...], chosen: int) -> dict[str, Any]:
     pairs = sorted(reader.fact("mistakes") or [], key=lambda pair: (-pair[2], pair))
     size = sum(len(row["ids"]) for row in reader.rows("predict/guide"))
+    held = len(reader.fact("held") or ())
     by_pair = [{"label": labels[t], "predicted": labels[p], "count": n} for t, p, n in pairs]
-    return {"found": sum(n for _, _, n in pairs), "guide_size": size, "chosen": chosen, "by_pair": by_pair}
+    return {
+        "found": sum(n for _, _, n in pairs),
+        "guide_size": size,
+        "chosen": chosen,
+        "held": held,
+        "by_pair": by_pair,
+    }

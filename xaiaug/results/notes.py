@@ -40,6 +40,12 @@ def _world(report: Report) -> Iterator[Note]:
         yield _warn(
             "The validation split was used as guide: its curves no longer show images that training has not seen."
         )
+    if report.data.test_seen:
+        times = "once" if report.data.test_seen == 1 else f"{report.data.test_seen} times"
+        yield _warn(
+            f"This run folder looked at the test split {times} before, with other settings. Settings chosen by what "
+            "test showed make its figures too good."
+        )
 
 
 def _balance(report: Report) -> Iterator[Note]:
@@ -73,7 +79,12 @@ def _mistakes(report: Report) -> Iterator[Note]:
             f"The baseline makes only {found} mistake{'s' if found > 1 else ''} on the {size} guide images. "
             f"Images made from so few say little; aim for at least {FEW} with a larger guide split."
         )
-    elif found > MANY * size:
+    if report.mistakes.held:
+        yield _warn(
+            f"{report.mistakes.held} of the mistakes have labels that look wrong, listed in suspects.csv: no image is "
+            'made from them. Write "yes" into label_is_right of those whose label is right, and run again.'
+        )
+    if found > MANY * size:
         yield _warn(
             f"The baseline is wrong on {found} of {size} guide images. Look at the labels and the training first: "
             "images made from its mistakes cannot mend a classifier that has not learned."

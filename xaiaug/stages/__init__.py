@@ -7,6 +7,7 @@ from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
 from .sources import Ground, asks
+from .suspects import hold
 from .train import Training, fit
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "equally_many",
     "export",
     "fit",
+    "hold",
     "list_cases",
     "make_images",
     "predict",

@@ -13,6 +13,7 @@ from .critique import critique
 from .desk import Desk, Fitted
 from .explain import explain
 from .mistakes import Mistake
+from .predict import Predictions
 from .wishes import said, unasked
 
 Cases = list[tuple[Mistake, Any, Critique | Failure]]
@@ -29,9 +30,11 @@ class Ground:
         context: what plugins may know.
         train_key: digest of the images the critic may compare with.
         baseline: the classifier that is explained.
+        predictions: of the baseline for the guide.
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
         seed: decides which map goes where, and what is left to chance.
+        held: ids of mistakes whose label looks wrong: no image is made from them.
     """
 
     desk: Desk
@@ -40,9 +43,11 @@ class Ground:
     context: Context
     train_key: str
     baseline: Fitted
+    predictions: Predictions
     mistakes: Sequence[Mistake]
     correct: Sequence[Mistake]
     seed: int
+    held: frozenset[str] = frozenset()
 
     def explained(self, cases: str = "mistakes") -> Sequence[Any]:
         """The rows of the explain stage, of "mistakes" or "correct" cases."""
@@ -64,6 +69,7 @@ class Ground:
         return [
             (mistake, row, self._said(source, mistake, made))
             for mistake, row, made in zip(chosen, rows, judged, strict=True)
+            if mistake.sample.id not in self.held
         ]
 
     def _said(self, source: ImageSource, mistake: Mistake, made: Critique | Failure) -> Critique | Failure:

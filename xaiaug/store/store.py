@@ -21,7 +21,7 @@ from .models import ModelFolder, is_whole, write_model
 from .reader import BEGUN, LEDGER
 from .references import referenced
 
-TOLD = ("mistakes", "images", "arms", "left_out")  # facts that stages tell of their outcome
+TOLD = ("mistakes", "held", "images", "arms", "left_out")  # facts that stages tell of their outcome
 
 
 class Store:
@@ -128,6 +128,21 @@ class Store:
         writer.writeheader()
         writer.writerows(rows)
         return self.write_text(name, text.getvalue())
+
+    def read_table(self, name: str) -> list[dict[str, str]]:
+        """The rows of a CSV file of the run folder, which a person may have changed; none where there is none.
+
+        Raises:
+            RunFolderError: it is not a CSV file.
+        """
+        path = self.folder / name
+        if not path.exists():
+            return []
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                return [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise RunFolderError(f"{path} cannot be read as a table: {error}; mend or remove it") from error
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """Progress, for whoever looks from outside."""

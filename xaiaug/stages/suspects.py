@@ -1,0 +1,63 @@
+"""Holds back mistakes whose label looks wrong until a person has looked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..data import file_name
+from ..records import Critique, Failure, Sample
+from ..suspects import CONFIDENT, CRITIC, by_confident_learning, ways
+from .mistakes import Mistake
+from .sources import Ground
+
+TABLE = "suspects.csv"
+YES = ("yes", "y", "true", "1", "right")
+
+
+def hold(
+    ground: Ground, asked: Sequence[str], guide: Sequence[Sample], critiques: Sequence[Critique | Failure]
+) -> Ground:
+    """The ground without the mistakes whose label looks wrong; those stand in suspects.csv.
+
+    A person looks at them there, and writes "yes" into the column "label_is_right" of those whose label is right after
+    all; the same command then goes on with them.
+
+    Args:
+        ground: of the run.
+        asked: who is asked: "critic", "confident-learning".
+        guide: the guide split.
+        critiques: of the primary source, one a mistake: what is decided here holds for every arm.
+    """
+    flagged: dict[str, set[str]] = {}
+    if CRITIC in asked:
+        for mistake, made in zip(ground.mistakes, critiques, strict=True):
+            if isinstance(made, Critique) and made.label_suspect:
+                flagged.setdefault(mistake.sample.id, set()).add(CRITIC)
+    if CONFIDENT in asked:
+        found = ground.predictions
+        for place in by_confident_learning(found.labels, found.probabilities):
+            flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
+    store, labels = ground.desk.store, ground.context.labels
+    right = {row.get("id", "") for row in store.read_table(TABLE) if _says_yes(row)}
+    suspects = [mistake for mistake in ground.mistakes if mistake.sample.id in flagged]
+    if suspects:
+        store.write_table(TABLE, [_row(one, labels, flagged[one.sample.id], right) for one in suspects])
+    return replace(ground, held=frozenset(one.sample.id for one in suspects) - right)
+
+
+def _says_yes(row: Mapping[str, str]) -> bool:
+    return row.get("label_is_right", "").strip().lower() in YES
+
+
+def _row(mistake: Mistake, labels: Sequence[str], by: set[str], right: Collection[str]) -> Mapping[str, Any]:
+    return {
+        "file": file_name(mistake.sample),
+        "label": labels[mistake.sample.label],
+        "predicted": labels[mistake.predicted],
+        "probability": round(mistake.probabilities[mistake.predicted], 4),
+        "flagged_by": ways(sorted(by)),
+        "label_is_right": "yes" if mistake.sample.id in right else "",
+        "id": mistake.sample.id,
+    }
