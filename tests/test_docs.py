@@ -131,6 +131,11 @@ def test_the_settings_of_the_page_on_running_are_valid():
     assert config.settings({"experiment": {"checkpoint_steps": 200}})
 
 
+def test_the_settings_of_the_page_on_data_are_valid():
+    for text in snippets("docs/data.md", "toml"):
+        assert config.settings(tomllib.loads(text)).recipes()
+
+
 def test_the_settings_file_of_the_readme_is_valid():
     (text,) = snippets("README.md", "toml")
     settings = config.settings(tomllib.loads(text))

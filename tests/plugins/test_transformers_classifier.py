@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from xaiaug import Splits
 from xaiaug.errors import ConfigError, DataError, NotFittedError, UnsupportedRecipeError
 from xaiaug.interfaces import Context, TorchModel
 from xaiaug.plugins.classifiers._images import Preprocessor
@@ -473,6 +474,23 @@ def test_further_trainer_arguments_are_passed_on(tiny_vit: Path, painted: Callab
     plain = weights()
     assert not torch.equal(plain, weights(label_smoothing_factor=0.5))
     assert not torch.equal(plain, weights(optim="sgd"))
+
+
+def test_worker_processes_change_nothing_but_the_time(tiny_vit: Path, tmp_path: Path) -> None:
+    for label, colour in (("blue", (20, 20, 200)), ("red", (200, 20, 20))):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        for number in range(6):
+            shade = tuple(channel + 5 * number for channel in colour)
+            Image.new("RGB", (40, 40), shade).save(tmp_path / "train" / label / f"{number}.png")
+    train = list(Splits.from_folder(tmp_path, guide=0.0, validation=0.0, test=0.0).train)
+    found = []
+    for workers in (0, 2):
+        classifier = ready(tiny_vit, ("blue", "red"))
+        recipe = replace(QUICK, trainer={"dataloader_num_workers": workers})
+        found.append(classifier.fit(train, [], recipe=recipe, seed=0))
+        found.append(classifier.module.state_dict()["classifier.weight"])
+    assert found[0].train_loss == found[2].train_loss
+    assert torch.equal(found[1], found[3])
 
 
 @pytest.mark.parametrize("schedule", ["linear", "constant"])
