@@ -123,11 +123,12 @@ def _sentence(judged: _Judged, delta: float, subject: str = "") -> str:
         f"{_points(judged.found.difference)} points of {judged.found.metric} over {judged.against}, 95 % interval "
         f"{_points(low)} to {_points(high)}, {estimate.spread.n_seeds} seeds, for this baseline"
     )
+    subject = subject or judged.arm
     words = {
-        "no difference": f"No difference larger than {delta:g} points",
-        "helps": f"{subject or judged.arm} helps",
-        "hurts": f"{subject or judged.arm} hurts",
-        "cannot tell": "It cannot be told",
+        "no difference": f"{subject} makes no difference larger than {delta:g} points",
+        "helps": f"{subject} helps",
+        "hurts": f"{subject} hurts",
+        "cannot tell": f"Whether {subject[:1].lower()}{subject[1:]} helps cannot be told",
     }
     return f"{words[outcome.word]}: {measured}.{_more(outcome)}"
 
