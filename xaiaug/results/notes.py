@@ -53,7 +53,7 @@ def _balance(report: Report) -> Iterator[Note]:
     if counts and max(counts) > UNEVEN * min(counts):
         yield _warn(
             f"The largest class has {max(counts) / min(counts):.1f} times as many training images as the smallest: "
-            'judge by balanced accuracy, and consider [recipe] class_weights = "balanced".'
+            'set [experiment] metric = "balanced-accuracy", and consider [recipe] class_weights = "balanced".'
         )
 
 
