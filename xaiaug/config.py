@@ -80,6 +80,8 @@ class ExperimentTable(Table):
     primary: tuple[str, str] = ("generated+training", "continued")
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     test_explanation: bool = False
+    rounds: Annotated[int, Field(ge=1)] = 1
+    promote: str = "generated+training"
     fit_baseline: bool = True
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"

@@ -16,6 +16,8 @@ _FROM = {
     "classifier": ALL,
     "baseline": ALL,
     "experiment.fit_baseline": ALL,
+    "experiment.rounds": 1,
+    "experiment.promote": 1,
     "mistakes": 2,
     "explainer": 2,
     "critic": 3,

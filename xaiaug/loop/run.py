@@ -12,7 +12,7 @@ from ..calls import Calls
 from ..config import Settings
 from ..curation import Gate
 from ..data import Splits
-from ..errors import UnsupportedRecipeError
+from ..errors import ConfigError, UnsupportedRecipeError
 from ..interfaces import Context
 from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
 from ..stages import (
@@ -77,7 +77,9 @@ class Run:
 
     def _conduct(self, stop: str) -> None:
         baseline = self._baseline()
-        ground = self._ground(baseline)
+        if stop in ("images", "report"):
+            baseline = self._rounds(baseline)
+        ground = self._ground(self.desk, baseline)
         if stop == "mistakes":
             return
         ground.explained()
@@ -144,24 +146,68 @@ class Run:
         recipe = self.baseline_recipe if self.settings.experiment.fit_baseline else None
         train = self.splits.train if recipe else ()
         training = Training("baseline", self.seeds[0], recipe, train, self.splits.validation if recipe else ())
-        return self._fit(training)
+        return self._fit(self.desk, training)
 
-    def _fit(self, training: Training) -> Fitted:
+    def _fit(self, desk: Desk, training: Training) -> Fitted:
         steps = self.settings.experiment.checkpoint_steps
-        return fit(self.desk, self.cast.classifier, self.context, training, steps)
+        return fit(desk, self.cast.classifier, self.context, training, steps)
 
-    def _ground(self, baseline: Fitted) -> Ground:
+    def _rounds(self, baseline: Fitted) -> Fitted:
+        """Where the last round starts: each round before it promotes one training, as long as mistakes get fewer."""
+        left: list[int] = []
+        for number in range(1, self.settings.experiment.rounds):
+            desk = replace(self.desk, round=number)
+            ground = self._ground(desk, baseline)
+            found = sum(count for _, _, count in by_pair(ground.predictions))
+            if not found or (left and found >= left[-1]):
+                break
+            left.append(found)
+            promoted = self._promote(ground)
+            if promoted is None:
+                break
+            baseline = promoted
+        self._tell("rounds", left)
+        return baseline
+
+    def _promote(self, ground: Ground) -> Fitted | None:
+        """The promoted arm, trained with the first seed; None where there is nothing to train it on."""
+        name, seed = self.settings.experiment.promote, self.seeds[0]
+        arm = next((arm for arm in self.arms if arm.name == name), None)
+        if arm is None or arm.images is None:
+            raise ConfigError(
+                f"[experiment] promote = {name!r} must name an arm of this run that trains on new images; it has "
+                f"{', '.join(arm.name for arm in self.arms if arm.images)}"
+            )
+        ground = self._hold(ground, ground.judged(rows.GENERATED))
+        source = rows.source_name(arm.images)
+        made = make_images(ground.desk, source, seed, self._plan(arm.images), ground.cases(arm.images))
+        synthetic = [self._sample(image) for image in made if image.kept]
+        if not synthetic:
+            return None
+        recipe, count = rows.recipe_for(arm, self.recipe), Counter(sample.label for sample in synthetic)
+        real = self._real(ground.mistakes)
+        passes = recipe.steps * recipe.batch_size
+        train = rows.training_set(arm, real, synthetic, count, passes=passes, seed=seed)
+        training = Training(arm.name, seed, recipe, train, self.splits.validation, ground.baseline)
+        return self._fit(ground.desk, training)
+
+    def _real(self, mistakes: Sequence[Mistake]) -> dict[str, Sequence[Sample]]:
+        """The real images arms may train on, by pool."""
+        pools = {name: self.splits[name] for name in ("train", "guide", "reserve")}
+        return {**pools, "failures": [mistake.sample for mistake in mistakes]}
+
+    def _ground(self, desk: Desk, baseline: Fitted) -> Ground:
         guide = self.splits.guide
-        predictions = predict(self.desk, "guide", baseline, guide, len(self.splits.labels))
+        predictions = predict(desk, "guide", baseline, guide, len(self.splits.labels))
         chosen = choose(guide, predictions, self.settings.mistakes.max)
         if not self.splits.train:
             right = predictions.predicted == predictions.labels
             self._refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
         self._tell("mistakes", by_pair(predictions))
-        list_cases(self.desk, chosen)
+        list_cases(desk, chosen)
         wanted = any(source.cases == "correct" for source in rows.sources(self.arms))
         return Ground(
-            self.desk,
+            desk,
             self.cast.explainer,
             self.cast.critic,
             self.context,
@@ -198,10 +244,7 @@ class Run:
         left_out = [{"name": name, "reason": reason} for name, reason in self.impossible.items()]
         count = self._count(pools)
         rows.check_budgets({arm.name: rows.recipe_for(arm, self.recipe) for arm in self.arms if arm.trained})
-        real = {
-            **{name: self.splits[name] for name in ("train", "guide", "reserve")},
-            "failures": [m.sample for m in mistakes],
-        }
+        real = self._real(mistakes)
         for arm in self.arms:
             reason = self._why_not(arm, pools)
             try:
@@ -239,7 +282,7 @@ class Run:
             synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
             train = rows.training_set(arm, real, synthetic, count, passes=passes, seed=seed)
             training = Training(arm.name, seed, recipe, train, validation, baseline)
-            fitted[arm.name, seed] = self._fit(training)
+            fitted[arm.name, seed] = self._fit(self.desk, training)
         return fitted
 
     def _plan(self, source: ImageSource) -> ImagePlan:

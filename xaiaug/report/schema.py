@@ -163,6 +163,8 @@ class Report(Row):
         settings: the resolved settings.
         until: how far the run was asked to go.
         complete: whether it got there.
+        rounds: mistakes on guide before each earlier round; the report is of the last one, whose baseline the round
+            before promoted.
         cases: the mistakes the run looked into, in its own order.
         verdict: None where nothing was compared.
     """
@@ -178,6 +180,7 @@ class Report(Row):
     arms: tuple[ArmResult, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     mistakes: Mistakes = Mistakes()
+    rounds: tuple[int, ...] = ()
     cases: tuple[CaseRow, ...] = ()
     images: Images = Images()
     verdict: Verdict | None = None

@@ -41,6 +41,7 @@ def build(reader: Reader) -> Report:
         "arms": arms,
         "left_out": reader.fact("left_out") or [],
         "mistakes": mistakes,
+        "rounds": reader.fact("rounds") or (),
         "cases": cases,
         "images": images,
         "verdict": verdict(reader, reader.fact("comparison") or COMPARISON, [arm["name"] for arm in arms]),

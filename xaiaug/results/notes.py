@@ -14,11 +14,7 @@ STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth ov
 
 def notes(report: Report) -> tuple[Note, ...]:
     """The warnings first, then the rest."""
-    found = [
-        note
-        for part in (_world, _balance, _reference, _mistakes, _images, _seeds, _adapter, _improving, _stages, _keys)
-        for note in part(report)
-    ]
+    found = [note for part in PARTS for note in part(report)]
     return tuple(sorted(found, key=lambda note: note.kind != "warning"))
 
 
@@ -113,6 +109,16 @@ def _seeds(report: Report) -> Iterator[Note]:
         yield _warn("Two seeds prove little: take at least three, better five.")
 
 
+def _rounds(report: Report) -> Iterator[Note]:
+    if report.rounds:
+        counts = " -> ".join(str(count) for count in (*report.rounds, report.mistakes.found))
+        yield _info(
+            f"This is round {len(report.rounds) + 1}: its baseline is the classifier that the round before promoted. "
+            f"Mistakes on guide: {counts}. The guide steered every round, so fewer mistakes on it prove nothing; test "
+            "was looked at once, at the end."
+        )
+
+
 def _adapter(report: Report) -> Iterator[Note]:
     means = {arm.name: _mean(arm) for arm in report.arms}
     for name, mean in means.items():
@@ -168,3 +174,18 @@ def _keys(report: Report) -> Iterator[Note]:
                 f"The source of the {kind} {plugin.name} cannot be read, as of a class typed at a prompt: what it made "
                 "is not reused, and is made again whenever this run goes on. Put the class into a file to change that."
             )
+
+
+PARTS = (
+    _world,
+    _balance,
+    _reference,
+    _mistakes,
+    _images,
+    _seeds,
+    _rounds,
+    _adapter,
+    _improving,
+    _stages,
+    _keys,
+)

@@ -71,14 +71,14 @@ def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[li
     chunks = Lazy(-(-len(items) // stage.size), lambda i: items[i * stage.size : (i + 1) * stage.size])
     kind = stage.name.split("/")[0]
     keys = [digest([kind, stage.basis, [item.key for item in chunk]]) for chunk in chunks]
-    desk.store.begin(stage.name, keys, len(items))
+    desk.store.begin(desk.name(stage.name), keys, len(items))
     whole = {key for key in dict.fromkeys(keys) if desk.store.has(key)}
     missing = [place for place, key in enumerate(keys) if key not in whole]
     done, left = len(items) - sum(len(chunks[place]) for place in missing), len(missing)
     desk.watch(Progress(stage.title, done, len(items)))
     for position, rows in _spread(desk, stage, work, ([item.value for item in chunks[place]] for place in missing)):
         place = missing[position]
-        desk.store.commit(keys[place], stage.name, rows)
+        desk.store.commit(keys[place], desk.name(stage.name), rows)
         left, done = left - 1, done + len(chunks[place])
         desk.watch(Progress(stage.title, done, len(items)))
     if left:

@@ -22,12 +22,23 @@ class Desk:
         engine: spreads chunks of work.
         watch: is told how far the run has come.
         stopping: whether the run was asked to stop; looked at between two chunks.
+        round: number of an earlier round, whose stages and models are kept apart; 0 for the last one.
     """
 
     store: Store
     engine: LocalEngine
     watch: Callable[[Progress], None]
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
+    round: int = 0
+
+    def name(self, stage: str) -> str:
+        """What a stage is called in the ledger."""
+        return f"round-{self.round}/{stage}" if self.round else stage
+
+    def folder(self, model: str) -> str:
+        """Where a model lies: its name gains the round's, as in "models/arm@round-1/0"."""
+        arm, _, seed = model.rpartition("/")
+        return f"{arm}@round-{self.round}/{seed}" if self.round else model
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,16 @@ def hold(
         for place in by_confident_learning(found.labels, found.probabilities):
             flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
     store, labels = ground.desk.store, ground.context.labels
-    right = {row.get("id", "") for row in store.read_table(TABLE) if _says_yes(row)}
+    seen = [row for row in store.read_table(TABLE) if _says_yes(row)]
+    right = {row.get("id", "") for row in seen}
     suspects = [mistake for mistake in ground.mistakes if mistake.sample.id in flagged]
+    ids = frozenset(one.sample.id for one in suspects)
     if suspects:
-        store.write_table(TABLE, [_row(one, labels, flagged[one.sample.id], right) for one in suspects])
-    return replace(ground, held=frozenset(one.sample.id for one in suspects) - right)
+        rows = [_row(one, labels, flagged[one.sample.id], right) for one in suspects]
+        # What a person said once stays said, also of an image that is no mistake in this round.
+        rows += [{name: row.get(name, "") for name in rows[0]} for row in seen if row.get("id") not in ids]
+        store.write_table(TABLE, rows)
+    return replace(ground, held=ids - right)
 
 
 def _says_yes(row: Mapping[str, str]) -> bool:

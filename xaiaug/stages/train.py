@@ -49,7 +49,7 @@ class _Work:
     def _train(self, training: Training) -> Any:
         classifier = self._start(training.start)
         history = self._fit(classifier, training)
-        folder = f"models/{training.arm}/{training.seed}"
+        folder = self.desk.folder(f"models/{training.arm}/{training.seed}")
         return {"history": asdict(history), "model": self.desk.store.write_model(folder, classifier.save).to_row()}
 
     def _fit(self, classifier: Classifier, training: Training) -> History:
