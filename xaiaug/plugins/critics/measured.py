@@ -49,9 +49,10 @@ class MeasuredCritic(Critic):
 
     def prepare(self, context: Context) -> None:
         """Takes the training images; those of a class are measured when its first case comes."""
-        self._labels = context.labels
-        self._train = context.train or ()
-        self._measured = {}
+        train = context.train or ()
+        if train is not self._train or context.labels != self._labels:
+            # Otherwise a loop prepares again for another source, and what was measured still holds.
+            self._labels, self._train, self._measured = context.labels, train, {}
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order; each depends on its own case and the training images alone."""

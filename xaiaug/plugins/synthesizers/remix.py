@@ -74,8 +74,9 @@ class RemixSynthesizer(Synthesizer):
 
     def prepare(self, context: Context) -> None:
         """Takes the training images; backdrops are looked for when the first request comes."""
-        self._train = context.train or ()
-        self._plates = None
+        train = context.train or ()
+        if train is not self._train:  # a loop prepares again for each of its sources, with the same images
+            self._train, self._plates = train, None
         if self.masks:
             MaskFolder(self.masks)  # a folder that is not there is told now
 
