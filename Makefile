@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # One OpenMP thread a test process: two busy pools on two cores starve each other.
 TESTENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
-.PHONY: demo test check format clean
+.PHONY: demo test check evidence format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,12 @@ check: $(VENV)/.all
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(TESTENV) $(BIN)/python -m pytest -m ci -q
+
+# Hours: every arm on the drawn world, and the benchmark on photographs in DATA (cats-vs-dogs, pets-with-masks, weights).
+DATA ?= ../shared/data
+evidence: $(VENV)/.all
+	$(BIN)/python benchmarks/petworld.py --arms full --prior biased --seeds 5
+	$(BIN)/python benchmarks/photos.py --data $(DATA)
 
 format: $(VENV)/.all
 	$(BIN)/ruff check --fix .
