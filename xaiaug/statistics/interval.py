@@ -1,7 +1,7 @@
 """The interval of a difference between two training conditions: over seeds and over test images at once.
 
-McNemar's test and a bootstrap over images see the test images vary, and not the trainings; with several seeds that
-claims differences that are none in up to 60 of 100 runs.
+McNemar's test and a bootstrap over images see the test images vary, and not the trainings: where seeds differ they
+claim differences that are none.
 """
 
 from __future__ import annotations
