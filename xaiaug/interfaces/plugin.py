@@ -8,7 +8,7 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..records import JSON
+from ..records import JSON, Estimate
 from .context import Context
 
 
@@ -36,6 +36,14 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         Args:
             context: what the plugin may know of the run.
         """
+
+    def estimate(self, items: int) -> Estimate:  # noqa: ARG002  (for plugins to use)
+        """What work on so many items will take, before any is done; read by `xaiaug plan`. Loads no weights.
+
+        Args:
+            items: cases of a critic, images of a synthesizer, images of a classifier or explainer.
+        """
+        return Estimate()
 
     @classmethod
     def parameter_names(cls) -> tuple[str, ...]:

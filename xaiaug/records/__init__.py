@@ -2,6 +2,7 @@
 
 from .calls import PICO, RawReply, Spending
 from .case import Case, Critique
+from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
 from .failure import Failure
@@ -17,6 +18,7 @@ __all__ = [
     "Arm",
     "Case",
     "Critique",
+    "Estimate",
     "Explanation",
     "Failure",
     "History",

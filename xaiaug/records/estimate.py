@@ -1,0 +1,30 @@
+"""What work will take, said before any of it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plugin's work on some items will take; ranges are (low, high), over all of the items.
+
+    Attributes:
+        calls: calls to an outside service, repairs and second turns included.
+        input_tokens: tokens it is sent, images included.
+        output_tokens: tokens it answers with.
+        model: the name a price list knows the model by; None where nothing costs money.
+        receiver: who gets what is sent, such as "api.anthropic.com"; empty where nothing leaves the machine.
+        upload_bytes: bytes that leave the machine.
+        licence: of the weights in use; empty where there are none or nobody said.
+    """
+
+    calls: Range = (0, 0)
+    input_tokens: Range = (0, 0)
+    output_tokens: Range = (0, 0)
+    model: str | None = None
+    receiver: str = ""
+    upload_bytes: Range = (0, 0)
+    licence: str = ""
