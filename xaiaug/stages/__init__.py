@@ -7,7 +7,7 @@ from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
 from .sources import Ground, asks
-from .suspects import hold
+from .suspects import hold, list_suspects
 from .train import Training, fit
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "export",
     "fit",
     "hold",
+    "list_suspects",
     "list_cases",
     "make_images",
     "predict",
