@@ -84,6 +84,7 @@ class ExperimentTable(Table):
     rounds: Annotated[int, Field(ge=1)] = 1
     promote: str = "generated+training"
     fit_baseline: bool = True
+    test_curves: bool = False
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
 

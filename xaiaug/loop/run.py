@@ -21,8 +21,10 @@ from ..stages import (
     Ground,
     Image,
     ImagePlan,
+    Keeping,
     Mistake,
     Training,
+    along,
     asks,
     by_pair,
     choose,
@@ -97,6 +99,9 @@ class Run:
         fitted = self._train(grounds, pools)
         for (arm, seed), classifier in fitted.items():
             predict(self.desk, f"test:{arm}:{seed}", classifier, self.splits.test, len(self.splits.labels))
+        for (arm, seed), classifier in fitted.items():
+            for step, then in along(classifier).items():
+                predict(self.desk, f"curve:{arm}:{seed}:{step}", then, self.splits.test, len(self.splits.labels))
 
     def _check(self, stop: str) -> None:
         count = sum(len(self.splits[name]) for name in self.splits.distinct)
@@ -157,8 +162,9 @@ class Run:
         return self._fit(self.desk, training)
 
     def _fit(self, desk: Desk, training: Training) -> Fitted:
-        steps = self.settings.experiment.checkpoint_steps
-        return fit(desk, self.cast.classifier, self.context, training, steps)
+        experiment = self.settings.experiment
+        keeping = Keeping(experiment.checkpoint_steps, experiment.test_curves and not desk.part)
+        return fit(desk, self.cast.classifier, self.context, training, keeping)
 
     def _rounds(self, baseline: Fitted) -> dict[int, Fitted]:
         """Where the last round starts: each round before it promotes one training, as long as mistakes get fewer."""

@@ -8,7 +8,7 @@ from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
 from .sources import Ground, asks
 from .suspects import hold, list_suspects
-from .train import Training, fit
+from .train import Keeping, Training, along, fit
 
 __all__ = [
     "Desk",
@@ -16,10 +16,12 @@ __all__ = [
     "Ground",
     "Image",
     "ImagePlan",
+    "Keeping",
     "Lazy",
     "Mistake",
     "Predictions",
     "Training",
+    "along",
     "asks",
     "by_pair",
     "choose",
@@ -28,8 +30,8 @@ __all__ = [
     "export",
     "fit",
     "hold",
-    "list_suspects",
     "list_cases",
+    "list_suspects",
     "make_images",
     "predict",
 ]
