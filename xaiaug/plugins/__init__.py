@@ -26,5 +26,9 @@ def register_critics(register: Register) -> None:
 @hookimpl
 def register_synthesizers(register: Register) -> None:
     """Registers the built-in synthesizers."""
+    register("diffusers", f"{__name__}.synthesizers.diffusers:DiffusersSynthesizer", extra="diffusion")
     register("petworld", f"{__name__}.synthesizers.petworld:PetworldSynthesizer")
     register("remix", f"{__name__}.synthesizers.remix:RemixSynthesizer")
+    register("sdxl", f"{__name__}.synthesizers.sdxl:SdxlSynthesizer", extra="diffusion")
+    register("sdxl-lightning", f"{__name__}.synthesizers.sdxl:SdxlLightningSynthesizer", extra="diffusion")
+    register("sdxl-turbo", f"{__name__}.synthesizers.sdxl:SdxlTurboSynthesizer", extra="diffusion")

@@ -99,6 +99,8 @@ def critique(
         PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
+    if context.token_limit is not None:  # a critic that is told it writes other prompts
+        basis["token_limit"] = context.token_limit
     stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
