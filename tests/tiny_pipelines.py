@@ -211,7 +211,7 @@ def controlnet(folder: Path, pipeline: Path) -> Path:
 
     torch.manual_seed(11)
     unet = UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet", use_safetensors=True)
-    net = ControlNetModel.from_unet(unet, conditioning_channels=3)
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
     # A fresh ControlNet ends in zeros and would change nothing.
     for block in (*net.controlnet_down_blocks, net.controlnet_mid_block):
         torch.nn.init.normal_(block.weight, std=0.5)

@@ -254,21 +254,21 @@ class DiffusionSynthesizer(Synthesizer):
         return self._budget
 
     def _job(self, request: SynthesisRequest) -> Job | Failure:
-        found = self._prompt(request)
-        if isinstance(found, Failure):
-            return found
+        prompt = self._prompt(request)
+        if isinstance(prompt, Failure):
+            return prompt
         inputs = self._inputs(request)
         if isinstance(inputs, Failure):
             return inputs
-        prompt, own = found
-        return Job(request=request, prompt=prompt, seed=request.seed, **{**inputs, "own": own | inputs.get("own", {})})
+        own = self._said(prompt.text) | inputs.get("own", {})
+        return Job(request=request, prompt=prompt, seed=request.seed, **{**inputs, "own": own})
 
-    def _prompt(self, request: SynthesisRequest) -> tuple[Fitted, dict[str, Any]] | Failure:
-        """The prompt as it will be read, and the pipeline's arguments that say it."""
+    def _prompt(self, request: SynthesisRequest) -> Fitted | Failure:
+        """The prompt as it will be read."""
         asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
         whole, budget = styled(asked, self.style), self._read_budget()
-        if self._long is not None and self.chunked and not budget.fits(whole):
-            return Fitted(whole, budget.count(whole)), self._long(whole)
+        if self._long is not None and self.chunked:
+            return Fitted(whole, budget.count(whole))
         fitted = budget.fitted(asked, self.style)
         if fitted.dropped and self.too_long == "refuse":
             told = f"takes {budget.count(whole)} tokens, and {budget.limit} are read"
@@ -276,8 +276,13 @@ class DiffusionSynthesizer(Synthesizer):
         if fitted.dropped and names(asked, request.label) and not names(fitted.text, request.label):
             told = f"the prompt names {request.label!r} behind the {budget.limit} tokens that are read"
             return Failure("class-cut", f"{told}: its image would show something else; name the class first")
-        own = {"prompt": fitted.text}
-        return fitted, own | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
+        return fitted
+
+    def _said(self, text: str) -> dict[str, Any]:
+        """The pipeline's arguments that say a prompt: the text itself, or the embeddings of one that is too long."""
+        if self._long is not None and not self._read_budget().fits(text):
+            return dict(self._long(text))
+        return {"prompt": text} | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
 
     # Drawing.
 
@@ -285,7 +290,12 @@ class DiffusionSynthesizer(Synthesizer):
         """Draws with a pipeline; whatever it does not take is refused where the user asked for it."""
         if reads_embeddings(pipe):
             self._long = LongPrompts(pipe, self.negative_prompt)
-        return Drawing(lambda **told: pipe(**told).images, self._accepted(pipe, **further), self._at_once(pipe))
+        return self._drawing_by(lambda **told: pipe(**told).images, pipe, **further)
+
+    def _drawing_by(self, call: Callable[..., Any], pipe: Any, **further: Any) -> Drawing:
+        """Draws with a function that stands for a pipeline and takes its arguments."""
+        one_by_one = pipe._execution_device.type == "cpu" if self.exact is None else self.exact
+        return Drawing(call, self._accepted(pipe, **further), 1 if one_by_one else self.batch_size)
 
     def _accepted(self, pipe: Any, **further: Any) -> dict[str, Any]:
         known = inspect.signature(pipe.__call__).parameters
@@ -295,10 +305,6 @@ class DiffusionSynthesizer(Synthesizer):
         if self.negative_prompt and "negative_prompt" not in known:
             raise ConfigError(f"{type(pipe).__name__} takes no negative_prompt: leave it out")
         return {"output_type": "np", **{name: value for name, value in wanted.items() if name in known}}
-
-    def _at_once(self, pipe: Any) -> int:
-        one_by_one = pipe._execution_device.type == "cpu" if self.exact is None else self.exact
-        return 1 if one_by_one else self.batch_size
 
     def _made(self, job: Job, drawn: Drawn) -> SyntheticImage | Failure:
         if drawn.image is None:

@@ -124,7 +124,7 @@ class Drawing:
     def _batch(self, jobs: Sequence[Job]) -> Iterable[NDArray[np.float32]]:
         # Noise is drawn on the processor, one generator an image: every device and batch then starts from the same.
         generators = [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-        told: dict[str, Any] = {**self._shared, **_columns([job.own for job in jobs])}
+        told: dict[str, Any] = {**self._shared, **columns([job.own for job in jobs])}
         if jobs[0].size is not None:
             told["width"], told["height"] = jobs[0].size
         with silenced(), torch.no_grad():
@@ -156,7 +156,7 @@ def _second(job: Job, pixels: NDArray[np.float32], first: str) -> Drawn:
     return Drawn(None if flaw(pixels) else as_image(pixels), job.seed, first)
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One list, or stacked tensor, an argument."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {
