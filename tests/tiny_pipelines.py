@@ -61,7 +61,7 @@ def _text_encoder(tokenizer: Any, width: int, projected: bool) -> Any:
 def _vae(channels: int = 4, shift: float | None = None) -> Any:
     from diffusers import AutoencoderKL
 
-    return AutoencoderKL(
+    vae = AutoencoderKL(
         in_channels=3,
         out_channels=3,
         down_block_types=["DownEncoderBlock2D", "DownEncoderBlock2D"],
@@ -73,6 +73,10 @@ def _vae(channels: int = 4, shift: float | None = None) -> Any:
         scaling_factor=0.5,
         shift_factor=shift,
     ).eval()
+    # A trained encoder is sure of what it sees; an untrained one would leave half of an image to chance.
+    torch.nn.init.zeros_(vae.quant_conv.weight[channels:])
+    torch.nn.init.constant_(vae.quant_conv.bias[channels:], -20.0)
+    return vae
 
 
 def _unet(cross: int, pooled: int | None, channels: int = 4, times: int = 6) -> Any:
@@ -214,8 +218,8 @@ def controlnet(folder: Path, pipeline: Path) -> Path:
     net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
     # A fresh ControlNet ends in zeros and would change nothing.
     for block in (*net.controlnet_down_blocks, net.controlnet_mid_block):
-        torch.nn.init.normal_(block.weight, std=0.5)
-    torch.nn.init.normal_(net.controlnet_cond_embedding.conv_out.weight, std=0.5)
+        torch.nn.init.normal_(block.weight, std=3.0)
+    torch.nn.init.normal_(net.controlnet_cond_embedding.conv_out.weight, std=3.0)
     net.save_pretrained(folder)
     return folder
 

@@ -85,8 +85,9 @@ class SdxlControlNetSynthesizer(DiffusionSynthesizer):
 
 
 def edges(photo: Image.Image, sigma: float) -> Image.Image:
-    """White outlines on black, RGB, by Canny's method (1986)."""
+    """White outlines on black, RGB, by Canny (1986), channel by channel: colours may differ where light is equal."""
     from skimage.feature import canny
 
-    found = canny(np.asarray(photo.convert("L"), np.float32) / 255, sigma=sigma)  # type: ignore[no-untyped-call]
+    channels = np.asarray(photo.convert("RGB"), np.float32).transpose(2, 0, 1) / 255
+    found = np.any([canny(channel, sigma=sigma) for channel in channels], axis=0)  # type: ignore[no-untyped-call]
     return Image.fromarray(np.where(found, 255, 0).astype(np.uint8)).convert("RGB")
