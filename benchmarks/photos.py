@@ -32,7 +32,7 @@ from xaiaug.plugins.synthesizers._backdrop import emptied
 
 ARMS = (*arms.SETS["standard"], "shuffled-map", "unguided", "more-real")
 TEST, BATCH = 4000, 32
-SIZES = (0.25, 0.5, 2.0, 4.0)  # real images for each new one; the arm `more-real` is 1.0
+SIZES = (0.25, 2.0)  # real images for each new one; the arm `more-real` is 1.0
 SIDE, BIAS = 128, 0.92
 
 
