@@ -28,9 +28,7 @@ class ToldCritic(ColourCritic):
     def critique(self, cases):
         count, limit = self.context.count_tokens, self.context.token_limit
         prompts = [f"a photo of a {case.label}" for case in cases]
-        return [
-            Critique(cause=f"{count(prompt)} of {limit}", prompt=prompt, attended="subject") for prompt in prompts
-        ]
+        return [Critique(cause=f"{count(prompt)} of {limit}", prompt=prompt, attended="subject") for prompt in prompts]
 
 
 def loop(synthesizer: SdxlSynthesizer) -> FeedbackLoop:

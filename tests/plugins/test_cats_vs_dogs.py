@@ -1,0 +1,73 @@
+"""The example with a diffusion model, and the paper's experiment with what stands in for what is missing."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xaiaug import arms, config, open_run, petworld
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--passes", "32", "--arm-passes", "32", "--classifier"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world") / "photos"
+    petworld.write_world(folder, sizes={"train": 24, "guide": 40, "validation": 30, "test": 8}, seed=3)
+    return folder
+
+
+@pytest.fixture
+def example(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Runs the example with these arguments; returns the run folder."""
+
+    def run(*arguments: str) -> Path:
+        run_dir = tmp_path / "run"
+        usual = ["--data", str(photos), *SMALL, str(petworld.checkpoint()), "--run-dir", str(run_dir)]
+        monkeypatch.setattr(sys, "argv", ["cats_vs_dogs.py", *usual, *arguments])
+        runpy.run_path(str(ROOT / "examples" / "cats_vs_dogs.py"), run_name="__main__")
+        return run_dir
+
+    return run
+
+
+def test_the_example_runs_whole_with_weights_in_a_folder(
+    example: Callable[..., Path], pipelines: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = ["--synthesizer", "sdxl", "--weights", str(pipelines("sdxl")), "--steps", "2"]
+    report = open_run(example(*drawn, "--mistakes", "2", "--images-per-mistake", "1")).report
+    assert report.complete
+    assert report.images.kept == 2
+    assert report.plugins.synthesizer.licence == "openrail++"
+    assert "generated+training" in capsys.readouterr().out
+
+
+def test_the_paper_says_what_is_missing_and_what_stands_in(
+    example: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    report = open_run(example("--paper")).report
+    out = capsys.readouterr().out
+    assert "The critic measured stands in for claude." in out
+    assert "stabilityai/stable-diffusion-xl-base-1.0" in out
+    assert "The synthesizer remix stands in for sdxl." in out
+    assert [arm.name for arm in report.arms] == list(arms.PAPER)
+    assert report.data.guide_is_validation
+    assert (report.plugins.critic.name, report.plugins.synthesizer.name) == ("measured", "remix")
+
+
+def test_the_papers_settings_are_valid() -> None:
+    tables = tomllib.loads((ROOT / "examples" / "paper.toml").read_text(encoding="utf-8"))
+    settings = config.settings(tables)
+    assert settings.data.guide == "validation"
+    assert settings.mistakes.max == "all"
+    assert (settings.experiment.arms, settings.experiment.images_per_mistake) == ("paper", 5)
+    assert settings.experiment.test_curves
+    assert (settings.critic.name, settings.critic.parameters) == ("claude", {"dialogue": "paper"})
+    assert config.create("synthesizer", settings.synthesizer).preset.steps == 30
