@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 import tomllib
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from xaiaug import arms, config, open_run, petworld
+from xaiaug.plugins.synthesizers._presets import PRESETS
+from xaiaug.plugins.synthesizers.sdxl import SdxlSynthesizer
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--passes", "32", "--arm-passes", "32", "--classifier"]
@@ -71,3 +74,26 @@ def test_the_papers_settings_are_valid() -> None:
     assert settings.experiment.test_curves
     assert (settings.critic.name, settings.critic.parameters) == ("claude", {"dialogue": "paper"})
     assert config.create("synthesizer", settings.synthesizer).preset.steps == 30
+
+
+def test_the_page_on_synthesizers_is_true(
+    pipelines: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "synthesizers.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    (tmp_path / "tiny-sdxl").symlink_to(pipelines("sdxl"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "synthesizers.md", "exec"), {"__name__": "reader"})  # noqa: S102
+    assert capsys.readouterr().out.count("a ginger cat on grass 17 tokens") == 2
+    assert len(list(tmp_path.glob("cat-*.png"))) == 2
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.S)
+    settings = config.settings(tomllib.loads(table))
+    plugin = config.create("synthesizer", settings.synthesizer)
+    assert (plugin.memory, plugin.loras[0]["scale"]) == ("balanced", 0.8)
+    for name, preset in PRESETS.items():
+        assert f"| `{name}` |" in page
+        if preset.steps:
+            row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+            assert f"| {preset.steps}" in row and f"| {preset.guidance_scale:g} | {preset.size} |" in row
+    for name in SdxlSynthesizer.parameter_names():
+        assert f"`{name}`" in page

@@ -370,6 +370,14 @@ def test_licences_are_told_without_loading(pipelines: Pipelines) -> None:
     assert SdxlSynthesizer("stabilityai/sdxl-turbo").estimate(5).licence == SdxlTurboSynthesizer().estimate(1).licence
 
 
+def test_every_weight_counts_in_the_licence(pipelines: Pipelines, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n", encoding="utf-8")
+    adapted = SdxlSynthesizer(str(pipelines("sdxl")), loras=[str(tmp_path)])
+    assert adapted.estimate(1).licence == "openrail++; cc-by-4.0"
+    (tmp_path / "README.md").write_text("---\nlicense: [\n---\n", encoding="utf-8")
+    assert adapted.estimate(1).licence == "openrail++"
+
+
 def test_every_preset_is_pinned_and_licensed() -> None:
     for name, preset in PRESETS.items():
         if name != "diffusers":

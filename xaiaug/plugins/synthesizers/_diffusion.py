@@ -216,9 +216,9 @@ class DiffusionSynthesizer(Synthesizer):
         return Weights.of(given, source, None, f"{type(self).__name__}: {name}")
 
     def _licences(self) -> list[str]:
-        if self.weights is None:
-            return [self.preset.licence]
-        return [found for weights in self._all_weights().values() if (found := weights.licence)]
+        main, *further = self._all_weights().values()
+        first = self.preset.licence if self.weights is None else main.licence
+        return [licence for licence in (first, *(weights.licence for weights in further)) if licence]
 
     def _fitting(self, device: torch.device) -> Fitting:
         own = self.weights is None

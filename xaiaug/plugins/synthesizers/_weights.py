@@ -68,8 +68,12 @@ class Weights:
         if not card.is_file():
             return ""
         from huggingface_hub import metadata_load
+        from yaml import YAMLError
 
-        found = metadata_load(card) or {}
+        try:
+            found = metadata_load(card) or {}
+        except (ValueError, YAMLError):  # a card that cannot be read says nothing
+            return ""
         return str(found.get("license_name") or found.get("license") or "")
 
     def digest(self) -> str | None:
