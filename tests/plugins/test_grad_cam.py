@@ -232,8 +232,9 @@ def test_images_may_differ_in_size_and_shape(name: str, networks: dict[str, nn.M
     assert [each.heatmap.shape for each in found] == [(32, 64), (64, 32), (32, 64), (48, 96)]
 
 
-def test_nothing_asked_gives_nothing(networks: dict[str, nn.Module]) -> None:
-    assert GradCam().explain(wrapped(networks["vit"]), [], []) == []
+def test_nothing_asked_is_refused(networks: dict[str, nn.Module]) -> None:
+    with pytest.raises(DataError, match="grad-cam: got no images to explain ViTForImageClassification"):
+        GradCam().explain(wrapped(networks["vit"]), [], [])
 
 
 # -- a patch lights its place

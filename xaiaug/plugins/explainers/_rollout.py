@@ -16,11 +16,11 @@ def rollout(maps: Sequence[Tensor], readout: Tensor, discard_ratio: float = 0.0)
 
     Args:
         maps: for each layer, from the first to the last: b n n, not negative.
-        readout: n, where to start; sums to one.
+        readout: n, where to start, or b n, an own start for each image; sums to one.
         discard_ratio: share of each map's smallest values that is set to zero first.
     """
     with torch.autocast(maps[0].device.type, enabled=False):
-        row = readout.float().expand(len(maps[0]), 1, -1)
+        row = readout.float().expand(len(maps[0]), -1).unsqueeze(1)
         for attention in reversed(maps):
             kept = _without_smallest(attention.float(), discard_ratio)
             scaled = row / (kept.sum(-1).unsqueeze(1) + 1)
