@@ -46,11 +46,13 @@ class Look(Observer):
     """What one forward pass shows of a network's tokens.
 
     Attributes:
+        gradients: whether they are wanted from the tokens back to the pixels.
         shapes: of the attention maps of its layers, in order: b h q k.
         heads: how many pooling heads it has.
         tokens: b n c, before any of them attends; None where no layer returns them.
     """
 
+    gradients: bool = False
     shapes: list[torch.Size] = field(default_factory=list)
     heads: int = 0
     tokens: Tensor | None = None
@@ -67,6 +69,11 @@ class Look(Observer):
             self._before.clear()
         self.shapes.append(weights.shape)
         return weights
+
+    def called(self) -> None:
+        """Keeps gradients even where the network keeps its backbone from them."""
+        if self.gradients and not self.shapes:
+            torch.set_grad_enabled(True)
 
     def returned(self, output: object) -> None:
         """Notes what a layer returned before any attention."""
@@ -99,7 +106,7 @@ class _Poisoned(Look):
 
 def look(module: nn.Module, pixels: Tensor) -> Look:
     """What a pass with gradients from the tokens back to the pixels (1 c h w) shows."""
-    seen = Look()
+    seen = Look(gradients=True)
     with torch.enable_grad(), observed_attention(module, seen), _watched(module, seen):
         logits(module, pixels.repeat(2, 1, 1, 1))  # two of them: a table of positions has one
     return seen
@@ -166,8 +173,12 @@ def reading(
 
 @contextmanager
 def _watched(module: nn.Module, seen: Look) -> Iterator[None]:
-    """Tells what layers return in this thread."""
+    """Tells of layers that are called in this thread, and of what they return."""
     thread = threading.get_ident()
+
+    def prepare(*_: object) -> None:
+        if threading.get_ident() == thread:
+            seen.called()
 
     def tell(_: nn.Module, __: object, output: object) -> None:
         if threading.get_ident() == thread:
@@ -175,5 +186,6 @@ def _watched(module: nn.Module, seen: Look) -> Iterator[None]:
 
     with ExitStack() as hooks:
         for part in module.modules():
+            hooks.callback(part.register_forward_pre_hook(prepare).remove)
             hooks.callback(part.register_forward_hook(tell).remove)
         yield

@@ -20,24 +20,32 @@ class Relevance(Observer):
         row: n, where it starts; None to start with what a pooling head attends to.
 
     Attributes:
-        row: b n, float32, once the backward pass is over.
-        first: attention of the first layer, where gradients end.
+        row: b n, float32, once `follow` has returned True.
     """
 
     def __init__(self, row: Tensor | None) -> None:
         self.row = row
-        self.first: Tensor | None = None
+        self._first: Tensor | None = None
 
     def weights(self, weights: Tensor, pooling: bool) -> Tensor:
         """Has the gradient of a layer's map pass by; from the first layer on, gradients are kept."""
-        if self.first is None and not pooling:
+        if self._first is None and not pooling:
             torch.set_grad_enabled(True)
-            weights = self.first = weights.detach().requires_grad_()
+            weights = self._first = weights.detach().requires_grad_()
         if not weights.requires_grad or (pooling and self.row is not None):
             return weights
         # Of a tensor without a graph: with one, tensor and hook would keep each other alive.
         weights.register_hook(partial(self._passed, weights.detach(), pooling))  # type: ignore[no-untyped-call]
         return weights
+
+    def follow(self, logits: Tensor) -> bool:
+        """Has the gradients of the sum of some logits go back; whether they reached the first layer."""
+        # Given up here, since its hook leads back to this object.
+        first, self._first = self._first, None
+        if first is None or not logits.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(logits.sum(), first, allow_unused=True)
+        return gradient is not None
 
     def _passed(self, weights: Tensor, pooling: bool, gradient: Tensor) -> None:
         with torch.no_grad(), torch.autocast(weights.device.type, enabled=False):

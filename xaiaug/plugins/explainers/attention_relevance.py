@@ -66,9 +66,8 @@ class AttentionRelevance(Explainer):
             relevance = Relevance(readout_row(METHOD, module, tokens, self.readout, batch.pixels.device))
             with observed_attention(module, relevance):
                 answer = logits(module, batch.pixels)
-            if relevance.first is None or not answer.requires_grad:
+            if not relevance.follow(answer[range(len(targets)), targets]):
                 raise undefined(METHOD, module, "gradients of its answer do not reach its attention")
-            torch.autograd.grad(answer[range(len(targets)), targets].sum(), relevance.first)
         if relevance.row is None:
             raise undefined(METHOD, module, "its answer does not rest on its pooling head")
         rows = relevance.row.expand(len(targets), -1)
