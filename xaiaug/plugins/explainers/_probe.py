@@ -29,13 +29,6 @@ class Lattice:
     grid: tuple[int, int]
     patch: tuple[int, int]
 
-    @property
-    def probes(self) -> list[tuple[int, int]]:
-        """Cells that tell the order of all: the corners, and one off the middle."""
-        rows, columns = self.grid
-        corners = {(row, column) for row in (0, rows - 1) for column in (0, columns - 1)}
-        return sorted(corners | {(rows // 2, columns // 3)})
-
     def token(self, row: int, column: int) -> int:
         """The token of a cell."""
         return self.prefix + row * self.grid[1] + column
@@ -127,21 +120,24 @@ def cell(tokens: Tensor, index: int, pixels: Tensor) -> tuple[int, int, int, int
 
 
 def planted(pixels: Tensor, lattice: Lattice) -> Tensor:
-    """The first image, and for each of the lattice's probes a copy with another patch there: (1 + probes) c h w."""
-    generator = torch.Generator().manual_seed(1)
-    height, width = lattice.patch
-    found = pixels[:1].repeat(1 + len(lattice.probes), 1, 1, 1)
-    noise = torch.randn((pixels.shape[1], height, width), generator=generator).to(pixels)
-    for image, (row, column) in enumerate(lattice.probes, 1):
-        found[image, :, row * height : (row + 1) * height, column * width : (column + 1) * width] += noise
+    """The first image, and for each binary digit a copy with other patches in the cells (from 1) that have it."""
+    (rows, columns), (height, width) = lattice.grid, lattice.patch
+    numbers = torch.arange(1, rows * columns + 1, device=pixels.device).view(rows, columns)
+    digits = torch.stack([numbers >> place & 1 for place in range((rows * columns).bit_length())])
+    marked = digits.repeat_interleave(height, 1).repeat_interleave(width, 2)[:, None]
+    noise = torch.randn(pixels.shape[1:], generator=torch.Generator().manual_seed(1)).to(pixels)
+    found = pixels[:1].repeat(1 + len(digits), 1, 1, 1)
+    found[1:, :, : marked.shape[2], : marked.shape[3]] += marked * noise[:, : marked.shape[2], : marked.shape[3]]
     return found
 
 
-def changed(tokens: Tensor) -> list[list[int]]:
-    """For each image after the first: the tokens that differ from those of the first, beyond rounding."""
+def planted_in(tokens: Tensor) -> list[int]:
+    """For each token the number of the cell whose patches changed it, from 1; 0 for a token that none changed."""
     difference = (tokens[1:] - tokens[0]).float().abs().amax(-1)
-    lit = difference > 1e-3 * difference.amax(1, keepdim=True)
-    return [row.nonzero().flatten().tolist() for row in lit]
+    lit = difference > 1e-3 * difference.amax(1, keepdim=True)  # beyond rounding
+    places = torch.arange(len(lit), device=lit.device)[:, None]
+    numbers: list[int] = (lit.long() << places).sum(0).tolist()
+    return numbers
 
 
 def reading(

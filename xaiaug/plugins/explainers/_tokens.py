@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UndefinedMethodError
-from ._probe import Lattice, Look, cell, changed, look, planted, reading
+from ._probe import Lattice, Look, cell, look, planted, planted_in, reading
 
 # Looking costs two forward passes: kept for each network and size of image, as long as the network lives.
 _known: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Tokens]] = WeakKeyDictionary()
@@ -77,7 +77,7 @@ def _no_row(method: str, module: nn.Module, tokens: Tokens, wish: str, lacks: st
 def find_tokens(method: str, module: nn.Module, pixels: Tensor) -> Tokens:
     """The description of the network for images of that size, found and checked at first use.
 
-    The grid is that of the pixels each token is computed from; a patch planted in one cell has to change that cell's
+    The grid is that of the pixels each token is computed from; patches planted in a cell have to change that cell's
     token and no other; and what is unknown after the last attention tells which tokens the answer reads.
 
     Args:
@@ -137,19 +137,21 @@ def _lattice(method: str, module: nn.Module, seen: Look, pixels: Tensor) -> Latt
     patch = y1 - y0, x1 - x0
     grid = y1 // patch[0], x1 // patch[1]
     prefix = count - grid[0] * grid[1]
-    if prefix < 0 or cell(seen.tokens, prefix, pixels) != (0, 0, *patch):
+    covers = pixels.shape[2] - y1 < patch[0] and pixels.shape[3] - x1 < patch[1]
+    if prefix < 0 or not covers or cell(seen.tokens, prefix, pixels) != (0, 0, *patch):
         raise undefined(method, module, "its tokens do not lie on a grid of patches")
     return Lattice(prefix, grid, patch)
 
 
 def _check_order(method: str, module: nn.Module, lattice: Lattice, tokens: Tensor | None) -> None:
-    """Looks whether a patch planted in one cell changes the token of that cell, and no other."""
-    expected = [[lattice.token(*cell)] for cell in lattice.probes]
-    found = [] if tokens is None else changed(tokens)
+    """Looks whether patches planted in a cell change the token of that cell, and no other."""
+    count = lattice.grid[0] * lattice.grid[1]
+    expected = [0] * lattice.prefix + list(range(1, count + 1))
+    found = expected[:0] if tokens is None else planted_in(tokens)
     if found != expected:
         raise undefined(
             method,
             module,
-            f"its tokens do not lie row by row behind {lattice.prefix} others: patches planted in the cells"
-            f" {lattice.probes} changed the tokens {found}, not {expected}",
+            f"its tokens do not lie row by row behind {lattice.prefix} others: patches planted in the cells 1 to"
+            f" {count} changed its tokens in the order {found}",
         )
