@@ -73,5 +73,5 @@ class AttentionRollout(Explainer):
             row = readout_row(METHOD, module, tokens, self.readout, batch.pixels.device)
             logits(module, batch.pixels)
             start = recording.pooled_row() if row is None else row
-            rows = rollout(recording.maps, start, self.discard_ratio)
+            rows = rollout(recording.maps, start, self.discard_ratio, sums_to_one=self.head_fusion == "mean")
         return Maps(on_grid(rows, tokens.prefix, tokens.grid), tokens.seen(batch.boxes))

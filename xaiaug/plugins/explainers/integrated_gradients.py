@@ -85,7 +85,7 @@ class IntegratedGradients(Explainer):
                 self.baseline,
                 targets,
                 n_steps=self.steps,
-                internal_batch_size=max(self.batch_size, len(pixels)),
+                internal_batch_size=len(pixels),
             )
         return Maps(found.detach().float().sum(1).cpu().numpy(), batch.boxes)
 
