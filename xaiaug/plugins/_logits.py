@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
+from ..errors import ConfigError
+
 _INTERPOLATE = "interpolate_pos_encoding"
 
 
@@ -19,6 +21,9 @@ def logits(module: nn.Module, pixels: Tensor) -> Tensor:
     Args:
         module: returns logits, bare or as the attribute `logits` of what it returns.
         pixels: n c h w; of another size than the network was made for where its positions can be interpolated.
+
+    Raises:
+        ConfigError: pixels are patches already.
     """
     if "spatial_shapes" in inspect.signature(module.forward).parameters:
         output = module(**_patches(module, pixels))
@@ -50,6 +55,11 @@ def _interpolates(module: nn.Module) -> bool:
 
 def _patches(module: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
     """The images as rows of patches, for families that read any size that way (SigLIP 2)."""
+    if pixels.ndim != 4:
+        raise ConfigError(
+            f"{type(module).__name__}: its checkpoint's processor cuts images into patches; give the network to"
+            " TorchClassifier, with a preprocess that returns n c h w in multiples of its patch size"
+        )
     config: Any = module.config
     side = config.vision_config.patch_size
     rows, columns = pixels.shape[2] // side, pixels.shape[3] // side
