@@ -52,6 +52,7 @@ SHOWS = {
     "docs/plugins.md": "",
     "docs/data.md": "cat",
     "docs/evidence.md": "points, 95 % interval",
+    "docs/explanations.md": "of the image was seen",
     "docs/remix.md": "mask on the backdrop of",
 }
 

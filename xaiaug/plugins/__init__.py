@@ -12,9 +12,14 @@ def register_classifiers(register: Register) -> None:
 @hookimpl
 def register_explainers(register: Register) -> None:
     """Registers the built-in explainers."""
+    register("attention-last", f"{__name__}.explainers.attention_last:AttentionLast")
+    register("attention-relevance", f"{__name__}.explainers.attention_relevance:AttentionRelevance")
     register("attention-rollout", f"{__name__}.explainers.attention_rollout:AttentionRollout")
     register("auto", f"{__name__}.explainers.auto:AutoExplainer")
     register("grad-cam", f"{__name__}.explainers.grad_cam:GradCam", extra="captum")
+    register("integrated-gradients", f"{__name__}.explainers.integrated_gradients:IntegratedGradients", extra="captum")
+    register("random", f"{__name__}.explainers.random:RandomMap")
+    register("uniform", f"{__name__}.explainers.uniform:UniformMap")
 
 
 @hookimpl

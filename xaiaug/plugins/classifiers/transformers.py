@@ -127,6 +127,7 @@ class TransformersClassifier(Classifier):
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """What the head reads: n d, float32."""
+        from .._logits import logits
         from ._checkpoint import head_module
 
         features: list[NDArray[np.float32]] = []
@@ -137,7 +138,7 @@ class TransformersClassifier(Classifier):
         hook = head_module(self.module).register_forward_pre_hook(keep)
         try:
             for pixels in self._streamed(images):
-                self.module(pixels)
+                logits(self.module, pixels)
         finally:
             hook.remove()
         return np.concatenate(features) if features else np.zeros((0, 0), np.float32)
