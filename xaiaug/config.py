@@ -62,9 +62,10 @@ class PluginTable(BaseModel):
 
 
 class MistakesTable(Table):
-    """`[mistakes]`: how many of them steer the synthesis."""
+    """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested."""
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
+    faithfulness: Annotated[int, Field(ge=0)] = 24
 
 
 class ExperimentTable(Table):

@@ -19,6 +19,7 @@ _FROM = {
     "experiment.rounds": 1,
     "experiment.promote": 1,
     "mistakes": 2,
+    "mistakes.faithfulness": NOTHING,
     "explainer": 2,
     "critic": 3,
     "synthesizer": 4,

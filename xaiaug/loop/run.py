@@ -33,6 +33,7 @@ from ..stages import (
     hold,
     list_cases,
     make_images,
+    measure_maps,
     predict,
 )
 from ..store import BlobFile, digest
@@ -82,7 +83,8 @@ class Run:
         ground = self._ground(self.desk, baseline)
         if stop == "mistakes":
             return
-        ground.explained()
+        explained = ground.explained()
+        measure_maps(self.desk, baseline, ground.mistakes, explained, self.settings.mistakes.faithfulness)
         if stop == "explain":
             return
         ground = self._hold(ground, ground.judged(rows.GENERATED))

@@ -6,6 +6,7 @@ from .images import Image, ImagePlan, equally_many, make_images
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
+from .quality import measure_maps
 from .sources import Ground, asks
 from .suspects import hold
 from .train import Training, fit
@@ -30,5 +31,6 @@ __all__ = [
     "hold",
     "list_cases",
     "make_images",
+    "measure_maps",
     "predict",
 ]
