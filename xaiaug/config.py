@@ -68,6 +68,12 @@ class MistakesTable(Table):
     faithfulness: Annotated[int, Field(ge=0)] = 24
 
 
+class PanelTable(Table):
+    """`[panel]`: whether the colours of each heatmap use its own range, or one range of all heatmaps of the run."""
+
+    scale: Literal["image", "run"] = "image"
+
+
 class ExperimentTable(Table):
     """`[experiment]`: what is compared."""
 
@@ -119,6 +125,7 @@ class Settings(Table):
     critic: PluginTable = PluginTable(name="measured")
     synthesizer: PluginTable = PluginTable(name="remix")
     mistakes: MistakesTable = MistakesTable()
+    panel: PanelTable = PanelTable()
     experiment: ExperimentTable = ExperimentTable()
     recipe: dict[str, Any] = {}
     baseline: dict[str, Any] = {}

@@ -21,6 +21,7 @@ _FROM = {
     "mistakes": 2,
     "mistakes.faithfulness": NOTHING,
     "explainer": 2,
+    "panel": 3,
     "critic": 3,
     "synthesizer": 4,
     "curation": 4,

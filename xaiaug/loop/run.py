@@ -219,6 +219,7 @@ class Run:
             chosen,
             choose_correct(guide, predictions, chosen) if wanted else (),
             self.seeds[0],
+            scale=self.settings.panel.scale,
         )
 
     def _hold(self, ground: Ground, critiques: Sequence[Critique | Failure]) -> Ground:

@@ -31,10 +31,13 @@ class _Panel:
     explanation: Explanation | None
     label: str
     predicted: str
+    scale: panel.Scale | None = None
     drawn: Image.Image | None = None
 
     def __call__(self) -> Image.Image:
-        self.drawn = panel.draw(self.image, self.explanation, label=self.label, predicted=self.predicted)
+        self.drawn = panel.draw(
+            self.image, self.explanation, label=self.label, predicted=self.predicted, scale=self.scale
+        )
         return self.drawn
 
 
@@ -43,6 +46,7 @@ class _Work:
     critic: Critic
     context: Context
     blobs: Blobs
+    scale: panel.Scale | None
     ready: Ready = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +64,7 @@ class _Work:
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        seen = _Panel(image, explanation, label, predicted)
+        seen = _Panel(image, explanation, label, predicted, self.scale)
         case = Case(
             id=mistake.sample.id,
             image=image,
@@ -83,6 +87,7 @@ def critique(
     explained: Sequence[Any],
     *,
     name: str = "critique",
+    scale: str = "image",
 ) -> Sequence[Critique | Failure]:
     """One critique a mistake, in order.
 
@@ -94,14 +99,17 @@ def critique(
         mistakes: what is to be explained.
         explained: their rows of the stage before.
         name: of the stage; "critique", or that and more behind a slash.
+        scale: of the panels' colours: "image", each map's own, or "run", one for all of them.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
+    shared = _shared_scale(explained, desk.store.blobs) if scale == "run" else None
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
+    basis |= {"scale": list(shared)} if shared else {}
     stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
+    rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs, shared))
     made = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(f"{type(critic).__name__}.critique", made)
     return made
@@ -112,6 +120,11 @@ def critique_of(row: Any) -> Critique | Failure:
     if "failure" in row:
         return Failure(**row["failure"])
     return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+
+
+def _shared_scale(explained: Sequence[Any], blobs: Blobs) -> panel.Scale | None:
+    made = (explanation_of(row["predicted"], blobs) for row in explained)
+    return panel.shared_scale(one if isinstance(one, Explanation) else None for one in made)
 
 
 def _row(case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:

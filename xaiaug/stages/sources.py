@@ -35,6 +35,7 @@ class Ground:
         correct: as many guide images of each class that the baseline gets right.
         seed: decides which map goes where, and what is left to chance.
         held: ids of mistakes whose label looks wrong: no image is made from them.
+        scale: of the panels' colours: "image" or "run".
     """
 
     desk: Desk
@@ -48,6 +49,7 @@ class Ground:
     correct: Sequence[Mistake]
     seed: int
     held: frozenset[str] = frozenset()
+    scale: str = "image"
 
     def explained(self, cases: str = "mistakes") -> Sequence[Any]:
         """The rows of the explain stage, of "mistakes" or "correct" cases."""
@@ -59,7 +61,7 @@ class Ground:
         chosen = self._chosen(source.cases)
         rows = self._mapped(source, self.explained(source.cases), chosen)
         name = "critique" if (source.cases, source.map) == ("mistakes", "explained") else f"critique/{_name(source)}"
-        return critique(self.desk, self.critic, self.context, self.train_key, chosen, rows, name=name)
+        return critique(self.desk, self.critic, self.context, self.train_key, chosen, rows, name=name, scale=self.scale)
 
     def cases(self, source: ImageSource) -> Cases:
         """All cases of a source: the guide image, its own map, and what is asked for."""
