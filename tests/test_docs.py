@@ -53,6 +53,7 @@ SHOWS = {
     "docs/data.md": "cat",
     "docs/evidence.md": "points, 95 % interval",
     "docs/explanations.md": "of the image was seen",
+    "docs/faithfulness.md": "deletion",
     "docs/remix.md": "mask on the backdrop of",
 }
 
@@ -134,6 +135,12 @@ def test_the_settings_of_the_page_on_running_are_valid():
         assert settings.budget.usd == 5.0
     assert Prices(settings.budget.prices).of("at-home").free
     assert config.settings({"experiment": {"checkpoint_steps": 200}})
+
+
+def test_the_settings_of_the_page_on_faithfulness_are_valid():
+    more, shared = (config.settings(tomllib.loads(text)) for text in snippets("docs/faithfulness.md", "toml"))
+    assert more.mistakes.faithfulness == 100
+    assert shared.panel.scale == "run"
 
 
 def test_the_settings_of_the_page_on_data_are_valid():

@@ -62,9 +62,16 @@ class PluginTable(BaseModel):
 
 
 class MistakesTable(Table):
-    """`[mistakes]`: how many of them steer the synthesis."""
+    """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested."""
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
+    faithfulness: Annotated[int, Field(ge=0)] = 24
+
+
+class PanelTable(Table):
+    """`[panel]`: whether the colours of each heatmap use its own range, or one range of all heatmaps of the run."""
+
+    scale: Literal["image", "run"] = "image"
 
 
 class ExperimentTable(Table):
@@ -128,6 +135,7 @@ class Settings(Table):
     critic: PluginTable = PluginTable(name="measured")
     synthesizer: PluginTable = PluginTable(name="remix")
     mistakes: MistakesTable = MistakesTable()
+    panel: PanelTable = PanelTable()
     experiment: ExperimentTable = ExperimentTable()
     recipe: dict[str, Any] = {}
     baseline: dict[str, Any] = {}

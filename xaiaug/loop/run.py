@@ -36,6 +36,7 @@ from ..stages import (
     list_cases,
     list_suspects,
     make_images,
+    measure_maps,
     predict,
 )
 from ..store import BlobFile, digest
@@ -88,6 +89,9 @@ class Run:
             return
         for ground in grounds.values():
             ground.explained()
+        first = _own(grounds, self.seeds[0])
+        measured = self.settings.mistakes.faithfulness
+        measure_maps(self.desk, first.baseline, first.mistakes, first.explained(), measured)
         if stop == "explain":
             return
         grounds = self._hold(grounds)
@@ -247,6 +251,7 @@ class Run:
             choose_correct(guide, predictions, chosen) if wanted else (),
             seed,
             draw=self.seeds.index(seed) if "critique" in self.settings.experiment.vary else 0,
+            scale=self.settings.panel.scale,
         )
 
     def _hold(self, grounds: dict[int, Ground]) -> dict[int, Ground]:

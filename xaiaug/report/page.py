@@ -18,7 +18,7 @@ from .pictures import Pictures
 from .schema import Report
 from .schema_base import Row
 from .summary import REFERENCE, Spread, arm_rows
-from .table import percent, points
+from .table import figure, percent, points, signed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -74,6 +74,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"worst": _worst, "share": _share}
     environment.filters |= {"percent": percent, "points": points, "json": _pretty, "cut": _cut}
+    environment.filters |= {"figure": figure, "signed": signed}
     return environment
 
 

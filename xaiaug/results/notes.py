@@ -87,6 +87,11 @@ def _mistakes(report: Report) -> Iterator[Note]:
         )
 
 
+def _maps(report: Report) -> Iterator[Note]:
+    if report.maps and report.maps.outcome in ("no better", "worse"):
+        yield _warn(report.maps.sentence)
+
+
 def _images(report: Report) -> Iterator[Note]:
     used = report.images.used
     without = [label for label, count in used.items() if not count]
@@ -192,6 +197,7 @@ PARTS = (
     _balance,
     _reference,
     _mistakes,
+    _maps,
     _images,
     _seeds,
     _rounds,

@@ -6,6 +6,7 @@ from .images import Image, ImagePlan, equally_many, make_images
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
+from .quality import measure_maps
 from .sources import Ground, asks
 from .suspects import hold, list_suspects
 from .train import Keeping, Training, along, fit
@@ -33,5 +34,6 @@ __all__ = [
     "list_cases",
     "list_suspects",
     "make_images",
+    "measure_maps",
     "predict",
 ]

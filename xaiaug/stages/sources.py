@@ -9,7 +9,7 @@ from typing import Any
 from ..interfaces import Context, Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from . import maps
-from .critique import critique
+from .critique import Asking, critique
 from .desk import Desk, Fitted
 from .explain import explain
 from .mistakes import Mistake
@@ -36,6 +36,7 @@ class Ground:
         seed: decides which map goes where, and what is left to chance.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
         held: ids of mistakes whose label looks wrong: no image is made from them.
+        scale: of the panels' colours: "image" or "run".
     """
 
     desk: Desk
@@ -50,6 +51,7 @@ class Ground:
     seed: int
     held: frozenset[str] = frozenset()
     draw: int = 0
+    scale: str = "image"
 
     def __post_init__(self) -> None:
         for chosen in (self.mistakes, self.correct, self.context.train or ()):
@@ -66,7 +68,15 @@ class Ground:
         chosen = self._chosen(source.cases)
         rows = self._mapped(source, self.explained(source.cases), chosen)
         name = "critique" if (source.cases, source.map) == ("mistakes", "explained") else f"critique/{_name(source)}"
-        return critique(self.desk, self.critic, self.context, self.train_key, chosen, rows, name=name, draw=self.draw)
+        return critique(
+            self.desk,
+            self.critic,
+            self.context,
+            self.train_key,
+            chosen,
+            rows,
+            asking=Asking(name, self.draw, self.scale),
+        )
 
     def cases(self, source: ImageSource) -> Cases:
         """All cases of a source: the guide image, its own map, and what is asked for."""
