@@ -20,7 +20,10 @@ def register_explainers(register: Register) -> None:
 @hookimpl
 def register_critics(register: Register) -> None:
     """Registers the built-in critics."""
+    register("claude", f"{__name__}.critics.claude:ClaudeCritic", extra="claude")
+    register("gpt-4v", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
     register("measured", f"{__name__}.critics.measured:MeasuredCritic")
+    register("openai", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
 
 
 @hookimpl

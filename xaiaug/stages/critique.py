@@ -31,10 +31,19 @@ class _Panel:
     explanation: Explanation | None
     label: str
     predicted: str
+    layout: str
+    side: int
     drawn: Image.Image | None = None
 
     def __call__(self) -> Image.Image:
-        self.drawn = panel.draw(self.image, self.explanation, label=self.label, predicted=self.predicted)
+        self.drawn = panel.draw(
+            self.image,
+            self.explanation,
+            label=self.label,
+            predicted=self.predicted,
+            layout=self.layout,
+            side=self.side,
+        )
         return self.drawn
 
 
@@ -60,7 +69,7 @@ class _Work:
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        seen = _Panel(image, explanation, label, predicted)
+        seen = _Panel(image, explanation, label, predicted, self.critic.layout, self.critic.side)
         case = Case(
             id=mistake.sample.id,
             image=image,
