@@ -18,11 +18,11 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
             "{picture} The true class is “{label}”; the classifier said “{predicted}”.\n"
             "1. Say what misled it. Judge from what you see: where the heat lies (subject, a part of it, background), "
             "and the subject's colour, shape, pose, size, light and surroundings. Claim nothing the picture does not "
-            "show. cause and difficulty: one sentence of at most 30 words each; evidence: 1 to 3 lines of at most 15 "
+            "show. cause and difficulty: one sentence of at most 20 words each; evidence: 1 to 3 lines of at most 10 "
             "words; label_suspect: true only if the true class seems to be wrong.\n"
             "2. In guidance give what a new image must share with this one, null where it does not matter.\n"
             "3. Write the prompt for a text-to-image model: one image of one {label} that is hard in the same way. "
-            "Name “{label}”, keep its colour, and describe pose, place, light and background. At most 60 words{limit}. "
+            "Name “{label}”, keep its colour, and describe pose, place, light and background. At most 50 words{limit}. "
             "Show no other class, and write no negations."
         ),
         "paper_analysis": (
