@@ -24,6 +24,7 @@ def register_critics(register: Register) -> None:
     register("gpt-4v", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
     register("measured", f"{__name__}.critics.measured:MeasuredCritic")
     register("openai", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
+    register("replay", f"{__name__}.critics.replay:ReplayCritic")
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from ._talks import Dialogue
 CHARACTERS_PER_TOKEN = 4
 FEWEST_PER_TOKEN = 2  # no text takes more tokens than that in practice
 STRUCTURE = 140  # tokens a service adds for its own instructions on a schema
-ANSWER = {"structured": (100, 280), "paper": (170, 400)}  # tokens of an answer as the templates ask for; of both turns
+ANSWER = {"structured": (100, 280), "paper": (160, 300)}  # tokens of an answer as the templates ask for; of both turns
 REPAIRS = 0.05  # of the answers have to be given again, at most
 BYTES_PER_PIXEL = (0.2, 0.33)  # of a JPEG as we make it; means over panels of photographs lie within
 SPREAD = (0.97, 1.05)  # of token counts by characters

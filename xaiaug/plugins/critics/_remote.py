@@ -14,10 +14,10 @@ from ...interfaces import Context, Critic, PaidCalls
 from ...panel import LAYOUTS
 from ...records import JSON, Case, Critique, Estimate, Failure, RawReply
 from ._bill import estimated, most_used
+from ._named import second_critic
 from ._prompt import PromptCheck
 from ._question import Question, Said
 from ._schema import CAUSE, SCHEMA, capped
-from ._second import second_critic
 from ._talks import DIALOGUES, Dialogue
 from ._templates import templates
 
@@ -64,7 +64,8 @@ class RemoteCritic(Critic):
         self.check()
         self.ready(context)
         self._connect()
-        if self._second is not None:
+        if self.second is not None:
+            self._second = second_critic(self.second)
             self._second.prepare(context)
 
     def ready(self, context: Context) -> None:
@@ -74,10 +75,10 @@ class RemoteCritic(Critic):
         self._paid = context.paid or Calls(
             MemoryLedger(), budget_usd=self.budget_usd, prices=Prices(self.prices) if self.prices else None
         )
-        if self.second is not None:
-            self._second = second_critic(self.second)
-            if isinstance(self._second, RemoteCritic):
-                self._second.ready(context)
+        second = second_critic(self.second) if self.second is not None else None
+        if isinstance(second, RemoteCritic):
+            second.ready(context)
+            self._second = second
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order; many calls are in flight at once."""
@@ -115,8 +116,7 @@ class RemoteCritic(Critic):
         except CallError as error:
             return Failure(_kind(error), capped(error.message, CAUSE))
         if isinstance(made, Failure):
-            for key in keys:  # paid for in vain, all of them
-                self._paid.reject(key, made.message)
+            self._paid.reject(keys[-1], made.message)
         return made
 
     def _heard(self, body: Mapping[str, JSON]) -> Said:

@@ -29,7 +29,7 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
             "{picture} It comes from a classifier that took this {label} for a {predicted}. Explain the mistake: say "
             "exactly which places in the image the model attended to and which it passed over, and what in the "
             "original makes it hard to tell from a {predicted}. Describe the colour and the build of the {label} "
-            "closely."
+            "closely, in at most 120 words."
         ),
         "paper_prompt": (
             "We want the classifier to recognise such images as {label}, and will train it on new images from a "

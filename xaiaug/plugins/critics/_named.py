@@ -1,4 +1,4 @@
-"""The critic that takes what the first one declines."""
+"""Our critics by name, for a critic that works through another one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ KNOWN = {
 }
 
 
-def second_critic(table: Mapping[str, Any]) -> Critic:
+def critic_from(table: Mapping[str, Any]) -> Critic:
     """The critic a table names, with its parameters; not yet prepared.
 
     Raises:
-        ConfigError: the table names no critic that can be second, or a parameter it does not have.
+        ConfigError: the table names no critic of ours, or a parameter it does not have.
     """
     parameters = dict(table)
     name = parameters.pop("name", None)
@@ -30,6 +30,13 @@ def second_critic(table: Mapping[str, Any]) -> Critic:
     module, _, attribute = KNOWN[name].partition(":")
     kind: type[Critic] = getattr(import_module(f".{module}", __package__), attribute)
     for given in parameters:
-        if given not in kind.parameter_names() or given == "second":
+        if given not in kind.parameter_names():
             raise ConfigError(f"second: {name!r} has no parameter {given!r}. {nearest(given, kind.parameter_names())}")
     return kind(**parameters)
+
+
+def second_critic(table: Mapping[str, Any]) -> Critic:
+    """The critic that takes what another declines; it has no second of its own."""
+    if "second" in table:
+        raise ConfigError("second: a second critic has no second of its own")
+    return critic_from(table)
