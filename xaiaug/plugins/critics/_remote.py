@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,15 +9,13 @@ from typing import Any
 from ...calls import CallError, Calls, MemoryLedger, Prices, sliding
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
-from ...panel import LAYOUTS
 from ...records import JSON, Case, Critique, Estimate, Failure, RawReply
 from ._bill import estimated, most_used
 from ._named import second_critic
-from ._prompt import PromptCheck
+from ._parameters import check_dialogue, digest, made_dialogue, words
 from ._question import Question, Said
-from ._schema import CAUSE, SCHEMA, capped
-from ._talks import DIALOGUES, Dialogue
-from ._templates import templates
+from ._schema import CAUSE, capped
+from ._talks import Dialogue
 
 # What a result does not depend on: changing these finds all earlier work.
 BESIDE = ("budget_usd", "prices", "timeout_s")
@@ -70,7 +66,7 @@ class RemoteCritic(Critic):
 
     def ready(self, context: Context) -> None:
         """Gets ready to talk, without key, package or connection: enough where all replies are recorded."""
-        self._dialogue = self._made_dialogue(context)
+        self._dialogue = made_dialogue(self, context)
         # Outside a run there is no budget but its own, and no ledger but memory.
         self._paid = context.paid or Calls(
             MemoryLedger(), budget_usd=self.budget_usd, prices=Prices(self.prices) if self.prices else None
@@ -91,12 +87,11 @@ class RemoteCritic(Critic):
         """What a result depends on: also on our own words and schema, and not on what a call may cost."""
         found = super().identity()
         given = {name: value for name, value in self.parameters().items() if name not in BESIDE}
-        texts: dict[str, JSON] = dict(templates(self.templates))
-        return {**found, "parameters": given, "words": digest([texts, SCHEMA])[:16]}
+        return {**found, "parameters": given, "words": words(self.templates)}
 
     def estimate(self, items: int) -> Estimate:
         """Calls, tokens and bytes by the texts it would send; panels are taken for those of square images."""
-        return estimated(self._made_dialogue(Context()), self.model, self._receiver(), self.pixels_per_token, items)
+        return estimated(made_dialogue(self, Context()), self.model, self._receiver(), self.pixels_per_token, items)
 
     def _one(self, case: Case) -> Critique | Failure:
         made = self._talked(case)
@@ -137,21 +132,10 @@ class RemoteCritic(Critic):
         """All that goes into a request besides the question."""
         return [type(self).__name__, self.model]
 
-    def _made_dialogue(self, context: Context) -> Dialogue:
-        check = PromptCheck(context.labels, context.count_tokens, context.token_limit)
-        return Dialogue(
-            self.dialogue, templates(self.templates), check, self.domain, self.layout, self.side, self.max_tokens
-        )
-
     def _check_parameters(self) -> None:
-        who = type(self).__name__
-        for name, known in (("dialogue", DIALOGUES), ("layout", tuple(LAYOUTS))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{who}: {name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name, least in (("side", 200), ("max_tokens", 100), ("timeout_s", 1)):
-            if not getattr(self, name) >= least:
-                raise ConfigError(f"{who}: {name} must be at least {least}, got {getattr(self, name)}")
-        templates(self.templates)
+        check_dialogue(self)
+        if not self.timeout_s >= 1:
+            raise ConfigError(f"{type(self).__name__}: timeout_s must be at least 1, got {self.timeout_s}")
 
     @abstractmethod
     def _check_access(self) -> None:
@@ -183,11 +167,6 @@ def about(case: Case, dialogue: str, number: int) -> str:
     shown = "map" if case.explanation is not None else "no-map"
     pair = digest([case.label, case.predicted])[:8]
     return f"critique:{case.id}:{pair}:{shown}:{dialogue}:{number}"
-
-
-def digest(value: JSON) -> str:
-    """Equal for equal JSON-plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _kind(error: CallError) -> str:
