@@ -1,6 +1,7 @@
 """Cats against dogs: where does the classifier look when it is wrong, and do images made from its mistakes mend it?
 
 python examples/cats_vs_dogs.py --data photos --classifier my-vit
+python examples/cats_vs_dogs.py --data photos --critic claude --allow-upload --budget-usd 1
 """
 
 import argparse
@@ -12,7 +13,7 @@ import xaiaug
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder: split/class/image or class/image")
+    parser.add_argument("--data", default="photos", help="folder: split/class/image or class/image")
     parser.add_argument("--classifier", default="facebook/dino-vits16", help="a folder, or a name on the model hub")
     parser.add_argument("--explainer", default="auto")
     parser.add_argument("--critic", default="measured")
@@ -45,6 +46,7 @@ def main() -> None:
             "privacy": {"allow_upload": given.allow_upload},
         },
     )
+    loop.check()
     splits = xaiaug.Splits.from_folder(given.data)
     splits = replace(splits, test=splits.test[:: -(-len(splits.test) // given.test_images) or 1])
     result = loop.run(splits, given.run_dir, watch=lambda step: print(f"{step.stage} {step.done}/{step.total}"))
