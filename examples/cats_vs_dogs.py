@@ -3,6 +3,7 @@
 python examples/cats_vs_dogs.py --data photos --classifier my-vit
 python examples/cats_vs_dogs.py --data photos --synthesizer sdxl --weights my-sdxl
 python examples/cats_vs_dogs.py --data photos --paper
+python examples/cats_vs_dogs.py --data photos --critic claude --allow-upload --budget-usd 1
 """
 
 import argparse
@@ -20,7 +21,7 @@ KEY = "ANTHROPIC_API_KEY"
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder: split/class/image or class/image")
+    parser.add_argument("--data", default="photos", help="folder: split/class/image or class/image")
     parser.add_argument("--classifier", default="facebook/dino-vits16", help="a folder, or a name on the model hub")
     parser.add_argument("--explainer", default="auto")
     parser.add_argument("--critic", default="measured")
@@ -44,6 +45,7 @@ def main() -> None:
     given = options()
     tables = papers(given) if given.paper else usual(given)
     loop = xaiaug.FeedbackLoop("transformers", settings=tables)
+    loop.check()
     splits = xaiaug.Splits.from_folder(given.data, **({"guide": "validation"} if given.paper else {}))
     splits = replace(splits, test=splits.test[:: -(-len(splits.test) // given.test_images) or 1])
     result = loop.run(splits, given.run_dir, watch=lambda step: print(f"{step.stage} {step.done}/{step.total}"))

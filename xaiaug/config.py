@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -17,6 +18,16 @@ from .registry import KINDS, registry
 
 STOPS = ("mistakes", "explain", "critique", "images", "report")
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+# Shapes of the keys of services; a folder such as "sk-learn-photos" is none.
+_SECRET = re.compile(
+    r"\b(sk-(ant|proj)-\S{8,}|(sk|pk|rk|xai)-(?=[\w-]*\d)[\w-]{16,}|(hf|gsk|ghp)_\w{16,}|AIza[\w-]{30,}|Bearer\s\S{12,})",
+    re.ASCII,
+)
+_SECRET_NAME = re.compile(
+    r"^(.*[_-])?(api[_-]?key|secret([_-]key)?|password|passwd|bearer|authorization|credentials?)$"
+    r"|^((hf|auth|access|api)[_-])?token$",
+    re.IGNORECASE,
+)
 _RUN = ("sampling", "adapter", "augment")  # the fields of a recipe that the arm sets
 
 
@@ -171,6 +182,7 @@ def settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
     Raises:
         ConfigError: names each wrong key with what was expected, what came and the nearest name.
     """
+    _refuse_keys(tables, source)
     try:
         found = Settings.model_validate(_named(tables))
     except ValidationError as error:
@@ -243,6 +255,21 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(_value(inner) for inner in value) + "]"
     # JSON's strings, numbers and booleans are TOML's too, but for characters TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
+    """Raises ConfigError where a setting looks like a key; the message names its place and never what it holds."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_keys(inner, source, (*place, str(name)))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_keys(inner, source, place)
+    elif isinstance(value, str) and (_SECRET.search(value) or (value and place and _SECRET_NAME.search(place[-1]))):
+        raise ConfigError(
+            f"{source}: {'.'.join(place)} looks like a key. Settings are kept in the run folder, so keys come from the "
+            "environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it if others may have seen it"
+        )
 
 
 def _named(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,16 @@ class FeedbackLoop:
         loop._take(settings, {}, "local")
         return loop
 
+    def check(self) -> None:
+        """Raises what would stop a run later, such as a missing key; asked before there are any data.
+
+        Raises:
+            ConfigError: a parameter or a key is missing or wrong.
+            MissingExtraError: a package is not installed.
+        """
+        for plugin in vars(self.cast).values():
+            plugin.check()
+
     def run(
         self,
         splits: Splits | None = None,

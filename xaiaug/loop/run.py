@@ -71,6 +71,8 @@ class Run:
 
     def conduct(self, stop: str) -> None:
         """Goes through the stages, up to and with `stop`; what is finished already is not done again."""
+        if self.desk.store.ledger.fact("reached") != stop and stop not in ("mistakes", "explain"):
+            self.cast.critic.check()  # told now, not after hours of training; a finished run needs no key
         begun = self.desk.store.ledger.fact("begun") or ()
         self.tested_before = any(stage.startswith("predict/test:") for stage in begun)
         self.desk.store.start()

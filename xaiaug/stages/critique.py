@@ -32,12 +32,20 @@ class _Panel:
     explanation: Explanation | None
     label: str
     predicted: str
+    layout: str
+    side: int
     scale: panel.Scale | None = None
     drawn: Image.Image | None = None
 
     def __call__(self) -> Image.Image:
         self.drawn = panel.draw(
-            self.image, self.explanation, label=self.label, predicted=self.predicted, scale=self.scale
+            self.image,
+            self.explanation,
+            label=self.label,
+            predicted=self.predicted,
+            layout=self.layout,
+            side=self.side,
+            scale=self.scale,
         )
         return self.drawn
 
@@ -65,7 +73,7 @@ class _Work:
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        seen = _Panel(image, explanation, label, predicted, self.scale)
+        seen = _Panel(image, explanation, label, predicted, self.critic.layout, self.critic.side, self.scale)
         case = Case(
             id=mistake.sample.id,
             image=image,
