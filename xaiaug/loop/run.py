@@ -15,6 +15,7 @@ from ..data import Splits
 from ..errors import ConfigError, UnsupportedRecipeError
 from ..interfaces import Context
 from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
+from ..registry import KINDS
 from ..stages import (
     Desk,
     Fitted,
@@ -23,7 +24,6 @@ from ..stages import (
     ImagePlan,
     Mistake,
     Training,
-    asks,
     by_pair,
     choose,
     choose_correct,
@@ -35,7 +35,7 @@ from ..stages import (
     make_images,
     predict,
 )
-from ..store import BlobFile, digest
+from ..store import SPEEDS, BlobFile, digest
 from .cast import Cast
 from .changes import changes, compared
 
@@ -128,6 +128,8 @@ class Run:
         found = changes(ledger.fact("compared") or {}, now)
         if any(change.stale for change in found) and self.tested_before:
             ledger.tell("test_seen", (ledger.fact("test_seen") or 0) + 1)
+        if any(change.key.partition(".")[0] in KINDS for change in found):
+            ledger.tell(SPEEDS, None)  # they were another plugin's
         for change in found:
             self.desk.watch(Progress("settings changed", len(found), len(found), str(change)))
         self._tell("compared", now)
@@ -310,7 +312,7 @@ class Run:
         return {
             "name": name,
             "source": asdict(source),
-            "asks": asks(source),
+            "asks": rows.asks(source),
             "seed": seed,
             "arms": [arm.name for arm in self.arms if arm.images == source],
             "count": Counter(self.splits.labels[image.target] for image in images),

@@ -6,7 +6,7 @@ from .images import Image, ImagePlan, equally_many, make_images
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
-from .sources import Ground, asks
+from .sources import Ground
 from .suspects import hold
 from .train import Training, fit
 
@@ -20,7 +20,6 @@ __all__ = [
     "Mistake",
     "Predictions",
     "Training",
-    "asks",
     "by_pair",
     "choose",
     "choose_correct",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arms import effort
 from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
@@ -86,7 +87,8 @@ def fit(
         PluginError: the classifier broke its contract.
     """
     key = _key(classifier, context, training)
-    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1)
+    work = effort(training.recipe, len(training.validation)) if training.recipe else 0
+    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1, effort=work)
     unfinished = desk.store.unfinished(digest(key))
     checkpoints = None if checkpoint_steps is None else Checkpoints(unfinished, checkpoint_steps)
     rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context, checkpoints))

@@ -11,6 +11,7 @@ from .ledger import Ledger
 
 LEDGER = "ledger.sqlite"
 BEGUN = "begun"  # the fact that names the stages of the newest sitting
+SPEEDS = "speeds"  # the fact that tells units and seconds of each kind of work
 
 
 class Reader:

@@ -1,0 +1,102 @@
+"""Measures this machine's speed: runs the loop on a few images, in a folder of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .. import arms as rows
+from ..calls import Calls
+from ..config import Settings, create, merged
+from ..config import settings as checked
+from ..data import Splits
+from ..data.options import Policy
+from ..engines import LocalEngine
+from ..records import Sample
+from ..records.estimate import Range
+from ..stages import Desk
+from ..store import SPEEDS, Money, Store
+from .cast import Cast
+from .run import Run
+
+SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
+IMAGES = 48  # of the guide; each class gives as many
+WARM, COUNTED = 1, 3  # steps of a training
+ARM = "generated+training"
+
+
+def speeds(settings: Settings, cast: Cast, splits: Splits) -> dict[str, Range]:
+    """Seconds for one unit of each stage that works on this machine.
+
+    The loop runs twice, and the second run counts: the first one loads what is loaded once. Nothing is sent away: a
+    remote critic is replaced by one that works here, and a remote synthesizer is not asked.
+
+    Args:
+        settings: of the run that is planned.
+        cast: its plugins.
+        splits: its images, of which few are used.
+    """
+    if cast.classifier.remote or cast.explainer.remote:
+        return {}
+    critic = create("critic", Settings().critic) if cast.critic.remote else cast.critic
+    measured: dict[str, tuple[int, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
+        for steps in (WARM, COUNTED):
+            measured = _run(
+                _small(settings, steps), replace(cast, critic=critic), _few(splits), Path(folder, str(steps))
+            )
+    if cast.critic.remote:
+        measured.pop("critique", None)
+    return {stage: (spent / units * SPREAD[0], spent / units * SPREAD[1]) for stage, (units, spent) in measured.items()}
+
+
+def _run(settings: Settings, cast: Cast, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
+    until = "critique" if cast.synthesizer.remote else "report"
+    with Store(folder) as store:
+        desk = Desk(store, LocalEngine(), lambda _: None)
+        calls = Calls(Money(store.ledger, store.blobs), budget_usd=None)
+        Run(settings, cast, rows.resolve((ARM,)), desk, splits, calls).conduct(until)
+        return dict(store.ledger.fact(SPEEDS) or {})
+
+
+def _small(settings: Settings, steps: int) -> Settings:
+    tables = settings.model_dump()
+    small = {
+        "mistakes": {"max": 6},
+        "experiment": {"arms": "basic", "seeds": (0,), "images_per_mistake": 1, "rounds": 1, "promote": ARM},
+        "curation": {"remakes": 0, "suspects": ()},
+        "recipe": {"steps": steps},
+        "baseline": {"steps": WARM},
+    }
+    return checked(merged(tables, small), "probe")
+
+
+def _few(splits: Splits) -> Splits:
+    each = max(2, IMAGES // len(splits.labels))
+    classes = len(splits.labels)
+    # With the next class's label nearly every image is a mistake, however good the classifier is.
+    guide = [replace(sample, label=(sample.label + 1) % classes) for sample in _each(splits.guide, each)]
+    return replace(
+        splits,
+        train=_each(splits.train, each),
+        guide=guide,
+        validation=(),
+        test=_each(splits.test, each),
+        reserve=(),
+        guide_is_validation=False,
+        policy=Policy(on_bad_image="skip", on_leak="drop", on_near_duplicate="allow"),
+    )
+
+
+def _each(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """The first so many samples of each class."""
+    taken: Counter[int] = Counter()
+    found = []
+    for sample in samples:
+        taken[sample.label] += 1
+        if taken[sample.label] <= count:
+            found.append(sample)
+    return found
