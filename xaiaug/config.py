@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ConfigError, RecordError, nearest
 from .records import Arm, ImageSource, Recipe
@@ -80,11 +80,21 @@ class ExperimentTable(Table):
     primary: tuple[str, str] = ("generated+training", "continued")
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     test_explanation: bool = False
+    vary: tuple[Literal["critique", "baseline"], ...] = ()
     rounds: Annotated[int, Field(ge=1)] = 1
     promote: str = "generated+training"
     fit_baseline: bool = True
+    test_curves: bool = False
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
+
+    @model_validator(mode="after")
+    def _baselines_can_vary(self) -> Self:
+        if "baseline" in self.vary and not self.fit_baseline:
+            raise ValueError("a baseline that is taken as it is cannot vary: leave it out of vary, or train it")
+        if "baseline" in self.vary and self.rounds > 1:
+            raise ValueError("rounds go on from one baseline: leave it out of vary, or set rounds = 1")
+        return self
 
 
 class CurationTable(Table):

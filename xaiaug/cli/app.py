@@ -31,9 +31,7 @@ Config = Annotated[Path, typer.Argument(help="A settings file in TOML.")]
 Budget = Annotated[float | None, typer.Option("--budget-usd", help="Most the run may spend.")]
 Upload = Annotated[
     bool | None,
-    typer.Option(
-        "--allow-upload/--no-upload", help="Whether images may leave the machine; else as the file says."
-    ),
+    typer.Option("--allow-upload/--no-upload", help="Whether images may leave the machine; else as the file says."),
 ]
 Offline = Annotated[
     bool | None, typer.Option("--offline/--online", help="Whether outside services are refused; else as the file says.")

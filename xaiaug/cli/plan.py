@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float] | None
 WIDTH = 110  # where there is no terminal
+UNKNOWN, NOTHING = "?", "–"
+_TIMES = ((3600, "s"), (60, "min"), (1, "h"))
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -34,7 +36,7 @@ def show(plan: Plan, *, error: bool = False) -> None:
     console.print(_parts(plan))
     if plan.further:
         console.print(_further(plan))
-    for line in (*_leaving(plan), *_money(plan)):
+    for line in (*_sharing(plan), *_leaving(plan), *_money(plan)):
         console.print(line, markup=False)
     _say(console, plan)
 
@@ -51,44 +53,65 @@ def _say(console: Console, plan: Plan) -> None:
 
 
 def _parts(plan: Plan) -> Table:
-    table = _table("part")
+    columns = _columns(plan)
+    table = _table("part", columns)
     for line in plan.lines:
-        name = f"{line.name} (images of {line.shares})" if line.shares else line.name
-        table.add_row(name, *_cells(line))
+        table.add_row(line.name, *_cells(line, columns))
     table.add_section()
-    table.add_row("in sum", *_cells(plan.total))
+    table.add_row("in sum", *_cells(plan.total, columns))
     return table
 
 
 def _further(plan: Plan) -> Table:
-    table = _table("what more would add")
+    columns = _columns(plan)
+    table = _table("what more would add", columns)
     for line in plan.further:
-        table.add_row(line.name, *_cells(line))
+        table.add_row(line.name, *_cells(line, columns))
     return table
 
 
-def _table(first: str) -> Table:
+def _columns(plan: Plan) -> list[str]:
+    """Names of the columns that say something."""
+    cells = [_texts(line) for line in (plan.total, *plan.further)]
+    return [name for name in cells[0] if any(texts[name] != NOTHING for texts in cells)]
+
+
+def _table(first: str, columns: Sequence[str]) -> Table:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, overflow="fold", min_width=20)
-    for name in ("calls", "tokens", "dollars", "images", "trainings", "hours", "disk"):
+    table.add_column(first, no_wrap=True)
+    for name in columns:
         table.add_column(name, justify="right", overflow="fold")
     return table
 
 
-def _cells(line: Line) -> list[str]:
+def _cells(line: Line, columns: Sequence[str]) -> list[str]:
+    texts = _texts(line)
+    return [texts[name] for name in columns]
+
+
+def _texts(line: Line) -> dict[str, str]:
     tokens = (line.input_tokens[0] + line.output_tokens[0], line.input_tokens[1] + line.output_tokens[1])
-    return [
-        count(line.calls),
-        count(tokens),
-        dollars(line.usd),
-        count(line.images),
-        count(line.trainings),
-        hours(line.hours),
-        size(line.disk_bytes),
-    ]
+    return {
+        "critiques": count(line.cases),
+        "calls": count(line.calls),
+        "tokens": count(tokens),
+        "dollars": dollars(line.usd),
+        "images": count(line.images),
+        "trainings": count(line.trainings),
+        "time": time(line.hours),
+        "disk": size(line.disk_bytes),
+    }
+
+
+def _sharing(plan: Plan) -> list[str]:
+    takers: dict[str, list[str]] = {}
+    for line in plan.lines:
+        if line.shares:
+            takers.setdefault(line.shares, []).append(line.name)
+    return [f"{', '.join(names)}: same images as {giver}" for giver, names in takers.items()]
 
 
 def _leaving(plan: Plan) -> list[str]:
@@ -112,12 +135,12 @@ def _money(plan: Plan) -> list[str]:
 
 def count(found: Range) -> str:
     """A range of whole numbers; large ones with three digits that count."""
-    return _range(found, _short, "")
+    return _range(found, _short)
 
 
 def dollars(found: Range) -> str:
     """A range of dollars."""
-    return _range(found, money, "")
+    return _range(found, money)
 
 
 def money(usd: float) -> str:
@@ -125,32 +148,39 @@ def money(usd: float) -> str:
     return f"${usd:.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.2g}"
 
 
-def hours(found: Range) -> str:
-    """A range of hours, or of minutes where they are few."""
-    if found is not None and 0 < found[1] < 2:
-        return _range((found[0] * 60, found[1] * 60), lambda value: f"{value:.2g}", " min")
-    return _range(found, lambda value: f"{value:.2g}", " h")
+def time(hours: Range) -> str:
+    """A range of hours, minutes or seconds, whichever fits its end."""
+    if hours is None or not hours[1]:
+        return _range(hours, str)
+    factor, unit = next((each for each in _TIMES if hours[1] * each[0] < 120), _TIMES[-1])
+    return _range((hours[0] * factor, hours[1] * factor), _two, f" {unit}")
 
 
 def size(found: Range) -> str:
     """A range of bytes."""
     if found is None or not found[1]:
-        return _range(found, str, "")
+        return _range(found, str)
     power = min(len(_UNITS) - 1, int(math.log(max(1.0, found[1]), 1000)))
-    return _range((found[0] / 1000**power, found[1] / 1000**power), lambda value: f"{value:.2g}", f" {_UNITS[power]}")
+    return _range((found[0] / 1000**power, found[1] / 1000**power), _two, f" {_UNITS[power]}")
 
 
-def _range(found: Range, text: Callable[[float], str], unit: str) -> str:
+def _range(found: Range, text: Callable[[float], str], unit: str = "") -> str:
     if found is None:
-        return "?"
+        return UNKNOWN
     if found[1] == 0:
-        return "–"
+        return NOTHING
     low, high = text(found[0]), text(found[1])
     return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"
 
 
 def _short(value: float) -> str:
+    """A count: whole up to ten thousand, then three digits."""
     for power, letter in ((9, "G"), (6, "M"), (3, "k")):
-        if value >= 10 * 10**power or (power > 3 and value >= 10**power):
+        if value >= 10**power and value >= 10_000:
             return f"{value / 10**power:.3g}{letter}"
     return f"{value:,.0f}"
+
+
+def _two(value: float) -> str:
+    """A number with two digits that count, or whole."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -18,6 +18,7 @@ _FROM = {
     "experiment.fit_baseline": ALL,
     "experiment.rounds": 1,
     "experiment.promote": 1,
+    "experiment.vary": 1,
     "mistakes": 2,
     "explainer": 2,
     "critic": 3,

@@ -13,7 +13,7 @@ from ..config import Settings
 from ..plan import Known
 from ..records import PICO
 from ..records.estimate import Range
-from ..store import LEDGER, SPEEDS, Money, Reader
+from ..store import LEDGER, SPEEDS, Money, Reader, parted
 from .cast import Cast
 from .changes import changes, compared
 
@@ -70,8 +70,8 @@ class _Past:
             made_each=self._made_each(),
             seconds=self._seconds(),
             seconds_from="the run folder" if self._reader.fact(SPEEDS) else "",
-            model_bytes=self._model_bytes(),
-            image_bytes=self._image_bytes(),
+            model_bytes=model_bytes(self._reader.folder) if self._same("classifier") else None,
+            image_bytes=image_bytes(self._reader.folder) if self._same("synthesizer") else None,
             paid_calls=spent.replies,
             paid_usd=(spent.settled + spent.open) / PICO,
             finished=not self._stale and self._reader.fact("reached") == until,
@@ -91,9 +91,10 @@ class _Past:
         told = self._reader.fact("images")
         if not told or self._stale & {"all", "images", "mistakes"}:
             return None
-        waves = {name: n for name, (_, n) in self._reader.stages().items() if name.startswith("synthesize/")}
+        stages = self._reader.stages()
+        waves = {name: total for name, (_, total) in stages.items() if parted(name)[1] == "synthesize"}
         wanted = sum(total for name, total in waves.items() if name.endswith("/0"))
-        held, found = len(self._reader.fact("held") or ()), self._reader.stages().get("cases", ((), 0))[1]
+        held, found = len(self._reader.fact("held") or ()), stages.get("cases", ((), 0))[1]
         if not wanted or not found:
             return None
         each = sum(waves.values()) / wanted * (1 - held / found)
@@ -107,19 +108,19 @@ class _Past:
             if stage in WHOSE and self._same(*WHOSE[stage])
         }
 
-    def _model_bytes(self) -> float | None:
-        if not self._same("classifier"):
-            return None
-        folders = [path for path in Path(self._reader.folder, "models").glob("*/*") if path.is_dir()]
-        sizes = [sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders]
-        return fmean(sizes) if sizes else None
-
-    def _image_bytes(self) -> float | None:
-        if not self._same("synthesizer"):
-            return None
-        images = islice(Path(self._reader.folder, "synthetic").rglob("*.png"), LOOKED_AT)
-        sizes = [image.stat().st_size for image in images]
-        return fmean(sizes) if sizes else None
-
     def _same(self, *tables: str) -> bool:
         return bool(self._before) and all(self._before.get(name) == self._now.get(name) for name in tables)
+
+
+def model_bytes(run_dir: Path) -> float | None:
+    """Bytes of a model folder, on average; None where there is none."""
+    folders = [path for path in (run_dir / "models").glob("*/*") if path.is_dir()]
+    sizes = [sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) for folder in folders]
+    return fmean(sizes) if sizes else None
+
+
+def image_bytes(run_dir: Path) -> float | None:
+    """Bytes of a kept image, on average; None where there is none."""
+    images = islice((run_dir / "synthetic").rglob("*.png"), LOOKED_AT)
+    sizes = [image.stat().st_size for image in images]
+    return fmean(sizes) if sizes else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -26,10 +25,9 @@ def plan(asked: Asked, cast: Cast, splits: Splits, run_dir: str | Path, *, probe
     """
     known = with_past(_found(splits), run_dir, asked.settings, cast, asked.until)
     if probe:
-        from .probe import speeds
+        from .probe import with_probe
 
-        measured = speeds(asked.settings, cast, splits)
-        known = replace(known, seconds={**known.seconds, **measured}, seconds_from="a probe on a few images")
+        known = with_probe(known, asked.settings, cast, splits)
     return draw_up(asked, known)
 
 

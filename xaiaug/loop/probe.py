@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from ..config import settings as checked
 from ..data import Splits
 from ..data.options import Policy
 from ..engines import LocalEngine
+from ..plan import Known
 from ..records import Sample
 from ..records.estimate import Range
 from ..stages import Desk
 from ..store import SPEEDS, Money, Store
 from .cast import Cast
+from .past import image_bytes, model_bytes
 from .run import Run
 
 SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
@@ -28,29 +30,44 @@ WARM, COUNTED = 1, 3  # steps of a training
 ARM = "generated+training"
 
 
-def speeds(settings: Settings, cast: Cast, splits: Splits) -> dict[str, Range]:
-    """Seconds for one unit of each stage that works on this machine.
+def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> Known:
+    """What is known, and what a probe adds to it: speeds of what works on this machine, sizes where none is known.
 
     The loop runs twice, and the second run counts: the first one loads what is loaded once. Nothing is sent away: a
     remote critic is replaced by one that works here, and a remote synthesizer is not asked.
 
     Args:
+        known: before the probe.
         settings: of the run that is planned.
         cast: its plugins.
         splits: its images, of which few are used.
     """
     if cast.classifier.remote or cast.explainer.remote:
-        return {}
-    critic = create("critic", Settings().critic) if cast.critic.remote else cast.critic
-    measured: dict[str, tuple[int, float]] = {}
+        return known
+    here, few = _here(cast), _few(splits)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
         for steps in (WARM, COUNTED):
-            measured = _run(
-                _small(settings, steps), replace(cast, critic=critic), _few(splits), Path(folder, str(steps))
-            )
-    if cast.critic.remote:
-        measured.pop("critique", None)
-    return {stage: (spent / units * SPREAD[0], spent / units * SPREAD[1]) for stage, (units, spent) in measured.items()}
+            run_dir = Path(folder, str(steps))
+            measured = _run(_small(settings, steps), here, few, run_dir)
+        return replace(
+            known,
+            seconds={**known.seconds, **_seconds(measured, cast)},
+            seconds_from="a probe on a few images",
+            model_bytes=known.model_bytes or model_bytes(run_dir),
+            image_bytes=known.image_bytes or image_bytes(run_dir),
+        )
+
+
+def _here(cast: Cast) -> Cast:
+    return replace(cast, critic=create("critic", Settings().critic)) if cast.critic.remote else cast
+
+
+def _seconds(measured: Mapping[str, tuple[int, float]], cast: Cast) -> dict[str, Range]:
+    return {
+        stage: (spent / units * SPREAD[0], spent / units * SPREAD[1])
+        for stage, (units, spent) in measured.items()
+        if not (stage == "critique" and cast.critic.remote)
+    }
 
 
 def _run(settings: Settings, cast: Cast, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
@@ -66,7 +83,7 @@ def _small(settings: Settings, steps: int) -> Settings:
     tables = settings.model_dump()
     small = {
         "mistakes": {"max": 6},
-        "experiment": {"arms": "basic", "seeds": (0,), "images_per_mistake": 1, "rounds": 1, "promote": ARM},
+        "experiment": {"seeds": (0,), "vary": (), "images_per_mistake": 1, "rounds": 1, "test_curves": False},
         "curation": {"remakes": 0, "suspects": ()},
         "recipe": {"steps": steps},
         "baseline": {"steps": WARM},

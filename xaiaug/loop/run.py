@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import arms as rows
 from ..calls import Calls
@@ -14,7 +14,7 @@ from ..curation import Gate
 from ..data import Splits
 from ..errors import ConfigError, UnsupportedRecipeError
 from ..interfaces import Context
-from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
+from ..records import Arm, ImageSource, Progress, Sample
 from ..registry import KINDS
 from ..stages import (
     Desk,
@@ -22,8 +22,10 @@ from ..stages import (
     Ground,
     Image,
     ImagePlan,
+    Keeping,
     Mistake,
     Training,
+    along,
     by_pair,
     choose,
     choose_correct,
@@ -32,6 +34,7 @@ from ..stages import (
     fit,
     hold,
     list_cases,
+    list_suspects,
     make_images,
     predict,
 )
@@ -39,6 +42,7 @@ from ..store import SPEEDS, BlobFile, digest
 from .cast import Cast
 from .changes import changes, compared
 
+Found = TypeVar("Found")
 Pools = dict[tuple[str, int], list[Sample]]
 
 
@@ -76,24 +80,28 @@ class Run:
         self._tell("reached", stop)
 
     def _conduct(self, stop: str) -> None:
-        baseline = self._baseline()
+        baselines = {seed: self._baseline(seed) for seed in self._varied("baseline")}
         if stop in ("images", "report"):
-            baseline = self._rounds(baseline)
-        ground = self._ground(self.desk, baseline)
+            baselines |= self._rounds(baselines[self.seeds[0]])
+        grounds = self._grounds(baselines)
         if stop == "mistakes":
             return
-        ground.explained()
+        for ground in grounds.values():
+            ground.explained()
         if stop == "explain":
             return
-        ground = self._hold(ground, ground.judged(rows.GENERATED))
+        grounds = self._hold(grounds)
         if stop == "critique":
             return
-        pools = self._images(ground)
+        pools = self._images(grounds)
         if stop == "images":
             return
-        fitted = self._train(baseline, ground.mistakes, pools)
+        fitted = self._train(grounds, pools)
         for (arm, seed), classifier in fitted.items():
             predict(self.desk, f"test:{arm}:{seed}", classifier, self.splits.test, len(self.splits.labels))
+        for (arm, seed), classifier in fitted.items():
+            for step, then in along(classifier).items():
+                predict(self.desk, f"curve:{arm}:{seed}:{step}", then, self.splits.test, len(self.splits.labels))
 
     def _check(self, stop: str) -> None:
         count = sum(len(self.splits[name]) for name in self.splits.distinct)
@@ -101,6 +109,7 @@ class Run:
         checked = self.splits.check(self._needed(stop))
         self.desk.watch(Progress("check images", count, count))
         self.splits = splits = checked.splits
+        self.desk = replace(self.desk, sealed=frozenset(sample.id for sample in splits.test))
         self._refer_to(splits.train)
         self.recipe = rows.with_class_weights(self.recipe, splits.train)
         self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
@@ -111,7 +120,7 @@ class Run:
         self._show_changes(compared(settings, self.cast.identities(), splits.fingerprint))
         self._tell("settings", settings)
         experiment = settings["experiment"]
-        self._tell("comparison", {name: experiment[name] for name in ("primary", "metric", "smallest_effect")})
+        self._tell("comparison", {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "vary")})
         self._tell("plugins", self.cast.told(self.settings))
         told = {
             "labels": splits.labels,
@@ -144,22 +153,27 @@ class Run:
         self.context = Context(labels=self.splits.labels, train=samples, paid=self.calls)
         self.reference_key = digest([[sample.id, sample.label] for sample in samples])
 
-    def _baseline(self) -> Fitted:
+    def _varied(self, *what: str) -> tuple[int, ...]:
+        """The seeds that have their own of what is said; the first alone where one serves all."""
+        return self.seeds if set(what) & set(self.settings.experiment.vary) else self.seeds[:1]
+
+    def _baseline(self, seed: int) -> Fitted:
         recipe = self.baseline_recipe if self.settings.experiment.fit_baseline else None
         train = self.splits.train if recipe else ()
-        training = Training("baseline", self.seeds[0], recipe, train, self.splits.validation if recipe else ())
+        training = Training("baseline", seed, recipe, train, self.splits.validation if recipe else ())
         return self._fit(self.desk, training)
 
     def _fit(self, desk: Desk, training: Training) -> Fitted:
-        steps = self.settings.experiment.checkpoint_steps
-        return fit(desk, self.cast.classifier, self.context, training, steps)
+        experiment = self.settings.experiment
+        keeping = Keeping(experiment.checkpoint_steps, experiment.test_curves and not desk.part)
+        return fit(desk, self.cast.classifier, self.context, training, keeping)
 
-    def _rounds(self, baseline: Fitted) -> Fitted:
+    def _rounds(self, baseline: Fitted) -> dict[int, Fitted]:
         """Where the last round starts: each round before it promotes one training, as long as mistakes get fewer."""
         left: list[int] = []
         for number in range(1, self.settings.experiment.rounds):
-            desk = replace(self.desk, round=number)
-            ground = self._ground(desk, baseline)
+            desk = replace(self.desk, part=f"round-{number}")
+            ground = self._ground(desk, baseline, self.seeds[0])
             found = sum(count for _, _, count in by_pair(ground.predictions))
             if not found or (left and found >= left[-1]):
                 break
@@ -169,7 +183,7 @@ class Run:
                 break
             baseline = promoted
         self._tell("rounds", left)
-        return baseline
+        return {self.seeds[0]: baseline}
 
     def _promote(self, ground: Ground) -> Fitted | None:
         """The promoted arm, trained with the first seed; None where there is nothing to train it on."""
@@ -180,7 +194,7 @@ class Run:
                 f"[experiment] promote = {name!r} must name an arm of this run that trains on new images; it has "
                 f"{', '.join(arm.name for arm in self.arms if arm.images)}"
             )
-        ground = self._hold(ground, ground.judged(rows.GENERATED))
+        ground = self._hold({seed: ground})[seed]
         source = rows.source_name(arm.images)
         made = make_images(ground.desk, source, seed, self._plan(arm.images), ground.cases(arm.images))
         synthetic = [self._sample(image) for image in made if image.kept]
@@ -198,14 +212,24 @@ class Run:
         pools = {name: self.splits[name] for name in ("train", "guide", "reserve")}
         return {**pools, "failures": [mistake.sample for mistake in mistakes]}
 
-    def _ground(self, desk: Desk, baseline: Fitted) -> Ground:
+    def _grounds(self, baselines: dict[int, Fitted]) -> dict[int, Ground]:
+        """What each seed starts from: one ground for all, or its own where baselines or critiques vary."""
+        first, *others = self._varied("baseline", "critique")
+        grounds = {first: self._ground(self.desk, baselines[first], first)}
+        for seed in others:
+            desk = replace(self.desk, part=f"seed-{seed}")
+            grounds[seed] = self._ground(desk, baselines.get(seed, baselines[first]), seed)
+        return grounds
+
+    def _ground(self, desk: Desk, baseline: Fitted, seed: int) -> Ground:
         guide = self.splits.guide
         predictions = predict(desk, "guide", baseline, guide, len(self.splits.labels))
         chosen = choose(guide, predictions, self.settings.mistakes.max)
         if not self.splits.train:
             right = predictions.predicted == predictions.labels
             self._refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
-        self._tell("mistakes", by_pair(predictions))
+        if not desk.part.startswith("seed-"):
+            self._tell("mistakes", by_pair(predictions))
         list_cases(desk, chosen)
         wanted = any(source.cases == "correct" for source in rows.sources(self.arms))
         return Ground(
@@ -218,22 +242,27 @@ class Run:
             predictions,
             chosen,
             choose_correct(guide, predictions, chosen) if wanted else (),
-            self.seeds[0],
+            seed,
+            draw=self.seeds.index(seed) if "critique" in self.settings.experiment.vary else 0,
         )
 
-    def _hold(self, ground: Ground, critiques: Sequence[Critique | Failure]) -> Ground:
-        ground = hold(ground, self.settings.curation.suspects, self.splits.guide, critiques)
-        self._tell("held", sorted(ground.held))
-        return ground
+    def _hold(self, grounds: dict[int, Ground]) -> dict[int, Ground]:
+        """The grounds without the mistakes whose label looks wrong, as the primary source's critiques say."""
+        asked, guide = self.settings.curation.suspects, self.splits.guide
+        found = {seed: hold(one, asked, guide, one.judged(rows.GENERATED)) for seed, one in grounds.items()}
+        list_suspects(self.desk.store, [row for _, suspects in found.values() for row in suspects])
+        self._tell("held", sorted(next(iter(found.values()))[0].held))
+        return {seed: ground for seed, (ground, _) in found.items()}
 
-    def _images(self, ground: Ground) -> Pools:
+    def _images(self, grounds: dict[int, Ground]) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
         made, cases = {}, {}
         for source in rows.sources(self.arms):
             name, plan = rows.source_name(source), self._plan(source)
-            cases[name] = ground.cases(source)
+            found = {seed: ground.cases(source) for seed, ground in grounds.items()}
             for seed in self.seeds:
-                made[name, seed] = make_images(self.desk, name, seed, plan, cases[name])
+                cases[name, seed] = _own(found, seed)
+                made[name, seed] = make_images(_own(grounds, seed).desk, name, seed, plan, cases[name, seed])
         used = equally_many(made)
         self._tell(
             "images", [self._told(source, seed, used) for source in rows.sources(self.arms) for seed in self.seeds]
@@ -241,23 +270,22 @@ class Run:
         export(self.desk, used, cases)
         return {key: [self._sample(image) for image in images] for key, images in used.items()}
 
-    def _train(self, baseline: Fitted, mistakes: Sequence[Mistake], pools: Pools) -> dict[tuple[str, int], Fitted]:
+    def _train(self, grounds: dict[int, Ground], pools: Pools) -> dict[tuple[str, int], Fitted]:
         fitted, told = {}, []
         left_out = [{"name": name, "reason": reason} for name, reason in self.impossible.items()]
         count = self._count(pools)
         rows.check_budgets({arm.name: rows.recipe_for(arm, self.recipe) for arm in self.arms if arm.trained})
-        real = self._real(mistakes)
         for arm in self.arms:
             reason = self._why_not(arm, pools)
             try:
-                made = {} if reason else self._fit_arm(arm, baseline, real, pools, count)
+                made = {} if reason else self._fit_arm(arm, grounds, pools, count)
             except UnsupportedRecipeError as error:
                 reason = str(error)
             if reason:
                 left_out.append({"name": arm.name, "reason": reason})
                 continue
             fitted.update(made)
-            told.append(self._told_arm(arm, real, count))
+            told.append(self._told_arm(arm, self._real(_own(grounds, self.seeds[0]).mistakes), count))
         self._tell("arms", told)
         self._tell("left_out", left_out)
         return fitted
@@ -270,20 +298,20 @@ class Run:
     def _fit_arm(
         self,
         arm: Arm,
-        baseline: Fitted,
-        real: dict[str, Sequence[Sample]],
+        grounds: dict[int, Ground],
         pools: Pools,
         count: Counter[int] | None,
     ) -> dict[tuple[str, int], Fitted]:
         if not arm.trained:
-            return {(arm.name, self.seeds[0]): baseline}
+            return {(arm.name, seed): _own(grounds, seed).baseline for seed in self._varied("baseline")}
         recipe, validation = rows.recipe_for(arm, self.recipe), self.splits.validation
         passes = recipe.steps * recipe.batch_size
         fitted = {}
         for seed in self.seeds:
             synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
-            train = rows.training_set(arm, real, synthetic, count, passes=passes, seed=seed)
-            training = Training(arm.name, seed, recipe, train, validation, baseline)
+            ground = _own(grounds, seed)
+            train = rows.training_set(arm, self._real(ground.mistakes), synthetic, count, passes=passes, seed=seed)
+            training = Training(arm.name, seed, recipe, train, validation, ground.baseline)
             fitted[arm.name, seed] = self._fit(self.desk, training)
         return fitted
 
@@ -332,3 +360,8 @@ class Run:
 
     def _tell(self, name: str, value: Any) -> None:
         self.desk.store.ledger.tell(name, value)
+
+
+def _own(found: dict[int, Found], seed: int) -> Found:
+    """What belongs to the seed, or to the first where one serves all."""
+    return found.get(seed, next(iter(found.values())))

@@ -9,7 +9,7 @@ from .parts import Part
 from .spans import added, times, times_known
 
 MAP_BYTES_A_PIXEL: Range = (4, 8)  # float32, one map or one for each of two classes
-PANEL_PIXELS: Range = (60_000, 600_000)  # the picture for the critic
+PANEL_PIXELS: Range = (0, 250_000)  # the picture for the critic, 512 pixels wide; not kept where it does not look
 SHOWN_PIXELS = 384 * 384  # the copy for the report, at most
 ANSWER_BYTES: Range = (1_000, 8_000)
 
@@ -27,7 +27,7 @@ def disk_bytes(part: Part, known: Known, synthesizer: Estimate, classifier: Esti
     maps = added((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
     cases = added((times(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
     weights = known.model_bytes or classifier.disk_bytes[1]
-    models = times_known(part.trainings, (weights, weights) if weights else None)
+    models = times_known(part.copies, (weights, weights) if weights else None)
     if models is None:
         return None
     return added((times(part.maps, maps), times(part.cases, cases), _images(part, known, synthesizer), models))

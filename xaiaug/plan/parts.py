@@ -25,6 +25,7 @@ class Part:
         maps: images that are explained.
         images: new images to make.
         trainings: trainings.
+        copies: of a classifier's weights that are kept.
         passes: what those take, in images to learn from.
         predicted: images the classifier is asked about.
         shares: the earlier part whose images it takes.
@@ -35,6 +36,7 @@ class Part:
     maps: Range = NOTHING
     images: Range = NOTHING
     trainings: Range = NOTHING
+    copies: Range = NOTHING
     passes: Range = NOTHING
     predicted: Range = NOTHING
     shares: str = ""
@@ -63,9 +65,7 @@ class _Count:
     explained: set[str] = field(default_factory=set)  # which cases have heatmaps
 
     def parts(self) -> Iterator[Part]:
-        baseline = self.settings.recipes()[1]
-        fitted = float(self.settings.experiment.fit_baseline)
-        yield Part("baseline's training", trainings=(fitted, fitted), passes=times(self._effort(baseline), fitted))
+        yield self._baseline()
         rounds = self.settings.experiment.rounds if self._goes_to("images") else 1
         first = self.known.chosen(self.settings)
         later = (0.0, first[1]) if rounds > 1 else first  # a round that leaves no fewer mistakes is the last
@@ -74,32 +74,46 @@ class _Count:
         yield self._diagnosis("mistakes, heatmaps, critiques", later)
         if self._goes_to("images"):
             for arm in self.arms:
-                yield self._arm(arm, later)
+                if arm.trained:
+                    yield self._arm(arm, later)
+
+    def _baseline(self) -> Part:
+        """The untouched start: trained first, tested last."""
+        trained = float(self._repeated("baseline") if self.settings.experiment.fit_baseline else 0)
+        return Part(
+            "baseline",
+            trainings=(trained, trained),
+            copies=times(self._kept(), self._repeated("baseline")),
+            passes=times(self._effort(self.settings.recipes()[1]), trained),
+            predicted=times(self._tested(), self._repeated("baseline")),
+        )
 
     def _diagnosis(self, name: str, mistakes: Range) -> Part:
         """What comes before the arms: the critic's word on every mistake decides which labels look wrong."""
-        guide = float(self.known.images["guide"])
+        guide = float(self.known.images["guide"]) * self._repeated("baseline")
         self.asked, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
         return Part(
             name,
-            cases=mistakes if self._goes_to("critique") else NOTHING,
-            maps=mistakes if self._goes_to("explain") else NOTHING,
+            cases=times(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else NOTHING,
+            maps=times(mistakes, self._repeated("baseline")) if self._goes_to("explain") else NOTHING,
             predicted=(guide, guide),
         )
 
     def _round(self, number: int, mistakes: Range) -> Part:
-        ground = self._diagnosis("", mistakes)
+        guide = float(self.known.images["guide"])
+        self.asked = {(rows.GENERATED.cases, rows.GENERATED.map)}
         promoted = next((arm for arm in self.arms if arm.name == self.settings.experiment.promote), None)
         source = promoted.images if promoted else None
         likely = float(number == 1 and mistakes[0] > 0)
         return Part(
             f"round {number}",
-            cases=times(ground.cases, 1 + self._new_question(source)),
-            maps=ground.maps,
+            cases=times(mistakes, 1 + self._new_question(source)),
+            maps=mistakes,
             images=self._images(source, mistakes) if source else NOTHING,
             trainings=(likely, 1.0),
+            copies=(likely, 1.0),
             passes=times(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
-            predicted=ground.predicted,
+            predicted=(guide, guide),
         )
 
     def _arm(self, arm: Arm, mistakes: Range) -> Part:
@@ -109,19 +123,19 @@ class _Count:
         if source and not shares:
             self.made[source] = arm.name
             images = times(self._images(source, mistakes), seeds)
-            maps = NOTHING if source.cases in self.explained else mistakes
+            maps = NOTHING if source.cases in self.explained else times(mistakes, self._repeated("baseline"))
             self.explained.add(source.cases)
-            cases = times(mistakes, self._new_question(source))
-        trained = float(seeds if arm.trained and self._goes_to("report") else 0)
-        tested = float(self.known.images["test"] if self._goes_to("report") else 0)
+            cases = times(mistakes, self._new_question(source) * self._repeated("baseline", "critique"))
+        trained = float(seeds if self._goes_to("report") else 0)
         return Part(
             arm.name,
             cases=cases,
             maps=maps,
             images=images,
             trainings=(trained, trained),
+            copies=times(self._kept(), trained),
             passes=times(self._effort(self.settings.recipes()[0]), trained),
-            predicted=times((tested, tested), seeds if arm.trained else 1),
+            predicted=times(self._tested(), seeds),
             shares=shares,
         )
 
@@ -139,6 +153,21 @@ class _Count:
         if experiment.images_per_class_max is not None:
             wanted = at_most(wanted, experiment.images_per_class_max * self.known.classes)
         return times(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
+
+    def _repeated(self, *what: str) -> int:
+        """How often something is done that one baseline or critique shares between seeds, or does not."""
+        experiment = self.settings.experiment
+        return len(experiment.seeds) if set(what) & set(experiment.vary) else 1
+
+    def _tested(self) -> Range:
+        """Test images one training is asked about; a curve of them asks at each of its points."""
+        tested = float(self.known.images["test"] if self._goes_to("report") else 0)
+        return times((tested, tested), self._kept())
+
+    def _kept(self) -> Range:
+        """Copies of the weights of one training: the last ones, and those at each point of a curve of the test."""
+        kept = 1.0 + rows.POINTS * self.settings.experiment.test_curves
+        return kept, kept
 
     def _effort(self, recipe: Recipe) -> Range:
         effort = float(rows.effort(recipe, self.known.images["validation"]))

@@ -50,6 +50,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         rows=arm_rows(report),
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
+        tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
         cases=shown_cases(report, pictures),
         left_out=pictures.left_out,
         open_cases=OPEN_CASES,

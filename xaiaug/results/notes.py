@@ -147,6 +147,17 @@ def _improving(report: Report) -> Iterator[Note]:
         )
 
 
+def _along(report: Report) -> Iterator[Note]:
+    asked = report.settings.get("experiment")
+    if not isinstance(asked, dict) or not asked.get("test_curves") or not report.complete:
+        return
+    without = [arm.name for arm in report.arms if arm.seeds and not arm.seeds[0].history.test_accuracy]
+    if without:
+        yield _info(
+            f"There is no curve of the test split for {', '.join(without)}: the classifier keeps no weights on the way."
+        )
+
+
 def _stages(report: Report) -> Iterator[Note]:
     for stage, what in (("explain", "heatmap"), ("critique", "critique")):
         failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
@@ -186,6 +197,7 @@ PARTS = (
     _rounds,
     _adapter,
     _improving,
+    _along,
     _stages,
     _keys,
 )

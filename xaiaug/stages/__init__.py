@@ -7,8 +7,8 @@ from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
 from .sources import Ground
-from .suspects import hold
-from .train import Training, fit
+from .suspects import hold, list_suspects
+from .train import Keeping, Training, along, fit
 
 __all__ = [
     "Desk",
@@ -16,10 +16,12 @@ __all__ = [
     "Ground",
     "Image",
     "ImagePlan",
+    "Keeping",
     "Lazy",
     "Mistake",
     "Predictions",
     "Training",
+    "along",
     "by_pair",
     "choose",
     "choose_correct",
@@ -28,6 +30,7 @@ __all__ = [
     "fit",
     "hold",
     "list_cases",
+    "list_suspects",
     "make_images",
     "predict",
 ]

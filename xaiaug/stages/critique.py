@@ -16,6 +16,7 @@ from ..store import Blob
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
+from .drawn import Drawn
 from .explain import explanation_of
 from .lazy import Lazy
 from .maps import fitted
@@ -83,6 +84,7 @@ def critique(
     explained: Sequence[Any],
     *,
     name: str = "critique",
+    draw: int = 0,
 ) -> Sequence[Critique | Failure]:
     """One critique a mistake, in order.
 
@@ -94,11 +96,15 @@ def critique(
         mistakes: what is to be explained.
         explained: their rows of the stage before.
         name: of the stage; "critique", or that and more behind a slash.
+        draw: above 0 asks the critic afresh: neither a row nor a paid reply of another draw is taken.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
+    if draw:
+        basis["draw"] = draw
+        context = replace(context, paid=None if context.paid is None else Drawn(context.paid, draw))
     stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))

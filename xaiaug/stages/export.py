@@ -17,18 +17,18 @@ ROW = ("label", "index", "seed", "prompt", "dropped", "details")
 def export(
     desk: Desk,
     images: Mapping[tuple[str, int], Sequence[Image]],
-    cases: Mapping[str, Sequence[tuple[Mistake, Any, Critique | Failure]]],
+    cases: Mapping[tuple[str, int], Sequence[tuple[Mistake, Any, Critique | Failure]]],
 ) -> None:
     """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the whole ancestry of its image.
 
     Args:
         desk: where the images are kept.
         images: by name of the source and seed of the repetition.
-        cases: by name of the source: mistake, row of the explain stage, critique.
+        cases: likewise: mistake, row of the explain stage, critique.
     """
     files = []
     for (source, repetition), made in images.items():
-        ancestry = {case[0].sample.id: _ancestry(*case) for case in cases[source]}
+        ancestry = {case[0].sample.id: _ancestry(*case) for case in cases[source, repetition]}
         for image in made:
             row, blob = image.row, image.row["image"]["blob"]
             stem = f"{row['case'][:12]}-{row['index']}-{repetition}-{blob[:8]}"

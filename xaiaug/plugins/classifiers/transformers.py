@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ from PIL import Image
 
 from ...errors import DataError, NotFittedError
 from ...interfaces import Classifier, Context, Prepared
-from ...records import JSON, History, Recipe, Sample
+from ...records import JSON, Estimate, History, Recipe, Sample
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
@@ -52,6 +53,16 @@ class TransformersClassifier(Classifier):
         """Class, version, source and parameters, and the content of a local checkpoint."""
         folder = Path(self.checkpoint)
         return {**super().identity(), "weights": _folder_digest(folder) if folder.is_dir() else None}
+
+    def estimate(self, items: int) -> Estimate:  # noqa: ARG002  it is the same for any
+        """Size and licence of a checkpoint that is on this machine; neither is known of one to be downloaded."""
+        from ._on_disk import folder_of, licence, weights_bytes
+
+        folder = folder_of(self.checkpoint, self.revision)
+        if folder is None:
+            return Estimate()
+        size = weights_bytes(folder)
+        return Estimate(licence=licence(folder), disk_bytes=(size, size))
 
     @property
     def module(self) -> Any:
@@ -88,7 +99,7 @@ class TransformersClassifier(Classifier):
         replace = not network.fitted or network.labels != labels or (self.new_head and not network.trained)
         if replace:
             network.module = with_new_head(network.module, labels, seed)
-        with _trained_parts(network.module, recipe):
+        with _trained_parts(network.module, recipe, seed):
             history = train_network(
                 network.module,
                 network.preprocessor,
@@ -97,10 +108,24 @@ class TransformersClassifier(Classifier):
                 recipe=recipe,
                 seed=seed,
                 checkpoints=self.checkpoints,
+                snapshot=None if self.snapshots is None else self._snapshot,
             )
         network.labels = self.labels = labels
         network.fitted = network.trained = True
         return history
+
+    def _snapshot(self, step: int, module: Any) -> None:
+        """Keeps a network in the middle of its training; adapters become part of the copy alone."""
+        from ._lora import merge
+
+        other = type(self)(**self.parameters())  # type: ignore[arg-type]
+        network = self._loaded()
+        other._network = replace(network, module=copy.deepcopy(module), labels=self._wanted_labels(), fitted=True)
+        if any("lora_" in name for name, _ in module.named_parameters()):
+            merge(other._network.module)
+        folder = Path(self.snapshots or "", str(step))
+        folder.mkdir(parents=True, exist_ok=True)
+        other.save(folder)
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
@@ -219,10 +244,10 @@ class TransformersClassifier(Classifier):
                     yield network.preprocessor.pixels(batch).to(network.module.device)
 
 
-def _trained_parts(module: Any, recipe: Recipe) -> AbstractContextManager[None]:
+def _trained_parts(module: Any, recipe: Recipe, seed: int) -> AbstractContextManager[None]:
     from ._lora import adapters
 
-    return nullcontext() if recipe.adapter is None else adapters(module)
+    return nullcontext() if recipe.adapter is None else adapters(module, seed)
 
 
 def _check_samples(samples: Sequence[Sample], labels: Sequence[str], name: str, may_be_empty: bool = False) -> None:
