@@ -1,4 +1,4 @@
-"""The plan of a run: it grows with what is asked for, its sum is that of its parts, and what nobody knows is not made up."""
+"""The plan of a run: it grows with what is asked, its sum is that of its parts, and nothing unknown is made up."""
 
 import json
 from dataclasses import fields, replace
