@@ -118,7 +118,9 @@ def test_the_paid_critic_of_the_page_works_in_a_loop(photos, checkpoint):
 def test_the_page_on_evidence_names_every_arm_and_its_settings_are_valid():
     page = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in arms.ROWS)
-    verdict, varied, explanation = (config.settings(tomllib.loads(text)) for text in snippets("docs/evidence.md", "toml"))
+    verdict, varied, explanation = (
+        config.settings(tomllib.loads(text)) for text in snippets("docs/evidence.md", "toml")
+    )
     assert verdict.experiment.primary == ("generated+training", "continued")
     assert varied.experiment.vary == ("critique", "baseline")
     assert explanation.experiment.test_explanation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,9 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
 def compared(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """Settings as this module compares them: plugins as they are, whatever named them, and data by their content."""
     tables = {name: table for name, table in settings.items() if name not in KINDS}
-    return {**tables, **plugins, "data": {"fingerprint": fingerprint}}
+    # A parameter may be a tuple; what was told before comes back from its file as a list.
+    found: dict[str, Any] = json.loads(json.dumps({**tables, **plugins, "data": {"fingerprint": fingerprint}}))
+    return found
 
 
 def _first(name: str, after: Mapping[str, Any]) -> int:
