@@ -181,6 +181,27 @@ def plugins(kind: Kind = None) -> None:
         typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{wrong}")
 
 
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Say what is wrong with this installation, and how to mend it; exit with 1 when something is."""
+    from dataclasses import asdict
+
+    from ..doctor import examine
+
+    found = examine()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            typer.echo(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
+            if finding.todo:
+                typer.echo(f"{'':<19} {finding.todo}")
+    if any(finding.state == "wrong" for finding in found):
+        raise typer.Exit(1)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
