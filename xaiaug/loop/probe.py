@@ -26,7 +26,8 @@ from .run import Run
 
 SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
 IMAGES = 48  # of the guide; each class gives as many
-WARM, COUNTED = 1, 3  # steps of a training
+WARM, FEWEST, MOST = 1, 3, 40  # steps of a training: in the first run, and in the one that counts
+TRAINING_S = 10.0  # what that one's training should take, so that its start weighs little
 ARM = "generated+training"
 
 
@@ -46,16 +47,24 @@ def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> 
         return known
     here, few = _here(cast), _few(splits)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
-        for steps in (WARM, COUNTED):
-            run_dir = Path(folder, str(steps))
-            measured = _run(_small(settings, steps), here, few, run_dir)
+        first = _run(_small(settings, WARM), here, few, Path(folder, "first"))
+        run_dir = Path(folder, "second")
+        measured = _run(_small(settings, _steps(first)), here, few, run_dir)
         return replace(
             known,
-            seconds={**known.seconds, **_seconds(measured, cast)},
-            seconds_from="a probe on a few images",
+            # What a run took with all its images is the better word.
+            seconds={**_seconds(measured, cast), **known.seconds},
+            seconds_from=" and ".join(filter(None, (known.seconds_from, "a probe on a few images"))),
             model_bytes=known.model_bytes or model_bytes(run_dir),
             image_bytes=known.image_bytes or image_bytes(run_dir),
         )
+
+
+def _steps(first: Mapping[str, tuple[int, float]]) -> int:
+    """Steps of the training that counts; a classifier that is not trained at first is taken for a slow one."""
+    if "fit" not in first:
+        return FEWEST
+    return min(MOST, max(FEWEST, round(TRAINING_S / (first["fit"][1] / 2 / WARM))))
 
 
 def _here(cast: Cast) -> Cast:
