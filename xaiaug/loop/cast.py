@@ -115,4 +115,5 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
         "version": plugin.version,
         "parameters": identity["parameters"],
         "keyed": identity["source"] is not None,
+        "licence": plugin.estimate(0).licence,
     }

@@ -115,7 +115,9 @@ class Run:
         self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
         by_name = not isinstance(self.settings.experiment.arms, str)
         reads = self.cast.synthesizer.uses
-        self.arms, self.impossible = rows.possible(self.arms, by_name, reads, bool(splits.reserve))
+        self.arms, self.impossible = rows.possible(
+            self.arms, by_name, reads, bool(splits.reserve), self.cast.synthesizer.needs
+        )
         settings = self.settings.model_dump(mode="json")
         self._show_changes(compared(settings, self.cast.identities(), splits.fingerprint))
         self._tell("settings", settings)
@@ -150,7 +152,10 @@ class Run:
 
     def _refer_to(self, samples: Sequence[Sample]) -> None:
         """Takes the images that critics and synthesizers may know."""
-        self.context = Context(labels=self.splits.labels, train=samples, paid=self.calls)
+        count, limit = self.cast.synthesizer.token_budget() or (None, None)
+        self.context = Context(
+            labels=self.splits.labels, train=samples, paid=self.calls, count_tokens=count, token_limit=limit
+        )
         self.reference_key = digest([[sample.id, sample.label] for sample in samples])
 
     def _varied(self, *what: str) -> tuple[int, ...]:
@@ -328,6 +333,7 @@ class Run:
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
             guided=source.image_guided,
+            asked=asks(source),
         )
 
     def _sample(self, image: Image) -> Sample:

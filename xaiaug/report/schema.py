@@ -87,6 +87,7 @@ class PluginUse(Row):
 
     Attributes:
         keyed: whether its source could be read; if not, its work is never taken from an earlier sitting.
+        licence: of the weights it used; empty where there are none or nobody said.
     """
 
     name: str
@@ -94,6 +95,7 @@ class PluginUse(Row):
     version: str = "1"
     parameters: dict[str, Plain] = Field(default_factory=dict)
     keyed: bool = True
+    licence: Text = ""
 
 
 class Plugins(Row):

@@ -62,7 +62,7 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
 
 def _secondary(predicted: Mapping[str, Tested], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     others = [(name, REFERENCE) for name in predicted if name not in (REFERENCE, "baseline")]
-    start = [(REFERENCE, "baseline")] if "baseline" in predicted else []
+    start = [(REFERENCE, "baseline")] if {REFERENCE, "baseline"} <= predicted.keys() else []
     return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 

@@ -102,6 +102,8 @@ def critique(
         PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
+    if context.token_limit is not None:  # a critic that is told it writes other prompts
+        basis["token_limit"] = context.token_limit
     if draw:
         basis["draw"] = draw
         context = replace(context, paid=None if context.paid is None else Drawn(context.paid, draw))

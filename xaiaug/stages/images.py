@@ -54,6 +54,7 @@ class ImagePlan:
         remakes: how often a rejected image is made again with a new seed.
         most_per_class: no more images of a class than this; None: no bound.
         guided: whether the synthesizer may start from the guide image.
+        asked: whether the critiques are a critic's.
     """
 
     synthesizer: Synthesizer
@@ -65,6 +66,7 @@ class ImagePlan:
     remakes: int
     most_per_class: int | None = None
     guided: bool = True
+    asked: bool = False
 
     def wanted(self, cases: Sequence[tuple[Mistake, Any, Any]]) -> Counter[int]:
         """How many images of each class the cases ask for."""
@@ -112,7 +114,7 @@ class _Slots:
             self.made[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
         seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
-        return Wish(mistake, row, critique, index, seed, self.plan.guided)
+        return Wish(mistake, row, critique, index, seed, self.plan.guided, self.plan.asked)
 
 
 def make_images(

@@ -28,7 +28,7 @@ def locate(checkpoint: str, revision: str | None) -> str:
         return str(path)
     if path.is_absolute() or checkpoint.startswith((".", "~")) or checkpoint.count("/") > 1:
         raise ConfigError(f"TransformersClassifier: there is no folder {checkpoint!r}; give {_NEEDS}")
-    if _hub_answers():
+    if hub_answers():
         return checkpoint
     try:
         return snapshot_download(checkpoint, revision=revision, local_files_only=True)
@@ -39,7 +39,7 @@ def locate(checkpoint: str, revision: str | None) -> str:
         ) from error
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether something listens where the model hub should be; asked once, as the hub's client retries for a minute.
 
     Behind a proxy it cannot be told, and is taken for granted.
