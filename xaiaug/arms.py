@@ -16,6 +16,7 @@ CLASS_NAMES = ImageSource(prompt="class-name", guidance="none", image_guided=Fal
 BY_CHANCE = ImageSource(prompt="none", guidance="random")
 GUIDED_ALONE = ImageSource(prompt="class-name", guidance="none")
 ADAPTER_RATE = 10
+POINTS = 10  # of a curve
 CLASSICAL = "trivialaugment+cutmix"
 
 ROWS: dict[str, Arm] = {
@@ -93,12 +94,27 @@ def source_name(source: ImageSource) -> str:
     return ",".join(changed) or "critic"
 
 
+def asks(source: ImageSource) -> bool:
+    """Whether anything of the critic's goes into the images."""
+    return "critic" in (source.prompt, source.guidance)
+
+
 def recipe_for(arm: Arm, recipe: Recipe) -> Recipe:
     """The run's recipe with what this arm sets: steps, batch size and schedule stay equal."""
     rate = recipe.learning_rate
     if arm.adapter:  # few weights, and small ones: they learn at a higher rate
         rate = recipe.adapter_learning_rate or ADAPTER_RATE * rate
     return replace(recipe, sampling=arm.sampling, adapter=arm.adapter, augment=arm.augment, learning_rate=rate)
+
+
+def effort(recipe: Recipe, validation: int) -> int:
+    """Images a training learns from, and a third of those it is asked about for its curves.
+
+    Args:
+        recipe: how it is trained.
+        validation: images in the validation split.
+    """
+    return recipe.steps * recipe.batch_size + POINTS * validation // 3
 
 
 def check_budgets(recipes: Mapping[str, Recipe]) -> None:

@@ -27,6 +27,16 @@ Until = Annotated[
     str | None, typer.Option("--until", help="Stop after: mistakes, explain, critique, images or report.")
 ]
 
+Config = Annotated[Path, typer.Argument(help="A settings file in TOML.")]
+Budget = Annotated[float | None, typer.Option("--budget-usd", help="Most the run may spend.")]
+Upload = Annotated[
+    bool | None,
+    typer.Option("--allow-upload/--no-upload", help="Whether images may leave the machine; else as the file says."),
+]
+Offline = Annotated[
+    bool | None, typer.Option("--offline/--online", help="Whether outside services are refused; else as the file says.")
+]
+
 
 def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
@@ -44,20 +54,55 @@ def main() -> None:
 
 
 @app.command()
-def run(
-    config: Annotated[Path, typer.Argument(help="A settings file in TOML.")],
+def run(  # noqa: PLR0917  the options of the command
+    config: Config,
     run_dir: RunDir = Path("runs/first"),
     until: Until = None,
-    budget_usd: Annotated[float | None, typer.Option("--budget-usd", help="Most the run may spend.")] = None,
+    budget_usd: Budget = None,
+    allow_upload: Upload = None,
+    offline: Offline = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Spend without asking, up to the budget.")] = False,
 ) -> None:
-    """Run a settings file, or go on with its run."""
+    """Run a settings file, or go on with its run; on a terminal it asks before it spends money."""
     from ..loop import FeedbackLoop
     from .progress import watching
+    from .spending import agree
 
-    loop = FeedbackLoop.from_config(config, budget_usd=budget_usd)
+    loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
+    if not yes:
+        agree(loop, run_dir, until)
     with watching() as watch:
         result = loop.run(run_dir=run_dir, until=until, watch=watch)
     _show(result)
+
+
+@app.command()
+def plan(  # noqa: PLR0917  the options of the command
+    config: Config,
+    run_dir: RunDir = Path("runs/first"),
+    until: Until = None,
+    budget_usd: Budget = None,
+    allow_upload: Upload = None,
+    offline: Offline = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure this machine on a few images; loads the weights, sends nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what a run will take, arm by arm, before anything is spent: calls, dollars, images, hours, bytes."""
+    from ..loop import FeedbackLoop
+    from .plan import show
+
+    loop = FeedbackLoop.from_config(
+        config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline, planning=True
+    )
+    drawn_up = loop.plan(run_dir=run_dir, until=until, probe=probe)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(drawn_up.to_json(), indent=2))
+    else:
+        show(drawn_up)
 
 
 @app.command()
@@ -134,6 +179,27 @@ def plugins(kind: Kind = None) -> None:
         needs = f"  needs xaiaug[{info.extra}]" if info.extra else ""
         wrong = f"  cannot be used: {info.error}" if info.error else ""
         typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{wrong}")
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Say what is wrong with this installation, and how to mend it; exit with 1 when something is."""
+    from dataclasses import asdict
+
+    from ..doctor import examine
+
+    found = examine()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            typer.echo(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
+            if finding.todo:
+                typer.echo(f"{'':<19} {finding.todo}")
+    if any(finding.state == "wrong" for finding in found):
+        raise typer.Exit(1)
 
 
 @app.callback(invoke_without_command=True)

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..config import Settings, create, merged
+from ..calls import Prices
+from ..config import STOPS, Settings, create, merged
 from ..config import settings as checked
-from ..errors import ConfigError, OfflineError
+from ..errors import ConfigError
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
+from ..plan import FROM, forbidden, unpaid
 from ..records import Arm, Recipe
 from ..registry import KINDS
 
@@ -25,6 +27,29 @@ class Cast:
     critic: Critic
     synthesizer: Synthesizer
 
+    @property
+    def plugins(self) -> dict[str, Plugin]:
+        """The plugins by kind."""
+        return {kind: getattr(self, kind) for kind in KINDS}
+
+    def check_allowed(self, settings: Settings) -> None:
+        """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
+        for kind, plugin in self.plugins.items():
+            if error := forbidden(kind, getattr(settings, kind).name, plugin, settings):
+                raise error
+
+    def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:
+        """Refuses a run whose calls cannot be paid, before its first hour rather than after it.
+
+        Raises:
+            ConfigError: a plugin costs money, and there is no budget.
+            UnknownPriceError: nobody knows what its model costs.
+        """
+        for kind, plugin in self.plugins.items():
+            needed = STOPS.index(FROM[kind]) <= STOPS.index(until)
+            if needed and (error := unpaid(kind, getattr(settings, kind).name, plugin, settings, prices)):
+                raise error
+
     def told(self, settings: Settings) -> dict[str, Any]:
         """Name, class, version and parameters of each, JSON-plain."""
         return {kind: _told(getattr(settings, kind).name, getattr(self, kind)) for kind in KINDS}
@@ -39,7 +64,6 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
 
     Raises:
         ConfigError: an object is not a plugin of its kind, or parameters do not fit.
-        OfflineError: a plugin talks to an outside service that the settings do not allow.
     """
     plugins = {}
     for kind, base in KINDS.items():
@@ -48,7 +72,6 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
             plugin = create(kind, getattr(settings, kind))
         if not isinstance(plugin, base):
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
-        _check_allowed(kind, plugin, settings)
         plugins[kind] = plugin
     return Cast(**plugins)  # type: ignore[arg-type]
 
@@ -94,13 +117,3 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
         "keyed": identity["source"] is not None,
         "licence": plugin.estimate(0).licence,
     }
-
-
-def _check_allowed(kind: str, plugin: Plugin, settings: Settings) -> None:
-    if plugin.remote and settings.privacy.offline:
-        raise OfflineError(f"the {kind} {_name(plugin)} talks to an outside service, and [privacy] offline is true")
-    if plugin.remote and not settings.privacy.allow_upload:
-        raise OfflineError(
-            f"the {kind} {_name(plugin)} sends images to an outside service; "
-            "allow it with [privacy] allow_upload = true"
-        )

@@ -15,6 +15,7 @@ from ..data import Splits
 from ..errors import ConfigError, UnsupportedRecipeError
 from ..interfaces import Context
 from ..records import Arm, ImageSource, Progress, Sample
+from ..registry import KINDS
 from ..stages import (
     Desk,
     Fitted,
@@ -25,7 +26,6 @@ from ..stages import (
     Mistake,
     Training,
     along,
-    asks,
     by_pair,
     choose,
     choose_correct,
@@ -39,7 +39,7 @@ from ..stages import (
     measure_maps,
     predict,
 )
-from ..store import BlobFile, digest
+from ..store import SPEEDS, BlobFile, digest
 from .cast import Cast
 from .changes import changes, compared
 
@@ -145,6 +145,8 @@ class Run:
         found = changes(ledger.fact("compared") or {}, now)
         if any(change.stale for change in found) and self.tested_before:
             ledger.tell("test_seen", (ledger.fact("test_seen") or 0) + 1)
+        if any(change.key.partition(".")[0] in KINDS for change in found):
+            ledger.tell(SPEEDS, None)  # they were another plugin's
         for change in found:
             self.desk.watch(Progress("settings changed", len(found), len(found), str(change)))
         self._tell("compared", now)
@@ -338,7 +340,7 @@ class Run:
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
             guided=source.image_guided,
-            asked=asks(source),
+            asked=rows.asks(source),
         )
 
     def _sample(self, image: Image) -> Sample:
@@ -351,7 +353,7 @@ class Run:
         return {
             "name": name,
             "source": asdict(source),
-            "asks": asks(source),
+            "asks": rows.asks(source),
             "seed": seed,
             "arms": [arm.name for arm in self.arms if arm.images == source],
             "count": Counter(self.splits.labels[image.target] for image in images),

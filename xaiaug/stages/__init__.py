@@ -7,7 +7,7 @@ from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
 from .quality import measure_maps
-from .sources import Ground, asks
+from .sources import Ground
 from .suspects import hold, list_suspects
 from .train import Keeping, Training, along, fit
 
@@ -23,7 +23,6 @@ __all__ = [
     "Predictions",
     "Training",
     "along",
-    "asks",
     "by_pair",
     "choose",
     "choose_correct",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..arms import asks
 from ..interfaces import Context, Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from . import maps
@@ -106,11 +107,6 @@ class Ground:
 
     def _label(self, mistake: Mistake) -> str:
         return self.context.labels[mistake.sample.label]
-
-
-def asks(source: ImageSource) -> bool:
-    """Whether anything of the critic's goes into the images."""
-    return "critic" in (source.prompt, source.guidance)
 
 
 def _name(source: ImageSource) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..arms import effort
 from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
@@ -110,7 +111,8 @@ def fit(
     """
     keeping = keeping or Keeping()
     key = _key(classifier, context, training, keeping)
-    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1)
+    work = effort(training.recipe, len(training.validation)) if training.recipe else 0
+    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1, effort=work)
     unfinished = desk.store.unfinished(digest(key))
     every = keeping.checkpoint_steps
     checkpoints = None if every is None else Checkpoints(unfinished, every)

@@ -13,6 +13,7 @@ from .ledger import Ledger
 LEDGER = "ledger.sqlite"
 _PARTED = re.compile(r"(?:((?:round|seed)-\d+)/)?([^/]*)/?(.*)")
 BEGUN = "begun"  # the fact that names the stages of the newest sitting
+SPEEDS = "speeds"  # the fact that tells units and seconds of each kind of work
 
 
 def parted(stage: str) -> tuple[str, str, str]:

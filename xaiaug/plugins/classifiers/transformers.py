@@ -18,7 +18,7 @@ from PIL import Image
 
 from ...errors import DataError, NotFittedError
 from ...interfaces import Classifier, Context, Prepared
-from ...records import JSON, History, Recipe, Sample
+from ...records import JSON, Estimate, History, Recipe, Sample
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
@@ -53,6 +53,16 @@ class TransformersClassifier(Classifier):
         """Class, version, source and parameters, and the content of a local checkpoint."""
         folder = Path(self.checkpoint)
         return {**super().identity(), "weights": _folder_digest(folder) if folder.is_dir() else None}
+
+    def estimate(self, items: int) -> Estimate:  # noqa: ARG002  it is the same for any
+        """Size and licence of a checkpoint that is on this machine; neither is known of one to be downloaded."""
+        from ._on_disk import folder_of, licence, weights_bytes
+
+        folder = folder_of(self.checkpoint, self.revision)
+        if folder is None:
+            return Estimate()
+        size = weights_bytes(folder)
+        return Estimate(licence=licence(folder), disk_bytes=(size, size))
 
     @property
     def module(self) -> Any:
