@@ -22,6 +22,7 @@ from ..stages import (
     Image,
     ImagePlan,
     Mistake,
+    Pool,
     Training,
     asks,
     by_pair,
@@ -61,6 +62,7 @@ class Run:
         self.calls = calls
         self.impossible: dict[str, str] = {}
         self.tested_before = False
+        self.exported: list[Pool] = []
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
@@ -180,8 +182,10 @@ class Run:
             )
         ground = self._hold(ground, ground.judged(rows.GENERATED))
         source = rows.source_name(arm.images)
-        made = make_images(ground.desk, source, seed, self._plan(arm.images), ground.cases(arm.images))
-        synthetic = [self._sample(image) for image in made if image.kept]
+        cases, plan = ground.cases(arm.images), self._plan(arm.images)
+        made = [image for image in make_images(ground.desk, source, seed, plan, cases) if image.kept]
+        self.exported.append(Pool(ground.desk.round, source, seed, made, cases, ground.baseline, plan.gate.checks))
+        synthetic = [self._sample(image) for image in made]
         if not synthetic:
             return None
         recipe, count = rows.recipe_for(arm, self.recipe), Counter(sample.label for sample in synthetic)
@@ -226,17 +230,19 @@ class Run:
 
     def _images(self, ground: Ground) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
-        made, cases = {}, {}
+        made, cases, checks = {}, {}, {}
         for source in rows.sources(self.arms):
             name, plan = rows.source_name(source), self._plan(source)
-            cases[name] = ground.cases(source)
+            cases[name], checks[name] = ground.cases(source), plan.gate.checks
             for seed in self.seeds:
                 made[name, seed] = make_images(self.desk, name, seed, plan, cases[name])
         used = equally_many(made)
         self._tell(
             "images", [self._told(source, seed, used) for source in rows.sources(self.arms) for seed in self.seeds]
         )
-        export(self.desk, used, cases)
+        number, start = len(self.exported) + 1, ground.baseline
+        pools = [Pool(number, name, seed, used[name, seed], cases[name], start, checks[name]) for name, seed in used]
+        export(self.desk, self.splits.labels, self.cast.identities(), [*self.exported, *pools])
         return {key: [self._sample(image) for image in images] for key, images in used.items()}
 
     def _train(self, baseline: Fitted, mistakes: Sequence[Mistake], pools: Pools) -> dict[tuple[str, int], Fitted]:

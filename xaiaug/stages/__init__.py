@@ -1,7 +1,7 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
 from .desk import Desk, Fitted
-from .export import export
+from .export import Pool, export
 from .images import Image, ImagePlan, equally_many, make_images
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
@@ -18,6 +18,7 @@ __all__ = [
     "ImagePlan",
     "Lazy",
     "Mistake",
+    "Pool",
     "Predictions",
     "Training",
     "asks",
