@@ -48,7 +48,7 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
             plugin = create(kind, getattr(settings, kind))
         if not isinstance(plugin, base):
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
-        _check_allowed(kind, plugin, settings)
+        check_allowed(kind, plugin, settings)
         plugins[kind] = plugin
     return Cast(**plugins)  # type: ignore[arg-type]
 
@@ -95,7 +95,8 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
     }
 
 
-def _check_allowed(kind: str, plugin: Plugin, settings: Settings) -> None:
+def check_allowed(kind: str, plugin: Plugin, settings: Settings) -> None:
+    """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
     if plugin.remote and settings.privacy.offline:
         raise OfflineError(f"the {kind} {_name(plugin)} talks to an outside service, and [privacy] offline is true")
     if plugin.remote and not settings.privacy.allow_upload:

@@ -20,6 +20,7 @@ from ..results import Result, open_run
 from ..stages import Desk
 from ..store import Money, Store
 from .cast import arms_as_tables, cast, tables
+from .judging import judge_of
 from .run import Run
 from .status import Status
 from .stopping import stopping
@@ -156,7 +157,8 @@ class FeedbackLoop:
         self.cast = cast(settings, given)
         self.prices = Prices(settings.budget.prices)
         self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
-        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work
+        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
+        judge_of(settings, self.cast.classifier)
         self.engine = engine_named(engine)
 
     def _splits(self) -> Splits:

@@ -10,7 +10,7 @@ from typing import Any
 from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings
-from ..curation import Gate
+from ..curation import Gate, Judge
 from ..data import Splits
 from ..errors import ConfigError, UnsupportedRecipeError
 from ..interfaces import Context
@@ -39,6 +39,7 @@ from ..stages import (
 from ..store import BlobFile, digest
 from .cast import Cast
 from .changes import changes, compared
+from .judging import admit, judge_of
 
 Pools = dict[tuple[str, int], list[Sample]]
 
@@ -63,6 +64,7 @@ class Run:
         self.impossible: dict[str, str] = {}
         self.tested_before = False
         self.exported: list[Pool] = []
+        self.judge: Judge | None = None
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
@@ -181,6 +183,7 @@ class Run:
                 f"{', '.join(arm.name for arm in self.arms if arm.images)}"
             )
         ground = self._hold(ground, ground.judged(rows.GENERATED))
+        self._admit(ground)
         source = rows.source_name(arm.images)
         cases, plan = ground.cases(arm.images), self._plan(arm.images)
         made = [image for image in make_images(ground.desk, source, seed, plan, cases) if image.kept]
@@ -228,8 +231,19 @@ class Run:
         self._tell("held", sorted(ground.held))
         return ground
 
+    def _admit(self, ground: Ground) -> None:
+        """Asks who is to check the labels of new images how many of the mistakes it gets right."""
+        judge = judge_of(self.settings, self.cast.classifier)
+        if judge is None or not any(source.curated for source in rows.sources(self.arms)):
+            return
+        self.judge, told = admit(self.settings, judge, self.splits, ground)
+        self._tell("judge", told)
+        said = f"{told['name']} gets {told['right']} of {told['of']} mistakes right"
+        self.desk.watch(Progress("label check", 1, 1, f"{said}: {'on' if told.get('admitted') else 'off'}"))
+
     def _images(self, ground: Ground) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
+        self._admit(ground)
         made, cases, checks = {}, {}, {}
         for source in rows.sources(self.arms):
             name, plan = rows.source_name(source), self._plan(source)
@@ -293,14 +307,19 @@ class Run:
 
     def _plan(self, source: ImageSource) -> ImagePlan:
         curation = self.settings.curation
-        gate = Gate(curation.checks if source.curated else (), self.splits)
+        judge = self.judge if source.curated else None
+        gate = Gate(curation.checks if source.curated else (), self.splits, judge)
         return ImagePlan(
             synthesizer=self.cast.synthesizer,
             context=self.context,
             train_key=self.reference_key,
             per_mistake=self.settings.experiment.images_per_mistake,
             gate=gate,
-            gate_key={"checks": list(gate.checks), "held": self.splits.fingerprint},
+            gate_key={
+                "checks": list(gate.checks),
+                "held": self.splits.fingerprint,
+                "judge": judge and [judge.key, judge.admitted, judge.alike],
+            },
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
             guided=source.image_guided,

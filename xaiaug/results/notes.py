@@ -101,6 +101,31 @@ def _images(report: Report) -> Iterator[Note]:
         yield _warn(f"The {sum(used.values())} new images outnumber the {real} real ones.")
 
 
+def _judge(report: Report) -> Iterator[Note]:
+    judge = report.images.judge
+    if judge is None:
+        return
+    share = f"{judge.name} gets {judge.right} of {judge.of} mistakes right"
+    if judge.admitted:
+        yield _info(f"The labels of new images were checked by another classifier: {share}.")
+    if judge.admitted and judge.right < judge.needed * judge.of:
+        yield _warn(
+            f"The judge of the new images fails where the classifier does: {share}. With the same blind spots it "
+            "rejects the very images that mend them."
+        )
+    if judge.admitted is False:
+        why = f"{share}, and {judge.needed:.0%} are needed" if judge.of else "there was nothing to fit a judge on"
+        yield _warn(
+            f"The label check is off: {why}. A judge with the classifier's own blind spots would reject the very "
+            'images that mend them. [curation] judge = "zero-shot", or a classifier of your own, may do better.'
+        )
+    if judge.admitted is not None and not judge.trained_on:
+        yield _warn(
+            f"Label gate trained on undeclared data: nobody said what {judge.name} learned from. Where it saw test "
+            "images, what it lets through knows of them. Declare it with [curation.judge] trained_on."
+        )
+
+
 def _seeds(report: Report) -> Iterator[Note]:
     seeds = max((len(arm.seeds) for arm in report.arms if arm.trained), default=0)
     if seeds == 1:
@@ -182,6 +207,7 @@ PARTS = (
     _reference,
     _mistakes,
     _images,
+    _judge,
     _seeds,
     _rounds,
     _adapter,

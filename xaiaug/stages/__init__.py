@@ -3,6 +3,7 @@
 from .desk import Desk, Fitted
 from .export import Pool, export
 from .images import Image, ImagePlan, equally_many, make_images
+from .judge import Examined, examine
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
@@ -12,6 +13,7 @@ from .train import Training, fit
 
 __all__ = [
     "Desk",
+    "Examined",
     "Fitted",
     "Ground",
     "Image",
@@ -26,6 +28,7 @@ __all__ = [
     "choose",
     "choose_correct",
     "equally_many",
+    "examine",
     "export",
     "fit",
     "hold",
