@@ -12,7 +12,7 @@ from ..calls import Calls
 from ..config import Settings
 from ..curation import Gate, Judge
 from ..data import Splits
-from ..errors import ConfigError, UnsupportedRecipeError
+from ..errors import ConfigError, UnsupportedRecipeError, WaitingForReview
 from ..interfaces import Context
 from ..records import Arm, Critique, Failure, ImageSource, Progress, Sample
 from ..stages import (
@@ -23,6 +23,7 @@ from ..stages import (
     ImagePlan,
     Mistake,
     Pool,
+    Review,
     Training,
     asks,
     by_pair,
@@ -65,6 +66,7 @@ class Run:
         self.tested_before = False
         self.exported: list[Pool] = []
         self.judge: Judge | None = None
+        self.review: Review | None = None
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
@@ -106,6 +108,7 @@ class Run:
         self.desk.watch(Progress("check images", count, count))
         self.splits = splits = checked.splits
         self._refer_to(splits.train)
+        self.review = Review(self.desk, splits.labels) if self.settings.curation.review else None
         self.recipe = rows.with_class_weights(self.recipe, splits.train)
         self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
         by_name = not isinstance(self.settings.experiment.arms, str)
@@ -187,6 +190,7 @@ class Run:
         source = rows.source_name(arm.images)
         cases, plan = ground.cases(arm.images), self._plan(arm.images)
         made = [image for image in make_images(ground.desk, source, seed, plan, cases) if image.kept]
+        self._wait_for_review()
         self.exported.append(Pool(ground.desk.round, source, seed, made, cases, ground.baseline, plan.gate.checks))
         synthetic = [self._sample(image) for image in made]
         if not synthetic:
@@ -241,6 +245,18 @@ class Run:
         said = f"{told['name']} gets {told['right']} of {told['of']} mistakes right"
         self.desk.watch(Progress("label check", 1, 1, f"{said}: {'on' if told.get('admitted') else 'off'}"))
 
+    def _wait_for_review(self) -> None:
+        if self.review is None:
+            return
+        told = self.review.save()
+        self._tell("review", told)
+        if told["waiting"]:
+            raise WaitingForReview(
+                f"waiting for review: nobody has looked at {told['waiting']} of the new images yet. Look at them with\n"
+                f"  xaiaug review {self.desk.store.folder}\n"
+                f"or write keep or reject into {self.desk.store.folder / 'review.csv'}; the same command then goes on"
+            )
+
     def _images(self, ground: Ground) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
         self._admit(ground)
@@ -250,6 +266,7 @@ class Run:
             cases[name], checks[name] = ground.cases(source), plan.gate.checks
             for seed in self.seeds:
                 made[name, seed] = make_images(self.desk, name, seed, plan, cases[name])
+        self._wait_for_review()
         used = equally_many(made)
         self._tell(
             "images", [self._told(source, seed, used) for source in rows.sources(self.arms) for seed in self.seeds]
@@ -323,6 +340,8 @@ class Run:
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
             guided=source.image_guided,
+            review=self.review if source.curated else None,
+            fixed=source.prompt != "critic",
         )
 
     def _sample(self, image: Image) -> Sample:

@@ -26,7 +26,8 @@ def image_stages(reader: Reader) -> list[tuple[int, Any, Any]]:
         kind, _, rest = stage.partition("/")
         if kind == "synthesize":
             seed = int(rest.rsplit("/", 2)[1])
-            pairs = zip(reader.rows(stage), reader.rows(f"curate/{rest}"), strict=False)
+            verdicts = reader.rows(f"review/{rest}" if f"review/{rest}" in reader.stages() else f"curate/{rest}")
+            pairs = zip(reader.rows(stage), verdicts, strict=False)
             found += [(seed, row, verdict) for row, verdict in pairs]
     return found
 

@@ -126,6 +126,22 @@ def _judge(report: Report) -> Iterator[Note]:
         )
 
 
+def _review(report: Report) -> Iterator[Note]:
+    review = report.images.review
+    if review is None:
+        return
+    if review.waiting:
+        yield _warn(
+            f"Waiting for review: nobody has looked at {review.waiting} of the new images yet. `xaiaug review` shows them; "
+            "the same command then goes on."
+        )
+    if review.kept or review.rejected:
+        yield _info(
+            f"A person looked at the new images, without knowing their arms: {review.kept} kept, {review.rejected} "
+            f"rejected, {review.prompts} of these with another prompt; {review.labels} mistakes with a wrong label."
+        )
+
+
 def _seeds(report: Report) -> Iterator[Note]:
     seeds = max((len(arm.seeds) for arm in report.arms if arm.trained), default=0)
     if seeds == 1:
@@ -208,6 +224,7 @@ PARTS = (
     _mistakes,
     _images,
     _judge,
+    _review,
     _seeds,
     _rounds,
     _adapter,

@@ -7,6 +7,7 @@ from .judge import Examined, examine
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
 from .predict import Predictions, predict
+from .review import Review
 from .sources import Ground, asks
 from .suspects import hold
 from .train import Training, fit
@@ -22,6 +23,7 @@ __all__ = [
     "Mistake",
     "Pool",
     "Predictions",
+    "Review",
     "Training",
     "asks",
     "by_pair",
