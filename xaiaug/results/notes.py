@@ -132,8 +132,8 @@ def _review(report: Report) -> Iterator[Note]:
         return
     if review.waiting:
         yield _warn(
-            f"Waiting for review: nobody has looked at {review.waiting} of the new images yet. `xaiaug review` shows them; "
-            "the same command then goes on."
+            f"Waiting for review: nobody has looked at {review.waiting} of the new images yet. `xaiaug review` shows "
+            "them; the same command then goes on."
         )
     if review.kept or review.rejected:
         yield _info(

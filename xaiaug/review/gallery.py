@@ -119,6 +119,8 @@ class Gallery:
         # Read anew: somebody may have the table open in another program, too.
         with Store(self.run_dir) as store:
             lines = {name: {**line, **said} if name in names else line for name, line in _table(store).items()}
+            if lost := set(names) - set(lines):
+                raise DataError(f"{TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew")
             for line in lines.values():
                 Decision.from_row(line)
             store.write_table(TABLE, list(lines.values()))

@@ -4,7 +4,8 @@ const at = (id) => document.getElementById(id);
 const { run, items } = JSON.parse(at("data").textContent);
 const AROUND = 12;
 let here = Math.max(0, items.findIndex((item) => !state(item)));
-let busy = false;
+const judged = []; // places, in the order they were judged
+let queue = Promise.resolve(); // a quick hand presses the next key before the last word is saved
 
 function flagged(item) {
   return items.some((other) => other.case === item.case && other.label_is_wrong);
@@ -28,8 +29,6 @@ async function send(path, body) {
 }
 
 async function save(path, body, change) {
-  if (busy) return false;
-  busy = true;
   try {
     await send(path, body);
     at("problem").hidden = true;
@@ -40,14 +39,15 @@ async function save(path, body, change) {
     at("problem").hidden = false;
     return false;
   } finally {
-    busy = false;
     show();
   }
 }
 
 async function say(change, onward) {
-  const item = items[here];
-  if (await save("say", { id: item.id, ...change }, () => Object.assign(item, change)) && onward) advance();
+  const item = items[here], place = here;
+  if (!(await save("say", { id: item.id, ...change }, () => Object.assign(item, change))) || !onward) return;
+  judged.push(place);
+  advance();
 }
 
 function advance() {
@@ -110,7 +110,7 @@ function one(item) {
   at("flag").setAttribute("aria-pressed", String(flagged(item)));
   at("reword").disabled = item.prompt_is_fixed;
   at("reword").title = item.prompt_is_fixed ? "The arm this image belongs to says what its prompt is" : "";
-  at("undo").disabled = !state(item);
+  at("undo").disabled = !judged.length && !state(item);
   at("back").disabled = here === 0;
   at("next").disabled = here === items.length - 1;
 }
@@ -164,46 +164,45 @@ function look(place) {
   go(place);
 }
 
-function flag() {
-  say({ label_is_wrong: !items[here].label_is_wrong }, !items[here].label_is_wrong);
-}
-
-function undo() {
-  for (const other of items) {
-    if (other.case === items[here].case && other.label_is_wrong && other !== items[here]) {
-      save("say", { id: other.id, label_is_wrong: false }, () => { other.label_is_wrong = false; }).then((saved) => saved && undo());
-      return;
-    }
+async function undo() {
+  const place = judged.pop() ?? here, mistake = items[place].case;
+  look(place);
+  for (const other of items.filter((one) => one.case === mistake && one.label_is_wrong)) {
+    await save("say", { id: other.id, label_is_wrong: false }, () => { other.label_is_wrong = false; });
   }
-  say({ decision: "", label_is_wrong: false, new_prompt: "" }, false);
+  await say({ decision: "", new_prompt: "" }, false);
 }
 
-function keepTheRest() {
+async function keepTheRest() {
   const left = items.filter((item) => !state(item));
   if (!window.confirm(`Keep the ${left.length} images you have not looked at?`)) return;
-  save("keep-the-rest", {}, () => left.forEach((item) => { item.decision = "keep"; })).then((saved) => saved && finish());
+  if (await save("keep-the-rest", {}, () => left.forEach((item) => { item.decision = "keep"; }))) finish();
+}
+
+function then(act) {
+  queue = queue.then(act);
 }
 
 const acts = {
   keep: () => say({ decision: "keep", new_prompt: "" }, true),
   reject: () => say({ decision: "reject", new_prompt: "" }, true),
   reword: () => edit(true),
-  flag,
+  flag: () => say({ label_is_wrong: true }, true),
   undo,
   back: () => go(here - 1),
   next: () => go(here + 1),
 };
 const keys = { k: "keep", r: "reject", e: "reword", l: "flag", u: "undo", arrowleft: "back", arrowright: "next" };
 
-for (const [id, act] of Object.entries(acts)) at(id).addEventListener("click", act);
-at("rest").addEventListener("click", keepTheRest);
+for (const [id, act] of Object.entries(acts)) at(id).addEventListener("click", () => then(act));
+at("rest").addEventListener("click", () => then(keepTheRest));
 at("look").addEventListener("click", () => look(0));
 at("cancel").addEventListener("click", () => edit(false));
 at("edit").addEventListener("submit", (event) => {
   event.preventDefault();
   const words = at("words").value.trim();
   edit(false);
-  if (words && words !== items[here].prompt) say({ new_prompt: words, decision: "reject" }, true);
+  if (words && words !== items[here].prompt) then(() => say({ new_prompt: words, decision: "reject" }, true));
 });
 document.addEventListener("keydown", (event) => {
   if (event.target === at("words")) {
@@ -212,9 +211,9 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const id = keys[event.key.toLowerCase()];
-  if (!id || event.ctrlKey || event.metaKey || event.altKey || !at("finished").hidden || at(id).disabled) return;
+  if (!id || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
-  acts[id]();
+  then(() => (at("finished").hidden && !at(id).disabled ? acts[id]() : undefined));
 });
 if (items.every((item) => state(item))) finish();
 else show();
