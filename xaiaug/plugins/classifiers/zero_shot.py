@@ -137,7 +137,7 @@ class ZeroShotClassifier(Classifier):
         from ._hub import locate
         from ._quiet import quiet
 
-        place = locate(checkpoint, self.revision)
+        place = locate(checkpoint, self.revision, type(self).__name__)
         try:
             with quiet():
                 model = AutoModel.from_pretrained(
