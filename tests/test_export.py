@@ -1,7 +1,9 @@
 """The exported folder holds what was trained on in every round, with its ancestry, and loads without xaiaug."""
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
@@ -89,3 +91,9 @@ def test_the_folder_loads_with_the_datasets_library(two_rounds, tmp_path):
         json.loads(text)["seed"] if isinstance(json.loads(text)["seed"], int) else None for text in loaded["details"]
     }
     assert None in seeds and len(seeds) > 1
+
+
+def test_the_documentation_names_every_column(two_rounds):
+    text = Path(__file__).parents[1].joinpath("docs/curation.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(\w+)`", text.split("| step | columns |")[1].split("Guidance,")[0]))
+    assert all(set(line) == told | {"file_name", "predicted_index"} for line in lines(two_rounds))
