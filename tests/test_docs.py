@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from xaiaug import arms, config, load, petworld
 from xaiaug.calls import Prices
+from xaiaug.curation import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
@@ -192,3 +194,15 @@ def test_links_between_pages_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_settings_of_the_page_on_curation_are_taken():
+    blocks = [textwrap.dedent(block) for block in re.findall(r"```toml\n(.*?)```", page("docs/curation.md"), re.S)]
+    assert len(blocks) == 3
+    for block in blocks:
+        config.settings(tomllib.loads(block))
+    assert tuple(tomllib.loads(blocks[0])["curation"]["checks"]) == DEFAULT == config.CurationTable().checks
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")

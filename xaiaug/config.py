@@ -115,12 +115,20 @@ class ExperimentTable(Table):
         return self
 
 
+class JudgeTable(PluginTable):
+    """`[curation.judge]`: a classifier that checks new images, its parameters, and what it was trained on."""
+
+    trained_on: str = ""
+
+
 class CurationTable(Table):
     """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels."""
 
-    checks: tuple[str, ...] = ("broken", "constant", "duplicate")
+    checks: tuple[str, ...] = ("broken", "nan", "constant", "duplicate", "repeat", "label", "alike")
+    judge: str | JudgeTable = "auto"
     remakes: Annotated[int, Field(ge=0)] = 3
     suspects: tuple[Literal["critic", "confident-learning"], ...] = ("critic",)
+    review: bool = False
 
 
 class PrivacyTable(Table):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import __version__
-from ..errors import RunStopped, XaiaugError
+from ..errors import RunStopped, WaitingForReview, XaiaugError
 
 if TYPE_CHECKING:
     from ..results import Result
@@ -42,6 +42,9 @@ def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
     try:
         app()
+    except WaitingForReview as waiting:
+        print(waiting)  # noqa: T201  it is what the settings asked for, and no error
+        sys.exit(3)
     except RunStopped as stopped:
         print(stopped, file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(130)
@@ -132,6 +135,24 @@ def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     with watching() as watch:
         result = run_demo(run_dir, watch=watch)
     _show(result)
+
+
+@app.command()
+def review(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder whose new images wait for review.")],
+    port: Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Look at the new images of a run: keep, reject, edit the prompt, flag the label."""
+    from ..review import ReviewServer
+
+    server = ReviewServer(run_dir, port)
+    typer.echo(f"review: {server.url}\nEverything is saved as you go; Ctrl-C ends this.")
+    if show:
+        import webbrowser
+
+        webbrowser.open(server.url)
+    server.serve()
 
 
 @app.command()

@@ -21,6 +21,7 @@ from ..results import Result, open_run
 from ..stages import Desk
 from ..store import Money, Store
 from .cast import arms_as_tables, cast, tables
+from .judging import judge_of
 from .planning import plan
 from .run import Run
 from .status import Status
@@ -211,7 +212,8 @@ class FeedbackLoop:
             self.cast.check_allowed(settings)
         self.prices = Prices(settings.budget.prices)
         self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
-        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work
+        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
+        judge_of(settings, self.cast.classifier)
         self.engine = engine_named(engine)
 
     def allow(self, budget_usd: float) -> None:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings
-from ..curation import Gate
+from ..curation import Gate, Judge
 from ..data import Splits
-from ..errors import ConfigError, UnsupportedRecipeError
+from ..errors import ConfigError, UnsupportedRecipeError, WaitingForReview
 from ..interfaces import Context
 from ..records import Arm, ImageSource, Progress, Sample
 from ..registry import KINDS
@@ -24,6 +24,8 @@ from ..stages import (
     ImagePlan,
     Keeping,
     Mistake,
+    Pool,
+    Review,
     Training,
     along,
     by_pair,
@@ -42,6 +44,7 @@ from ..stages import (
 from ..store import SPEEDS, BlobFile, digest
 from .cast import Cast
 from .changes import changes, compared
+from .judging import admit, judge_of
 
 Found = TypeVar("Found")
 Pools = dict[tuple[str, int], list[Sample]]
@@ -66,6 +69,9 @@ class Run:
         self.calls = calls
         self.impossible: dict[str, str] = {}
         self.tested_before = False
+        self.exported: list[Pool] = []
+        self.judge: Judge | None = None
+        self.review: Review | None = None
         self.seeds = settings.experiment.seeds
         self.recipe, self.baseline_recipe = settings.recipes()
 
@@ -117,6 +123,7 @@ class Run:
         self.splits = splits = checked.splits
         self.desk = replace(self.desk, sealed=frozenset(sample.id for sample in splits.test))
         self._refer_to(splits.train)
+        self.review = Review(self.desk, splits.labels) if self.settings.curation.review else None
         self.recipe = rows.with_class_weights(self.recipe, splits.train)
         self.baseline_recipe = rows.with_class_weights(self.baseline_recipe, splits.train)
         by_name = not isinstance(self.settings.experiment.arms, str)
@@ -206,9 +213,13 @@ class Run:
                 f"{', '.join(arm.name for arm in self.arms if arm.images)}"
             )
         ground = self._hold({seed: ground})[seed]
+        self._admit(ground)
         source = rows.source_name(arm.images)
-        made = make_images(ground.desk, source, seed, self._plan(arm.images), ground.cases(arm.images))
-        synthetic = [self._sample(image) for image in made if image.kept]
+        cases, plan = ground.cases(arm.images), self._plan(arm.images)
+        made = [image for image in make_images(ground.desk, source, seed, plan, cases) if image.kept]
+        self._wait_for_review()
+        self.exported.append(Pool(len(self.exported) + 1, source, seed, made, cases, ground.baseline, plan.gate.checks))
+        synthetic = [self._sample(image) for image in made]
         if not synthetic:
             return None
         recipe, count = rows.recipe_for(arm, self.recipe), Counter(sample.label for sample in synthetic)
@@ -266,20 +277,50 @@ class Run:
         self._tell("held", sorted(next(iter(found.values()))[0].held))
         return {seed: ground for seed, (ground, _) in found.items()}
 
+    def _admit(self, ground: Ground) -> None:
+        """Asks who is to check the labels of new images how many of the mistakes it gets right."""
+        judge = judge_of(self.settings, self.cast.classifier)
+        if judge is None or not any(source.curated for source in rows.sources(self.arms)):
+            return
+        self.judge, told = admit(self.settings, judge, self.splits, ground)
+        self._tell("judge", told)
+        said = f"{told['name']} gets {told['right']} of {told['of']} mistakes right"
+        self.desk.watch(Progress("label check", 1, 1, f"{said}: {'on' if told.get('admitted') else 'off'}"))
+
+    def _wait_for_review(self) -> None:
+        if self.review is None:
+            return
+        told = self.review.save()
+        self._tell("review", told)
+        if told["waiting"]:
+            raise WaitingForReview(
+                f"waiting for review: nobody has looked at {told['waiting']} of the new images yet. Look at them with\n"
+                f"  xaiaug review {self.desk.store.folder}\n"
+                f"or write keep or reject into {self.desk.store.folder / 'review.csv'}; the same command then goes on"
+            )
+
     def _images(self, grounds: dict[int, Ground]) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
-        made, cases = {}, {}
+        self._admit(_own(grounds, self.seeds[0]))
+        made, cases, checks = {}, {}, {}
         for source in rows.sources(self.arms):
             name, plan = rows.source_name(source), self._plan(source)
             found = {seed: ground.cases(source) for seed, ground in grounds.items()}
             for seed in self.seeds:
                 cases[name, seed] = _own(found, seed)
                 made[name, seed] = make_images(_own(grounds, seed).desk, name, seed, plan, cases[name, seed])
+            checks[name] = plan.gate.checks
+        self._wait_for_review()
         used = equally_many(made)
         self._tell(
             "images", [self._told(source, seed, used) for source in rows.sources(self.arms) for seed in self.seeds]
         )
-        export(self.desk, used, cases)
+        number, starts = len(self.exported) + 1, {seed: ground.baseline for seed, ground in grounds.items()}
+        pools = [
+            Pool(number, name, seed, used[name, seed], cases[name, seed], _own(starts, seed), checks[name])
+            for name, seed in used
+        ]
+        export(self.desk, self.splits.labels, self.cast.identities(), [*self.exported, *pools])
         return {key: [self._sample(image) for image in images] for key, images in used.items()}
 
     def _train(self, grounds: dict[int, Ground], pools: Pools) -> dict[tuple[str, int], Fitted]:
@@ -329,18 +370,25 @@ class Run:
 
     def _plan(self, source: ImageSource) -> ImagePlan:
         curation = self.settings.curation
-        gate = Gate(curation.checks if source.curated else (), self.splits)
+        judge = self.judge if source.curated else None
+        gate = Gate(curation.checks if source.curated else (), self.splits, judge)
         return ImagePlan(
             synthesizer=self.cast.synthesizer,
             context=self.context,
             train_key=self.reference_key,
             per_mistake=self.settings.experiment.images_per_mistake,
             gate=gate,
-            gate_key={"checks": list(gate.checks), "held": self.splits.fingerprint},
+            gate_key={
+                "checks": list(gate.checks),
+                "held": self.splits.fingerprint,
+                "judge": judge and [judge.key, judge.admitted, judge.alike],
+            },
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
             guided=source.image_guided,
             asked=rows.asks(source),
+            review=self.review if source.curated else None,
+            fixed=source.prompt != "critic",
         )
 
     def _sample(self, image: Image) -> Sample:

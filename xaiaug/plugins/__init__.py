@@ -6,7 +6,9 @@ from ..hookspecs import Register, hookimpl
 @hookimpl
 def register_classifiers(register: Register) -> None:
     """Registers the built-in classifiers."""
+    register("hog", f"{__name__}.classifiers.hog:HogClassifier")
     register("transformers", f"{__name__}.classifiers.transformers:TransformersClassifier")
+    register("zero-shot", f"{__name__}.classifiers.zero_shot:ZeroShotClassifier")
 
 
 @hookimpl

@@ -27,8 +27,9 @@ def image_stages(reader: Reader) -> list[tuple[int, Any, Any]]:
         # Earlier rounds only lead to the baseline that is told of; the parts of other seeds belong to it.
         if kind == "synthesize" and not part.startswith("round-"):
             seed = int(rest.rsplit("/", 2)[1])
-            verdicts = stage.replace("synthesize/", "curate/", 1)
-            pairs = zip(reader.rows(stage), reader.rows(verdicts), strict=False)
+            reviewed, curated = (stage.replace("synthesize/", f"{name}/", 1) for name in ("review", "curate"))
+            verdicts = reader.rows(reviewed if reviewed in reader.stages() else curated)
+            pairs = zip(reader.rows(stage), verdicts, strict=False)
             found += [(seed, row, verdict) for row, verdict in pairs]
     return found
 

@@ -21,7 +21,16 @@ from .models import ModelFolder, is_whole, write_model
 from .reader import BEGUN, LEDGER, SPEEDS
 from .references import referenced
 
-TOLD = ("mistakes", "held", "rounds", "images", "arms", "left_out")  # facts that stages tell of their outcome
+TOLD = (
+    "mistakes",
+    "held",
+    "rounds",
+    "judge",
+    "review",
+    "images",
+    "arms",
+    "left_out",
+)  # facts that stages tell of their outcome
 
 
 class Store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -51,8 +50,10 @@ class TransformersClassifier(Classifier):
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and the content of a local checkpoint."""
+        from ._folder import folder_digest
+
         folder = Path(self.checkpoint)
-        return {**super().identity(), "weights": _folder_digest(folder) if folder.is_dir() else None}
+        return {**super().identity(), "weights": folder_digest(folder) if folder.is_dir() else None}
 
     def estimate(self, items: int) -> Estimate:  # noqa: ARG002  it is the same for any
         """Size and licence of a checkpoint that is on this machine; neither is known of one to be downloaded."""
@@ -259,12 +260,3 @@ def _check_samples(samples: Sequence[Sample], labels: Sequence[str], name: str, 
         raise DataError(
             f"TransformersClassifier.fit: labels in {name} must lie in 0..{len(labels) - 1}, got {sorted(wrong)}"
         )
-
-
-def _folder_digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
