@@ -136,6 +136,19 @@ def plugins(kind: Kind = None) -> None:
         typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{wrong}")
 
 
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A plugin, as `xaiaug plugins` lists it: NAME or KIND/NAME.")],
+    parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="Most that one check may take.")] = 120.0,
+) -> None:
+    """Check that a plugin keeps the rules; exit with 1 when it does not."""
+    from .checking import show
+
+    if not show(name, parameters or [], seconds):
+        raise typer.Exit(1)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
