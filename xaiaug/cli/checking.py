@@ -40,6 +40,8 @@ def show(name: str, given: Sequence[str], seconds: float) -> bool:
     made = registry().create(kind, name, parameters)
     outcomes: list[Outcome] = []
     console = Console()
+    if not console.is_terminal:
+        console.width = 160  # in a file or pipe nothing needs to be narrow
     factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(made)
     with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live:
         for outcome in run_checks(factory, seconds=seconds):
@@ -47,7 +49,7 @@ def show(name: str, given: Sequence[str], seconds: float) -> bool:
             live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
     bad = [outcome for outcome in outcomes if not outcome.fine]
     passed = sum(outcome.state == "passed" for outcome in outcomes)
-    console.print(f"{passed} of {len(outcomes)} checks passed, {len(bad)} failed")
+    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(bad)} failed")
     return not bad
 
 

@@ -13,7 +13,6 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from ..hookspecs import PROJECT
 from ..interfaces import Plugin
 from ..records import Estimate
 from . import _items
@@ -22,6 +21,7 @@ from ._check import NotApplicableError, check, expect
 from ._compare import same
 from ._guard import guarded
 
+GROUP = "xaiaug"  # of the entry points
 USES = {"prompt", "guidance", "image"}
 FRAMEWORKS = ("torch", "transformers", "diffusers", "tensorflow", "jax", "ray", "anthropic", "openai", "captum")
 LARGEST_PICKLE = 100_000  # bytes: parameters are a few hundred
@@ -175,7 +175,7 @@ def _listed(value: Any) -> Any:
 def _registering(kind: type[Plugin]) -> str | None:
     """The module of the installed package that registers plugins from where the class lives."""
     root = kind.__module__.split(".", maxsplit=1)[0]
-    points = importlib.metadata.entry_points(group=PROJECT)
+    points = importlib.metadata.entry_points(group=GROUP)
     return next((point.module for point in points if point.module.split(".")[0] == root), None)
 
 

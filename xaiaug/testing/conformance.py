@@ -13,7 +13,8 @@ from . import _batches, _classifiers, _critics, _every, _explainers, _remote, _s
 from ._bench import Bench, Factory, kind_of
 from ._check import CHECKS, Check, NotApplicableError
 
-_MODULES = (_every, _batches, _explainers, _critics, _synthesizers, _classifiers, _remote, _traces)
+_MODULES = (_every, _batches, _classifiers, _explainers, _critics, _synthesizers, _remote, _traces)
+_ORDER = [module.__name__ for module in _MODULES]
 SECONDS = 120.0
 
 
@@ -43,7 +44,8 @@ class Outcome:
 def checks_for(plugin: type[Plugin]) -> list[Check]:
     """The checks that concern plugins of a class, by its kind and what it declares."""
     kind = kind_of(plugin)
-    return [check for check in CHECKS if kind in check.kinds and check.applies(plugin)]
+    found = [check for check in CHECKS if kind in check.kinds and check.applies(plugin)]
+    return sorted(found, key=lambda check: _ORDER.index(check.run.__module__))
 
 
 def run_checks(
