@@ -32,6 +32,7 @@ _FROM = {
     "experiment.checkpoint_steps": NOTHING,
     "privacy": NOTHING,
     "budget": NOTHING,
+    "limits": NOTHING,
 }
 
 

@@ -5,6 +5,7 @@ from .export import export
 from .images import Image, ImagePlan, equally_many, make_images
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
+from .patience import Patience
 from .predict import Predictions, predict
 from .sources import Ground, asks
 from .suspects import hold
@@ -18,6 +19,7 @@ __all__ = [
     "ImagePlan",
     "Lazy",
     "Mistake",
+    "Patience",
     "Predictions",
     "Training",
     "asks",

@@ -14,6 +14,7 @@ from ..interfaces import Context, Critic
 from ..records import Case, Critique, Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
+from .blame import plain
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
 from .explain import explanation_of
@@ -52,8 +53,9 @@ class _Work:
         self.ready()
         shown = [self._case(mistake, row) for mistake, row in pairs]
         cases = [case for case, _ in shown]
-        made = batch(f"{type(self.critic).__name__}.critique", self.critic.critique, cases, Critique)
-        return [_row(case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
+        who = f"{type(self.critic).__name__}.critique"
+        made = batch(who, self.critic.critique, cases, Critique)
+        return [_row(who, case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
 
     def _case(self, mistake: Mistake, row: Any) -> tuple[Case, _Panel]:
         labels = self.context.labels
@@ -99,11 +101,12 @@ def critique(
         PluginError: the critic broke its contract or raised on every case.
     """
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
-    stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote)
+    who = f"{type(critic).__name__}.critique"
+    stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
     made = Lazy(len(rows), lambda i: critique_of(rows[i]))
-    refuse_if_all_raised(f"{type(critic).__name__}.critique", made)
+    refuse_if_all_raised(who, made)
     return made
 
 
@@ -114,8 +117,8 @@ def critique_of(row: Any) -> Critique | Failure:
     return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
 
 
-def _row(case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
-    result = {"failure": asdict(made)} if isinstance(made, Failure) else {"critique": asdict(made)}
+def _row(who: str, case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
+    result = plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
     return {"id": case.id, "panel": None if seen.drawn is None else Blob.image(seen.drawn), **result}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engines import LocalEngine
 from ..interfaces import Classifier
 from ..records import Progress
 from ..store import Store
+from .blame import blamed
+from .patience import Patience
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Desk:
         engine: spreads chunks of work.
         watch: is told how far the run has come.
         stopping: whether the run was asked to stop; looked at between two chunks.
+        patience: how long plugins may take.
         round: number of an earlier round, whose stages and models are kept apart; 0 for the last one.
     """
 
@@ -29,6 +32,7 @@ class Desk:
     engine: LocalEngine
     watch: Callable[[Progress], None]
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
+    patience: Patience = field(default_factory=Patience)
     round: int = 0
 
     def name(self, stage: str) -> str:
@@ -62,4 +66,5 @@ class Fitted:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(fitted: Fitted) -> Classifier:
-    return fitted.kind.load(fitted.folder)
+    with blamed(f"{fitted.kind.__name__}.load"):
+        return fitted.kind.load(fitted.folder)

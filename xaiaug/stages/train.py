@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
 from ..store import digest
+from .blame import blamed, plain
 from .chunks import Item, Stage, complete, plugin_key
 from .desk import Desk, Fitted
 
@@ -50,23 +52,29 @@ class _Work:
         classifier = self._start(training.start)
         history = self._fit(classifier, training)
         folder = self.desk.folder(f"models/{training.arm}/{training.seed}")
-        return {"history": asdict(history), "model": self.desk.store.write_model(folder, classifier.save).to_row()}
+        name = type(classifier).__name__
+        curves = plain(f"{name}.fit", asdict(history))
+        return {"history": curves, "model": self.desk.store.write_model(folder, partial(_save, classifier)).to_row()}
 
     def _fit(self, classifier: Classifier, training: Training) -> History:
         if training.recipe is None:
             _check_labels(classifier, self.context.labels)
             return History()
         classifier.checkpoints = self.checkpoints
-        history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
+        with blamed(f"{type(classifier).__name__}.fit"):
+            history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history
 
     def _start(self, start: Fitted | None) -> Classifier:
-        if start is not None:
-            return start.load().fork()
-        self.classifier.prepare(self.context)
-        return self.classifier.fork()
+        name = type(self.classifier).__name__
+        classifier = self.classifier if start is None else start.load()
+        if start is None:
+            with blamed(f"{name}.prepare"):
+                classifier.prepare(self.context)
+        with blamed(f"{name}.fork"):
+            return classifier.fork()
 
 
 def fit(
@@ -86,7 +94,8 @@ def fit(
         PluginError: the classifier broke its contract.
     """
     key = _key(classifier, context, training)
-    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1)
+    who = f"{type(classifier).__name__}.fit"
+    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1, who=who, training=True)
     unfinished = desk.store.unfinished(digest(key))
     checkpoints = None if checkpoint_steps is None else Checkpoints(unfinished, checkpoint_steps)
     rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context, checkpoints))
@@ -106,6 +115,16 @@ def _key(classifier: Classifier, context: Context, training: Training) -> Any:
         "validation": [[sample.id, sample.label] for sample in training.validation],
         "start": training.start.key if training.start else None,
     }
+
+
+def _save(classifier: Classifier, folder: Path) -> None:
+    try:
+        with blamed(f"{type(classifier).__name__}.save"):
+            classifier.save(folder)
+    except PluginError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None  # the disk is to blame, which the store tells
+        raise
 
 
 def _check_labels(classifier: Classifier, labels: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from .conformance import Outcome, checks_for, parametrize_checks, run_checks
 from .fakes import NearestColour, PlainColour, Ramp, ScriptedCritic
 from .loopback import Bill, Cut, Delay, Drip, Error, Limit, Loopback, Picture, Raw, Reply, Request, Step, Violation
+from .new_plugin import new_plugin
 from .small import small_folder, small_splits
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Step",
     "Violation",
     "checks_for",
+    "new_plugin",
     "parametrize_checks",
     "run_checks",
     "small_folder",
