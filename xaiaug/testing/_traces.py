@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,8 @@ def prints_nothing(bench: Bench) -> None:
 
 
 def _changed_by_work(bench: Bench, look: Callable[[], dict[str, Any]]) -> list[str]:
-    bench.work(bench.plugin, bench.items())  # what imports change is changed now
+    with _put_back():
+        bench.work(bench.plugin, bench.items())  # what imports change is changed now
     before = look()
     with _put_back():
         bench.work(bench.fresh(), bench.items())
@@ -71,7 +72,8 @@ def _changed_by_work(bench: Bench, look: Callable[[], dict[str, Any]]) -> list[s
 
 
 @contextlib.contextmanager
-def _put_back() -> Any:
+def _put_back() -> Iterator[None]:
+    torch, before = sys.modules.get("torch"), _process()
     folder, environment = os.getcwd(), dict(os.environ)  # noqa: PTH109  chdir takes it as it is
     with warnings.catch_warnings():
         try:
@@ -81,6 +83,10 @@ def _put_back() -> Any:
             for name in set(os.environ) - set(environment):
                 del os.environ[name]
             os.environ.update(environment)
+            if torch is not None:
+                torch.set_grad_enabled(before["gradient switch"])
+                torch.set_default_dtype(before["default type of numbers"])
+                torch.set_num_threads(before["number of threads"])
 
 
 def _generators() -> dict[str, Any]:
