@@ -33,7 +33,7 @@ class Drawing:
     seed: int
     width: int = 32
     height: int = 32
-    spread: float = 60.0
+    spread: float = 110.0
 
     def __call__(self) -> Image.Image:
         """The image: h w c, RGB."""
