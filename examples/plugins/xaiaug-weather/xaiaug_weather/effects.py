@@ -40,7 +40,7 @@ def glare(photo: Floats, strength: float, chance: np.random.Generator) -> Floats
 def rain(photo: Floats, strength: float, chance: np.random.Generator) -> Floats:
     """Slanting streaks, and less contrast behind them."""
     height, width, _ = photo.shape
-    drops = (chance.random((height, width)) < 0.05).astype(np.float32)
+    drops = (chance.random((height, width)) < 0.025).astype(np.float32)
     slant = int(chance.integers(-1, 2))
     length = max(3, height // 10)
     streaks = sum(np.roll(drops, (step, slant * step // 3), (0, 1)) for step in range(length))
