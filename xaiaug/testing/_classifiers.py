@@ -54,7 +54,7 @@ def says_that_it_is_not_fitted(bench: Bench) -> None:
 
 @check("classifier")
 def training_tells_its_curves(bench: Bench) -> None:
-    """fit returns a History with at least one point, no point beyond the recipe's steps."""
+    """fit returns a History; no point of its curves lies beyond the recipe's steps."""
     plugin = _trainable(bench)
     history = _fit(plugin)
     expect(isinstance(history, History), f"fit must return a History, got {type(history).__name__}")
