@@ -54,3 +54,36 @@ def test_a_wrong_start_is_one_message_without_a_traceback(tmp_path, settings, me
     assert message in done.stderr
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
     assert not (tmp_path / "runs" / "first" / "ledger.sqlite").exists()
+
+
+def test_a_plugin_is_checked_by_name_and_the_exit_status_tells():
+    done = xaiaug("check", "synthesizer/petworld", "--set", "ignore=0.5")
+    assert done.returncode == 0, done.stderr
+    assert "the-same-again" in done.stdout and ", 0 failed" in done.stdout
+    failed = xaiaug("check", "petworld", "--seconds", "0.0001")
+    assert failed.returncode == 1 and "did not end within 0.0001 s" in failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["petwrld"], "Did you mean 'petworld'"),
+        (["critic/petworld"], "there is no critic 'petworld'"),
+        (["petworld", "--set", "ignore"], "give a parameter as NAME=VALUE"),
+        (["petworld", "--set", "ignroe=0.5"], "Did you mean 'ignore'"),
+        (["petworld", "--set", "ignore=much"], "parameter 'ignore' does not fit"),
+        (["transformers"], "needs the parameter 'checkpoint'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_checked_is_one_message(arguments, message):
+    done = xaiaug("check", *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_new_plugin_is_written_where_it_is_asked_for(tmp_path):
+    done = xaiaug("new-plugin", "critic", "my-critic", "--into", str(tmp_path))
+    assert done.returncode == 0 and "xaiaug check critic/my-critic" in done.stdout
+    assert (tmp_path / "xaiaug-my-critic" / "pyproject.toml").exists()
+    again = xaiaug("new-plugin", "critic", "my-critic", "--into", str(tmp_path))
+    assert again.returncode == 1 and "is there already" in again.stderr

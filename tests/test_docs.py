@@ -1,5 +1,7 @@
 """What the documentation shows runs: every Python snippet, both examples, and the settings file of the README."""
 
+import importlib
+import inspect
 import re
 import runpy
 import sys
@@ -52,6 +54,8 @@ SHOWS = {
     "README.md": "generated+training",
     "docs/tutorial.md": "generated+training",
     "docs/plugins.md": "",
+    "docs/checking.md": "",
+    "docs/testing.md": "",
     "docs/data.md": "cat",
     "docs/evidence.md": "points, 95 % interval",
     "docs/explanations.md": "of the image was seen",
@@ -83,7 +87,9 @@ def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
         settings={"classifier": {"checkpoint": str(checkpoint)}, "mistakes": {"max": 4}},
     )
     result = loop.run(xaiaug.Splits.from_folder(photos), "runs/plugins")
-    assert all(case.method == "brightness" and "takes this" in case.critique.cause for case in result.mistakes)
+    assert all(
+        case.method == "brightness" and case.critique.cause.startswith("taken for a") for case in result.mistakes
+    )
     assert result.report.images.kept > 0
 
 
@@ -173,21 +179,96 @@ def test_an_example_runs_from_the_command_line(script, says, photos, checkpoint,
     assert Path(out.rsplit("report: ", 1)[1].strip()).exists()
 
 
-def test_the_page_on_plugins_starts_with_eleven_lines():
+def test_the_eleven_lines_that_the_page_on_plugins_starts_with_are_a_plugin_package(tmp_path, monkeypatch):
+    from xaiaug.registry import Registry
+    from xaiaug.testing import run_checks
+
     first = snippets("docs/plugins.md")[0]
-    assert len([line for line in first.splitlines() if line.strip()]) <= 11
+    assert len(first.splitlines()) == 11
+    (tmp_path / "my_critics.py").write_text(first)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry()
+    registry.add(importlib.import_module("my_critics"), "my_critics")
+    plugin = registry.create("critic", "plain", {})
+    assert [outcome for outcome in run_checks(type(plugin)) if not outcome.fine] == []
 
 
-def test_every_hook_and_every_argument_of_it_is_on_the_page():
+@pytest.mark.parametrize("name", ["Plain", "Told", "Brightness", "TwoColours", "NearestGrey"])
+def test_the_plugins_of_the_page_keep_the_rules(name, photos, checkpoint):
+    from xaiaug.testing import run_checks
+
+    namespace = {"__name__": "reader"}
+    for code in snippets("docs/plugins.md"):
+        exec(smaller(code, checkpoint), namespace)  # noqa: S102
+    bad = {outcome.check for outcome in run_checks(namespace[name]) if not outcome.fine}
+    assert bad <= {"survives-pickling-to-a-worker"}  # a class of a snippet is in no module that a worker could import
+
+
+def arguments(function):
+    """The signature as the page writes it: names, and where only keywords go on."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "cls")]
+    shown, starred = [], False
+    for parameter in parameters:
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            shown, starred = [*shown, "*"], True
+        plain = parameter.default is parameter.empty
+        shown.append(parameter.name if plain else f"{parameter.name}={parameter.default!r}")
+    return ", ".join(shown)
+
+
+def test_the_page_has_every_hook_and_every_argument_and_no_other():
     from xaiaug import hookspecs
 
     page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
-    hooks = [name for name in vars(hookspecs) if name.startswith("register_")]
+    hooks = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "xaiaug_spec")}
     assert len(hooks) == 4
-    for name in hooks:
-        (argument,) = getattr(hookspecs, name).__annotations__.keys() - {"return"}
-        assert f"`{name}({argument})`" in page
-    assert "register(name, factory, *, extra=None)" in page
+    told = set(re.findall(r"^\| `(register_\w+\(.*?\))` \|", page, re.M))
+    assert told == {f"{name}({arguments(hook)})" for name, hook in hooks.items()}
+    assert f"`register({arguments(hookspecs.Register.__call__)})`" in page
+
+
+def test_the_page_has_every_method_and_every_argument_and_no_other():
+    from xaiaug.interfaces import Plugin
+    from xaiaug.registry import KINDS
+
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    rows = re.search(r"## Methods\n(.*?)\n## ", page, re.S).group(1)
+    told = {
+        (name, signature): needed == "yes"
+        for name, signature, needed in re.findall(r"`(\w+)\((.*?)\)` \| ?(\w*)", rows)
+    }
+    inner = {"parameter_names", "parameters", "identity"}  # for the library to call, not for authors to write
+    methods = {name: getattr(Plugin, name) for name in vars(Plugin) if name[0] != "_"}
+    for kind in KINDS.values():
+        methods |= {name: getattr(kind, name) for name in vars(kind) if name[0] != "_"}
+    found = {name: value for name, value in methods.items() if callable(value) and name not in inner}
+    assert told == {
+        (name, arguments(value)): getattr(value, "__isabstractmethod__", False) for name, value in found.items()
+    }
+
+
+def test_the_page_on_checks_has_every_check_with_its_law_and_no_other():
+    from xaiaug.testing import _check
+    from xaiaug.testing.conformance import SECONDS
+
+    page = (ROOT / "docs/checking.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- checks -->(.*)<!-- /checks -->", page, re.S).group(1)
+    assert dict(re.findall(r"\| `(.*?)` \| (.*?) \|", table)) == {check.name: check.law for check in _check.CHECKS}
+    assert SECONDS == 120 and "two minutes" in page
+
+
+def test_the_page_on_testing_names_every_fake():
+    from xaiaug import testing
+
+    page = (ROOT / "docs/testing.md").read_text(encoding="utf-8") + (ROOT / "docs/checking.md").read_text("utf-8")
+    page += (ROOT / "docs/plugins.md").read_text(encoding="utf-8").replace("new-plugin", "new_plugin")
+    ours = set(testing.__all__) - {"Bill", "Picture", "Request", "Step", "Violation", "Outcome", "checks_for"}
+    assert all(name in page for name in ours)
+
+
+def test_the_settings_of_the_page_on_plugins_are_valid():
+    limits = [text for text in snippets("docs/plugins.md", "toml") if "[limits]" in text]
+    assert config.settings(tomllib.loads(limits[0])).limits.chunk_seconds == 600
 
 
 def test_links_between_pages_lead_somewhere():

@@ -1,12 +1,15 @@
 """The registry finds plugins, names what is wrong with them, and lets a broken one stop nobody."""
 
+import sys
 import types
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
 import pytest
 from fakes import NearestColour, Painter, Ramp
 
 import xaiaug
+from xaiaug import hookspecs
 from xaiaug.errors import ConfigError, DuplicatePluginError, MissingExtraError, PluginError, UnknownPluginError
 from xaiaug.registry import Registry
 
@@ -130,3 +133,168 @@ def test_the_built_in_plugins_come_through_the_same_entry_point():
     names = {(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"}
     assert {("classifier", "transformers"), ("critic", "measured"), ("synthesizer", "remix")} <= names
     assert all(info.error is None for info in xaiaug.available())
+
+
+def test_a_misspelt_hook_names_the_one_that_was_meant():
+    with pytest.raises(PluginError, match=r"Did you mean 'register_explainers'\?"):
+        Registry().add(package(register_explainer=lambda register: None), "broken")
+
+
+def test_a_package_that_registers_nothing_is_told_what_it_needs():
+    with pytest.raises(PluginError, match="stranger registers nothing: it needs .* @xaiaug.hookimpl"):
+        Registry().add(types.ModuleType("stranger"), "stranger")
+
+
+def test_a_misspelt_method_is_named_before_the_plugin_is_made():
+    class Misspelt(xaiaug.Explainer):
+        def explian(self, classifier, images, targets):
+            return []
+
+    registry = Registry()
+    registry.add(explainers("misspelt", factory=Misspelt), "stranger")
+    with pytest.raises(PluginError, match="Misspelt has no method 'explain'. Is 'explian' misspelt?"):
+        registry.create("explainer", "misspelt", {})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import no_such_package", "cannot be imported: ModuleNotFoundError.*no_such_package"),
+        ("def broken(:", "cannot be imported: SyntaxError"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("class Thnig: pass", "has no 'Thing'. Did you mean 'Thnig'"),
+    ],
+)
+def test_a_plugin_whose_module_is_broken_is_named_with_the_reason(source, message, tmp_path, monkeypatch):
+    (tmp_path / "stranger_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "stranger_module", raising=False)
+    registry = Registry()
+    registry.add(explainers("thing", factory="stranger_module:Thing"), "stranger")
+    with pytest.raises(PluginError, match=f"the explainer 'thing'.*{message}"):
+        registry.create("explainer", "thing", {})
+
+
+def test_a_listing_bears_a_module_in_a_package_that_is_not_there_or_raises(tmp_path, monkeypatch):
+    (tmp_path / "raising_package").mkdir()
+    (tmp_path / "raising_package" / "__init__.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry()
+    registry.add(explainers("gone", factory="no_such_package.inner:Thing"), "first")
+    registry.add(explainers("raising", factory="raising_package.inner:Thing"), "second")
+    gone, raising = registry.available("explainer")
+    assert gone.error == "there is no module no_such_package.inner"
+    assert raising.error == "ZeroDivisionError: division by zero"
+
+
+def test_a_plugin_that_raises_when_it_is_made_is_named():
+    class Raising(Ramp):
+        def __init__(self, side: int = 3) -> None:
+            raise RuntimeError("no licence")
+
+    registry = Registry()
+    registry.add(explainers("raising", factory=Raising), "stranger")
+    with pytest.raises(PluginError, match="explainer 'raising' cannot be made: RuntimeError: no licence"):
+        registry.create("explainer", "raising", {})
+
+
+class Typed(Ramp):
+    def __init__(
+        self, cells: int = 7, share: float = 0.5, names: tuple[str, ...] = (), layer: str | None = None, other=None
+    ):
+        self.cells, self.share, self.names, self.layer, self.other = cells, share, names, layer, other
+
+
+def test_parameters_fit_the_types_of_the_signature():
+    check = xaiaug.registry.check_parameters
+    check("it", Typed, {"cells": 3, "share": 1, "names": ["a", "b"], "layer": None, "other": object()})
+    for name, value in [("cells", "7"), ("cells", 7.5), ("share", True), ("names", "ab"), ("layer", 3)]:
+        with pytest.raises(ConfigError, match=f"it: parameter '{name}' does not fit: .* got {value!r}"):
+            check("it", Typed, {name: value})
+
+
+class Later:
+    """The hooks as they might be one day: one with an argument more, and a new one."""
+
+    @staticmethod
+    @hookspecs.hookspec
+    def register_critics(register, profile): ...
+
+    @staticmethod
+    @hookspecs.hookspec
+    def register_explainers(register, profile): ...
+
+    @staticmethod
+    @hookspecs.hookspec
+    def register_classifiers(register): ...
+
+    @staticmethod
+    @hookspecs.hookspec
+    def register_synthesizers(register): ...
+
+    @staticmethod
+    @hookspecs.hookspec
+    def register_engines(register): ...
+
+
+class LaterRegistry(Registry):
+    def __init__(self):
+        super().__init__(Later)
+
+    def _handed(self, kind, origin, entries):
+        handed = super()._handed(kind, origin, entries)
+        return {**handed, "profile": "small"} if kind in ("critic", "explainer") else handed
+
+
+def test_a_plugin_written_against_todays_hooks_works_when_a_hook_gains_an_argument():
+    registry = LaterRegistry()
+    registry.add(explainers("today"), "written today")
+    assert isinstance(registry.create("explainer", "today", {}), Ramp)
+    told = []
+
+    def register_explainers(register, profile):
+        told.append(profile)
+        register("tomorrow", Ramp)
+
+    registry.add(package(register_explainers=register_explainers), "written tomorrow")
+    assert told == ["small"]
+    assert [info.name for info in registry.available("explainer")] == ["today", "tomorrow"]
+
+
+def test_a_plugin_written_against_todays_records_works_when_they_gain_a_field():
+    @dataclass(frozen=True)
+    class LaterContext(xaiaug.Context):
+        budget_s: float | None = None
+
+    plugin = NearestColour()
+    plugin.prepare(LaterContext(labels=("a", "b"), budget_s=3.0))
+    assert plugin.labels == ("a", "b")
+
+
+def test_a_hook_that_is_on_its_way_out_warns_and_still_works():
+    class Leaving(Later):
+        @staticmethod
+        @hookspecs.hookspec(warn_on_impl=DeprecationWarning("register_explainers goes in 0.4: use register_maps"))
+        def register_explainers(register): ...
+
+    class LeavingRegistry(Registry):
+        def _handed(self, kind, origin, entries):
+            handed = super()._handed(kind, origin, entries)
+            return {**handed, "profile": "small"} if kind == "critic" else handed
+
+    registry = LeavingRegistry(Leaving)
+    with pytest.warns(DeprecationWarning, match="use register_maps"):
+        registry.add(explainers("ramp"), "old")
+    assert [info.name for info in registry.available()] == ["ramp"]
+
+
+def test_version_source_and_parameters_are_in_what_results_are_keyed_by():
+    class First(Ramp):
+        version = "1"
+
+    class Second(Ramp):
+        version = "2"
+
+    one, two = First().identity(), Second().identity()
+    assert one["version"] == "1" and one["source"] != two["source"]
+    assert NearestColour(1.0).identity()["parameters"] != NearestColour(2.0).identity()["parameters"]

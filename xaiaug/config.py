@@ -145,6 +145,13 @@ class BudgetTable(Table):
     prices: dict[str, dict[str, Any]] = {}
 
 
+class LimitsTable(Table):
+    """`[limits]`: seconds that a plugin may take for one chunk, or one training, before the run stops and names it."""
+
+    chunk_seconds: Annotated[float, Field(gt=0)] | None = None
+    training_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
 class Settings(Table):
     """All settings of a run; each has a default but the data folder."""
 
@@ -161,6 +168,7 @@ class Settings(Table):
     curation: CurationTable = CurationTable()
     privacy: PrivacyTable = PrivacyTable()
     budget: BudgetTable = BudgetTable()
+    limits: LimitsTable = LimitsTable()
 
     def recipes(self) -> tuple[Recipe, Recipe]:
         """The arms' recipe and the baseline's, which is the arms' where `[baseline]` says nothing else.

@@ -7,6 +7,7 @@ XaiaugError
 ├── UnknownPluginError (LookupError)      no plugin of that kind and name
 ├── DuplicatePluginError (ValueError)     two plugins of one kind claim one name
 ├── PluginError (RuntimeError)            a plugin broke its contract, or failed on every item
+├── CheckFailedError (AssertionError)     a plugin does not keep a law that xaiaug.testing checks
 ├── MissingExtraError (ImportError)       an optional dependency is not installed
 ├── NotFittedError (RuntimeError)         a classifier without a trained head was asked to predict
 ├── UnsupportedRecipeError (ValueError)   a classifier cannot train that way
@@ -57,6 +58,10 @@ class DuplicatePluginError(XaiaugError, ValueError):
 
 class PluginError(XaiaugError, RuntimeError):
     """A plugin broke its contract, or failed on every item it was given."""
+
+
+class CheckFailedError(XaiaugError, AssertionError):
+    """A plugin does not keep a law that `xaiaug.testing` checks."""
 
 
 class MissingExtraError(XaiaugError, ImportError):

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import Any
+from types import ModuleType
+from typing import Any, get_type_hints
 
 import pluggy
 
 from . import hookspecs
-from .errors import ConfigError, DuplicatePluginError, MissingExtraError, PluginError, UnknownPluginError, nearest
+from .errors import (
+    ConfigError,
+    DuplicatePluginError,
+    MissingExtraError,
+    PluginError,
+    UnknownPluginError,
+    XaiaugError,
+    nearest,
+)
 from .interfaces import Classifier, Context, Critic, Explainer, Plugin, PluginInfo, Synthesizer
 
 KINDS: dict[str, type[Plugin]] = {
@@ -36,11 +47,14 @@ class Registry:
 
     Each plugin package is registered and checked by itself: one that fails is left out with its error and stops
     nobody.
+
+    Args:
+        specifications: of the hooks; a test asks what becomes of plugins when there are others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, specifications: ModuleType | type = hookspecs) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
+        self._manager.add_hookspecs(specifications)
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._broken: list[PluginInfo] = []
 
@@ -95,11 +109,18 @@ class Registry:
         """A plugin by name, with its parameters checked against its signature; not yet prepared.
 
         Raises:
-            ConfigError: a parameter is unknown or missing.
+            ConfigError: a parameter is unknown, missing or of the wrong type.
+            PluginError: it lacks a method, or raises when it is made.
         """
-        factory = self.plugin_class(kind, name)
-        check_parameters(f"{kind} {name!r}", factory, parameters)
-        return factory(**parameters)
+        factory, who = self.plugin_class(kind, name), f"{kind} {name!r}"
+        check_methods(who, factory)
+        check_parameters(who, factory, parameters)
+        try:
+            return factory(**parameters)
+        except XaiaugError:
+            raise
+        except Exception as error:
+            raise PluginError(f"the {who} cannot be made: {_one_line(error)}") from error
 
     def _collect(self, package: object, origin: str) -> dict[tuple[str, str], _Entry]:
         try:
@@ -109,13 +130,25 @@ class Registry:
             entries: dict[tuple[str, str], _Entry] = {}
             for kind in KINDS:
                 hook = self._manager.subset_hook_caller(f"register_{kind}s", others)
-                hook(register=_collector(kind, origin, entries))
+                hook(**self._handed(kind, origin, entries))
         except Exception as error:
             self._forget(origin)
             if isinstance(error, DuplicatePluginError):
                 raise
-            raise PluginError(f"the plugin package {origin} cannot be registered: {_one_line(error)}") from error
+            raise PluginError(
+                f"the plugin package {origin} cannot be registered: {_one_line(error)}{_meant(package)}"
+            ) from error
+        if not entries:
+            self._forget(origin)
+            raise PluginError(
+                f"the plugin package {origin} registers nothing: it needs a function such as "
+                "register_critics(register) with @xaiaug.hookimpl above it"
+            )
         return entries
+
+    def _handed(self, kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> dict[str, Any]:
+        """The arguments of a hook; an implementation takes those that it names, so that there may be more one day."""
+        return {"register": _collector(kind, origin, entries)}
 
     def _forget(self, origin: str) -> None:
         if self._manager.has_plugin(origin):
@@ -172,6 +205,47 @@ def check_parameters(who: str, factory: type[Plugin], parameters: dict[str, Any]
     for name, parameter in signature.items():
         if parameter.default is inspect.Parameter.empty and name not in parameters:
             raise ConfigError(f"{who} needs the parameter {name!r}")
+    _check_types(who, factory, parameters)
+
+
+def _check_types(who: str, factory: type[Plugin], parameters: dict[str, Any]) -> None:
+    """Raises ConfigError where a plain value is not of its parameter's type, as far as that is annotated."""
+    from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+
+    try:
+        hints = get_type_hints(factory.__init__)
+    except Exception:  # noqa: BLE001  names for type checkers only, or annotations of the author's own making
+        return
+    for name, value in parameters.items():
+        try:
+            # As JSON, since a settings file has no tuples; strictly, since "7" is no number there.
+            TypeAdapter(hints[name]).validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise ConfigError(f"{who}: parameter {name!r} does not fit: {reason}, got {value!r}") from None
+        except (KeyError, TypeError, ValueError, PydanticSchemaGenerationError, PydanticUserError):
+            continue  # not annotated, not plain, or a type that only its author can check
+
+
+def check_methods(who: str, factory: type[Plugin]) -> None:
+    """Raises PluginError where a class lacks a method of its kind; a misspelt one is named."""
+    own = [name for name in vars(factory) if not name.startswith("_")]
+    for name in sorted(getattr(factory, "__abstractmethods__", ())):
+        raise PluginError(f"the {who}: {factory.__name__} has no method {name!r}. {_alike(name, own)}".rstrip())
+
+
+def _alike(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    return f"Is {close[0]!r} misspelt?" if close else ""
+
+
+def _meant(package: object) -> str:
+    """A hint for the end of a message, where a package has a function called nearly like a hook."""
+    hooks = [f"register_{kind}s" for kind in KINDS]
+    for name in vars(package):
+        if name.startswith("register") and name not in hooks:
+            return f". {nearest(name, hooks)}"
+    return ""
 
 
 def _check_kind(kind: str) -> None:
@@ -193,10 +267,17 @@ def _by_key(item: tuple[tuple[str, str], _Entry]) -> tuple[str, str]:
 
 
 def _with_error(entry: _Entry) -> PluginInfo:
-    # A listing imports no plugin: it only looks whether the module is there.
-    if isinstance(entry.factory, type) or find_spec(entry.factory.partition(":")[0]) is not None:
+    # A listing imports no plugin: it only looks whether the module is there, which imports the package around it.
+    if isinstance(entry.factory, type):
         return entry.info
-    return replace(entry.info, error=f"there is no module {entry.factory.partition(':')[0]}")
+    module = entry.factory.partition(":")[0]
+    try:
+        there = find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    except Exception as error:  # noqa: BLE001  whatever a stranger's package raises must stop nobody
+        return replace(entry.info, error=_one_line(error))
+    return entry.info if there else replace(entry.info, error=f"there is no module {module}")
 
 
 def _resolve(entry: _Entry) -> type[Plugin]:
@@ -204,15 +285,21 @@ def _resolve(entry: _Entry) -> type[Plugin]:
     if isinstance(factory, str):
         module, _, attribute = factory.partition(":")
         try:
-            factory = getattr(import_module(module), attribute)
+            found = import_module(module)
         except ImportError as error:
             if info.extra is None:
                 raise PluginError(f"the {info.kind} {info.name!r} cannot be imported: {_one_line(error)}") from error
             raise MissingExtraError(
                 f"the {info.kind} {info.name!r} needs {error.name or 'a package'}: pip install 'xaiaug[{info.extra}]'"
             ) from error
-        except AttributeError as error:
-            raise PluginError(f"the {info.kind} {info.name!r}: {module} has no {attribute!r}") from error
+        except Exception as error:
+            raise PluginError(f"the {info.kind} {info.name!r} cannot be imported: {_one_line(error)}") from error
+        if not hasattr(found, attribute):
+            names = [name for name, value in vars(found).items() if isinstance(value, type)]
+            raise PluginError(
+                f"the {info.kind} {info.name!r}: {module} has no {attribute!r}. {nearest(attribute, names)}"
+            )
+        factory = getattr(found, attribute)
     if not (isinstance(factory, type) and issubclass(factory, KINDS[info.kind])):
         wanted = KINDS[info.kind].__name__
         raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not of the kind {wanted}")

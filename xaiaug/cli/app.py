@@ -162,7 +162,8 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
 
     told = read_status(run_dir)
     step = f", {told['stage']} {told['done']}/{told['total']}" if "stage" in told else ""
-    typer.echo(f"{told['state']} at {told['at']}{step}")
+    note = f", {told['note']}" if "note" in told else ""
+    typer.echo(f"{told['state']} at {told['at']}{step}{note}")
     for name, count in told.get("stages", {}).items():
         typer.echo(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
     costs = told.get("costs", {})
@@ -221,6 +222,31 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
                 typer.echo(f"{'':<19} {finding.todo}")
     if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="A plugin, as `xaiaug plugins` lists it: NAME or KIND/NAME.")],
+    parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="Most that one check may take.")] = 120.0,
+) -> None:
+    """Check that a plugin keeps the rules; exit with 1 when it does not."""
+    from .checking import show
+
+    if not show(name, parameters or [], seconds):
+        raise typer.Exit(1)
+
+
+@app.command()
+def new_plugin(
+    kind: Annotated[str, typer.Argument(help="classifier, explainer, critic or synthesizer.")],
+    name: Annotated[str, typer.Argument(help="What it will be asked for by, such as my-explainer.")],
+    into: Annotated[Path, typer.Option("--into", help="The folder its own is made in.")] = Path(),
+) -> None:
+    """Write the package of a plugin that works as it is."""
+    from ..testing import new_plugin as write
+
+    folder = write(kind, name, into)
+    typer.echo(f"wrote {folder}; try it:\n  pip install -e {folder}\n  xaiaug check {kind}/{name}")
 
 
 @app.callback(invoke_without_command=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,12 +24,14 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         batch_size: most items one call receives.
         uses: synthesizers only: which of "prompt", "guidance" and "image" they read.
         remote: whether it talks to an outside service; refused when offline, called from the driver's threads only.
+        expected_failures: names of checks of `xaiaug.testing` that it is known to fail, each with the reason.
     """
 
     version: ClassVar[str] = "1"
     batch_size: int = 16
     uses: frozenset[str] = frozenset()
     remote: bool = False
+    expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def check(self) -> None:  # noqa: B027  (optional on purpose)
         """Raises what would stop the work later, such as a missing key: asked before any work is done. Loads nothing.

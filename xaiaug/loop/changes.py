@@ -36,6 +36,7 @@ _FROM = {
     "experiment.checkpoint_steps": NOTHING,
     "privacy": NOTHING,
     "budget": NOTHING,
+    "limits": NOTHING,
 }
 
 

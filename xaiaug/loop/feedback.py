@@ -13,12 +13,12 @@ from ..config import read as read_settings
 from ..curation import Gate
 from ..data import Splits
 from ..engines import engine as engine_named
-from ..errors import CallsStoppedError, ConfigError, RunStopped, nearest
+from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import Asked, Plan
 from ..records import Arm, Progress, Recipe
 from ..results import Result, open_run
-from ..stages import Desk
+from ..stages import Desk, Patience
 from ..store import Money, Store
 from .cast import arms_as_tables, cast, tables
 from .judging import judge_of
@@ -183,7 +183,7 @@ class FeedbackLoop:
         splits = splits if splits is not None else self.splits()
         try:
             self._conduct(splits, run_dir, stop, watch)
-        except (RunStopped, CallsStoppedError):
+        except (RunStopped, CallsStoppedError, PluginError):
             open_run(run_dir).write_report()  # it says how far the run came
             raise
         result = open_run(run_dir)
@@ -197,7 +197,9 @@ class FeedbackLoop:
             calls = Calls(Money(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices)
             stop.then(lambda: calls.stop(RunStopped("stopped between two calls: the same command goes on")))
             status = Status(store, watch)
-            desk = Desk(store, self.engine, status.watch, stop)
+            limits = self.settings.limits
+            patience = Patience(limits.chunk_seconds, limits.training_seconds)
+            desk = Desk(store, self.engine, status.watch, stop, patience=patience)
             run = Run(self.settings, self.cast, self.arms, desk, splits, calls)
             with status.session():
                 run.conduct(until)

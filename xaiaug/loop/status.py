@@ -56,7 +56,8 @@ class Status:
 
     def _write(self, state: str, progress: Progress | None) -> None:
         step = {} if progress is None else {"stage": progress.stage, "done": progress.done, "total": progress.total}
-        self._store.write_status({"state": state, "at": _now(), **step})
+        note = {"note": progress.note} if progress is not None and progress.note else {}
+        self._store.write_status({"state": state, "at": _now(), **step, **note})
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@ from .images import Image, ImagePlan, equally_many, make_images
 from .judge import Examined, examine
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
+from .patience import Patience
 from .predict import Predictions, predict
 from .quality import measure_maps
 from .review import Review
@@ -23,6 +24,7 @@ __all__ = [
     "Keeping",
     "Lazy",
     "Mistake",
+    "Patience",
     "Pool",
     "Predictions",
     "Review",

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar
 
 from ..calls import sliding
-from ..errors import CallError, PluginError, RunStopped, XaiaugError
+from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugError
 from ..interfaces import Plugin
 from ..records import JSON, Failure, Progress
 from ..store import digest
 from .desk import Desk
 from .lazy import Lazy, Rows
+from .patience import Limited, telling
 
 RAISED = "raised "  # begins the kind of a failure that a plugin did not return but raise
 Given = TypeVar("Given")
@@ -48,6 +50,8 @@ class Stage:
             come.
         together: whether a chunk makes one row, not one for each item.
         effort: how much of what takes time is in an item, such as the images that a training sees.
+        who: whose work it is, such as "Slow.critique"; empty where no plugin is at work.
+        training: whether it trains, which takes longer than other work.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Stage:
     remote: bool = False
     together: bool = False
     effort: int = 1
+    who: str = ""
+    training: bool = False
 
 
 def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[list[Any]], list[Any]]) -> Sequence[Any]:
@@ -80,11 +86,13 @@ def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[li
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
     desk.watch(Progress(stage.title, done, len(items)))
-    for position, rows in _spread(desk, stage, work, ([item.value for item in chunks[place]] for place in missing)):
-        place = missing[position]
-        desk.store.commit(keys[place], desk.name(stage.name), rows)
-        left, done = left - 1, done + len(chunks[place])
-        desk.watch(Progress(stage.title, done, len(items)))
+    with _attended(desk, stage, lambda note: desk.watch(Progress(stage.title, done, len(items), note))) as heard:
+        for position, rows in _spread(desk, stage, work, ([item.value for item in chunks[place]] for place in missing)):
+            heard()
+            place = missing[position]
+            desk.store.commit(keys[place], desk.name(stage.name), rows)
+            left, done = left - 1, done + len(chunks[place])
+            desk.watch(Progress(stage.title, done, len(items)))
     desk.store.took(kind, (done - before) * stage.effort, time.monotonic() - began)
     if left:
         raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
@@ -96,7 +104,18 @@ def _spread(
 ) -> Iterator[tuple[int, list[Any]]]:
     """Position and rows of each chunk as it is done; none begins once the run was asked to stop."""
     wanted = takewhile(lambda _: not desk.stopping(), chunks)
+    setting = "training_seconds" if stage.training else "chunk_seconds"
+    limit = desk.patience.training_s if stage.training else desk.patience.chunk_s
+    if stage.who and limit is not None:
+        work = Limited(work, stage.who, limit, setting)
     return sliding(work, wanted) if stage.remote else enumerate(desk.engine.map(work, wanted))
+
+
+def _attended(desk: Desk, stage: Stage, tell: Callable[[str], None]) -> AbstractContextManager[Callable[[], object]]:
+    """While a plugin is at work, whoever watches learns whom the run waits for."""
+    if not stage.who or stage.training:
+        return nullcontext(bool)  # a training is long in any case
+    return telling(stage.who, desk.patience.notice_s, tell)
 
 
 def plugin_key(plugin: Plugin) -> JSON:
@@ -115,12 +134,13 @@ def batch(
 
     Raises:
         PluginError: the plugin returned a wrong number or type of results.
-        XaiaugError: raised by the plugin on purpose; it concerns more than one item (but CallError: one call failed).
+        XaiaugError: raised by the plugin on purpose; it concerns more than one item (but CallError: one call failed;
+            RecordError: one result is impossible).
     """
     try:
         results = call(items)
     except Exception as error:
-        if isinstance(error, XaiaugError) and not isinstance(error, CallError):
+        if isinstance(error, XaiaugError) and not isinstance(error, CallError | RecordError):
             raise
         if len(items) == 1:
             return [Failure(f"{RAISED}{type(error).__name__}", str(error) or "no message")]

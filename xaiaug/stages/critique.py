@@ -14,6 +14,7 @@ from ..interfaces import Context, Critic
 from ..records import Case, Critique, Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
+from .blame import plain
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
 from .drawn import Drawn
@@ -65,8 +66,9 @@ class _Work:
         self.ready()
         shown = [self._case(mistake, row) for mistake, row in pairs]
         cases = [case for case, _ in shown]
-        made = batch(f"{type(self.critic).__name__}.critique", self.critic.critique, cases, Critique)
-        return [_row(case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
+        who = f"{type(self.critic).__name__}.critique"
+        made = batch(who, self.critic.critique, cases, Critique)
+        return [_row(who, case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
 
     def _case(self, mistake: Mistake, row: Any) -> tuple[Case, _Panel]:
         labels = self.context.labels
@@ -135,11 +137,12 @@ def critique(
         basis["draw"] = asking.draw
         context = replace(context, paid=None if context.paid is None else Drawn(context.paid, asking.draw))
     basis |= {"scale": list(shared)} if shared else {}
-    stage = Stage(asking.name, "critique mistakes", basis, critic.batch_size, remote=critic.remote)
+    who = f"{type(critic).__name__}.critique"
+    stage = Stage(asking.name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
     rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs, shared))
     made = Lazy(len(rows), lambda i: critique_of(rows[i]))
-    refuse_if_all_raised(f"{type(critic).__name__}.critique", made)
+    refuse_if_all_raised(who, made)
     return made
 
 
@@ -155,8 +158,8 @@ def _shared_scale(explained: Sequence[Any], blobs: Blobs) -> panel.Scale | None:
     return panel.shared_scale(one if isinstance(one, Explanation) else None for one in made)
 
 
-def _row(case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
-    result = {"failure": asdict(made)} if isinstance(made, Failure) else {"critique": asdict(made)}
+def _row(who: str, case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
+    result = plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
     return {"id": case.id, "panel": None if seen.drawn is None else Blob.image(seen.drawn), **result}
 
 

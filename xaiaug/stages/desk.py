@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engines import LocalEngine
@@ -12,6 +12,8 @@ from ..errors import DataError
 from ..interfaces import Classifier
 from ..records import Progress, Sample
 from ..store import Store
+from .blame import blamed
+from .patience import Patience
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Desk:
         stopping: whether the run was asked to stop; looked at between two chunks.
         part: of the run whose stages and models are kept apart, such as "round-1" or "seed-3"; empty for the main one.
         sealed: ids of the test images: nobody but a finished classifier may see them.
+        patience: how long plugins may take.
     """
 
     store: Store
@@ -33,6 +36,7 @@ class Desk:
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
     part: str = ""
     sealed: frozenset[str] = frozenset()
+    patience: Patience = field(default_factory=Patience)
 
     def name(self, stage: str) -> str:
         """What a stage is called in the ledger."""
@@ -78,4 +82,5 @@ class Fitted:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(fitted: Fitted) -> Classifier:
-    return fitted.kind.load(fitted.folder)
+    with blamed(f"{fitted.kind.__name__}.load"):
+        return fitted.kind.load(fitted.folder)

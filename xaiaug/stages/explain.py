@@ -91,10 +91,11 @@ def explain(
         UndefinedMethodError: the method is not defined for this classifier.
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
-    stage = Stage(name, "explain mistakes", basis, explainer.batch_size)
+    who = f"{type(explainer).__name__}.explain"
+    stage = Stage(name, "explain mistakes", basis, explainer.batch_size, who=who)
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
     rows = complete(desk, stage, items, _Work(explainer, context, fitted))
-    refuse_if_all_raised(f"{type(explainer).__name__}.explain", (_failure_of(row["predicted"]) for row in rows))
+    refuse_if_all_raised(who, (_failure_of(row["predicted"]) for row in rows))
     return rows
 
 
@@ -127,9 +128,9 @@ def _explanation_row(made: Explanation | Failure | None) -> dict[str, Any] | Non
 
 
 def _check_sizes(explainer: Explainer, made: Any, images: Sequence[Any]) -> None:
-    for result, image in zip(made, images, strict=False):
-        if isinstance(result, Explanation) and result.heatmap.shape != image.size[::-1]:
+    for result, image in zip(made if isinstance(made, list | tuple) else (), images, strict=False):
+        if isinstance(result, Explanation) and np.shape(result.heatmap) != image.size[::-1]:
             raise PluginError(
                 f"{type(explainer).__name__}.explain: a heatmap must have the size of its image, "
-                f"{image.size[::-1]} (h w), got {result.heatmap.shape}"
+                f"{image.size[::-1]} (h w), got {np.shape(result.heatmap)}"
             )

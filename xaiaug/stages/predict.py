@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import PluginError
 from ..records import Sample
 from ..store import Blob
+from .blame import blamed
 from .chunks import Item, Stage, complete
 from .desk import Desk, Fitted
 from .lazy import Lazy
@@ -46,7 +47,8 @@ class _Work:
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
         images = Lazy(len(samples), lambda i: samples[i].open())
-        probabilities = np.asarray(self.fitted.load().predict_proba(images))
+        with blamed(f"{self.fitted.kind.__name__}.predict_proba"):
+            probabilities = np.asarray(self.fitted.load().predict_proba(images))
         _check(self.fitted, probabilities, (len(samples), self.classes))
         row: dict[str, Any] = {"ids": [sample.id for sample in samples], "labels": [sample.label for sample in samples]}
         if any(sample.groups for sample in samples):
@@ -67,7 +69,8 @@ def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], cl
     Raises:
         PluginError: the classifier returned another shape, or values that are no probabilities.
     """
-    stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK, together=True)
+    who = f"{fitted.kind.__name__}.predict_proba"
+    stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK, together=True, who=who)
     items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
     rows = complete(desk, stage, items, _Work(fitted, classes))
     return gather(rows, desk.store.blobs, classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from ..interfaces import Context, Plugin
+from .blame import blamed
 
 
 class Ready:
@@ -24,5 +25,6 @@ class Ready:
         """Returns when the plugin is ready."""
         with self._lock:
             if not self._done:
-                self._plugin.prepare(self._context)
+                with blamed(f"{type(self._plugin).__name__}.prepare"):
+                    self._plugin.prepare(self._context)
                 self._done = True

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from PIL import Image as Pillow
+
+from ..errors import PluginError
 from ..interfaces import Context, Synthesizer
 from ..records import Critique, Failure, SynthesisRequest, SyntheticImage
 from ..store import Blob
 from ..store.blobs import Blobs
+from .blame import plain
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
 from .explain import explanation_of
@@ -67,7 +71,7 @@ class _Work:
         requests = [self._request(wish) for wish in wishes]
         who = f"{type(self.synthesizer).__name__}.synthesize"
         made = batch(who, self.synthesizer.synthesize, requests, SyntheticImage)
-        return [_row(request, image) for request, image in zip(requests, made, strict=True)]
+        return [_row(who, request, image) for request, image in zip(requests, made, strict=True)]
 
     def _request(self, wish: Wish) -> SynthesisRequest:
         explanation = explanation_of(wish.explained["predicted"], self.blobs)
@@ -101,17 +105,20 @@ def synthesize(
         PluginError: the synthesizer broke its contract, or raised on every wish.
     """
     basis = {"synthesizer": plugin_key(synthesizer), "labels": list(context.labels), "train": train_key}
-    stage = Stage(f"synthesize/{name}", "make images", basis, synthesizer.batch_size, remote=synthesizer.remote)
+    who, size = f"{type(synthesizer).__name__}.synthesize", synthesizer.batch_size
+    stage = Stage(f"synthesize/{name}", "make images", basis, size, remote=synthesizer.remote, who=who)
     items = [Item(wish.key, wish) for wish in wishes]
     rows = complete(desk, stage, items, _Work(synthesizer, context, desk.store.blobs))
     made = (Failure(**row["failure"]) if "failure" in row else row for row in rows)
-    refuse_if_all_raised(f"{type(synthesizer).__name__}.synthesize", made)
+    refuse_if_all_raised(who, made)
     return rows
 
 
-def _row(request: SynthesisRequest, made: SyntheticImage | Failure) -> dict[str, Any]:
+def _row(who: str, request: SynthesisRequest, made: SyntheticImage | Failure) -> dict[str, Any]:
     row = {"case": request.case_id, "index": request.index, "label": request.label, "seed": request.seed}
     if isinstance(made, Failure):
         return {**row, "prompt": request.prompt, "failure": asdict(made)}
-    details = {"prompt": made.prompt, "dropped": list(made.dropped), "details": dict(made.details)}
+    if not isinstance(made.image, Pillow.Image):
+        raise PluginError(f"{who}: an image must be a Pillow image, got {type(made.image).__name__}")
+    details = plain(who, {"prompt": made.prompt, "dropped": list(made.dropped), "details": dict(made.details)})
     return {**row, **details, "image": Blob.image(made.image)}

@@ -13,6 +13,7 @@ from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
 from ..store import digest
+from .blame import blamed, plain
 from .chunks import Item, Stage, complete, plugin_key
 from .desk import Desk, Fitted
 
@@ -68,11 +69,11 @@ class _Work:
         classifier = self._start(training.start)
         history = self._fit(classifier, training)
         folder = self.desk.folder(f"models/{training.arm}/{training.seed}")
-        model = self.desk.store.write_model(folder, lambda place: self._save(classifier, place))
-        return {"history": asdict(history), "model": model.to_row()}
+        model = self.desk.store.write_model(folder, lambda place: self._keep(classifier, place))
+        return {"history": plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
 
-    def _save(self, classifier: Classifier, folder: Path) -> None:
-        classifier.save(folder)
+    def _keep(self, classifier: Classifier, folder: Path) -> None:
+        _save(classifier, folder)
         if self.snapshots is not None and self.snapshots.is_dir():
             shutil.copytree(self.snapshots, folder / CURVE)
 
@@ -81,16 +82,20 @@ class _Work:
             _check_labels(classifier, self.context.labels)
             return History()
         classifier.checkpoints, classifier.snapshots = self.checkpoints, self.snapshots
-        history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
+        with blamed(f"{type(classifier).__name__}.fit"):
+            history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history
 
     def _start(self, start: Fitted | None) -> Classifier:
-        if start is not None:
-            return start.load().fork()
-        self.classifier.prepare(self.context)
-        return self.classifier.fork()
+        name = type(self.classifier).__name__
+        classifier = self.classifier if start is None else start.load()
+        if start is None:
+            with blamed(f"{name}.prepare"):
+                classifier.prepare(self.context)
+        with blamed(f"{name}.fork"):
+            return classifier.fork()
 
 
 def fit(
@@ -112,7 +117,8 @@ def fit(
     keeping = keeping or Keeping()
     key = _key(classifier, context, training, keeping)
     work = effort(training.recipe, len(training.validation)) if training.recipe else 0
-    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1, effort=work)
+    who, name = f"{type(classifier).__name__}.fit", f"fit/{training.arm}/{training.seed}"
+    stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=work)
     unfinished = desk.store.unfinished(digest(key))
     every = keeping.checkpoint_steps
     checkpoints = None if every is None else Checkpoints(unfinished, every)
@@ -141,6 +147,16 @@ def _key(classifier: Classifier, context: Context, training: Training, keeping: 
         "validation": [[sample.id, sample.label] for sample in training.validation],
         "start": training.start.key if training.start else None,
     }
+
+
+def _save(classifier: Classifier, folder: Path) -> None:
+    try:
+        with blamed(f"{type(classifier).__name__}.save"):
+            classifier.save(folder)
+    except PluginError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None  # the disk is to blame, which the store tells
+        raise
 
 
 def _check_labels(classifier: Classifier, labels: tuple[str, ...]) -> None:

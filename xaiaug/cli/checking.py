@@ -1,0 +1,89 @@
+"""Shows what became of the checks of one plugin."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ..errors import ConfigError, UnknownPluginError, nearest
+from ..registry import KINDS, available, registry
+from ..testing import Outcome, run_checks
+
+_STYLES = {
+    "passed": "green",
+    "failed": "bold red",
+    "unexpected": "bold red",
+    "expected": "yellow",
+    "not applicable": "dim",
+}
+
+
+def show(name: str, given: Sequence[str], seconds: float) -> bool:
+    """Runs the checks of an installed plugin and shows each as it is done; whether all is well.
+
+    Args:
+        name: NAME or KIND/NAME.
+        given: its parameters, each NAME=VALUE.
+        seconds: most that one check may take.
+
+    Raises:
+        UnknownPluginError: there is no such plugin, or several kinds have one of that name.
+        ConfigError: the parameters do not fit.
+    """
+    kind, name = _found(name)
+    parameters = dict(map(_parameter, given))
+    made = registry().create(kind, name, parameters)
+    outcomes: list[Outcome] = []
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # in a file or pipe nothing needs to be narrow
+    factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(made)
+    with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live:
+        for outcome in run_checks(factory, seconds=seconds):
+            outcomes.append(outcome)
+            live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
+    bad = [outcome for outcome in outcomes if not outcome.fine]
+    passed = sum(outcome.state == "passed" for outcome in outcomes)
+    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(bad)} failed")
+    return not bad
+
+
+def _found(name: str) -> tuple[str, str]:
+    kind, _, rest = name.rpartition("/")
+    if kind:
+        return kind, rest
+    kinds = [info.kind for info in available() if info.name == name and info.kind in KINDS]
+    if len(kinds) == 1:
+        return kinds[0], name
+    if kinds:
+        raise UnknownPluginError(f"{name!r} is the name of several plugins: {', '.join(f'{k}/{name}' for k in kinds)}")
+    broken = "".join(f" {info.origin} failed to load: {info.error}" for info in available() if info.kind == "plugin")
+    raise UnknownPluginError(f"there is no plugin {name!r}. {nearest(name, {i.name for i in available()})}{broken}")
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: give a parameter as NAME=VALUE, such as --set cells=5")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value  # a text without quotes, as a shell leaves it
+
+
+def _table(kind: str, name: str, outcomes: Sequence[Outcome]) -> Table:
+    table = Table("check", "result", "why", title=f"{kind}/{name}", title_justify="left")
+    for outcome in outcomes:
+        style = _STYLES[outcome.state]
+        why = outcome.reason if outcome.state != "passed" else ""
+        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _plain(why))
+    return table
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
