@@ -25,7 +25,7 @@ def rollout(maps: Sequence[Tensor], readout: Tensor, discard_ratio: float = 0.0,
         if sums_to_one and not discard_ratio:
             for attention in reversed(maps):
                 row = torch.baddbmm(row, row, attention.float())
-            return row.squeeze(1) / 2 ** len(maps)  # halved once, not in every layer: exact, by a power of two
+            return row.squeeze(1) / 2.0 ** len(maps)  # halved once, not in every layer: exact, by a power of two
         for attention in reversed(maps):
             kept = _without_smallest(attention.float(), discard_ratio)
             scaled = row / (kept.sum(-1).unsqueeze(1) + 1)
