@@ -155,6 +155,13 @@ def test_the_row_is_that_of_the_matrix_product_and_sums_to_one(maps: np.ndarray,
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
 
 
+@given(random_attentions())
+def test_maps_whose_rows_sum_to_one_are_read_once_for_the_same_row(maps: np.ndarray) -> None:
+    layers = [torch.tensor(layer, dtype=torch.float32) for layer in maps]
+    start = torch.full((maps.shape[-1],), 1 / maps.shape[-1])
+    torch.testing.assert_close(rollout(layers, start, sums_to_one=True), rollout(layers, start), atol=1e-6, rtol=1e-5)
+
+
 def test_attention_to_itself_alone_leaves_nothing_on_the_patches() -> None:
     found = rollout([torch.eye(5).expand(2, 5, 5)] * 3, torch.eye(5)[0])
     assert torch.equal(found, torch.tensor([[1.0, 0, 0, 0, 0]] * 2))

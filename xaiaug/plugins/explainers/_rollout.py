@@ -22,10 +22,14 @@ def rollout(maps: Sequence[Tensor], readout: Tensor, discard_ratio: float = 0.0,
     """
     with torch.autocast(maps[0].device.type, enabled=False):
         row = readout.float().expand(len(maps[0]), -1).unsqueeze(1)
+        if sums_to_one and not discard_ratio:
+            for attention in reversed(maps):
+                row = torch.baddbmm(row, row, attention.float())
+            return row.squeeze(1) / 2.0 ** len(maps)  # halved once, not in every layer: exact, by a power of two
         for attention in reversed(maps):
             kept = _without_smallest(attention.float(), discard_ratio)
-            scaled = row / (2 if sums_to_one and not discard_ratio else kept.sum(-1).unsqueeze(1) + 1)
-            row = scaled + scaled @ kept
+            scaled = row / (kept.sum(-1).unsqueeze(1) + 1)
+            row = torch.baddbmm(scaled, scaled, kept)
         return row.squeeze(1)
 
 
