@@ -333,7 +333,7 @@ class Run:
             remakes=curation.remakes,
             most_per_class=self.settings.experiment.images_per_class_max,
             guided=source.image_guided,
-            asked=asks(source),
+            asked=rows.asks(source),
         )
 
     def _sample(self, image: Image) -> Sample:
