@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..config import Settings, create, merged
 from ..config import settings as checked
-from ..errors import ConfigError, OfflineError
+from ..errors import ConfigError, OfflineError, PluginError
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..records import Arm, Recipe
 from ..registry import KINDS
@@ -40,6 +41,7 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
     Raises:
         ConfigError: an object is not a plugin of its kind, or parameters do not fit.
         OfflineError: a plugin talks to an outside service that the settings do not allow.
+        PluginError: a plugin's parameters are not plain, or not stored.
     """
     plugins = {}
     for kind, base in KINDS.items():
@@ -48,6 +50,7 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
             plugin = create(kind, getattr(settings, kind))
         if not isinstance(plugin, base):
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
+        _check_plain(kind, plugin)
         _check_allowed(kind, plugin, settings)
         plugins[kind] = plugin
     return Cast(**plugins)  # type: ignore[arg-type]
@@ -93,6 +96,17 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
         "parameters": identity["parameters"],
         "keyed": identity["source"] is not None,
     }
+
+
+def _check_plain(kind: str, plugin: Plugin) -> None:
+    for name, value in plugin.parameters().items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise PluginError(
+                f"the {kind} {_name(plugin)}: parameter {name!r} must be plain (numbers, text, lists, tables), "
+                f"since it is part of what results are kept under; {error}"
+            ) from error
 
 
 def _check_allowed(kind: str, plugin: Plugin, settings: Settings) -> None:
