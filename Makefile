@@ -36,6 +36,7 @@ DATA ?= ../shared/data
 evidence: $(VENV)/.all
 	$(BIN)/python benchmarks/petworld.py --arms full --prior biased --seeds 5
 	$(BIN)/python benchmarks/photos.py --data $(DATA)
+	$(BIN)/python benchmarks/pointing.py --data $(DATA)
 
 format: $(VENV)/.all
 	$(BIN)/ruff check --fix .

@@ -32,7 +32,7 @@ from xaiaug.plugins.synthesizers._backdrop import emptied
 
 ARMS = (*arms.SETS["standard"], "shuffled-map", "unguided", "more-real")
 TEST, BATCH = 4000, 32
-SIZES = (0.25, 0.5, 2.0, 4.0)  # real images for each new one; the arm `more-real` is 1.0
+SIZES = (0.25, 2.0)  # real images for each new one; the arm `more-real` is 1.0
 SIDE, BIAS = 128, 0.92
 
 
@@ -45,6 +45,7 @@ class Start:
         new_head: whether its head is replaced.
         few: training photographs a class; None: all. The rest is the reserve.
         passes: image passes of the baseline and of each arm.
+        validation: images the curves are drawn on.
         rates: learning rates of the baseline and of the arms.
         metric: what the verdict is about.
     """
@@ -53,14 +54,15 @@ class Start:
     new_head: bool
     few: int | None
     passes: int
+    validation: int
     rates: tuple[float, float]
     metric: str = "accuracy"
 
 
 STARTS = {
-    "weak": Start("vit-tiny-distilled", False, 3000, 3000, (3e-4, 1e-4)),
-    "strong": Start("mobilenet-v2-035-cats-dogs", True, 60, 1024, (1e-3, 3e-4)),
-    "shortcut": Start("vit-tiny-distilled", False, None, 3000, (3e-4, 1e-4), "worst-group"),
+    "weak": Start("vit-tiny-distilled", False, 3000, 3000, 500, (3e-4, 1e-4)),
+    "strong": Start("mobilenet-v2-035-cats-dogs", True, 60, 1024, 50, (1e-3, 3e-4)),
+    "shortcut": Start("vit-tiny-distilled", False, None, 3000, 500, (3e-4, 1e-4), "worst-group"),
 }
 
 
@@ -155,7 +157,8 @@ def _splits(name: str, start: Start, options: argparse.Namespace) -> Splits:
         return Splits.from_manifest(folder / "manifest.csv")
     splits = Splits.from_folder(Path(options.data) / "cats-vs-dogs")
     test = len(splits.test) if options.full else 100 if options.quick else TEST
-    cut = replace(splits, test=splits.test[:: len(splits.test) // test][:test])
+    curves = splits.validation[:: len(splits.validation) // start.validation]
+    cut = replace(splits, test=splits.test[:: len(splits.test) // test][:test], validation=curves)
     if options.quick:
         cut = replace(cut, guide=cut.guide[::10], validation=cut.validation[::10])
     if start.few is None:

@@ -19,6 +19,7 @@ from xaiaug.report.schema_cases import (
     SourceRow,
     StageFailure,
 )
+from xaiaug.report.schema_maps import MapsRow, MeasureRow
 
 ARMS = {
     "baseline": (0.78, "the untouched start"),
@@ -212,6 +213,7 @@ def report(n: int = 9, seeds: int = 1, **changed: Any) -> Report:
         "arms": arms(seeds),
         "left_out": (LeftOut(name="lora", reason="the classifier cannot train adapters"),),
         "mistakes": Mistakes(found=n, guide_size=200, chosen=n, by_pair=_pairs(n)),
+        "maps": maps(),
         "cases": tuple(case(number) for number in range(n)),
         "images": Images(
             asked=5 * n,
@@ -232,6 +234,27 @@ def verdict(sentence: str = "The new images helped.") -> Verdict:
         arm="generated+training", against="continued", estimate=0.11, low=0.08, high=0.14, p=0.0004, primary=True
     )
     return Verdict(sentence=sentence, outcome="better", contrasts=(contrast,))
+
+
+def maps(outcome: str = "better", **changed: Any) -> MapsRow:
+    """How faithful the heatmaps are."""
+    return MapsRow(**{
+        "method": "attention-rollout",
+        "images": 24,
+        "outcome": outcome,
+        "sentence": f"On 24 images the maps of attention-rollout do {outcome} than random maps.",
+        "gain": 0.07,
+        "low": 0.02,
+        "high": 0.12,
+        "measures": (
+            MeasureRow(name="deletion", mean=0.41, random=0.52, gain=0.11, low=0.05, high=0.17),
+            MeasureRow(name="insertion", mean=0.62, random=0.59, gain=0.03, low=-0.02, high=0.08),
+        ),
+        "entropy": 0.93,
+        "top_share": 0.08,
+        "border_share": 0.41,
+        **changed,
+    })  # fmt: skip
 
 
 def failure(stage: str = "critique", message: str = "the model declined to answer") -> StageFailure:

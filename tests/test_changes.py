@@ -1,5 +1,7 @@
 """Settings that differ are shown with the stages they make stale, and nothing else is shown."""
 
+import json
+
 import pytest
 from fakes import paint_folder
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from nursery import loop
 
 from xaiaug import Splits
-from xaiaug.loop.changes import STAGES, changes
+from xaiaug.loop.changes import STAGES, changes, compared
 
 tables = st.dictionaries(
     st.sampled_from(["critic", "recipe", "mistakes"]),
@@ -28,6 +30,12 @@ def test_every_key_that_differs_is_shown_once(before, after):
 
     old, new = flat(before), flat(after)
     assert {c.key for c in changes(before, after)} == {k for k in old | new if old.get(k) != new.get(k)}
+
+
+def test_a_parameter_that_is_a_tuple_is_no_change_after_a_way_through_a_file():
+    plugins = {"synthesizer": {"parameters": {"invariances": ("colour", "light")}}}
+    told = json.loads(json.dumps(compared({}, plugins, "f")))
+    assert changes(told, compared({}, plugins, "f")) == []
 
 
 def test_a_first_run_shows_nothing():

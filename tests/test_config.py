@@ -96,3 +96,35 @@ def test_a_plugin_table_without_a_name_means_the_default_plugin():
     settings = config.settings({"classifier": {"checkpoint": "x"}, "synthesizer": {"size": 64}})
     assert (settings.classifier.name, settings.synthesizer.name) == ("transformers", "remix")
     assert settings.synthesizer.parameters == {"size": 64}
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"critic": {"name": "claude", "api_key": "SECRET"}},
+        {"critic": {"name": "openai", "openai-api-key": "SECRET"}},
+        {"critic": {"name": "claude", "token": "SECRET"}},
+        {"critic": {"name": "claude", "domain": "sk-ant-api03-SECRET"}},
+        {"critic": {"second": {"name": "openai", "password": "SECRET"}}},
+        {"critic": {"templates": {"system": "use Bearer SECRETSECRETSECRET"}}},
+        {"data": {"folder": "sk-proj-SECRETSECRET"}},
+        {"experiment": {"arms": ["sk-0123456789SECRET"]}},
+        {"secret": "SECRET"},
+    ],
+)
+def test_a_key_in_the_settings_is_refused_and_not_repeated(tables):
+    with pytest.raises(ConfigError, match="looks like a key.*environment alone") as caught:
+        config.settings(tables)
+    assert "SECRET" not in str(caught.value) and caught.value.__cause__ is None
+
+
+def test_a_key_in_a_settings_file_is_refused(tmp_path):
+    (tmp_path / "x.toml").write_text('[data]\nfolder = "p"\n[critic]\nname = "claude"\napi_key = "SECRET"\n')
+    with pytest.raises(ConfigError, match=r"x\.toml: critic\.api_key looks like a key"):
+        config.read(tmp_path / "x.toml")
+
+
+def test_what_only_sounds_like_a_key_is_allowed():
+    parameters = {"name": "claude", "max_tokens": 500, "mask_token": "[MASK]", "sort_key": "id", "api_key": ""}
+    found = config.settings({"critic": parameters, "data": {"folder": "sk-learn-photographs-of-cats"}})
+    assert found.critic.parameters == {key: parameters[key] for key in parameters if key != "name"}

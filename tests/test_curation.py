@@ -58,7 +58,7 @@ def test_new_images_are_kept() -> None:
         (scene(1).convert("RGBA"), "broken", "expected RGB"),
         (scene(1, side=4), "broken", "4 x 4"),
         (np.zeros((8, 8, 3)), "broken", "ndarray"),
-        (Image.new("RGB", (64, 64)), "constant", "one colour"),
+        (Image.new("RGB", (64, 64)), "nan", "black in every pixel"),
         (Image.new("RGB", (64, 64), (200, 10, 10)), "constant", "one colour"),
         (Image.fromarray(np.random.default_rng(0).integers(99, 102, (64, 64, 3), np.uint8)), "constant", "0.8"),
     ],
@@ -119,9 +119,9 @@ def test_an_image_made_from_a_held_one_is_new(splits: Splits, change: object) ->
 def test_the_second_of_two_equal_images_is_rejected_in_a_batch_and_between_batches() -> None:
     gate = Gate()
     first, second = gate.judge([scene(7), compressed(scene(7), 60)])
-    assert (first.kept, second.kept, second.check) == (True, False, "duplicate")
+    assert (first.kept, second.kept, second.check) == (True, False, "repeat")
     (later,) = gate.judge([scene(7)], seen=[first.fingerprint])
-    assert (later.kept, later.check) == (False, "duplicate")
+    assert (later.kept, later.check) == (False, "repeat")
 
 
 def test_a_rejected_image_does_not_stand_in_the_way_of_others(splits: Splits) -> None:

@@ -5,6 +5,7 @@ import inspect
 import re
 import runpy
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from xaiaug import arms, config, load, petworld
 from xaiaug.calls import Prices
+from xaiaug.curation import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[1]
 # Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
@@ -56,6 +58,8 @@ SHOWS = {
     "docs/testing.md": "",
     "docs/data.md": "cat",
     "docs/evidence.md": "points, 95 % interval",
+    "docs/explanations.md": "of the image was seen",
+    "docs/faithfulness.md": "deletion",
     "docs/remix.md": "mask on the backdrop of",
 }
 
@@ -124,9 +128,13 @@ def test_the_paid_critic_of_the_page_works_in_a_loop(photos, checkpoint):
 def test_the_page_on_evidence_names_every_arm_and_its_settings_are_valid():
     page = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in arms.ROWS)
-    verdict, explanation = (config.settings(tomllib.loads(text)) for text in snippets("docs/evidence.md", "toml"))
+    verdict, varied, explanation = (
+        config.settings(tomllib.loads(text)) for text in snippets("docs/evidence.md", "toml")
+    )
     assert verdict.experiment.primary == ("generated+training", "continued")
+    assert varied.experiment.vary == ("critique", "baseline")
     assert explanation.experiment.test_explanation
+    assert config.settings({"experiment": {"test_curves": True}})
 
 
 def test_the_settings_of_the_page_on_running_are_valid():
@@ -135,6 +143,12 @@ def test_the_settings_of_the_page_on_running_are_valid():
         assert settings.budget.usd == 5.0
     assert Prices(settings.budget.prices).of("at-home").free
     assert config.settings({"experiment": {"checkpoint_steps": 200}})
+
+
+def test_the_settings_of_the_page_on_faithfulness_are_valid():
+    more, shared = (config.settings(tomllib.loads(text)) for text in snippets("docs/faithfulness.md", "toml"))
+    assert more.mistakes.faithfulness == 100
+    assert shared.panel.scale == "run"
 
 
 def test_the_settings_of_the_page_on_data_are_valid():
@@ -261,3 +275,15 @@ def test_links_between_pages_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_settings_of_the_page_on_curation_are_taken():
+    blocks = [textwrap.dedent(block) for block in re.findall(r"```toml\n(.*?)```", page("docs/curation.md"), re.S)]
+    assert len(blocks) == 3
+    for block in blocks:
+        config.settings(tomllib.loads(block))
+    assert tuple(tomllib.loads(blocks[0])["curation"]["checks"]) == DEFAULT == config.CurationTable().checks
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")

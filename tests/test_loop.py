@@ -251,7 +251,7 @@ class Same(Painter):
 def test_images_that_repeat_each_other_are_rejected_and_counted(folder, tmp_path):
     result = loop(synthesizer=Same()).run(Splits.from_folder(folder), tmp_path / "run")
     assert result.report.images.kept == 1
-    assert result.report.images.rejected["duplicate"] == result.report.images.made - 1
+    assert result.report.images.rejected["repeat"] == result.report.images.made - 1
 
 
 class ShortCritic(ColourCritic):

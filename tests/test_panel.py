@@ -12,6 +12,7 @@ from PIL import Image
 from xaiaug import panel
 from xaiaug.errors import DataError
 from xaiaug.panel.heat import Heat, colour_table
+from xaiaug.panel.legend import _number
 from xaiaug.records import Explanation
 
 Make = Callable[..., Image.Image]
@@ -75,7 +76,7 @@ def test_wide_images_stand_above_each_other() -> None:
 
 
 def test_tall_images_stay_within_the_side() -> None:
-    assert draw(picture(40, 400), spot(40, 400, (0, 0, 9, 9)), side=256).height < 256 + 80
+    assert draw(picture(40, 400), spot(40, 400, (0, 0, 9, 9)), side=400).height < 400 + 80
 
 
 @pytest.mark.parametrize(
@@ -187,3 +188,41 @@ def test_colours_grow_lighter_in_even_steps() -> None:
     steps = np.diff(lightness[::8])
     assert (steps > 0).all()
     assert steps.max() < 2.5 * steps.mean()
+
+
+def test_an_image_too_long_to_be_made_out_is_stretched_and_that_is_told() -> None:
+    long, flat = draw(picture(3000, 60), spot(3000, 60, (0, 0, 900, 30))), draw(picture(3000, 60), None)
+    assert flat.height > 496 / 5
+    body = np.asarray(long)[:, 6:500]
+    columns = np.nonzero(hot(body[130:240]))[1]
+    assert columns.max() < 0.4 * body.shape[1], "the heat keeps its place along the longer side"
+    told = np.asarray(draw(picture(500, 100), None))[127:150]
+    assert (np.asarray(flat)[127:150] < 200).sum() > (told < 200).sum(), "more words below the stretched image"
+    high = draw(picture(60, 3000), spot(60, 3000, (0, 0, 30, 900)))
+    assert 512 < high.height < 640
+
+
+@pytest.mark.parametrize("layout", ["side-by-side", "overlay", "masked"])
+def test_the_bar_of_the_legend_is_drawn_as_the_picture_is(layout: str) -> None:
+    pixels = np.asarray(draw(picture(), spot(), layout=layout)).astype(int)
+    bar = pixels[-20:-10, 270:508].reshape(-1, 3)
+    coloured = (np.ptp(bar, axis=1) > 60).any()
+    assert coloured == (layout != "masked"), "masked has no colours of heat"
+    assert hot(pixels[-20:-10, 270:508]).any() == (layout == "side-by-side"), "an overlay mixes them with grey"
+
+
+def test_a_value_next_to_nothing_is_told_as_nothing() -> None:
+    heat = Heat.of(spot(), (96, 96))
+    assert _number(2e-7, heat) == "0"
+    assert _number(0.0421, heat) == "0.042"
+
+
+def test_a_narrow_panel_puts_its_texts_above_each_other() -> None:
+    narrow, wide = draw(picture(), spot(), side=200), draw(picture(), spot(), side=400)
+    assert narrow.width == 200
+    assert narrow.height / 200 > wide.height / 400 + 0.1
+
+
+def test_a_shared_scale_is_told() -> None:
+    alone, shared = (np.asarray(draw(picture(), spot(), scale=scale)) for scale in (None, (0.0, 1.0)))
+    assert (shared[-24:, :256] < 200).sum() > (alone[-24:, :256] < 200).sum() + 50

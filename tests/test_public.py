@@ -52,6 +52,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "XaiaugError",
         "available",
         "compare_predictions",
+        "faithfulness",
         "hookimpl",
         "load",
         "open_run",

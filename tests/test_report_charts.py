@@ -10,7 +10,7 @@ from xaiaug.report.confusion import MOST_PAIRS, confusions
 from xaiaug.report.curves import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, arm_curves
 from xaiaug.report.intervals import WIDTH, dot_plot
 from xaiaug.report.schema import Data
-from xaiaug.report.schema_arms import ArmResult, Curves, SeedResult
+from xaiaug.report.schema_arms import ArmResult, Curves, Scores, SeedResult
 
 numbers = st.floats(-1e12, 1e12, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-9)
 
@@ -79,6 +79,12 @@ def test_dots_stand_on_one_axis_with_the_reference_at_continued() -> None:
     assert all(0 < row.low < row.mean < row.high < WIDTH for row in plot.rows)
     assert len(rows["continued"].seeds) == 3
     assert rows["baseline"].seeds == ()
+
+
+def test_the_plot_knows_whether_its_axis_starts_at_zero() -> None:
+    assert not dot_plot(example.arms(seeds=3)).from_zero
+    scores = Scores(n=10, accuracy=0.0, accuracy_interval=(0.0, 0.3), balanced_accuracy=0, precision=0, recall=0, f1=0)
+    assert dot_plot((ArmResult(name="arm", seeds=(SeedResult(seed=0, metrics=scores),)),)).from_zero
 
 
 def test_an_arm_without_scores_has_no_dot_and_a_run_without_scores_no_plot() -> None:

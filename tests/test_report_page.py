@@ -79,7 +79,8 @@ def failures_everywhere() -> Report:
 REPORTS = {
     "finished": example.report(9, seeds=2, verdict=example.verdict()),
     "empty": Report(data=Data(labels=())),
-    "no mistakes": example.report(0, cases=(), arms=()),
+    "no mistakes": example.report(0, cases=(), arms=(), maps=None),
+    "two maps": example.report(2, maps=example.maps("too few images", low=None, high=None, entropy=None)),
     "two mistakes": example.report(2),
     "mistakes only": example.report(8, until="mistakes", arms=(), left_out=()),
     "unfinished": example.report(3, complete=False, arms=(*example.arms(), ArmResult(name="later"))),

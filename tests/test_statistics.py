@@ -39,6 +39,20 @@ def test_scores_are_those_of_scikit_learn(metric, theirs):
     assert Scores(metric).of(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
 
 
+@pytest.mark.parametrize("metric", ["auroc", "average-precision", "macro-f1", "worst-group"])
+@given(st.integers(0, 10**6), st.integers(2, 4), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_the_scores_of_many_draws_are_those_of_each_draw(metric, seed, classes, ties):
+    labels, (probabilities,) = predictions(n=40, classes=classes, seeds=1, seed=seed)
+    if ties:
+        probabilities = np.round(probabilities, 1)
+    rng = np.random.default_rng(seed)
+    at, groups = rng.integers(0, 40, (6, 40)), rng.integers(0, 3, 40)
+    scores = Scores(metric)
+    singles = [scores.of(labels[row], probabilities[row], groups[row]) for row in at]
+    np.testing.assert_allclose(scores.of_draws(labels, probabilities, at, groups), singles, atol=1e-9)
+
+
 def test_the_worst_group_is_that_of_lowest_accuracy():
     labels = np.array([0, 0, 1, 1, 1, 1])
     probabilities = np.eye(2)[[0, 1, 1, 1, 0, 1]]

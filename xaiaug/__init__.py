@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
     from .plugins.classifiers.torch_module import TorchClassifier
+    from .quality import faithfulness
     from .records import (
         Arm,
         Case,
@@ -53,6 +54,7 @@ _HOMES = {
     "XaiaugError": "errors",
     "available": "registry",
     "compare_predictions": "statistics",
+    "faithfulness": "quality",
     "hookimpl": "hookspecs",
     "load": "registry",
     "open_run": "results",
@@ -82,6 +84,7 @@ __all__ = [
     "XaiaugError",
     "available",
     "compare_predictions",
+    "faithfulness",
     "hookimpl",
     "load",
     "open_run",

@@ -16,6 +16,7 @@ CLASS_NAMES = ImageSource(prompt="class-name", guidance="none", image_guided=Fal
 BY_CHANCE = ImageSource(prompt="none", guidance="random")
 GUIDED_ALONE = ImageSource(prompt="class-name", guidance="none")
 ADAPTER_RATE = 10
+POINTS = 10  # of a curve
 CLASSICAL = "trivialaugment+cutmix"
 
 ROWS: dict[str, Arm] = {
@@ -93,12 +94,27 @@ def source_name(source: ImageSource) -> str:
     return ",".join(changed) or "critic"
 
 
+def asks(source: ImageSource) -> bool:
+    """Whether anything of the critic's goes into the images."""
+    return "critic" in (source.prompt, source.guidance)
+
+
 def recipe_for(arm: Arm, recipe: Recipe) -> Recipe:
     """The run's recipe with what this arm sets: steps, batch size and schedule stay equal."""
     rate = recipe.learning_rate
     if arm.adapter:  # few weights, and small ones: they learn at a higher rate
         rate = recipe.adapter_learning_rate or ADAPTER_RATE * rate
     return replace(recipe, sampling=arm.sampling, adapter=arm.adapter, augment=arm.augment, learning_rate=rate)
+
+
+def effort(recipe: Recipe, validation: int) -> int:
+    """Images a training learns from, and a third of those it is asked about for its curves.
+
+    Args:
+        recipe: how it is trained.
+        validation: images in the validation split.
+    """
+    return recipe.steps * recipe.batch_size + POINTS * validation // 3
 
 
 def check_budgets(recipes: Mapping[str, Recipe]) -> None:
@@ -177,17 +193,20 @@ def _replaced(
         yield rng.choice(own) if own and rng.random() < probability else sample
 
 
-def lacking(arm: Arm, uses: Collection[str], reserve: bool) -> str:
+def lacking(arm: Arm, uses: Collection[str], reserve: bool, needs: Collection[str] = ()) -> str:
     """Why an arm cannot show what it isolates; empty where it can.
 
     Args:
         arm: the row.
         uses: which of "prompt", "guidance" and "image" the synthesizer reads.
         reserve: whether real images were kept back.
+        needs: which of the three the synthesizer makes nothing without.
     """
     if "reserve" in arm.real and not reserve:
         return "there are no real images in reserve: set [data] reserve"
     source = arm.images
+    if source is not None and not source.image_guided and "image" in needs:
+        return "the synthesizer makes nothing without the failed image"
     if source is None or source.prompt == "critic":
         return ""
     if source.guidance == "random":
@@ -198,7 +217,7 @@ def lacking(arm: Arm, uses: Collection[str], reserve: bool) -> str:
 
 
 def possible(
-    arms: Sequence[Arm], by_name: bool, uses: Collection[str], reserve: bool
+    arms: Sequence[Arm], by_name: bool, uses: Collection[str], reserve: bool, needs: Collection[str] = ()
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
     """The arms that can show what they isolate, and why the others cannot.
 
@@ -207,11 +226,12 @@ def possible(
         by_name: whether the user named them one by one.
         uses: what the synthesizer reads.
         reserve: whether real images were kept back.
+        needs: what the synthesizer makes nothing without.
 
     Raises:
         ConfigError: an arm that was asked for by its own name cannot.
     """
-    why = {arm.name: reason for arm in arms if (reason := lacking(arm, uses, reserve))}
+    why = {arm.name: reason for arm in arms if (reason := lacking(arm, uses, reserve, needs))}
     if by_name and why:
         name, reason = next(iter(why.items()))
         raise ConfigError(f"the arm {name!r} would show nothing here: {reason}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ConfigError, RecordError, nearest
 from .records import Arm, ImageSource, Recipe
@@ -17,6 +18,16 @@ from .registry import KINDS, registry
 
 STOPS = ("mistakes", "explain", "critique", "images", "report")
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+# Shapes of the keys of services; a folder such as "sk-learn-photos" is none.
+_SECRET = re.compile(
+    r"\b(sk-(ant|proj)-\S{8,}|(sk|pk|rk|xai)-(?=[\w-]*\d)[\w-]{16,}|(hf|gsk|ghp)_\w{16,}|AIza[\w-]{30,}|Bearer\s\S{12,})",
+    re.ASCII,
+)
+_SECRET_NAME = re.compile(
+    r"^(.*[_-])?(api[_-]?key|secret([_-]key)?|password|passwd|bearer|authorization|credentials?)$"
+    r"|^((hf|auth|access|api)[_-])?token$",
+    re.IGNORECASE,
+)
 _RUN = ("sampling", "adapter", "augment")  # the fields of a recipe that the arm sets
 
 
@@ -62,9 +73,16 @@ class PluginTable(BaseModel):
 
 
 class MistakesTable(Table):
-    """`[mistakes]`: how many of them steer the synthesis."""
+    """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested."""
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
+    faithfulness: Annotated[int, Field(ge=0)] = 24
+
+
+class PanelTable(Table):
+    """`[panel]`: whether the colours of each heatmap use its own range, or one range of all heatmaps of the run."""
+
+    scale: Literal["image", "run"] = "image"
 
 
 class ExperimentTable(Table):
@@ -80,19 +98,37 @@ class ExperimentTable(Table):
     primary: tuple[str, str] = ("generated+training", "continued")
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     test_explanation: bool = False
+    vary: tuple[Literal["critique", "baseline"], ...] = ()
     rounds: Annotated[int, Field(ge=1)] = 1
     promote: str = "generated+training"
     fit_baseline: bool = True
+    test_curves: bool = False
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
+
+    @model_validator(mode="after")
+    def _baselines_can_vary(self) -> Self:
+        if "baseline" in self.vary and not self.fit_baseline:
+            raise ValueError("a baseline that is taken as it is cannot vary: leave it out of vary, or train it")
+        if "baseline" in self.vary and self.rounds > 1:
+            raise ValueError("rounds go on from one baseline: leave it out of vary, or set rounds = 1")
+        return self
+
+
+class JudgeTable(PluginTable):
+    """`[curation.judge]`: a classifier that checks new images, its parameters, and what it was trained on."""
+
+    trained_on: str = ""
 
 
 class CurationTable(Table):
     """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels."""
 
-    checks: tuple[str, ...] = ("broken", "constant", "duplicate")
+    checks: tuple[str, ...] = ("broken", "nan", "constant", "duplicate", "repeat", "label", "alike")
+    judge: str | JudgeTable = "auto"
     remakes: Annotated[int, Field(ge=0)] = 3
     suspects: tuple[Literal["critic", "confident-learning"], ...] = ("critic",)
+    review: bool = False
 
 
 class PrivacyTable(Table):
@@ -125,6 +161,7 @@ class Settings(Table):
     critic: PluginTable = PluginTable(name="measured")
     synthesizer: PluginTable = PluginTable(name="remix")
     mistakes: MistakesTable = MistakesTable()
+    panel: PanelTable = PanelTable()
     experiment: ExperimentTable = ExperimentTable()
     recipe: dict[str, Any] = {}
     baseline: dict[str, Any] = {}
@@ -161,6 +198,7 @@ def settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
     Raises:
         ConfigError: names each wrong key with what was expected, what came and the nearest name.
     """
+    _refuse_keys(tables, source)
     try:
         found = Settings.model_validate(_named(tables))
     except ValidationError as error:
@@ -233,6 +271,21 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(_value(inner) for inner in value) + "]"
     # JSON's strings, numbers and booleans are TOML's too, but for characters TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
+    """Raises ConfigError where a setting looks like a key; the message names its place and never what it holds."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_keys(inner, source, (*place, str(name)))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_keys(inner, source, place)
+    elif isinstance(value, str) and (_SECRET.search(value) or (value and place and _SECRET_NAME.search(place[-1]))):
+        raise ConfigError(
+            f"{source}: {'.'.join(place)} looks like a key. Settings are kept in the run folder, so keys come from the "
+            "environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it if others may have seen it"
+        )
 
 
 def _named(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ XaiaugError
 │   ├── CallsPausedError                  the service asks to wait for longer than a run should
 │   └── CallsFailingError                 too many of the last items failed
 ├── RunStopped (RuntimeError)             the run was asked to stop, and did so between two chunks
+│   └── WaitingForReview                  a person is to look at the new images first
 └── RunFolderError (OSError)              the run folder cannot be read or written
     └── RunLockedError                    another process owns the run folder
 """
@@ -144,6 +145,10 @@ class CallsFailingError(CallsStoppedError):
 
 class RunStopped(XaiaugError, RuntimeError):  # noqa: N818  it is no fault
     """The run was asked to stop; what is finished is kept, and the same command goes on."""
+
+
+class WaitingForReview(RunStopped):
+    """New images wait until a person has looked; the same command then goes on."""
 
 
 class RunFolderError(XaiaugError, OSError):

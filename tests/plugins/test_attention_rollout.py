@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from families import TRANSFORMERS, attentions, read, transformer, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -110,6 +111,18 @@ def test_it_is_the_product_over_the_librarys_own_attentions(family: tuple[str, P
     assert not found.degenerate
 
 
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_in_every_family_it_reads_the_row_that_the_head_reads(name: str) -> None:
+    network, image = transformer(name), noise(32, 32)
+    layers, _ = attentions(network, image)
+    pooled = layers.pop().mean(0)[0] if name == "siglip-pooled" else None
+    product = np.eye(layers[0].shape[-1])
+    for layer in layers[:3]:
+        product = (layer.mean(0) + np.eye(len(product))) / 2 @ product
+    (found,) = AttentionRollout().explain(wrapped(network), [image], [2])
+    np.testing.assert_allclose(found.grid, read(product, name, pooled), atol=1e-5)
+
+
 @pytest.mark.parametrize("fusion", ["mean", "max", "min"])
 @pytest.mark.parametrize("discard", [0.0, 0.4])
 def test_every_fusion_and_discard_ratio_is_its_definition(tiny_vit: Path, fusion: str, discard: float) -> None:
@@ -121,14 +134,14 @@ def test_every_fusion_and_discard_ratio_is_its_definition(tiny_vit: Path, fusion
 
 
 @st.composite
-def attentions(draw: st.DrawFn) -> np.ndarray:
+def random_attentions(draw: st.DrawFn) -> np.ndarray:
     layers, batch, n = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 9))
     scores = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(0, 3, (layers, batch, n, n))
     weights = np.exp(scores)
     return weights / weights.sum(-1, keepdims=True)
 
 
-@given(attentions(), st.floats(0.2, 3))
+@given(random_attentions(), st.floats(0.2, 3))
 def test_the_row_is_that_of_the_matrix_product_and_sums_to_one(maps: np.ndarray, scale: float) -> None:
     maps = maps * scale  # as after another fusion than the mean
     n = maps.shape[-1]
@@ -197,8 +210,9 @@ def test_networks_on_oblong_images_have_oblong_grids(tmp_path: Path) -> None:
     assert found.heatmap.shape == (33, 70)
 
 
-def test_nothing_asked_gives_nothing(vit: TransformersClassifier) -> None:
-    assert AttentionRollout().explain(vit, [], []) == []
+def test_nothing_asked_is_refused(vit: TransformersClassifier) -> None:
+    with pytest.raises(DataError, match="attention-rollout: got no images to explain ViTForImageClassification"):
+        AttentionRollout().explain(vit, [], [])
 
 
 # -- placement
@@ -365,12 +379,6 @@ REFUSED = {
         "no self-attention",
     ),
     "convnext": (transformers.ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2), "no self-attention"),
-    "siglip": (
-        transformers.SiglipConfig(
-            text_config={**SMALL, "vocab_size": 8}, vision_config={**SMALL, "image_size": 32, "patch_size": 8}
-        ),
-        "CLS",
-    ),
 }
 
 
@@ -423,7 +431,9 @@ def test_a_network_in_training_mode_is_refused(vit: TransformersClassifier) -> N
         AttentionRollout().explain(vit, [noise(8, 8)], [0])
 
 
-@pytest.mark.parametrize("parameters", [{"head_fusion": "sum"}, {"discard_ratio": 1.0}, {"discard_ratio": -0.1}])
+@pytest.mark.parametrize(
+    "parameters", [{"head_fusion": "sum"}, {"discard_ratio": 1.0}, {"discard_ratio": -0.1}, {"readout": "eos"}]
+)
 def test_parameters_out_of_range_are_refused(parameters: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(parameters))):
         AttentionRollout(**parameters)
@@ -431,4 +441,23 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, object]) -> N
 
 def test_it_travels_as_class_and_parameters() -> None:
     other = pickle.loads(pickle.dumps(AttentionRollout("max", 0.2)))  # noqa: S301  (our own bytes)
-    assert other.parameters() == {"head_fusion": "max", "discard_ratio": 0.2}
+    assert other.parameters() == {"head_fusion": "max", "discard_ratio": 0.2, "readout": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("name", "readout", "lacks"), [("siglip", "cls", "no CLS token"), ("vit", "pooling", "no head")]
+)
+def test_a_row_that_is_not_there_is_refused(name: str, readout: str, lacks: str) -> None:
+    network = transformer(name)
+    with pytest.raises(UndefinedMethodError, match=f'readout = "{readout}".*{type(network).__name__}.*{lacks}.*"auto"'):
+        AttentionRollout(readout=readout).explain(wrapped(network), [noise(32, 32)], [0])
+
+
+def test_another_row_than_the_heads_can_be_asked_for() -> None:
+    network, image = transformer("siglip"), noise(32, 32)
+    layers, _ = attentions(network, image)
+    row = layers[3].mean(0)  # its pooling head, which its classifier does not read
+    for layer in reversed(layers[:3]):
+        row = row @ (layer.mean(0) + np.eye(16)) / 2
+    (found,) = AttentionRollout(readout="pooling").explain(wrapped(network), [image], [0])
+    np.testing.assert_allclose(found.grid, row.reshape(4, 4), atol=1e-5)

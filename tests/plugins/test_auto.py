@@ -17,7 +17,7 @@ from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, UndefinedMethodError
 from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
+from xaiaug.plugins.explainers.attention_relevance import AttentionRelevance
 from xaiaug.plugins.explainers.auto import AutoExplainer
 from xaiaug.plugins.explainers.grad_cam import GradCam
 
@@ -26,8 +26,9 @@ VIT = {**SMALL, "image_size": 32, "patch_size": 8}
 TEXT = {**SMALL, "vocab_size": 8, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
 PYRAMID = {"hidden_sizes": [8, 16], "depths": [1, 1]}
 NETWORKS = {
-    "vit": (transformers.ViTConfig(**VIT), "attention-rollout"),
-    "dinov2": (transformers.Dinov2Config(**VIT), "attention-rollout"),
+    "vit": (transformers.ViTConfig(**VIT), "attention-relevance"),
+    "dinov2": (transformers.Dinov2Config(**VIT), "attention-relevance"),
+    "beit": (transformers.BeitConfig(**VIT), "grad-cam"),
     "siglip": (transformers.SiglipConfig(text_config=TEXT, vision_config=VIT), "grad-cam"),
     "swin": (
         transformers.SwinConfig(
@@ -38,7 +39,7 @@ NETWORKS = {
     "resnet": (transformers.ResNetConfig(**PYRAMID, embedding_size=8, layer_type="basic"), "grad-cam"),
     "convnext": (transformers.ConvNextConfig(**PYRAMID, num_stages=2), "grad-cam"),
 }
-METHODS = {"attention-rollout": AttentionRollout, "grad-cam": GradCam}
+METHODS = {"attention-relevance": AttentionRelevance, "grad-cam": GradCam}
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -78,9 +79,10 @@ def test_one_explainer_serves_several_networks_and_looks_at_each_once() -> None:
         classifier.module.register_forward_hook(lambda *_: passes.append(1))
     for _ in range(2):
         found = [explainer.explain(classifier, [noise(32, 32)], [0])[0].method for classifier in classifiers]
-        assert found == ["attention-rollout", "grad-cam"]
-    # To choose and to explain, then to explain; Grad-CAM also looks for its layer once.
-    assert len(passes) == (2 + 1) + (3 + 1)
+        assert found == ["attention-relevance", "grad-cam"]
+    # To find the tokens (of the ResNet, that there are none) and to explain, then to explain; Grad-CAM also looks for
+    # its layer once.
+    assert len(passes) == (2 + 1 + 1) + (1 + 1 + 1 + 1)
 
 
 def test_the_choice_leaves_the_network_as_it_was() -> None:
@@ -101,7 +103,7 @@ def test_a_failing_forward_is_told_and_decides_nothing(monkeypatch: pytest.Monke
         patch.setattr(classifier.module.classifier, "forward", fail)
         with pytest.raises(RuntimeError, match="in the middle"):
             explainer.explain(classifier, [noise(32, 32)], [0])
-    assert explainer.explain(classifier, [noise(32, 32)], [0])[0].method == "attention-rollout"
+    assert explainer.explain(classifier, [noise(32, 32)], [0])[0].method == "attention-relevance"
 
 
 def test_where_no_method_is_defined_it_says_what_to_use() -> None:
@@ -132,13 +134,14 @@ def test_requests_that_do_not_fit_are_refused() -> None:
         AutoExplainer().explain(classifier, [noise(8, 8)], [0, 1])
     with pytest.raises(DataError, match="targets must lie"):
         AutoExplainer().explain(classifier, [noise(8, 8)], [2])
-    assert AutoExplainer().explain(classifier, [], []) == []
+    with pytest.raises(DataError, match="auto: got no images to explain ResNetForImageClassification"):
+        AutoExplainer().explain(classifier, [], [])
 
 
 def test_without_captum_networks_without_attention_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     explainer = load("explainer", "auto")
-    assert explainer.explain(wrapped(network("vit")), [noise(32, 32)], [0])[0].method == "attention-rollout"
+    assert explainer.explain(wrapped(network("vit")), [noise(32, 32)], [0])[0].method == "attention-relevance"
     with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
         explainer.explain(wrapped(network("resnet")), [noise(32, 32)], [0])
 
@@ -147,7 +150,7 @@ def test_its_results_depend_on_the_methods_it_chooses_from() -> None:
     explainer = AutoExplainer()
     assert explainer.parameters() == {}
     assert [method["class"].rpartition(".")[2] for method in explainer.identity()["methods"]] == [
-        "AttentionRollout",
+        "AttentionRelevance",
         "GradCam",
     ]
 
@@ -156,4 +159,4 @@ def test_a_checkpoint_in_a_folder_is_explained(tiny_vit: Path) -> None:
     classifier = TransformersClassifier(str(tiny_vit))
     classifier.prepare(Context(device="cpu"))
     (found,) = AutoExplainer().explain(classifier, [noise(50, 40)], [1])
-    assert (found.method, found.heatmap.shape) == ("attention-rollout", (40, 50))
+    assert (found.method, found.heatmap.shape) == ("attention-relevance", (40, 50))

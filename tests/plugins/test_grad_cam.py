@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import families
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,7 @@ from torch import nn
 from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context, Prepared
+from xaiaug.plugins._logits import logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers._layers import find_layer
 from xaiaug.plugins.explainers._layout import Layout, layout_of
@@ -232,8 +235,9 @@ def test_images_may_differ_in_size_and_shape(name: str, networks: dict[str, nn.M
     assert [each.heatmap.shape for each in found] == [(32, 64), (64, 32), (32, 64), (48, 96)]
 
 
-def test_nothing_asked_gives_nothing(networks: dict[str, nn.Module]) -> None:
-    assert GradCam().explain(wrapped(networks["vit"]), [], []) == []
+def test_nothing_asked_is_refused(networks: dict[str, nn.Module]) -> None:
+    with pytest.raises(DataError, match="grad-cam: got no images to explain ViTForImageClassification"):
+        GradCam().explain(wrapped(networks["vit"]), [], [])
 
 
 # -- a patch lights its place
@@ -601,3 +605,32 @@ def test_the_layer_of_the_real_network_is_its_last_map() -> None:
     classifier.prepare(Context(device="cpu"))
     found = find_layer("grad-cam", classifier.module, classifier.preprocess([noise(300, 224)]).pixels)
     assert (found.name, found.layout) == ("mobilenet_v2.conv_1x1", Layout("map", (7, 7)))
+
+
+# -- every family, at other sizes too
+
+
+@pytest.mark.parametrize("name", families.TRANSFORMERS)
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (64, 32)])
+def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block(
+    name: str, width: int, height: int
+) -> None:
+    if name == "siglip-pooled" and width != height:
+        pytest.skip("its wrapper does not have positions interpolated")
+    network, image = families.transformer(name), noise(width, height)
+    classifier, pixels = wrapped(network), pixels_of([image])
+    layer = find_layer("grad-cam", network, pixels)
+    assert (layer.layout.prefix, layer.layout.grid) == (families.TRANSFORMERS[name][1], (4, width // 8))
+    norms = [part for part, kind in network.named_modules() if type(kind).__name__.endswith("Norm")]
+    (block,) = [part for part in norms if re.search(r"\.2\.(layernorm_before|norm1|layer_norm1)$", part)]
+    assert layer.name == block
+    for target in range(3):
+        kept: list[torch.Tensor] = []
+        hook = network.get_submodule(block).register_forward_hook(lambda _, __, output: kept.append(output))  # noqa: B023
+        answer = logits(network, pixels)[0, target]
+        hook.remove()
+        (gradient,) = torch.autograd.grad(answer, kept[0])
+        cells = [part[0, layer.layout.prefix :].detach().double().numpy() for part in (kept[0], gradient)]
+        expected = np.maximum((cells[0] * cells[1].mean(0)).sum(1), 0).reshape(layer.layout.grid)
+        (found,) = GradCam().explain(classifier, [image], [target])
+        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * max(1, expected.max()))

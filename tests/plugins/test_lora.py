@@ -40,6 +40,16 @@ def weights(classifier: TransformersClassifier) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in classifier.module.named_parameters()}
 
 
+def test_adapters_start_from_the_seed_alone(tiny_vit: Path, painted: Callable) -> None:
+    found = []
+    for noise in (1, 2):
+        classifier = ready(tiny_vit)
+        torch.manual_seed(noise)  # what ran before in the process must not matter
+        classifier.fit(painted(16), [], recipe=RECIPE, seed=3)
+        found.append(classifier.predict_proba([sample.open() for sample in painted(4, seed=1)]))
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize("which", ["tiny_vit", "tiny_mobilenet"])
 def test_adapted_layers_and_head_move_and_nothing_else(
     which: str, request: pytest.FixtureRequest, painted: Callable

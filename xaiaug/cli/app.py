@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import __version__
-from ..errors import RunStopped, XaiaugError
+from ..errors import RunStopped, WaitingForReview, XaiaugError
 
 if TYPE_CHECKING:
     from ..results import Result
@@ -27,11 +27,24 @@ Until = Annotated[
     str | None, typer.Option("--until", help="Stop after: mistakes, explain, critique, images or report.")
 ]
 
+Config = Annotated[Path, typer.Argument(help="A settings file in TOML.")]
+Budget = Annotated[float | None, typer.Option("--budget-usd", help="Most the run may spend.")]
+Upload = Annotated[
+    bool | None,
+    typer.Option("--allow-upload/--no-upload", help="Whether images may leave the machine; else as the file says."),
+]
+Offline = Annotated[
+    bool | None, typer.Option("--offline/--online", help="Whether outside services are refused; else as the file says.")
+]
+
 
 def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
     try:
         app()
+    except WaitingForReview as waiting:
+        print(waiting)  # noqa: T201  it is what the settings asked for, and no error
+        sys.exit(3)
     except RunStopped as stopped:
         print(stopped, file=sys.stderr)  # noqa: T201  the command line speaks
         sys.exit(130)
@@ -44,20 +57,55 @@ def main() -> None:
 
 
 @app.command()
-def run(
-    config: Annotated[Path, typer.Argument(help="A settings file in TOML.")],
+def run(  # noqa: PLR0917  the options of the command
+    config: Config,
     run_dir: RunDir = Path("runs/first"),
     until: Until = None,
-    budget_usd: Annotated[float | None, typer.Option("--budget-usd", help="Most the run may spend.")] = None,
+    budget_usd: Budget = None,
+    allow_upload: Upload = None,
+    offline: Offline = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Spend without asking, up to the budget.")] = False,
 ) -> None:
-    """Run a settings file, or go on with its run."""
+    """Run a settings file, or go on with its run; on a terminal it asks before it spends money."""
     from ..loop import FeedbackLoop
     from .progress import watching
+    from .spending import agree
 
-    loop = FeedbackLoop.from_config(config, budget_usd=budget_usd)
+    loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
+    if not yes:
+        agree(loop, run_dir, until)
     with watching() as watch:
         result = loop.run(run_dir=run_dir, until=until, watch=watch)
     _show(result)
+
+
+@app.command()
+def plan(  # noqa: PLR0917  the options of the command
+    config: Config,
+    run_dir: RunDir = Path("runs/first"),
+    until: Until = None,
+    budget_usd: Budget = None,
+    allow_upload: Upload = None,
+    offline: Offline = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure this machine on a few images; loads the weights, sends nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what a run will take, arm by arm, before anything is spent: calls, dollars, images, hours, bytes."""
+    from ..loop import FeedbackLoop
+    from .plan import show
+
+    loop = FeedbackLoop.from_config(
+        config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline, planning=True
+    )
+    drawn_up = loop.plan(run_dir=run_dir, until=until, probe=probe)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(drawn_up.to_json(), indent=2))
+    else:
+        show(drawn_up)
 
 
 @app.command()
@@ -87,6 +135,24 @@ def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     with watching() as watch:
         result = run_demo(run_dir, watch=watch)
     _show(result)
+
+
+@app.command()
+def review(
+    run_dir: Annotated[Path, typer.Argument(help="A run folder whose new images wait for review.")],
+    port: Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Look at the new images of a run: keep, reject, edit the prompt, flag the label."""
+    from ..review import ReviewServer
+
+    server = ReviewServer(run_dir, port)
+    typer.echo(f"review: {server.url}\nEverything is saved as you go; Ctrl-C ends this.")
+    if show:
+        import webbrowser
+
+        webbrowser.open(server.url)
+    server.serve()
 
 
 @app.command()
@@ -138,6 +204,26 @@ def plugins(kind: Kind = None) -> None:
 
 
 @app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Say what is wrong with this installation, and how to mend it; exit with 1 when something is."""
+    from dataclasses import asdict
+
+    from ..doctor import examine
+
+    found = examine()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            typer.echo(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
+            if finding.todo:
+                typer.echo(f"{'':<19} {finding.todo}")
+    if any(finding.state == "wrong" for finding in found):
+        raise typer.Exit(1)
+
+
 def check(
     name: Annotated[str, typer.Argument(help="A plugin, as `xaiaug plugins` lists it: NAME or KIND/NAME.")],
     parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,

@@ -11,8 +11,11 @@ from PIL import Image
 from ..data import Splits
 from ..errors import ConfigError, nearest
 from ..records import JSON
-from .checks import CHECKS, Candidate
+from .checks import CHECKS, Candidate, broken
 from .memory import Held, Memory
+from .opinion import Judge, Opinions
+
+DEFAULT = tuple(CHECKS)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Verdict:
         check: name of the check it did not pass; None when it is kept.
         reason: what is wrong with it, for a person; empty when it is kept.
         score: the measure behind the reason, where there is one.
-        fingerprint: what later images are compared with; None unless it is kept and "duplicate" is among the checks.
+        fingerprint: what later images are compared with; None unless it is kept and "repeat" or "alike" is among
+            the checks.
     """
 
     kept: bool
@@ -44,12 +48,13 @@ class Gate:
     The same images in the same order get the same verdicts, however they are cut into batches.
     """
 
-    def __init__(self, checks: Sequence[str] = ("broken", "constant", "duplicate"), held: Splits | None = None) -> None:
+    def __init__(self, checks: Sequence[str] = DEFAULT, held: Splits | None = None, judge: Judge | None = None) -> None:
         """Stores what to check; held images are looked at when the first image is judged.
 
         Args:
             checks: names from `CHECKS`, in the order they are made; "broken" is always made first.
             held: the real images a synthetic one must not repeat; None compares synthetic images alone.
+            judge: who is asked by "label" and "alike"; None: they find nothing.
 
         Raises:
             ConfigError: an unknown check.
@@ -58,28 +63,34 @@ class Gate:
             if name not in CHECKS:
                 raise ConfigError(f"curation: unknown check {name!r}. {nearest(name, CHECKS)}")
         self.checks = tuple(dict.fromkeys(("broken", *checks)))
-        self.held = held
+        self.held, self.asked = held, judge
 
-    def judge(self, images: Sequence[Image.Image], seen: Sequence[str] = ()) -> list[Verdict]:
+    def judge(
+        self, images: Sequence[Image.Image], seen: Sequence[str] = (), labels: Sequence[str] | None = None
+    ) -> list[Verdict]:
         """One verdict an image, in order.
 
         Args:
             images: what was made.
             seen: fingerprints of the verdicts on the images that were kept before.
+            labels: name of the class each was made for; None skips the label check.
         """
-        compares = "duplicate" in self.checks
-        memory = Memory(self._held_images if compares else None, [text for text in seen if text] if compares else ())
-        return [self._judge(Candidate(image, memory)) for image in images]
+        memory = Memory(self._held_images if "duplicate" in self.checks else None, [text for text in seen if text])
+        opinions = Opinions(self.asked, images, _sound) if self.asked else None
+        targets = [None] * len(images) if labels is None else labels
+        return [
+            self._judge(Candidate(images[place], memory, target, opinions, place))
+            for place, target in enumerate(targets)
+        ]
 
     def _judge(self, candidate: Candidate) -> Verdict:
         for name in self.checks:
             finding = CHECKS[name](candidate)
             if finding is not None:
                 return Verdict(False, name, finding.reason, finding.score)
-        if "duplicate" not in self.checks:
-            return Verdict(True)
-        candidate.memory.add(candidate.portrait)
-        return Verdict(True, fingerprint=candidate.portrait.to_text())
+        portrait = candidate.portrait if "repeat" in self.checks else None
+        embedding = candidate.embedding if "alike" in self.checks else None
+        return Verdict(True, fingerprint=candidate.memory.remember(portrait, embedding) or None)
 
     @cached_property
     def _held_images(self) -> Held | None:
@@ -87,4 +98,8 @@ class Gate:
 
     def __getstate__(self) -> dict[str, object]:
         # A worker looks for itself: samples travel, what was made of them does not.
-        return {"checks": self.checks, "held": self.held}
+        return {"checks": self.checks, "held": self.held, "asked": self.asked}
+
+
+def _sound(image: Image.Image) -> bool:
+    return broken(Candidate(image, Memory(None, ()))) is None

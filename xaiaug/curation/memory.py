@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import base64
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from ..data import Fingerprint, Splits, fingerprints
 from ..data.near import Hashes, either_way
 from .portrait import MAX_DISTANCE, Portrait, colours_of, likeness, repeats
+
+_AND = "|"  # between a portrait and an embedding
 
 
 class Held:
@@ -45,25 +48,83 @@ class Held:
 
 
 class Memory:
-    """Held images, and synthetic ones as they are kept."""
+    """Held images, and synthetic ones as they are kept.
+
+    Args:
+        held: the real images; None: none.
+        seen: what is remembered of the synthetic images, as `remember` wrote it.
+    """
 
     def __init__(self, held: Held | None, seen: Sequence[str]) -> None:
-        self.held = held
-        self.seen = [Portrait.from_text(text) for text in seen]
+        self._held = held
+        self._portraits: list[tuple[int, Portrait]] = []
+        self._embeddings = _Rows()
+        self._count = 0
+        for text in seen:
+            portrait, _, embedding = text.partition(_AND)
+            self.remember(Portrait.from_text(portrait) if portrait else None, _unpacked(embedding))
 
-    def add(self, portrait: Portrait) -> None:
-        """Remembers one more image."""
-        self.seen.append(portrait)
+    def remember(self, portrait: Portrait | None, embedding: NDArray[np.float32] | None) -> str:
+        """Takes one more synthetic image in; returns what later memories are told of it, one word."""
+        if portrait is not None:
+            self._portraits.append((self._count, portrait))
+        if embedding is not None:
+            embedding = embedding.astype(np.float16).astype(np.float32)  # as a later memory will have it
+            self._embeddings.append(self._count, embedding)
+        self._count += 1
+        return (portrait.to_text() if portrait else "") + _packed(embedding)
 
-    def find(self, portrait: Portrait) -> tuple[str, float] | None:
-        """What a portrait repeats, and how like it is; None when it is new."""
-        found = self.held.find(portrait) if self.held else None
-        return found or next(self._find_seen(portrait), None)
+    def find_held(self, portrait: Portrait) -> tuple[str, float] | None:
+        """The real image a portrait repeats, and how like it is; None when it is new."""
+        return self._held.find(portrait) if self._held else None
 
-    def _find_seen(self, portrait: Portrait) -> Iterator[tuple[str, float]]:
-        hashes = Hashes.of([other.fingerprint for other in self.seen])
+    def find_seen(self, portrait: Portrait) -> tuple[str, float] | None:
+        """The synthetic image a portrait repeats, and how like it is."""
+        hashes = Hashes.of([other.fingerprint for _, other in self._portraits])
         for index in map(int, hashes.near(portrait.fingerprint, MAX_DISTANCE)):
-            same = portrait.fingerprint.pixels == self.seen[index].fingerprint.pixels
-            similarity = 1.0 if same else either_way(likeness, portrait.colours, self.seen[index].colours)
+            number, other = self._portraits[index]
+            same = portrait.fingerprint.pixels == other.fingerprint.pixels
+            similarity = 1.0 if same else either_way(likeness, portrait.colours, other.colours)
             if repeats(similarity):
-                yield f"synthetic image {index + 1} of this run", similarity
+                return _synthetic(number), similarity
+        return None
+
+    def find_alike(self, embedding: NDArray[np.float32], least: float) -> tuple[str, float] | None:
+        """The synthetic image whose embedding is most like this one, and how like; None below `least`."""
+        similarity = self._embeddings.filled @ embedding if self._embeddings.numbers else np.zeros(1)
+        best = int(similarity.argmax())
+        if similarity[best] < least:
+            return None
+        return _synthetic(self._embeddings.numbers[best]), float(similarity[best])
+
+
+class _Rows:
+    """Embeddings one below the other: room is doubled when it is full, so that they are not copied for each new one."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self._room = np.zeros((0, 0), np.float32)
+
+    @property
+    def filled(self) -> NDArray[np.float32]:
+        return self._room[: len(self.numbers)]
+
+    def append(self, number: int, embedding: NDArray[np.float32]) -> None:
+        if len(self.numbers) == len(self._room):
+            more = np.zeros((max(64, 2 * len(self._room)), len(embedding)), np.float32)
+            more[: len(self.numbers)] = self.filled if self.numbers else 0
+            self._room = more
+        self._room[len(self.numbers)] = embedding
+        self.numbers.append(number)
+
+
+def _synthetic(number: int) -> str:
+    return f"synthetic image {number + 1} of this run"
+
+
+def _packed(embedding: NDArray[np.float32] | None) -> str:
+    return "" if embedding is None else _AND + base64.b64encode(embedding.astype("<f2").tobytes()).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.float32] | None:
+    return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32) if text else None

@@ -39,10 +39,13 @@ class Classifier(Plugin):
         labels: names of the classes, in the order of its outputs; empty until `prepare`, `fit` or `load` sets them.
         checkpoints: set by a loop before `fit` where the user asked for it. A classifier that heeds it goes on from
             the newest one, and ends with the same weights as without.
+        snapshots: set by a loop before `fit` where the user asked for curves of the test split: a folder for the
+            weights at each point of the curves, as `save` writes them, in folders named by their step.
     """
 
     labels: tuple[str, ...] = ()
     checkpoints: Checkpoints | None = None
+    snapshots: Path | None = None
 
     @abstractmethod
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:

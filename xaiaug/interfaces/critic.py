@@ -10,7 +10,15 @@ from .plugin import Plugin
 
 
 class Critic(Plugin):
-    """Says why a classifier failed, and what a new training image should show."""
+    """Says why a classifier failed, and what a new training image should show.
+
+    Attributes:
+        layout: of the panels a run draws for it: "side-by-side", "overlay", "masked" or "image-only".
+        side: width of those panels in pixels.
+    """
+
+    layout: str = "side-by-side"
+    side: int = 512
 
     @abstractmethod
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:

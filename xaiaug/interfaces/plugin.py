@@ -34,6 +34,14 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
     remote: bool = False
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
+    def check(self) -> None:  # noqa: B027  (optional on purpose)
+        """Raises what would stop the work later, such as a missing key: asked before any work is done. Loads nothing.
+
+        Raises:
+            ConfigError: a parameter or a key is missing or wrong.
+            MissingExtraError: a package is not installed.
+        """
+
     def prepare(self, context: Context) -> None:  # noqa: B027  (optional on purpose)
         """Gets ready to work: called once a process before the first batch, and again with another context.
 

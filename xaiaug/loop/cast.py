@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..config import Settings, create, merged
+from ..calls import Prices
+from ..config import STOPS, Settings, create, merged
 from ..config import settings as checked
-from ..errors import ConfigError, OfflineError, PluginError
+from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
+from ..plan import FROM, forbidden, unpaid
 from ..records import Arm, Recipe
 from ..registry import KINDS
 
@@ -26,6 +28,29 @@ class Cast:
     critic: Critic
     synthesizer: Synthesizer
 
+    @property
+    def plugins(self) -> dict[str, Plugin]:
+        """The plugins by kind."""
+        return {kind: getattr(self, kind) for kind in KINDS}
+
+    def check_allowed(self, settings: Settings) -> None:
+        """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
+        for kind, plugin in self.plugins.items():
+            if error := forbidden(kind, getattr(settings, kind).name, plugin, settings):
+                raise error
+
+    def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:
+        """Refuses a run whose calls cannot be paid, before its first hour rather than after it.
+
+        Raises:
+            ConfigError: a plugin costs money, and there is no budget.
+            UnknownPriceError: nobody knows what its model costs.
+        """
+        for kind, plugin in self.plugins.items():
+            needed = STOPS.index(FROM[kind]) <= STOPS.index(until)
+            if needed and (error := unpaid(kind, getattr(settings, kind).name, plugin, settings, prices)):
+                raise error
+
     def told(self, settings: Settings) -> dict[str, Any]:
         """Name, class, version and parameters of each, JSON-plain."""
         return {kind: _told(getattr(settings, kind).name, getattr(self, kind)) for kind in KINDS}
@@ -40,7 +65,6 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
 
     Raises:
         ConfigError: an object is not a plugin of its kind, or parameters do not fit.
-        OfflineError: a plugin talks to an outside service that the settings do not allow.
         PluginError: a plugin's parameters are not plain, or not stored.
     """
     plugins = {}
@@ -51,7 +75,6 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
         if not isinstance(plugin, base):
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
         _check_plain(kind, plugin)
-        _check_allowed(kind, plugin, settings)
         plugins[kind] = plugin
     return Cast(**plugins)  # type: ignore[arg-type]
 
@@ -95,6 +118,7 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
         "version": plugin.version,
         "parameters": identity["parameters"],
         "keyed": identity["source"] is not None,
+        "licence": plugin.estimate(0).licence,
     }
 
 
@@ -107,13 +131,3 @@ def _check_plain(kind: str, plugin: Plugin) -> None:
                 f"the {kind} {_name(plugin)}: parameter {name!r} must be plain (numbers, text, lists, tables), "
                 f"since it is part of what results are kept under; {error}"
             ) from error
-
-
-def _check_allowed(kind: str, plugin: Plugin, settings: Settings) -> None:
-    if plugin.remote and settings.privacy.offline:
-        raise OfflineError(f"the {kind} {_name(plugin)} talks to an outside service, and [privacy] offline is true")
-    if plugin.remote and not settings.privacy.allow_upload:
-        raise OfflineError(
-            f"the {kind} {_name(plugin)} sends images to an outside service; "
-            "allow it with [privacy] allow_upload = true"
-        )

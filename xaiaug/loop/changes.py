@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,11 @@ _FROM = {
     "experiment.fit_baseline": ALL,
     "experiment.rounds": 1,
     "experiment.promote": 1,
+    "experiment.vary": 1,
     "mistakes": 2,
+    "mistakes.faithfulness": NOTHING,
     "explainer": 2,
+    "panel": 3,
     "critic": 3,
     "synthesizer": 4,
     "curation": 4,
@@ -76,7 +80,9 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
 def compared(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """Settings as this module compares them: plugins as they are, whatever named them, and data by their content."""
     tables = {name: table for name, table in settings.items() if name not in KINDS}
-    return {**tables, **plugins, "data": {"fingerprint": fingerprint}}
+    # A parameter may be a tuple; what was told before comes back from its file as a list.
+    found: dict[str, Any] = json.loads(json.dumps({**tables, **plugins, "data": {"fingerprint": fingerprint}}))
+    return found
 
 
 def _first(name: str, after: Mapping[str, Any]) -> int:

@@ -15,11 +15,14 @@ from ..data import Splits
 from ..engines import engine as engine_named
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
+from ..plan import Asked, Plan
 from ..records import Arm, Progress, Recipe
 from ..results import Result, open_run
 from ..stages import Desk, Patience
 from ..store import Money, Store
 from .cast import arms_as_tables, cast, tables
+from .judging import judge_of
+from .planning import plan
 from .run import Run
 from .status import Status
 from .stopping import stopping
@@ -84,22 +87,71 @@ class FeedbackLoop:
         self._take(tables(given, said, settings), given, engine)
 
     @classmethod
-    def from_config(cls, path: str | Path, *, budget_usd: float | None = None) -> Self:
+    def from_config(
+        cls,
+        path: str | Path,
+        *,
+        budget_usd: float | None = None,
+        allow_upload: bool | None = None,
+        offline: bool | None = None,
+        planning: bool = False,
+    ) -> Self:
         """The loop a settings file describes; `run` then finds the data by itself.
 
         Args:
             path: of a TOML file.
             budget_usd: most a run may spend; None: as the file says.
+            allow_upload: whether plugins may send images to outside services; None: as the file says.
+            offline: whether plugins that talk to outside services are refused; None: as the file says.
+            planning: whether it is only planned: the plan then tells what is not allowed, and `run` refuses it.
 
         Raises:
             ConfigError: the file is missing or holds what cannot be used.
+            OfflineError: a plugin talks to an outside service that the settings do not allow.
         """
+        said: dict[str, dict[str, Any]] = {
+            "budget": {"usd": budget_usd},
+            "privacy": {"allow_upload": allow_upload, "offline": offline},
+        }
         loop = cls.__new__(cls)
-        settings = read_settings(path)
-        if budget_usd is not None:
-            settings = settings.model_copy(update={"budget": settings.budget.model_copy(update={"usd": budget_usd})})
-        loop._take(settings, {}, "local")
+        loop._take(_with(read_settings(path), said), {}, "local", planning=planning)
         return loop
+
+    def check(self) -> None:
+        """Raises what would stop a run later, such as a missing key; asked before there are any data.
+
+        Raises:
+            ConfigError: a parameter or a key is missing or wrong.
+            MissingExtraError: a package is not installed.
+        """
+        for plugin in self.cast.plugins.values():
+            plugin.check()
+
+    def plan(
+        self,
+        splits: Splits | None = None,
+        run_dir: str | Path = "runs/first",
+        until: str | None = None,
+        *,
+        probe: bool = False,
+    ) -> Plan:
+        """What `run` with the same arguments would take; needs no key and no network.
+
+        Args:
+            splits: the data; None reads the settings' `[data]`.
+            run_dir: what is known from a run in it is not assumed.
+            until: as in `run`.
+            probe: whether to measure this machine's speed on a few images first, which loads the weights; nothing is
+                sent away.
+
+        Raises:
+            DataError: the data cannot be found.
+            RunLockedError: another process is writing the run folder.
+        """
+        splits = splits if splits is not None else self.splits()
+        names = {kind: getattr(self.settings, kind).name for kind in self.cast.plugins}
+        asked = Asked(self.settings, self.cast.plugins, names, self.arms, self.prices, self._stop(until))
+        return plan(asked, self.cast, splits, run_dir, probe=probe)
 
     def run(
         self,
@@ -125,10 +177,10 @@ class FeedbackLoop:
                 kept, and the same command goes on.
             RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
-        stop = until or self.settings.experiment.until
-        if stop not in STOPS:
-            raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
-        splits = splits if splits is not None else self._splits()
+        stop = self._stop(until)
+        self.cast.check_allowed(self.settings)
+        self.cast.check_paid(self.settings, self.prices, stop)
+        splits = splits if splits is not None else self.splits()
         try:
             self._conduct(splits, run_dir, stop, watch)
         except (RunStopped, CallsStoppedError, PluginError):
@@ -147,27 +199,57 @@ class FeedbackLoop:
             status = Status(store, watch)
             limits = self.settings.limits
             patience = Patience(limits.chunk_seconds, limits.training_seconds)
-            desk = Desk(store, self.engine, status.watch, stop, patience)
+            desk = Desk(store, self.engine, status.watch, stop, patience=patience)
             run = Run(self.settings, self.cast, self.arms, desk, splits, calls)
             with status.session():
                 run.conduct(until)
                 store.finish()
 
-    def _take(self, settings: Settings, given: Mapping[str, str | Plugin], engine: str) -> None:
+    def _take(
+        self, settings: Settings, given: Mapping[str, str | Plugin], engine: str, *, planning: bool = False
+    ) -> None:
         self.settings = settings
         self.cast = cast(settings, given)
+        if not planning:
+            self.cast.check_allowed(settings)
         self.prices = Prices(settings.budget.prices)
         self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
-        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work
+        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
+        judge_of(settings, self.cast.classifier)
         self.engine = engine_named(engine)
 
-    def _splits(self) -> Splits:
+    def allow(self, budget_usd: float) -> None:
+        """Lets the run spend so much, whatever its settings say."""
+        self.settings = _with(self.settings, {"budget": {"usd": budget_usd}})
+
+    def _stop(self, until: str | None) -> str:
+        stop = until or self.settings.experiment.until
+        if stop not in STOPS:
+            raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
+        return stop
+
+    def splits(self) -> Splits:
+        """The data that the settings name.
+
+        Raises:
+            ConfigError: they name none.
+            DataError: they cannot be found.
+        """
         data = self.settings.data
         if data.manifest is not None:
             return Splits.from_manifest(data.manifest, data.folder, **data.options)
         if data.folder is not None:
             return Splits.from_folder(data.folder, **data.options)
         raise ConfigError("this loop has no data: give run() the splits, or the settings a [data] folder")
+
+
+def _with(settings: Settings, said: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """The settings with what was said besides; None says nothing."""
+    tables = {}
+    for name, values in said.items():
+        update = {key: value for key, value in values.items() if value is not None}
+        tables[name] = getattr(settings, name).model_copy(update=update)
+    return settings.model_copy(update=tables)
 
 
 def _said(**arguments: tuple[Any, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from ..errors import WaitingForReview
 from ..records import Progress
 from ..store import Store
 
@@ -44,6 +45,9 @@ class Status:
         try:
             yield
             state = "finished"
+        except WaitingForReview:
+            state = "waiting for review"
+            raise
         finally:
             took = round(time.monotonic() - clock, 3)
             entry = {"started": started, "ended": _now(), "seconds": took, "state": state}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import DataError, nearest
 from ..records import Explanation
-from .heat import Heat, Scale, check_scale, colour_table
-from .lettering import font, shorten
-from .pictures import Picture, fit, heatmap, masked, overlay, plain, stripes
+from .heat import Heat, Scale, check_scale
+from .legend import legend
+from .lettering import PALE, font, shorten
+from .measures import Measures, stacked
+from .pictures import Picture, fit, heatmap, masked, overlay, plain
 
 LAYOUTS: Mapping[str, Mapping[str, Picture]] = {
     "side-by-side": {"image": plain, "heatmap": heatmap},
@@ -22,26 +22,7 @@ LAYOUTS: Mapping[str, Mapping[str, Picture]] = {
 }
 _LEAST_SIDE = 128
 _WIDE = 1.8
-_INK, _PALE, _RIGHT, _WRONG = (25, 25, 25), (95, 95, 95), (0, 105, 60), (190, 30, 20)
-
-
-@dataclass(frozen=True)
-class _Measures:
-    """Sizes in pixels that follow from the side of a panel."""
-
-    side: int
-
-    @property
-    def text(self) -> int:
-        return max(11, round(self.side / 32))
-
-    @property
-    def gap(self) -> int:
-        return max(4, round(self.side / 64))
-
-    @property
-    def line(self) -> int:
-        return round(self.text * 1.5)
+_INK, _RIGHT, _WRONG = (25, 25, 25), (0, 105, 60), (190, 30, 20)
 
 
 def draw(
@@ -77,104 +58,66 @@ def draw(
         raise DataError(f"panel: side must be at least {_LEAST_SIDE} pixels, got {side}")
     check_scale(scale)
     kinds = LAYOUTS[layout if explanation is not None else "image-only"]
-    measures = _Measures(side)
+    measures = Measures(side)
     beside = len(kinds) if image.width < _WIDE * image.height else 1
     width = (side - measures.gap * (beside + 1)) // beside
-    fitted = fit(image, width, side)
+    fitted, told = fit(image, width, side)
     heat = Heat.of(explanation, fitted.size, scale) if explanation is not None else None
-    pictures = {caption: kind(fitted, heat) for caption, kind in kinds.items()}
+    pictures = {f"{caption}, {told}" if told else caption: kind(fitted, heat) for caption, kind in kinds.items()}
     parts = [_header(measures, label, predicted), _body(measures, pictures, beside)]
-    if explanation is not None and any(kind is not plain for kind in kinds.values()):
-        parts.append(_legend(measures, explanation.method, heat))
-    return _stack(parts)
+    hot = [kind for kind in kinds.values() if kind is not plain]
+    if explanation is not None and hot:
+        name = f"{explanation.method}, shared scale" if scale else explanation.method
+        parts += legend(measures, name, heat, hot[0])
+    return stacked(parts)
 
 
-def _header(measures: _Measures, label: str, predicted: str) -> Image.Image:
-    strip = Image.new("RGB", (measures.side, measures.line + measures.gap), "white")
-    pen = ImageDraw.Draw(strip)
-    half = measures.side // 2
+def _header(measures: Measures, label: str, predicted: str) -> Image.Image:
+    """Label and prediction beside each other, or above each other where there is little room."""
     colour = _RIGHT if label == predicted else _WRONG
-    for x, word, name, ink in ((0, "label", label, _INK), (half, "predicted", predicted, colour)):
-        start, middle = x + measures.gap, strip.height / 2
-        letters = font(measures.text)
-        pen.text((start, middle), f"{word}:", fill=_PALE, font=letters, anchor="lm")
-        start += round(pen.textlength(f"{word}:", font=letters)) + measures.gap
-        room = x + half - measures.gap - start
-        pen.text((start, middle), shorten(pen, name, letters, room), fill=ink, font=letters, anchor="lm")
+    told = [_said(measures, "label", label, _INK), _said(measures, "predicted", predicted, colour)]
+    if measures.narrow:
+        return stacked(told)
+    strip = Image.new("RGB", (measures.side, told[0].height), "white")
+    for number, part in enumerate(told):
+        strip.paste(part, (number * (measures.side // 2), 0))
     return strip
 
 
-def _body(measures: _Measures, pictures: Mapping[str, Image.Image], beside: int) -> Image.Image:
+def _said(measures: Measures, word: str, name: str, ink: tuple[int, int, int]) -> Image.Image:
+    strip = Image.new("RGB", (measures.half, measures.line + measures.gap), "white")
+    pen, letters, middle = ImageDraw.Draw(strip), font(measures.text), strip.height / 2
+    pen.text((measures.gap, middle), f"{word}:", fill=PALE, font=letters, anchor="lm")
+    start = 2 * measures.gap + round(pen.textlength(f"{word}:", font=letters))
+    room = strip.width - measures.gap - start
+    pen.text((start, middle), shorten(pen, name, letters, room), fill=ink, font=letters, anchor="lm")
+    return strip
+
+
+def _body(measures: Measures, pictures: Mapping[str, Image.Image], beside: int) -> Image.Image:
     """The pictures with their captions, side by side or above each other, centred."""
     width = (measures.side - measures.gap * (beside + 1)) // beside
     blocks = [_captioned(measures, caption, picture, width) for caption, picture in pictures.items()]
     if beside == 1:
-        return _stack([_padded(block, measures) for block in blocks])
+        return stacked([_padded(block, measures) for block in blocks])
     row = Image.new("RGB", (measures.side, blocks[0].height), "white")
     for number, block in enumerate(blocks):
         row.paste(block, (measures.gap + number * (width + measures.gap), 0))
     return row
 
 
-def _captioned(measures: _Measures, caption: str, picture: Image.Image, width: int) -> Image.Image:
+def _captioned(measures: Measures, caption: str, picture: Image.Image, width: int) -> Image.Image:
     block = Image.new("RGB", (width, picture.height + measures.line), "white")
     left = (width - picture.width) // 2
     block.paste(picture, (left, 0))
     centre = (width / 2, picture.height + measures.line / 2)
     letters = font(round(measures.text * 0.85))
     pen = ImageDraw.Draw(block)
-    pen.text(centre, shorten(pen, caption, letters, width), fill=_PALE, font=letters, anchor="mm")
+    pen.text(centre, shorten(pen, caption, letters, width), fill=PALE, font=letters, anchor="mm")
     return block
 
 
-def _legend(measures: _Measures, method: str, heat: Heat | None) -> Image.Image:
-    """The method's name, and the colours with the raw values they stand for."""
-    strip = Image.new("RGB", (measures.side, measures.line + measures.gap), "white")
-    pen, letters, middle = ImageDraw.Draw(strip), font(round(measures.text * 0.85)), strip.height // 2
-    half = measures.side // 2
-    pen.text(
-        (measures.gap, middle),
-        shorten(pen, method, letters, half - measures.gap),
-        fill=_PALE,
-        font=letters,
-        anchor="lm",
-    )
-    if heat is None:
-        return strip
-    low, high = (f"{value:.2g}" for value in heat.scale)
-    high = f"> {high}" if heat.clipped else high
-    right = measures.side - measures.gap - round(pen.textlength(high, font=letters))
-    left = half + round(pen.textlength(low, font=letters)) + measures.gap
-    pen.text((half, middle), low, fill=_PALE, font=letters, anchor="lm")
-    pen.text((right, middle), high, fill=_PALE, font=letters, anchor="lm")
-    strip.paste(_bar(right - left - measures.gap, measures.text), (left, middle - measures.text // 2))
-    return strip if not heat.unseen.any() else _stack([strip, _unseen_line(measures)])
-
-
-def _bar(width: int, height: int) -> Image.Image:
-    steps = np.linspace(0, 255, max(2, width)).astype(np.uint8)
-    return Image.fromarray(np.repeat(colour_table()[steps][None], height, axis=0))
-
-
-def _unseen_line(measures: _Measures) -> Image.Image:
-    strip = Image.new("RGB", (measures.side, measures.line), "white")
-    half, size = measures.side // 2, measures.text
-    strip.paste(Image.fromarray(stripes(size, 2 * size)), (half, (strip.height - size) // 2))
-    words = (half + 2 * size + measures.gap, strip.height // 2)
-    ImageDraw.Draw(strip).text(words, "not seen by the model", fill=_PALE, font=font(round(size * 0.85)), anchor="lm")
-    return strip
-
-
-def _padded(block: Image.Image, measures: _Measures) -> Image.Image:
+def _padded(block: Image.Image, measures: Measures) -> Image.Image:
     strip = Image.new("RGB", (measures.side, block.height), "white")
     strip.paste(block, (measures.gap, 0))
     return strip
-
-
-def _stack(parts: Sequence[Image.Image]) -> Image.Image:
-    panel = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), "white")
-    top = 0
-    for part in parts:
-        panel.paste(part, (0, top))
-        top += part.height
-    return panel

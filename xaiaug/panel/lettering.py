@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from PIL import ImageDraw, ImageFont
 
+PALE = (95, 95, 95)
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 

@@ -15,13 +15,23 @@ Picture = Callable[[Image.Image, Heat | None], Image.Image]
 _STRIPE, _GROUND = 205, 232
 _COLD_SHARE, _HOT_SHARE = 0.35, 0.7
 _MASK = 128
+_LONGEST = 5
 
 
-def fit(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The image as large as it gets in a box of that size, its proportions kept."""
+def fit(image: Image.Image, width: int, height: int) -> tuple[Image.Image, str]:
+    """The image as large as it gets in a box of that size, and what to tell of its proportions.
+
+    They are kept, but for an image so long that nothing could be made out: its shorter side is stretched to a fifth of
+    the longer one.
+    """
     factor = min(width / image.width, height / image.height)
-    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS)
+    across, down = image.width * factor, image.height * factor
+    least = max(across, down) / _LONGEST
+    size = (max(1, round(max(across, least))), max(1, round(max(down, least))))
+    told = ""
+    if min(across, down) < least:
+        told = f"{'height' if down < across else 'width'} stretched {least / min(across, down):.2g} times"
+    return image.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS), told
 
 
 def plain(image: Image.Image, _heat: Heat | None) -> Image.Image:
@@ -51,7 +61,8 @@ def masked(image: Image.Image, heat: Heat | None) -> Image.Image:
     """The image where it is hot, fading to grey where it is cold."""
     if heat is None:
         return _no_signal(image)
-    share = np.nan_to_num(heat.shares)[..., None]
+    # The root lifts what is lukewarm: straight shares leave all but the peak in fog.
+    share = np.sqrt(np.nan_to_num(heat.shares))[..., None]
     mixed = share * np.asarray(image, dtype=np.float32) + (1 - share) * _MASK
     return Image.fromarray(_hatch(mixed, heat))
 

@@ -6,7 +6,13 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import unfold
+
+from ..errors import ConfigError
+
+_INTERPOLATE = "interpolate_pos_encoding"
 
 
 def logits(module: nn.Module, pixels: Tensor) -> Tensor:
@@ -15,8 +21,14 @@ def logits(module: nn.Module, pixels: Tensor) -> Tensor:
     Args:
         module: returns logits, bare or as the attribute `logits` of what it returns.
         pixels: n c h w; of another size than the network was made for where its positions can be interpolated.
+
+    Raises:
+        ConfigError: pixels are patches already.
     """
-    output = module(pixels, **_size_arguments(module, pixels))
+    if "spatial_shapes" in inspect.signature(module.forward).parameters:
+        output = module(**_patches(module, pixels))
+    else:
+        output = module(pixels, **_size_arguments(module, pixels))
     found = output if isinstance(output, Tensor) else output.logits
     if not isinstance(found, Tensor):
         raise TypeError(f"{type(module).__name__} must return logits as a Tensor, got {type(found).__name__}")
@@ -26,7 +38,36 @@ def logits(module: nn.Module, pixels: Tensor) -> Tensor:
 def _size_arguments(module: nn.Module, pixels: Tensor) -> dict[str, Any]:
     config = getattr(module, "config", None)
     own = getattr(getattr(config, "vision_config", config), "image_size", None)
-    if own is None or "interpolate_pos_encoding" not in inspect.signature(module.forward).parameters:
-        return {}
     height, width = own if isinstance(own, Iterable) else (own, own)
-    return {} if tuple(pixels.shape[-2:]) == (height, width) else {"interpolate_pos_encoding": True}
+    if own is None or tuple(pixels.shape[-2:]) == (height, width) or not _interpolates(module):
+        return {}
+    return {_INTERPOLATE: True}
+
+
+def _interpolates(module: nn.Module) -> bool:
+    """Whether the network takes the word, itself or by handing it on to a part that does (CLIP)."""
+    parameters = inspect.signature(module.forward).parameters
+    if _INTERPOLATE in parameters:
+        return True
+    hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return hands_on and any(_INTERPOLATE in inspect.signature(part.forward).parameters for part in module.children())
+
+
+def _patches(module: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
+    """The images as rows of patches, for families that read any size that way (SigLIP 2)."""
+    if pixels.ndim != 4:
+        raise ConfigError(
+            f"{type(module).__name__}: its checkpoint's processor cuts images into patches; give the network to"
+            " TorchClassifier, with a preprocess that returns n c h w in multiples of its patch size"
+        )
+    config: Any = module.config
+    side = config.vision_config.patch_size
+    rows, columns = pixels.shape[2] // side, pixels.shape[3] // side
+    cut = unfold(pixels[..., : rows * side, : columns * side], side, stride=side)
+    # n (c p) l -> n l (p c): each patch pixel by pixel, as the family's own processor has it.
+    patches = cut.view(*pixels.shape[:2], side * side, -1).permute(0, 3, 2, 1).flatten(2)
+    return {
+        "pixel_values": patches,
+        "pixel_attention_mask": torch.ones(patches.shape[:2], dtype=torch.int32, device=pixels.device),
+        "spatial_shapes": torch.tensor([[rows, columns]] * len(pixels)),
+    }

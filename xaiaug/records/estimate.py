@@ -19,6 +19,8 @@ class Estimate:
         receiver: who gets what is sent, such as "api.anthropic.com"; empty where nothing leaves the machine.
         upload_bytes: bytes that leave the machine.
         licence: of the weights in use; empty where there are none or nobody said.
+        disk_bytes: bytes that the results take as files; of a classifier: one copy of its weights. (0, 0) where nobody
+            said.
     """
 
     calls: Range = (0, 0)
@@ -28,3 +30,4 @@ class Estimate:
     receiver: str = ""
     upload_bytes: Range = (0, 0)
     licence: str = ""
+    disk_bytes: Range = (0, 0)

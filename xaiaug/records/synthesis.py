@@ -24,6 +24,7 @@ class SynthesisRequest:
         source: the guide image; None where its source must not see it.
         explanation: the heatmap of that image, where there is one.
         seed: 0 to 2**32 - 1; the same request with the same seed gives the same image, whatever the batch.
+        attended: as in `Critique.attended`; None where no critic was asked.
     """
 
     case_id: str
@@ -34,6 +35,7 @@ class SynthesisRequest:
     guidance: Mapping[str, str | float] = field(default_factory=dict)
     source: Image.Image | None = None
     explanation: Explanation | None = None
+    attended: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

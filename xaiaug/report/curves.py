@@ -11,13 +11,14 @@ from .schema_arms import ArmResult, Curves
 
 LEFT, RIGHT, TOP, BOTTOM = 40, 326, 10, 164
 MOST_POINTS = 120
+SPLITS = ("train", "validation", "test")
 
 Point = tuple[int, float]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A stretch without gaps: `points` as SVG wants them, of the split "train" or "validation"."""
+    """A stretch without gaps: `points` as SVG wants them, of the split "train", "validation" or "test"."""
 
     split: str
     points: str
@@ -63,9 +64,10 @@ def _values(arms: Iterable[ArmResult], quantity: str) -> Iterator[float]:
 
 def _curves(arm: ArmResult, quantity: str) -> Iterator[tuple[str, list[tuple[int, float | None]]]]:
     for seed in arm.seeds:
-        for split in ("train", "validation"):
-            values: Sequence[float | None] = getattr(seed.history, f"{split}_{quantity}")
-            yield split, _thinned(seed.history, values)
+        for split in SPLITS:
+            values: Sequence[float | None] = getattr(seed.history, f"{split}_{quantity}", ())
+            if values:
+                yield split, _thinned(seed.history, values)
 
 
 def _thinned(history: Curves, values: Sequence[float | None]) -> list[tuple[int, float | None]]:

@@ -32,12 +32,14 @@ class DotPlot:
     Attributes:
         ticks: place and label of each.
         reference: where `continued` stands; None without that arm.
+        from_zero: whether the axis starts at zero.
     """
 
     ticks: tuple[tuple[float, str], ...]
     reference: float | None
     rows: tuple[DotRow, ...]
     width: int = WIDTH
+    from_zero: bool = False
 
 
 def dot_plot(arms: Sequence[ArmResult]) -> DotPlot | None:
@@ -52,6 +54,7 @@ def dot_plot(arms: Sequence[ArmResult]) -> DotPlot | None:
         ticks=tuple((axis.place(tick), axis.label(tick)) for tick in axis.ticks),
         reference=axis.place(100 * statistics.fmean(score.accuracy for score in reference)) if reference else None,
         rows=tuple(_row(scores[arm.name], axis) for arm in arms),
+        from_zero=axis.ticks[0] == 0,
     )
 
 

@@ -18,7 +18,7 @@ from .pictures import Pictures
 from .schema import Report
 from .schema_base import Row
 from .summary import REFERENCE, Spread, arm_rows
-from .table import percent, points
+from .table import figure, percent, points, signed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -50,6 +50,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         rows=arm_rows(report),
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
+        tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
         cases=shown_cases(report, pictures),
         left_out=pictures.left_out,
         open_cases=OPEN_CASES,
@@ -73,6 +74,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"worst": _worst, "share": _share}
     environment.filters |= {"percent": percent, "points": points, "json": _pretty, "cut": _cut}
+    environment.filters |= {"figure": figure, "signed": signed}
     return environment
 
 

@@ -13,6 +13,7 @@ from ..errors import RecordError
 from .schema_arms import ArmResult, LeftOut
 from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
+from .schema_maps import MapsRow
 
 Stage = Literal["mistakes", "explain", "critique", "images", "report"]
 
@@ -87,6 +88,7 @@ class PluginUse(Row):
 
     Attributes:
         keyed: whether its source could be read; if not, its work is never taken from an earlier sitting.
+        licence: of the weights it used; empty where there are none or nobody said.
     """
 
     name: str
@@ -94,6 +96,7 @@ class PluginUse(Row):
     version: str = "1"
     parameters: dict[str, Plain] = Field(default_factory=dict)
     keyed: bool = True
+    licence: Text = ""
 
 
 class Plugins(Row):
@@ -165,6 +168,7 @@ class Report(Row):
         complete: whether it got there.
         rounds: mistakes on guide before each earlier round; the report is of the last one, whose baseline the round
             before promoted.
+        maps: how faithful the heatmaps are; None where none was tested.
         cases: the mistakes the run looked into, in its own order.
         verdict: None where nothing was compared.
     """
@@ -181,6 +185,7 @@ class Report(Row):
     left_out: tuple[LeftOut, ...] = ()
     mistakes: Mistakes = Mistakes()
     rounds: tuple[int, ...] = ()
+    maps: MapsRow | None = None
     cases: tuple[CaseRow, ...] = ()
     images: Images = Images()
     verdict: Verdict | None = None

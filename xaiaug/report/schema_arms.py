@@ -53,17 +53,24 @@ class Scores(Row):
 
 
 class Curves(Row):
-    """The curves of one training, all of one length; None where a value was not finite."""
+    """The curves of one training, all of one length; None where a value was not finite.
+
+    Attributes:
+        test_accuracy: measured after the end of the run, where it was asked for; else empty.
+    """
 
     steps: tuple[int, ...] = ()
     train_loss: tuple[Number, ...] = ()
     train_accuracy: tuple[Number, ...] = ()
     validation_loss: tuple[Number, ...] = ()
     validation_accuracy: tuple[Number, ...] = ()
+    test_accuracy: tuple[Number, ...] = ()
 
     @model_validator(mode="after")
     def _of_one_length(self) -> Curves:
         lengths = {name: len(getattr(self, name)) for name in type(self).model_fields}
+        if not self.test_accuracy:
+            del lengths["test_accuracy"]
         if len(set(lengths.values())) > 1:
             raise ValueError(f"all curves must have one length, got {lengths}")
         return self

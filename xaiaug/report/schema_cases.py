@@ -120,6 +120,45 @@ class SourceRow(Row):
     curated: bool = True
 
 
+class JudgeRow(Row):
+    """The classifier that checked the labels of new images.
+
+    Attributes:
+        name: of the classifier.
+        trained_on: what it learned from, in words; empty where nobody declared it.
+        right: how many of the guide's mistakes it gets right.
+        of: how many it was asked about.
+        needed: share of them that admits a judge.
+        admitted: whether its word on labels counted; None where nobody asked it about labels.
+        alike: similarity of its embeddings above which two new images count as one; None where it gives none.
+    """
+
+    name: Text
+    trained_on: Text = ""
+    right: int = 0
+    of: int = 0
+    needed: float = 0.8
+    admitted: bool | None = None
+    alike: float | None = None
+
+
+class ReviewRow(Row):
+    """What a person said of the new images: counts.
+
+    Attributes:
+        waiting: images nobody has judged yet.
+        kept, rejected: images a person kept and rejected.
+        prompts: images whose prompt a person wrote anew.
+        labels: mistakes whose label a person found wrong.
+    """
+
+    waiting: int = 0
+    kept: int = 0
+    rejected: int = 0
+    prompts: int = 0
+    labels: int = 0
+
+
 class Images(Row):
     """What became of all the images that were asked for.
 
@@ -127,6 +166,8 @@ class Images(Row):
         asked, made, failed, kept: counts; asked = made + failed.
         rejected: by the name of the check.
         used: images of each class an arm trains on.
+        judge: who checked their labels; None where no check asked anybody.
+        review: what a person said of them; None where nobody was to look.
     """
 
     asked: int = 0
@@ -136,3 +177,5 @@ class Images(Row):
     rejected: dict[str, int] = Field(default_factory=dict)
     used: dict[Text, int] = Field(default_factory=dict)
     sources: tuple[SourceRow, ...] = ()
+    judge: JudgeRow | None = None
+    review: ReviewRow | None = None

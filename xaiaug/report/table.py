@@ -40,6 +40,16 @@ def percent(spread: Spread) -> str:
     return f"{100 * spread.mean:.1f}" + ("" if spread.sd is None else f" ± {100 * spread.sd:.1f}")
 
 
+def figure(value: float | None) -> str:
+    """A value between 0 and 1: "0.482"."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of such values, with its sign: "+0.110"."""
+    return NONE if value is None else f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
+
+
 def points(spread: Spread) -> str:
     """A difference in percentage points, with its sign: "+3.2 ± 0.4"."""
     if spread.mean is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..metrics import evaluate
 from ..store import Reader
-from .predictions import predicted, seeds_of
+from .predictions import accuracy_of, predicted, seeds_of
 
 
 def arm_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -38,9 +38,14 @@ def _seed(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[
     return {
         "seed": seed,
         "metrics": _scores(reader, labels, arm, seed),
-        "history": row["history"] if row else {},
+        "history": _history(reader, name_and_seed=f"{arm}:{seed}", told=row["history"]) if row else {},
         "model": row["model"]["folder"] if row else None,
     }
+
+
+def _history(reader: Reader, name_and_seed: str, told: dict[str, Any]) -> dict[str, Any]:
+    along = [accuracy_of(reader, f"predict/curve:{name_and_seed}:{step}") for step in told["steps"]]
+    return {**told, "test_accuracy": along if any(value is not None for value in along) else ()}
 
 
 def _scores(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[str, Any] | None:

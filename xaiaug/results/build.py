@@ -42,6 +42,7 @@ def build(reader: Reader) -> Report:
         "left_out": reader.fact("left_out") or [],
         "mistakes": mistakes,
         "rounds": reader.fact("rounds") or (),
+        "maps": next(reader.rows("faithfulness/summary"), None),
         "cases": cases,
         "images": images,
         "verdict": verdict(reader, reader.fact("comparison") or COMPARISON, [arm["name"] for arm in arms]),

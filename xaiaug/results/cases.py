@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from ..store import Reader
+from ..store import Reader, parted
 
 
 def case_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -23,10 +23,13 @@ def image_stages(reader: Reader) -> list[tuple[int, Any, Any]]:
     """Seed, synthesis row and verdict of every image that was made or asked for, in order."""
     found = []
     for stage in reader.stages():
-        kind, _, rest = stage.partition("/")
-        if kind == "synthesize":
+        part, kind, rest = parted(stage)
+        # Earlier rounds only lead to the baseline that is told of; the parts of other seeds belong to it.
+        if kind == "synthesize" and not part.startswith("round-"):
             seed = int(rest.rsplit("/", 2)[1])
-            pairs = zip(reader.rows(stage), reader.rows(f"curate/{rest}"), strict=False)
+            reviewed, curated = (stage.replace("synthesize/", f"{name}/", 1) for name in ("review", "curate"))
+            verdicts = reader.rows(reviewed if reviewed in reader.stages() else curated)
+            pairs = zip(reader.rows(stage), verdicts, strict=False)
             found += [(seed, row, verdict) for row, verdict in pairs]
     return found
 

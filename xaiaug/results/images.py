@@ -21,6 +21,8 @@ def image_summary(reader: Reader, labels: tuple[str, ...]) -> dict[str, Any]:
         "kept": sum(verdict["kept"] for _, verdict in made),
         "rejected": dict(sorted(Counter(verdict["check"] for _, verdict in made if not verdict["kept"]).items())),
         "used": {label: told[0]["count"].get(label, 0) for label in labels} if told else {},
+        "judge": reader.fact("judge"),
+        "review": reader.fact("review"),
         "sources": [{"arms": images["arms"], **images["source"]} for images in _distinct(told)],
     }
 

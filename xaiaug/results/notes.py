@@ -87,6 +87,11 @@ def _mistakes(report: Report) -> Iterator[Note]:
         )
 
 
+def _maps(report: Report) -> Iterator[Note]:
+    if report.maps and report.maps.outcome in ("no better", "worse"):
+        yield _warn(report.maps.sentence)
+
+
 def _images(report: Report) -> Iterator[Note]:
     used = report.images.used
     without = [label for label, count in used.items() if not count]
@@ -99,6 +104,47 @@ def _images(report: Report) -> Iterator[Note]:
     real = sum(report.data.counts.get("train", {}).values())
     if used and sum(used.values()) > real > 0:
         yield _warn(f"The {sum(used.values())} new images outnumber the {real} real ones.")
+
+
+def _judge(report: Report) -> Iterator[Note]:
+    judge = report.images.judge
+    if judge is None:
+        return
+    share = f"{judge.name} gets {judge.right} of {judge.of} mistakes right"
+    if judge.admitted:
+        yield _info(f"The labels of new images were checked by another classifier: {share}.")
+    if judge.admitted and judge.right < judge.needed * judge.of:
+        yield _warn(
+            f"The judge of the new images fails where the classifier does: {share}. With the same blind spots it "
+            "rejects the very images that mend them."
+        )
+    if judge.admitted is False:
+        why = f"{share}, and {judge.needed:.0%} are needed" if judge.of else "there was nothing to fit a judge on"
+        yield _warn(
+            f"The label check is off: {why}. A judge with the classifier's own blind spots would reject the very "
+            'images that mend them. [curation] judge = "zero-shot", or a classifier of your own, may do better.'
+        )
+    if judge.admitted is not None and not judge.trained_on:
+        yield _warn(
+            f"Label gate trained on undeclared data: nobody said what {judge.name} learned from. Where it saw test "
+            "images, what it lets through knows of them. Declare it with [curation.judge] trained_on."
+        )
+
+
+def _review(report: Report) -> Iterator[Note]:
+    review = report.images.review
+    if review is None:
+        return
+    if review.waiting:
+        yield _warn(
+            f"Waiting for review: nobody has looked at {review.waiting} of the new images yet. `xaiaug review` shows "
+            "them; the same command then goes on."
+        )
+    if review.kept or review.rejected:
+        yield _info(
+            f"A person looked at the new images, without knowing their arms: {review.kept} kept, {review.rejected} "
+            f"rejected, {review.prompts} of these with another prompt; {review.labels} mistakes with a wrong label."
+        )
 
 
 def _seeds(report: Report) -> Iterator[Note]:
@@ -147,6 +193,17 @@ def _improving(report: Report) -> Iterator[Note]:
         )
 
 
+def _along(report: Report) -> Iterator[Note]:
+    asked = report.settings.get("experiment")
+    if not isinstance(asked, dict) or not asked.get("test_curves") or not report.complete:
+        return
+    without = [arm.name for arm in report.arms if arm.seeds and not arm.seeds[0].history.test_accuracy]
+    if without:
+        yield _info(
+            f"There is no curve of the test split for {', '.join(without)}: the classifier keeps no weights on the way."
+        )
+
+
 def _stages(report: Report) -> Iterator[Note]:
     for stage, what in (("explain", "heatmap"), ("critique", "critique")):
         failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
@@ -181,11 +238,15 @@ PARTS = (
     _balance,
     _reference,
     _mistakes,
+    _maps,
     _images,
+    _judge,
+    _review,
     _seeds,
     _rounds,
     _adapter,
     _improving,
+    _along,
     _stages,
     _keys,
 )

@@ -48,7 +48,16 @@ def seeds_of(reader: Reader, arm: str) -> list[int]:
 
 def predicted(reader: Reader, arm: str, seed: int) -> Predicted | None:
     """The predictions of one classifier; None where test was not looked at wholly."""
-    stage = f"predict/test:{arm}:{seed}"
+    return _read(reader, f"predict/test:{arm}:{seed}")
+
+
+def accuracy_of(reader: Reader, stage: str) -> float | None:
+    """Share of right predictions of a stage; None where it did not come to its end."""
+    found = _read(reader, stage)
+    return None if found is None else float((found.probabilities.argmax(axis=1) == found.labels).mean())
+
+
+def _read(reader: Reader, stage: str) -> Predicted | None:
     rows = list(reader.rows(stage))
     _, total = reader.stages().get(stage, ([], 0))
     # Part of the test images is never shown as the whole.

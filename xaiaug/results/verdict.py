@@ -34,7 +34,8 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
 
     Args:
         reader: of the run.
-        plan: what was named before training: "primary" (arm and reference), "metric" and "smallest_effect" in points.
+        plan: what was named before training: "primary" (arm and reference), "metric", "smallest_effect" in points, and
+            "vary": what differs from seed to seed besides images and training.
         names: of the arms, in order.
     """
     named = [tuple(plan["primary"]), EXPLANATION]
@@ -48,20 +49,20 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
     found = [_compared(predicted[one], predicted[other], scores) for one, other in pairs]
     if any(len(one.by_seed) < FEWEST_SEEDS for one in found):
         return None
-    delta = plan["smallest_effect"]
+    delta, fixed = plan["smallest_effect"], _fixed(plan.get("vary", ()))
     judged = _judged(pairs, found, delta / 100, len(named))
     asked = next((one for one in judged[: len(named)] if (one.arm, one.against) == EXPLANATION), None)
     return Verdict(
-        sentence=_sentence(judged[0], delta),
+        sentence=_sentence(judged[0], delta, fixed=fixed),
         outcome=judged[0].outcome.word,
-        explanation=_sentence(asked, delta, "The explanation") if asked else "",
+        explanation=_sentence(asked, delta, "The explanation", fixed=fixed) if asked else "",
         contrasts=tuple(_row(one, primary=number < len(named)) for number, one in enumerate(judged)),
     )
 
 
 def _secondary(predicted: Mapping[str, Tested], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     others = [(name, REFERENCE) for name in predicted if name not in (REFERENCE, "baseline")]
-    start = [(REFERENCE, "baseline")] if "baseline" in predicted else []
+    start = [(REFERENCE, "baseline")] if {REFERENCE, "baseline"} <= predicted.keys() else []
     return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 
@@ -114,14 +115,21 @@ def _row(judged: _Judged, *, primary: bool) -> Contrast:
     )
 
 
-def _sentence(judged: _Judged, delta: float, subject: str = "") -> str:
+def _fixed(varied: Sequence[str]) -> str:
+    """What the seeds share, and the verdict therefore holds for."""
+    if "baseline" in varied:
+        return "each with a baseline of its own"
+    return "for this baseline" + ("" if "critique" in varied else " and these critiques")
+
+
+def _sentence(judged: _Judged, delta: float, subject: str = "", *, fixed: str) -> str:
     estimate, outcome = judged.found.estimate, judged.outcome
     if estimate is None:
         return ""
     low, high = estimate.interval(judged.level)
     measured = (
         f"{_points(judged.found.difference)} points of {judged.found.metric} over {judged.against}, 95 % interval "
-        f"{_points(low)} to {_points(high)}, {estimate.spread.n_seeds} seeds, for this baseline"
+        f"{_points(low)} to {_points(high)}, {estimate.spread.n_seeds} seeds, {fixed}"
     )
     subject = subject or judged.arm
     words = {

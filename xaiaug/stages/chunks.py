@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -48,6 +49,7 @@ class Stage:
         remote: whether an outside service does the work: many chunks wait for it at once, here, and are kept as they
             come.
         together: whether a chunk makes one row, not one for each item.
+        effort: how much of what takes time is in an item, such as the images that a training sees.
         who: whose work it is, such as "Slow.critique"; empty where no plugin is at work.
         training: whether it trains, which takes longer than other work.
     """
@@ -58,6 +60,7 @@ class Stage:
     size: int
     remote: bool = False
     together: bool = False
+    effort: int = 1
     who: str = ""
     training: bool = False
 
@@ -80,7 +83,8 @@ def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[li
     desk.store.begin(desk.name(stage.name), keys, len(items))
     whole = {key for key in dict.fromkeys(keys) if desk.store.has(key)}
     missing = [place for place, key in enumerate(keys) if key not in whole]
-    done, left = len(items) - sum(len(chunks[place]) for place in missing), len(missing)
+    before = done = len(items) - sum(len(chunks[place]) for place in missing)
+    left, began = len(missing), time.monotonic()
     desk.watch(Progress(stage.title, done, len(items)))
     with _attended(desk, stage, lambda note: desk.watch(Progress(stage.title, done, len(items), note))) as heard:
         for position, rows in _spread(desk, stage, work, ([item.value for item in chunks[place]] for place in missing)):
@@ -89,6 +93,7 @@ def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[li
             desk.store.commit(keys[place], desk.name(stage.name), rows)
             left, done = left - 1, done + len(chunks[place])
             desk.watch(Progress(stage.title, done, len(items)))
+    desk.store.took(kind, (done - before) * stage.effort, time.monotonic() - began)
     if left:
         raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
     return Rows(desk.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))

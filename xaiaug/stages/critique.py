@@ -17,6 +17,7 @@ from ..store.blobs import Blobs
 from .blame import plain
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .desk import Desk
+from .drawn import Drawn
 from .explain import explanation_of
 from .lazy import Lazy
 from .maps import fitted
@@ -32,10 +33,21 @@ class _Panel:
     explanation: Explanation | None
     label: str
     predicted: str
+    layout: str
+    side: int
+    scale: panel.Scale | None = None
     drawn: Image.Image | None = None
 
     def __call__(self) -> Image.Image:
-        self.drawn = panel.draw(self.image, self.explanation, label=self.label, predicted=self.predicted)
+        self.drawn = panel.draw(
+            self.image,
+            self.explanation,
+            label=self.label,
+            predicted=self.predicted,
+            layout=self.layout,
+            side=self.side,
+            scale=self.scale,
+        )
         return self.drawn
 
 
@@ -44,6 +56,7 @@ class _Work:
     critic: Critic
     context: Context
     blobs: Blobs
+    scale: panel.Scale | None
     ready: Ready = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +75,7 @@ class _Work:
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        seen = _Panel(image, explanation, label, predicted)
+        seen = _Panel(image, explanation, label, predicted, self.critic.layout, self.critic.side, self.scale)
         case = Case(
             id=mistake.sample.id,
             image=image,
@@ -76,6 +89,21 @@ class _Work:
         return case, seen
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How a critic is asked.
+
+    Attributes:
+        name: of the stage; "critique", or that and more behind a slash.
+        draw: above 0 asks afresh: neither a row nor a paid reply of another draw is taken.
+        scale: of the panels' colours: "image", each map's own, or "run", one for all of them.
+    """
+
+    name: str = "critique"
+    draw: int = 0
+    scale: str = "image"
+
+
 def critique(
     desk: Desk,
     critic: Critic,
@@ -84,7 +112,7 @@ def critique(
     mistakes: Sequence[Mistake],
     explained: Sequence[Any],
     *,
-    name: str = "critique",
+    asking: Asking | None = None,
 ) -> Sequence[Critique | Failure]:
     """One critique a mistake, in order.
 
@@ -95,16 +123,24 @@ def critique(
         train_key: digest of the training images the critic may compare with.
         mistakes: what is to be explained.
         explained: their rows of the stage before.
-        name: of the stage; "critique", or that and more behind a slash.
+        asking: how the critic is asked.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
+    asking = asking or Asking()
+    shared = _shared_scale(explained, desk.store.blobs) if asking.scale == "run" else None
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
+    if context.token_limit is not None:  # a critic that is told it writes other prompts
+        basis["token_limit"] = context.token_limit
+    if asking.draw:
+        basis["draw"] = asking.draw
+        context = replace(context, paid=None if context.paid is None else Drawn(context.paid, asking.draw))
+    basis |= {"scale": list(shared)} if shared else {}
     who = f"{type(critic).__name__}.critique"
-    stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
+    stage = Stage(asking.name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs))
+    rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs, shared))
     made = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(who, made)
     return made
@@ -115,6 +151,11 @@ def critique_of(row: Any) -> Critique | Failure:
     if "failure" in row:
         return Failure(**row["failure"])
     return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+
+
+def _shared_scale(explained: Sequence[Any], blobs: Blobs) -> panel.Scale | None:
+    made = (explanation_of(row["predicted"], blobs) for row in explained)
+    return panel.shared_scale(one if isinstance(one, Explanation) else None for one in made)
 
 
 def _row(who: str, case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ..curation import Gate
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, complete
 from .desk import Desk
+from .lazy import Lazy
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,18 @@ class _Work:
 
     def __call__(self, rows: list[Any]) -> list[Any]:
         made = [row for row in rows if "image" in row]
-        judged = iter(self.gate.judge([self.blobs.image(row["image"]["blob"]) for row in made], self.seen))
+        images = Lazy(len(made), lambda i: self.blobs.image(made[i]["image"]["blob"]))
+        judged = iter(self.gate.judge(images, self.seen, [row["label"] for row in made]))
         return [next(judged).to_json() if "image" in row else _failed(row) for row in rows]
 
 
 def curate(
-    desk: Desk, name: str, gate: Gate, gate_key: Any, seen: Sequence[str], made: Sequence[Any]
+    desk: Desk,
+    name: str,
+    gate: Gate,
+    gate_key: Any,
+    seen: Sequence[str],
+    made: Sequence[Any],
 ) -> Sequence[dict[str, Any]]:
     """One verdict a row of the synthesis, in order.
 

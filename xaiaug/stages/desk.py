@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engines import LocalEngine
+from ..errors import DataError
 from ..interfaces import Classifier
-from ..records import Progress
+from ..records import Progress, Sample
 from ..store import Store
 from .blame import blamed
 from .patience import Patience
@@ -24,25 +25,40 @@ class Desk:
         engine: spreads chunks of work.
         watch: is told how far the run has come.
         stopping: whether the run was asked to stop; looked at between two chunks.
+        part: of the run whose stages and models are kept apart, such as "round-1" or "seed-3"; empty for the main one.
+        sealed: ids of the test images: nobody but a finished classifier may see them.
         patience: how long plugins may take.
-        round: number of an earlier round, whose stages and models are kept apart; 0 for the last one.
     """
 
     store: Store
     engine: LocalEngine
     watch: Callable[[Progress], None]
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
+    part: str = ""
+    sealed: frozenset[str] = frozenset()
     patience: Patience = field(default_factory=Patience)
-    round: int = 0
 
     def name(self, stage: str) -> str:
         """What a stage is called in the ledger."""
-        return f"round-{self.round}/{stage}" if self.round else stage
+        return f"{self.part}/{stage}" if self.part else stage
 
     def folder(self, model: str) -> str:
-        """Where a model lies: its name gains the round's, as in "models/arm@round-1/0"."""
+        """Where a model lies: its name gains the part's, as in "models/arm@round-1/0"."""
         arm, _, seed = model.rpartition("/")
-        return f"{arm}@round-{self.round}/{seed}" if self.round else model
+        return f"{arm}@{self.part}/{seed}" if self.part else model
+
+    def keep_from_test(self, samples: Iterable[Sample], reader: str) -> None:
+        """Refuses to show a test image to anybody but a finished classifier.
+
+        Raises:
+            DataError: one of the samples is in the test split.
+        """
+        for sample in samples:
+            if sample.id in self.sealed:
+                raise DataError(
+                    f"{reader} would be shown the image {sample.id[:12]} of the test split, which only finished "
+                    "classifiers may see: keep guide, train and test apart"
+                )
 
 
 @dataclass(frozen=True)

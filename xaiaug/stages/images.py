@@ -14,6 +14,7 @@ from ..store import seed_of
 from .curate import curate
 from .desk import Desk
 from .mistakes import Mistake
+from .review import Review
 from .synthesize import Wish, synthesize
 
 Key = TypeVar("Key")
@@ -54,6 +55,9 @@ class ImagePlan:
         remakes: how often a rejected image is made again with a new seed.
         most_per_class: no more images of a class than this; None: no bound.
         guided: whether the synthesizer may start from the guide image.
+        asked: whether the critiques are a critic's.
+        review: what a person says of the images; None where nobody is to look.
+        fixed: whether the source itself says what the prompts are, so that nobody may write another one.
     """
 
     synthesizer: Synthesizer
@@ -65,6 +69,9 @@ class ImagePlan:
     remakes: int
     most_per_class: int | None = None
     guided: bool = True
+    asked: bool = False
+    review: Review | None = None
+    fixed: bool = False
 
     def wanted(self, cases: Sequence[tuple[Mistake, Any, Any]]) -> Counter[int]:
         """How many images of each class the cases ask for."""
@@ -93,17 +100,26 @@ class _Slots:
                 wishes.append(self._wish(case, 0))
         return wishes
 
-    def again(self, failed: Sequence[Wish], attempt: int) -> list[Wish]:
-        by_id = {mistake.sample.id: (mistake, row, critique) for mistake, row, critique in self.cases}
-        return [self._wish(by_id[wish.mistake.sample.id], attempt, wish.index) for wish in failed]
+    def again(self, failed: Sequence[tuple[Wish, Image]], attempt: int) -> list[Wish]:
+        """The wishes of images that were not kept, with another seed, and the prompt a person wrote where one did."""
+        wishes = []
+        for wish, image in failed:
+            if not self._given_up(wish.mistake):
+                said = self.plan.review.reworded(image.row, wish.critique) if self.plan.review else wish.critique
+                wishes.append(self._wish((wish.mistake, wish.explained, said), attempt, wish.index))
+        return wishes
 
     def top_up(self, missing: dict[int, int]) -> list[Wish]:
         """Further images for classes that lack some, one case of the class after another."""
         wishes = []
         for target, count in sorted(missing.items()):
-            cases = [case for case in self.cases if case[0].sample.label == target]
+            of_class = [case for case in self.cases if case[0].sample.label == target]
+            cases = [case for case in of_class if not self._given_up(case[0])]
             wishes += [self._wish(cases[i % len(cases)], 0) for i in range(count if cases else 0)]
         return wishes
+
+    def _given_up(self, mistake: Mistake) -> bool:
+        return self.plan.review is not None and self.plan.review.flagged(mistake.sample.id)
 
     def _wish(self, case: tuple[Mistake, Any, Critique], attempt: int, index: int | None = None) -> Wish:
         mistake, row, critique = case
@@ -112,7 +128,7 @@ class _Slots:
             self.made[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
         seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
-        return Wish(mistake, row, critique, index, seed, self.plan.guided)
+        return Wish(mistake, row, critique, index, seed, self.plan.guided, self.plan.asked)
 
 
 def make_images(
@@ -131,17 +147,21 @@ def make_images(
         plan: what they are made from.
         cases: mistake, row of the explain stage, critique; a case whose critique failed gives no image, other cases
             of its class give more.
+
+    Where a person is to look, no image is made in place of another before all have been looked at.
     """
     slots = _Slots(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
     wanted = plan.wanted(cases)
     images: list[Image] = []
-    wishes, failed = slots.first(wanted), []
+    wishes = slots.first(wanted)
     for wave in range(1 + plan.remakes + TOP_UPS):
         if not wishes:
             break
         made = _wave(desk, f"{name}/{seed}/{wave}", plan, wishes, images)
-        failed = [wish for wish, image in zip(wishes, made, strict=True) if not image.kept]
+        failed = [(wish, image) for wish, image in zip(wishes, made, strict=True) if not image.kept]
         images += made
+        if plan.review and plan.review.waits_for([image.row for image in made]):
+            break
         if wave < plan.remakes:
             wishes = slots.again(failed, wave + 1)
         if wave >= plan.remakes or not wishes:
@@ -170,6 +190,9 @@ def _wave(desk: Desk, name: str, plan: ImagePlan, wishes: list[Wish], before: Se
     rows = synthesize(desk, name, plan.synthesizer, plan.context, plan.train_key, wishes)
     seen = [image.verdict["fingerprint"] for image in before if image.kept]
     verdicts = curate(desk, name, plan.gate, plan.gate_key, seen, rows)
+    if plan.review:
+        predicted = {wish.mistake.sample.id: wish.mistake.predicted for wish in wishes}
+        verdicts = plan.review.verdicts(desk, name, rows, verdicts, predicted, plan.fixed)
     targets = [wish.mistake.sample.label for wish in wishes]
     return [Image(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..arms import asks
 from ..interfaces import Context, Critic, Explainer
-from ..records import Critique, Failure, ImageSource
+from ..records import Critique, Failure, ImageSource, Sample
 from . import maps
-from .critique import critique
+from .critique import Asking, critique
 from .desk import Desk, Fitted
 from .explain import explain
 from .mistakes import Mistake
@@ -34,7 +35,9 @@ class Ground:
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
         seed: decides which map goes where, and what is left to chance.
+        draw: which critique this is of the same cases; above 0 the critic is asked afresh.
         held: ids of mistakes whose label looks wrong: no image is made from them.
+        scale: of the panels' colours: "image" or "run".
     """
 
     desk: Desk
@@ -48,6 +51,13 @@ class Ground:
     correct: Sequence[Mistake]
     seed: int
     held: frozenset[str] = frozenset()
+    draw: int = 0
+    scale: str = "image"
+
+    def __post_init__(self) -> None:
+        for chosen in (self.mistakes, self.correct, self.context.train or ()):
+            samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
+            self.desk.keep_from_test(samples, type(self.critic).__name__)
 
     def explained(self, cases: str = "mistakes") -> Sequence[Any]:
         """The rows of the explain stage, of "mistakes" or "correct" cases."""
@@ -59,7 +69,15 @@ class Ground:
         chosen = self._chosen(source.cases)
         rows = self._mapped(source, self.explained(source.cases), chosen)
         name = "critique" if (source.cases, source.map) == ("mistakes", "explained") else f"critique/{_name(source)}"
-        return critique(self.desk, self.critic, self.context, self.train_key, chosen, rows, name=name)
+        return critique(
+            self.desk,
+            self.critic,
+            self.context,
+            self.train_key,
+            chosen,
+            rows,
+            asking=Asking(name, self.draw, self.scale),
+        )
 
     def cases(self, source: ImageSource) -> Cases:
         """All cases of a source: the guide image, its own map, and what is asked for."""
@@ -89,11 +107,6 @@ class Ground:
 
     def _label(self, mistake: Mistake) -> str:
         return self.context.labels[mistake.sample.label]
-
-
-def asks(source: ImageSource) -> bool:
-    """Whether anything of the critic's goes into the images."""
-    return "critic" in (source.prompt, source.guidance)
 
 
 def _name(source: ImageSource) -> str:

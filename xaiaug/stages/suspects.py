@@ -8,18 +8,20 @@ from typing import Any
 
 from ..data import file_name
 from ..records import Critique, Failure, Sample
+from ..store import Store
 from ..suspects import CONFIDENT, CRITIC, by_confident_learning, ways
 from .mistakes import Mistake
 from .sources import Ground
 
+Row = Mapping[str, Any]
 TABLE = "suspects.csv"
 YES = ("yes", "y", "true", "1", "right")
 
 
 def hold(
     ground: Ground, asked: Sequence[str], guide: Sequence[Sample], critiques: Sequence[Critique | Failure]
-) -> Ground:
-    """The ground without the mistakes whose label looks wrong; those stand in suspects.csv.
+) -> tuple[Ground, list[Row]]:
+    """The ground without the mistakes whose label looks wrong, and their rows of suspects.csv.
 
     A person looks at them there, and writes "yes" into the column "label_is_right" of those whose label is right after
     all; the same command then goes on with them.
@@ -39,17 +41,22 @@ def hold(
         found = ground.predictions
         for place in by_confident_learning(found.labels, found.probabilities):
             flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
-    store, labels = ground.desk.store, ground.context.labels
-    seen = [row for row in store.read_table(TABLE) if _says_yes(row)]
-    right = {row.get("id", "") for row in seen}
+    right = {row.get("id", "") for row in _seen(ground.desk.store)}
     suspects = [mistake for mistake in ground.mistakes if mistake.sample.id in flagged]
-    ids = frozenset(one.sample.id for one in suspects)
-    if suspects:
-        rows = [_row(one, labels, flagged[one.sample.id], right) for one in suspects]
-        # What a person said once stays said, also of an image that is no mistake in this round.
-        rows += [{name: row.get(name, "") for name in rows[0]} for row in seen if row.get("id") not in ids]
-        store.write_table(TABLE, rows)
-    return replace(ground, held=ids - right)
+    rows = [_row(one, ground.context.labels, flagged[one.sample.id], right) for one in suspects]
+    return replace(ground, held=frozenset(one.sample.id for one in suspects) - right), rows
+
+
+def list_suspects(store: Store, rows: Sequence[Row]) -> None:
+    """Writes suspects.csv: each image once; what a person said once stays said, also of one that is no mistake now."""
+    if rows:
+        by_id = {row["id"]: row for row in reversed(rows)}
+        said = [{name: row.get(name, "") for name in rows[0]} for row in _seen(store) if row.get("id") not in by_id]
+        store.write_table(TABLE, [*reversed(by_id.values()), *said])
+
+
+def _seen(store: Store) -> list[Row]:
+    return [row for row in store.read_table(TABLE) if _says_yes(row)]
 
 
 def _says_yes(row: Mapping[str, str]) -> bool:

@@ -32,6 +32,7 @@ class Wish:
         index: number of the image among those of its case.
         seed: of the image.
         guided: whether it may start from the guide image.
+        asked: whether the critique is a critic's.
     """
 
     mistake: Mistake
@@ -40,11 +41,18 @@ class Wish:
     index: int
     seed: int
     guided: bool = True
+    asked: bool = False
+
+    @property
+    def attended(self) -> str | None:
+        """What the critic says the model looked at; None where no critic was asked."""
+        return self.critique.attended if self.asked else None
 
     @property
     def key(self) -> Any:
         """What the image depends on."""
-        made_from = [self.explained["predicted"], self.critique.prompt, dict(self.critique.guidance)]
+        wished = [self.critique.prompt, dict(self.critique.guidance), self.attended]
+        made_from = [self.explained["predicted"], *wished]
         return [self.mistake.sample.id, self.mistake.sample.label, made_from, self.index, self.seed, self.guided]
 
 
@@ -76,6 +84,7 @@ class _Work:
             guidance=wish.critique.guidance,
             source=wish.mistake.sample.open() if wish.guided else None,
             explanation=None if isinstance(explanation, Failure) else explanation,
+            attended=wish.attended,
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..arms import effort
 from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
@@ -15,6 +16,8 @@ from ..store import digest
 from .blame import blamed, plain
 from .chunks import Item, Stage, complete, plugin_key
 from .desk import Desk, Fitted
+
+CURVE = "curve"  # the folder in a model's folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +42,25 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Keeping:
+    """What a training keeps besides its last weights.
+
+    Attributes:
+        checkpoint_steps: optimiser steps between two checkpoints; None: a training that was cut off begins anew.
+        curve: whether the weights at each point of its curves are kept, for the test split to be measured later.
+    """
+
+    checkpoint_steps: int | None = None
+    curve: bool = False
+
+
+@dataclass(frozen=True)
 class _Work:
     desk: Desk
     classifier: Classifier
     context: Context
     checkpoints: Checkpoints | None
+    snapshots: Path | None
 
     def __call__(self, trainings: list[Training]) -> list[Any]:
         return [self._train(training) for training in trainings]
@@ -52,15 +69,19 @@ class _Work:
         classifier = self._start(training.start)
         history = self._fit(classifier, training)
         folder = self.desk.folder(f"models/{training.arm}/{training.seed}")
-        name = type(classifier).__name__
-        curves = plain(f"{name}.fit", asdict(history))
-        return {"history": curves, "model": self.desk.store.write_model(folder, partial(_save, classifier)).to_row()}
+        model = self.desk.store.write_model(folder, lambda place: self._keep(classifier, place))
+        return {"history": plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
+
+    def _keep(self, classifier: Classifier, folder: Path) -> None:
+        _save(classifier, folder)
+        if self.snapshots is not None and self.snapshots.is_dir():
+            shutil.copytree(self.snapshots, folder / CURVE)
 
     def _fit(self, classifier: Classifier, training: Training) -> History:
         if training.recipe is None:
             _check_labels(classifier, self.context.labels)
             return History()
-        classifier.checkpoints = self.checkpoints
+        classifier.checkpoints, classifier.snapshots = self.checkpoints, self.snapshots
         with blamed(f"{type(classifier).__name__}.fit"):
             history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
         if not isinstance(history, History):
@@ -78,7 +99,7 @@ class _Work:
 
 
 def fit(
-    desk: Desk, classifier: Classifier, context: Context, training: Training, checkpoint_steps: int | None = None
+    desk: Desk, classifier: Classifier, context: Context, training: Training, keeping: Keeping | None = None
 ) -> Fitted:
     """The trained classifier; its curves stand in the ledger.
 
@@ -87,25 +108,36 @@ def fit(
         classifier: not yet prepared; trained where the training starts from nothing else.
         context: what it may know.
         training: what the training needs.
-        checkpoint_steps: optimiser steps between two checkpoints; None: a training that was cut off begins anew.
+        keeping: what is kept besides the last weights.
 
     Raises:
         UnsupportedRecipeError: before training, when the classifier cannot follow the recipe.
         PluginError: the classifier broke its contract.
     """
-    key = _key(classifier, context, training)
-    who = f"{type(classifier).__name__}.fit"
-    stage = Stage(f"fit/{training.arm}/{training.seed}", f"train {training.arm}", None, 1, who=who, training=True)
+    keeping = keeping or Keeping()
+    key = _key(classifier, context, training, keeping)
+    work = effort(training.recipe, len(training.validation)) if training.recipe else 0
+    who, name = f"{type(classifier).__name__}.fit", f"fit/{training.arm}/{training.seed}"
+    stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=work)
     unfinished = desk.store.unfinished(digest(key))
-    checkpoints = None if checkpoint_steps is None else Checkpoints(unfinished, checkpoint_steps)
-    rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context, checkpoints))
+    every = keeping.checkpoint_steps
+    checkpoints = None if every is None else Checkpoints(unfinished, every)
+    snapshots = unfinished / CURVE if keeping.curve else None
+    rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context, checkpoints, snapshots))
     desk.store.drop_unfinished(digest(key))
     folder = Path(desk.store.folder, rows[0]["model"]["folder"])
     return Fitted(type(classifier), folder, digest(key))
 
 
-def _key(classifier: Classifier, context: Context, training: Training) -> Any:
+def along(fitted: Fitted) -> dict[int, Fitted]:
+    """The classifier at each point of its training's curves, by step; none where they were not kept."""
+    found = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*")}
+    return {step: replace(fitted, folder=found[step], key=digest([fitted.key, step])) for step in sorted(found)}
+
+
+def _key(classifier: Classifier, context: Context, training: Training, keeping: Keeping) -> Any:
     return {
+        **({"curve": True} if keeping.curve else {}),
         "classifier": plugin_key(classifier),
         "labels": list(context.labels),
         "arm": training.arm,

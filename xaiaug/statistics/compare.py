@@ -15,6 +15,7 @@ from .interval import Estimate, of_draws, of_means
 from .scores import Labels, Scores
 
 DRAWS, CROSSED_DRAWS = 500, 2000
+BLOCK = 50  # draws at a time: what they take of memory is this times the images
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,13 @@ def _redrawn(
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
     """b s: each seed's difference on draws of the test images."""
-    found = np.empty((DRAWS, len(a)))
-    for draw in found:
-        at = generator.integers(0, len(labels), len(labels))
-        some = None if groups is None else groups[at]
-        for seed in range(len(a)):
-            draw[seed] = scores.of(labels[at], b[seed][at], some) - scores.of(labels[at], a[seed][at], some)
-    return found
+    found = []
+    for _ in range(DRAWS // BLOCK):
+        at = generator.integers(0, len(labels), (BLOCK, len(labels)))
+        pairs = zip(a, b, strict=True)
+        by_seed = [scores.of_draws(labels, y, at, groups) - scores.of_draws(labels, x, at, groups) for x, y in pairs]
+        found.append(np.stack(by_seed, axis=1))
+    return np.concatenate(found)
 
 
 def _crossed(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:

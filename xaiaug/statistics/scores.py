@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, nearest
+from . import ranked
 
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
@@ -69,6 +70,8 @@ METRICS: dict[str, Score] = {
     "average-precision": average_precision,
     "worst-group": worst_group,
 }
+# A score of a ranking sorts the images: once for all draws of a bootstrap.
+_RANKED = {"auroc": ranked.auroc, "average-precision": ranked.average_precision}
 MEANS = ("accuracy", "balanced-accuracy")  # those that are means over images: their variance has a formula
 
 
@@ -109,6 +112,23 @@ class Scores:
             groups: n, numbers of the groups, from 0; None without.
         """
         return self._score(labels, probabilities, groups)
+
+    def of_draws(
+        self, labels: Labels, probabilities: Probabilities, at: NDArray[np.integer[Any]], groups: NDArray[Any] | None
+    ) -> NDArray[np.float64]:
+        """b: the score of each draw of the images.
+
+        Args:
+            labels: n.
+            probabilities: n k.
+            at: b n, the images of each draw.
+            groups: n; None without.
+        """
+        if self.metric in _RANKED:
+            counts = np.stack([np.bincount(row, minlength=len(labels)) for row in at])
+            return _RANKED[self.metric](labels, probabilities, counts)
+        some = (None if groups is None else groups[row] for row in at)
+        return np.array([self.of(labels[row], probabilities[row], own) for row, own in zip(at, some, strict=True)])
 
     def by_image(self, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
         """n: what each image adds to a metric that is a mean, times n."""

@@ -4,7 +4,19 @@ from .blobs import Blob, BlobFile
 from .keys import digest, seed_of
 from .models import ModelFolder
 from .money import Money
-from .reader import Reader
+from .reader import LEDGER, SPEEDS, Reader, parted
 from .store import Store
 
-__all__ = ["Blob", "BlobFile", "ModelFolder", "Money", "Reader", "Store", "digest", "seed_of"]
+__all__ = [
+    "LEDGER",
+    "SPEEDS",
+    "Blob",
+    "BlobFile",
+    "ModelFolder",
+    "Money",
+    "Reader",
+    "Store",
+    "digest",
+    "parted",
+    "seed_of",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ from .blobs import Blobs
 from .ledger import Ledger
 
 LEDGER = "ledger.sqlite"
+_PARTED = re.compile(r"(?:((?:round|seed)-\d+)/)?([^/]*)/?(.*)")
 BEGUN = "begun"  # the fact that names the stages of the newest sitting
+SPEEDS = "speeds"  # the fact that tells units and seconds of each kind of work
+
+
+def parted(stage: str) -> tuple[str, str, str]:
+    """Part, kind and rest of a stage's name: ("seed-3", "synthesize", "critic/0/0"); the main part is empty."""
+    part, kind, rest = _PARTED.fullmatch(stage).groups()  # type: ignore[union-attr]  # it matches any name
+    return part or "", kind, rest
 
 
 class Reader:

@@ -18,10 +18,19 @@ from .blobs import Blob, Blobs, named, write_atomically
 from .index import Index
 from .ledger import Ledger, Stamp
 from .models import ModelFolder, is_whole, write_model
-from .reader import BEGUN, LEDGER
+from .reader import BEGUN, LEDGER, SPEEDS
 from .references import referenced
 
-TOLD = ("mistakes", "held", "rounds", "images", "arms", "left_out")  # facts that stages tell of their outcome
+TOLD = (
+    "mistakes",
+    "held",
+    "rounds",
+    "judge",
+    "review",
+    "images",
+    "arms",
+    "left_out",
+)  # facts that stages tell of their outcome
 
 
 class Store:
@@ -78,6 +87,13 @@ class Store:
         self._begun.append(stage)
         self.ledger.begin(stage, keys, total)
         self.ledger.tell(BEGUN, self._begun)
+
+    def took(self, kind: str, units: int, seconds: float) -> None:
+        """Adds to what is known of a kind of work's speed; nothing where nothing was done."""
+        if units:
+            known = self.ledger.fact(SPEEDS) or {}
+            before, spent = known.get(kind, (0, 0.0))
+            self.ledger.tell(SPEEDS, {**known, kind: [before + units, round(spent + seconds, 3)]})
 
     def finish(self) -> None:
         """Forgets the stages that this run did not begin: they belong to earlier settings."""

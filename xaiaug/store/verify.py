@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from ..errors import RunFolderError
 from .models import is_whole
 from .money import Money
-from .reader import Reader
+from .reader import Reader, parted
 from .references import referenced
 
 
@@ -46,14 +47,14 @@ def _replies(reader: Reader) -> Iterator[str]:
 def _ancestry(reader: Reader) -> Iterator[str]:
     told = reader.fact("images") or []
     silent = {images["name"] for images in told if not images.get("asks", True)}  # sources no critic was asked for
-    known = {kind: set(_ids(reader, kind)) for kind in ("explain", "critique")}
+    known = _cases(reader)
     blobs = set()
     for stage in reader.stages():
-        kind, _, rest = stage.partition("/")
+        part, kind, rest = parted(stage)
         for row in reader.rows(stage) if kind == "synthesize" else ():
             parents = ("explain",) if rest.rsplit("/", 2)[0] in silent else ("explain", "critique")
             for parent in parents:
-                if row["case"] not in known[parent]:
+                if row["case"] not in known[part, parent]:
                     yield f"{stage}: image {row['index']} of case {row['case']} has no row in {parent}"
             if "image" in row:
                 blobs.add(row["image"]["blob"])
@@ -63,7 +64,11 @@ def _ancestry(reader: Reader) -> Iterator[str]:
                 yield f"arms {', '.join(images['arms'])} train on {blob}, which no synthesis made"
 
 
-def _ids(reader: Reader, kind: str) -> Iterator[str]:
+def _cases(reader: Reader) -> dict[tuple[str, str], set[str]]:
+    """Ids of the cases that were explained and criticised, by part of the run and stage."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for stage in reader.stages():
-        if stage.split("/")[0] == kind:
-            yield from (row["id"] for row in reader.rows(stage))
+        part, kind, _ = parted(stage)
+        if kind in ("explain", "critique"):
+            found[part, kind].update(row["id"] for row in reader.rows(stage))
+    return found

@@ -17,7 +17,7 @@ _PATIENCE = 5.0  # seconds
 _NEEDS = "a folder that save_pretrained wrote, with config.json, model.safetensors and preprocessor_config.json"
 
 
-def locate(checkpoint: str, revision: str | None) -> str:
+def locate(checkpoint: str, revision: str | None, who: str = "TransformersClassifier") -> str:
     """The folder of a checkpoint, or its name where the model hub has to be asked.
 
     Raises:
@@ -27,19 +27,19 @@ def locate(checkpoint: str, revision: str | None) -> str:
     if path.is_dir():
         return str(path)
     if path.is_absolute() or checkpoint.startswith((".", "~")) or checkpoint.count("/") > 1:
-        raise ConfigError(f"TransformersClassifier: there is no folder {checkpoint!r}; give {_NEEDS}")
-    if _hub_answers():
+        raise ConfigError(f"{who}: there is no folder {checkpoint!r}; give {_NEEDS}")
+    if hub_answers():
         return checkpoint
     try:
         return snapshot_download(checkpoint, revision=revision, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"TransformersClassifier: there is no folder {checkpoint!r}, it was never downloaded, and the model hub"
+            f"{who}: there is no folder {checkpoint!r}, it was never downloaded, and the model hub"
             f" {constants.ENDPOINT} cannot be reached; give {_NEEDS}"
         ) from error
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether something listens where the model hub should be; asked once, as the hub's client retries for a minute.
 
     Behind a proxy it cannot be told, and is taken for granted.

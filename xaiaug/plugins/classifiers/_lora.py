@@ -10,16 +10,17 @@ from torch import nn
 
 from ...errors import UnsupportedRecipeError
 from ._checkpoint import head_names
+from ._randomness import own_randomness
 
 RANK, ALPHA = 8, 16
 _GEOMETRY = ("kernel_size", "stride", "padding", "dilation")
 
 
 @contextmanager
-def adapters(module: Any) -> Iterator[None]:
+def adapters(module: Any, seed: int = 0) -> Iterator[None]:
     """Trains adapters and the head alone; afterwards the adapters are part of the weights, and gone.
 
-    The head is trained as well: it is new, and would stay random.
+    The head is trained as well: it is new, and would stay random. The adapters' first weights follow from the seed.
 
     Raises:
         UnsupportedRecipeError: there is nothing to adapt, or peft is not installed.
@@ -30,13 +31,14 @@ def adapters(module: Any) -> Iterator[None]:
             f"{type(module).__name__} has neither attention projections nor 1 x 1 convolutions to adapt"
         )
     head = head_names(module)
-    _inject(module, targets)
+    with own_randomness(seed):
+        _inject(module, targets)
     for name, parameter in module.named_parameters():
         parameter.requires_grad_("lora_" in name or name in head)
     try:
         yield
     finally:
-        _merge(module)
+        merge(module)
         for parameter in module.parameters():
             parameter.requires_grad_(True)
 
@@ -69,7 +71,8 @@ def _inject(module: nn.Module, targets: list[str]) -> None:
                 setattr(layer, name, getattr(layer.get_base_layer(), name))
 
 
-def _merge(module: nn.Module) -> None:
+def merge(module: nn.Module) -> None:
+    """Makes adapters part of the weights, where there are any."""
     for name, layer in _adapted(module).items():
         layer.merge()
         outer, _, own = name.rpartition(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,11 +90,12 @@ def train_network(
     recipe: Recipe,
     seed: int,
     checkpoints: Checkpoints | None = None,
+    snapshot: Callable[[int, Any], None] | None = None,
 ) -> History:
     """Trains a network in place, on the device it is on; the weights after the last step stay.
 
     Exactly steps × batch size images are passed; the caller's random states are left as they were. With checkpoints it
-    goes on from the newest.
+    goes on from the newest. `snapshot` is handed the step and the network at each point of the curves.
     """
     sequence = TrainingSequence(
         train,
@@ -105,7 +106,7 @@ def train_network(
     )
     augment = recipe.augment.split("+")
     device = module.device
-    monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps)
+    monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps, snapshot)
     with own_randomness(seed), quiet(), _old_objects_left_alone(), training_folder(checkpoints) as folder:
         arguments = {**_arguments(recipe, seed, device), **saving(checkpoints)}
         trainer = WeightedTrainer(
@@ -238,6 +239,7 @@ class Monitor(TrainerCallback):
     frames: Frames
     preprocessor: Preprocessor
     steps: int
+    snapshot: Callable[[int, Any], None] | None = None
     losses: list[Tensor] = field(default_factory=list)
     hits: list[Tensor] = field(default_factory=list)
     points: list[tuple[int, float, float, float, float]] = field(default_factory=list)
@@ -258,6 +260,8 @@ class Monitor(TrainerCallback):
         self.points.append((state.global_step, *train, *_measure(model, self.preprocessor, self.frames)))
         self.losses.clear()
         self.hits.clear()
+        if self.snapshot is not None:
+            self.snapshot(state.global_step, model)
 
     def state(self) -> dict[str, Any]:
         """All it knows so far, JSON-plain."""

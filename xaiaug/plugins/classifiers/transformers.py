@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from PIL import Image
 
 from ...errors import DataError, NotFittedError
 from ...interfaces import Classifier, Context, Prepared
-from ...records import JSON, History, Recipe, Sample
+from ...records import JSON, Estimate, History, Recipe, Sample
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
@@ -50,8 +50,20 @@ class TransformersClassifier(Classifier):
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and the content of a local checkpoint."""
+        from ._folder import folder_digest
+
         folder = Path(self.checkpoint)
-        return {**super().identity(), "weights": _folder_digest(folder) if folder.is_dir() else None}
+        return {**super().identity(), "weights": folder_digest(folder) if folder.is_dir() else None}
+
+    def estimate(self, items: int) -> Estimate:  # noqa: ARG002  it is the same for any
+        """Size and licence of a checkpoint that is on this machine; neither is known of one to be downloaded."""
+        from ._on_disk import folder_of, licence, weights_bytes
+
+        folder = folder_of(self.checkpoint, self.revision)
+        if folder is None:
+            return Estimate()
+        size = weights_bytes(folder)
+        return Estimate(licence=licence(folder), disk_bytes=(size, size))
 
     @property
     def module(self) -> Any:
@@ -88,7 +100,7 @@ class TransformersClassifier(Classifier):
         replace = not network.fitted or network.labels != labels or (self.new_head and not network.trained)
         if replace:
             network.module = with_new_head(network.module, labels, seed)
-        with _trained_parts(network.module, recipe):
+        with _trained_parts(network.module, recipe, seed):
             history = train_network(
                 network.module,
                 network.preprocessor,
@@ -97,10 +109,24 @@ class TransformersClassifier(Classifier):
                 recipe=recipe,
                 seed=seed,
                 checkpoints=self.checkpoints,
+                snapshot=None if self.snapshots is None else self._snapshot,
             )
         network.labels = self.labels = labels
         network.fitted = network.trained = True
         return history
+
+    def _snapshot(self, step: int, module: Any) -> None:
+        """Keeps a network in the middle of its training; adapters become part of the copy alone."""
+        from ._lora import merge
+
+        other = type(self)(**self.parameters())  # type: ignore[arg-type]
+        network = self._loaded()
+        other._network = replace(network, module=copy.deepcopy(module), labels=self._wanted_labels(), fitted=True)
+        if any("lora_" in name for name, _ in module.named_parameters()):
+            merge(other._network.module)
+        folder = Path(self.snapshots or "", str(step))
+        folder.mkdir(parents=True, exist_ok=True)
+        other.save(folder)
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
@@ -112,6 +138,7 @@ class TransformersClassifier(Classifier):
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """What the head reads: n d, float32."""
+        from .._logits import logits
         from ._checkpoint import head_module
 
         features: list[NDArray[np.float32]] = []
@@ -122,7 +149,7 @@ class TransformersClassifier(Classifier):
         hook = head_module(self.module).register_forward_pre_hook(keep)
         try:
             for pixels in self._streamed(images):
-                self.module(pixels)
+                logits(self.module, pixels)
         finally:
             hook.remove()
         return np.concatenate(features) if features else np.zeros((0, 0), np.float32)
@@ -219,10 +246,10 @@ class TransformersClassifier(Classifier):
                     yield network.preprocessor.pixels(batch).to(network.module.device)
 
 
-def _trained_parts(module: Any, recipe: Recipe) -> AbstractContextManager[None]:
+def _trained_parts(module: Any, recipe: Recipe, seed: int) -> AbstractContextManager[None]:
     from ._lora import adapters
 
-    return nullcontext() if recipe.adapter is None else adapters(module)
+    return nullcontext() if recipe.adapter is None else adapters(module, seed)
 
 
 def _check_samples(samples: Sequence[Sample], labels: Sequence[str], name: str, may_be_empty: bool = False) -> None:
@@ -233,12 +260,3 @@ def _check_samples(samples: Sequence[Sample], labels: Sequence[str], name: str, 
         raise DataError(
             f"TransformersClassifier.fit: labels in {name} must lie in 0..{len(labels) - 1}, got {sorted(wrong)}"
         )
-
-
-def _folder_digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]

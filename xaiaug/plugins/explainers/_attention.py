@@ -1,60 +1,80 @@
-"""What every layer of a vision transformer attends to, computed on the way and kept as one map a layer."""
+"""What every layer of a vision transformer attends to, recorded on the way as one map a layer."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-FUSIONS = ("mean", "max", "min")
+from ._observer import Observer, attend, observing
+from ._pooling import watched_pooling
 
 _NAME = "xaiaug_capture"
-_recording: ContextVar[Recording | None] = ContextVar("recording", default=None)
-# The implementation sits on a config that threads may share: one of them captures at a time.
+# The implementation sits on a config that threads may share: one of them observes at a time.
 _lock = threading.RLock()
 
 
 @dataclass
-class Recording:
-    """The attention maps of one forward pass.
+class Recording(Observer):
+    """The attention maps of one forward pass; nothing is kept of single heads.
 
     Attributes:
         fusion: how heads become one map: "mean", "max" or "min".
+        last: whether only the last layer's map is kept.
         maps: for each layer, in order: b q k, float32.
+        pooled: what each pooling head attends to: b n, float32.
     """
 
     fusion: str = "mean"
+    last: bool = False
     maps: list[Tensor] = field(default_factory=list)
+    pooled: list[Tensor] = field(default_factory=list)
+
+    def weights(self, weights: Tensor, pooling: bool) -> Tensor:
+        """Keeps one map of all heads: b h q k -> b q k."""
+        fused = weights.mean(1) if self.fusion == "mean" else getattr(weights, f"a{self.fusion}")(1)
+        if pooling:
+            self.pooled.append(fused[:, 0])
+            return weights
+        if self.last:
+            self.maps.clear()
+        self.maps.append(fused)
+        return weights
+
+    def pooled_row(self) -> Tensor:
+        """What the last pooling head attends to, with a sum of one after any fusion: b n."""
+        return self.pooled[-1] / self.pooled[-1].sum(-1, keepdim=True)
 
 
 @contextmanager
-def recorded_attention(module: nn.Module, fusion: str = "mean") -> Iterator[Recording]:
-    """Records the attention of forward passes inside the block, and leaves the network as it was.
+def recorded_attention(module: nn.Module, fusion: str = "mean", last: bool = False) -> Iterator[Recording]:
+    """Records the attention of forward passes inside the block, and leaves the network as it was."""
+    recording = Recording(fusion, last)
+    with observed_attention(module, recording):
+        yield recording
 
-    One softmax(QKᵀ) a layer is computed, and one map a layer kept; nothing is stored per head. Forward passes of other
-    threads meanwhile are not recorded.
+
+@contextmanager
+def observed_attention(module: nn.Module, observer: Observer) -> Iterator[None]:
+    """Shows an observer the attention of forward passes inside the block, and leaves the network as it was.
+
+    Forward passes of other threads meanwhile are not observed.
     """
-    recording = Recording(fusion)
-    with _lock:
-        before = [(config, config._attn_implementation_internal) for config in _configs(module)]
-        token = _recording.set(recording)
-        try:
-            for config, _ in before:
-                config._attn_implementation_internal = _NAME
-            yield recording
-        finally:
-            _recording.reset(token)
-            for config, implementation in before:
-                config._attn_implementation_internal = implementation
+    with _lock, ExitStack() as undo:
+        token = observing.set(observer)
+        undo.callback(observing.reset, token)
+        for config in _configs(module):
+            undo.callback(setattr, config, "_attn_implementation_internal", config._attn_implementation_internal)
+            config._attn_implementation_internal = _NAME
+        undo.enter_context(watched_pooling(module))
+        yield
 
 
 def _configs(module: nn.Module) -> list[Any]:
@@ -77,25 +97,15 @@ def _attend(  # noqa: PLR0917  (the signature is the interface's)
     dropout: float = 0.0,
     **others: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention that records its map: q, k, v are b h n d; the output is b n h d."""
-    recording = _recording.get()
-    if recording is None:
-        found: tuple[Tensor, None] = sdpa_attention_forward(
+    """The attention of transformers: q, k, v are b h n d; the output is b n h d."""
+    observer = observing.get()
+    if observer is None:
+        plain: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
-        return found
-    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    for bias in (attention_mask, others.get("position_bias")):
-        if bias is not None:
-            scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
-    weights = scores.softmax(-1, dtype=torch.float32)
-    recording.maps.append(_fuse(weights, recording.fusion))
-    return (weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), None
-
-
-def _fuse(weights: Tensor, fusion: str) -> Tensor:
-    """One map from those of all heads: b h q k -> b q k."""
-    return weights.mean(1) if fusion == "mean" else getattr(weights, f"a{fusion}")(1)
+        return plain
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return attend(observer, query, key, value, scaling, attention_mask, others.get("position_bias")), None
 
 
 AttentionInterface.register(_NAME, _attend)

@@ -28,31 +28,51 @@ class Batch:
     boxes: Tensor
 
 
+def check_images(method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]) -> None:
+    """Looks at what was asked.
+
+    Raises:
+        DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
+    """
+    name = _name(classifier)
+    if len(images) != len(targets):
+        raise DataError(
+            f"{method}: needs one target an image to explain {name}, got {len(images)} images and"
+            f" {len(targets)} targets"
+        )
+    if not images:
+        raise DataError(f"{method}: got no images to explain {name} on; give one or more, with a target each")
+    wrong = [target for target in targets if not 0 <= target < len(classifier.labels)]
+    if wrong:
+        raise DataError(
+            f"{method}: targets must lie in 0..{len(classifier.labels) - 1}, the labels of {name}, got {wrong[0]}"
+        )
+
+
 def check_request(
     method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
 ) -> TorchModel:
     """The classifier as one that shows its network, after a look at what was asked of it.
 
     Raises:
-        DataError: images and targets differ in number, or a target is no index of a label.
+        DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
         PluginError: the network is in training mode.
         UndefinedMethodError: the classifier shows no network.
     """
-    if len(images) != len(targets):
-        raise DataError(f"{method}: needs one target an image, got {len(images)} images and {len(targets)} targets")
+    check_images(method, classifier, images, targets)
     if not isinstance(classifier, TorchModel):
         raise UndefinedMethodError(
             f"{method} is not defined for {type(classifier).__name__}: it needs `module` and `preprocess` (see"
             " xaiaug.interfaces.TorchModel); the explainers random and uniform need neither"
         )
-    wrong = [target for target in targets if not 0 <= target < len(classifier.labels)]
-    if wrong:
-        raise DataError(f"{method}: targets must lie in 0..{len(classifier.labels) - 1}, got {wrong[0]}")
-    if classifier.module.training:
-        raise PluginError(
-            f"{method}: the network of {type(classifier).__name__} is in training mode; call eval() on it"
-        )
+    if any(part.training for part in classifier.module.modules()):
+        raise PluginError(f"{method}: {_name(classifier)} is in training mode; call eval() on it")
     return classifier
+
+
+def _name(classifier: Classifier) -> str:
+    """The network's class where there is one, since that is what a method is defined for."""
+    return type(classifier.module if isinstance(classifier, TorchModel) else classifier).__name__
 
 
 def batches(classifier: TorchModel, images: Sequence[Image.Image], batch_size: int) -> Iterator[Batch]:

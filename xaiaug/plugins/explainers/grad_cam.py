@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import MissingExtraError
 from ...interfaces import Classifier, Context, Explainer
 from ...records import Explanation, Failure
-from ._place import place
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ._explaining import Maps
     from ._layers import Layer
     from ._requests import Batch
 
@@ -58,27 +56,21 @@ class GradCam(Explainer):
 
         Raises:
             ConfigError: `layer` names no layer with a map, or is needed.
-            DataError: images and targets differ in number, or a target is no index of a label.
+            DataError: there are no images, their number is not that of the targets, or a target is no index of a
+                label.
             MissingExtraError: captum is not installed.
+            PluginError: the network is in training mode.
             UndefinedMethodError: no layer of the network holds a map of the image.
         """
-        from ._requests import batches, check_request
+        from ._explaining import explained
 
-        model = check_request(METHOD, classifier, images, targets)
-        found: list[Explanation | Failure] = []
-        for batch in batches(model, images, self.batch_size):
-            asked = [int(targets[index]) for index in batch.indices]
-            grids = self._grids(model.module, batch, asked)
-            for index, target, grid, box in zip(batch.indices, asked, grids, batch.boxes.tolist(), strict=True):
-                heatmap = place(grid, box, images[index].size)
-                found.append(Explanation(heatmap, METHOD, target, class_specific=True, grid=grid))
-        return found
+        return explained(METHOD, True, self._maps, classifier, images, targets, self.batch_size)
 
-    def _grids(self, module: nn.Module, batch: Batch, targets: list[int]) -> NDArray[np.float32]:
-        """The maps of a batch: n gh gw, float32, not negative."""
+    def _maps(self, module: nn.Module, batch: Batch, targets: list[int]) -> Maps:
         import torch
 
         from .._logits import logits
+        from ._explaining import Maps
         from ._tap import tapped
 
         def ask(pixels: Tensor) -> Tensor:
@@ -88,8 +80,7 @@ class GradCam(Explainer):
         attribution, tap = _layer_grad_cam(), torch.nn.Identity()
         with torch.inference_mode(mode=False), tapped(module, self._found(module, batch.pixels), tap):
             maps = attribution(ask, tap).attribute(batch.pixels, targets, relu_attributions=True)
-        grids: NDArray[np.float32] = maps[:, 0].detach().cpu().numpy()
-        return grids
+        return Maps(maps[:, 0].detach().cpu().numpy(), batch.boxes)
 
     def _found(self, module: nn.Module, pixels: Tensor) -> Layer:
         from ._layers import find_layer

@@ -24,15 +24,19 @@ class BadMaskError(ValueError):
 class MaskFolder:
     """Masks by the id of their image: `ID.png`, bright or not zero where the subject is.
 
+    Args:
+        folder: where they lie.
+        who: asks for them, for the message.
+
     Raises:
         ConfigError: there is no such folder.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, who: str = "RemixSynthesizer") -> None:
         self._folder = Path(folder).expanduser()
         if not self._folder.is_dir():
             raise ConfigError(
-                "RemixSynthesizer: masks must be a folder of PNG files named by the ids of their images, but"
+                f"{who}: masks must be a folder of PNG files named by the ids of their images, but"
                 f" {folder!r} is none; Splits.link_masks makes one"
             )
 

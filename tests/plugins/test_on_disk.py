@@ -1,0 +1,38 @@
+"""Size and licence of a checkpoint are told without loading it, where it is on this machine."""
+
+import shutil
+
+import pytest
+
+from xaiaug import load
+from xaiaug.plugins.classifiers._on_disk import folder_of, licence
+from xaiaug.plugins.classifiers.transformers import TransformersClassifier
+from xaiaug.records import Estimate
+
+
+def test_the_size_is_that_of_a_saved_model(tiny_vit, tmp_path):
+    said = TransformersClassifier(str(tiny_vit)).estimate(10).disk_bytes[0]
+    load("classifier", "transformers", checkpoint=str(tiny_vit)).save(tmp_path)
+    assert said == pytest.approx((tmp_path / "model.safetensors").stat().st_size, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ("---\nlicense: apache-2.0\n---\n# A model\n", "apache-2.0"),
+        ("# A model without a word on it\n", ""),
+        (None, ""),
+    ],
+)
+def test_the_licence_is_that_of_the_card(tiny_vit, tmp_path, card, said):
+    folder = shutil.copytree(tiny_vit, tmp_path / "vit")
+    if card:
+        (folder / "README.md").write_text(card)
+    assert licence(folder) == said
+    assert TransformersClassifier(str(folder)).estimate(1).licence == said
+
+
+def test_of_what_would_be_downloaded_nothing_is_said():
+    assert folder_of("nobody/nothing", None) is None
+    assert folder_of("not/a/name/at all", None) is None
+    assert TransformersClassifier("nobody/nothing").estimate(1) == Estimate()

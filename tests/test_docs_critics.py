@@ -1,0 +1,47 @@
+"""What the page on critics shows runs, against a server on this machine."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from critic_cases import PROMPT, sensible
+from PIL import Image
+from test_docs import snippets
+
+from xaiaug import available, config
+from xaiaug.calls import Prices
+from xaiaug.plugins.critics._templates import FIELDS, TEMPLATES
+from xaiaug.registry import registry
+from xaiaug.testing import Loopback
+
+PAGE = "docs/critics.md"
+
+
+def test_the_snippet_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("anthropic")
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (120, 90), "grey").save("cat.jpg")
+    (code,) = snippets(PAGE)
+    with Loopback(sensible) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        exec(compile(code, PAGE, "exec"), {})  # noqa: S102  our own page
+    assert PROMPT in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", snippets(PAGE, "toml"))
+def test_the_settings_are_settings_of_these_critics(text):
+    found = config.settings(tomllib.loads(text))
+    registry().create("critic", found.critic.name, found.critic.parameters)
+    Prices(found.budget.prices)
+
+
+def test_the_page_names_all_critics_and_templates():
+    from test_docs import ROOT
+
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert {f"`{info.name}`" for info in available("critic")} <= set(re.findall(r"`[\w-]+`", page))
+    assert all(f'"{name}"' in page for name in TEMPLATES)
+    assert all(f"`{{{field}}}`" in page for fields in FIELDS.values() for field in fields)

@@ -1,0 +1,90 @@
+"""The doctor tells what is wrong and how to mend it, and never what a key is."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from xaiaug.doctor import examine
+from xaiaug.doctor.examination import device, plugins, variables
+from xaiaug.doctor.packages import packages, torchvision
+from xaiaug.registry import Registry
+
+CANARY = "sk-canary-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "text", "todo"),
+    [
+        (["numpy>=2.0"], "ok", "the core: 1 package, versions fit", ""),
+        (["numpy>=99"], "wrong", f"the core has numpy {version('numpy')}, wanted >=99", "pip install --upgrade xaiaug"),
+        (["no-such-thing>=1"], "wrong", "the core lacks no-such-thing", "pip install xaiaug"),
+        (
+            ['no-such-thing>=1; extra == "claude"', 'numpy>=2; extra == "claude"'],
+            "missing",
+            "the extra claude lacks no-such-thing",
+            "pip install 'xaiaug[claude]'",
+        ),
+        (
+            ['numpy>=99; extra == "openai"'],
+            "wrong",
+            f"the extra openai has numpy {version('numpy')}, wanted >=99",
+            "pip install --upgrade 'xaiaug[openai]'",
+        ),
+    ],
+)
+def test_a_package_is_there_missing_or_of_the_wrong_version(asked, state, text, todo):
+    (finding,) = packages(asked)
+    assert (finding.state, finding.text, finding.todo) == (state, text, todo)
+
+
+def test_every_extra_of_the_package_has_a_finding():
+    told = " ".join(finding.text for finding in packages())
+    for extra in ("claude", "openai", "diffusion", "lora", "captum", "datasets", "evidence", "ray"):
+        assert f"the extra {extra}" in told
+    assert "the extra dev" not in told and "the extra all" not in told
+
+
+def test_a_torchvision_that_cannot_be_imported_is_a_trap(tmp_path, monkeypatch):
+    assert list(torchvision()) == []
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    (finding,) = torchvision()
+    assert finding.state == "wrong" and "pip uninstall torchvision" in finding.todo
+
+
+def test_a_broken_plugin_is_told_with_its_error(monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    broken = Registry()
+    broken.add_entry_points([EntryPoint("broken", "no_such_module", "xaiaug")])
+    monkeypatch.setattr("xaiaug.doctor.examination.available", broken.available)
+    _, finding = plugins()
+    assert finding.state == "wrong" and "ModuleNotFoundError" in finding.text and "no_such_module" in finding.todo
+
+
+def test_keys_are_set_or_not_and_never_told():
+    told = list(variables({"ANTHROPIC_API_KEY": CANARY, "OPENAI_API_KEY": "", "HF_HUB_OFFLINE": "1"}))
+    assert [(finding.text, finding.state) for finding in told] == [
+        ("ANTHROPIC_API_KEY is set", "ok"),
+        ("OPENAI_API_KEY is not set", "missing"),
+        ("HF_HUB_OFFLINE is set", "ok"),
+    ]
+    assert CANARY not in repr(told)
+
+
+def test_the_device_is_named():
+    assert device().state == "ok" and "torch" in device().text
+
+
+def test_this_installation_is_examined_by_the_command(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
+    code = "from xaiaug.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "doctor", "--json"], capture_output=True, text=True, check=False)
+    told = json.loads(done.stdout)
+    assert {finding["topic"] for finding in told} >= {"python", "packages", "device", "plugins", "keys"}
+    assert done.returncode == any(finding["state"] == "wrong" for finding in told)
+    assert CANARY not in done.stdout + done.stderr
+    assert [finding.topic for finding in examine({})][:2] == ["python", "packages"]

@@ -1,0 +1,83 @@
+"""The example of the README runs as its users run it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from critic_cases import ANSWER
+from fakes import paint_folder
+
+from xaiaug import open_run
+from xaiaug.testing import Loopback, Reply
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "cats_vs_dogs.py"
+CRITIC = ("--critic", "claude", "--allow-upload", "--budget-usd", "1")
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
+
+
+def run(folder, *arguments, **environment):
+    """The example in a process of its own, in that folder, with no keys but the given ones."""
+    kept = {name: value for name, value in os.environ.items() if name not in KEYS}
+    command = [sys.executable, str(EXAMPLE), *map(str, arguments)]
+    environment = {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def one_line(done):
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_without_a_key_or_permission_it_says_in_one_line_what_is_missing(tmp_path):
+    pytest.importorskip("anthropic")
+    assert "set the environment variable ANTHROPIC_API_KEY" in one_line(run(tmp_path, *CRITIC))
+    assert "allow_upload" in one_line(run(tmp_path, "--critic", "claude", "--budget-usd", "1"))
+
+
+def test_without_the_extra_it_says_in_one_line_how_to_install_it(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util, sys\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'anthropic' else found(name, *more)\n"
+    )
+    done = run(tmp_path, *CRITIC, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", ANTHROPIC_API_KEY="any")
+    assert "pip install 'xaiaug[claude]'" in one_line(done)
+
+
+def test_against_a_server_it_runs_whole_with_no_code_changed(tmp_path, tiny_vit):
+    pytest.importorskip("anthropic")
+    counts = {"train": 24, "guide": 16, "validation": 4, "test": 12}
+    paint_folder(tmp_path / "photos", counts, classes=("cat", "dog"))
+
+    def script(request):
+        (label,) = re.findall(r"The true class is “(\w+)”", request.text)
+        return Reply(json={**ANSWER, "prompt": f"a {label} on a sofa"})
+
+    with Loopback(script) as server:
+        small = (
+            "--classifier",
+            tiny_vit,
+            "--passes",
+            32,
+            "--arm-passes",
+            32,
+            "--mistakes",
+            4,
+            "--synthesizer",
+            "petworld",
+        )
+        done = run(tmp_path, *CRITIC, *small, **server.environment())
+        assert done.returncode == 0, done.stderr
+        result = open_run(tmp_path / "runs" / "cats-vs-dogs")
+        assert server.bill.requests == result.report.run.costs.calls == len(result.mistakes) > 0
+    assert "report:" in done.stdout and result.report.complete
+    assert "generated+training" in [arm.name for arm in result.report.arms], done.stdout

@@ -1,0 +1,186 @@
+"""The review page and the report, in a real browser: driven by keys, and without serious barriers."""
+
+import csv
+import shutil
+
+import pytest
+import report_example as example
+from test_review import go, read, wait
+
+from xaiaug.report.page import render
+from xaiaug.review import ReviewServer
+
+pytestmark = pytest.mark.ci
+SCHEMES = ["light", "dark"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    opened, wrong = context.new_page(), []
+    opened.set_default_timeout(20_000)
+    opened.on("console", lambda message: wrong.append(message.text) if _is_wrong(message) else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def _is_wrong(message):
+    refused = "status of 409" in message.text  # the server said what it could not keep
+    return message.type == "error" and not refused
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from fakes import paint_folder
+
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 24, "validation": 4, "test": 12})
+
+
+@pytest.fixture(scope="module")
+def first(folder, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("run") / "run"
+    wait(folder, run_dir)
+    return run_dir
+
+
+@pytest.fixture
+def waiting(first, tmp_path):
+    return shutil.copytree(first, tmp_path / "run")
+
+
+def barriers(page):
+    """Serious and critical violations that axe-core finds."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+def counted(page, text):
+    page.get_by_role("status").filter(has_text=text).wait_for()
+
+
+def test_a_person_reviews_a_run_with_the_keyboard_alone_and_the_run_goes_on(folder, waiting, page):
+    rows = read(waiting)
+    free = next(place for place, row in enumerate(rows) if not row["prompt_is_fixed"])
+    with ReviewServer(waiting) as server:
+        page.goto(server.url)
+        counted(page, f"0 of {len(rows)} looked at")
+        for _ in range(free):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("e")
+        page.locator("#words").fill("a cat that likes 'k' & \"r\" <b>")
+        page.keyboard.press("Control+Enter")
+        counted(page, "1 of")
+        page.keyboard.press("k")
+        counted(page, "1 kept · 1 rejected")
+        page.keyboard.press("r")
+        counted(page, "1 kept · 2 rejected")
+        page.reload()
+        counted(page, "1 kept · 2 rejected")
+        page.keyboard.press("l")
+        page.keyboard.press("u")
+        counted(page, "1 kept · 2 rejected")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Keep all the rest").click()
+        page.get_by_role("heading", name="All images are looked at").wait_for()
+    said = read(waiting)
+    assert said[free]["new_prompt"] == "a cat that likes 'k' & \"r\" <b>"
+    assert [row["decision"] for row in said].count("reject") == 2
+    assert not any(row["label_is_wrong"] for row in said)
+    wait(folder, waiting)
+    (again,) = [row for row in read(waiting) if not row["decision"] and row["case"] == said[free]["case"]]
+    assert again["prompt"] == said[free]["new_prompt"]
+    with ReviewServer(waiting) as server:
+        page.goto(server.url)
+        while page.locator("#one").is_visible():
+            left = sum(not row["decision"] for row in read(waiting))
+            page.keyboard.press("k")
+            counted(page, f"{len(read(waiting)) - left + 1} of")
+    assert go(folder, waiting).report.complete
+
+
+def test_a_flagged_label_rejects_every_image_of_its_mistake(waiting, page):
+    rows = read(waiting)
+    same = sum(row["case"] == rows[0]["case"] for row in rows)
+    with ReviewServer(waiting) as server:
+        page.goto(server.url)
+        page.keyboard.press("l")
+        counted(page, f"0 kept · {same} rejected")
+    assert read(waiting)[0]["label_is_wrong"] == "yes"
+
+
+def test_what_cannot_be_saved_is_said_and_nothing_moves(waiting, page):
+    from xaiaug.store import Store
+
+    with ReviewServer(waiting) as server:
+        page.goto(server.url)
+        with Store(waiting):
+            answer = page.evaluate("fetch('say', {method: 'POST', body: '{}'}).then((a) => a.status)")
+            assert answer == 409
+        counted(page, "0 of")
+        (waiting / "review.csv").write_text("nonsense\n")
+        page.evaluate("say({decision: 'keep'}, true)")
+        page.get_by_role("alert").filter(has_text="Not saved").wait_for()
+        counted(page, "0 of")
+
+
+def test_words_of_strangers_stay_words(waiting, page):
+    rows = read(waiting)
+    evil = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+    with (waiting / "review.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows([{**row, "prompt": evil, "label": evil} for row in rows])
+    page.on("dialog", lambda dialog: pytest.fail("a script of a stranger ran"))
+    with ReviewServer(waiting) as server:
+        page.goto(server.url)
+        assert page.locator("#prompt").inner_text() == evil
+        assert page.locator("#prompt img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_review_page_has_no_serious_barrier(waiting, page, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 860})
+    with ReviewServer(waiting) as server:
+        page.goto(server.url)
+        counted(page, "0 of")
+        assert barriers(page) == []
+        page.keyboard.press("k")
+        counted(page, "1 of")
+        page.keyboard.press("e")
+        assert barriers(page) == []
+        page.keyboard.press("Escape")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Keep all the rest").click()
+        page.get_by_role("heading", name="All images are looked at").wait_for()
+        assert barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_has_no_serious_barrier(tmp_path, page, scheme, width):
+    report = example.report(8, seeds=3, verdict=example.verdict())
+    (tmp_path / "report.html").write_text(render(report, example.blob), encoding="utf-8")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 860})
+    page.goto((tmp_path / "report.html").as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert barriers(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,252 @@
+"""The plan of a run: it grows with what is asked, its sum is that of its parts, and nothing unknown is made up."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xaiaug import arms, config
+from xaiaug.calls import Prices
+from xaiaug.errors import ConfigError
+from xaiaug.plan import Asked, Known, Line, draw_up
+from xaiaug.plan.bill import bill
+from xaiaug.records import Arm, Estimate, ImageSource
+
+PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}, "at-home": {"local": True}}
+KNOWN = Known({"train": 500, "guide": 1000, "validation": 50, "test": 400, "reserve": 90}, 2, 50_000.0)
+RANGES = [field.name for field in fields(Line) if field.name not in ("name", "shares")]
+SPEEDS = dict.fromkeys(("fit", "predict", "explain", "critique", "synthesize"), (0.01, 0.02))
+
+
+class Here:
+    """Works on this machine."""
+
+    remote = False
+    uses = frozenset({"prompt", "guidance", "image"})
+
+    def estimate(self, items):
+        return Estimate(disk_bytes=(4_000_000, 4_000_000), licence="apache-2.0")
+
+
+class Away(Here):
+    """Asks an outside service, once or twice an item."""
+
+    remote = True
+
+    def __init__(self, model="a-model"):
+        self.model = model
+
+    def estimate(self, items):
+        return Estimate(
+            calls=(items, 2 * items),
+            input_tokens=(500 * items, 1200 * items),
+            output_tokens=(100 * items, 400 * items),
+            model=self.model,
+            receiver="api.example.org",
+            upload_bytes=(20_000 * items, 60_000 * items),
+        )
+
+
+class Silent(Here):
+    """Asks an outside service, and does not say what that takes."""
+
+    remote = True
+
+    def estimate(self, items):
+        return Estimate()
+
+
+def asked(critic=None, until="report", synthesizer=None, **tables):
+    checked = config.settings({"privacy": {"allow_upload": True}, "budget": {"usd": 5}, **tables})
+    chosen = arms.resolve(checked.arms(), checked.experiment.test_explanation)
+    workers = {"classifier": Here(), "explainer": Here(), "critic": critic or Here()}
+    workers["synthesizer"] = synthesizer or Here()
+    names = {kind: f"my-{kind}" for kind in workers}
+    return Asked(checked, workers, names, chosen, Prices(PRICES), until)
+
+
+experiments = st.fixed_dictionaries(
+    {
+        "arms": st.lists(st.sampled_from(sorted(arms.ROWS)), min_size=1, max_size=6, unique=True),
+        "seeds": st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
+        "images_per_mistake": st.integers(1, 5),
+        "images_per_class_max": st.none() | st.integers(1, 300),
+        "rounds": st.integers(1, 3),
+        "vary": st.lists(st.just("critique"), max_size=1),
+        "test_curves": st.booleans(),
+    }
+).map(lambda table: {name: value for name, value in table.items() if value is not None})
+known = st.builds(
+    lambda guide, mistakes, seconds: replace(
+        KNOWN, images={**KNOWN.images, "guide": guide}, mistakes=mistakes, seconds=seconds
+    ),
+    st.integers(1, 5000),
+    st.none() | st.integers(0, 900),
+    st.sampled_from(({}, SPEEDS)),
+)
+
+
+def at_least(more, less):
+    """Both ends of every range; what nobody knows is compared with nothing."""
+    for name in RANGES:
+        above, below = getattr(more, name), getattr(less, name)
+        if above is not None and below is not None:
+            assert above[0] >= below[0] - 1e-9 and above[1] >= below[1] - 1e-9, (name, above, below)
+
+
+def total(experiment, found, **more):
+    return draw_up(asked(Away(), experiment=experiment, mistakes={"max": "all"}, **more), found).total
+
+
+@given(experiments, known)
+@settings(deadline=None, max_examples=60)
+def test_it_grows_with_seeds_images_arms_and_mistakes(experiment, found):
+    plan = total(experiment, found)
+    at_least(total({**experiment, "seeds": [*experiment["seeds"], 100]}, found), plan)
+    at_least(total({**experiment, "images_per_mistake": experiment["images_per_mistake"] + 1}, found), plan)
+    for name in sorted(set(arms.ROWS) - set(experiment["arms"]))[:4]:
+        at_least(total({**experiment, "arms": [*experiment["arms"], name]}, found), plan)
+    if found.mistakes is not None:
+        at_least(total(experiment, replace(found, mistakes=found.mistakes + 7)), plan)
+
+
+@given(experiments, known)
+@settings(deadline=None, max_examples=60)
+def test_the_sum_is_that_of_the_parts_and_every_range_is_one(experiment, found):
+    plan = draw_up(asked(Away(), experiment=experiment), found)
+    for name in RANGES:
+        parts = [getattr(line, name) for line in plan.lines]
+        whole = getattr(plan.total, name)
+        if None in parts:
+            assert whole is None
+            continue
+        assert whole == pytest.approx(tuple(sum(part[end] for part in parts) for end in (0, 1)))
+        assert all(0 <= low <= high for low, high in parts)
+    assert json.loads(json.dumps(plan.to_json()))["total"]["name"] == "in sum"
+
+
+@given(experiments, known, st.sampled_from(config.STOPS))
+@settings(deadline=None, max_examples=40)
+def test_a_run_that_stops_earlier_takes_no_more(experiment, found, until):
+    # Of several rounds the last may have no mistakes left, and then the critic is asked less often.
+    experiment = {**experiment, "rounds": 1}
+    whole = draw_up(asked(Away(), experiment=experiment), found)
+    at_least(whole.total, draw_up(asked(Away(), until, experiment=experiment), found).total)
+
+
+def test_what_two_arms_share_is_counted_once():
+    plan = draw_up(asked(Away(), experiment={"arms": "paper"}), replace(KNOWN, mistakes=100))
+    lines = {line.name: line for line in plan.lines}
+    assert lines["generated-only"].images[1] > 0
+    assert lines["generated+training"].images == (0, 0)
+    assert lines["generated+training"].shares == "generated-only"
+    assert plan.total.cases == (100, 100), "the critic is asked once about each mistake"
+    assert plan.total.trainings == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "asked_about"),
+    [
+        ({"arms": ["generated+training"]}, 100),
+        ({"arms": ["generated+training", "no-map", "shuffled-map"]}, 300),
+        ({"arms": ["continued"]}, 100),
+        ({"arms": ["generated+training", "no-map"], "seeds": [0, 1, 2], "vary": ["critique"]}, 600),
+        ({"arms": ["generated+training", "correct-case-prompts"]}, 200),
+    ],
+)
+def test_the_critic_is_asked_about_each_case_once_for_each_map_and_draw(experiment, asked_about):
+    plan = draw_up(asked(Away(), experiment=experiment), replace(KNOWN, mistakes=100))
+    assert plan.total.cases == (asked_about, asked_about)
+    assert plan.total.calls == (asked_about, 2 * asked_about)
+
+
+def test_without_a_run_the_mistakes_are_assumed_and_that_is_said():
+    plan = draw_up(asked(), KNOWN)
+    assert (plan.mistakes, plan.mistakes_known) == ((20, 200), False)
+    assert any("Assumed" in sentence and "2 to 20 %" in sentence for sentence in plan.assumptions)
+    sure = draw_up(asked(), replace(KNOWN, mistakes=321))
+    assert (sure.mistakes, sure.mistakes_known) == ((200, 200), True), "no more than [mistakes] max"
+
+
+def test_what_nobody_knows_stays_unknown():
+    plan = draw_up(asked(Silent()), KNOWN)
+    assert plan.total.usd is None and plan.usd_left is None
+    assert plan.total.hours is None and any("--probe" in sentence for sentence in plan.assumptions)
+    assert draw_up(asked(Away("nobody's")), KNOWN).total.usd is None
+    assert draw_up(asked(), replace(KNOWN, seconds=SPEEDS)).total.hours is not None
+
+
+def test_each_call_is_priced_by_itself():
+    class Long(Away):
+        def estimate(self, items):
+            return Estimate((items, items), (300_000 * items,) * 2, (1000 * items,) * 2, "long")
+
+    class Tiered:
+        def of(self, model):
+            from decimal import Decimal
+
+            from xaiaug.calls.price import Price, Rate
+
+            dear = ((200_000, Decimal(6)),)
+            return Price(model, "user", "2026-11-01", {"input": Rate(Decimal(3), dear), "output": Rate(Decimal(15))})
+
+    one, ten = (bill(Long(), (count, count), Tiered()).usd[1] for count in (1, 10))
+    assert one == pytest.approx(0.3 * 6 + 0.015) and ten == pytest.approx(10 * one)
+    assert bill(Away("at-home"), (5, 5), Prices(PRICES)).usd == (0, 0)
+
+
+def test_a_resumed_run_has_less_to_pay_and_a_finished_one_nothing():
+    begun = draw_up(asked(Away()), replace(KNOWN, mistakes=100, paid_calls=20, paid_usd=0.05))
+    assert begun.usd_left == pytest.approx((begun.total.usd[0] - 0.05, begun.total.usd[1] - 0.05))
+    assert draw_up(asked(Away()), replace(KNOWN, mistakes=100, paid_usd=99.0)).usd_left == (0, 0)
+    assert draw_up(asked(Away()), replace(KNOWN, mistakes=100, finished=True)).usd_left == (0, 0)
+
+
+def test_it_says_who_gets_what():
+    plan = draw_up(asked(Away(), synthesizer=Away()), replace(KNOWN, mistakes=10))
+    critic, synthesizer = plan.receivers
+    assert (critic.kind, critic.receiver, critic.upload_bytes) == ("critic", "api.example.org", (200_000, 600_000))
+    assert "no file names" in critic.what and "prompts" in synthesizer.what
+    assert draw_up(asked(), KNOWN).receivers == ()
+    assert draw_up(asked(Away(), "explain"), KNOWN).receivers == (), "the critic takes no part in it"
+
+
+def test_obstacles_are_all_told_each_with_what_to_do():
+    tables = {"privacy": {"allow_upload": False}, "budget": {"usd": None}}
+    not_allowed, no_budget = draw_up(asked(Away(), **tables), KNOWN).obstacles
+    assert "allow_upload = true" in not_allowed and "budget_usd" in no_budget
+    (offline,) = draw_up(asked(Away(), privacy={"offline": True, "allow_upload": True}), KNOWN).obstacles
+    assert "offline" in offline and "\n" not in offline
+    (unknown,) = draw_up(asked(Away("nobody's")), KNOWN).obstacles
+    assert "input_usd_per_mtok" in unknown
+    assert draw_up(asked(Away(), "explain", **tables), KNOWN).obstacles == ()
+
+
+def test_arms_that_would_show_nothing_are_left_out_with_the_reason():
+    class Deaf(Here):
+        uses = frozenset({"guidance"})
+
+    plan = draw_up(asked(synthesizer=Deaf(), experiment={"arms": "standard"}), KNOWN)
+    assert plan.left_out == {"class-name-prompts": "the synthesizer does not read prompts"}
+    with pytest.raises(ConfigError, match="would show nothing"):
+        draw_up(asked(synthesizer=Deaf(), experiment={"arms": ["class-name-prompts"]}), KNOWN)
+
+
+def test_what_more_would_add_is_the_difference():
+    plan = draw_up(asked(Away(), experiment={"arms": "basic"}), replace(KNOWN, mistakes=100))
+    more = {line.name: line for line in plan.further}
+    one = draw_up(asked(Away(), experiment={"arms": "basic", "seeds": [0, 1]}), replace(KNOWN, mistakes=100)).total
+    assert more["one more seed"].images == pytest.approx(
+        (one.images[0] - plan.total.images[0], one.images[1] - plan.total.images[1])
+    )
+    assert more["one more seed"].cases == (0, 0), "critiques are shared"
+    assert more["one more round"].cases == (0, 100)
+    assert more["one more image a mistake"].trainings == (0, 0)
+
+
+def test_an_arm_of_ones_own_counts():
+    mine = Arm("mine", "", images=ImageSource(map="random", guidance="none"))
+    plan = draw_up(replace(asked(Away()), arms=(arms.ROWS["baseline"], mine)), replace(KNOWN, mistakes=10))
+    assert plan.total.cases == (20, 20) and plan.total.trainings == (2, 2)

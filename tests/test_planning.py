@@ -1,0 +1,174 @@
+"""A plan against what a run then took: calls, dollars and images; and what a run folder teaches the next plan."""
+
+import hashlib
+
+import pytest
+from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
+from nursery import PRICES
+
+from xaiaug import Context, FeedbackLoop, Recipe, Splits
+from xaiaug.calls import Calls, MemoryLedger, Prices, RawReply
+from xaiaug.errors import ConfigError, OfflineError, UnknownPriceError
+from xaiaug.plan import Asked, Known, draw_up
+from xaiaug.records import PICO, Estimate
+
+
+class Paying(ColourCritic):
+    """Asks a paid service within this process, now and then twice; what a reply uses depends on its case."""
+
+    remote = True
+    batch_size = 1
+
+    def __init__(self, model="a-model"):
+        self.model = model
+
+    def prepare(self, context):
+        self._paid = context.paid
+
+    def estimate(self, items):
+        # As a critic knows itself: one image and a template, a bounded answer, some repairs.
+        return Estimate(
+            calls=(items, 1.2 * items),
+            input_tokens=(800 * items, 1.2 * 1000 * items),
+            output_tokens=(150 * items, 1.2 * 250 * items),
+            model=self.model,
+            receiver="api.example.org",
+            upload_bytes=(10_000 * items, 90_000 * items),
+        )
+
+    def _one(self, case):
+        # Each map is another question.
+        self.ask(f"{case.id} {case.explanation and float(case.explanation.heatmap.sum())}")
+        return super()._one(case)
+
+    def ask(self, key):
+        chance = int(hashlib.sha256(key.encode()).hexdigest(), 16)
+        worst = self._paid.worst_case_usd(self.model, {"input_tokens": 1000, "output_tokens": 250})
+        usage = {"input_tokens": 800 + chance % 200, "output_tokens": 150 + chance % 100}
+        for attempt in range(1 + (chance % 10 == 0)):
+            request = {"model": self.model}
+            self._paid.call(f"{key} {attempt}", request, worst_case_usd=worst, send=lambda _: RawReply({}, usage))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 150, "validation": 6, "test": 20})
+
+
+def loop(critic=None, synthesizer=None, arms="basic", **changed):
+    tables = {"privacy": {"allow_upload": True}, "budget": {"prices": PRICES}, **changed.pop("settings", {})}
+    return FeedbackLoop(
+        NearestColour(),
+        Ramp(),
+        critic or Paying(),
+        synthesizer or Painter(),
+        arms=arms,
+        recipe=Recipe(steps=4, batch_size=8),
+        images_per_mistake=1,
+        settings=tables,
+        **{"budget_usd": 50.0, **changed},
+    )
+
+
+def test_the_plan_of_a_thousand_cases_is_within_a_fifth_of_their_bill():
+    prices, ledger, critic = Prices(PRICES), MemoryLedger(), Paying()
+    critic.prepare(Context(paid=Calls(ledger, budget_usd=50.0, prices=prices)))
+    found = Known({"train": 9, "guide": 5000, "validation": 0, "test": 9, "reserve": 0}, 2, 256.0, mistakes=1000)
+    asked = loop(critic, settings={"mistakes": {"max": "all"}})
+    names = {kind: kind for kind in asked.cast.plugins}
+    plan = draw_up(Asked(asked.settings, asked.cast.plugins, names, asked.arms, prices, "critique"), found)
+    for number in range(1000):
+        critic.ask(str(number))
+    spent = ledger.spending()
+    assert plan.total.calls[0] <= spent.replies <= plan.total.calls[1]
+    assert plan.total.usd[0] <= spent.settled / PICO <= plan.total.usd[1]
+    assert sum(plan.total.usd) / 2 == pytest.approx(spent.settled / PICO, rel=0.2)
+
+
+def test_a_plan_counts_what_a_run_then_does(folder, tmp_path):
+    arms, splits = ["generated+training", "no-map", "random-map"], Splits.from_folder(folder)
+    made = loop(arms=arms, settings={"mistakes": {"max": 20}})
+    assert not made.plan(splits, tmp_path / "run", "images").mistakes_known
+    made.run(splits, tmp_path / "run", "mistakes")
+    plan = made.plan(splits, tmp_path / "run", "images")
+    report = made.run(splits, tmp_path / "run", "images").report
+    costs = report.run.costs
+    assert len(report.cases) == plan.mistakes[0] == 20
+    assert plan.total.cases == (3 * 20, 3 * 20)
+    assert plan.total.calls[0] <= costs.calls <= plan.total.calls[1]
+    assert sum(plan.total.usd) / 2 == pytest.approx(costs.usd, rel=0.2)
+    assert plan.total.images[0] <= report.images.made <= plan.total.images[1]
+    after = made.plan(splits, tmp_path / "run", "images")
+    assert after.finished and after.usd_left == (0, 0)
+    assert (after.paid_calls, after.paid_usd) == (costs.calls, pytest.approx(costs.usd))
+    other = loop(arms=[*arms, "correct-case-prompts"], settings={"mistakes": {"max": 20}})
+    assert not other.plan(splits, tmp_path / "run", "images").finished
+
+
+def test_a_run_teaches_the_next_plan_and_other_settings_do_not(folder, tmp_path):
+    splits = Splits.from_folder(folder)
+    made = loop(ColourCritic(), settings={"mistakes": {"max": 8}})
+    before = made.plan(splits, tmp_path / "run")
+    assert before.total.hours is None and before.total.disk_bytes is None
+    made.run(splits, tmp_path / "run")
+    after = made.plan(splits, tmp_path / "run")
+    assert after.mistakes_known and 0 < after.total.hours[0] <= after.total.hours[1] < 1
+    assert after.total.disk_bytes is not None and after.finished
+    assert any("the run folder" in sentence for sentence in after.assumptions)
+    twice = loop(ColourCritic(), settings={"mistakes": {"max": 8}, "data": {"seed": 1}})
+    assert not twice.plan(splits, tmp_path / "run").mistakes_known, "other data may have other mistakes"
+    other = loop(OtherColourCritic(), settings={"mistakes": {"max": 8}}).plan(splits, tmp_path / "run")
+    assert other.mistakes_known and other.total.hours is None, "a new critic's speed is not known"
+
+
+class OtherColourCritic(ColourCritic):
+    version = "2"
+
+
+def test_a_probe_measures_speeds_and_sends_nothing(folder, tmp_path):
+    class Loud(Paying):
+        def critique(self, cases):
+            raise AssertionError("a probe must not ask a service")
+
+    plan = loop(Loud()).plan(Splits.from_folder(folder), tmp_path / "none", probe=True)
+    assert plan.total.hours is not None and plan.total.hours[0] > 0 and plan.total.disk_bytes is not None
+    assert any("a probe" in sentence for sentence in plan.assumptions)
+    assert any("seconds a call" in sentence for sentence in plan.assumptions)
+    assert not (tmp_path / "none").exists()
+
+
+def test_planning_loads_nothing_and_writes_nothing(folder, tmp_path):
+    class Unready(ColourCritic):
+        def prepare(self, context):
+            raise AssertionError("a plan prepares no plugin")
+
+    loop(Unready()).plan(Splits.from_folder(folder), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_run_that_cannot_be_paid_refuses_before_anything_is_done(folder, tmp_path):
+    splits = Splits.from_folder(folder)
+    with pytest.raises(ConfigError, match=r"costs money .* set budget_usd"):
+        loop(budget_usd=None).run(splits, tmp_path / "run")
+    with pytest.raises(UnknownPriceError, match="nobody knows what 'another' costs"):
+        loop(Paying("another")).run(splits, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    loop(budget_usd=None).run(splits, tmp_path / "run", "mistakes")  # so far it costs nothing
+
+
+class Sending(Painter):
+    remote = True
+
+
+@pytest.mark.parametrize("remote", [{"critic": Paying()}, {"critic": ColourCritic(), "synthesizer": Sending()}])
+@pytest.mark.parametrize(
+    ("privacy", "message"),
+    [
+        ({"allow_upload": False}, r"sends images to an outside service: allow it with \[privacy\] allow_upload = true"),
+        ({"allow_upload": True, "offline": True}, r"offline is true: take a \w+ that works here"),
+    ],
+)
+def test_what_may_not_leave_is_refused_in_one_line(remote, privacy, message):
+    with pytest.raises(OfflineError, match=message) as refused:
+        loop(**remote, settings={"privacy": privacy})
+    assert "\n" not in str(refused.value)

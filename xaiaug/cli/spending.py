@@ -1,0 +1,48 @@
+"""Asks before money is spent."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..loop import FeedbackLoop
+
+
+def agree(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
+    """Shows the plan of a run that costs money, and asks whether to go on; nothing where nobody can be asked.
+
+    A run without a budget gets the upper end of its plan. Where there is no terminal such a run refuses by itself.
+
+    Args:
+        loop: what will run.
+        run_dir: the run folder.
+        until: the stage it stops after.
+
+    Raises:
+        ConfigError: nobody can say what the run will cost, and there is no budget.
+        Abort: the user does not agree.
+    """
+    asked = sys.stdin.isatty() and sys.stderr.isatty()
+    if not asked or not any(plugin.remote for plugin in loop.cast.plugins.values()):
+        return
+    from .plan import money, show
+
+    plan = loop.plan(run_dir=run_dir, until=until)
+    left = plan.usd_left
+    if left == (0, 0):
+        return
+    show(plan, error=True)
+    if plan.budget_usd is None and left is None:
+        raise ConfigError("nobody can say what this run will cost: say with --budget-usd what it may spend at most")
+    most = plan.budget_usd
+    if most is None and left is not None:
+        most = math.ceil(100 * (plan.paid_usd + left[1])) / 100
+    typer.confirm(f"Go on, and spend up to {money(most or 0)}?", abort=True, err=True)
+    loop.allow(most or 0)

@@ -1,0 +1,128 @@
+"""Measures this machine's speed: runs the loop on a few images, in a folder of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .. import arms as rows
+from ..calls import Calls
+from ..config import Settings, create, merged
+from ..config import settings as checked
+from ..data import Splits
+from ..data.options import Policy
+from ..engines import LocalEngine
+from ..plan import Known
+from ..records import Sample
+from ..records.estimate import Range
+from ..stages import Desk
+from ..store import SPEEDS, Money, Store
+from .cast import Cast
+from .past import image_bytes, model_bytes
+from .run import Run
+
+SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
+IMAGES = 48  # of the guide; each class gives as many
+WARM, FEWEST, MOST = 1, 3, 40  # steps of a training: in the first run, and in the one that counts
+TRAINING_S = 10.0  # what that one's training should take, so that its start weighs little
+ARM = "generated+training"
+
+
+def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> Known:
+    """What is known, and what a probe adds to it: speeds of what works on this machine, sizes where none is known.
+
+    The loop runs twice, and the second run counts: the first one loads what is loaded once. Nothing is sent away: a
+    remote critic is replaced by one that works here, and a remote synthesizer is not asked.
+
+    Args:
+        known: before the probe.
+        settings: of the run that is planned.
+        cast: its plugins.
+        splits: its images, of which few are used.
+    """
+    if cast.classifier.remote or cast.explainer.remote:
+        return known
+    here, few = _here(cast), _few(splits)
+    with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
+        first = _run(_small(settings, WARM), here, few, Path(folder, "first"))
+        run_dir = Path(folder, "second")
+        measured = _run(_small(settings, _steps(first)), here, few, run_dir)
+        return replace(
+            known,
+            # What a run took with all its images is the better word.
+            seconds={**_seconds(measured, cast), **known.seconds},
+            seconds_from=" and ".join(filter(None, (known.seconds_from, "a probe on a few images"))),
+            model_bytes=known.model_bytes or model_bytes(run_dir),
+            image_bytes=known.image_bytes or image_bytes(run_dir),
+        )
+
+
+def _steps(first: Mapping[str, tuple[int, float]]) -> int:
+    """Steps of the training that counts; a classifier that is not trained at first is taken for a slow one."""
+    if "fit" not in first:
+        return FEWEST
+    return min(MOST, max(FEWEST, round(TRAINING_S / (first["fit"][1] / 2 / WARM))))
+
+
+def _here(cast: Cast) -> Cast:
+    return replace(cast, critic=create("critic", Settings().critic)) if cast.critic.remote else cast
+
+
+def _seconds(measured: Mapping[str, tuple[int, float]], cast: Cast) -> dict[str, Range]:
+    return {
+        stage: (spent / units * SPREAD[0], spent / units * SPREAD[1])
+        for stage, (units, spent) in measured.items()
+        if not (stage == "critique" and cast.critic.remote)
+    }
+
+
+def _run(settings: Settings, cast: Cast, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
+    until = "critique" if cast.synthesizer.remote else "report"
+    with Store(folder) as store:
+        desk = Desk(store, LocalEngine(), lambda _: None)
+        calls = Calls(Money(store.ledger, store.blobs), budget_usd=None)
+        Run(settings, cast, rows.resolve((ARM,)), desk, splits, calls).conduct(until)
+        return dict(store.ledger.fact(SPEEDS) or {})
+
+
+def _small(settings: Settings, steps: int) -> Settings:
+    tables = settings.model_dump()
+    small = {
+        "mistakes": {"max": 6},
+        "experiment": {"seeds": (0,), "vary": (), "images_per_mistake": 1, "rounds": 1, "test_curves": False},
+        "curation": {"remakes": 0, "suspects": ()},
+        "recipe": {"steps": steps},
+        "baseline": {"steps": WARM},
+    }
+    return checked(merged(tables, small), "probe")
+
+
+def _few(splits: Splits) -> Splits:
+    each = max(2, IMAGES // len(splits.labels))
+    classes = len(splits.labels)
+    # With the next class's label nearly every image is a mistake, however good the classifier is.
+    guide = [replace(sample, label=(sample.label + 1) % classes) for sample in _each(splits.guide, each)]
+    return replace(
+        splits,
+        train=_each(splits.train, each),
+        guide=guide,
+        validation=(),
+        test=_each(splits.test, each),
+        reserve=(),
+        guide_is_validation=False,
+        policy=Policy(on_bad_image="skip", on_leak="drop", on_near_duplicate="allow"),
+    )
+
+
+def _each(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """The first so many samples of each class."""
+    taken: Counter[int] = Counter()
+    found = []
+    for sample in samples:
+        taken[sample.label] += 1
+        if taken[sample.label] <= count:
+            found.append(sample)
+    return found

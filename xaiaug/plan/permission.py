@@ -1,0 +1,75 @@
+"""What a plugin that talks to an outside service needs before it may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..calls import Prices
+from ..config import Settings
+from ..errors import ConfigError, MissingExtraError, OfflineError, UnknownPriceError, XaiaugError
+from ..records import Estimate
+
+FROM = {"classifier": "mistakes", "explainer": "explain", "critic": "critique", "synthesizer": "images"}
+
+
+class Worker(Protocol):
+    """What a plan asks of a plugin; each `Plugin` has it."""
+
+    remote: bool
+    uses: frozenset[str]
+
+    def estimate(self, items: int) -> Estimate:
+        """What work on so many items will take."""
+        ...
+
+
+def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> OfflineError | None:
+    """Why a plugin may not send anything away; None where it may, or does not."""
+    if not worker.remote:
+        return None
+    if settings.privacy.offline:
+        return OfflineError(
+            f"the {kind} {name} talks to an outside service, and [privacy] offline is true: take a {kind} that works "
+            "here, or set offline = false"
+        )
+    if not settings.privacy.allow_upload:
+        return OfflineError(
+            f"the {kind} {name} sends images to an outside service: allow it with [privacy] allow_upload = true "
+            "(--allow-upload), or take one that works here"
+        )
+    return None
+
+
+def unpaid(kind: str, name: str, worker: Worker, settings: Settings, prices: Prices) -> XaiaugError | None:
+    """Why a plugin's calls cannot be paid; None where they can, cost nothing, or nobody can say yet."""
+    model = worker.estimate(1).model if worker.remote else None
+    if model is None:
+        return None
+    try:
+        free = prices.of(model).free
+    except (UnknownPriceError, MissingExtraError) as error:
+        return error
+    if free or settings.budget.usd is not None:
+        return None
+    return ConfigError(
+        f"the {kind} {name} costs money (model {model!r}): set budget_usd, the most the run may spend ([budget] usd, "
+        "or --budget-usd)"
+    )
+
+
+def obstacles(
+    workers: Mapping[str, Worker], names: Mapping[str, str], settings: Settings, prices: Prices
+) -> list[XaiaugError]:
+    """All that keeps the plugins from their work.
+
+    Args:
+        workers: those that take part, by kind.
+        names: what to call them, by kind.
+        settings: of the run.
+        prices: what models cost.
+    """
+    found = []
+    for kind, worker in workers.items():
+        found += [forbidden(kind, names[kind], worker, settings), unpaid(kind, names[kind], worker, settings, prices)]
+    return [error for error in found if error is not None]

@@ -1,0 +1,129 @@
+"""The plan of a run as a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..records.estimate import Range
+from .spans import NOTHING, added, added_known
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one part of a run takes. Each range is (low, high); None where nobody can say.
+
+    Attributes:
+        name: of the part: what comes before the arms, an earlier round, or an arm.
+        cases: mistakes (or other guide images) that the critic is asked about.
+        calls: calls to outside services.
+        input_tokens: tokens those are sent.
+        output_tokens: tokens they answer with.
+        usd: dollars.
+        images: new images to make, those that are made again included.
+        trainings: trainings.
+        hours: on this machine.
+        disk_bytes: bytes in the run folder.
+        upload_bytes: bytes that leave the machine.
+        shares: the earlier part whose images or critiques it shares; empty where it shares none.
+    """
+
+    name: str
+    cases: Range = NOTHING
+    calls: Range = NOTHING
+    input_tokens: Range = NOTHING
+    output_tokens: Range = NOTHING
+    usd: Range | None = NOTHING
+    images: Range = NOTHING
+    trainings: Range = NOTHING
+    hours: Range | None = NOTHING
+    disk_bytes: Range | None = NOTHING
+    upload_bytes: Range = NOTHING
+    shares: str = ""
+
+
+SUMMED = ("cases", "calls", "input_tokens", "output_tokens", "images", "trainings", "upload_bytes")
+PERHAPS_UNKNOWN = ("usd", "hours", "disk_bytes")
+
+
+def summed(name: str, lines: Sequence[Line]) -> Line:
+    """The sum of some lines."""
+    fields: dict[str, Any] = {field: added(getattr(line, field) for line in lines) for field in SUMMED}
+    fields |= {field: added_known(getattr(line, field) for line in lines) for field in PERHAPS_UNKNOWN}
+    return Line(name, **fields)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """Who gets something that leaves the machine.
+
+    Attributes:
+        kind: of the plugin that sends it.
+        name: of that plugin.
+        receiver: who gets it, such as "api.anthropic.com".
+        what: what is sent, in words.
+        upload_bytes: how much.
+    """
+
+    kind: str
+    name: str
+    receiver: str
+    what: str
+    upload_bytes: Range
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take, as far as it can be told before.
+
+    Attributes:
+        until: the stage it stops after.
+        mistakes: mistakes that steer the synthesis.
+        mistakes_known: whether the run folder knows them; otherwise they follow from an assumed error rate.
+        lines: the parts, in order.
+        further: what one more seed, image a mistake and round would add.
+        left_out: arms that cannot be run, with the reason.
+        receivers: who gets what leaves the machine.
+        licences: of weights, by plugin.
+        prices: the dated price of each model, JSON-plain.
+        obstacles: what keeps the run from starting, each with what to do.
+        assumptions: what the figures rest on.
+        budget_usd: most the run may spend.
+        paid_calls: calls that the run folder has paid for already.
+        paid_usd: what they cost, those without a reply included.
+        finished: whether the run folder has all of it already.
+    """
+
+    until: str
+    mistakes: Range
+    mistakes_known: bool
+    lines: tuple[Line, ...]
+    further: tuple[Line, ...] = ()
+    left_out: Mapping[str, str] | None = None
+    receivers: tuple[Receiver, ...] = ()
+    licences: Mapping[str, str] | None = None
+    prices: tuple[Mapping[str, Any], ...] = ()
+    obstacles: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    budget_usd: float | None = None
+    paid_calls: int = 0
+    paid_usd: float = 0.0
+    finished: bool = False
+
+    @property
+    def total(self) -> Line:
+        """The sum of the lines."""
+        return summed("in sum", self.lines)
+
+    @property
+    def usd_left(self) -> Range | None:
+        """Dollars still to be paid; None where nobody can say."""
+        usd = self.total.usd
+        if self.finished:
+            return NOTHING
+        return None if usd is None else (max(0.0, usd[0] - self.paid_usd), max(0.0, usd[1] - self.paid_usd))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-plain, the sum included."""
+        return {**asdict(self), "total": asdict(self.total), "usd_left": self.usd_left}

@@ -1,0 +1,182 @@
+"""The classifier that needs no training: an image and the names of the classes, compared by CLIP or SigLIP."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...errors import ConfigError, DataError, NotFittedError, UnsupportedRecipeError
+from ...interfaces import Classifier, Context
+from ...records import JSON, History, Recipe, Sample
+
+_STATE = "xaiaug.json"
+
+
+class ZeroShotClassifier(Classifier):
+    """CLIP (arXiv 2103.00020), SigLIP (arXiv 2303.15343) and their like, as a classifier of the run's class names.
+
+    Args:
+        checkpoint: a folder that `save_pretrained` wrote, with its processor, or a name on the model hub.
+        template: the sentence that is compared, with {label} in it.
+        revision: branch, tag or commit on the hub.
+        batch_size: images a forward pass.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str = "openai/clip-vit-base-patch32",
+        template: str = "a photo of a {label}",
+        revision: str | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.template = template
+        self.revision = revision
+        self.batch_size = batch_size
+        self._model: Any = None
+        self._processor: Any = None
+        self._texts: Any = None
+
+    def identity(self) -> dict[str, JSON]:
+        """Class, version, source and parameters, and the content of a local checkpoint."""
+        from ._folder import folder_digest
+
+        folder = Path(self.checkpoint)
+        return {**super().identity(), "weights": folder_digest(folder) if folder.is_dir() else None}
+
+    def prepare(self, context: Context) -> None:
+        """Loads the checkpoint, and reads the names of the classes.
+
+        Raises:
+            ConfigError: the template has no place for the label, or the checkpoint compares no images with texts.
+        """
+        from .._device import torch_device
+
+        if "{label}" not in self.template:
+            raise ConfigError(f"ZeroShotClassifier: template must hold {{label}}, got {self.template!r}")
+        if self._model is None:
+            self._open(self.checkpoint)
+        self._model.to(torch_device(context.device))
+        self.labels = context.labels or self.labels
+        self._texts = self._sentences() if self.labels else None
+
+    def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:  # noqa: ARG002
+        """Never trains.
+
+        Raises:
+            UnsupportedRecipeError: always.
+        """
+        raise UnsupportedRecipeError(
+            "ZeroShotClassifier is used as it is; keep it so with [experiment] fit_baseline = false, or train the "
+            "classifier transformers"
+        )
+
+    def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Class probabilities: n k, float32, rows sum to 1; the softmax over the classes, for SigLIP too."""
+        import torch
+
+        if self._texts is None:
+            raise NotFittedError("ZeroShotClassifier knows no classes; call prepare(Context(labels=...)) first")
+        with torch.inference_mode():
+            scale = self._model.logit_scale.exp()
+            found = [
+                (scale * features @ self._texts.T).softmax(-1).float().cpu().numpy()
+                for features in self._features(images)
+            ]
+        return np.concatenate(found) if found else np.zeros((0, len(self.labels)), np.float32)
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Where the images lie beside texts: n d, float32, of length 1."""
+        import torch
+
+        with torch.inference_mode():
+            found = [features.float().cpu().numpy() for features in self._features(images)]
+        return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+
+    def fork(self) -> Self:
+        """An independent copy."""
+        other = type(self)(**self.parameters())  # type: ignore[arg-type]
+        other.labels, other._processor = self.labels, self._processor
+        other._model, other._texts = copy.deepcopy(self._model), self._texts
+        return other
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a `save_pretrained` folder, and the names of the classes."""
+        from ._quiet import quiet
+
+        with quiet():
+            self._model.save_pretrained(folder, safe_serialization=True)
+            self._processor.save_pretrained(folder)
+        state = {"parameters": self.parameters(), "labels": self.labels}
+        Path(folder, _STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The classifier that was saved in `folder`, ready to predict."""
+        path = Path(folder, _STATE)
+        if not path.is_file():
+            raise DataError(f"{cls.__name__}: {str(folder)!r} holds no {_STATE}; give a folder that save wrote")
+        state = json.loads(path.read_text(encoding="utf-8"))
+        found = cls(**state["parameters"])
+        found._open(str(folder))
+        found.prepare(Context(labels=tuple(state["labels"])))
+        return found
+
+    def _open(self, checkpoint: str) -> None:
+        import torch
+        from transformers import AutoModel, AutoProcessor
+
+        from ._hub import locate
+        from ._quiet import quiet
+
+        place = locate(checkpoint, self.revision, type(self).__name__)
+        try:
+            with quiet():
+                model = AutoModel.from_pretrained(
+                    place, revision=self.revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                )
+                self._processor = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                    place, revision=self.revision, backend="pil", trust_remote_code=False
+                )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"ZeroShotClassifier: cannot load the checkpoint {checkpoint!r}: {str(error).splitlines()[0]} Give a "
+                "folder of CLIP or SigLIP with model.safetensors, tokenizer and image processor, or its name on the hub"
+            ) from error
+        if not hasattr(model, "logit_scale") or not hasattr(self._processor, "tokenizer"):
+            raise ConfigError(f"ZeroShotClassifier: {checkpoint!r} compares no images with texts; give CLIP or SigLIP")
+        self._model = model.eval()
+
+    def _sentences(self) -> Any:
+        """The class names as the model has them beside images: k d, of length 1."""
+        import torch
+        from torch.nn.functional import normalize
+
+        texts = [self.template.format(label=label) for label in self.labels]
+        # SigLIP was trained with sentences filled up to its whole length, and reads shorter ones differently.
+        padding = "max_length" if "siglip" in self._model.config.model_type else True
+        read = self._processor(text=texts, padding=padding, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            return normalize(_tensor(self._model.get_text_features(**read.to(self._model.device))), dim=-1)
+
+    def _features(self, images: Sequence[Image.Image]) -> Iterator[Any]:
+        """Image features of one batch after another: n d, of length 1."""
+        from torch.nn.functional import normalize
+
+        opened = iter(images)
+        while batch := [image.convert("RGB") for image in islice(opened, self.batch_size)]:
+            read = self._processor(images=batch, return_tensors="pt").to(self._model.device)
+            yield normalize(_tensor(self._model.get_image_features(pixel_values=read["pixel_values"])), dim=-1)
+
+
+def _tensor(found: Any) -> Any:
+    """The features themselves: later versions of transformers wrap them."""
+    return getattr(found, "pooler_output", found)

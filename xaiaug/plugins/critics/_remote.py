@@ -1,0 +1,174 @@
+"""A critic that asks a service and pays for it: one case is one talk, each of its questions a paid call."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...calls import CallError, Calls, MemoryLedger, Prices, sliding
+from ...errors import ConfigError
+from ...interfaces import Context, Critic, PaidCalls
+from ...records import JSON, Case, Critique, Estimate, Failure, RawReply
+from ._bill import estimated, most_used
+from ._named import second_critic
+from ._parameters import check_dialogue, digest, made_dialogue, words
+from ._question import Question, Said
+from ._schema import CAUSE, capped
+from ._talks import Dialogue
+
+# What a result does not depend on: changing these finds all earlier work.
+BESIDE = ("budget_usd", "prices", "timeout_s")
+
+
+class RemoteCritic(Critic):
+    """What the critics of paid services share; each has an `__init__` that stores these and more.
+
+    Attributes:
+        pixels_per_token: of a picture, by the service's rule.
+    """
+
+    remote = True
+    batch_size = 1  # the loop has many cases in flight at once, each kept as it is done
+    pixels_per_token = 600
+
+    model: str
+    dialogue: str
+    layout: str
+    side: int
+    domain: str
+    templates: Mapping[str, str] | None
+    max_tokens: int
+    timeout_s: float
+    second: Mapping[str, Any] | None
+    budget_usd: float | None
+    prices: Mapping[str, Mapping[str, JSON]] | None
+
+    _dialogue: Dialogue
+    _paid: PaidCalls
+    _second: Critic | None = None
+
+    def check(self) -> None:
+        """Raises what would stop it later: a wrong parameter, a missing package or key."""
+        self._check_parameters()
+        self._check_access()
+        if self.second is not None:
+            second_critic(self.second).check()
+
+    def prepare(self, context: Context) -> None:
+        """Connects, and takes the labels, the budget and the limits of prompts from the run."""
+        self.check()
+        self.ready(context)
+        self._connect()
+        if self.second is not None:
+            self._second = second_critic(self.second)
+            self._second.prepare(context)
+
+    def ready(self, context: Context) -> None:
+        """Gets ready to talk, without key, package or connection: enough where all replies are recorded."""
+        self._dialogue = made_dialogue(self, context)
+        # Outside a run there is no budget but its own, and no ledger but memory.
+        self._paid = context.paid or Calls(
+            MemoryLedger(), budget_usd=self.budget_usd, prices=Prices(self.prices) if self.prices else None
+        )
+        second = second_critic(self.second) if self.second is not None else None
+        if isinstance(second, RemoteCritic):
+            second.ready(context)
+            self._second = second
+
+    def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
+        """One critique a case, in order; many calls are in flight at once."""
+        if len(cases) == 1:
+            return [self._one(cases[0])]
+        made = dict(sliding(self._one, cases))
+        return [made[place] for place in range(len(cases))]
+
+    def identity(self) -> dict[str, JSON]:
+        """What a result depends on: also on our own words and schema, and not on what a call may cost."""
+        found = super().identity()
+        given = {name: value for name, value in self.parameters().items() if name not in BESIDE}
+        return {**found, "parameters": given, "words": words(self.templates)}
+
+    def estimate(self, items: int) -> Estimate:
+        """Calls, tokens and bytes by the texts it would send; panels are taken for those of square images."""
+        return estimated(made_dialogue(self, Context()), self.model, self._receiver(), self.pixels_per_token, items)
+
+    def _one(self, case: Case) -> Critique | Failure:
+        made = self._talked(case)
+        if isinstance(made, Failure) and made.kind == "refusal" and self._second is not None:
+            return self._second.critique([case])[0]
+        return made
+
+    def _talked(self, case: Case) -> Critique | Failure:
+        talk, said, keys = self._dialogue.talk(case), None, list[str]()
+        try:
+            while True:
+                question = next(talk) if said is None else talk.send(said)
+                keys.append(self._key(case, len(keys), question))
+                said = self._heard(self._asked(keys[-1], question).body)
+        except StopIteration as done:
+            made: Critique | Failure = done.value
+        except CallError as error:
+            return Failure(_kind(error), capped(error.message, CAUSE))
+        if isinstance(made, Failure):
+            self._paid.reject(keys[-1], made.message)
+        return made
+
+    def _heard(self, body: Mapping[str, JSON]) -> Said:
+        try:
+            return self._said(body)
+        except (AttributeError, TypeError):
+            return Said("")  # a body of a shape nobody described says nothing
+
+    def _asked(self, key: str, question: Question) -> RawReply:
+        worst = self._paid.worst_case_usd(self.model, most_used(question, self.pixels_per_token))
+        return self._paid.call(key, self._request(question), worst_case_usd=worst, send=self._send)
+
+    def _key(self, case: Case, number: int, question: Question) -> str:
+        """Equal for calls whose replies may stand for each other; its beginning says which case they are about."""
+        return f"{about(case, self.dialogue, number)}:{digest([self._asks(), question.to_json()])}"
+
+    def _asks(self) -> JSON:
+        """All that goes into a request besides the question."""
+        return [type(self).__name__, self.model]
+
+    def _check_parameters(self) -> None:
+        check_dialogue(self)
+        if not self.timeout_s >= 1:
+            raise ConfigError(f"{type(self).__name__}: timeout_s must be at least 1, got {self.timeout_s}")
+
+    @abstractmethod
+    def _check_access(self) -> None:
+        """Raises when the package or the key is missing."""
+
+    @abstractmethod
+    def _connect(self) -> None:
+        """Makes the client."""
+
+    @abstractmethod
+    def _receiver(self) -> str:
+        """The host that gets what is sent."""
+
+    @abstractmethod
+    def _request(self, question: Question) -> dict[str, Any]:
+        """The question as the service takes it."""
+
+    @abstractmethod
+    def _send(self, request: Mapping[str, JSON]) -> RawReply:
+        """Sends it once; returns every reply that has a usage."""
+
+    @abstractmethod
+    def _said(self, body: Mapping[str, JSON]) -> Said:
+        """What a reply says."""
+
+
+def about(case: Case, dialogue: str, number: int) -> str:
+    """The beginning of a key: which case, shown with or without a map, in which dialogue, at which of its questions."""
+    shown = "map" if case.explanation is not None else "no-map"
+    pair = digest([case.label, case.predicted])[:8]
+    return f"critique:{case.id}:{pair}:{shown}:{dialogue}:{number}"
+
+
+def _kind(error: CallError) -> str:
+    # Azure turns a prompt away with an error where others answer with a refusal.
+    return "refusal" if error.status == 400 and "content_filter" in error.message else "call failed"

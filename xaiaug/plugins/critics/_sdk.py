@@ -1,0 +1,108 @@
+"""Sends one request through a provider's SDK, once, and says in our words what went wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ...calls import CallError, classify, retry_after
+from ...records import JSON
+
+LARGEST = 32 * 2**20  # bytes of an answer that are read
+UNANSWERED = None  # the status of a call nobody knows the end of: it may be billed
+
+
+class Wire:
+    """One client of an SDK, with its own retries switched off.
+
+    Args:
+        client: of anthropic or openai; both are made by the same generator and behave alike.
+        secret: the key; never told by any error or kept in any answer.
+        timeout_s: most seconds a whole call may take, however slowly it drips.
+    """
+
+    def __init__(self, client: Any, secret: str, timeout_s: float) -> None:
+        self.client, self._secret, self._timeout_s = client, secret, timeout_s
+
+    def post(self, resource: Any, request: Mapping[str, JSON]) -> dict[str, JSON]:
+        """The body of a successful answer.
+
+        Args:
+            resource: of the client, such as `client.messages`.
+            request: arguments of its `create`.
+
+        Raises:
+            CallError: the service or the network failed, or answered with something that is no JSON object.
+        """
+        import httpx2
+
+        try:
+            sending = resource.with_streaming_response.create(**request, timeout=self._timeout_s)
+            with sending as response:
+                body = self._read(response)
+        except httpx2.HTTPError as error:
+            raise self._broken(error) from None
+        except Exception as error:
+            if not _of_an_sdk(error):
+                raise
+            raise self._told(error) from None
+        return self._parsed(body)
+
+    def _read(self, response: Any) -> bytes:
+        """The body: `timeout` of the SDKs is for each piece, so a slow drip is ended here."""
+        until, body = time.monotonic() + self._timeout_s, bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if time.monotonic() > until:
+                raise CallError("retry", f"no whole answer within {self._timeout_s:g} seconds", status=UNANSWERED)
+            if len(body) > LARGEST:
+                raise CallError("item", f"the answer is larger than {LARGEST // 2**20} MiB", status=UNANSWERED)
+        return bytes(body)
+
+    def _parsed(self, body: bytes) -> dict[str, JSON]:
+        text = body.decode(errors="replace")
+        if self._secret:
+            text = text.replace(self._secret, "[key]")
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise CallError("item", f"the answer is no JSON object: {self._safe(text[:80])!r}", status=UNANSWERED)
+        return found
+
+    def _told(self, error: Any) -> CallError:
+        """An error of the SDK: with a status where the service answered, without where nobody did."""
+        status = getattr(error, "status_code", None)
+        if status is None:
+            return self._broken(error)
+        detail = self._safe(_detail(error))
+        return CallError(
+            classify(status, detail), detail, status=status, retry_after_s=retry_after(dict(error.response.headers))
+        )
+
+    def _broken(self, error: Exception) -> CallError:
+        cause: BaseException = error.__cause__ or error
+        # Nothing was sent where no connection came about, so nothing can be billed.
+        reached = type(cause).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
+        return CallError("retry", self._safe(f"{type(cause).__name__}: {cause}"), reached=reached)
+
+    def _safe(self, text: str) -> str:
+        line = " ".join(text.split())[:500]
+        return line.replace(self._secret, "[key]") if self._secret else line
+
+
+def _of_an_sdk(error: Exception) -> bool:
+    return any(kind.__name__ in ("AnthropicError", "OpenAIError") for kind in type(error).__mro__)
+
+
+def _detail(error: Any) -> str:
+    """Type, code and message of an error as the service told them; the SDK's own words where it told none."""
+    body = error.body
+    told = body.get("error", body) if isinstance(body, Mapping) else None
+    if not isinstance(told, Mapping):
+        return str(error)
+    words = [told.get(name) for name in ("type", "code", "message")]
+    return ": ".join(dict.fromkeys(str(word) for word in words if word)) or str(error)

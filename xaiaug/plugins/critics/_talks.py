@@ -1,0 +1,123 @@
+"""The dialogues between a critic and a model, each a talk that somebody else drives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...records import Case, Critique, Failure
+from ._picture import prepare
+from ._prompt import PromptCheck, read_prompt
+from ._question import Made, Question, Said, Talk, Turn
+from ._schema import CAUSE, LONGEST, SCHEMA, capped, plain, read_critique
+from ._templates import PICTURES, filled
+from ._unusable import UnusableError
+
+DIALOGUES = ("structured", "paper")
+ANALYSIS = 4_000  # characters of an analysis that are kept
+ECHO = 4_000  # characters of an answer that are sent back when it is to be mended
+MORE = 2  # times the tokens for an answer that was cut
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """How a critic talks.
+
+    Attributes:
+        kind: "structured" (one question, bound to a schema) or "paper" (an analysis, then the prompt alone).
+        texts: all templates.
+        check: what a prompt must keep to.
+        domain: one line on what the images are; may be empty.
+        layout: of the panels.
+        side: pixels of a panel.
+        max_tokens: most an answer may take.
+    """
+
+    kind: str
+    texts: Mapping[str, str]
+    check: PromptCheck
+    domain: str = ""
+    layout: str = "side-by-side"
+    side: int = 512
+    max_tokens: int = 2_000
+
+    def talk(self, case: Case) -> Talk[Critique | Failure]:
+        """The dialogue about one case, to its critique or failure."""
+        try:
+            return (yield from (self._structured(case) if self.kind == "structured" else self._paper(case)))
+        except UnusableError as error:
+            return Failure(error.kind, capped(error.reason, CAUSE))
+
+    def opening(self, case: Case) -> Question:
+        """The first question about a case."""
+        structured = self.kind == "structured"
+        layout = self.layout if case.explanation is not None else "image-only"
+        text = self._text("structured" if structured else "paper_analysis", case, picture=PICTURES[layout])
+        turn = Turn("user", text, prepare(case.panel, self.side))
+        return Question(self._text("system", case), (turn,), self.max_tokens, SCHEMA if structured else None)
+
+    def _structured(self, case: Case) -> Talk[Critique]:
+        def read(text: str) -> Critique:
+            critique = read_critique(text)
+            self.check(critique.prompt, case.label)
+            return critique
+
+        return (yield from self._asked(self.opening(case), case, read))
+
+    def _paper(self, case: Case) -> Talk[Critique]:
+        opening = self.opening(case)
+        analysis = yield from self._asked(opening, case, lambda text: text)
+        wish = Turn("user", self._text("paper_prompt", case))
+        turns = (*opening.turns, Turn("assistant", analysis[:LONGEST]), wish)
+        prompt = yield from self._asked(
+            replace(opening, turns=turns), case, lambda text: self.check(read_prompt(text), case.label)
+        )
+        return Critique(cause=capped(analysis, CAUSE), prompt=prompt, evidence=(capped(analysis, ANALYSIS),))
+
+    def _asked(self, question: Question, case: Case, read: Callable[[str], Made]) -> Talk[Made]:
+        """What is read from the answer; one that cannot be used is asked for once more."""
+        said = yield question
+        try:
+            return _judged(said, read)
+        except UnusableError as error:
+            if not error.mendable:
+                raise
+            said = yield self._mended(question, said, case, error)
+        return _judged(said, read)
+
+    def _mended(self, question: Question, said: Said, case: Case, error: UnusableError) -> Question:
+        if said.stop == "length":
+            return replace(question, max_tokens=MORE * question.max_tokens)
+        wish = self._text("repair", case, reason=error.reason)
+        *before, last = question.turns
+        answer = plain(said.text)[:ECHO]
+        if not answer:  # services refuse an empty message
+            return replace(question, turns=(*before, replace(last, text=f"{last.text}\n\n{wish}")))
+        return replace(question, turns=(*question.turns, Turn("assistant", answer), Turn("user", wish)))
+
+    def _text(self, name: str, case: Case, **more: str) -> str:
+        limit = f" and {self.check.token_limit} tokens" if self.check.token_limit is not None else ""
+        fields: dict[str, Any] = {"label": _spoken(case.label), "predicted": _spoken(case.predicted), "limit": limit}
+        domain = plain(self.domain)
+        return filled(self.texts[name], domain=f"The images: {domain}. " if domain else "", **fields, **more)
+
+
+def _judged(said: Said, read: Callable[[str], Made]) -> Made:
+    if said.stop == "refusal":
+        category = f" (category: {plain(said.category)})" if said.category else ""
+        raise UnusableError(
+            "refusal", f"the model declined{category}: {said.text or 'no reason given'}", mendable=False
+        )
+    if said.stop == "length":
+        raise UnusableError("truncated", "the answer was cut off at the limit of tokens; raise max_tokens")
+    text = said.text.rpartition("</think>")[2].strip()
+    if not text:
+        raise UnusableError("empty", "the answer is empty")
+    if len(text) > LONGEST:
+        raise UnusableError("too long", f"the answer has {len(text)} characters; at most {LONGEST} are read")
+    return read(text)
+
+
+def _spoken(label: str) -> str:
+    return capped(label.replace("_", " "), 100)

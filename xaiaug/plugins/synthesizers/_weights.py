@@ -1,0 +1,165 @@
+"""Weights of a diffusion pipeline: where they lie, what they are, under which licence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, MissingExtraError
+from ..classifiers._hub import hub_answers
+from ._presets import Source, published_licence
+
+SAMPLE = 1 << 16  # bytes read at the beginning, the middle and the end of a large file
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A folder, or a name on the model hub.
+
+    Attributes:
+        place: the folder or the name.
+        revision: a commit on the hub; None: its newest, or a folder.
+        variant: of the weight files, such as "fp16"; None: the usual ones.
+        file: of a single file in the folder or under the name.
+    """
+
+    place: str
+    revision: str | None = None
+    variant: str | None = None
+    file: str | None = None
+
+    @classmethod
+    def of(cls, given: str | None, source: Source | None, revision: str | None, who: str) -> Weights:
+        """The weights a user named, else those of a preset.
+
+        Raises:
+            ConfigError: neither names any, or a folder is not there.
+        """
+        if given is None and source is None:
+            raise ConfigError(f'{who} needs weights = "…": a folder that save_pretrained wrote, or a name on the hub')
+        if given is None and source is not None:
+            return cls(source.name, revision or source.revision, file=source.file)
+        place = Path(str(given)).expanduser()
+        if place.is_file():
+            return cls(str(place.parent), file=place.name)
+        if not place.is_dir() and (place.is_absolute() or str(given).startswith((".", "~")) or _deep(place)):
+            raise ConfigError(f"{who}: there is no folder {given!r}; give one that save_pretrained wrote")
+        return cls(str(place) if place.is_dir() else str(given), revision)
+
+    @property
+    def local(self) -> bool:
+        """Whether they lie in a folder."""
+        return Path(self.place).is_dir()
+
+    @property
+    def name(self) -> str:
+        """What to call them: the name on the hub, or the folder's, without what leads to it."""
+        return Path(self.place).resolve().name if self.local else self.place
+
+    @property
+    def licence(self) -> str:
+        """As the model card in the folder says, or a preset knows; empty where nobody said."""
+        if not self.local:
+            return published_licence(self.place)
+        card = Path(self.place, "README.md")
+        if not card.is_file():
+            return ""
+        from huggingface_hub import metadata_load
+        from yaml import YAMLError
+
+        try:
+            found = metadata_load(card) or {}
+        except (ValueError, YAMLError):  # a card that cannot be read says nothing
+            return ""
+        return str(found.get("license_name") or found.get("license") or "")
+
+    def digest(self) -> str | None:
+        """20 hexadecimal digits that stand for the folder's files; None for a name, whose revision says it."""
+        if not self.local:
+            return None
+        found = hashlib.blake2b(digest_size=10)
+        root = Path(self.place)
+        for file in [root / self.file] if self.file else sorted(root.rglob("*")):
+            if file.suffix in (".json", ".safetensors", ".txt", ".model") and file.is_file():
+                found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + _sampled(file))
+        return found.hexdigest()
+
+    def options(self) -> dict[str, Any]:
+        """What every `from_pretrained` is told: where to look, and never to run code or unpickle."""
+        told: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not hub_answers()}
+        return told | ({} if self.local else {"revision": self.revision})
+
+    def index(self) -> dict[str, Any]:
+        """`model_index.json`: the pipeline's class and parts.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        try:
+            found: dict[str, Any] = json.loads(self._fetched("model_index.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise unreadable(self, error) from error
+        return found
+
+    def single_file(self) -> Path:
+        """The one file they are, downloaded where it is not here.
+
+        Raises:
+            ConfigError: it is not one safetensors file, or cannot be had.
+        """
+        if self.file is None or not self.file.endswith(".safetensors"):
+            raise ConfigError(f"{self.place!r} must name one .safetensors file, got {self.file or 'a folder'}")
+        try:
+            return self._fetched(self.file)
+        except (OSError, ValueError) as error:
+            raise unreadable(self, error) from error
+
+    def _fetched(self, file: str) -> Path:
+        """A file of the folder, or downloaded."""
+        from huggingface_hub import hf_hub_download
+
+        if self.local:
+            return Path(self.place, file)
+        return Path(hf_hub_download(self.place, file, revision=self.revision, local_files_only=not hub_answers()))
+
+
+def diffusers_package() -> Any:
+    """The package diffusers, imported when first used.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import diffusers
+    except ImportError as error:
+        raise MissingExtraError(
+            f"synthesizers by diffusion need {error.name or 'diffusers'}: pip install 'xaiaug[diffusion]'"
+        ) from error
+    return diffusers
+
+
+def unreadable(weights: Weights, error: Exception) -> ConfigError:
+    """The error for weights that cannot be loaded, in one line."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return ConfigError(
+        f"the weights {weights.place!r} cannot be loaded: {line} Give a folder that save_pretrained wrote, with"
+        " model_index.json and safetensors files, or the name of such a pipeline on the model hub, downloaded before"
+        " where the hub cannot be reached"
+    )
+
+
+def _deep(place: Path) -> bool:
+    return len(place.parts) > 2  # names on the hub have one slash
+
+
+def _sampled(file: Path) -> bytes:
+    """Enough of a file to notice another one: gigabytes are not read for a key."""
+    size, found = file.stat().st_size, hashlib.blake2b(digest_size=10)
+    with file.open("rb") as stream:
+        for start in sorted({0, max(0, size // 2), max(0, size - SAMPLE)}):
+            stream.seek(start)
+            found.update(stream.read(SAMPLE))
+    return found.digest()

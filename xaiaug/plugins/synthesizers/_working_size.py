@@ -1,0 +1,32 @@
+"""The size at which a pipeline works on a photo."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from PIL import Image
+
+COARSE, FINE = 64, 8  # sides are multiples of these, for large and for tiny models
+LARGE = 512
+
+
+def native_side(pipe: Any) -> int:
+    """Pixels of a side that a pipeline was trained on; 1024 where its configuration does not say."""
+    part = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+    cells = getattr(getattr(part, "config", None), "sample_size", None)
+    factor = getattr(pipe, "vae_scale_factor", None)
+    return cells * factor if isinstance(cells, int) and isinstance(factor, int) else 1024
+
+
+def working_size(photo: Image.Image, side: int) -> tuple[int, int]:
+    """Width and height with the photo's ratio, nearly, and as many pixels as a square of `side`."""
+    step = COARSE if side >= LARGE else FINE
+    stretch = side / math.sqrt(photo.width * photo.height)
+    width, height = (max(step, round(length * stretch / step) * step) for length in photo.size)
+    return width, height
+
+
+def enlarged(photo: Image.Image, side: int) -> Image.Image:
+    """The photo at its working size, RGB."""
+    return photo.convert("RGB").resize(working_size(photo, side), Image.Resampling.LANCZOS)

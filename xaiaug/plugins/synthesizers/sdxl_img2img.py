@@ -1,0 +1,64 @@
+"""Stable Diffusion XL from the failed image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from ...errors import ConfigError
+from ...records import Failure, SynthesisRequest
+from ._diffusion import DiffusionSynthesizer, Options
+from ._drawing import Drawing
+from ._pipelines import Fitting, open_pipeline
+from ._presets import PRESETS
+from ._weights import diffusers_package
+from ._working_size import enlarged, native_side
+
+
+class SdxlImageToImageSynthesizer(DiffusionSynthesizer):
+    """Noises the failed image and denoises it by the prompt (SDEdit, arXiv:2108.01073).
+
+    Where a request has no source image, since its arm must not see it, the same weights draw from the prompt alone.
+
+    Args:
+        weights: as every variant takes them.
+        strength: how far the image is changed, above 0 to 1; None: the preset's. So many of the steps are done.
+        options: as every variant takes them.
+    """
+
+    uses = frozenset({"prompt", "image"})
+    preset = PRESETS["sdxl-img2img"]
+
+    def __init__(
+        self, weights: str | None = None, *, strength: float | None = None, **options: Unpack[Options]
+    ) -> None:
+        super().__init__(weights, **options)
+        self.strength = strength
+        self._native = 0
+
+    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+        pipe = open_pipeline("Image2Image", self._weights(), fitting)
+        self._native = self._side or native_side(pipe)
+        plain = diffusers_package().AutoPipelineForText2Image.from_pipe(pipe)
+        plain.set_progress_bar_config(disable=True)
+        return {"image": self._drawing(pipe, strength=self._strength), "text": self._drawing(plain)}
+
+    def _inputs(self, request: SynthesisRequest) -> dict[str, Any] | Failure:
+        if request.source is None:
+            return {}
+        details = {"strength": self._strength}
+        return {"way": "image", "own": {"image": enlarged(request.source, self._native)}, "details": details}
+
+    @property
+    def _strength(self) -> float:
+        return (self.preset.strength or 1.0) if self.strength is None else self.strength
+
+    def _check(self) -> None:
+        super()._check()
+        who = type(self).__name__
+        if not 0 < self._strength <= 1:
+            raise ConfigError(f"{who}: strength must lie above 0 and be at most 1, got {self._strength}")
+        if self._steps is not None and int(self._steps * self._strength) < 1:
+            raise ConfigError(
+                f"{who}: {self._steps} steps at strength {self._strength} leave none to do: raise one of the two"
+            )

@@ -1,0 +1,83 @@
+"""Stable Diffusion XL with its refiner: two models that share the denoising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+from ...errors import ConfigError
+from ._diffusion import DiffusionSynthesizer, Options
+from ._drawing import Drawing, columns
+from ._long_prompts import LongPrompts
+from ._pipelines import Fitting, open_pipeline
+from ._presets import PRESETS
+from ._weights import Weights
+
+
+class SdxlRefinerSynthesizer(DiffusionSynthesizer):
+    """SDXL base for the first steps, the refiner for the last (arXiv:2307.01952, section 2.5).
+
+    Args:
+        weights: of SDXL base.
+        refiner: folder or name of the refiner; None: the preset's.
+        handover: share of the steps that the base does, above 0 and below 1.
+        options: as every variant takes them.
+    """
+
+    preset = PRESETS["sdxl-refiner"]
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        *,
+        refiner: str | None = None,
+        handover: float = 0.8,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(weights, **options)
+        self.refiner = refiner
+        self.handover = handover
+
+    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+        base = open_pipeline("Text2Image", self._weights(), fitting)
+        refiner = open_pipeline("Image2Image", self._refiner(), replace(fitting, loras=(), spacing=None))
+        self._drawing(base)  # reads long prompts for the base, and says what it does not take
+        return {"text": self._drawing_by(_Pair(base, refiner, self.handover, self.negative_prompt), base)}
+
+    def _said(self, text: str) -> dict[str, Any]:
+        return {**super()._said(text), "refined": text}
+
+    def _refiner(self) -> Weights:
+        found = self._other(self.refiner, self.preset.refiner, "refiner")
+        return found if found.local else replace(found, variant=self.preset.variant)
+
+    def _all_weights(self) -> dict[str, Weights]:
+        return {**super()._all_weights(), "refiner": self._refiner()}
+
+    def _check(self) -> None:
+        super()._check()
+        if not 0 < self.handover < 1:
+            raise ConfigError(f"{type(self).__name__}: handover must lie between 0 and 1, got {self.handover}")
+
+
+class _Pair:
+    """Base and refiner, called as one pipeline."""
+
+    def __init__(self, base: Any, refiner: Any, handover: float, negative_prompt: str) -> None:
+        self._base, self._refiner, self._handover = base, refiner, handover
+        self._negative = negative_prompt
+        self._long = LongPrompts(refiner, negative_prompt)
+
+    def __call__(self, refined: Sequence[str], **told: Any) -> Any:
+        """Images n h w c, 0 to 1, for the arguments of the base; `refined` are the prompts for the refiner."""
+        latents = self._base(**{**told, "output_type": "latent"}, denoising_end=self._handover).images
+        same = {name: told[name] for name in ("generator", "num_inference_steps", "guidance_scale", "output_type")}
+        said = self._said(refined, whole="prompt" in told)
+        return self._refiner(image=latents, denoising_start=self._handover, **same, **said).images
+
+    def _said(self, prompts: Sequence[str], whole: bool) -> dict[str, Any]:
+        if whole:
+            negative = {"negative_prompt": [self._negative] * len(prompts)} if self._negative else {}
+            return {"prompt": list(prompts), **negative}
+        return columns([self._long(prompt) for prompt in prompts])

@@ -1,0 +1,151 @@
+"""The images a person is to look at: read from a run folder, and written back as they are judged."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..curation.decision import COLUMNS, KEEP, SAID, TABLE, Decision
+from ..errors import DataError, RunFolderError
+from ..report.heatmaps import overlay
+from ..store import Reader, Store
+from ..store.blobs import Blobs
+
+LONGEST = 4000  # characters of a prompt
+_SIDE = 512
+
+
+class Gallery:
+    """The lines of review.csv with the pictures they speak of; several threads may ask at once.
+
+    Args:
+        run_dir: the run folder.
+
+    Raises:
+        RunFolderError: nothing waits for review there.
+        RunLockedError: another process is writing the run.
+        DataError: a line of review.csv cannot be understood.
+    """
+
+    def __init__(self, run_dir: str | Path) -> None:
+        self.run_dir = Path(run_dir)
+        self._lock = threading.Lock()
+        reader = Reader(self.run_dir)
+        try:
+            self._cases = {
+                row["id"]: row for stage in reader.stages() if _explains(stage) for row in reader.rows(stage)
+            }
+            self._causes = {row["id"]: row["critique"] for row in reader.rows("critique") if row.get("critique")}
+        finally:
+            reader.close()
+        self._blobs = Blobs(self.run_dir / "blobs")
+        self._lines = self._read()
+
+    def items(self) -> list[dict[str, Any]]:
+        """What the page shows, an entry an image, in the order of review.csv."""
+        with self._lock:
+            return [self._item(line) for line in self._lines.values()]
+
+    def say(self, name: str, said: Mapping[str, Any]) -> None:
+        """Keeps what a person says of one image; it is in review.csv when this returns.
+
+        Args:
+            name: id of the image.
+            said: the columns "decision", "label_is_wrong" and "new_prompt"; those that are left out stay.
+
+        Raises:
+            DataError: no such image, or a value that cannot stand there.
+            RunLockedError: the run is going on in another process.
+        """
+        with self._lock:
+            if name not in self._lines:
+                raise DataError(f"there is no image {name!r} to review")
+            self._change([name], {column: _text(said[column]) for column in SAID if column in said})
+
+    def keep_the_rest(self) -> None:
+        """Keeps every image nobody has judged yet."""
+        with self._lock:
+            undecided = [name for name, line in self._lines.items() if Decision.from_row(line).keep is None]
+            self._change(undecided, {"decision": KEEP})
+
+    def picture(self, name: str, what: str) -> bytes:
+        """A picture as PNG: "image" (the new one), "failed" (the guide image) or "heatmap" (laid over that).
+
+        Raises:
+            LookupError: no such picture.
+            RunFolderError: its file is missing or torn.
+        """
+        line = self._lines[name]
+        if what == "image":
+            return self._blobs.read(Path(line["image"]).name)
+        case = self._cases[line["case"]]
+        if what == "failed":
+            return self._blobs.read(case["image"]["blob"])
+        if what != "heatmap" or not case["predicted"].get("heatmap"):
+            raise LookupError(what)
+        image = self._blobs.image(case["image"]["blob"])
+        image.thumbnail((_SIDE, _SIDE))
+        return _png(overlay(image, self._blobs.read(case["predicted"]["heatmap"]["blob"])))
+
+    def _item(self, line: Mapping[str, str]) -> dict[str, Any]:
+        case, critique = self._cases.get(line["case"], {}), self._causes.get(line["case"], {})
+        made = case.get("predicted") or {}
+        told = {name: line[name] for name in ("id", "label", "predicted", "prompt", "new_prompt", "case")}
+        return {
+            **told,
+            "decision": {True: "keep", False: "reject", None: ""}[Decision.from_row(line).keep],
+            "label_is_wrong": Decision.from_row(line).label_is_wrong,
+            "prompt_is_fixed": bool(line["prompt_is_fixed"]),
+            "cause": critique.get("cause", ""),
+            "failed": bool(case.get("image")),
+            "heatmap": made.get("method", "") if made.get("heatmap") else "",
+        }
+
+    def _read(self) -> dict[str, dict[str, str]]:
+        with Store(self.run_dir) as store:
+            lines = _table(store)
+        if not lines:
+            raise RunFolderError(
+                f"nothing waits for review in {self.run_dir}: set [curation] review = true and run until it says so"
+            )
+        return lines
+
+    def _change(self, names: Collection[str], said: Mapping[str, str]) -> None:
+        # Read anew: somebody may have the table open in another program, too.
+        with Store(self.run_dir) as store:
+            lines = {name: {**line, **said} if name in names else line for name, line in _table(store).items()}
+            if lost := set(names) - set(lines):
+                raise DataError(f"{TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew")
+            for line in lines.values():
+                Decision.from_row(line)
+            store.write_table(TABLE, list(lines.values()))
+        self._lines = lines
+
+
+def _table(store: Store) -> dict[str, dict[str, str]]:
+    lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(TABLE))
+    return {line["id"]: line for line in lines}
+
+
+def _explains(stage: str) -> bool:
+    kind = stage.split("/")
+    return "explain" in (kind[0], kind[1] if kind[0].startswith("round-") and len(kind) > 1 else "")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise DataError(f"expected a text of at most {LONGEST} characters, got {str(value)[:80]!r}")
+    return value
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,44 @@
+"""The same paid calls, asked afresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..interfaces import PaidCalls
+from ..records import JSON, RawReply
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Paid calls whose replies stand for no other draw's; satisfies `PaidCalls`.
+
+    Attributes:
+        calls: what is called.
+        draw: number of the draw, part of every key.
+    """
+
+    calls: PaidCalls
+    draw: int
+
+    def call(
+        self,
+        key: str,
+        request: Mapping[str, JSON],
+        *,
+        worst_case_usd: float,
+        send: Callable[[Mapping[str, JSON]], RawReply],
+    ) -> RawReply:
+        """As `PaidCalls.call`."""
+        return self.calls.call(self._key(key), request, worst_case_usd=worst_case_usd, send=send)
+
+    def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
+        """As `PaidCalls.worst_case_usd`."""
+        return self.calls.worst_case_usd(model, usage)
+
+    def reject(self, key: str, reason: str) -> None:
+        """As `PaidCalls.reject`."""
+        self.calls.reject(self._key(key), reason)
+
+    def _key(self, key: str) -> str:
+        return f"draw {self.draw}: {key}"

@@ -1,0 +1,66 @@
+"""How far the classifier that checks new images is to be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..curation import alike_from
+from ..records import Sample
+from .chunks import Item, Stage, complete
+from .desk import Desk, Fitted
+from .lazy import Lazy
+from .mistakes import Mistake
+from .predict import predict
+
+MOST = 300  # training images that say how alike distinct images are
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What came of it.
+
+    Attributes:
+        right: how many of the mistakes it gets right.
+        of: how many mistakes it was asked about.
+        alike: similarity of embeddings above which two images count as one; None where it gives none.
+    """
+
+    right: int
+    of: int
+    alike: float | None
+
+
+@dataclass(frozen=True)
+class _Work:
+    fitted: Fitted
+
+    def __call__(self, samples: list[Sample]) -> list[Any]:
+        images = Lazy(len(samples), lambda i: samples[i].open())
+        found = self.fitted.load().embed(images) if len(samples) > 1 else None
+        return [{"alike": None if found is None else alike_from(np.asarray(found))}]
+
+
+def examine(
+    desk: Desk, fitted: Fitted, mistakes: Sequence[Mistake], train: Sequence[Sample], classes: int, embeds: bool
+) -> Examined:
+    """Asks a judge about the guide's mistakes, and about training images how alike they are.
+
+    Args:
+        desk: where the answers are kept.
+        fitted: the judge.
+        mistakes: of the classifier that is mended, with labels nobody doubts.
+        train: the training images.
+        classes: number of classes.
+        embeds: whether anybody wants to know how alike images are.
+    """
+    samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)
+    found = predict(desk, "judge", fitted, samples, classes)
+    right = int((found.predicted == found.labels).sum())
+    chosen = sorted(train, key=lambda sample: sample.id)[: MOST if embeds else 0]
+    stage = Stage("judge", "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
+    rows = complete(desk, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
+    return Examined(right, len(mistakes), rows[0]["alike"] if len(rows) else None)
