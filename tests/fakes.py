@@ -5,82 +5,25 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from xaiaug import (
-    Classifier,
-    Context,
-    Critic,
-    Critique,
-    Explainer,
-    Explanation,
-    Failure,
-    History,
-    Recipe,
-    Synthesizer,
-    SyntheticImage,
-)
+from xaiaug import Context, Critic, Critique, Failure, Synthesizer, SyntheticImage, testing
 from xaiaug.calls import CallError, RawReply, classify, retry_after
+from xaiaug.testing import Ramp
+from xaiaug.testing.fakes import mean_colour
+
+__all__ = ["Ramp", "mean_colour"]
 
 
-def mean_colour(image: Image.Image) -> np.ndarray:
-    return np.asarray(image.convert("RGB"), np.float32).mean(axis=(0, 1)) / 255
+class NearestColour(testing.NearestColour):
+    """Trains as it always does whatever the recipe augments by, so that every arm of a run can be tested."""
 
-
-class NearestColour(Classifier):
-    """Predicts the class whose mean colour lies nearest; training moves the means."""
-
-    def __init__(self, sharpness: float = 20.0) -> None:
-        self.sharpness = sharpness
-        self.labels = ()
-        self.means = None
-
-    def prepare(self, context: Context) -> None:
-        self.labels = context.labels
-
-    def fit(self, train, validation, *, recipe: Recipe, seed: int) -> History:
-        rng = np.random.default_rng(seed)
-        picked = rng.choice(len(train), size=min(len(train), recipe.steps * recipe.batch_size), replace=False)
-        colours = np.stack([mean_colour(train[i].open()) for i in picked])
-        labels = np.array([train[i].label for i in picked])
-        old = self.means if self.means is not None else np.full((len(self.labels), 3), 0.5, np.float32)
-        self.means = np.stack(
-            [colours[labels == k].mean(0) if (labels == k).any() else old[k] for k in range(len(old))]
-        )
-        return History((recipe.steps,), (0.1,), (1.0,), (0.2,), (0.9,))
-
-    def predict_proba(self, images):
-        colours = np.stack([mean_colour(image) for image in images])
-        scores = np.exp(-self.sharpness * ((colours[:, None] - self.means[None]) ** 2).sum(-1))
-        return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
-
-    def save(self, folder) -> None:
-        np.savez(Path(folder) / "means.npz", means=self.means, labels=np.array(self.labels), sharpness=self.sharpness)
-
-    @classmethod
-    def load(cls, folder):
-        with np.load(Path(folder) / "means.npz") as kept:
-            made = cls(float(kept["sharpness"]))
-            made.labels, made.means = tuple(kept["labels"].tolist()), kept["means"]
-        return made
-
-    def fork(self):
-        made = type(self)(self.sharpness)
-        made.labels, made.means = self.labels, None if self.means is None else self.means.copy()
-        return made
-
-
-class Ramp(Explainer):
-    """A heatmap that grows from left to right."""
-
-    def explain(self, classifier, images: Sequence[Image.Image], targets: Sequence[int]):
-        ramps = [np.tile(np.linspace(0, 1, image.width, dtype=np.float32), (image.height, 1)) for image in images]
-        return [Explanation(ramp, "ramp", target, False) for ramp, target in zip(ramps, targets, strict=True)]
+    def _check_recipe(self, recipe):
+        pass
 
 
 class ColourCritic(Critic):

@@ -208,3 +208,39 @@ def test_errors_on_purpose_keep_their_words_and_others_gain_a_name():
     with pytest.raises(PluginError, match=r"Thing.do raised ValueError: no message \(test_culprit"), blamed("Thing.do"):
         raise ValueError
     assert plain("Thing.do", {"a": [1, None]}) == {"a": [1, None]}
+
+
+class Waiting(ColourCritic):
+    """A remote critic that never answers for one case."""
+
+    remote = True
+    batch_size = 1
+
+    def critique(self, cases):
+        if cases[0].id[0] in "01234567":
+            time.sleep(3600)
+        return super().critique(cases)
+
+
+def test_a_remote_plugin_that_hangs_is_named_and_the_others_replies_are_kept(folder, tmp_path):
+    tables = {"limits": {"chunk_seconds": 2}, "privacy": {"allow_upload": True}}
+    with pytest.raises(PluginError, match=r"Waiting\.critique did not end within 2 s on 1 items"):
+        loop(critic=Waiting(), settings=tables).run(Splits.from_folder(folder), tmp_path)
+    assert any(name == "critique" for name, _ in finished(tmp_path))
+
+
+class Unstored(ColourCritic):
+    def __init__(self, model="m"):
+        pass
+
+
+class Unplain(ColourCritic):
+    def __init__(self, folder=None):
+        self.folder = folder
+
+
+def test_parameters_that_cannot_be_kept_are_told_before_the_run_starts(tmp_path):
+    with pytest.raises(PluginError, match=r"Unstored.__init__ must store .* self.model = model"):
+        loop(critic=Unstored())
+    with pytest.raises(PluginError, match="the critic Unplain: parameter 'folder' must be plain"):
+        loop(critic=Unplain(tmp_path))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..errors import PluginError
 from ..records import JSON, Estimate
 from .context import Context
 
@@ -64,7 +65,17 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         return tuple(inspect.signature(cls).parameters)
 
     def parameters(self) -> dict[str, JSON]:
-        """The parameters as they were given, by name."""
+        """The parameters as they were given, by name.
+
+        Raises:
+            PluginError: `__init__` did not store one.
+        """
+        missing = [name for name in self.parameter_names() if not hasattr(self, name)]
+        if missing:
+            raise PluginError(
+                f"{type(self).__name__}.__init__ must store each parameter under its own name, as in "
+                f"self.{missing[0]} = {missing[0]}"
+            )
         return {name: getattr(self, name) for name in self.parameter_names()}
 
     def identity(self) -> dict[str, JSON]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ..calls import Prices
 from ..config import STOPS, Settings, create, merged
 from ..config import settings as checked
-from ..errors import ConfigError
+from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import FROM, forbidden, unpaid
 from ..records import Arm, Recipe
@@ -64,6 +65,7 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
 
     Raises:
         ConfigError: an object is not a plugin of its kind, or parameters do not fit.
+        PluginError: a plugin's parameters are not plain, or not stored.
     """
     plugins = {}
     for kind, base in KINDS.items():
@@ -72,6 +74,7 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
             plugin = create(kind, getattr(settings, kind))
         if not isinstance(plugin, base):
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
+        _check_plain(kind, plugin)
         plugins[kind] = plugin
     return Cast(**plugins)  # type: ignore[arg-type]
 
@@ -117,3 +120,14 @@ def _told(name: str, plugin: Plugin) -> dict[str, Any]:
         "keyed": identity["source"] is not None,
         "licence": plugin.estimate(0).licence,
     }
+
+
+def _check_plain(kind: str, plugin: Plugin) -> None:
+    for name, value in plugin.parameters().items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise PluginError(
+                f"the {kind} {_name(plugin)}: parameter {name!r} must be plain (numbers, text, lists, tables), "
+                f"since it is part of what results are kept under; {error}"
+            ) from error

@@ -97,9 +97,11 @@ def telling(who: str, seconds: float, tell: Callable[[str], None]) -> Iterator[C
             silent, patience = silent + patience, patience * 2
             tell(f"still waiting for {who}, for {silent:.0f} s now")
 
-    threading.Thread(target=wait, name=f"waiting for {who}", daemon=True).start()
+    thread = threading.Thread(target=wait, name=f"waiting for {who}", daemon=True)
+    thread.start()
     try:
         yield heard.set
     finally:
         ended.set()
         heard.set()
+        thread.join()

@@ -64,12 +64,7 @@ class NearestColour(Classifier):
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32."""
-        if self.means is None:
-            raise NotFittedError("NearestColour: it knows no class yet; call fit first")
-        colours = np.array([mean_colour(image) for image in images], np.float32).reshape(-1, 3)
-        scores = np.exp(-self.sharpness * ((colours[:, None] - self.means[None]) ** 2).sum(-1))
-        chances: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
-        return chances
+        return self._chances(images)
 
     def save(self, folder: str | Path) -> None:
         """Writes means.npz."""
@@ -92,6 +87,14 @@ class NearestColour(Classifier):
         made.labels, made.means = self.labels, None if self.means is None else self.means.copy()
         return made
 
+    def _chances(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        if self.means is None:
+            raise NotFittedError("NearestColour: it knows no class yet; call fit first")
+        colours = np.array([mean_colour(image) for image in images], np.float32).reshape(-1, 3)
+        scores = np.exp(-self.sharpness * ((colours[:, None] - self.means[None]) ** 2).sum(-1))
+        chances: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+        return chances
+
     def _check_recipe(self, recipe: Recipe) -> None:
         if recipe.adapter is not None or recipe.augment != "default":
             raise UnsupportedRecipeError(
@@ -103,7 +106,7 @@ class NearestColour(Classifier):
         """Mean loss and share of right answers; 0 where there are no samples."""
         if not samples:
             return 0.0, 0.0
-        chances = self.predict_proba([sample.open() for sample in samples])
+        chances = self._chances([sample.open() for sample in samples])
         labels = np.array([sample.label for sample in samples])
         loss = -np.log(np.maximum(chances[np.arange(len(labels)), labels], 1e-9)).mean()
         return float(loss), float((chances.argmax(1) == labels).mean())
