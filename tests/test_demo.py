@@ -35,7 +35,7 @@ def test_the_demo_runs_whole_offline_and_a_second_time_does_nothing(tmp_path):
     first = demo(tmp_path / "demo")
     assert first["connections"] == []
     assert first["arms"] == ["baseline", "generated-only", "generated+training", "continued"]
-    assert first["fits"] == 4 and first["drawn"]
+    assert first["fits"] == 5 and first["drawn"]
     assert "One seed proves nothing" in first["notes"] and "drawn world" in first["notes"]
     assert (tmp_path / "demo" / "report.html").exists()
     again = demo(tmp_path / "demo")

@@ -169,8 +169,8 @@ def test_seeds_of_images_follow_case_index_and_attempt_alone():
     two = {(wish.mistake.sample.id, wish.index): wish.seed for wish in reversed(every(other))}
     assert one == two
     assert len(set(one.values())) == len(one) == 6
-    again = first.again(every(first)[:1], 1)
-    assert again[0].seed not in one.values()
+    (again,) = first.again([(every(first)[0], None)], 1)
+    assert again.seed not in one.values()
 
 
 def test_other_cases_of_the_class_top_up_in_turn_and_never_repeat_an_index():

@@ -224,6 +224,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
         raise typer.Exit(1)
 
 
+@app.command()
 def check(
     name: Annotated[str, typer.Argument(help="A plugin, as `xaiaug plugins` lists it: NAME or KIND/NAME.")],
     parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,

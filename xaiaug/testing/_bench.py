@@ -16,6 +16,7 @@ from ..interfaces import Classifier, Context, Plugin
 from ..records import Failure, Recipe
 from ..registry import KINDS, registry
 from . import _items
+from ._answers import about_the_class
 from ._check import NotApplicableError, expect
 from ._guard import Seen, guarded
 from ._paid import Till
@@ -33,7 +34,8 @@ class Bench:
     Args:
         factory: makes the plugin; it takes the server where it has a parameter for it.
         classifier: what an explainer explains; None: one that shows no network, else a tiny vision transformer.
-        service: script of the server that remote plugins talk to; None: it answers what the request's schema asks for.
+        service: script of the server that remote plugins talk to; None: it answers what the request's schema asks for,
+            in words about the class that the request calls true.
     """
 
     def __init__(self, factory: Factory, *, classifier: Classifier | None = None, service: Any = None) -> None:
@@ -54,7 +56,7 @@ class Bench:
             for name in ("plugin", "results"):
                 self.__dict__.pop(name, None)
             self.till = Till()
-            with Loopback(self._service) if self._service is not None else Loopback() as server:
+            with Loopback(self._service if self._service is not None else about_the_class) as server:
                 self.server = server
                 with _environment(server.environment()):
                     yield self

@@ -94,8 +94,8 @@ def refuses_recipes_it_cannot_follow(bench: Bench) -> None:
 def comes_back_from_its_folder(bench: Bench) -> None:
     """load gives what save wrote: equal labels and predictions, without prepare."""
     with bench.folder() as folder:
-        bench.plugin.save(Path(folder, "kept"))
-        loaded = type(bench.plugin).load(Path(folder, "kept"))
+        bench.plugin.save(Path(folder))
+        loaded = type(bench.plugin).load(Path(folder))
         expect(tuple(loaded.labels) == tuple(bench.plugin.labels), f"loaded labels are {loaded.labels!r}")
         expect(same(bench.work(loaded, bench.items()), bench.results), "loaded from its folder it predicts differently")
 

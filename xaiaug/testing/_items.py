@@ -13,6 +13,7 @@ from .small import Drawing, small_splits
 
 LABELS = ("cat", "dog")
 SIZES = ((48, 40), (40, 48), (64, 64), (56, 40))
+ATTENDED = ("background", "subject", "part", "background")
 COLOURS = ("#c83c32", "#3250c8", "#3caa46", "#d2b428")
 
 
@@ -49,6 +50,7 @@ def requests() -> list[SynthesisRequest]:
             guidance={"backdrop_colour": colour, "brightness": 0.3 + number / 10},
             source=image,
             explanation=explanation(image, 1 - number % 2),
+            attended=ATTENDED[number],
         )
         for number, (image, colour, word) in enumerate(
             zip(images(), COLOURS, ("morning", "rain", "snow", "evening"), strict=True)

@@ -97,6 +97,7 @@ class HogClassifier(Classifier):
 
     def save(self, folder: str | Path) -> None:
         """Writes the weights as plain arrays, and the rest as JSON."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
         np.savez(Path(folder) / _WEIGHTS, allow_pickle=False, **self._weights)
         state = {"parameters": self.parameters(), "labels": self.labels}
         Path(folder, _STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
