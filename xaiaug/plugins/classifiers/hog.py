@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +15,11 @@ from PIL import Image
 from ...errors import DataError, NotFittedError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context
 from ...records import History, Recipe, Sample
+from ._saved import read_state, write_state
 
-_STATE, _WEIGHTS = "xaiaug.json", "weights.npz"
-_SIDE, _CELL = (
-    48,
-    8,
-)  # 64 pixels are no better on photographs of cats and dogs (0.74 either way), and cost twice as much
+_WEIGHTS = "weights.npz"
+# A side of 64 pixels is no better on photographs of cats and dogs (0.74 either way), and costs twice as much.
+_SIDE, _CELL = 48, 8
 _COLOURS = 4
 _STRENGTH = 1e-3  # inverse of the regularisation; ten times more or less changes accuracy by less than a point
 _ABSENT = -30.0  # logit of a class that training has not seen
@@ -100,15 +98,12 @@ class HogClassifier(Classifier):
         Path(folder).mkdir(parents=True, exist_ok=True)
         np.savez(Path(folder) / _WEIGHTS, allow_pickle=False, **self._weights)
         state = {"parameters": self.parameters(), "labels": self.labels}
-        Path(folder, _STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+        write_state(folder, state)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict."""
-        path = Path(folder, _STATE)
-        if not path.is_file():
-            raise DataError(f"{cls.__name__}: {str(folder)!r} holds no {_STATE}; give a folder that save wrote")
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_state(folder, cls)
         found = cls(**state["parameters"])
         found.labels = tuple(state["labels"])
         with np.load(Path(folder, _WEIGHTS), allow_pickle=False) as kept:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, DataError, PluginError, UnsupportedRecipeError
+from ...errors import ConfigError, PluginError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, History, Recipe, Sample
+from ._saved import read_state, write_state
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from ._objects import Parts
 
-_STATE = "xaiaug.json"
 _WEIGHTS = "model.safetensors"
 
 
@@ -208,7 +208,7 @@ class TorchClassifier(Classifier):
             "labels": self.labels,
             "start": self._started_from(),
         }
-        (path / _STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+        write_state(path, state)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -222,10 +222,7 @@ class TorchClassifier(Classifier):
 
         from .._device import torch_device
 
-        path = Path(folder, _STATE)
-        if not path.is_file():
-            raise DataError(f"{cls.__name__}: {str(folder)!r} holds no {_STATE}; give a folder that save wrote")
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_state(folder, cls)
         parts = _parts(state)
         found = cls(parts.module, parts.preprocess, state["parameters"]["labels"], parts.fit)
         found._parts, found._start, found._module = parts, state["start"], parts.network(fresh=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -18,11 +17,10 @@ from PIL import Image
 from ...errors import DataError, NotFittedError
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, Estimate, History, Recipe, Sample
+from ._saved import read_state, write_state
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
-
-_STATE = "xaiaug.json"
 
 
 class TransformersClassifier(Classifier):
@@ -192,7 +190,7 @@ class TransformersClassifier(Classifier):
             "fitted": network.fitted,
             "trained": network.trained,
         }
-        Path(folder, _STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+        write_state(folder, state)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -200,10 +198,7 @@ class TransformersClassifier(Classifier):
         from .._device import torch_device
         from ._checkpoint import open_checkpoint
 
-        path = Path(folder, _STATE)
-        if not path.is_file():
-            raise DataError(f"{cls.__name__}: {str(folder)!r} holds no {_STATE}; give a folder that save wrote")
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_state(folder, cls)
         found = cls(**state["parameters"])
         network = found._network = open_checkpoint(str(folder))
         network.labels = found.labels = tuple(state["labels"])

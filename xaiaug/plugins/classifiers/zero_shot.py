@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, DataError, NotFittedError, UnsupportedRecipeError
+from ...errors import ConfigError, NotFittedError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
-
-_STATE = "xaiaug.json"
+from ._saved import read_state, write_state
 
 
 class ZeroShotClassifier(Classifier):
@@ -116,15 +114,12 @@ class ZeroShotClassifier(Classifier):
             self._model.save_pretrained(folder, safe_serialization=True)
             self._processor.save_pretrained(folder)
         state = {"parameters": self.parameters(), "labels": self.labels}
-        Path(folder, _STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+        write_state(folder, state)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict."""
-        path = Path(folder, _STATE)
-        if not path.is_file():
-            raise DataError(f"{cls.__name__}: {str(folder)!r} holds no {_STATE}; give a folder that save wrote")
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_state(folder, cls)
         found = cls(**state["parameters"])
         found._open(str(folder))
         found.prepare(Context(labels=tuple(state["labels"])))
