@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,3 +88,17 @@ def test_a_new_plugin_is_written_where_it_is_asked_for(tmp_path):
     assert (tmp_path / "xaiaug-my-critic" / "pyproject.toml").exists()
     again = xaiaug("new-plugin", "critic", "my-critic", "--into", str(tmp_path))
     assert again.returncode == 1 and "is there already" in again.stderr
+
+
+def test_a_run_ends_with_its_verdict_and_what_was_left_out(capsys):
+    import report_example
+
+    from xaiaug.cli.app import _show
+    from xaiaug.report.schema_arms import LeftOut
+
+    left_out = (LeftOut(name="more-real", reason="there are no real images in reserve"),)
+    report = report_example.report(verdict=report_example.verdict("It helps."), left_out=left_out)
+    _show(SimpleNamespace(report=report, table=lambda: "the table", report_path="runs/first/report.html"))
+    printed = capsys.readouterr().out
+    places = [printed.index(text) for text in ("the table", "It helps.", "left out: more-real: there", "report.html")]
+    assert places == sorted(places)

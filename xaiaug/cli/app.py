@@ -258,9 +258,14 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 
 def _show(result: Result) -> None:
-    typer.echo("")
-    if result.report.arms:
-        typer.echo(result.table())
-    for note in result.report.notes:
+    from ..report.outcome import outcome
+
+    report = result.report
+    if report.arms:
+        typer.echo(f"\n{result.table()}")
+    typer.echo(f"\n{outcome(report)}\n")
+    for arm in report.left_out:
+        typer.echo(f"left out: {arm.name}: {arm.reason}")
+    for note in report.notes:
         typer.echo(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
     typer.echo(f"\nreport: {result.report_path}")
