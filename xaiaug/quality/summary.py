@@ -93,7 +93,8 @@ class Faithfulness:
         found = self.interval()
         if found is None:
             return f"{self.images} images are too few to say whether {self.method} does better than random maps."
-        doubt = f"gain {self.gains.mean():+.3f}, 95 % interval {found[0]:+.3f} to {found[1]:+.3f}"
+        low, high = found
+        doubt = f"gain {self.gains.mean():+.3f}, 95 % interval {low:+.3f} to {high:+.3f}".replace("-", "−")
         start = f"On {self.images} images the maps of {self.method}"
         if self.outcome == "better":
             return f"{start} show what the classifier's answer rests on better than random maps do ({doubt})."

@@ -75,9 +75,11 @@ def _mistakes(report: Report) -> Iterator[Note]:
             f"The baseline makes only {found} mistake{'s' if found > 1 else ''} on the {size} guide images. "
             f"Images made from so few say little; aim for at least {FEW} with a larger guide split."
         )
-    if report.mistakes.held:
+    held = report.mistakes.held
+    if held:
+        looks = "has a label that looks" if held == 1 else "have labels that look"
         yield _warn(
-            f"{report.mistakes.held} of the mistakes have labels that look wrong, listed in suspects.csv: no image is "
+            f"{held} of the mistakes {looks} wrong, listed in suspects.csv: no image is "
             'made from them. Write "yes" into label_is_right of those whose label is right, and run again.'
         )
     if found > MANY * size:
