@@ -80,6 +80,8 @@ def main() -> None:
         sizes = more_real(start, splits, result, options) if splits.reserve else {}
         for share, accuracy in sorted(sizes.items()):
             print(f"{share:g} real images for each new one: {100 * accuracy:.1f}")
+        if sizes:
+            print(worth(sizes, result))
         print(f"{time.monotonic() - began:.0f} s so far", flush=True)
         told[name] = {"report": result.report.model_dump(mode="json", include={"arms", "verdict"}), "more_real": sizes}
     print(f"\n{time.monotonic() - began:.0f} s; {machine()['summary']}")
@@ -119,6 +121,19 @@ def more_real(start: Start, splits: Splits, result: Result, options: argparse.Na
             found[share] = float(np.mean([_kept(share, seed, start, larger, options) for seed in range(options.seeds)]))
     same = [seed.metrics.accuracy for seed in arms_of["more-real"].seeds if seed.metrics]
     return found | ({1.0: float(np.mean(same))} if same else {})
+
+
+def worth(sizes: dict[float, float], result: Result) -> str:
+    """How many real images a new one is worth, by the means over the seeds; more real images must help for that."""
+    reached = {arm.name: [seed.metrics.accuracy for seed in arm.seeds if seed.metrics] for arm in result.report.arms}
+    mean = {name: float(np.mean(found)) for name, found in reached.items() if found}
+    shares, ladder = zip(*sorted({0.0: mean["continued"], **sizes}.items()), strict=True)
+    goal = mean["generated+training"]
+    if not np.all(np.diff(ladder) > 0):
+        return "More real images do not help at every step here: what a new image is worth cannot be told."
+    if not ladder[0] <= goal <= ladder[-1]:
+        return f"A new image is worth {'no' if goal < ladder[0] else f'more than {shares[-1]:g}'} real image."
+    return f"A new image is worth about {np.interp(goal, ladder, shares):.2f} real ones."
 
 
 def _kept(share: float, seed: int, start: Start, larger: Splits, options: argparse.Namespace) -> float:
