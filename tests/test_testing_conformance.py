@@ -7,7 +7,7 @@ import time
 import pytest
 from broken import BROKEN, MORE, Honest
 
-from xaiaug.errors import CheckFailedError, ConfigError
+from xaiaug.errors import CheckFailedError, ConfigError, MissingExtraError
 from xaiaug.testing import NearestColour, PlainColour, Ramp, ScriptedCritic, checks_for, parametrize_checks, run_checks
 from xaiaug.testing._bench import Bench
 from xaiaug.testing._check import CHECKS
@@ -139,3 +139,12 @@ def test_a_given_classifier_is_explained_and_left_as_it_was():
     assert all(outcome.fine for outcome in run_checks(Ramp, classifier=given) if outcome.check != "import-is-light")
     assert (given.means == before).all()
     assert isinstance(given, NearestColour)
+
+
+def test_a_package_that_is_not_installed_is_told_once():
+    class Needy(PlainColour):
+        def prepare(self, context):
+            raise MissingExtraError("needy needs paint: pip install paint")
+
+    with pytest.raises(MissingExtraError, match="^needy needs paint: pip install paint$"):
+        list(run_checks(Needy))

@@ -69,6 +69,7 @@ def run_checks(
 
     Raises:
         ConfigError: an expected failure is no check.
+        MissingExtraError: the plugin needs a package that is not installed.
     """
     bench = Bench(factory, classifier=classifier, service=service)
     expected = _expected(bench.kind_of_plugin, expected_failures)
@@ -78,6 +79,8 @@ def run_checks(
             yield Outcome(check.name, check.law, "not applicable", f"{hung} did not end")
             continue
         state, reason = _judge(check, bench, seconds)
+        if state == "lacking":
+            raise MissingExtraError(reason)
         if state == "hung":
             hung, state = check.name, "failed"
         yield _outcome(check, state, reason, expected.get(check.name))
@@ -137,18 +140,19 @@ def perform(check: Check, bench: Bench) -> None:
     Raises:
         CheckFailedError: the law does not hold, or the plugin raised where it must not.
         NotApplicableError: the check does not concern this plugin after all.
+        MissingExtraError: the plugin needs a package that is not installed.
     """
     with bench.at_work():
         try:
             check.run(bench)
-        except (CheckFailedError, NotApplicableError):
+        except (CheckFailedError, NotApplicableError, MissingExtraError):
             raise
         except Exception as error:
             raise CheckFailedError(f"{check.name}: it raised {type(error).__name__}: {error}") from error
 
 
 def _judge(check: Check, bench: Bench, seconds: float) -> tuple[str, str]:
-    """State and reason of one check, "hung" where it does not end."""
+    """State and reason of one check, "hung" where it does not end, "lacking" where a package is not installed."""
     found: list[tuple[str, str]] = []
 
     def judge() -> None:
@@ -159,6 +163,8 @@ def _judge(check: Check, bench: Bench, seconds: float) -> tuple[str, str]:
             found.append(("failed", str(error)))
         except NotApplicableError as reason:
             found.append(("not applicable", str(reason)))
+        except MissingExtraError as error:
+            found.append(("lacking", str(error)))
 
     # A daemon: what hangs must not keep the process from ending.
     thread = threading.Thread(target=judge, name=check.name, daemon=True)
