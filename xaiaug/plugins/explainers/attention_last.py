@@ -47,7 +47,7 @@ class AttentionLast(Explainer):
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, or no such row.
         """
         from ._explaining import explained
