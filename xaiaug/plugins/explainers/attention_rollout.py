@@ -34,7 +34,8 @@ class AttentionRollout(Explainer):
         discard_ratio: share of each layer's smallest values that is set to zero first, from 0 to below 1.
         readout: whose row of the product is the map. "auto" is what the head reads: the CLS token, its mean with the
             distillation token (DeiT with a teacher), the mean of the patches, or a pooling head's own attention;
-            "cls", "mean" and "pooling" ask for one of these.
+            "cls", "mean" and "pooling" ask for one of these. SigLIP has such a head, but `SiglipForImageClassification`
+            reads the mean of the patches.
     """
 
     def __init__(self, head_fusion: str = "mean", discard_ratio: float = 0.0, readout: str = "auto") -> None:
