@@ -92,6 +92,14 @@ def test_a_map_that_says_nothing_is_drawn_without_heat(heatmap: NDArray[np.float
     assert pixels.shape[1] == blank.shape[1]
 
 
+@pytest.mark.parametrize("heatmap", [np.ones((1, 1)), np.full((8, 8), 2.0), np.full((8, 8), np.nan)])
+def test_a_grid_that_does_not_reach_the_image_says_nothing_there(heatmap: NDArray[np.float64]) -> None:
+    found = Explanation(heatmap.astype(np.float32), "m", 0, False, grid=np.eye(3, dtype=np.float32))
+    assert Heat.of(found, (64, 64)) is None
+    assert draw(picture(*heatmap.shape[::-1]), found).width == 512
+    assert panel.shared_scale([found]) is None
+
+
 def test_no_signal_is_written_on_the_map() -> None:
     assert Heat.of(explain(np.zeros((9, 9))), (9, 9)) is None
     pixels = np.asarray(draw(picture(), explain(np.zeros((96, 96)))).convert("L"))[30:268, 262:506]
@@ -139,6 +147,25 @@ def test_a_single_hot_pixel_still_shows() -> None:
     heatmap = np.zeros((64, 64))
     heatmap[5, 5] = 1
     assert Heat.of(explain(heatmap), (64, 64)).shares[5, 5] == 1
+
+
+def test_in_a_map_of_both_signs_heat_begins_at_nought() -> None:
+    heatmap = np.zeros((96, 96))
+    heatmap[12:36, 60:84], heatmap[60:84, 12:36] = 1, -3
+    heat = Heat.of(explain(heatmap), (96, 96))
+    assert (heat.scale, heat.beneath, heat.clipped) == ((0, 1), True, False)
+    assert (heat.shares[24, 72], heat.shares[72, 24], heat.shares[5, 5]) == (1, 0, 0)
+    assert panel.shared_scale([explain(heatmap), explain(heatmap * 0.5)]) == (0, 1)
+    # The legend says that there are values below the scale.
+    signed, cut = (np.asarray(draw(picture(), explain(each))) for each in (heatmap, np.maximum(heatmap, 0)))
+    assert (signed != cut)[-24:, 256:300].any()
+    np.testing.assert_array_equal(signed[:-24], cut[:-24])
+
+
+def test_a_map_below_nought_is_drawn_from_its_least_value_up() -> None:
+    heat = Heat.of(explain(spot().heatmap - 5), (96, 96))
+    assert heat.scale == pytest.approx((-5, -4))
+    assert (heat.beneath, heat.shares[24, 72]) == (False, 1)
 
 
 def test_right_and_wrong_predictions_are_told_apart() -> None:

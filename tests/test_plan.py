@@ -136,6 +136,20 @@ def test_a_run_that_stops_earlier_takes_no_more(experiment, found, until):
     at_least(whole.total, draw_up(asked(Away(), until, experiment=experiment), found).total)
 
 
+@pytest.mark.parametrize(
+    ("until", "faithfulness", "mistakes", "tested"),
+    [("report", 24, 100, 24), ("explain", 24, 7, 7), ("mistakes", 24, 100, 0), ("report", 0, 100, 0)],
+)
+def test_the_test_of_the_heatmaps_is_counted_once_for_a_sample(until, faithfulness, mistakes, tested):
+    table = {"max": 200, "faithfulness": faithfulness}
+    found = replace(KNOWN, mistakes=mistakes, map_predictions=39, seconds={**SPEEDS, "predict": (3600, 3600)})
+    experiment = {"seeds": [0, 1], "vary": ["baseline"]}
+    with_test = draw_up(asked(until=until, mistakes=table, experiment=experiment), found)
+    without = draw_up(asked(until=until, mistakes=table, experiment=experiment), replace(found, map_predictions=0))
+    hours = [after - before for after, before in zip(with_test.total.hours, without.total.hours, strict=True)]
+    assert hours == pytest.approx([39 * tested] * 2)
+
+
 def test_what_two_arms_share_is_counted_once():
     plan = draw_up(asked(Away(), experiment={"arms": "paper"}), replace(KNOWN, mistakes=100))
     lines = {line.name: line for line in plan.lines}

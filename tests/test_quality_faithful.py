@@ -13,6 +13,7 @@ from PIL import Image
 import xaiaug
 from xaiaug import Failure
 from xaiaug.errors import DataError, PluginError
+from xaiaug.quality import predictions
 
 STEPS = CELLS * CELLS  # one cell a step
 
@@ -195,3 +196,16 @@ def test_the_explanation_and_the_image_stay_as_they_are():
     before, raw = image.tobytes(), one.heatmap.copy()
     xaiaug.faithfulness(OnePatch(), [image], [one], steps=4)
     assert image.tobytes() == before and np.array_equal(one.heatmap, raw)
+
+
+@pytest.mark.parametrize(("steps", "random_maps", "count"), [(2, 1, 7), (10, 1, 39), (16, 4, 153)])
+def test_it_is_told_beforehand_how_often_the_classifier_is_asked(steps, random_maps, count):
+    class Counting(OnePatch):
+        asked = 0
+
+        def predict_proba(self, images):
+            Counting.asked += len(images)
+            return super().predict_proba(images)
+
+    xaiaug.faithfulness(Counting(), [picture()], [explained(one_hot())], steps=steps, random_maps=random_maps)
+    assert Counting.asked == predictions(steps, random_maps) == count

@@ -49,6 +49,13 @@ def test_without_a_grid_the_seen_pixels_count():
     assert found.border_share == pytest.approx(1 - (30 - 2 * ring) ** 2 / 900)
 
 
+def test_maps_of_patches_and_of_pixels_have_one_border():
+    coarse = np.random.default_rng(0).random((14, 14))
+    fine = np.kron(coarse, np.ones((16, 16)))
+    assert of(fine).border_share == pytest.approx(of(coarse).border_share)
+    assert of(heatmap=fine).border_share == pytest.approx(of(coarse).border_share)
+
+
 @pytest.mark.parametrize("grid", [np.zeros((3, 3)), -np.ones((3, 3)), np.full((3, 3), np.inf)])
 def test_a_map_without_anything_positive_has_no_shares(grid):
     found = of(grid)

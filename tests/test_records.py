@@ -27,6 +27,14 @@ def test_a_map_that_says_something_is_not():
 
 
 @pytest.mark.parametrize(
+    ("heatmap", "floor"),
+    [([[-3, 0, 2]], 0), ([[0.5, 2, np.nan]], 0.5), ([[-3, -1]], -3), ([[-3, 0]], -3), ([[np.nan, np.nan]], np.nan)],
+)
+def test_heat_counts_from_nought_where_a_map_has_both_signs_and_else_from_its_least_value(heatmap, floor):
+    assert explanation(None, np.array(heatmap)).floor == pytest.approx(floor, nan_ok=True)
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: explanation(np.zeros(4)), "grid must be h w, got shape"),

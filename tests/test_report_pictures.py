@@ -90,6 +90,14 @@ def test_an_overlay_is_bright_where_the_heat_is_and_grey_where_the_model_saw_not
     assert len(set(pixels[36, 20])) == 1
 
 
+def test_in_a_map_of_both_signs_what_speaks_against_the_class_is_as_cold_as_nothing() -> None:
+    values = np.zeros((40, 40), np.float32)
+    values[5:15, 5:15], values[25:35, 25:35] = 1, -4
+    pixels = np.asarray(overlay(Image.new("RGB", (40, 40), "grey"), encoded(values)), dtype=int)
+    assert pixels[10, 10].sum() > pixels[20, 20].sum() + 200
+    assert pixels[30, 30].tolist() == pixels[20, 20].tolist()
+
+
 @pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf)])
 def test_a_map_that_says_nothing_is_still_drawn(values: np.ndarray) -> None:
     assert overlay(Image.new("RGB", (8, 6)), encoded(values)).size == (8, 6)

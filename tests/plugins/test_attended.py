@@ -51,5 +51,12 @@ def test_negative_values_and_unseen_parts_are_understood() -> None:
     assert attended(explanation(heatmap), SUBJECT).kind == "subject"
 
 
+@pytest.mark.parametrize(("sign", "kind"), [(1, "subject"), (-1, "background")])
+def test_what_speaks_against_the_class_is_not_looked_at(sign: int, kind: str) -> None:
+    # Pixel by pixel as gradients are: mostly nothing, strong against the class on one side.
+    heatmap = sign * np.where(SUBJECT > 0, 0.2, -5.0) * np.random.default_rng(0).uniform(0, 1, SUBJECT.shape)
+    assert attended(explanation(heatmap), SUBJECT).kind == kind
+
+
 def test_a_map_larger_than_the_mask_is_understood() -> None:
     assert attended(explanation(np.kron(SUBJECT, np.ones((4, 3)))), SUBJECT).kind == "subject"

@@ -110,7 +110,17 @@ def family_network(name: str) -> nn.Module:
         torch.manual_seed(7)
         network = transformers.AutoModelForImageClassification.from_config(FAMILIES[name][0])
     # Convolutions keep their own start: their norms would blow other weights up.
-    return network.eval() if FAMILIES[name][2] is None else drawn(network)
+    return normed(network) if FAMILIES[name][2] is None else drawn(network)
+
+
+def normed(network: nn.Module) -> nn.Module:
+    """The network with the batch norms of trained ones: at their start they let a map fade to nothing."""
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = None
+    with torch.no_grad():
+        network.train()(pixels_of([noise(64, 64, seed) for seed in range(8)]))
+    return network.eval()
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +171,7 @@ def test_it_is_the_papers_formula_in_every_family(family: tuple[str, TorchClassi
     for target in range(3):
         expected = by_definition(classifier.module, *FAMILIES[name][1:], pixels_of([image]), target)
         (found,) = GradCam().explain(classifier, [image], [target])
-        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * max(1, expected.max()))
+        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * expected.max())
         assert found.grid.dtype == found.heatmap.dtype == np.float32
         assert (found.method, found.target, found.class_specific) == ("grad-cam", target, True)
         assert found.heatmap.shape == (edge(name), edge(name))
@@ -175,9 +185,9 @@ def test_it_is_captums_own_where_captum_has_it(name: str, networks: dict[str, nn
 
     network, images = networks[name], [noise(64, 64, seed) for seed in range(3)]
     attribution = LayerGradCam(lambda pixels: network(pixels).logits, network.get_submodule(FAMILIES[name][1]))
-    expected = attribution.attribute(pixels_of(images), [0, 2, 1], relu_attributions=True)
+    expected = attribution.attribute(pixels_of(images), [0, 2, 1], relu_attributions=True)[:, 0].detach().numpy()
     found = GradCam().explain(wrapped(network), images, [0, 2, 1])
-    np.testing.assert_allclose([each.grid for each in found], expected[:, 0].detach(), atol=1e-5)
+    np.testing.assert_allclose([each.grid for each in found], expected, atol=1e-5 * expected.max())
 
 
 @pytest.mark.parametrize(("name", "rows"), [("vit", 4), ("siglip", 4), ("swin", 4), ("resnet", None)])
@@ -188,7 +198,7 @@ def test_oblong_images_have_oblong_grids(name: str, rows: int | None, networks: 
     assert found.heatmap.shape == (32, 64)
     if name in ("vit", "resnet"):
         expected = by_definition(networks[name], *FAMILIES[name][1:], pixels_of([image]), 1, interpolated)
-        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * max(1, expected.max()))
+        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * expected.max())
 
 
 def test_low_precision_networks_are_weighed_in_float32(networks: dict[str, nn.Module]) -> None:
@@ -221,10 +231,12 @@ def test_a_batch_is_the_stack_of_its_images(family: tuple[str, TorchClassifier])
     explainer = GradCam()
     explainer.batch_size = 3
     together = explainer.explain(classifier, images, targets)
+    peak = max(found.grid.max() for found in together)
     for image, target, found in zip(images, targets, together, strict=True):
         (single,) = explainer.explain(classifier, [image], [target])
         assert found.target == target
-        np.testing.assert_allclose(found.grid, single.grid, atol=1e-5 * max(1, single.grid.max()))
+        # Convolutions sum in another order for another number of images.
+        np.testing.assert_allclose(found.grid, single.grid, atol=5e-5 * peak)
 
 
 @pytest.mark.parametrize("name", ["resnet", "swin"])
@@ -633,4 +645,4 @@ def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block
         cells = [part[0, layer.layout.prefix :].detach().double().numpy() for part in (kept[0], gradient)]
         expected = np.maximum((cells[0] * cells[1].mean(0)).sum(1), 0).reshape(layer.layout.grid)
         (found,) = GradCam().explain(classifier, [image], [target])
-        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * max(1, expected.max()))
+        np.testing.assert_allclose(found.grid, expected, atol=1e-5 * expected.max())

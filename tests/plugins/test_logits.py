@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from families import TRANSFORMERS, noise, pixels_of, transformer
 from torch import nn
 
 from xaiaug import load
-from xaiaug.errors import ConfigError
+from xaiaug.errors import ConfigError, PluginError
 from xaiaug.plugins._logits import logits
 
 
@@ -75,3 +76,19 @@ def test_a_clip_checkpoint_behind_a_larger_processor_predicts_embeds_and_is_expl
 def test_patches_in_place_of_images_are_refused() -> None:
     with pytest.raises(ConfigError, match="Siglip2ForImageClassification.*TorchClassifier"):
         logits(transformer("siglip2"), torch.rand(1, 16, 192))
+
+
+@pytest.mark.parametrize(
+    ("answer", "got"),
+    [
+        (lambda pixels: (pixels.mean((2, 3)),), "got tuple"),
+        (lambda pixels: pixels.mean((1, 2, 3)), r"got shape \(2,\)"),
+    ],
+)
+def test_an_answer_that_holds_no_logits_is_refused(answer: Callable, got: str) -> None:
+    class Other(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> object:
+            return answer(pixels)
+
+    with pytest.raises(PluginError, match=f"Other must return logits n k.*{got}"):
+        logits(Other(), torch.ones(2, 3, 8, 8))

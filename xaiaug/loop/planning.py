@@ -7,6 +7,7 @@ from statistics import fmean
 
 from ..data import Splits
 from ..plan import Asked, Known, Plan, draw_up
+from ..stages.quality import PREDICTIONS
 from .cast import Cast
 from .past import with_past
 
@@ -35,4 +36,5 @@ def _found(splits: Splits) -> Known:
     images = {name: len(splits[name]) for name in ("train", "guide", "validation", "test", "reserve")}
     step = max(1, len(splits.guide) // LOOKED_AT)
     sizes = [sample.open().size for sample in splits.guide[::step][:LOOKED_AT]]
-    return Known(images, len(splits.labels), fmean(width * height for width, height in sizes) if sizes else 0.0)
+    pixels = fmean(width * height for width, height in sizes) if sizes else 0.0
+    return Known(images, len(splits.labels), pixels, PREDICTIONS)

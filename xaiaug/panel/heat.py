@@ -26,11 +26,13 @@ class Heat:
         shares: h w, float32, 0 (cold) to 1 (hot), NaN where the model did not look.
         scale: the raw values at 0 and 1.
         clipped: whether raw values lie above the scale.
+        beneath: whether raw values lie below it.
     """
 
     shares: NDArray[np.float32]
     scale: Scale
     clipped: bool
+    beneath: bool = False
 
     @classmethod
     def of(cls, explanation: Explanation, size: tuple[int, int], scale: Scale | None = None) -> Heat | None:
@@ -41,12 +43,13 @@ class Heat:
             size: width and height of the picture.
             scale: raw values of the coldest and the hottest colour; None takes them from this map.
         """
-        if explanation.degenerate:
+        own = scale_of(explanation)
+        if own is None:
             return None
-        low, high = scale or scale_of(explanation.heatmap)
+        low, high = scale or own
         shares = (explanation.heatmap - low) / (high - low)
-        clipped = bool(np.nanmax(shares) > 1 + 1e-6)
-        return cls(_resize(np.clip(shares, 0, 1), size), (low, high), clipped)
+        clipped, beneath = bool(np.nanmax(shares) > 1 + 1e-6), bool(np.nanmin(shares) < -1e-6)
+        return cls(_resize(np.clip(shares, 0, 1), size), (low, high), clipped, beneath)
 
     def colours(self) -> NDArray[np.uint8]:
         """h w 3, uint8; arbitrary where the model did not look."""
@@ -58,17 +61,21 @@ class Heat:
         return np.isnan(self.shares)
 
 
-def scale_of(heatmap: NDArray[np.float32]) -> Scale:
-    """The least value of a map, and one that nearly all of it stays below."""
-    finite = heatmap[np.isfinite(heatmap)]
-    low, high = float(finite.min()), float(np.percentile(finite, _TOP))
+def scale_of(explanation: Explanation) -> Scale | None:
+    """The value from which heat counts, and one that nearly all of the map stays below; None where it says nothing."""
+    finite = explanation.heatmap[np.isfinite(explanation.heatmap)]
+    # A grid can say something that does not reach the image: one of a single pixel, or of a padded border.
+    if explanation.degenerate or finite.size == 0 or np.ptp(finite) == 0:
+        return None
+    low, high = explanation.floor, float(np.percentile(finite, _TOP))
     # A single hot spot can be smaller than the share that is clipped.
     return (low, high) if high > low else (low, float(finite.max()))
 
 
 def shared_scale(explanations: Iterable[Explanation | None]) -> Scale | None:
     """One scale for the maps of a run, so that their colours can be compared; None when none of them says anything."""
-    scales = [scale_of(one.heatmap) for one in explanations if one is not None and not one.degenerate]
+    found = [scale_of(one) for one in explanations if one is not None]
+    scales = [scale for scale in found if scale is not None]
     if not scales:
         return None
     return min(low for low, _ in scales), max(high for _, high in scales)

@@ -49,7 +49,7 @@ def _scale(measures: Measures, heat: Heat, kind: Picture) -> Image.Image:
     strip = Image.new("RGB", (measures.half, measures.line + measures.gap), "white")
     pen, letters, middle = ImageDraw.Draw(strip), font(round(measures.text * 0.85)), strip.height // 2
     low, high = (_number(value, heat) for value in heat.scale)
-    high = f"> {high}" if heat.clipped else high
+    low, high = f"< {low}" if heat.beneath else low, f"> {high}" if heat.clipped else high
     right = strip.width - measures.gap - round(pen.textlength(high, font=letters))
     left = 2 * measures.gap + round(pen.textlength(low, font=letters))
     pen.text((measures.gap, middle), low, fill=PALE, font=letters, anchor="lm")

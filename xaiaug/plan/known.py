@@ -24,6 +24,7 @@ class Known:
         images: images in each split.
         classes: how many there are.
         pixels: of an image of the guide, on average.
+        map_predictions: what the classifier is asked about to test one heatmap.
         mistakes: what the baseline gets wrong in the guide; None where it was not asked yet.
         made_each: images made for one that is wanted; None where none was made yet.
         seconds: for one unit of "fit" and "predict" (an image), "explain" and "critique" (a case), "synthesize" (an
@@ -39,6 +40,7 @@ class Known:
     images: Mapping[str, int]
     classes: int
     pixels: float
+    map_predictions: int = 0
     mistakes: int | None = None
     made_each: Range | None = None
     seconds: Mapping[str, Range] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from ..config import STOPS, Settings
 from ..records import Arm, ImageSource, Recipe
 from ..records.estimate import Range
 from .known import MADE_EACH, Known
-from .spans import NOTHING, at_most, times
+from .spans import NOTHING, added, at_most, times
 
 UNCURATED: Range = (0.9, 1.0)
 
@@ -96,8 +96,13 @@ class _Count:
             name,
             cases=times(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else NOTHING,
             maps=times(mistakes, self._repeated("baseline")) if self._goes_to("explain") else NOTHING,
-            predicted=(guide, guide),
+            predicted=added(((guide, guide), self._maps_tested(mistakes))),
         )
+
+    def _maps_tested(self, mistakes: Range) -> Range:
+        """What is asked to test a sample of the heatmaps, those of the first baseline alone."""
+        sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._goes_to("explain") else 0)
+        return times(sample, self.known.map_predictions)
 
     def _round(self, number: int, mistakes: Range) -> Part:
         guide = float(self.known.images["guide"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
-from ..errors import ConfigError
+from ..errors import ConfigError, PluginError
 
 _INTERPOLATE = "interpolate_pos_encoding"
 
@@ -24,14 +24,19 @@ def logits(module: nn.Module, pixels: Tensor) -> Tensor:
 
     Raises:
         ConfigError: pixels are patches already.
+        PluginError: it returns something else.
     """
     if "spatial_shapes" in inspect.signature(module.forward).parameters:
         output = module(**_patches(module, pixels))
     else:
         output = module(pixels, **_size_arguments(module, pixels))
-    found = output if isinstance(output, Tensor) else output.logits
-    if not isinstance(found, Tensor):
-        raise TypeError(f"{type(module).__name__} must return logits as a Tensor, got {type(found).__name__}")
+    found = output if isinstance(output, Tensor) else getattr(output, "logits", output)
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise PluginError(
+            f"{type(module).__name__} must return logits n k, as a Tensor or the attribute `logits` of what it returns,"
+            f" got {got}"
+        )
     return found
 
 

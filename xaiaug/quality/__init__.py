@@ -1,6 +1,6 @@
 """How good a heatmap is: what the map alone shows, and whether it is faithful to the classifier."""
 
-from .faithful import ImageScores, Scored, faithfulness, score
+from .faithful import ImageScores, Scored, faithfulness, predictions, score
 from .figures import MapFigures, figures
 from .summary import MEASURES, Faithfulness, Measure, summarize
 
@@ -13,6 +13,7 @@ __all__ = [
     "Scored",
     "faithfulness",
     "figures",
+    "predictions",
     "score",
     "summarize",
 ]

@@ -60,7 +60,7 @@ def faithfulness(
         explanations: n, as an explainer returned them; failures are left out.
         masks: n masks of the subject, h w each: boolean, or 1, 0 and NaN where undecided; None for an image without.
         steps: deletions and insertions an image, ≥ 2.
-        random_maps: maps of chance an image, ≥ 1; it is asked 3 + 2 · (steps - 1) · (1 + random_maps) times.
+        random_maps: maps of chance an image, ≥ 1; `predictions` tells how often the classifier is asked.
         tolerance: pixels by which the pointing game lets the hottest one miss the subject.
         seed: decides the random maps, with the image itself.
 
@@ -78,6 +78,12 @@ def faithfulness(
             found.append(score(classifier, images[place], made, mask, **options))
             methods[made.method] = None
     return summarize(", ".join(methods), [one.scores for one in found], [one.curves for one in found])
+
+
+def predictions(steps: int, random_maps: int) -> int:
+    """How many pictures of one image the classifier is asked about."""
+    # The whole image, the empty and the blurred one; for each map what lies between, deleted and inserted.
+    return 3 + 2 * (steps - 1) * (1 + random_maps)
 
 
 def score(

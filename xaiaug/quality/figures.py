@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..records import Explanation
 
 _TOP = 0.01
-_RING = 14  # the border of a map without a grid is a fourteenth of each side, one patch of a ViT at 224 pixels
+_RING = 14  # the border is a fourteenth of the shorter side, one patch of a ViT at 224 pixels, and at least one cell
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class MapFigures:
         top_share: share of the hottest 1 % of the cells, at least one, 0 to 1. Large vision transformers grow outlier
             tokens that hold most of a map (arXiv 2309.16588).
         border_share: share of the outermost ring of cells, 0 to 1; a constant map has as much as the ring has cells.
+            The ring is a fourteenth of the shorter side, so that maps of patches and of pixels can be compared.
         degenerate: whether the map says nothing; see `Explanation.degenerate`.
 
     The shares are NaN where nothing is positive.
@@ -36,24 +37,22 @@ class MapFigures:
 
 def figures(explanation: Explanation) -> MapFigures:
     """The figures of a map, from its grid where it has one, else from the pixels that the model saw."""
-    shares, ring = _shares(explanation)
+    values = _seen_box(explanation.heatmap) if explanation.grid is None else explanation.grid
+    shares = _shares(values)
     if shares is None:
         return MapFigures(math.nan, math.nan, math.nan, explanation.degenerate)
-    values = np.sort(shares[np.isfinite(shares)])
-    top = values[-math.ceil(_TOP * values.size) :].sum()
+    ordered = np.sort(shares[np.isfinite(shares)])
+    top = ordered[-math.ceil(_TOP * ordered.size) :].sum()
+    ring = max(1, round(min(shares.shape) / _RING))
     border = np.nansum(shares) - np.nansum(shares[ring:-ring, ring:-ring])
-    return MapFigures(_entropy(values), _share(top), _share(border), explanation.degenerate)
+    return MapFigures(_entropy(ordered), _share(top), _share(border), explanation.degenerate)
 
 
-def _shares(explanation: Explanation) -> tuple[NDArray[np.float64] | None, int]:
-    """The positive part, summing to one, with the width of its border; None where nothing is positive."""
-    values, ring = explanation.grid, 1
-    if values is None:
-        values = _seen_box(explanation.heatmap)
-        ring = max(1, round(min(values.shape) / _RING))
+def _shares(values: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """The positive part, summing to one; None where nothing is positive."""
     shares = np.maximum(values.astype(np.float64), 0)
     total = np.nansum(shares)
-    return (shares / total, ring) if 0 < total < math.inf else (None, ring)
+    return shares / total if 0 < total < math.inf else None
 
 
 def _seen_box(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,3 +45,15 @@ class Explanation:
         if seen.size == 0 or not np.isfinite(seen).all():
             return True
         return bool(np.ptp(seen) <= 1e-6 * np.abs(seen).max())
+
+    @property
+    def floor(self) -> float:
+        """The value from which heat counts, NaN where nothing finite was seen.
+
+        It is 0 in a map of both signs, whose negative values speak against the class; else the least value.
+        """
+        finite = self.heatmap[np.isfinite(self.heatmap)]
+        if finite.size == 0:
+            return float("nan")
+        least, most = float(finite.min()), float(finite.max())
+        return 0.0 if least < 0 < most else least

@@ -38,6 +38,8 @@ def _coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     seen = values[finite].astype(np.float64)
     # The top of one percent is clipped for display: a single outlier token would leave the rest black.
     low, high = np.percentile(seen, (1, 99)) if seen.size else (0.0, 0.0)
+    # In a map of both signs the heat is what speaks for the class.
+    low = 0.0 if low < 0 < high else low
     share = np.zeros(values.shape)
     share[finite] = np.clip((seen - low) / max(high - low, 1e-12), 0, 1)
     coloured: NDArray[np.uint8] = colormaps["inferno"](share, bytes=True)[..., :3]

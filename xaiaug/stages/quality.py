@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..quality import Faithfulness, figures, score, summarize
+from ..quality import Faithfulness, figures, predictions, score, summarize
 from ..records import Explanation, Failure
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
@@ -19,8 +19,10 @@ from .mistakes import Mistake
 
 NAME, TITLE = "faithfulness", "test heatmaps"
 CHUNK = 4
-# 39 predictions an image: few enough that a sample of 24 mistakes costs less than one epoch over a small guide split.
-ASKED = {"steps": 10, "random_maps": 1, "seed": 0}
+STEPS, RANDOM_MAPS = 10, 1
+ASKED = {"steps": STEPS, "random_maps": RANDOM_MAPS, "seed": 0}
+# 39 an image: few enough that a sample of 24 mistakes costs less than one epoch over a small guide split.
+PREDICTIONS = predictions(STEPS, RANDOM_MAPS)
 FIGURES = ("entropy", "top_share", "border_share")
 
 

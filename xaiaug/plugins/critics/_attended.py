@@ -37,7 +37,7 @@ def attended(explanation: Explanation | None, mask: Floats) -> Attended:
     """
     if explanation is None or explanation.degenerate:
         return Attended()
-    seen, heat = _shrunk(explanation.heatmap, mask.shape)
+    seen, heat = _shrunk(explanation, mask.shape)
     weight, total = heat * seen, float((heat * seen).sum())
     if total <= 0:
         return Attended()
@@ -50,10 +50,10 @@ def attended(explanation: Explanation | None, mask: Floats) -> Attended:
     return Attended("part" if _concentration(weight * mask, seen * mask) < 1 / 6 else "subject", mass, area)
 
 
-def _shrunk(heatmap: Floats, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """How far each pixel of the small image was seen, and the heatmap there, from 0 up: h w each."""
-    finite = np.isfinite(heatmap)
-    filled = np.where(finite, heatmap, 0) - np.where(finite, heatmap[finite].min(), 0)
+def _shrunk(explanation: Explanation, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """How far each pixel of the small image was seen, and the heat there, from 0 up: h w each."""
+    finite = np.isfinite(explanation.heatmap)
+    filled = np.where(finite, np.maximum(explanation.heatmap - explanation.floor, 0), 0)
     size = (shape[1], shape[0])
     seen, heat = (
         np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BOX))

@@ -32,7 +32,7 @@ class MeasuredCritic(Critic):
         ConfigError: a parameter out of its range.
     """
 
-    version = "2"
+    version = "3"
 
     def __init__(self, level: float = 0.05, reference: int = 200, medium: str = "photo", seed: int = 0) -> None:
         self.level = level

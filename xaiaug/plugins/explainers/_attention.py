@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from transformers.masking_utils import sdpa_mask
 
 from ._observer import Observer, attend, observing
 from ._pooling import watched_pooling
+from ._undoing import undone
 
 _NAME = "xaiaug_capture"
 # The implementation sits on a config that threads may share: one of them observes at a time.
@@ -67,14 +68,20 @@ def observed_attention(module: nn.Module, observer: Observer) -> Iterator[None]:
 
     Forward passes of other threads meanwhile are not observed.
     """
-    with _lock, ExitStack() as undo:
-        token = observing.set(observer)
-        undo.callback(observing.reset, token)
-        for config in _configs(module):
-            undo.callback(setattr, config, "_attn_implementation_internal", config._attn_implementation_internal)
-            config._attn_implementation_internal = _NAME
-        undo.enter_context(watched_pooling(module))
-        yield
+    with _lock:
+        earlier = observing.get()
+        ways = [(config, config._attn_implementation_internal) for config in _configs(module)]
+
+        def restore() -> None:
+            observing.set(earlier)
+            for config, way in ways:
+                config._attn_implementation_internal = way
+
+        with undone(restore), watched_pooling(module):
+            observing.set(observer)
+            for config, _ in ways:
+                config._attn_implementation_internal = _NAME
+            yield
 
 
 def _configs(module: nn.Module) -> list[Any]:

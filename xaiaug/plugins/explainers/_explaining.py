@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...interfaces import Classifier
 from ...records import Explanation, Failure
 from ._place import place
-from ._requests import Batch, batches, check_request
+from ._requests import Batch, batches, check_request, network
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def explained(  # noqa: PLR0917
 
     Raises:
         DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
-        PluginError: the network is in training mode.
+        PluginError: the network is in training mode, or layers of it are compiled.
         UndefinedMethodError: the classifier shows no network.
     """
     model = check_request(method, classifier, images, targets)
     found: list[Explanation | Failure] = []
     for batch in batches(model, images, batch_size):
         asked = [int(targets[index]) for index in batch.indices]
-        made = maps(model.module, batch, asked)
+        made = maps(network(model), batch, asked)
         for index, target, grid, box in zip(batch.indices, asked, made.grids, made.boxes.tolist(), strict=True):
             heatmap = place(grid, box, images[index].size)
             found.append(Explanation(heatmap, method, target, class_specific, grid=grid))

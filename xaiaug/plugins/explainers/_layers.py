@@ -14,6 +14,7 @@ from ...errors import ConfigError, UndefinedMethodError, nearest
 from .._logits import logits
 from ._attention import Recording, recorded_attention
 from ._layout import Layout, layout_of
+from ._undoing import hooked
 
 
 @dataclass(frozen=True)
@@ -101,23 +102,18 @@ def _watched(module: nn.Module, recording: Recording, pixels: Tensor) -> Iterato
     convolved: list[tuple[int, int]] = []
     thread = threading.get_ident()
 
-    def watch(name: str, part: nn.Module, output: object) -> None:
+    names = {part: name for name, part in module.named_modules() if name}
+
+    def watch(part: nn.Module, _: object, output: object) -> None:
         if thread != threading.get_ident() or not isinstance(output, Tensor) or output.shape[:1] != pixels.shape[:1]:
             return
         if isinstance(part, nn.Conv2d):
             convolved.append((output.shape[2], output.shape[3]))
         layout = layout_of(output.shape, pixels.shape, convolved)
-        calls.append(_Call(name, part, output, layout, len(recording.maps)))
+        calls.append(_Call(names[part], part, output, layout, len(recording.maps)))
 
-    hooks = []
-    try:
-        for name, part in module.named_modules():
-            if name:
-                hooks.append(part.register_forward_hook(lambda part, _, output, name=name: watch(name, part, output)))
+    with hooked(names, watch):
         yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _with_gradients(answer: Tensor, calls: Sequence[_Call]) -> list[_Call]:

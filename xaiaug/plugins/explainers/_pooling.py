@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from ._observer import attend, observing
+from ._undoing import hooked
 
 
 @contextmanager
 def watched_pooling(module: nn.Module) -> Iterator[None]:
     """Inside the block pooling heads attend in front of whoever observes in their thread."""
-    with ExitStack() as hooks:
-        for part in module.modules():
-            if isinstance(part, nn.MultiheadAttention) and part.batch_first and part.in_proj_weight is not None:
-                hooks.callback(part.register_forward_hook(_pool, with_kwargs=True).remove)
+    heads = [part for part in module.modules() if isinstance(part, nn.MultiheadAttention)]
+    usual = [part for part in heads if part.batch_first and part.in_proj_weight is not None]
+    with hooked(usual, partial(_pool), with_kwargs=True):
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .._logits import logits
 from ._attention import observed_attention
 from ._observer import Observer
+from ._undoing import hooked
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,5 @@ def _watched(module: nn.Module, seen: Look) -> Iterator[None]:
         if threading.get_ident() == thread:
             seen.returned(output)
 
-    with ExitStack() as hooks:
-        for part in module.modules():
-            hooks.callback(part.register_forward_pre_hook(prepare).remove)
-            hooks.callback(part.register_forward_hook(tell).remove)
+    with hooked(module.modules(), tell, prepare):
         yield

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ._layers import Layer
+from ._undoing import hooked
 
 
 @contextmanager
@@ -29,8 +30,5 @@ def tapped(module: nn.Module, layer: Layer, tap: nn.Module) -> Iterator[None]:
         found: Tensor = tap(layer.layout.to_map(leaf).float())
         return layer.layout.to_output(found.to(leaf.dtype), leaf)
 
-    hook = module.get_submodule(layer.name).register_forward_hook(hand_through)
-    try:
+    with hooked([module.get_submodule(layer.name)], hand_through):
         yield
-    finally:
-        hook.remove()

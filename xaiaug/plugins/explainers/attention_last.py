@@ -32,7 +32,8 @@ class AttentionLast(Explainer):
         head_fusion: how the heads become one map: "mean", "max" or "min".
         readout: whose row is the map. "auto" is what the head reads: the CLS token, its mean with the distillation
             token (DeiT with a teacher), the mean of the patches, or a pooling head, whose own attention is then the
-            last; "cls", "mean" and "pooling" ask for one of these.
+            last; "cls", "mean" and "pooling" ask for one of these. SigLIP has such a head, but
+            `SiglipForImageClassification` reads the mean of the patches.
     """
 
     def __init__(self, head_fusion: str = "mean", readout: str = "auto") -> None:
@@ -47,7 +48,7 @@ class AttentionLast(Explainer):
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, or no such row.
         """
         from ._explaining import explained

@@ -31,7 +31,8 @@ class AttentionRelevance(Explainer):
     Args:
         readout: whose row of R is the map. "auto" is what the head reads: the CLS token, its mean with the distillation
             token (DeiT with a teacher), the mean of the patches, or a pooling head's own attention; "cls", "mean" and
-            "pooling" ask for one of these.
+            "pooling" ask for one of these. SigLIP has such a head, but `SiglipForImageClassification` reads the mean
+            of the patches: its answer does not rest on "pooling", which is an error there.
     """
 
     def __init__(self, readout: str = "auto") -> None:
@@ -45,7 +46,7 @@ class AttentionRelevance(Explainer):
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, no such row, or no gradients.
         """
         from ._explaining import explained

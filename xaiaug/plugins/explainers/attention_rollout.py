@@ -34,7 +34,8 @@ class AttentionRollout(Explainer):
         discard_ratio: share of each layer's smallest values that is set to zero first, from 0 to below 1.
         readout: whose row of the product is the map. "auto" is what the head reads: the CLS token, its mean with the
             distillation token (DeiT with a teacher), the mean of the patches, or a pooling head's own attention;
-            "cls", "mean" and "pooling" ask for one of these.
+            "cls", "mean" and "pooling" ask for one of these. SigLIP has such a head, but `SiglipForImageClassification`
+            reads the mean of the patches.
     """
 
     def __init__(self, head_fusion: str = "mean", discard_ratio: float = 0.0, readout: str = "auto") -> None:
@@ -52,7 +53,7 @@ class AttentionRollout(Explainer):
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, or no such row.
         """
         from ._explaining import explained

@@ -48,19 +48,19 @@ class AutoExplainer(Explainer):
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: no method is defined for this classifier.
         """
-        from ._requests import check_request
+        from ._requests import check_request, network
 
         model = check_request(METHOD, classifier, images, targets)
-        return self._choice(model, images[0]).explain(classifier, images, targets)
+        return self._choice(network(model), model, images[0]).explain(classifier, images, targets)
 
-    def _choice(self, model: TorchModel, image: Image.Image) -> Explainer:
-        if model.module not in self._choices:
-            reads_cls = _reads_cls(model.module, model, image)
-            self._choices[model.module] = self._relevance if reads_cls else self._grad_cam
-        return self._choices[model.module]
+    def _choice(self, module: nn.Module, model: TorchModel, image: Image.Image) -> Explainer:
+        if module not in self._choices:
+            reads_cls = _reads_cls(module, model, image)
+            self._choices[module] = self._relevance if reads_cls else self._grad_cam
+        return self._choices[module]
 
 
 def _reads_cls(module: nn.Module, model: TorchModel, image: Image.Image) -> bool:

@@ -59,7 +59,7 @@ class GradCam(Explainer):
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
             MissingExtraError: captum is not installed.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: no layer of the network holds a map of the image.
         """
         from ._explaining import explained

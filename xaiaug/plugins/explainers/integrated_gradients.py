@@ -57,7 +57,7 @@ class IntegratedGradients(Explainer):
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
             MissingExtraError: captum is not installed.
-            PluginError: the network is in training mode.
+            PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the answer has no gradients back to the pixels.
         """
         from ._explaining import explained

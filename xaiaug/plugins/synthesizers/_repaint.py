@@ -93,7 +93,7 @@ def _attended(explanation: Explanation | None) -> Mask | None:
 
     if explanation is None or explanation.degenerate:
         return None
-    heat = explanation.heatmap
+    heat = np.maximum(explanation.heatmap, explanation.floor)
     seen = np.isfinite(heat)
     if not seen.any() or np.ptp(heat[seen]) == 0:
         return None
