@@ -87,8 +87,10 @@ def test_a_run_pays_once_a_mistake_and_a_finished_one_needs_no_key(splits, tmp_p
     assert {case.critique.prompt for case in result.mistakes} == {"a wall painted red", "a wall painted blue"}
     assert all(case.panel for case in result.report.cases)
     away()
-    again = loop(critic).run(splits, tmp_path / "run")
+    again = loop(critic, budget_usd=None).run(splits, tmp_path / "run")
     assert again.report.run.costs == result.report.run.costs and verify(tmp_path / "run") == []
+    with pytest.raises(ConfigError, match="set budget_usd"):
+        loop(critic, budget_usd=None, domain="walls").run(splits, tmp_path / "run")
 
 
 def test_a_missing_key_is_told_before_anything_is_trained(splits, tmp_path, away):

@@ -91,6 +91,8 @@ class RemoteCritic(Critic):
 
     def estimate(self, items: int) -> Estimate:
         """Calls, tokens and bytes by the texts it would send; panels are taken for those of square images."""
+        if not items:
+            return Estimate(model=self.model, receiver=self._receiver())
         return estimated(made_dialogue(self, Context()), self.model, self._receiver(), self.pixels_per_token, items)
 
     def _one(self, case: Case) -> Critique | Failure:
