@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
-from critic_cases import ANSWER
+from critic_cases import ANSWER, sensible
 from fakes import NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits, load
 from xaiaug.errors import ConfigError, OfflineError, RunFolderError
 from xaiaug.plugins.critics import _talks
 from xaiaug.plugins.critics.claude import ClaudeCritic
+from xaiaug.records import PICO
 from xaiaug.results.upkeep import verify
+from xaiaug.store import Money, Reader
 from xaiaug.testing import Error, Loopback, Reply
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -223,3 +230,52 @@ def test_what_a_model_says_is_escaped_in_the_report(splits, tmp_path, at):
     page = result.report_path.read_text()
     assert evil in result.mistakes[0].critique.cause
     assert evil not in page and "onerror=alert(1)>" not in page
+
+
+CHILD = """
+import sys
+sys.path[:0] = {paths!r}
+from critic_cases import LABELS, case
+from xaiaug.calls import Calls
+from xaiaug.interfaces import Context
+from xaiaug.plugins.critics.claude import ClaudeCritic
+from xaiaug.store import Money, Store
+with Store({folder!r}) as store:
+    critic = ClaudeCritic(mode="batch")
+    critic.prepare(Context(labels=LABELS, paid=Calls(Money(store.ledger, store.blobs), budget_usd=1.0)))
+    made = critic.critique([case(number) for number in range(4)])
+    print(len(made), [type(one).__name__ for one in made].count("Critique"))
+"""
+
+
+def test_a_batch_of_a_killed_process_is_attached_to_and_not_sent_again(tmp_path, at, capsys):
+    paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    code = CHILD.format(paths=paths, folder=str(tmp_path / "run"))
+    with Loopback(sensible, batch_polls=2) as server:
+        at(server)
+        with subprocess.Popen([sys.executable, "-c", code]) as child:
+            while len(server.requests) < 4 and child.poll() is None:
+                time.sleep(0.05)
+            child.kill()
+        assert child.returncode == -signal.SIGKILL
+        exec(code, {})  # the same again, in a process that lives
+        assert capsys.readouterr().out.split() == ["4", "4"]
+        assert len(server.requests) == 4 and server.batch_files == 0
+    reader = Reader(tmp_path / "run")
+    spending = Money(reader.ledger, reader.blobs).spending()
+    reader.close()
+    assert (spending.replies, spending.open) == (4, 0)
+    assert spending.settled / PICO <= float(server.bill.usd)
+
+
+@pytest.mark.parametrize("critic", ["claude", "openai"])
+def test_a_run_in_batches_is_told_as_live_one_at_half_the_price_and_can_be_replayed(splits, tmp_path, at, away, critic):
+    with Loopback(told) as server:
+        at(server)
+        live = loop(critic).run(splits, tmp_path / "live", until="critique")
+        batch = loop(critic, mode="batch").run(splits, tmp_path / "batch", until="critique")
+    assert [case.critique for case in batch.mistakes] == [case.critique for case in live.mistakes]
+    assert batch.report.run.costs.usd == pytest.approx(live.report.run.costs.usd / 2)
+    away()
+    again = loop("replay", run=str(tmp_path / "batch")).run(splits, tmp_path / "again", until="critique")
+    assert [case.critique for case in again.mistakes] == [case.critique for case in live.mistakes]
