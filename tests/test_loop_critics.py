@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -250,15 +251,16 @@ with Store({folder!r}) as store:
 
 def test_a_batch_of_a_killed_process_is_attached_to_and_not_sent_again(tmp_path, at, capsys):
     paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-    code = CHILD.format(paths=paths, folder=str(tmp_path / "run"))
+    code = tmp_path / "child.py"
+    code.write_text(CHILD.format(paths=paths, folder=str(tmp_path / "run")))
     with Loopback(sensible, batch_polls=2) as server:
         at(server)
-        with subprocess.Popen([sys.executable, "-c", code]) as child:
+        with subprocess.Popen([sys.executable, str(code)]) as child:
             while len(server.requests) < 4 and child.poll() is None:
                 time.sleep(0.05)
             child.kill()
         assert child.returncode == -signal.SIGKILL
-        exec(code, {})  # the same again, in a process that lives
+        runpy.run_path(str(code))  # the same again, in a process that lives
         assert capsys.readouterr().out.split() == ["4", "4"]
         assert len(server.requests) == 4 and server.batch_files == 0
     reader = Reader(tmp_path / "run")
