@@ -15,7 +15,8 @@ from critic_cases import ANSWER, sensible
 from fakes import NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits, load
-from xaiaug.errors import ConfigError, OfflineError, RunFolderError
+from xaiaug.calls import Prices
+from xaiaug.errors import ConfigError, OfflineError, RunFolderError, UnknownPriceError
 from xaiaug.plugins.critics import _talks
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.records import PICO
@@ -281,3 +282,28 @@ def test_a_run_in_batches_is_told_as_live_one_at_half_the_price_and_can_be_repla
     away()
     again = loop("replay", run=str(tmp_path / "batch")).run(splits, tmp_path / "again", until="critique")
     assert [case.critique for case in again.mistakes] == [case.critique for case in live.mistakes]
+
+
+def test_a_plan_halves_the_dollars_of_batches_and_names_who_gets_what_the_first_critic_declines(splits, away):
+    away()
+    live = loop("claude").plan(splits, until="critique")
+    batch = loop("claude", mode="batch", second={"name": "openai"}).plan(splits, until="critique")
+    assert batch.total.usd == pytest.approx((live.total.usd[0] / 2, live.total.usd[1] / 2))
+    first, second = batch.receivers
+    assert (first.receiver, second.receiver) == ("api.anthropic.com", "api.openai.com")
+    assert second.upload_bytes == (0, first.upload_bytes[1]) and "api.anthropic.com declines" in second.what
+    assert {price["model"] for price in batch.prices} == {"claude-haiku-5-5", "gpt-6-luna"}
+
+
+def test_a_second_critic_that_cannot_be_paid_is_told_before_anything_is_done(splits, tmp_path, away):
+    away()
+    free = {"at-home": {"local": True}}
+    given = {"model": "at-home", "base_url": "http://127.0.0.1:9/v1", "second": {"name": "claude", "model": "no-such"}}
+    made = loop("openai", **given)
+    made.prices = Prices(free)
+    with pytest.raises(UnknownPriceError, match="no-such"):
+        made.run(splits, tmp_path / "run", until="critique")
+    made = loop("openai", budget_usd=None, **{**given, "second": {"name": "claude"}})
+    made.prices = Prices(free)
+    with pytest.raises(ConfigError, match="claude-haiku-5-5.*set budget_usd"):
+        made.run(splits, tmp_path / "run", until="critique")

@@ -117,9 +117,12 @@ class RemoteCritic(Critic):
     def estimate(self, items: int) -> Estimate:
         """Calls, tokens and bytes by the texts it would send; panels are taken for those of square images."""
         if not items:
-            return Estimate(model=self.model, receiver=self._receiver(), batched=self.mode == "batch")
-        found = estimated(made_dialogue(self, Context()), self.model, self._receiver(), self.pixels_per_token, items)
-        return replace(found, batched=self.mode == "batch")
+            found = Estimate(model=self.model, receiver=self._receiver())
+        else:
+            dialogue = made_dialogue(self, Context())
+            found = estimated(dialogue, self.model, self._receiver(), self.pixels_per_token, items)
+        second = None if self.second is None else second_critic(self.second).estimate(0)
+        return replace(found, batched=self.mode == "batch", second=second)
 
     def _live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         if len(cases) == 1:
