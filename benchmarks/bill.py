@@ -32,20 +32,8 @@ from xaiaug.testing import Loopback, Reply, Request
 LABELS = ("cat", "dog")
 SIZES = ((500, 375), (375, 500), (400, 400), (320, 240), (640, 360))
 BAD = 0.025  # of the prompts
-WORDS = (
-    "light",
-    "coat",
-    "sofa",
-    "window",
-    "shadow",
-    "narrow",
-    "behind",
-    "corner",
-    "floor",
-    "blurred",
-    "orange",
-    "under",
-)
+LAST = ("floor", "blurred", "orange", "pillow", "grass", "under")
+WORDS = ("light", "coat", "sofa", "window", "shadow", "narrow", "grey", "brown", "behind", "corner", *LAST)
 CRITICS = {"claude": ClaudeCritic, "openai": OpenAICritic}
 
 
