@@ -9,7 +9,7 @@ import pytest
 
 from xaiaug.doctor import examine
 from xaiaug.doctor.examination import device, plugins, variables
-from xaiaug.doctor.packages import packages, torchvision
+from xaiaug.doctor.packages import installed_extras, packages, torchvision
 from xaiaug.registry import Registry
 
 CANARY = "sk-canary-0123456789"
@@ -38,6 +38,12 @@ CANARY = "sk-canary-0123456789"
 def test_a_package_is_there_missing_or_of_the_wrong_version(asked, state, text, todo):
     (finding,) = packages(asked)
     assert (finding.state, finding.text, finding.todo) == (state, text, todo)
+
+
+def test_an_extra_is_installed_when_all_of_its_packages_are_there_and_fit():
+    extra = "; extra == "
+    asked = [f"numpy>=1{extra}'here'", f"numpy>=1{extra}'half'", f"no-such{extra}'half'", f"numpy<1{extra}'old'"]
+    assert installed_extras(asked) == {"here"}
 
 
 def test_every_extra_of_the_package_has_a_finding():

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
-from critic_cases import ANSWER
+from critic_cases import ANSWER, sensible
 from fakes import NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits, load
-from xaiaug.errors import ConfigError, OfflineError, RunFolderError
+from xaiaug.calls import Prices
+from xaiaug.errors import ConfigError, OfflineError, RunFolderError, UnknownPriceError
 from xaiaug.plugins.critics import _talks
 from xaiaug.plugins.critics.claude import ClaudeCritic
+from xaiaug.records import PICO
 from xaiaug.results.upkeep import verify
+from xaiaug.store import Money, Reader
 from xaiaug.testing import Error, Loopback, Reply
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -87,8 +96,10 @@ def test_a_run_pays_once_a_mistake_and_a_finished_one_needs_no_key(splits, tmp_p
     assert {case.critique.prompt for case in result.mistakes} == {"a wall painted red", "a wall painted blue"}
     assert all(case.panel for case in result.report.cases)
     away()
-    again = loop(critic).run(splits, tmp_path / "run")
+    again = loop(critic, budget_usd=None).run(splits, tmp_path / "run")
     assert again.report.run.costs == result.report.run.costs and verify(tmp_path / "run") == []
+    with pytest.raises(ConfigError, match="set budget_usd"):
+        loop(critic, budget_usd=None, domain="walls").run(splits, tmp_path / "run")
 
 
 def test_a_missing_key_is_told_before_anything_is_trained(splits, tmp_path, away):
@@ -221,3 +232,78 @@ def test_what_a_model_says_is_escaped_in_the_report(splits, tmp_path, at):
     page = result.report_path.read_text()
     assert evil in result.mistakes[0].critique.cause
     assert evil not in page and "onerror=alert(1)>" not in page
+
+
+CHILD = """
+import sys
+sys.path[:0] = {paths!r}
+from critic_cases import LABELS, case
+from xaiaug.calls import Calls
+from xaiaug.interfaces import Context
+from xaiaug.plugins.critics.claude import ClaudeCritic
+from xaiaug.store import Money, Store
+with Store({folder!r}) as store:
+    critic = ClaudeCritic(mode="batch")
+    critic.prepare(Context(labels=LABELS, paid=Calls(Money(store.ledger, store.blobs), budget_usd=1.0)))
+    made = critic.critique([case(number) for number in range(4)])
+    print(len(made), [type(one).__name__ for one in made].count("Critique"))
+"""
+
+
+def test_a_batch_of_a_killed_process_is_attached_to_and_not_sent_again(tmp_path, at, capsys):
+    paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    code = tmp_path / "child.py"
+    code.write_text(CHILD.format(paths=paths, folder=str(tmp_path / "run")))
+    with Loopback(sensible, batch_polls=2) as server:
+        at(server)
+        with subprocess.Popen([sys.executable, str(code)]) as child:
+            while len(server.requests) < 4 and child.poll() is None:
+                time.sleep(0.05)
+            child.kill()
+        assert child.returncode == -signal.SIGKILL
+        runpy.run_path(str(code))  # the same again, in a process that lives
+        assert capsys.readouterr().out.split() == ["4", "4"]
+        assert len(server.requests) == 4 and server.batch_files == 0
+    reader = Reader(tmp_path / "run")
+    spending = Money(reader.ledger, reader.blobs).spending()
+    reader.close()
+    assert (spending.replies, spending.open) == (4, 0)
+    assert spending.settled / PICO <= float(server.bill.usd)
+
+
+@pytest.mark.parametrize("critic", ["claude", "openai"])
+def test_a_run_in_batches_is_told_as_live_one_at_half_the_price_and_can_be_replayed(splits, tmp_path, at, away, critic):
+    with Loopback(told) as server:
+        at(server)
+        live = loop(critic).run(splits, tmp_path / "live", until="critique")
+        batch = loop(critic, mode="batch").run(splits, tmp_path / "batch", until="critique")
+    assert [case.critique for case in batch.mistakes] == [case.critique for case in live.mistakes]
+    assert batch.report.run.costs.usd == pytest.approx(live.report.run.costs.usd / 2)
+    away()
+    again = loop("replay", run=str(tmp_path / "batch")).run(splits, tmp_path / "again", until="critique")
+    assert [case.critique for case in again.mistakes] == [case.critique for case in live.mistakes]
+
+
+def test_a_plan_halves_the_dollars_of_batches_and_names_who_gets_what_the_first_critic_declines(splits, away):
+    away()
+    live = loop("claude").plan(splits, until="critique")
+    batch = loop("claude", mode="batch", second={"name": "openai"}).plan(splits, until="critique")
+    assert batch.total.usd == pytest.approx((live.total.usd[0] / 2, live.total.usd[1] / 2))
+    first, second = batch.receivers
+    assert (first.receiver, second.receiver) == ("api.anthropic.com", "api.openai.com")
+    assert second.upload_bytes == (0, first.upload_bytes[1]) and "api.anthropic.com declines" in second.what
+    assert {price["model"] for price in batch.prices} == {"claude-haiku-5-5", "gpt-6-luna"}
+
+
+def test_a_second_critic_that_cannot_be_paid_is_told_before_anything_is_done(splits, tmp_path, away):
+    away()
+    free = {"at-home": {"local": True}}
+    given = {"model": "at-home", "base_url": "http://127.0.0.1:9/v1", "second": {"name": "claude", "model": "no-such"}}
+    made = loop("openai", **given)
+    made.prices = Prices(free)
+    with pytest.raises(UnknownPriceError, match="no-such"):
+        made.run(splits, tmp_path / "run", until="critique")
+    made = loop("openai", budget_usd=None, **{**given, "second": {"name": "claude"}})
+    made.prices = Prices(free)
+    with pytest.raises(ConfigError, match="claude-haiku-5-5.*set budget_usd"):
+        made.run(splits, tmp_path / "run", until="critique")

@@ -228,7 +228,7 @@ def test_the_snippets_of_the_page_run_one_after_another():
     page = (Path(__file__).resolve().parents[1] / "docs" / "testing.md").read_text(encoding="utf-8")
     namespace = {"__name__": "reader"}
     snippets = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(snippets) == 6
+    assert len(snippets) == 7
     for number, code in enumerate(snippets):
         exec(compile(code, f"docs/testing.md[{number}]", "exec"), namespace)  # noqa: S102
     for name in ("storm", "slow", "busy", "broken"):

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from critic_cases import LABELS, case
+from loopback_clients import FIXTURES
 from test_testing_recorded import EVERY
 
 from xaiaug.calls import Calls, MemoryLedger
@@ -53,3 +54,49 @@ def test_it_ends_in_a_failure_with_a_reason_and_its_bill_is_kept(  # noqa: PLR09
 def _reason(body: str) -> str | None:
     choices = json.loads(body).get("choices") or [{}]
     return choices[0].get("finish_reason")
+
+
+class Still(random.Random):
+    """No jitter: what is tried again is tried at once."""
+
+    def uniform(self, a, b):
+        return 0.0
+
+
+SHAPES = FIXTURES / "observed_error_shapes.json"
+OBSERVED = json.loads(SHAPES.read_text("utf-8"))["shapes"] if SHAPES.is_file() else []
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+@pytest.mark.parametrize("shape", [one for one in OBSERVED if "body" in one], ids=lambda shape: f"{shape['status']}")
+def test_an_error_that_others_met_fails_one_item_or_says_what_to_do_and_owes_nothing(monkeypatch, shape, mode):
+    pytest.importorskip("anthropic")
+    calls = Calls(MemoryLedger(), budget_usd=1.0, jitter=Still())
+    with Loopback(Reply.recorded(shape["body"], shape["status"])) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        critic = ClaudeCritic(mode=mode)
+        critic.prepare(Context(labels=LABELS, paid=calls))
+        try:
+            (made,) = critic.critique([case()])
+            told = made.message
+            assert isinstance(made, Failure) and made.kind == "call failed"
+        except CallsRefusedError as error:
+            told = str(error)
+    assert shape["body"]["error"]["message"][:40] in told
+    assert calls.summary()["settled_usd"] == calls.summary()["unknown_usd"] == 0
+    passing = shape["status"] in (429, 500, 529)
+    assert len(server.requests) == ((10 if mode == "live" else 5) if passing else 1)
+
+
+@pytest.mark.parametrize("shape", [one for one in OBSERVED if "body_fragment" in one])
+def test_a_refusal_that_others_met_is_one_with_its_category(monkeypatch, shape):
+    pytest.importorskip("anthropic")
+    message = {"type": "message", "usage": {"input_tokens": 9, "output_tokens": 1}, **shape["body_fragment"]}
+    with Loopback(Reply.recorded(message)) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        critic = ClaudeCritic()
+        critic.prepare(Context(labels=LABELS, paid=Calls(MemoryLedger(), budget_usd=1.0)))
+        (made,) = critic.critique([case()])
+    assert made.kind == "refusal" and f"category: {shape['body_fragment']['stop_details']['category']}" in made.message

@@ -339,7 +339,7 @@ def test_own_templates_are_used_and_stand_in_the_key(service, critic):
         ({"base_url": "localhost"}, "base_url must be the address"),
         ({"base_url": f"http://me:{CANARY}@localhost"}, "must hold no key"),
         ({"second": {"name": "gpt"}}, "no critic 'gpt'"),
-        ({"second": {"name": "claude", "modle": "x"}}, "no parameter 'modle'. Did you mean 'model'"),
+        ({"second": {"name": "claude", "modell": "x"}}, "no parameter 'modell'. Did you mean 'model'"),
     ],
 )
 def test_wrong_parameters_are_told_before_anything_is_sent(critic, parameters, message):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ..records import JSON, RawReply, Spending
+from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
 
 
 class Ledger(Protocol):
@@ -29,4 +29,20 @@ class Ledger(Protocol):
 
     def release(self, intent: int) -> None:
         """The service turned an intent down without billing it."""
+        ...
+
+    def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
+        """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
+        ...
+
+    def posted(self, tag: str, name: str) -> None:
+        """The service's name for a batch."""
+        ...
+
+    def batches(self) -> list[OpenBatch]:
+        """The batches in which calls are open, the oldest first."""
+        ...
+
+    def lose_batch(self, tag: str) -> None:
+        """A batch will never be answered: its open calls stay open, and may be sent again."""
         ...

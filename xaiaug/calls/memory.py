@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..records import JSON, RawReply, Spending
+from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
 
 
 @dataclass
@@ -25,6 +25,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._replies: dict[str, RawReply] = {}
+        self._batches: dict[str, tuple[str | None, list[int]]] = {}
         self._lock = threading.Lock()
 
     def spending(self) -> Spending:
@@ -62,3 +63,34 @@ class MemoryLedger:
         """As in `Ledger`."""
         with self._lock:
             self._entries[intent].released = True
+
+    def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
+        """As in `Ledger`."""
+        intents = [self.intend(call.key, call.price, call.worst) for call in calls]
+        with self._lock:
+            self._batches[tag] = (None, intents)
+        return intents
+
+    def posted(self, tag: str, name: str) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            self._batches[tag] = (name, self._batches[tag][1])
+
+    def batches(self) -> list[OpenBatch]:
+        """As in `Ledger`."""
+        with self._lock:
+            found = [OpenBatch(tag, name, self._open(intents)) for tag, (name, intents) in self._batches.items()]
+        return [batch for batch in found if batch.calls]
+
+    def lose_batch(self, tag: str) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            del self._batches[tag]
+
+    def _open(self, intents: Sequence[int]) -> dict[int, OpenCall]:
+        entries = {intent: self._entries[intent] for intent in intents}
+        return {
+            intent: OpenCall(entry.key, entry.price, entry.worst)
+            for intent, entry in entries.items()
+            if entry.reply is None and not entry.released
+        }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..errors import (
     CallError,
@@ -14,9 +15,10 @@ from ..errors import (
     UnknownPriceError,
     XaiaugError,
 )
-from ..records import JSON, RawReply
+from ..records import JSON, BatchedCall, Courier, RawReply
 from . import money
 from .attempt import Answer, Attempts, Job, Send
+from .batches import Batches, alone
 from .clock import Clock
 from .failures import advice, one_line
 from .gate import Gate
@@ -68,6 +70,7 @@ class Calls:
         self._jitter = jitter or random.Random()
         self._attempts = Attempts(ledger, self._purse, self._gate, self._halt, clock)
         self._share = Share()
+        self._batches = Batches(self._attempts, self._delay)
 
     def call(self, key: str, request: Mapping[str, JSON], *, worst_case_usd: float, send: Send) -> RawReply:
         """The reply to a request: recorded under its key before anybody parses it, and never paid for twice.
@@ -95,6 +98,31 @@ class Calls:
                 reply = self._attempts.settle(job, answer)  # the next call may be sent meanwhile
             self._count(key, failed=False)
             return reply
+
+    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+        """The reply to each request, or why it failed for good: sent in batches, at half the price, within a day.
+
+        Recorded as by `call`, so that either finds the other's replies. What an earlier session sent is looked for
+        before it is sent again; a request that fails or expires is sent again under the same budget.
+
+        Args:
+            calls: what is asked; those with equal keys are sent once.
+            courier: carries them.
+
+        Raises:
+            CallsStoppedError: no call can go on now; batches under way are found by the next session.
+            UnknownPriceError: nobody knows what the model costs.
+            ConfigError: there is no budget, or a worst case is no amount.
+        """
+        jobs = {call.key: self._batched(call) for call in calls}
+        made: dict[str, RawReply | CallError] = {}
+        for key, reply in self._batches.answered(list(jobs.values()), courier):
+            failed = isinstance(reply, CallError)
+            if isinstance(reply, CallError) and reply.kind == "fatal":
+                self._end(CallsRefusedError(advice(reply)))
+            self._count(key, failed=failed, reason=reply.message if isinstance(reply, CallError) else "")
+            made[key] = reply
+        return [made[call.key] for call in calls]
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
         """Most that a call with that usage can cost, in dollars.
@@ -139,6 +167,10 @@ class Calls:
             "prices": list(spent.prices),
         }
 
+    def _batched(self, call: BatchedCall) -> Job:
+        job = self._job(call.key, call.request, call.worst_case_usd, alone)
+        return replace(job, price=job.price.halved(), worst=-(-job.worst // 2))
+
     def _job(self, key: str, request: Mapping[str, JSON], worst_case_usd: float, send: Send) -> Job:
         model = request.get("model")
         if not isinstance(model, str):
@@ -164,14 +196,15 @@ class Calls:
             attempt += 1
 
     def _after(self, job: Job, attempt: int, error: CallError) -> float:
-        if error.kind == "fatal":
-            self._end(CallsRefusedError(advice(error)))
         if error.kind == "item" or attempt == ATTEMPTS:
             self._count(job.key, failed=True, reason=error.message)
             raise error
-        return self._wait(attempt, error)
+        return self._delay(attempt, error)
 
-    def _wait(self, attempt: int, error: CallError) -> float:
+    def _delay(self, attempt: int, error: CallError) -> float:
+        """Seconds until it is sent again; raises what ends all calls."""
+        if error.kind == "fatal":
+            self._end(CallsRefusedError(advice(error)))
         asked = error.retry_after_s
         if asked is None:
             return self._jitter.uniform(0, min(LONGEST_BACKOFF_S, 2.0 ** (attempt - 1)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
+from typing import Any
 
 from ..records import JSON, PICO
 
@@ -74,6 +75,23 @@ class Price:
             for unit, rate in sorted(self.rates.items())
         }
         return {"model": self.model, "source": self.source, "date": self.date, "usd_per_mtok": rates}
+
+    def halved(self) -> Price:
+        """What both services take for a call in a batch."""
+        rates = {
+            unit: Rate(rate.usd / 2, tuple((start, usd / 2) for start, usd in rate.tiers))
+            for unit, rate in self.rates.items()
+        }
+        return replace(self, source=f"{self.source}, half in a batch", rates=rates)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Price:
+        """A price as `to_row` gave it."""
+        rates = {
+            unit: Rate(Decimal(usd), tuple((start, Decimal(more)) for start, more in tiers))
+            for unit, (usd, *tiers) in row["usd_per_mtok"].items()
+        }
+        return cls(row["model"], row["source"], row["date"], rates)
 
     def _rate(self, unit: str) -> Rate:
         return self.rates.get(unit, self.rates["input"])

@@ -49,6 +49,21 @@ class Purse:
             self.reserved += worst
             return worst
 
+    def take(self, worst: int) -> int | None:
+        """As `reserve`, but waits for nobody: None where it is not left now."""
+        with self._changed:
+            worst = math.ceil(worst * self._margin)
+            if self.settled + self.unknown + self.reserved + worst > self.budget:
+                return None
+            self.reserved += worst
+            return worst
+
+    def recover(self, worst: int) -> None:
+        """A call of an earlier session, counted as unknown, may still be answered: it is reserved again."""
+        with self._changed:
+            self.unknown -= worst
+            self.reserved += worst
+
     def settle(self, worst: int, cost: int) -> None:
         """A call cost that much."""
         if cost > worst > 0:  # its plugin reckoned too low, and may do so again

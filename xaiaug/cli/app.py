@@ -195,10 +195,12 @@ def gc(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
 @app.command()
 def plugins(kind: Kind = None) -> None:
     """List the plugins that can be asked for by name, and those that cannot be used, with the reason."""
+    from ..doctor import installed_extras
     from ..registry import available
 
+    there = installed_extras()
     for info in available(kind):
-        needs = f"  needs xaiaug[{info.extra}]" if info.extra else ""
+        needs = f"  needs xaiaug[{info.extra}]" if info.extra and info.extra not in there else ""
         wrong = f"  cannot be used: {info.error}" if info.error else ""
         typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{wrong}")
 

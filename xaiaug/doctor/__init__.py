@@ -2,5 +2,6 @@
 
 from .examination import examine
 from .finding import Finding
+from .packages import installed_extras
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "installed_extras"]

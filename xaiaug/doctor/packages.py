@@ -36,6 +36,19 @@ def packages(asked: Iterable[str] | None = None) -> Iterator[Finding]:
         yield _finding(extra, absent, outside, len(wanted))
 
 
+def installed_extras(asked: Iterable[str] | None = None) -> set[str]:
+    """The extras whose packages are all there, in versions that fit.
+
+    Args:
+        asked: as in `packages`.
+    """
+    try:
+        lines = requires(NAME) or () if asked is None else asked
+    except PackageNotFoundError:
+        return set()
+    return {extra for extra, wanted in _by_extra(lines).items() if not any(_problem(one) is not None for one in wanted)}
+
+
 def torchvision() -> Iterator[Finding]:
     """Tells of a torchvision that is installed and cannot be imported: transformers judges by the first alone."""
     if find_spec("torchvision") is None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..records import JSON, RawReply, Sample
+from ..errors import CallError
+from ..records import JSON, BatchedCall, Courier, RawReply, Sample
 
 
 class PaidCalls(Protocol):
@@ -24,6 +25,10 @@ class PaidCalls(Protocol):
 
         A reply already recorded under `key` is returned without sending. `request` names its "model".
         """
+        ...
+
+    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+        """The reply to each request or why it failed for good: sent in batches, at half the price, within a day."""
         ...
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:

@@ -22,6 +22,7 @@ from ..stages import Desk, Patience
 from ..store import Money, Store
 from .cast import arms_as_tables, cast, tables
 from .judging import judge_of
+from .past import finished
 from .planning import plan
 from .run import Run
 from .status import Status
@@ -179,7 +180,8 @@ class FeedbackLoop:
         """
         stop = self._stop(until)
         self.cast.check_allowed(self.settings)
-        self.cast.check_paid(self.settings, self.prices, stop)
+        if not finished(run_dir, self.settings, self.cast, stop):
+            self.cast.check_paid(self.settings, self.prices, stop)
         splits = splits if splits is not None else self.splits()
         try:
             self._conduct(splits, run_dir, stop, watch)

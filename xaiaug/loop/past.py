@@ -50,6 +50,27 @@ def with_past(known: Known, run_dir: str | Path, settings: Settings, cast: Cast,
         reader.close()
 
 
+def finished(run_dir: str | Path, settings: Settings, cast: Cast, until: str) -> bool:
+    """Whether a run folder holds all that was asked for: then nothing will be paid.
+
+    Args:
+        run_dir: the run folder.
+        settings: of the run.
+        cast: likewise.
+        until: the stage it stops after.
+
+    Raises:
+        RunLockedError: another process is writing the run.
+    """
+    if not Path(run_dir, LEDGER).exists():
+        return False
+    reader = Reader(run_dir)
+    try:
+        return _Past(reader, settings, cast).finished(until)
+    finally:
+        reader.close()
+
+
 class _Past:
     def __init__(self, reader: Reader, settings: Settings, cast: Cast) -> None:
         self._reader, self._settings = reader, settings
@@ -74,8 +95,12 @@ class _Past:
             image_bytes=image_bytes(self._reader.folder) if self._same("synthesizer") else None,
             paid_calls=spent.replies,
             paid_usd=(spent.settled + spent.open) / PICO,
-            finished=not self._stale and self._reader.fact("reached") == until,
+            finished=self.finished(until),
         )
+
+    def finished(self, until: str) -> bool:
+        """Whether nothing is left to do."""
+        return not self._stale and self._reader.fact("reached") == until
 
     def _mistakes(self) -> int | None:
         """Mistakes of the baseline; of a later round they say nothing about the first."""

@@ -45,6 +45,7 @@ def _usd(estimate: Estimate, prices: Prices) -> Range | None:
         return NOTHING
     try:
         price = prices.of(estimate.model)
+        price = price.halved() if estimate.batched else price
     except (UnknownPriceError, MissingExtraError):
         return None
 

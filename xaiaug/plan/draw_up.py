@@ -16,7 +16,7 @@ from .disk import disk_bytes
 from .hours import hours
 from .known import Known
 from .parts import Part, parts
-from .permission import FROM, Worker, obstacles
+from .permission import FROM, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, summed
 from .spans import added, added_known
 from .words import assumptions, sent
@@ -154,16 +154,20 @@ def _receivers(asked: Asked, arms: Sequence[Arm], known: Known) -> tuple[Receive
     found = []
     for kind, worker in _taking_part(asked).items():
         if worker.remote:
+            said = worker.estimate(0)
             receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
             size = added(one[kind].estimate.upload_bytes for one in bills)
-            found.append(
-                Receiver(kind, asked.names[kind], receiver or "an outside service", sent(kind, worker.uses), size)
-            )
+            what = sent(kind, worker.uses)
+            found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
+            if said.second is not None and said.second.receiver:
+                declined = f"{what}, of what {receiver} declines"
+                name = f"{asked.names[kind]} (second)"
+                found.append(Receiver(kind, name, said.second.receiver, declined, (0, size[1])))
     return tuple(found)
 
 
 def _prices(workers: Mapping[str, Worker], prices: Prices) -> tuple[Mapping[str, object], ...]:
-    models = dict.fromkeys(model for worker in workers.values() if (model := worker.estimate(1).model))
+    models = dict.fromkeys(model for worker in workers.values() for model in models_of(worker.estimate(1)))
     found = []
     for model in models:
         try:

@@ -13,6 +13,7 @@ from .spans import at_most
 ERROR_RATE: Range = (0.02, 0.2)  # of a classifier worth mending, on the guide
 MADE_EACH: Range = (0.9, 1.4)  # images made for one that is wanted: few labels are held back, some images made again
 CALL_SECONDS: Range = (3 / 64, 15 / 8)  # three to fifteen seconds a call, with 64 or 8 of them in flight
+BATCH_SECONDS: Range = (300, 24 * 3600)  # all questions of a turn together: services promise a day
 BYTES_A_PIXEL: Range = (0.3, 2.5)  # of a PNG: a drawing, a noisy photograph
 
 

@@ -43,19 +43,23 @@ def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> Offli
 
 def unpaid(kind: str, name: str, worker: Worker, settings: Settings, prices: Prices) -> XaiaugError | None:
     """Why a plugin's calls cannot be paid; None where they can, cost nothing, or nobody can say yet."""
-    model = worker.estimate(1).model if worker.remote else None
-    if model is None:
-        return None
+    models = models_of(worker.estimate(1)) if worker.remote else []
     try:
-        free = prices.of(model).free
+        costly = [model for model in models if not prices.of(model).free]
     except (UnknownPriceError, MissingExtraError) as error:
         return error
-    if free or settings.budget.usd is not None:
+    if not costly or settings.budget.usd is not None:
         return None
     return ConfigError(
-        f"the {kind} {name} costs money (model {model!r}): set budget_usd, the most the run may spend ([budget] usd, "
-        "or --budget-usd)"
+        f"the {kind} {name} costs money (model {costly[0]!r}): set budget_usd, the most the run may spend "
+        "([budget] usd, or --budget-usd)"
     )
+
+
+def models_of(estimate: Estimate) -> list[str]:
+    """The models that may be asked, by the names price lists know them by."""
+    asked = (estimate, estimate.second)
+    return [one.model for one in asked if one is not None and one.model is not None]
 
 
 def obstacles(

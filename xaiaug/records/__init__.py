@@ -1,6 +1,6 @@
 """What travels between rooms: frozen dataclasses."""
 
-from .calls import PICO, RawReply, Spending
+from .calls import PICO, BatchedCall, Courier, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
@@ -16,13 +16,17 @@ __all__ = [
     "JSON",
     "PICO",
     "Arm",
+    "BatchedCall",
     "Case",
+    "Courier",
     "Critique",
     "Estimate",
     "Explanation",
     "Failure",
     "History",
     "ImageSource",
+    "OpenBatch",
+    "OpenCall",
     "Progress",
     "RawReply",
     "Recipe",

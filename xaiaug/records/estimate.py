@@ -21,6 +21,9 @@ class Estimate:
         licence: of the weights in use; empty where there are none or nobody said.
         disk_bytes: bytes that the results take as files; of a classifier: one copy of its weights. (0, 0) where nobody
             said.
+        batched: whether the calls are sent in batches: at half the price, and answered within a day.
+        second: of a further plugin that takes what this one's service declines: who that is and what is billed, without
+            amounts, since nobody knows how much that will be.
     """
 
     calls: Range = (0, 0)
@@ -31,3 +34,5 @@ class Estimate:
     upload_bytes: Range = (0, 0)
     licence: str = ""
     disk_bytes: Range = (0, 0)
+    batched: bool = False
+    second: Estimate | None = None

@@ -19,6 +19,7 @@ from .desk import Desk
 from .lazy import Lazy, Rows
 from .patience import Limited, telling
 
+WAITING = 1_000  # items an outside service may have at once; their images are in memory
 RAISED = "raised "  # begins the kind of a failure that a plugin did not return but raise
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -108,7 +109,8 @@ def _spread(
     limit = desk.patience.training_s if stage.training else desk.patience.chunk_s
     if stage.who and limit is not None:
         work = Limited(work, stage.who, limit, setting)
-    return sliding(work, wanted) if stage.remote else enumerate(desk.engine.map(work, wanted))
+    at_once = min(64, max(1, WAITING // stage.size))
+    return sliding(work, wanted, most=at_once) if stage.remote else enumerate(desk.engine.map(work, wanted))
 
 
 def _attended(desk: Desk, stage: Stage, tell: Callable[[str], None]) -> AbstractContextManager[Callable[[], object]]:

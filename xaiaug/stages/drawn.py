@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from ..errors import CallError
 from ..interfaces import PaidCalls
-from ..records import JSON, RawReply
+from ..records import JSON, BatchedCall, Courier, RawReply
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Drawn:
     ) -> RawReply:
         """As `PaidCalls.call`."""
         return self.calls.call(self._key(key), request, worst_case_usd=worst_case_usd, send=send)
+
+    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+        """As `PaidCalls.batch`."""
+        return self.calls.batch([replace(call, key=self._key(call.key)) for call in calls], courier)
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
         """As `PaidCalls.worst_case_usd`."""

@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS calls (
     state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, usage TEXT, reply TEXT
 );
 CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
+CREATE TABLE IF NOT EXISTS batches (tag TEXT PRIMARY KEY, name TEXT);
+CREATE TABLE IF NOT EXISTS batched (call INTEGER PRIMARY KEY REFERENCES calls, tag TEXT NOT NULL REFERENCES batches);
 CREATE TABLE IF NOT EXISTS seen (
     name TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest TEXT NOT NULL
 );
@@ -91,13 +93,13 @@ class Ledger:
     def commit(self, key: str, stage: str, rows: Sequence[Any], files: Iterable[Stamp] = ()) -> None:
         """Keeps the rows of a chunk and the stamps of its files; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
-        with self._changing() as connection:
+        with self.changing() as connection:
             connection.execute("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
             connection.executemany(_SEE, files)
 
     def see(self, files: Iterable[Stamp]) -> None:
         """Keeps the stamps of files; the newest stand."""
-        with self._changing() as connection:
+        with self.changing() as connection:
             connection.executemany(_SEE, files)
 
     def stamp(self, name: str) -> Stamp | None:
@@ -153,11 +155,11 @@ class Ledger:
 
     def write(self, sql: str, values: Sequence[Any]) -> int:
         """Commits a change; returns the number of the row that was added last."""
-        with self._changing() as connection:
+        with self.changing() as connection:
             return connection.execute(sql, values).lastrowid or 0
 
     @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
+    def changing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed whole, or not at all."""
         try:
             with self._lock, self._connection:

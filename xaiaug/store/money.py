@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import RunFolderError
-from ..records import JSON, RawReply, Spending
+from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
 from .blobs import Blob, Blobs
 from .ledger import Ledger
+
+_INTEND = (
+    "INSERT INTO calls (key, price, worst, state, at) "
+    "SELECT ?, id, ?, 'open', strftime('%Y-%m-%dT%H:%M:%SZ', 'now') FROM prices WHERE price = ?"
+)
+_BATCHES = (
+    "SELECT batches.tag, batches.name, calls.id, calls.key, prices.price, calls.worst FROM batched "
+    "JOIN batches USING (tag) JOIN calls ON calls.id = batched.call JOIN prices ON prices.id = calls.price "
+    "WHERE calls.state = 'open' ORDER BY calls.id"
+)
 
 
 class Money:
@@ -55,15 +66,39 @@ class Money:
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
         """A call is about to be sent: its price and its worst case in picodollars; returns the intent's number."""
+        return self._ledger.write(_INTEND, (key, worst, self._priced(price)))
+
+    def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
+        """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
+        rows = [(call.key, call.worst, self._priced(call.price)) for call in calls]
+        with self._ledger.changing() as connection:
+            connection.execute("INSERT INTO batches (tag) VALUES (?)", (tag,))
+            intents = [connection.execute(_INTEND, row).lastrowid or 0 for row in rows]
+            connection.executemany("INSERT INTO batched VALUES (?, ?)", [(intent, tag) for intent in intents])
+        return intents
+
+    def posted(self, tag: str, name: str) -> None:
+        """The service's name for a batch."""
+        self._ledger.write("UPDATE batches SET name = ? WHERE tag = ?", (name, tag))
+
+    def batches(self) -> list[OpenBatch]:
+        """The batches in which calls are open, the oldest first."""
+        found: dict[tuple[str, str | None], dict[int, OpenCall]] = defaultdict(dict)
+        for tag, name, intent, key, price, worst in self._ledger.select(_BATCHES):
+            found[tag, name][intent] = OpenCall(key, json.loads(price), worst)
+        return [OpenBatch(tag, name, calls) for (tag, name), calls in found.items()]
+
+    def lose_batch(self, tag: str) -> None:
+        """A batch will never be answered: its open calls stay open, and may be sent again."""
+        self._ledger.write("DELETE FROM batched WHERE tag = ?", (tag,))
+
+    def _priced(self, price: Mapping[str, JSON]) -> str:
+        """The price as the ledger knows it by."""
         text = _plain(price)
         if text not in self._prices:
             self._ledger.write("INSERT OR IGNORE INTO prices (price) VALUES (?)", (text,))
             self._prices.add(text)
-        sql = (
-            "INSERT INTO calls (key, price, worst, state, at) "
-            "SELECT ?, id, ?, 'open', strftime('%Y-%m-%dT%H:%M:%SZ', 'now') FROM prices WHERE price = ?"
-        )
-        return self._ledger.write(sql, (key, worst, text))
+        return text
 
     def settle(self, intent: int, reply: RawReply, cost: int) -> None:
         """The reply to an intent, as received, and its cost in picodollars."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from ..calls import Calls, MemoryLedger, Price, Prices
 from ..calls.price import UNITS, Rate
-from ..records import JSON, RawReply
+from ..errors import CallError
+from ..records import JSON, BatchedCall, Courier, RawReply
 
 BUDGET_USD = 1000.0
 
@@ -38,6 +39,11 @@ class Till:
             return send(request)
 
         return self._calls.call(key, request, worst_case_usd=worst_case_usd, send=counted)
+
+    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+        """As in `PaidCalls`; each of the calls counts as sent."""
+        self.sent += len(calls)
+        return self._calls.batch(calls, courier)
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
         """As in `PaidCalls`."""

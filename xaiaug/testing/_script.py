@@ -80,6 +80,7 @@ class Error:
         retry_after: Seconds for a `retry-after` header.
         headers: Further headers.
         quota: Play an empty account, each service in its own way; see `out_of_credit`.
+        expired: In a batch: this request is not answered within the day.
     """
 
     status: int
@@ -89,6 +90,7 @@ class Error:
     retry_after: float | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     quota: bool = field(default=False, kw_only=True)
+    expired: bool = field(default=False, kw_only=True)
 
     @classmethod
     def rate_limit(cls, retry_after: float | None = None) -> Error:
@@ -102,6 +104,11 @@ class Error:
         Both as quoted in public reports; retrying either is vain.
         """
         return cls(429, quota=True)
+
+    @classmethod
+    def expiry(cls) -> Error:
+        """A request of a batch that is not answered within the day; 504 where it is sent alone."""
+        return cls(504, expired=True)
 
     @classmethod
     def overloaded(cls) -> Error:

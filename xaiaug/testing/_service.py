@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ._anthropic import Messages
+from ._batching import Batching, Outcome
 from ._bill import Bill, PriceList
 from ._delivery import NOTHING, Delivery
 from ._descriptions import Descriptions
@@ -19,6 +20,7 @@ from ._request import MisfitError, Request
 from ._script import Error, Pace, Player, Raw, Reply
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (Messages(), Responses(), Chat())}
+BATCH_PATHS = {"/v1/messages/batches", "/v1/batches"}
 KEY_HEADERS = {"x-api-key", "authorization"}
 PRIVATE_HEADERS = {*KEY_HEADERS, "cookie", "proxy-authorization", "openai-organization", "openai-project"}
 OWN_ID = {"anthropic": "request-id", "openai": "x-request-id"}
@@ -55,23 +57,61 @@ class Service:
         descriptions: Descriptions | None,
         protocols: Mapping[str, Protocol],
         keep: int | None,
+        *,
+        polls: int = 0,
+        cuts: int = 0,
     ) -> None:
         self._player, self._prices, self._descriptions = player, prices, descriptions
         self._protocols = {protocol.path: protocol for protocol in protocols.values()}
         self._lock = threading.Lock()
         self._count = 0
+        self.batching = Batching(self._outcome, polls, cuts)
         self.requests: deque[Request] = deque(maxlen=keep)
         self.violations: list[Violation] = []
         self.failures: list[Exception] = []
 
     def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes | None) -> Delivery:
         """The answer to a request; `raw` is None when the body was too large to be kept."""
-        protocol = self._protocols.get(path.partition("?")[0])
+        plain = path.partition("?")[0]
+        protocol = self._protocols.get(plain)
         if protocol is None:
             speaking = PROTOCOLS["messages" if "anthropic-version" in headers else "chat"]
-            return error_delivery(speaking, Error(404, f"Nothing is played at {path}."))
+            found = self._batch(speaking, method, plain, headers, raw) or Error(404, f"Nothing is played at {path}.")
+            return error_delivery(speaking, found) if isinstance(found, Error) else found
         request = _refused(method, headers) or self._read(protocol, path, headers, raw)
         return error_delivery(protocol, request) if isinstance(request, Error) else self._play(protocol, request)
+
+    def _batch(
+        self, speaking: Protocol, method: str, path: str, headers: Mapping[str, str], raw: bytes | None
+    ) -> Delivery | Error | None:
+        """The answer to a request about batches, of a service that is played here."""
+        played = {protocol.service for protocol in self._protocols.values()}
+        if speaking.service not in played or raw is None or not KEY_HEADERS & headers.keys():
+            return None
+        try:
+            if method == "POST" and path in BATCH_PATHS:
+                self._check(speaking, path, _json(raw))
+            return self.batching.respond(method, path, headers, raw)
+        except (MisfitError, KeyError, TypeError, ValueError) as misfit:
+            with self._lock:
+                self.violations.append(Violation(speaking.name, str(misfit), None))
+            return Error(400, str(misfit))
+
+    def _outcome(self, name: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Outcome:
+        """What becomes of one request of a batch; how slowly it would have been answered does not matter."""
+        protocol = PROTOCOLS[name]
+        request = self._read(protocol, protocol.path, headers, json.dumps(body).encode())
+        if isinstance(request, Error):
+            return Outcome(*protocol.error(request))
+        with self._lock:
+            self._count += 1
+            request = replace(request, number=self._count)
+            self.requests.append(request)
+            answer, _ = self._player.play(request)
+        if isinstance(answer, Error) and answer.expired:
+            return Outcome(0, None)
+        made = self._delivery(protocol, request, answer)
+        return Outcome(made.status, json.loads(made.body), made.charge)
 
     def _read(self, protocol: Protocol, path: str, headers: Mapping[str, str], raw: bytes | None) -> Request | Error:
         """The request, its number still 0, or why it cannot be served."""

@@ -14,6 +14,8 @@ from ._bill import Book
 from ._delivery import NOTHING, Delivery
 
 LARGEST_BODY = 32 * 1024 * 1024
+LARGEST_BATCH = 256 * 1024 * 1024
+BATCHED = ("/v1/messages/batches", "/v1/files")
 CHUNK = 1024 * 1024
 
 Responder = Callable[[str, str, Mapping[str, str], bytes | None], Delivery]
@@ -83,6 +85,10 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a POST."""
         self._answer()
 
+    def do_DELETE(self) -> None:
+        """Answer a DELETE."""
+        self._answer()
+
     def do_GET(self) -> None:
         """Answer a GET."""
         self._answer()
@@ -102,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes | None:
         """The body, or None when it is larger than the services take; it is read to its end all the same."""
         length = int(self.headers.get("content-length") or 0)
-        if length <= LARGEST_BODY:
+        if length <= (LARGEST_BATCH if self.path.startswith(BATCHED) else LARGEST_BODY):
             return self.rfile.read(length)
         while length > 0 and (chunk := self.rfile.read(min(length, CHUNK))):
             length -= len(chunk)

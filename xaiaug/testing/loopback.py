@@ -39,7 +39,7 @@ TEST_KEY = "not-a-key-only-for-tests-on-loopback"
 
 
 class Loopback:
-    """Plays Anthropic's Messages and OpenAI's Responses and Chat Completions on 127.0.0.1.
+    """Plays Anthropic's Messages and OpenAI's Responses and Chat Completions on 127.0.0.1, alone and in batches.
 
         with Loopback([Error.rate_limit(retry_after=1), Reply("a cat")]) as server:
             client = anthropic.Anthropic(base_url=server.url, api_key="any")
@@ -55,6 +55,8 @@ class Loopback:
         descriptions: str | Path | None = None,
         protocols: Collection[str] = ("messages", "responses", "chat"),
         keep: int | None = None,
+        batch_polls: int = 0,
+        batch_cuts: int = 0,
     ) -> None:
         """Prepare the server; it runs within `with`.
 
@@ -66,6 +68,8 @@ class Loopback:
             descriptions: Folder with the services' OpenAPI descriptions, to check requests against.
             protocols: Which of `"messages"`, `"responses"` and `"chat"` are there; the others answer 404.
             keep: How many of the latest requests `requests` keeps; all by default.
+            batch_polls: How often a batch is asked for before it has ended.
+            batch_cuts: How many batches are taken without their sender learning of it: the connection is closed.
 
         Raises:
             ConfigError: The script, the prices, the protocols or the folder cannot be used.
@@ -77,6 +81,8 @@ class Loopback:
             Descriptions(descriptions) if descriptions is not None else None,
             {name: _protocol(name) for name in protocols},
             keep,
+            polls=batch_polls,
+            cuts=batch_cuts,
         )
         self._book = Book()
         self._wire: Wire | None = None
@@ -110,6 +116,11 @@ class Loopback:
     def requests(self) -> list[Request]:
         """The requests that reached the script, in the order of arrival."""
         return list(self._service.requests)
+
+    @property
+    def batch_files(self) -> int:
+        """Batches of Anthropic's and files of OpenAI's that nobody has deleted."""
+        return self._service.batching.kept
 
     @property
     def violations(self) -> list[Violation]:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, sliding
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
-from ...records import JSON, Case, Critique, Estimate, Failure, RawReply
+from ...records import JSON, BatchedCall, Case, Courier, Critique, Estimate, Failure, RawReply
 from ._bill import estimated, most_used
 from ._named import second_critic
 from ._parameters import check_dialogue, digest, made_dialogue, words
 from ._question import Question, Said
 from ._schema import CAUSE, capped
 from ._talks import Dialogue
+from ._together import together
 
 # What a result does not depend on: changing these finds all earlier work.
-BESIDE = ("budget_usd", "prices", "timeout_s")
+BESIDE = ("budget_usd", "prices", "timeout_s", "mode")
+MODES = ("live", "batch")
+IN_A_BATCH = 250  # cases; a run has a few such batches under way at once
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question with the key of its reply."""
+
+    key: str
+    question: Question
+
+
+_Talk = Generator[_Asked, RawReply | CallError, Critique | Failure]
 
 
 class RemoteCritic(Critic):
@@ -29,7 +44,6 @@ class RemoteCritic(Critic):
     """
 
     remote = True
-    batch_size = 1  # the loop has many cases in flight at once, each kept as it is done
     pixels_per_token = 600
 
     model: str
@@ -39,6 +53,7 @@ class RemoteCritic(Critic):
     domain: str
     templates: Mapping[str, str] | None
     max_tokens: int
+    mode: str
     timeout_s: float
     second: Mapping[str, Any] | None
     budget_usd: float | None
@@ -47,6 +62,12 @@ class RemoteCritic(Critic):
     _dialogue: Dialogue
     _paid: PaidCalls
     _second: Critic | None = None
+    _connected = False  # recorded replies are read one by one, whatever way they came
+
+    @property
+    def batch_size(self) -> int:  # type: ignore[override]  # follows from a parameter
+        """Live, a run has many cases in flight at once, each kept as it is done; in a batch they go together."""
+        return IN_A_BATCH if self.mode == "batch" else 1
 
     def check(self) -> None:
         """Raises what would stop it later: a wrong parameter, a missing package or key."""
@@ -60,6 +81,7 @@ class RemoteCritic(Critic):
         self.check()
         self.ready(context)
         self._connect()
+        self._connected = True
         if self.second is not None:
             self._second = second_critic(self.second)
             self._second.prepare(context)
@@ -77,11 +99,14 @@ class RemoteCritic(Critic):
             self._second = second
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        """One critique a case, in order; many calls are in flight at once."""
-        if len(cases) == 1:
-            return [self._one(cases[0])]
-        made = dict(sliding(self._one, cases))
-        return [made[place] for place in range(len(cases))]
+        """One critique a case, in order; many calls are in flight at once, or all of them in a batch."""
+        made = self._in_a_batch(cases) if self._connected and self.mode == "batch" else self._live(cases)
+        declined = [place for place, one in enumerate(made) if isinstance(one, Failure) and one.kind == "refusal"]
+        if declined and self._second is not None:
+            again = self._second.critique([cases[place] for place in declined])
+            for place, one in zip(declined, again, strict=True):
+                made[place] = one
+        return made
 
     def identity(self) -> dict[str, JSON]:
         """What a result depends on: also on our own words and schema, and not on what a call may cost."""
@@ -91,25 +116,40 @@ class RemoteCritic(Critic):
 
     def estimate(self, items: int) -> Estimate:
         """Calls, tokens and bytes by the texts it would send; panels are taken for those of square images."""
-        return estimated(made_dialogue(self, Context()), self.model, self._receiver(), self.pixels_per_token, items)
+        if not items:
+            found = Estimate(model=self.model, receiver=self._receiver())
+        else:
+            dialogue = made_dialogue(self, Context())
+            found = estimated(dialogue, self.model, self._receiver(), self.pixels_per_token, items)
+        second = None if self.second is None else second_critic(self.second).estimate(0)
+        return replace(found, batched=self.mode == "batch", second=second)
+
+    def _live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
+        if len(cases) == 1:
+            return [self._one(cases[0])]
+        made = dict(sliding(self._one, cases))
+        return [made[place] for place in range(len(cases))]
 
     def _one(self, case: Case) -> Critique | Failure:
-        made = self._talked(case)
-        if isinstance(made, Failure) and made.kind == "refusal" and self._second is not None:
-            return self._second.critique([case])[0]
-        return made
+        return together([self._talk(case)], lambda asked: [self._called(one) for one in asked])[0]
 
-    def _talked(self, case: Case) -> Critique | Failure:
+    def _in_a_batch(self, cases: Sequence[Case]) -> list[Critique | Failure]:
+        courier = self._courier()
+        return together([self._talk(case) for case in cases], lambda asked: self._batched(asked, courier))
+
+    def _talk(self, case: Case) -> _Talk:
+        """The dialogue about a case, as calls whose replies somebody else fetches."""
         talk, said, keys = self._dialogue.talk(case), None, list[str]()
         try:
             while True:
                 question = next(talk) if said is None else talk.send(said)
                 keys.append(self._key(case, len(keys), question))
-                said = self._heard(self._asked(keys[-1], question).body)
+                reply = yield _Asked(keys[-1], question)
+                if isinstance(reply, CallError):
+                    return Failure(_kind(reply), capped(reply.message, CAUSE))
+                said = self._heard(reply.body)
         except StopIteration as done:
             made: Critique | Failure = done.value
-        except CallError as error:
-            return Failure(_kind(error), capped(error.message, CAUSE))
         if isinstance(made, Failure):
             self._paid.reject(keys[-1], made.message)
         return made
@@ -120,9 +160,19 @@ class RemoteCritic(Critic):
         except (AttributeError, TypeError):
             return Said("")  # a body of a shape nobody described says nothing
 
-    def _asked(self, key: str, question: Question) -> RawReply:
-        worst = self._paid.worst_case_usd(self.model, most_used(question, self.pixels_per_token))
-        return self._paid.call(key, self._request(question), worst_case_usd=worst, send=self._send)
+    def _called(self, asked: _Asked) -> RawReply | CallError:
+        request, worst = self._request(asked.question), self._worst(asked.question)
+        try:
+            return self._paid.call(asked.key, request, worst_case_usd=worst, send=self._send)
+        except CallError as error:
+            return error
+
+    def _batched(self, asked: Sequence[_Asked], courier: Courier) -> list[RawReply | CallError]:
+        calls = [BatchedCall(one.key, self._request(one.question), self._worst(one.question)) for one in asked]
+        return self._paid.batch(calls, courier)
+
+    def _worst(self, question: Question) -> float:
+        return self._paid.worst_case_usd(self.model, most_used(question, self.pixels_per_token))
 
     def _key(self, case: Case, number: int, question: Question) -> str:
         """Equal for calls whose replies may stand for each other; its beginning says which case they are about."""
@@ -134,6 +184,8 @@ class RemoteCritic(Critic):
 
     def _check_parameters(self) -> None:
         check_dialogue(self)
+        if self.mode not in MODES:
+            raise ConfigError(f"{type(self).__name__}: mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not self.timeout_s >= 1:
             raise ConfigError(f"{type(self).__name__}: timeout_s must be at least 1, got {self.timeout_s}")
 
@@ -156,6 +208,10 @@ class RemoteCritic(Critic):
     @abstractmethod
     def _send(self, request: Mapping[str, JSON]) -> RawReply:
         """Sends it once; returns every reply that has a usage."""
+
+    @abstractmethod
+    def _courier(self) -> Courier:
+        """Carries batches to the service."""
 
     @abstractmethod
     def _said(self, body: Mapping[str, JSON]) -> Said:

@@ -11,6 +11,7 @@ from ...calls import CallError, classify, retry_after
 from ...records import JSON
 
 LARGEST = 32 * 2**20  # bytes of an answer that are read
+LARGEST_FILE = 512 * 2**20  # likewise, of the results of a batch
 UNANSWERED = None  # the status of a call nobody knows the end of: it may be billed
 
 
@@ -36,29 +37,57 @@ class Wire:
         Raises:
             CallError: the service or the network failed, or answered with something that is no JSON object.
         """
+        return self.ask(resource.with_streaming_response.create, **request)
+
+    def ask(self, method: Any, *given: Any, **named: Any) -> dict[str, JSON]:
+        """The body of a successful answer to any call.
+
+        Args:
+            method: of the client, from its `with_streaming_response`.
+            given: arguments of it.
+            named: likewise, by name.
+
+        Raises:
+            CallError: as from `post`.
+        """
+        return self._parsed(self.fetch(method, *given, **named))
+
+    def lines(self, method: Any, *given: Any) -> list[dict[str, JSON]]:
+        """The body of a successful answer that has a JSON object on every line.
+
+        Raises:
+            CallError: as from `post`.
+        """
+        body = self.fetch(method, *given, largest=LARGEST_FILE)
+        return [self._parsed(line) for line in body.splitlines() if line.strip()]
+
+    def fetch(self, method: Any, *given: Any, largest: int = LARGEST, **named: Any) -> bytes:
+        """The bytes of a successful answer, of which no more than `largest` are read.
+
+        Raises:
+            CallError: the service or the network failed.
+        """
         import httpx2
 
         try:
-            sending = resource.with_streaming_response.create(**request, timeout=self._timeout_s)
-            with sending as response:
-                body = self._read(response)
+            with method(*given, **named, timeout=self._timeout_s) as response:
+                return self._read(response, largest)
         except httpx2.HTTPError as error:
             raise self._broken(error) from None
         except Exception as error:
             if not _of_an_sdk(error):
                 raise
             raise self._told(error) from None
-        return self._parsed(body)
 
-    def _read(self, response: Any) -> bytes:
+    def _read(self, response: Any, largest: int) -> bytes:
         """The body: `timeout` of the SDKs is for each piece, so a slow drip is ended here."""
         until, body = time.monotonic() + self._timeout_s, bytearray()
         for piece in response.iter_bytes():
             body += piece
             if time.monotonic() > until:
                 raise CallError("retry", f"no whole answer within {self._timeout_s:g} seconds", status=UNANSWERED)
-            if len(body) > LARGEST:
-                raise CallError("item", f"the answer is larger than {LARGEST // 2**20} MiB", status=UNANSWERED)
+            if len(body) > largest:
+                raise CallError("item", f"the answer is larger than {largest // 2**20} MiB", status=UNANSWERED)
         return bytes(body)
 
     def _parsed(self, body: bytes) -> dict[str, JSON]:
@@ -99,10 +128,13 @@ def _of_an_sdk(error: Exception) -> bool:
 
 
 def _detail(error: Any) -> str:
-    """Type, code and message of an error as the service told them; the SDK's own words where it told none."""
-    body = error.body
+    return told_by(error.body) or str(error)
+
+
+def told_by(body: Any) -> str:
+    """Type, code and message of an error as a service tells them; empty where it tells none."""
     told = body.get("error", body) if isinstance(body, Mapping) else None
     if not isinstance(told, Mapping):
-        return str(error)
+        return ""
     words = [told.get(name) for name in ("type", "code", "message")]
-    return ": ".join(dict.fromkeys(str(word) for word in words if word)) or str(error)
+    return ": ".join(dict.fromkeys(str(word) for word in words if word))

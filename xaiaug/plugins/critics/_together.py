@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
-from ._question import Made, Question, Said, Talk
+Asked = TypeVar("Asked")
+Heard = TypeVar("Heard")
+Made = TypeVar("Made")
 
-Ask = Callable[[list[Question]], list[Said]]
 
-
-def together(talks: Sequence[Talk[Made]], ask: Ask) -> list[Made]:
+def together(
+    talks: Sequence[Generator[Asked, Heard, Made]], ask: Callable[[list[Asked]], Sequence[Heard]]
+) -> list[Made]:
     """What each talk ends in, in order.
 
     Args:
@@ -17,9 +20,9 @@ def together(talks: Sequence[Talk[Made]], ask: Ask) -> list[Made]:
         ask: answers questions, in order; called until no talk has one left.
     """
     made: dict[int, Made] = {}
-    heard: dict[int, Said | None] = dict.fromkeys(range(len(talks)))
+    heard: dict[int, Heard | None] = dict.fromkeys(range(len(talks)))
     while heard:
-        asked: dict[int, Question] = {}
+        asked: dict[int, Asked] = {}
         for place, said in heard.items():
             try:
                 asked[place] = next(talks[place]) if said is None else talks[place].send(said)

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
-from ...records import JSON, RawReply
+from ...records import JSON, Courier, RawReply
+from ._claude_batches import ClaudeCourier
 from ._keys import checked_address, key_from, need
 from ._question import Question, Said, Turn
 from ._remote import RemoteCritic
@@ -35,6 +36,7 @@ class ClaudeCritic(RemoteCritic):
         effort: "low" to "max"; None leaves it to the model.
         thinking: "adaptive" or "disabled", for models that know it; None leaves it to the model.
         base_url: of a server that speaks this protocol; None: ANTHROPIC_BASE_URL, else Anthropic's own.
+        mode: "live", or "batch": all calls wait for one another, come back within a day, and cost half.
         timeout_s: most seconds a call may take.
         second: table of a critic that takes what this one declines: {"name": "openai", …}.
         budget_usd: most that may be spent outside a run; in a run its own budget counts.
@@ -54,6 +56,7 @@ class ClaudeCritic(RemoteCritic):
         effort: str | None = None,
         thinking: str | None = None,
         base_url: str | None = None,
+        mode: str = "live",
         timeout_s: float = 120,
         second: Mapping[str, Any] | None = None,
         budget_usd: float | None = None,
@@ -69,6 +72,7 @@ class ClaudeCritic(RemoteCritic):
         self.effort = effort
         self.thinking = thinking
         self.base_url = base_url
+        self.mode = mode
         self.timeout_s = timeout_s
         self.second = second
         self.budget_usd = budget_usd
@@ -124,6 +128,9 @@ class ClaudeCritic(RemoteCritic):
     def _send(self, request: Mapping[str, JSON]) -> RawReply:
         body = self._wire.post(self._wire.client.messages, request)
         return RawReply(body, used(body.get("usage") or {}))
+
+    def _courier(self) -> Courier:
+        return ClaudeCourier(self._wire, used)
 
     def _said(self, body: Mapping[str, JSON]) -> Said:
         return said(body)

@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import CallError, ConfigError
-from ...records import JSON, RawReply
+from ...records import JSON, Courier, RawReply
 from . import _chat, _responses
 from ._keys import checked_address, key_from, need
+from ._openai_batches import OpenAICourier
 from ._question import Question, Said
 from ._remote import RemoteCritic
 from ._sdk import Wire
@@ -40,6 +41,7 @@ class OpenAICritic(RemoteCritic):
         temperature: for models that know it; None leaves it to the model.
         base_url: of a compatible server; None: OPENAI_BASE_URL, else OpenAI's own.
         api: "responses", "chat", or "auto": Responses, and Chat Completions where a compatible server has none.
+        mode: "live", or "batch": all calls wait for one another, come back within a day, and cost half.
         timeout_s: most seconds a call may take.
         second: table of a critic that takes what this one declines: {"name": "claude", …}.
         budget_usd: most that may be spent outside a run; in a run its own budget counts.
@@ -62,6 +64,7 @@ class OpenAICritic(RemoteCritic):
         temperature: float | None = None,
         base_url: str | None = None,
         api: str = "auto",
+        mode: str = "live",
         timeout_s: float = 120,
         second: Mapping[str, Any] | None = None,
         budget_usd: float | None = None,
@@ -78,6 +81,7 @@ class OpenAICritic(RemoteCritic):
         self.temperature = temperature
         self.base_url = base_url
         self.api = api
+        self.mode = mode
         self.timeout_s = timeout_s
         self.second = second
         self.budget_usd = budget_usd
@@ -131,10 +135,17 @@ class OpenAICritic(RemoteCritic):
             except CallError as error:
                 if self.api != "auto" or not self._compatible() or error.status not in UNKNOWN:
                     raise
-        most = "max_tokens" if self._compatible() else "max_completion_tokens"
-        reply = _reply(self._wire.post(self._wire.client.chat.completions, _chat.from_responses(request, most)))
+        reply = _reply(self._wire.post(self._wire.client.chat.completions, self._as_chat(request)))
         self._chat = True  # asked at once from now on; a wrong model fails either way
         return reply
+
+    def _as_chat(self, request: Mapping[str, JSON]) -> dict[str, Any]:
+        return _chat.from_responses(request, "max_tokens" if self._compatible() else "max_completion_tokens")
+
+    def _courier(self) -> Courier:
+        if self._chat:
+            return OpenAICourier(self._wire, "/v1/chat/completions", self._as_chat, _reply)
+        return OpenAICourier(self._wire, "/v1/responses", dict, _reply)
 
     def _said(self, body: Mapping[str, JSON]) -> Said:
         return _chat.said(body) if "choices" in body else _responses.said(body)

@@ -11,7 +11,7 @@ from typing import Any
 from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
-from ...records import JSON, Case, Critique, Failure, RawReply
+from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
 from ...store import Blob, Reader
 from ...store.blobs import Blobs
 from ._named import KNOWN, critic_from
@@ -102,6 +102,16 @@ class Recorded:
             return RawReply(json.loads(self._blobs.read(blob)), usage)
         except (RunFolderError, ValueError) as error:
             raise CallError("item", f"a reply recorded in {self._run} is lost: {error}") from error
+
+    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+        """The recorded replies, and errors where there are none."""
+        made: list[RawReply | CallError] = []
+        for call in calls:
+            try:
+                made.append(self.call(call.key, call.request, worst_case_usd=0, send=courier))
+            except CallError as error:
+                made.append(error)
+        return made
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:  # noqa: ARG002
         """Nothing costs anything."""
