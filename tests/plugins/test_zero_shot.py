@@ -9,6 +9,7 @@ from xaiaug import Context, Recipe
 from xaiaug.errors import ConfigError, DataError, NotFittedError, UnsupportedRecipeError
 from xaiaug.plugins.classifiers.zero_shot import ZeroShotClassifier
 
+
 @pytest.fixture(scope="module", params=["clip", "siglip"])
 def checkpoint(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings
-from ..curation import Gate, Judge
+from ..curation import VERSION, Gate, Judge
 from ..data import Splits
 from ..errors import ConfigError, UnsupportedRecipeError, WaitingForReview
 from ..interfaces import Context
@@ -218,7 +218,7 @@ class Run:
         cases, plan = ground.cases(arm.images), self._plan(arm.images)
         made = [image for image in make_images(ground.desk, source, seed, plan, cases) if image.kept]
         self._wait_for_review()
-        self.exported.append(Pool(len(self.exported) + 1, source, seed, made, cases, ground.baseline, plan.gate.checks))
+        self.exported.append(Pool(len(self.exported) + 1, source, seed, made, cases, ground.baseline, plan.gate))
         synthetic = [self._sample(image) for image in made]
         if not synthetic:
             return None
@@ -302,14 +302,14 @@ class Run:
     def _images(self, grounds: dict[int, Ground]) -> Pools:
         """The new training images of each source and seed: equally many of each class."""
         self._admit(_own(grounds, self.seeds[0]))
-        made, cases, checks = {}, {}, {}
+        made, cases, gates = {}, {}, {}
         for source in rows.sources(self.arms):
             name, plan = rows.source_name(source), self._plan(source)
             found = {seed: ground.cases(source) for seed, ground in grounds.items()}
             for seed in self.seeds:
                 cases[name, seed] = _own(found, seed)
                 made[name, seed] = make_images(_own(grounds, seed).desk, name, seed, plan, cases[name, seed])
-            checks[name] = plan.gate.checks
+            gates[name] = plan.gate
         self._wait_for_review()
         used = equally_many(made)
         self._tell(
@@ -317,7 +317,7 @@ class Run:
         )
         number, starts = len(self.exported) + 1, {seed: ground.baseline for seed, ground in grounds.items()}
         pools = [
-            Pool(number, name, seed, used[name, seed], cases[name, seed], _own(starts, seed), checks[name])
+            Pool(number, name, seed, used[name, seed], cases[name, seed], _own(starts, seed), gates[name])
             for name, seed in used
         ]
         export(self.desk, self.splits.labels, self.cast.identities(), [*self.exported, *pools])
@@ -379,6 +379,7 @@ class Run:
             per_mistake=self.settings.experiment.images_per_mistake,
             gate=gate,
             gate_key={
+                "version": VERSION,
                 "checks": list(gate.checks),
                 "held": self.splits.fingerprint,
                 "judge": judge and [judge.key, judge.admitted, judge.alike],
