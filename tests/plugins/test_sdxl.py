@@ -370,6 +370,20 @@ def test_licences_are_told_without_loading(pipelines: Pipelines) -> None:
     assert SdxlSynthesizer("stabilityai/sdxl-turbo").estimate(5).licence == SdxlTurboSynthesizer().estimate(1).licence
 
 
+def test_how_large_images_are_is_told_without_loading(pipelines: Pipelines) -> None:
+    def pixels(synthesizer: SdxlSynthesizer) -> list[float]:
+        low, high = synthesizer.estimate(10).disk_bytes
+        return [low / 0.3 / 10, high / 2.5 / 10]
+
+    assert pixels(SdxlSynthesizer()) == pytest.approx([1024**2] * 2)
+    assert pixels(SdxlTurboSynthesizer()) == pytest.approx([512**2] * 2)
+    assert pixels(SdxlSynthesizer(size=640)) == pytest.approx([640**2] * 2)
+    own = SdxlSynthesizer(str(pipelines("sdxl")), steps=1)
+    assert pixels(own) == pytest.approx([64**2] * 2)
+    assert own.synthesize([request()])[0].image.size == (64, 64)
+    assert pixels(SdxlSynthesizer("somebody/their-sdxl")) == [0, 0]
+
+
 def test_every_weight_counts_in_the_licence(pipelines: Pipelines, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n", encoding="utf-8")
     adapted = SdxlSynthesizer(str(pipelines("sdxl")), loras=[str(tmp_path)])

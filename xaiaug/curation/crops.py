@@ -22,7 +22,7 @@ STEP = 0.025  # between the places where a middle is looked for, in sides of the
 # Measured on photographs: the middle of an image and the same middle in a compressed crop of it differ in at most 10.
 MAX_DISTANCE = 10
 MOST = 8  # images that are opened for one new image: those with the nearest middles
-SIDE = 128  # pixels of an image that is opened to be compared, at most
+SIDE = 64  # pixels of an image that is opened to be compared, at most
 _FINER = (0.025, 0.0125, 0.006, 0.003)  # steps in which a crop is laid upon its image
 _FAR = 5 * MAX_CHANGE  # between two places a crop changes by less, as a root mean square
 _GREY = (0.299, 0.587, 0.114)
