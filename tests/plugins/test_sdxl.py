@@ -322,12 +322,14 @@ def test_a_cut_class_name_is_a_failure_by_the_real_vocabulary(pipelines: Pipelin
     assert short.dropped == ()
 
 
-def test_the_critic_is_told_the_budget(pipelines: Pipelines) -> None:
-    count, limit = SdxlSynthesizer(str(pipelines("sdxl", real=True))).token_budget()
+def test_the_critic_is_told_the_budget_where_prompts_are_cut(pipelines: Pipelines) -> None:
+    weights = str(pipelines("sdxl", real=True))
+    count, limit = SdxlSynthesizer(weights, chunked=False).token_budget()
     assert limit == 75
     assert count("a photo of a cat") == 5
-    count, styled = SdxlSynthesizer(str(pipelines("sdxl", real=True)), style="a photo of a cat").token_budget()
+    count, styled = SdxlSynthesizer(weights, chunked=False, style="a photo of a cat").token_budget()
     assert styled == limit - 6, "a comma and five words are taken already"
+    assert SdxlSynthesizer(weights).token_budget() is None, "chunk by chunk a prompt of any length is read"
 
 
 def test_a_style_or_negative_prompt_that_fills_the_budget_is_refused(pipelines: Pipelines) -> None:

@@ -114,9 +114,9 @@ class DiffusionSynthesizer(Synthesizer):
         return Estimate(licence="; ".join(dict.fromkeys(self._licences())), disk_bytes=(low, high))
 
     def token_budget(self) -> tuple[Callable[[str], int], int] | None:
-        """How it counts the tokens of a prompt, and how many it reads beside the style."""
+        """How it counts the tokens of a prompt, and how many it reads beside the style; None: prompts of any length."""
         budget = self._read_budget()
-        if budget.limit is None:
+        if budget.limit is None or (self.chunked and self._reads_embeddings()):
             return None
         return self.count_tokens, budget.limit - (budget.count(styled("a", self.style)) - budget.count("a"))
 
@@ -241,6 +241,10 @@ class DiffusionSynthesizer(Synthesizer):
             self._budget = token_budget(self._weights())
         return self._budget
 
+    def _reads_embeddings(self) -> bool:
+        index = self._weights().index()
+        return reads_embeddings(str(index.get("_class_name", "")), index)
+
     def _job(self, request: SynthesisRequest) -> Job | Failure:
         prompt = self._prompt(request)
         if isinstance(prompt, Failure):
@@ -255,7 +259,7 @@ class DiffusionSynthesizer(Synthesizer):
         """The prompt as it will be read."""
         asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
         whole, budget = styled(asked, self.style), self._read_budget()
-        if self._long is not None and self.chunked:
+        if self._long is not None:
             return Fitted(whole, budget.count(whole))
         fitted = budget.fitted(asked, self.style)
         if fitted.dropped and self.too_long == "refuse":
@@ -276,7 +280,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def _drawing(self, pipe: Any, **further: Any) -> Drawing:
         """Draws with a pipeline; whatever it does not take is refused where the user asked for it."""
-        if reads_embeddings(pipe):
+        if self.chunked and reads_embeddings(type(pipe).__name__, pipe.components):
             self._long = LongPrompts(pipe, self.negative_prompt)
         return self._drawing_by(lambda **told: pipe(**told).images, pipe, **further)
 
