@@ -1,6 +1,6 @@
 """What the gate catches on photographs, and what it stops without reason.
 
-    python benchmarks/gate.py --data SHARED [--pairs 2000] [--quick] [--json FILE]
+    python benchmarks/gate.py --data SHARED [--pairs 2000] [--only PART] [--quick] [--json FILE]
 
 SHARED holds cats-vs-dogs and weights. Copies of held photographs (guide and validation) are planted as if a synthesizer
 had made them, and so are photographs under the wrong label. A false alarm is a photograph of another split that a check
@@ -27,6 +27,7 @@ from xaiaug.plugins.classifiers.hog import HogClassifier
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 
 QUICK = 200
+PARTS = ("plain", "held", "synthetic", "labels")
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -77,23 +78,28 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="the folder that holds cats-vs-dogs and weights")
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} pairs")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     pairs = QUICK if options.quick else options.pairs
-    splits = Splits.from_folder(Path(options.data) / "cats-vs-dogs")
-    held = _thinned((*splits.guide, *splits.validation), pairs)
-    others, new = _thinned(splits.train, pairs), _thinned(splits.test, pairs)
-    judges = _judges(splits, Path(options.data), options.quick)
-    told = {
-        "pairs": pairs,
-        "plain": plain(others),
-        "held": copies_of_held(splits, held, others),
-        "synthetic": {name: copies_of_new(judge, new) for name, judge in judges.items()},
-        "labels": {name: wrong_labels(judge, new) for name, judge in judges.items()},
-    }
+    told = {"pairs": pairs, **{part: measured(part, options, pairs) for part in PARTS if options.only in (None, part)}}
     print(f"\n{machine()['summary']}")
     if options.json:
         write_json(options.json, told)
+
+
+def measured(part: str, options: argparse.Namespace, pairs: int) -> dict[str, Any]:
+    """The figures of one part."""
+    splits = Splits.from_folder(Path(options.data) / "cats-vs-dogs")
+    held = _thinned((*splits.guide, *splits.validation), pairs)
+    others, new = _thinned(splits.train, pairs), _thinned(splits.test, pairs)
+    if part == "plain":
+        return plain(others)
+    if part == "held":
+        return copies_of_held(splits, held, others)
+    judges = _judges(splits, Path(options.data), options.quick)
+    measure = copies_of_new if part == "synthetic" else wrong_labels
+    return {name: measure(judge, new) for name, judge in judges.items()}
 
 
 def plain(others: Sequence[Sample]) -> dict[str, float]:

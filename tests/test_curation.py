@@ -90,8 +90,10 @@ def test_a_dark_image_with_something_in_it_is_kept() -> None:
         ImageOps.mirror,
         lambda image: image.resize((40, 40)),
         lambda image: compressed(image, 30),
+        lambda image: image.crop((6, 6, 58, 58)).resize((64, 64)),
+        lambda image: compressed(ImageOps.mirror(image.crop((10, 0, 62, 52))), 60),
     ],
-    ids=["same", "mirror", "smaller", "jpeg"],
+    ids=["same", "mirror", "smaller", "jpeg", "crop", "mirrored crop"],
 )
 def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: object) -> None:
     held = splits[split][1]
@@ -106,10 +108,10 @@ def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: ob
     [
         lambda image: ImageEnhance.Brightness(image).enhance(0.7),
         lambda image: Image.merge("RGB", image.split()[::-1]),
-        lambda image: image.crop((6, 6, 58, 58)).resize((64, 64)),
+        lambda image: image.crop((12, 12, 52, 52)).resize((64, 64)),
         lambda image: ImageOps.expand(image.resize((32, 32)), 16, "green"),
     ],
-    ids=["light", "colour", "crop", "backdrop"],
+    ids=["light", "colour", "small part", "backdrop"],
 )
 def test_an_image_made_from_a_held_one_is_new(splits: Splits, change: object) -> None:
     (verdict,) = Gate(held=splits).judge([change(splits.guide[0].open())])

@@ -53,7 +53,7 @@ def test_all_pairs_are_those_of_a_double_loop(data: st.DataObject, size: int) ->
     base = rng.integers(0, 2**63, 3, dtype=np.uint64)
     # Hashes that differ in few bits from one of three.
     values = [int(base[number % 3]) ^ int(rng.integers(0, 2**9)) for number in range(2 * size)]
-    marks = [Fingerprint("", value, int(rng.integers(0, 2**63))) for value in values]
+    marks = [Fingerprint("", value, int(rng.integers(0, 2**63)), 0) for value in values]
     ones, others = marks[:size], marks[size:]
     slow = {
         (i, j, min((one.phash ^ other.phash).bit_count(), (one.phash ^ other.mirror).bit_count()))

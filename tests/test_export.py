@@ -69,6 +69,8 @@ def test_each_line_tells_failure_heatmap_critique_prompt_seed_weights_and_verdic
         assert json.loads(line["synthesizer_weights"])["class"].endswith("Telling")
         assert (two_rounds.run_dir / line["classifier_weights"]).is_dir()
         assert line["kept"] is True and line["checks"][0] == "broken" and line["verdict"] == ""
+        assert line["judge"] == "hog" and "alike" in line["checks"]
+        assert "label" not in line["checks"], "a judge that is not admitted checks no labels"
         with Image.open(two_rounds.run_dir / "synthetic" / line["file_name"]) as image:
             assert image.mode == "RGB"
     reader.close()

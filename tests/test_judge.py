@@ -68,6 +68,9 @@ def test_a_judge_that_is_not_admitted_or_not_told_the_label_rejects_nothing() ->
     assert gate("label").judge(images)[0].kept
     assert Gate(["label"]).judge(images, labels=["cat"])[0].kept
     assert gate("constant").judge(images, labels=["cat"])[0].kept
+    assert gate("label", "alike", admitted=False).made == ("broken",)
+    assert gate("label", "alike", alike=0.9).made == ("broken", "label", "alike")
+    assert Gate(["label", "repeat"]).made == ("broken", "repeat")
 
 
 def test_a_judge_is_loaded_only_when_asked_and_never_sees_a_broken_image() -> None:

@@ -30,6 +30,13 @@ class Here:
         return Estimate(disk_bytes=(4_000_000, 4_000_000), licence="apache-2.0")
 
 
+class Small(Here):
+    """Makes images, and does not say how large."""
+
+    def estimate(self, items):
+        return Estimate()
+
+
 class Away(Here):
     """Asks an outside service, once or twice an item."""
 
@@ -216,6 +223,19 @@ def test_a_resumed_run_has_less_to_pay_and_a_finished_one_nothing():
     assert begun.usd_left == pytest.approx((begun.total.usd[0] - 0.05, begun.total.usd[1] - 0.05))
     assert draw_up(asked(Away()), replace(KNOWN, mistakes=100, paid_usd=99.0)).usd_left == (0, 0)
     assert draw_up(asked(Away()), replace(KNOWN, mistakes=100, finished=True)).usd_left == (0, 0)
+
+
+def test_what_was_seen_of_new_images_counts_more_than_what_a_plugin_supposes():
+    class Large(Here):
+        def estimate(self, items):
+            return Estimate(disk_bytes=(1e6 * items, 2e6 * items))
+
+    def disk(synthesizer, **found):
+        plan = draw_up(asked(synthesizer=synthesizer), replace(KNOWN, **found))
+        return next(line.disk_bytes for line in plan.lines if line.images[1])
+
+    assert disk(Large())[1] > 10 * disk(Small())[1]
+    assert disk(Large(), image_bytes=5e3) == disk(Small(), image_bytes=5e3)
 
 
 def test_it_says_who_gets_what():

@@ -225,16 +225,20 @@ def controlnet(folder: Path, pipeline: Path) -> Path:
 
 
 def lora(file: Path, pipeline: Path, strength: float = 1.0) -> Path:
-    """LoRA weights for the attention of an SDXL pipeline's UNet."""
-    from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+    """LoRA weights for the attention of a pipeline's UNet or transformer."""
+    import diffusers
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
 
     torch.manual_seed(12)
-    unet = UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet", use_safetensors=True)
-    unet.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["to_q", "to_v"]))
-    state = {name: strength * value for name, value in get_peft_model_state_dict(unet).items()}
-    StableDiffusionXLPipeline.save_lora_weights(file.parent, unet_lora_layers=state, weight_name=file.name)
+    index = json.loads((pipeline / "model_index.json").read_text(encoding="utf-8"))
+    part = "unet" if "unet" in index else "transformer"
+    kind = getattr(diffusers, index[part][1])
+    denoiser = kind.from_pretrained(pipeline, subfolder=part, use_safetensors=True)
+    denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["to_q", "to_v"]))
+    state = {name: strength * value for name, value in get_peft_model_state_dict(denoiser).items()}
+    save = getattr(diffusers, index["_class_name"]).save_lora_weights
+    save(file.parent, **{f"{part}_lora_layers": state}, weight_name=file.name)
     return file
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_pipelines
 import torch
 
 from xaiaug.errors import ConfigError
@@ -46,6 +47,13 @@ def test_any_pipeline_is_opened_and_the_seed_alone_decides(pipelines: Pipelines,
     batched = drawn(ready(pipelines(name), exact=False), *asked)
     for one, other in zip(together, batched, strict=True):
         assert np.abs(np.asarray(one.image).astype(int) - np.asarray(other.image)).max() <= 1
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_lora_weights_are_taken_by_any_pipeline(pipelines: Pipelines, tmp_path: Path, name: str) -> None:
+    file = tiny_pipelines.lora(tmp_path / "style.safetensors", pipelines(name), strength=3.0)
+    (plain,), (adapted,) = (drawn(ready(pipelines(name), loras=loras), request()) for loras in ([], [str(file)]))
+    assert plain.image.tobytes() != adapted.image.tobytes()
 
 
 def test_what_a_second_encoder_still_reads_is_not_lost(pipelines: Pipelines) -> None:

@@ -322,12 +322,14 @@ def test_a_cut_class_name_is_a_failure_by_the_real_vocabulary(pipelines: Pipelin
     assert short.dropped == ()
 
 
-def test_the_critic_is_told_the_budget(pipelines: Pipelines) -> None:
-    count, limit = SdxlSynthesizer(str(pipelines("sdxl", real=True))).token_budget()
+def test_the_critic_is_told_the_budget_where_prompts_are_cut(pipelines: Pipelines) -> None:
+    weights = str(pipelines("sdxl", real=True))
+    count, limit = SdxlSynthesizer(weights, chunked=False).token_budget()
     assert limit == 75
     assert count("a photo of a cat") == 5
-    count, styled = SdxlSynthesizer(str(pipelines("sdxl", real=True)), style="a photo of a cat").token_budget()
+    count, styled = SdxlSynthesizer(weights, chunked=False, style="a photo of a cat").token_budget()
     assert styled == limit - 6, "a comma and five words are taken already"
+    assert SdxlSynthesizer(weights).token_budget() is None, "chunk by chunk a prompt of any length is read"
 
 
 def test_a_style_or_negative_prompt_that_fills_the_budget_is_refused(pipelines: Pipelines) -> None:
@@ -368,6 +370,20 @@ def test_licences_are_told_without_loading(pipelines: Pipelines) -> None:
     assert "non-commercial" in SdxlTurboSynthesizer().estimate(5).licence
     assert SdxlSynthesizer(str(pipelines("sdxl"))).estimate(5).licence == "openrail++"
     assert SdxlSynthesizer("stabilityai/sdxl-turbo").estimate(5).licence == SdxlTurboSynthesizer().estimate(1).licence
+
+
+def test_how_large_images_are_is_told_without_loading(pipelines: Pipelines) -> None:
+    def pixels(synthesizer: SdxlSynthesizer) -> list[float]:
+        low, high = synthesizer.estimate(10).disk_bytes
+        return [low / 0.3 / 10, high / 2.5 / 10]
+
+    assert pixels(SdxlSynthesizer()) == pytest.approx([1024**2] * 2)
+    assert pixels(SdxlTurboSynthesizer()) == pytest.approx([512**2] * 2)
+    assert pixels(SdxlSynthesizer(size=640)) == pytest.approx([640**2] * 2)
+    own = SdxlSynthesizer(str(pipelines("sdxl")), steps=1)
+    assert pixels(own) == pytest.approx([64**2] * 2)
+    assert own.synthesize([request()])[0].image.size == (64, 64)
+    assert pixels(SdxlSynthesizer("somebody/their-sdxl")) == [0, 0]
 
 
 def test_every_weight_counts_in_the_licence(pipelines: Pipelines, tmp_path: Path) -> None:

@@ -253,7 +253,12 @@ def test_edges_lie_on_the_outline() -> None:
     assert near.mean() > 0.7
 
 
-def test_lora_weights_are_taken_by_every_variant(pipelines: Pipelines, tmp_path: Path, varied: SdxlSynthesizer) -> None:
-    file = tiny_pipelines.lora(tmp_path / "style.safetensors", pipelines("sdxl"), strength=3.0)
-    adapted = ready(SdxlImageToImageSynthesizer, pipelines("sdxl"), loras=[str(file)])
-    assert drawn(adapted, request())[0].image.tobytes() != drawn(varied, request())[0].image.tobytes()
+@pytest.mark.parametrize("name", ["inpaint", "outlined", "refined", "varied"])
+def test_lora_weights_are_taken_by_every_variant(
+    pipelines: Pipelines, tmp_path: Path, name: str, request_of: Callable[[str], SdxlSynthesizer]
+) -> None:
+    plain = request_of(name)
+    file = tiny_pipelines.lora(tmp_path / "style.safetensors", Path(plain.weights), strength=3.0)
+    same = {key: getattr(plain, key) for key in plain.parameter_names() if key not in ("weights", "loras")}
+    adapted = ready(type(plain), Path(plain.weights), loras=[str(file)], **same)
+    assert drawn(adapted, request())[0].image.tobytes() != drawn(plain, request())[0].image.tobytes()

@@ -16,6 +16,7 @@ from .memory import Held, Memory
 from .opinion import Judge, Opinions
 
 DEFAULT = tuple(CHECKS)
+VERSION = 2  # raised when the same image may get another verdict: a run that goes on then judges anew
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,13 @@ class Gate:
         portrait = candidate.portrait if "repeat" in self.checks else None
         embedding = candidate.embedding if "alike" in self.checks else None
         return Verdict(True, fingerprint=candidate.memory.remember(portrait, embedding) or None)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The checks that can find something: without a judge whose word counts, "label" and "alike" are not made."""
+        judge = self.asked
+        off = {"label": judge is None or not judge.admitted, "alike": judge is None or judge.alike is None}
+        return tuple(name for name in self.checks if not off.get(name))
 
     @cached_property
     def _held_images(self) -> Held | None:

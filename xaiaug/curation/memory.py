@@ -8,9 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..data import Fingerprint, Splits, fingerprints
 from ..data.near import Hashes, either_way
+from .crops import SIDE, laid_upon, likely
 from .portrait import MAX_DISTANCE, Portrait, colours_of, likeness, repeats
 
 _AND = "|"  # between a portrait and an embedding
@@ -26,11 +28,16 @@ class Held:
         self.names = [name for name, *_ in readable]
         self.samples = [sample for _, sample, _ in readable]
         self.hashes = Hashes.of([mark for *_, mark in readable])
+        self.middles = np.array([mark.middle for *_, mark in readable], dtype=np.uint64)
         self.by_pixels = {mark.pixels: index for index, (*_, mark) in reversed(list(enumerate(readable)))}
-        self._colours = lru_cache(maxsize=256)(self._open)
+        self._colours = lru_cache(maxsize=256)(lambda index: colours_of(self.samples[index].open()))
+        self._small = lru_cache(maxsize=256)(self._open_small)
 
     def find(self, portrait: Portrait) -> tuple[str, float] | None:
-        """The image a portrait repeats, and how like it is."""
+        """The image a portrait repeats, or is cut out of, and how like it is."""
+        return self._find_whole(portrait) or self._find_part(portrait)
+
+    def _find_whole(self, portrait: Portrait) -> tuple[str, float] | None:
         same = self.by_pixels.get(portrait.fingerprint.pixels)
         if same is not None:
             return self._told(same), 1.0
@@ -40,8 +47,18 @@ class Held:
                 return self._told(index), similarity
         return None
 
-    def _open(self, index: int) -> NDArray[np.uint8]:
-        return colours_of(self.samples[index].open())
+    def _find_part(self, portrait: Portrait) -> tuple[str, float] | None:
+        for colours in (portrait.colours, portrait.colours[:, ::-1]):
+            for index, cut in likely(colours, self.middles):
+                similarity = laid_upon(self._small(index), cut, colours)
+                if repeats(similarity):
+                    return f"a part of {self._told(index)}", similarity
+        return None
+
+    def _open_small(self, index: int) -> Image.Image:
+        image = self.samples[index].open().convert("RGB")
+        image.thumbnail((SIDE, SIDE))
+        return image
 
     def _told(self, index: int) -> str:
         return f"image {self.samples[index].id} of {self.names[index]}"

@@ -51,9 +51,9 @@ class Portrait:
         return cls(Fingerprint.from_text(fingerprint), values.reshape(_SIDE, _SIDE, 3))
 
 
-def colours_of(image: Image.Image) -> NDArray[np.uint8]:
-    """The colours of an RGB image at 32 x 32: h w c, uint8."""
-    return np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
+def colours_of(image: Image.Image, box: tuple[float, float, float, float] | None = None) -> NDArray[np.uint8]:
+    """The colours of an RGB image, or of a box in it (left, top, right, bottom), at 32 x 32: h w c, uint8."""
+    return np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, box=box))
 
 
 def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -19,6 +19,7 @@ from .cache import FactCache, Stamp
 from .openers import Stamped
 
 _HASH_SIDE = 32
+MIDDLE = 0.6  # of width and height: what a crop leaves as it was
 # Bytes of a file. Below this, threads cost more in taking turns than they gain (measured: twice the processor time).
 _LARGE = 100_000
 
@@ -31,27 +32,32 @@ class Fingerprint:
         pixels: digest of size and pixels.
         phash: 64-bit perceptual hash: low frequencies of the grey image, as `imagehash.phash` has it.
         mirror: that hash of the image turned left to right.
+        middle: that hash of the middle of the image, `MIDDLE` of its width and height.
     """
 
     pixels: str
     phash: int
     mirror: int
+    middle: int
 
     @classmethod
     def of(cls, image: Image.Image) -> Fingerprint:
         """The fingerprint of an RGB image."""
-        small = image.convert("L").resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS)
-        return cls(_digest(image), _phash(small), _phash(ImageOps.mirror(small)))
+        grey, side = image.convert("L"), (_HASH_SIDE, _HASH_SIDE)
+        small = grey.resize(side, Image.Resampling.LANCZOS)
+        middle = grey.resize(side, Image.Resampling.LANCZOS, box=_middle(grey.size))
+        return cls(_digest(image), _phash(small), _phash(ImageOps.mirror(small)), _phash(middle))
 
     def to_text(self) -> str:
         """One word, for a cache or a ledger."""
-        return f"{self.pixels}-{self.phash:016x}-{self.mirror:016x}"
+        return f"{self.pixels}-{self.phash:016x}-{self.mirror:016x}-{self.middle:016x}"
 
     @classmethod
     def from_text(cls, text: str) -> Fingerprint:
         """The fingerprint that `to_text` wrote."""
-        pixels, phash, mirror = text.split("-")
-        return cls(pixels, int(phash, 16), int(mirror, 16))
+        pixels, *hashes = text.split("-")
+        phash, mirror, middle = (int(digits, 16) for digits in hashes)
+        return cls(pixels, phash, mirror, middle)
 
 
 def fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataError]:
@@ -117,13 +123,19 @@ def _stamp(sample: Sample) -> Stamp | None:
 def _kind(sample: Sample) -> str:
     # Another Pillow may decode to other pixels, and so may another window or side.
     reading = getattr(sample.opener, "reading", "")
-    return f"fingerprint/1/pillow-{PIL.__version__}/{reading}"
+    return f"fingerprint/2/pillow-{PIL.__version__}/{reading}"
 
 
 def _digest(image: Image.Image) -> str:
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=10)
     digest.update(image.tobytes())
     return digest.hexdigest()
+
+
+def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
+    width, height = size
+    left, top = width * (1 - MIDDLE) / 2, height * (1 - MIDDLE) / 2
+    return left, top, width - left, height - top
 
 
 def _phash(grey: Image.Image) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .. import arms as rows
-from ..curation import Gate, Judge
+from ..curation import VERSION, Gate, Judge
 from ..errors import WaitingForReview
 from ..records import ImageSource, Progress, Sample
 from ..stages import Ground, Image, ImagePlan, Pool, Review, equally_many, export, make_images
@@ -43,8 +43,8 @@ class Drawing:
         name, cases, plan = rows.source_name(source), ground.cases(source), self._plan(source)
         made = [image for image in make_images(ground.desk, name, ground.seed, plan, cases) if image.kept]
         self._wait_for_review()
-        number, checks = len(self._earlier) + 1, plan.gate.checks
-        self._earlier.append(Pool(number, name, ground.seed, made, cases, ground.baseline, checks))
+        number = len(self._earlier) + 1
+        self._earlier.append(Pool(number, name, ground.seed, made, cases, ground.baseline, plan.gate))
         return self._samples(made)
 
     def of_last_round(self, grounds: Mapping[int, Ground]) -> Samples:
@@ -56,11 +56,11 @@ class Drawing:
         scene, sources = self.scene, rows.sources(self.scene.arms)
         self._admit(own(grounds, scene.seeds[0]))
         made: Made = {}
-        cases, checks = {}, {}
+        cases, gates = {}, {}
         for source in sources:
             name, plan = rows.source_name(source), self._plan(source)
             found = {seed: ground.cases(source) for seed, ground in grounds.items()}
-            checks[name] = plan.gate.checks
+            gates[name] = plan.gate
             for seed in scene.seeds:
                 cases[name, seed] = own(found, seed)
                 made[name, seed] = make_images(own(grounds, seed).desk, name, seed, plan, cases[name, seed])
@@ -69,7 +69,7 @@ class Drawing:
         scene.tell("images", [self._told(source, seed, used) for source in sources for seed in scene.seeds])
         number, starts = len(self._earlier) + 1, {seed: ground.baseline for seed, ground in grounds.items()}
         pools = [
-            Pool(number, name, seed, used[name, seed], cases[name, seed], own(starts, seed), checks[name])
+            Pool(number, name, seed, used[name, seed], cases[name, seed], own(starts, seed), gates[name])
             for name, seed in used
         ]
         export(scene.desk, scene.splits.labels, scene.cast.identities(), [*self._earlier, *pools])
@@ -110,6 +110,7 @@ class Drawing:
             per_mistake=scene.settings.experiment.images_per_mistake,
             gate=gate,
             gate_key={
+                "version": VERSION,
                 "checks": list(gate.checks),
                 "held": scene.splits.fingerprint,
                 "judge": judge and [judge.key, judge.admitted, judge.alike],

@@ -35,9 +35,9 @@ def disk_bytes(part: Part, known: Known, synthesizer: Estimate, classifier: Esti
 
 def _images(part: Part, known: Known, synthesizer: Estimate) -> Range:
     """Each kept image lies there twice: among the blobs, and in the image folder for others to use."""
-    if synthesizer.disk_bytes[1]:
-        return times(synthesizer.disk_bytes, (1, 2))
-    size = times((known.pixels,) * 2, BYTES_A_PIXEL)
-    if known.image_bytes is not None:
-        size = times((known.image_bytes,) * 2, (0.8, 1.25))
-    return times(times(part.images, size), (1, 2))
+    images = synthesizer.disk_bytes
+    if known.image_bytes is not None:  # what was seen counts more than what a plugin supposes
+        images = times(part.images, times((known.image_bytes,) * 2, (0.8, 1.25)))
+    elif not images[1]:
+        images = times(part.images, times((known.pixels,) * 2, BYTES_A_PIXEL))
+    return times(images, (1, 2))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..curation import Gate
 from ..records import Critique, Failure
 from .desk import Desk, Fitted
 from .images import Image
@@ -28,7 +29,7 @@ class Pool:
         images: those that are trained on.
         cases: mistake, row of the explain stage, critique.
         baseline: the classifier that made the mistakes.
-        checks: what each image passed.
+        gate: what each image passed.
     """
 
     round: int
@@ -37,7 +38,7 @@ class Pool:
     images: Sequence[Image]
     cases: Sequence[tuple[Mistake, Any, Critique | Failure]]
     baseline: Fitted
-    checks: Sequence[str]
+    gate: Gate
 
 
 def export(desk: Desk, labels: Sequence[str], plugins: Mapping[str, Mapping[str, Any]], pools: Sequence[Pool]) -> None:
@@ -70,12 +71,13 @@ def _lines(desk: Desk, pool: Pool, labels: Sequence[str]) -> Iterator[tuple[str,
         "source": pool.source,
         "repetition": pool.repetition,
         "classifier_weights": weights,
+        "judge": pool.gate.asked.name if pool.gate.asked else "",
     }
     for image in pool.images:
         row, verdict = image.row, image.verdict
         stem = f"{row['case'][:12]}-{row['index']}-{pool.repetition}-{row['image']['blob'][:8]}"
         own = {name: row[name] for name in ROW} | {"details": _text(row["details"])}
-        passed = {"kept": image.kept, "checks": list(pool.checks), "verdict": verdict["reason"]}
+        passed = {"kept": image.kept, "checks": list(pool.gate.made), "verdict": verdict["reason"]}
         yield f"{_folder(row['label'])}/{stem}", image, {**origin, **own, **passed, **ancestry[row["case"]]}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import torch
 
@@ -15,32 +15,15 @@ from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
 from .._device import torch_device
 from ._drawing import Drawing, Drawn, Job
 from ._long_prompts import LongPrompts, reads_embeddings
+from ._options import spelt_out
 from ._pipelines import Fitting, dtype_for, loras, open_pipeline
 from ._presets import Preset, Source
 from ._token_budget import Fitted, TokenBudget, check_style, names, styled, token_budget
 from ._weights import Weights
+from ._working_size import pixels_told
 
 TOO_LONG = ("cut", "refuse")
-
-
-class Options(TypedDict, total=False):
-    """The settings that every variant takes, as `DiffusionSynthesizer` explains them."""
-
-    revision: str | None
-    steps: int | None
-    guidance_scale: float | None
-    size: int | None
-    scheduler: str | None
-    dtype: str | None
-    negative_prompt: str
-    style: str
-    chunked: bool
-    too_long: str
-    loras: Sequence[str | Mapping[str, JSON]]
-    memory: str
-    compiled: bool
-    batch_size: int
-    exact: bool | None
+BYTES_A_PIXEL = (0.3, 2.5)  # of a PNG: a smooth drawing, a noisy photograph
 
 
 class DiffusionSynthesizer(Synthesizer):
@@ -74,9 +57,9 @@ class DiffusionSynthesizer(Synthesizer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = inspect.signature(cls.__init__).parameters.values()
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
-            cls.__signature__ = _with_options(own)  # type: ignore[attr-defined]  # what `**options` stands for
+        own = inspect.signature(cls.__init__)
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.parameters.values()):
+            cls.__signature__ = spelt_out(own, inspect.signature(DiffusionSynthesizer))  # type: ignore[attr-defined]
 
     def __init__(  # noqa: PLR0913  each is a key of the settings table
         self,
@@ -125,14 +108,15 @@ class DiffusionSynthesizer(Synthesizer):
         digests = {name: weights.digest() for name, weights in self._all_weights().items()}
         return {**super().identity(), "preset": asdict(self.preset), "weights": digests}
 
-    def estimate(self, items: int) -> Estimate:  # noqa: ARG002  the licence holds for any number
-        """Nothing is paid; says under which licences the weights stand."""
-        return Estimate(licence="; ".join(dict.fromkeys(self._licences())))
+    def estimate(self, items: int) -> Estimate:
+        """Nothing is paid; says how large the images are and under which licences the weights stand."""
+        low, high = (items * self._pixels() * size for size in BYTES_A_PIXEL)
+        return Estimate(licence="; ".join(dict.fromkeys(self._licences())), disk_bytes=(low, high))
 
     def token_budget(self) -> tuple[Callable[[str], int], int] | None:
-        """How it counts the tokens of a prompt, and how many it reads beside the style."""
+        """How it counts the tokens of a prompt, and how many it reads beside the style; None: prompts of any length."""
         budget = self._read_budget()
-        if budget.limit is None:
+        if budget.limit is None or (self.chunked and self._reads_embeddings()):
             return None
         return self.count_tokens, budget.limit - (budget.count(styled("a", self.style)) - budget.count("a"))
 
@@ -207,6 +191,10 @@ class DiffusionSynthesizer(Synthesizer):
     def _side(self) -> int | None:
         return self.preset.size if self.size is None and self.weights is None else self.size
 
+    def _pixels(self) -> int:
+        """Of an image; 0 where nobody knows before the weights are loaded."""
+        return self._side**2 if self._side else pixels_told(self._weights())
+
     def _weights(self) -> Weights:
         variant = self.preset.variant if self.weights is None else None
         found = Weights.of(self.weights, self.preset.source, self.revision, type(self).__name__)
@@ -253,6 +241,10 @@ class DiffusionSynthesizer(Synthesizer):
             self._budget = token_budget(self._weights())
         return self._budget
 
+    def _reads_embeddings(self) -> bool:
+        index = self._weights().index()
+        return reads_embeddings(str(index.get("_class_name", "")), index)
+
     def _job(self, request: SynthesisRequest) -> Job | Failure:
         prompt = self._prompt(request)
         if isinstance(prompt, Failure):
@@ -267,7 +259,7 @@ class DiffusionSynthesizer(Synthesizer):
         """The prompt as it will be read."""
         asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
         whole, budget = styled(asked, self.style), self._read_budget()
-        if self._long is not None and self.chunked:
+        if self._long is not None:
             return Fitted(whole, budget.count(whole))
         fitted = budget.fitted(asked, self.style)
         if fitted.dropped and self.too_long == "refuse":
@@ -288,7 +280,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def _drawing(self, pipe: Any, **further: Any) -> Drawing:
         """Draws with a pipeline; whatever it does not take is refused where the user asked for it."""
-        if reads_embeddings(pipe):
+        if self.chunked and reads_embeddings(type(pipe).__name__, pipe.components):
             self._long = LongPrompts(pipe, self.negative_prompt)
         return self._drawing_by(lambda **told: pipe(**told).images, pipe, **further)
 
@@ -324,11 +316,3 @@ class DiffusionSynthesizer(Synthesizer):
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
         }
-
-
-def _with_options(own: Any) -> inspect.Signature:
-    """A signature whose `**options` is replaced by what it stands for."""
-    named = [one for one in own if one.kind is not one.VAR_KEYWORD and one.name != "self"]
-    shared = inspect.signature(DiffusionSynthesizer).parameters.values()
-    further = [one for one in shared if one.name not in {name.name for name in named}]
-    return inspect.Signature(sorted([*named, *further], key=lambda one: one.kind))

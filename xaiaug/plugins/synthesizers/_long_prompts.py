@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
+from ...errors import MissingExtraError
 from ..classifiers._quiet import quiet
 
 
@@ -57,10 +59,14 @@ class LongPrompts:
         return negative, negative_pooled
 
 
-def reads_embeddings(pipe: Any) -> bool:
-    """Whether a pipeline's prompts may be handed over as embeddings of any length."""
-    name = type(pipe).__name__
-    return name.startswith("StableDiffusion") and hasattr(pipe, "unet") and "text_encoder" in pipe.components
+def reads_embeddings(pipeline: str, parts: Collection[str]) -> bool:
+    """Whether a pipeline's prompts may be handed over as embeddings of any length.
+
+    Args:
+        pipeline: name of its class.
+        parts: names of its components.
+    """
+    return pipeline.startswith("StableDiffusion") and {"unet", "text_encoder"} <= set(parts)
 
 
 def _has(pipe: Any, suffix: str) -> bool:
@@ -68,11 +74,16 @@ def _has(pipe: Any, suffix: str) -> bool:
 
 
 def _encoder(pipe: Any, suffix: str, xl: bool) -> Any:
-    from compel.embeddings_provider import (  # type: ignore[import-untyped]
-        EmbeddingsProvider,
-        ReturnedEmbeddingsType,
-        SplitLongTextMode,
-    )
+    try:
+        from compel.embeddings_provider import (  # type: ignore[import-untyped]
+            EmbeddingsProvider,
+            ReturnedEmbeddingsType,
+            SplitLongTextMode,
+        )
+    except ImportError as error:
+        raise MissingExtraError(
+            "prompts that are too long are read by compel: pip install 'xaiaug[diffusion]', or set chunked = false"
+        ) from error
 
     kinds = ReturnedEmbeddingsType
     return EmbeddingsProvider(

@@ -104,6 +104,15 @@ class Weights:
             raise unreadable(self, error) from error
         return found
 
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of a part that lies in the folder; empty where there is none, or for a name on the hub."""
+        file = Path(self.place, part, "config.json")
+        try:
+            found = json.loads(file.read_text(encoding="utf-8")) if self.local else {}
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def single_file(self) -> Path:
         """The one file they are, downloaded where it is not here.
 

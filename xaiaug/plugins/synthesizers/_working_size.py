@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from ._weights import Weights
+
 COARSE, FINE = 64, 8  # sides are multiples of these, for large and for tiny models
 LARGE = 512
 
@@ -17,6 +19,16 @@ def native_side(pipe: Any) -> int:
     cells = getattr(getattr(part, "config", None), "sample_size", None)
     factor = getattr(pipe, "vae_scale_factor", None)
     return cells * factor if isinstance(cells, int) and isinstance(factor, int) else 1024
+
+
+def pixels_told(weights: Weights) -> int:
+    """Pixels of an image that weights draw by themselves, as their configuration says; 0 where it does not."""
+    parts = (weights.config(part) for part in ("unet", "transformer"))
+    cells = next((part["sample_size"] for part in parts if "sample_size" in part), None)
+    levels = weights.config("vae").get("block_out_channels")
+    if not isinstance(cells, int) or not isinstance(levels, list):
+        return 0
+    return int(cells * 2 ** (len(levels) - 1)) ** 2
 
 
 def working_size(photo: Image.Image, side: int) -> tuple[int, int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from ._diffusion import DiffusionSynthesizer, Options
+from ._diffusion import DiffusionSynthesizer
+from ._options import Options
 from ._presets import PRESETS
 
 

@@ -7,7 +7,8 @@ from typing import Unpack
 
 import torch
 
-from ._diffusion import DiffusionSynthesizer, Options
+from ._diffusion import DiffusionSynthesizer
+from ._options import Options
 from ._pipelines import Fitting
 from ._presets import PRESETS
 from ._weights import Weights

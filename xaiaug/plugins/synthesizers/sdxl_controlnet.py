@@ -11,8 +11,9 @@ from PIL import Image
 
 from ...errors import ConfigError
 from ...records import Failure, SynthesisRequest
-from ._diffusion import DiffusionSynthesizer, Options
+from ._diffusion import DiffusionSynthesizer
 from ._drawing import Drawing
+from ._options import Options
 from ._pipelines import Fitting, open_pipeline, silenced
 from ._presets import PRESETS
 from ._weights import Weights, diffusers_package, unreadable

@@ -7,8 +7,9 @@ from typing import Any, Unpack
 
 from ...errors import ConfigError
 from ...records import Failure, SynthesisRequest
-from ._diffusion import DiffusionSynthesizer, Options
+from ._diffusion import DiffusionSynthesizer
 from ._drawing import Drawing
+from ._options import Options
 from ._pipelines import Fitting, open_pipeline
 from ._presets import PRESETS
 from ._weights import diffusers_package

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from ...records import JSON, Failure, SynthesisRequest
-from ._diffusion import Options
 from ._drawing import Drawing, Job
 from ._masks import MaskFolder
+from ._options import Options
 from ._pipelines import Fitting, open_pipeline
 from ._presets import PRESETS
 from ._repaint import repaint, repainted
@@ -79,6 +79,9 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         if job.request.source is None or job.repaint is None:
             return drawn
         return repainted(job.request.source, drawn, job.repaint)
+
+    def _pixels(self) -> int:
+        return 0  # as many as the source has
 
     def _check(self) -> None:
         super()._check()

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from ...errors import ConfigError
-from ._diffusion import DiffusionSynthesizer, Options
+from ._diffusion import DiffusionSynthesizer
 from ._drawing import Drawing, columns
 from ._long_prompts import LongPrompts
+from ._options import Options
 from ._pipelines import Fitting, open_pipeline
 from ._presets import PRESETS
 from ._weights import Weights
