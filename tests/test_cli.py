@@ -97,8 +97,13 @@ def test_a_run_ends_with_its_verdict_and_what_was_left_out(capsys):
     from xaiaug.report.schema_arms import LeftOut
 
     left_out = (LeftOut(name="more-real", reason="there are no real images in reserve"),)
-    report = report_example.report(verdict=report_example.verdict("It helps."), left_out=left_out)
-    _show(SimpleNamespace(report=report, table=lambda: "the table", report_path="runs/first/report.html"))
+    result = SimpleNamespace(
+        report=report_example.report(left_out=left_out),
+        table=lambda: "the table",
+        conclusion="It helps.",
+        report_path="runs/first/report.html",
+    )
+    _show(result)
     printed = capsys.readouterr().out
     places = [printed.index(text) for text in ("the table", "It helps.", "left out: more-real: there", "report.html")]
     assert places == sorted(places)

@@ -260,12 +260,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 
 def _show(result: Result) -> None:
-    from ..report.outcome import outcome
-
     report = result.report
     if report.arms:
         typer.echo(f"\n{result.table()}")
-    typer.echo(f"\n{outcome(report)}\n")
+    typer.echo(f"\n{result.conclusion}\n")
     for arm in report.left_out:
         typer.echo(f"left out: {arm.name}: {arm.reason}")
     for note in report.notes:

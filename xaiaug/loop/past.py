@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from ..config import Settings
+from ..errors import RunFolderError, RunLockedError
 from ..plan import Known
 from ..records import PICO
 from ..records.estimate import Range
@@ -64,7 +65,12 @@ def finished(run_dir: str | Path, settings: Settings, cast: Cast, until: str) ->
     """
     if not Path(run_dir, LEDGER).exists():
         return False
-    reader = Reader(run_dir)
+    try:
+        reader = Reader(run_dir)
+    except RunLockedError:
+        raise
+    except RunFolderError:
+        return False  # torn while it was begun; what is worse is told when it is opened for writing
     try:
         return _Past(reader, settings, cast).finished(until)
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from ..report import Report
+from ..report.outcome import outcome
 from ..report.page import render
 from ..report.schema_cases import CaseRow
 from ..report.table import table
@@ -59,6 +60,11 @@ class Result:
     def mistakes(self) -> Sequence[CaseRow]:
         """The mistakes the run looked into, each with its heatmap, critique and images."""
         return Mistakes(self)
+
+    @property
+    def conclusion(self) -> str:
+        """What the run came to, in one or two sentences that claim no more than it shows."""
+        return outcome(self.report)
 
     @property
     def report_path(self) -> Path:
