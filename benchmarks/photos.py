@@ -129,10 +129,12 @@ def worth(sizes: dict[float, float], result: Result) -> str:
     mean = {name: float(np.mean(found)) for name, found in reached.items() if found}
     shares, ladder = zip(*sorted({0.0: mean["continued"], **sizes}.items()), strict=True)
     goal = mean["generated+training"]
+    if goal < min(ladder):
+        return "A new image is worth no real one: without new images the accuracy is higher."
     if not np.all(np.diff(ladder) > 0):
         return "More real images do not help at every step here: what a new image is worth cannot be told."
-    if not ladder[0] <= goal <= ladder[-1]:
-        return f"A new image is worth {'no' if goal < ladder[0] else f'more than {shares[-1]:g}'} real image."
+    if goal > ladder[-1]:
+        return f"A new image is worth more than {shares[-1]:g} real ones."
     return f"A new image is worth about {np.interp(goal, ladder, shares):.2f} real ones."
 
 
