@@ -262,7 +262,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 def _show(result: Result) -> None:
     report = result.report
     if report.arms:
-        typer.echo(f"\n{result.table()}")
+        typer.echo(f"\n{result.table().rstrip()}")
     typer.echo(f"\n{result.conclusion}\n")
     for arm in report.left_out:
         typer.echo(f"left out: {arm.name}: {arm.reason}")
