@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 from PIL import Image
 
@@ -10,6 +12,7 @@ from xaiaug.records import Case, Explanation
 from xaiaug.testing import Reply, Request
 
 LABELS = ("cat", "dog")
+CANARY = "sk-canary-0123456789abcdef"
 PROMPT = (
     "A photo of a small grey cat curled up on the left side of an orange sofa, its face half hidden behind its tail, "
     "dim evening light from a window, soft shadows, a wooden floor in the foreground"
@@ -39,6 +42,13 @@ ANALYSIS = (
     "of the coat is an even, cool grey with a lighter belly; the body is slender, the tail thin and laid around "
     "the paws."
 )
+
+
+class Still(random.Random):
+    """No jitter: what is tried again is tried at once."""
+
+    def uniform(self, a, b):
+        return 0.0
 
 
 def case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import transformers
 from PIL import Image
 from torch import nn
 
-from xaiaug import TorchClassifier
+from xaiaug import Classifier, TorchClassifier
 from xaiaug.interfaces import Context
 
 LABELS = ("a", "b", "c")
@@ -56,6 +57,28 @@ class Headed(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.head(self.body(pixels).pooler_output)
+
+
+class Guess(Classifier):
+    """A classifier without a network."""
+
+    labels = ("a", "b")
+
+    def fit(self, train: Sequence, validation: Sequence, *, recipe: object, seed: int) -> None:
+        raise NotImplementedError
+
+    def predict_proba(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return np.full((len(images), 2), 0.5, np.float32)
+
+    def save(self, folder: str | Path) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Guess:
+        return cls()
+
+    def fork(self) -> Guess:
+        return Guess()
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from critic_cases import ANSWER, sensible
+from critic_cases import ANSWER, CANARY, sensible
 from fakes import NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits, load
@@ -24,7 +24,6 @@ from xaiaug.results.upkeep import verify
 from xaiaug.store import Money, Reader
 from xaiaug.testing import Error, Loopback, Reply
 
-CANARY = "sk-canary-0123456789abcdef"
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
 
 

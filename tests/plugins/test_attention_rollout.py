@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from families import TRANSFORMERS, attentions, read, transformer, wrapped
+from families import TRANSFORMERS, Guess, attentions, read, transformer, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
-from xaiaug.interfaces import Classifier, Context
+from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers._attention import recorded_attention
 from xaiaug.plugins.explainers._place import place
@@ -395,28 +395,6 @@ def test_where_it_is_not_defined_it_says_so_and_names_another(name: str, tmp_pat
     classifier = ready(saved(config, tmp_path, size={"height": 32, "width": 32}))
     with pytest.raises(UndefinedMethodError, match=rf"attention-rollout is not defined for .*{reason}.*grad-cam"):
         AttentionRollout().explain(classifier, [noise(32, 32)], [0])
-
-
-class Guess(Classifier):
-    """A classifier without a network."""
-
-    labels = ("a", "b")
-
-    def fit(self, train: Sequence, validation: Sequence, *, recipe: object, seed: int) -> None:
-        raise NotImplementedError
-
-    def predict_proba(self, images: Sequence[Image.Image]) -> np.ndarray:
-        return np.full((len(images), 2), 0.5, np.float32)
-
-    def save(self, folder: str | Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Guess:
-        return cls()
-
-    def fork(self) -> Guess:
-        return Guess()
 
 
 def test_a_classifier_without_a_network_is_refused() -> None:

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from families import noise, pixels_of
+from families import Guess, noise, pixels_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from xaiaug import Classifier, TorchClassifier, load
+from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError
 from xaiaug.interfaces import Prepared
 from xaiaug.plugins.explainers.random import RandomMap
 from xaiaug.plugins.explainers.uniform import UniformMap
-
-
-class Guess(Classifier):
-    """A classifier without a network."""
-
-    labels = ("a", "b")
-
-    def fit(self, train: Sequence, validation: Sequence, *, recipe: object, seed: int) -> None:
-        raise NotImplementedError
-
-    def predict_proba(self, images: Sequence[Image.Image]) -> np.ndarray:
-        return np.full((len(images), 2), 0.5, np.float32)
-
-    def save(self, folder: str | Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Guess:
-        return cls()
-
-    def fork(self) -> Guess:
-        return Guess()
 
 
 def left_half(images: Sequence[Image.Image]) -> Prepared:

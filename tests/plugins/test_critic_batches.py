@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import threading
 
 import pytest
-from critic_cases import ANSWER, LABELS, PROMPT, case, sensible
+from critic_cases import ANSWER, CANARY, LABELS, PROMPT, Still, case, sensible
 from loopback_clients import described
 
 from xaiaug.calls import Calls, MemoryLedger, Prices
@@ -18,20 +17,12 @@ from xaiaug.records import Critique, Failure
 from xaiaug.testing import Error, Loopback, Reply
 
 PRICE = {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}
-CANARY = "sk-canary-0123456789abcdef"
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _sdks():
     pytest.importorskip("anthropic")
     pytest.importorskip("openai")
-
-
-class Still(random.Random):
-    """No jitter: what is tried again is tried at once."""
-
-    def uniform(self, a, b):
-        return 0.0
 
 
 @pytest.fixture(params=["messages", "responses", "chat"])

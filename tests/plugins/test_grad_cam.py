@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from families import drawn, noise, pixels_of, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -31,7 +32,6 @@ from xaiaug.plugins.explainers._layers import find_layer
 from xaiaug.plugins.explainers._layout import Layout, layout_of
 from xaiaug.plugins.explainers.grad_cam import GradCam
 
-LABELS = ("a", "b", "c")
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 3}
 VIT = {**SMALL, "image_size": 32, "patch_size": 8}
 TEXT = {**SMALL, "vocab_size": 8, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
@@ -80,29 +80,6 @@ FAMILIES = {
         None,
     ),
 }
-
-
-def noise(width: int, height: int, seed: int = 0) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def pixels_of(images: Sequence[Image.Image]) -> torch.Tensor:
-    """The images as they are: n c h w, 0 to 1."""
-    return torch.stack([torch.tensor(np.asarray(image)).permute(2, 0, 1) / 255 for image in images])
-
-
-def drawn(network: nn.Module, spread: float = 0.3, seed: int = 3) -> nn.Module:
-    """The network with random weights that make something of an image."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in network.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator) * spread
-    return network.eval()
-
-
-def wrapped(network: nn.Module, labels: Sequence[str] = LABELS) -> TorchClassifier:
-    classifier = TorchClassifier(network.eval(), pixels_of, labels)
-    classifier.prepare(Context(device="cpu"))
-    return classifier
 
 
 def family_network(name: str) -> nn.Module:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 import traceback
 
 import pytest
-from critic_cases import ANALYSIS, ANSWER, LABELS, PROMPT, case, sensible
+from critic_cases import ANALYSIS, ANSWER, CANARY, LABELS, PROMPT, Still, case, sensible
 from loopback_clients import described
 
 from xaiaug.calls import Calls, MemoryLedger
@@ -25,20 +24,11 @@ from xaiaug.plugins.critics.openai import OpenAICritic
 from xaiaug.records import Critique, Failure
 from xaiaug.testing import Cut, Delay, Drip, Error, Loopback, Reply
 
-CANARY = "sk-canary-0123456789abcdef"
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _sdks():
     pytest.importorskip("anthropic")
     pytest.importorskip("openai")
-
-
-class Still(random.Random):
-    """No jitter: what is tried again is tried at once."""
-
-    def uniform(self, a, b):
-        return 0.0
 
 
 @pytest.fixture(params=["messages", "responses", "chat"])

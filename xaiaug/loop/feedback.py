@@ -24,7 +24,7 @@ from .cast import arms_as_tables, cast, tables
 from .judging import judge_of
 from .past import finished
 from .planning import plan
-from .run import Run
+from .run import conduct
 from .status import Status
 from .stopping import stopping
 
@@ -202,9 +202,8 @@ class FeedbackLoop:
             limits = self.settings.limits
             patience = Patience(limits.chunk_seconds, limits.training_seconds)
             desk = Desk(store, self.engine, status.watch, stop, patience=patience)
-            run = Run(self.settings, self.cast, self.arms, desk, splits, calls)
             with status.session():
-                run.conduct(until)
+                conduct(self.settings, self.cast, self.arms, desk, splits, calls, stop=until)
                 store.finish()
 
     def _take(

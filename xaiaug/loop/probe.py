@@ -22,7 +22,7 @@ from ..stages import Desk
 from ..store import SPEEDS, Money, Store
 from .cast import Cast
 from .past import image_bytes, model_bytes
-from .run import Run
+from .run import conduct
 
 SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
 IMAGES = 48  # of the guide; each class gives as many
@@ -84,7 +84,7 @@ def _run(settings: Settings, cast: Cast, splits: Splits, folder: Path) -> dict[s
     with Store(folder) as store:
         desk = Desk(store, LocalEngine(), lambda _: None)
         calls = Calls(Money(store.ledger, store.blobs), budget_usd=None)
-        Run(settings, cast, rows.resolve((ARM,)), desk, splits, calls).conduct(until)
+        conduct(settings, cast, rows.resolve((ARM,)), desk, splits, calls, stop=until)
         return dict(store.ledger.fact(SPEEDS) or {})
 
 

@@ -18,8 +18,10 @@ from .scene import Scene, own
 from .training import train
 
 
-class Run:
-    """Conducts the stages of one run.
+def conduct(
+    settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits, calls: Calls, *, stop: str
+) -> None:
+    """Goes through the stages of one run, up to and with `stop`; what is finished already is not done again.
 
     Args:
         settings: checked.
@@ -28,24 +30,16 @@ class Run:
         desk: where work is kept, who does it, who watches.
         splits: the data, not yet checked.
         calls: for plugins whose work costs money.
+        stop: the last stage.
     """
-
-    def __init__(
-        self, settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits, calls: Calls
-    ) -> None:
-        self.settings, self.cast, self.arms, self.desk, self.splits = settings, cast, arms, desk, splits
-        self.calls = calls
-
-    def conduct(self, stop: str) -> None:
-        """Goes through the stages, up to and with `stop`; what is finished already is not done again."""
-        if self.desk.store.ledger.fact("reached") != stop and stop not in ("mistakes", "explain"):
-            self.cast.critic.check()  # told now, not after hours of training; a finished run needs no key
-        scene = opened(self.settings, self.cast, self.arms, self.desk, self.splits, self.calls, stop=stop)
-        _conduct(scene, stop)
-        scene.tell("reached", stop)
+    if desk.store.ledger.fact("reached") != stop and stop not in ("mistakes", "explain"):
+        cast.critic.check()  # told now, not after hours of training; a finished run needs no key
+    scene = opened(settings, cast, arms, desk, splits, calls, stop=stop)
+    _stages(scene, stop)
+    scene.tell("reached", stop)
 
 
-def _conduct(scene: Scene, stop: str) -> None:
+def _stages(scene: Scene, stop: str) -> None:
     drawing, first = Drawing(scene), scene.seeds[0]
     baselines = {seed: scene.baseline(seed) for seed in scene.varied("baseline")}
     if stop in ("images", "report"):

@@ -95,10 +95,8 @@ class HogClassifier(Classifier):
 
     def save(self, folder: str | Path) -> None:
         """Writes the weights as plain arrays, and the rest as JSON."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_state(folder, {"parameters": self.parameters(), "labels": self.labels})
         np.savez(Path(folder) / _WEIGHTS, allow_pickle=False, **self._weights)
-        state = {"parameters": self.parameters(), "labels": self.labels}
-        write_state(folder, state)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, sliding
 from ...errors import ConfigError
@@ -198,8 +199,12 @@ class RemoteCritic(Critic):
         """Makes the client."""
 
     @abstractmethod
+    def _address(self) -> str:
+        """Of the service."""
+
     def _receiver(self) -> str:
         """The host that gets what is sent."""
+        return urlsplit(self._address()).hostname or ""
 
     @abstractmethod
     def _request(self, question: Question) -> dict[str, Any]:

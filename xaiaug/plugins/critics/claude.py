@@ -6,7 +6,6 @@ import os
 import weakref
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...errors import ConfigError
 from ...records import JSON, Courier, RawReply
@@ -102,9 +101,6 @@ class ClaudeCritic(RemoteCritic):
 
     def _address(self) -> str:
         return self.base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS
-
-    def _receiver(self) -> str:
-        return urlsplit(self._address()).hostname or ""
 
     def _asks(self) -> JSON:
         return ["claude", self.model, self.effort, self.thinking]

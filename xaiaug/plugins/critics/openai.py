@@ -111,9 +111,6 @@ class OpenAICritic(RemoteCritic):
     def _address(self) -> str:
         return self.base_url or os.environ.get("OPENAI_BASE_URL") or ADDRESS
 
-    def _receiver(self) -> str:
-        return urlsplit(self._address()).hostname or ""
-
     def _compatible(self) -> bool:
         return self._receiver() != urlsplit(ADDRESS).hostname
 
