@@ -20,7 +20,7 @@ Colours = NDArray[np.uint8]
 SHARES = (0.95, 0.9, 0.85, 0.8)
 STEP = 0.025  # between the places where a middle is looked for, in sides of the image
 # Measured on photographs: the middle of an image and the same middle in a compressed crop of it differ in at most 10.
-MAX_DISTANCE = 10
+MAX_MIDDLE_DISTANCE = 10
 MOST = 8  # images that are opened for one new image: those with the nearest middles
 SIDE = 64  # pixels of an image that is opened to be compared, at most
 _FINER = (0.025, 0.0125, 0.006, 0.003)  # steps in which a crop is laid upon its image
@@ -69,7 +69,7 @@ def likely(colours: Colours, middles: NDArray[np.uint64]) -> Iterator[tuple[int,
     for start in range(0, len(hashes), _BLOCK):  # a block at a time stays in the processor's cache
         found = np.bitwise_count(hashes[start : start + _BLOCK, None] ^ middles)
         np.minimum(nearest, found.min(axis=0), out=nearest)
-    close = np.flatnonzero(nearest <= MAX_DISTANCE)
+    close = np.flatnonzero(nearest <= MAX_MIDDLE_DISTANCE)
     for index in map(int, close[np.argsort(nearest[close], kind="stable")][:MOST]):
         yield index, cuts[int(np.bitwise_count(hashes ^ middles[index]).argmin())]
 

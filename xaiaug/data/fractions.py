@@ -6,24 +6,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from .entry import Entry
+from .options import check_fractions
 
 Drawn = dict[str, list[Entry]]
-
-
-def check_fractions(fractions: Mapping[str, float]) -> None:
-    """Refuses fractions that leave no sense.
-
-    Raises:
-        ConfigError: a fraction is not a number from 0 to 1, or they add up to more than 1.
-    """
-    for name, value in fractions.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise ConfigError(f"Splits: the fraction {name} must be a number from 0 to 1, got {value!r}")
-    if sum(fractions.values()) > 1 + 1e-9:
-        given = ", ".join(f"{name} = {value:g}" for name, value in fractions.items())
-        raise ConfigError(f"Splits: the fractions must add up to at most 1 (train gets the rest), got {given}")
 
 
 def draw(entries: Sequence[Entry], fractions: Mapping[str, float], seed: int, split_by: str | None = None) -> Drawn:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
 from ..errors import ConfigError, nearest
-from .fractions import check_fractions
 from .reading import Reading, Window
 
 Fraction = float | Literal["validation"]
@@ -117,3 +116,17 @@ def to_fractions(options: Mapping[str, Any]) -> dict[str, float]:
     fractions["reserve"] = options.get("reserve", 0.0)
     check_fractions(fractions)
     return fractions
+
+
+def check_fractions(fractions: Mapping[str, float]) -> None:
+    """Refuses fractions that leave no sense.
+
+    Raises:
+        ConfigError: a fraction is not a number from 0 to 1, or they add up to more than 1.
+    """
+    for name, value in fractions.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ConfigError(f"Splits: the fraction {name} must be a number from 0 to 1, got {value!r}")
+    if sum(fractions.values()) > 1 + 1e-9:
+        given = ", ".join(f"{name} = {value:g}" for name, value in fractions.items())
+        raise ConfigError(f"Splits: the fractions must add up to at most 1 (train gets the rest), got {given}")

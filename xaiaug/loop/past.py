@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from ..config import Settings
@@ -17,6 +15,7 @@ from ..records.estimate import Range
 from ..store import LEDGER, SPEEDS, Money, Reader, parted
 from .cast import Cast
 from .changes import changes, compared
+from .probe import image_bytes, model_bytes
 
 SPREAD: Range = (0.8, 1.25)  # how much a speed, or a number of images, may differ from that of the run before
 WHOSE = {
@@ -26,7 +25,6 @@ WHOSE = {
     "critique": ("critic",),
     "synthesize": ("synthesizer",),
 }
-LOOKED_AT = 50  # images whose size on disk is looked up
 
 
 def with_past(known: Known, run_dir: str | Path, settings: Settings, cast: Cast, until: str) -> Known:
@@ -141,17 +139,3 @@ class _Past:
 
     def _same(self, *tables: str) -> bool:
         return bool(self._before) and all(self._before.get(name) == self._now.get(name) for name in tables)
-
-
-def model_bytes(run_dir: Path) -> float | None:
-    """Bytes of a model folder, on average; None where there is none."""
-    folders = [path for path in (run_dir / "models").glob("*/*") if path.is_dir()]
-    sizes = [sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) for folder in folders]
-    return fmean(sizes) if sizes else None
-
-
-def image_bytes(run_dir: Path) -> float | None:
-    """Bytes of a kept image, on average; None where there is none."""
-    images = islice((run_dir / "synthetic").rglob("*.png"), LOOKED_AT)
-    sizes = [image.stat().st_size for image in images]
-    return fmean(sizes) if sizes else None

@@ -6,7 +6,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
 from .. import arms as rows
 from ..calls import Calls
@@ -21,7 +23,6 @@ from ..records.estimate import Range
 from ..stages import Desk
 from ..store import SPEEDS, Money, Store
 from .cast import Cast
-from .past import image_bytes, model_bytes
 from .run import conduct
 
 SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
@@ -29,6 +30,7 @@ IMAGES = 48  # of the guide; each class gives as many
 WARM, FEWEST, MOST = 1, 3, 40  # steps of a training: in the first run, and in the one that counts
 TRAINING_S = 10.0  # what that one's training should take, so that its start weighs little
 ARM = "generated+training"
+LOOKED_AT = 50  # images whose size on disk is looked up
 
 
 def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> Known:
@@ -126,3 +128,17 @@ def _each(samples: Sequence[Sample], count: int) -> list[Sample]:
         if taken[sample.label] <= count:
             found.append(sample)
     return found
+
+
+def model_bytes(run_dir: Path) -> float | None:
+    """Bytes of a model folder, on average; None where there is none."""
+    folders = [path for path in (run_dir / "models").glob("*/*") if path.is_dir()]
+    sizes = [sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) for folder in folders]
+    return fmean(sizes) if sizes else None
+
+
+def image_bytes(run_dir: Path) -> float | None:
+    """Bytes of a kept image, on average; None where there is none."""
+    images = islice((run_dir / "synthetic").rglob("*.png"), LOOKED_AT)
+    sizes = [image.stat().st_size for image in images]
+    return fmean(sizes) if sizes else None
