@@ -23,7 +23,7 @@ from reporting import machine, write_json
 from xaiaug import panel
 from xaiaug.calls import Calls, MemoryLedger, Prices
 from xaiaug.interfaces import Context
-from xaiaug.plan.bill import bill
+from xaiaug.plan.costs import bill
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.plugins.critics.openai import OpenAICritic
 from xaiaug.records import Case, Explanation

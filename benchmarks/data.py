@@ -24,8 +24,8 @@ from reporting import machine, write_json
 
 from xaiaug import Splits
 from xaiaug.data import SPLITS
-from xaiaug.data.openers import ImageFile
-from xaiaug.data.reading import Reading
+from xaiaug.data.decode import Reading
+from xaiaug.data.image_file import ImageFile
 
 FEW, LARGE = 200, 12
 QUICK = 1000

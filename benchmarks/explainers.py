@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from transformers import ViTConfig, ViTForImageClassification
 
 from xaiaug import Explainer, TorchClassifier, load
-from xaiaug.plugins.explainers._rollout import rollout
+from xaiaug.plugins.explainers._aggregation import rollout
 
 MODELS = {
     "ViT-S/16": {"hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536},

@@ -26,7 +26,7 @@ from reporting import machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
 from xaiaug.interfaces import Classifier
-from xaiaug.plugins._colour import rgb
+from xaiaug.plugins._image_stats import rgb
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.synthesizers._backdrop import emptied
 

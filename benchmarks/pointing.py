@@ -26,7 +26,7 @@ from xaiaug import Context, Recipe, Splits, available, faithfulness, load
 from xaiaug.errors import MissingExtraError, UndefinedMethodError
 from xaiaug.interfaces import Classifier
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.quality import MEASURES, Faithfulness, figures
+from xaiaug.quality import MEASURES, Faithfulness, summarize_map
 from xaiaug.records import Explanation, Failure
 
 LABELS = ("cat", "dog")
@@ -108,7 +108,7 @@ def _row(method: str, found: Faithfulness, seconds: float) -> str:
 
 
 def _figures(found: Faithfulness, made: list[Explanation | Failure], seconds: float) -> dict[str, Any]:
-    shapes = [figures(one) for one in made if isinstance(one, Explanation)]
+    shapes = [summarize_map(one) for one in made if isinstance(one, Explanation)]
     measures = {}
     for name, measure in found.measures.items():
         means = {"mean": float(np.nanmean(measure.values)), "random": float(np.nanmean(measure.random))}

@@ -29,9 +29,9 @@ from PIL import Image, ImageOps
 from reporting import machine, write_json
 
 from xaiaug import Context, Sample, Splits, load
-from xaiaug.plugins._subject import subject_mask
+from xaiaug.plugins._segmentation import subject_mask
 from xaiaug.plugins.synthesizers._cutout import Cutout, cut_along, cut_out
-from xaiaug.plugins.synthesizers._masks import MaskFolder
+from xaiaug.plugins.synthesizers._mask_folder import MaskFolder
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from xaiaug.report.schema import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
 from xaiaug.report.schema_arms import ArmResult, ClassScore, Curves, GroupScore, LeftOut, Scores, SeedResult
 from xaiaug.report.schema_cases import (
     CaseRow,
@@ -20,6 +19,7 @@ from xaiaug.report.schema_cases import (
     StageFailure,
 )
 from xaiaug.report.schema_maps import MapsRow, MeasureRow
+from xaiaug.report.schema_report import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
 
 ARMS = {
     "baseline": (0.78, "the untouched start"),

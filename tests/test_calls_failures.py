@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from xaiaug.calls import CallError, classify, retry_after
-from xaiaug.calls.failures import advice, from_network, may_be_billed, one_line
+from xaiaug.calls.retry import advice, from_network, may_be_billed, one_line
 
 
 @pytest.mark.parametrize(

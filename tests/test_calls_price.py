@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.calls import Prices
-from xaiaug.calls.money import budget, cost, dollars, told
+from xaiaug.calls.budget import budget, cost, dollars, told
 from xaiaug.errors import ConfigError, MissingExtraError, UnknownPriceError
 from xaiaug.records import PICO
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nursery import loop
 
 from xaiaug import Splits
-from xaiaug.loop.changes import STAGES, changes, compared
+from xaiaug.loop.settings_diff import STAGES, changes, compared
 
 tables = st.dictionaries(
     st.sampled_from(["critic", "recipe", "mistakes"]),

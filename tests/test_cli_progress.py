@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from xaiaug.cli import progress
-from xaiaug.cli.progress import told_pace, watching
+from xaiaug.cli import progress_display
+from xaiaug.cli.progress_display import told_pace, watching
 from xaiaug.records import Progress
 
 
@@ -27,7 +27,7 @@ def test_what_an_earlier_sitting_did_does_not_count(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter((100.0, 120.0))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress_display.time, "monotonic", lambda: next(clock))
     with watching() as watch:
         watch(Progress("make images", 90, 120))
         watch(Progress("make images", 100, 120))

@@ -11,10 +11,10 @@ from PIL import Image
 
 from xaiaug import Critique, Explanation, FeedbackLoop, ImageSource, Recipe, Sample, Splits
 from xaiaug.errors import ConfigError
-from xaiaug.results.upkeep import verify
-from xaiaug.stages.maps import deranged, fitted
+from xaiaug.results.maintenance import verify
+from xaiaug.stages.control_maps import deranged, fitted
+from xaiaug.stages.control_prompts import said, unasked
 from xaiaug.stages.mistakes import Mistake
-from xaiaug.stages.wishes import said, unasked
 
 
 def mistake(number, predicted):

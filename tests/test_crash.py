@@ -12,7 +12,7 @@ from nursery import Nursery
 
 from xaiaug.errors import RunFolderError
 from xaiaug.records import PICO
-from xaiaug.results.upkeep import verify
+from xaiaug.results.maintenance import verify
 from xaiaug.store import Money, Reader
 from xaiaug.testing import Delay, Loopback, Reply
 
@@ -106,7 +106,7 @@ def test_killed_runs_end_equal_to_an_untroubled_one_and_pay_twice_only_what_was_
 
 
 def test_a_real_model_killed_in_its_training_ends_equal_too(folder, tmp_path, tiny_vit):
-    modules = ("xaiaug.plugins.classifiers._training", "xaiaug.plugins.explainers.attention_rollout")
+    modules = ("xaiaug.plugins.classifiers._trainer", "xaiaug.plugins.explainers.attention_rollout")
     kill_again_and_again(folder, tmp_path, 2, seed=3, modules=modules, checkpoint=str(tiny_vit))
 
 

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 from test_curation import compressed, scene
 
-from xaiaug.curation.crops import SHARES, Cut, laid_upon, likely
-from xaiaug.curation.portrait import colours_of
+from xaiaug.curation.similarity import SHARES, Cut, colours_of, laid_upon, likely
 from xaiaug.data import Fingerprint
 
 SCENES = [scene(seed) for seed in range(40)]

@@ -9,9 +9,8 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import Critique, Explanation, FeedbackLoop, Recipe, Splits, SyntheticImage
 from xaiaug.errors import PluginError, XaiaugError
-from xaiaug.stages.blame import blamed, plain
-from xaiaug.stages.patience import Limited, telling
-from xaiaug.store.ledger import Ledger
+from xaiaug.stages.plugin_guard import Limited, blamed, plain, telling
+from xaiaug.store.run_ledger import Ledger
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from xaiaug import Splits
 from xaiaug.curation import CHECKS, Gate
-from xaiaug.curation.portrait import Portrait
+from xaiaug.curation.similarity import Portrait
 from xaiaug.errors import ConfigError
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from xaiaug import Splits
 from xaiaug.data import Fingerprint, fingerprints
 from xaiaug.data.cache import FactCache, cache_folder
-from xaiaug.data.near import Hashes, close_hashes, correlation, either_way, near_pairs, thumbnail
+from xaiaug.data.near_duplicates import Hashes, close_hashes, correlation, either_way, near_pairs, thumbnail
 
 
 @pytest.fixture(autouse=True)

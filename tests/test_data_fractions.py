@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from xaiaug.data.entry import Entry
-from xaiaug.data.fractions import draw
+from xaiaug.data.entries import Entry
+from xaiaug.data.splitting import draw
 from xaiaug.errors import ConfigError, DataError
 
 SHARES = st.fixed_dictionaries(

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from xaiaug import Splits
-from xaiaug.data.openers import ImageFile
-from xaiaug.data.reading import Reading
+from xaiaug.data.decode import Reading
+from xaiaug.data.image_file import ImageFile
 from xaiaug.errors import DataError
 
 

@@ -8,8 +8,7 @@ from importlib.metadata import version
 import pytest
 
 from xaiaug.doctor import examine
-from xaiaug.doctor.examination import device, plugins, variables
-from xaiaug.doctor.packages import installed_extras, packages, torchvision
+from xaiaug.doctor.examination import device, installed_extras, packages, plugins, torchvision, variables
 from xaiaug.registry import Registry
 
 CANARY = "sk-canary-0123456789"

@@ -12,7 +12,7 @@ from fakes import ColourCritic, paint_folder
 from nursery import run
 
 from xaiaug.errors import RunFolderError
-from xaiaug.results.upkeep import verify
+from xaiaug.results.maintenance import verify
 from xaiaug.store import Money, Reader, Store
 from xaiaug.testing import Loopback, Reply
 

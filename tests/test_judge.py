@@ -10,9 +10,9 @@ from PIL import Image
 from xaiaug import Classifier, Context, FeedbackLoop, Recipe, Splits
 from xaiaug.curation import Gate, Judge, alike_from
 from xaiaug.errors import ConfigError, OfflineError
-from xaiaug.loop.judging import judge_of
+from xaiaug.loop.judge import judge_of
 from xaiaug.registry import registry
-from xaiaug.results.upkeep import verify
+from xaiaug.results.maintenance import verify
 
 
 class Brightness(Classifier):

@@ -17,10 +17,10 @@ from fakes import NearestColour, Painter, Ramp, paint_folder
 from xaiaug import FeedbackLoop, Recipe, Splits, load
 from xaiaug.calls import Prices
 from xaiaug.errors import ConfigError, OfflineError, RunFolderError, UnknownPriceError
-from xaiaug.plugins.critics import _talks
+from xaiaug.plugins.critics import _conversation
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.records import PICO
-from xaiaug.results.upkeep import verify
+from xaiaug.results.maintenance import verify
 from xaiaug.store import Money, Reader
 from xaiaug.testing import Error, Loopback, Reply
 
@@ -122,7 +122,7 @@ def test_a_new_parser_reads_the_recorded_replies_at_no_cost(splits, tmp_path, at
         loop().run(splits, tmp_path / "run", until="critique")
         paid = server.bill.requests
         monkeypatch.setattr(ClaudeCritic, "version", "new parser")
-        monkeypatch.setattr(_talks, "CAUSE", 12)
+        monkeypatch.setattr(_conversation, "CAUSE", 12)
         result = loop().run(splits, tmp_path / "run", until="critique")
         assert server.bill.requests == paid
     assert all(len(case.critique.prompt) > 12 for case in result.mistakes)
@@ -159,7 +159,7 @@ def test_replay_reads_with_the_present_prompt_check(splits, tmp_path, at, away, 
         first = loop().run(splits, tmp_path / "first", until="critique")
         assert all(case.failures[0].kind == "bad prompt" for case in first.report.cases)
     away()
-    monkeypatch.setattr(_talks.PromptCheck, "__call__", lambda self, prompt, label: prompt)
+    monkeypatch.setattr(_conversation.PromptCheck, "__call__", lambda self, prompt, label: prompt)
     again = loop("replay", run=str(tmp_path / "first")).run(splits, tmp_path / "second", until="critique")
     assert {case.critique.prompt for case in again.mistakes} == {"a wall"}
 

@@ -20,7 +20,7 @@ from xaiaug.errors import (
     ConfigError,
     UnknownPriceError,
 )
-from xaiaug.results.upkeep import status, verify
+from xaiaug.results.maintenance import status, verify
 from xaiaug.testing import Delay, Error, Loopback, Reply
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from xaiaug import panel
 from xaiaug.errors import DataError
-from xaiaug.panel.heat import Heat, colour_table
+from xaiaug.panel.colormap import Heat, colour_table
 from xaiaug.panel.legend import _number
 from xaiaug.records import Explanation
 

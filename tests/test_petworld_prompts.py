@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.petworld import BACKDROPS, COATS
-from xaiaug.petworld.prompts import wishes
+from xaiaug.petworld.prompt_parser import wishes
 
 PARAPHRASES = {
     "A photo of a cat, orange coat (#e38a33), on a green background (#62b04a).": {},

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from xaiaug import arms, config
 from xaiaug.calls import Prices
 from xaiaug.errors import ConfigError
-from xaiaug.plan import Asked, Known, Line, draw_up
-from xaiaug.plan.bill import bill
+from xaiaug.plan import Asked, Known, Line, build_plan
+from xaiaug.plan.costs import bill
 from xaiaug.records import Arm, Estimate, ImageSource
 
 PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}, "at-home": {"local": True}}
@@ -104,7 +104,7 @@ def at_least(more, less):
 
 
 def total(experiment, found, **more):
-    return draw_up(asked(Away(), experiment=experiment, mistakes={"max": "all"}, **more), found).total
+    return build_plan(asked(Away(), experiment=experiment, mistakes={"max": "all"}, **more), found).total
 
 
 @given(experiments, known)
@@ -122,7 +122,7 @@ def test_it_grows_with_seeds_images_arms_and_mistakes(experiment, found):
 @given(experiments, known)
 @settings(deadline=None, max_examples=60)
 def test_the_sum_is_that_of_the_parts_and_every_range_is_one(experiment, found):
-    plan = draw_up(asked(Away(), experiment=experiment), found)
+    plan = build_plan(asked(Away(), experiment=experiment), found)
     for name in RANGES:
         parts = [getattr(line, name) for line in plan.lines]
         whole = getattr(plan.total, name)
@@ -139,8 +139,8 @@ def test_the_sum_is_that_of_the_parts_and_every_range_is_one(experiment, found):
 def test_a_run_that_stops_earlier_takes_no_more(experiment, found, until):
     # Of several rounds the last may have no mistakes left, and then the critic is asked less often.
     experiment = {**experiment, "rounds": 1}
-    whole = draw_up(asked(Away(), experiment=experiment), found)
-    at_least(whole.total, draw_up(asked(Away(), until, experiment=experiment), found).total)
+    whole = build_plan(asked(Away(), experiment=experiment), found)
+    at_least(whole.total, build_plan(asked(Away(), until, experiment=experiment), found).total)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_the_test_of_the_heatmaps_is_counted_once_for_a_sample(until, faithfulne
     table = {"max": 200, "faithfulness": faithfulness}
     found = replace(KNOWN, mistakes=mistakes, map_predictions=39, seconds={**SPEEDS, "predict": (3600, 3600)})
     experiment = {"seeds": [0, 1], "vary": ["baseline"]}
-    with_test = draw_up(asked(until=until, mistakes=table, experiment=experiment), found)
-    without = draw_up(asked(until=until, mistakes=table, experiment=experiment), replace(found, map_predictions=0))
+    with_test = build_plan(asked(until=until, mistakes=table, experiment=experiment), found)
+    without = build_plan(asked(until=until, mistakes=table, experiment=experiment), replace(found, map_predictions=0))
     hours = [after - before for after, before in zip(with_test.total.hours, without.total.hours, strict=True)]
     assert hours == pytest.approx([39 * tested] * 2)
 
 
 def test_what_two_arms_share_is_counted_once():
-    plan = draw_up(asked(Away(), experiment={"arms": "paper"}), replace(KNOWN, mistakes=100))
+    plan = build_plan(asked(Away(), experiment={"arms": "paper"}), replace(KNOWN, mistakes=100))
     lines = {line.name: line for line in plan.lines}
     assert lines["generated-only"].images[1] > 0
     assert lines["generated+training"].images == (0, 0)
@@ -178,25 +178,25 @@ def test_what_two_arms_share_is_counted_once():
     ],
 )
 def test_the_critic_is_asked_about_each_case_once_for_each_map_and_draw(experiment, asked_about):
-    plan = draw_up(asked(Away(), experiment=experiment), replace(KNOWN, mistakes=100))
+    plan = build_plan(asked(Away(), experiment=experiment), replace(KNOWN, mistakes=100))
     assert plan.total.cases == (asked_about, asked_about)
     assert plan.total.calls == (asked_about, 2 * asked_about)
 
 
 def test_without_a_run_the_mistakes_are_assumed_and_that_is_said():
-    plan = draw_up(asked(), KNOWN)
+    plan = build_plan(asked(), KNOWN)
     assert (plan.mistakes, plan.mistakes_known) == ((20, 200), False)
     assert any("Assumed" in sentence and "2 to 20 %" in sentence for sentence in plan.assumptions)
-    sure = draw_up(asked(), replace(KNOWN, mistakes=321))
+    sure = build_plan(asked(), replace(KNOWN, mistakes=321))
     assert (sure.mistakes, sure.mistakes_known) == ((200, 200), True), "no more than [mistakes] max"
 
 
 def test_what_nobody_knows_stays_unknown():
-    plan = draw_up(asked(Silent()), KNOWN)
+    plan = build_plan(asked(Silent()), KNOWN)
     assert plan.total.usd is None and plan.usd_left is None
     assert plan.total.hours is None and any("--probe" in sentence for sentence in plan.assumptions)
-    assert draw_up(asked(Away("nobody's")), KNOWN).total.usd is None
-    assert draw_up(asked(), replace(KNOWN, seconds=SPEEDS)).total.hours is not None
+    assert build_plan(asked(Away("nobody's")), KNOWN).total.usd is None
+    assert build_plan(asked(), replace(KNOWN, seconds=SPEEDS)).total.hours is not None
 
 
 def test_each_call_is_priced_by_itself():
@@ -208,7 +208,7 @@ def test_each_call_is_priced_by_itself():
         def of(self, model):
             from decimal import Decimal
 
-            from xaiaug.calls.price import Price, Rate
+            from xaiaug.calls.prices import Price, Rate
 
             dear = ((200_000, Decimal(6)),)
             return Price(model, "user", "2026-11-01", {"input": Rate(Decimal(3), dear), "output": Rate(Decimal(15))})
@@ -219,10 +219,10 @@ def test_each_call_is_priced_by_itself():
 
 
 def test_a_resumed_run_has_less_to_pay_and_a_finished_one_nothing():
-    begun = draw_up(asked(Away()), replace(KNOWN, mistakes=100, paid_calls=20, paid_usd=0.05))
+    begun = build_plan(asked(Away()), replace(KNOWN, mistakes=100, paid_calls=20, paid_usd=0.05))
     assert begun.usd_left == pytest.approx((begun.total.usd[0] - 0.05, begun.total.usd[1] - 0.05))
-    assert draw_up(asked(Away()), replace(KNOWN, mistakes=100, paid_usd=99.0)).usd_left == (0, 0)
-    assert draw_up(asked(Away()), replace(KNOWN, mistakes=100, finished=True)).usd_left == (0, 0)
+    assert build_plan(asked(Away()), replace(KNOWN, mistakes=100, paid_usd=99.0)).usd_left == (0, 0)
+    assert build_plan(asked(Away()), replace(KNOWN, mistakes=100, finished=True)).usd_left == (0, 0)
 
 
 def test_what_was_seen_of_new_images_counts_more_than_what_a_plugin_supposes():
@@ -231,7 +231,7 @@ def test_what_was_seen_of_new_images_counts_more_than_what_a_plugin_supposes():
             return Estimate(disk_bytes=(1e6 * items, 2e6 * items))
 
     def disk(synthesizer, **found):
-        plan = draw_up(asked(synthesizer=synthesizer), replace(KNOWN, **found))
+        plan = build_plan(asked(synthesizer=synthesizer), replace(KNOWN, **found))
         return next(line.disk_bytes for line in plan.lines if line.images[1])
 
     assert disk(Large())[1] > 10 * disk(Small())[1]
@@ -239,39 +239,39 @@ def test_what_was_seen_of_new_images_counts_more_than_what_a_plugin_supposes():
 
 
 def test_it_says_who_gets_what():
-    plan = draw_up(asked(Away(), synthesizer=Away()), replace(KNOWN, mistakes=10))
+    plan = build_plan(asked(Away(), synthesizer=Away()), replace(KNOWN, mistakes=10))
     critic, synthesizer = plan.receivers
     assert (critic.kind, critic.receiver, critic.upload_bytes) == ("critic", "api.example.org", (200_000, 600_000))
     assert "no file names" in critic.what and "prompts" in synthesizer.what
-    assert draw_up(asked(), KNOWN).receivers == ()
-    assert draw_up(asked(Away(), "explain"), KNOWN).receivers == (), "the critic takes no part in it"
+    assert build_plan(asked(), KNOWN).receivers == ()
+    assert build_plan(asked(Away(), "explain"), KNOWN).receivers == (), "the critic takes no part in it"
 
 
 def test_obstacles_are_all_told_each_with_what_to_do():
     tables = {"privacy": {"allow_upload": False}, "budget": {"usd": None}}
-    not_allowed, no_budget = draw_up(asked(Away(), **tables), KNOWN).obstacles
+    not_allowed, no_budget = build_plan(asked(Away(), **tables), KNOWN).obstacles
     assert "allow_upload = true" in not_allowed and "budget_usd" in no_budget
-    (offline,) = draw_up(asked(Away(), privacy={"offline": True, "allow_upload": True}), KNOWN).obstacles
+    (offline,) = build_plan(asked(Away(), privacy={"offline": True, "allow_upload": True}), KNOWN).obstacles
     assert "offline" in offline and "\n" not in offline
-    (unknown,) = draw_up(asked(Away("nobody's")), KNOWN).obstacles
+    (unknown,) = build_plan(asked(Away("nobody's")), KNOWN).obstacles
     assert "input_usd_per_mtok" in unknown
-    assert draw_up(asked(Away(), "explain", **tables), KNOWN).obstacles == ()
+    assert build_plan(asked(Away(), "explain", **tables), KNOWN).obstacles == ()
 
 
 def test_arms_that_would_show_nothing_are_left_out_with_the_reason():
     class Deaf(Here):
         uses = frozenset({"guidance"})
 
-    plan = draw_up(asked(synthesizer=Deaf(), experiment={"arms": "standard"}), KNOWN)
+    plan = build_plan(asked(synthesizer=Deaf(), experiment={"arms": "standard"}), KNOWN)
     assert plan.left_out == {"class-name-prompts": "the synthesizer does not read prompts"}
     with pytest.raises(ConfigError, match="would show nothing"):
-        draw_up(asked(synthesizer=Deaf(), experiment={"arms": ["class-name-prompts"]}), KNOWN)
+        build_plan(asked(synthesizer=Deaf(), experiment={"arms": ["class-name-prompts"]}), KNOWN)
 
 
 def test_what_more_would_add_is_the_difference():
-    plan = draw_up(asked(Away(), experiment={"arms": "basic"}), replace(KNOWN, mistakes=100))
+    plan = build_plan(asked(Away(), experiment={"arms": "basic"}), replace(KNOWN, mistakes=100))
     more = {line.name: line for line in plan.further}
-    one = draw_up(asked(Away(), experiment={"arms": "basic", "seeds": [0, 1]}), replace(KNOWN, mistakes=100)).total
+    one = build_plan(asked(Away(), experiment={"arms": "basic", "seeds": [0, 1]}), replace(KNOWN, mistakes=100)).total
     assert more["one more seed"].images == pytest.approx(
         (one.images[0] - plan.total.images[0], one.images[1] - plan.total.images[1])
     )
@@ -282,5 +282,5 @@ def test_what_more_would_add_is_the_difference():
 
 def test_an_arm_of_ones_own_counts():
     mine = Arm("mine", "", images=ImageSource(map="random", guidance="none"))
-    plan = draw_up(replace(asked(Away()), arms=(arms.ROWS["baseline"], mine)), replace(KNOWN, mistakes=10))
+    plan = build_plan(replace(asked(Away()), arms=(arms.ROWS["baseline"], mine)), replace(KNOWN, mistakes=10))
     assert plan.total.cases == (20, 20) and plan.total.trainings == (2, 2)

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from xaiaug import Explanation
-from xaiaug.quality.chance import chance_maps
-from xaiaug.quality.curves import ranks
+from xaiaug.quality.deletion_insertion import ranks
+from xaiaug.quality.map_faithfulness import chance_maps
 
 
 def drawn(size=(60, 40), grid=(4, 6), unseen=0, seed=0, count=3, colour="red"):

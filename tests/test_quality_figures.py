@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from xaiaug import Explanation
-from xaiaug.quality import figures
+from xaiaug.quality import summarize_map
 
 
 def of(grid=None, heatmap=None):
     heatmap = np.zeros((8, 8), np.float32) if heatmap is None else np.asarray(heatmap, np.float32)
-    return figures(Explanation(heatmap, "m", 0, False, None if grid is None else np.asarray(grid, np.float32)))
+    return summarize_map(Explanation(heatmap, "m", 0, False, None if grid is None else np.asarray(grid, np.float32)))
 
 
 def test_a_constant_map_is_spread_evenly_and_says_nothing():

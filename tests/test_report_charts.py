@@ -5,12 +5,10 @@ import report_example as example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.report.axes import Axis
+from xaiaug.report.charts import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, Axis, arm_curves, dot_plot
 from xaiaug.report.confusion import MOST_PAIRS, confusions
-from xaiaug.report.curves import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, arm_curves
-from xaiaug.report.intervals import WIDTH, dot_plot
-from xaiaug.report.schema import Data
 from xaiaug.report.schema_arms import ArmResult, Curves, Scores, SeedResult
+from xaiaug.report.schema_report import Data
 
 numbers = st.floats(-1e12, 1e12, allow_nan=False).filter(lambda value: value == 0 or abs(value) > 1e-9)
 

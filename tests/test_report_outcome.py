@@ -3,9 +3,9 @@
 import pytest
 import report_example as example
 
-from xaiaug.report.outcome import meaning, outcome, tags
-from xaiaug.report.schema import Data
+from xaiaug.report.conclusion import meaning, outcome, tags
 from xaiaug.report.schema_cases import Mistakes
+from xaiaug.report.schema_report import Data
 
 
 def test_a_verdict_is_repeated_word_for_word() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from xaiaug.report import Report
 from xaiaug.report.page import render
-from xaiaug.report.schema import Data, Note, Run
 from xaiaug.report.schema_arms import ArmResult, Curves, LeftOut, SeedResult
 from xaiaug.report.schema_cases import CritiqueRow, Images, Mistakes
+from xaiaug.report.schema_report import Data, Note, Run
 
 HOSTILE = "</style></svg><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}"
 VOID = {"meta", "img", "br", "link", "input", "line", "circle", "rect", "polyline"}

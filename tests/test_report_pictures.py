@@ -12,8 +12,8 @@ from PIL import Image
 
 from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, shown_cases
 from xaiaug.report.heatmaps import overlay
-from xaiaug.report.pictures import Pictures
 from xaiaug.report.schema_cases import CritiqueRow
+from xaiaug.report.thumbnails import Pictures
 
 
 def decoded(uri: str) -> Image.Image:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from xaiaug.errors import RecordError
 from xaiaug.metrics import evaluate
 from xaiaug.report import Report
-from xaiaug.report.schema import Data, Run
 from xaiaug.report.schema_arms import Curves, Scores
 from xaiaug.report.schema_cases import CritiqueRow
+from xaiaug.report.schema_report import Data, Run
 
 
 def test_a_report_is_read_back_equal() -> None:

@@ -8,9 +8,8 @@ import pytest
 import report_example as example
 
 from xaiaug.errors import ConfigError
+from xaiaug.report.arm_table import FORMATS, HEADS, Spread, arm_rows, percent, points, table
 from xaiaug.report.schema_arms import ArmResult
-from xaiaug.report.summary import Spread, arm_rows
-from xaiaug.report.table import FORMATS, HEADS, percent, points, table
 
 
 def test_text_is_aligned_and_its_numbers_end_in_one_column() -> None:

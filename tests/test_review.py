@@ -9,9 +9,9 @@ import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits, open_run
-from xaiaug.curation.decision import COLUMNS, Decision
+from xaiaug.curation.review_table import COLUMNS, Decision
 from xaiaug.errors import DataError, RunFolderError, RunLockedError, WaitingForReview
-from xaiaug.results.upkeep import status, verify
+from xaiaug.results.maintenance import status, verify
 from xaiaug.review import ReviewServer
 from xaiaug.store import Store
 

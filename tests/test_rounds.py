@@ -5,7 +5,7 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.errors import ConfigError
-from xaiaug.results.upkeep import collect_garbage, verify
+from xaiaug.results.maintenance import collect_garbage, verify
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fakes import ColourCritic, paint_folder
 from test_planning import loop
 
 from xaiaug import Splits
-from xaiaug.cli.spending import agree
+from xaiaug.cli.confirm import agree
 from xaiaug.errors import ConfigError
 
 

@@ -14,7 +14,7 @@ from xaiaug.errors import PluginError, XaiaugError
 from xaiaug.stages import Desk, Image, Mistake, Predictions, choose, equally_many
 from xaiaug.stages.chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from xaiaug.stages.critique import critique_of
-from xaiaug.stages.images import ImagePlan, _Slots
+from xaiaug.stages.generation import ImagePlan, _Slots
 from xaiaug.store import Store
 
 

@@ -6,7 +6,7 @@ from fakes import ColourCritic, NearestColour, Painter, paint_folder
 from PIL import Image
 
 from xaiaug import Explainer, Explanation, FeedbackLoop, Recipe, Splits
-from xaiaug.panel.heat import colour_table
+from xaiaug.panel.colormap import colour_table
 
 
 class Brightness(Explainer):

@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from xaiaug.errors import ConfigError, DataError
-from xaiaug.statistics import METRICS, Estimate, Scores, Spread, compare_predictions, family, flips, judge
+from xaiaug.statistics import METRICS, Estimate, Scores, Spread, compare_predictions, count_flips, holm_adjust, judge
 from xaiaug.statistics.interval import of_draws, of_means
 
 
@@ -95,7 +95,7 @@ def test_p_value_and_interval_say_the_same(difference, seeds, images, n_seeds, n
 @settings(max_examples=40)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12))
 def test_holms_p_values_are_those_of_statsmodels_and_agree_with_the_widened_levels(p_values):
-    found = family(p_values)
+    found = holm_adjust(p_values)
     rejected, adjusted, _, _ = multipletests(p_values, method="holm")
     assert [one.p for one in found] == pytest.approx(list(adjusted))
     for one, p, told in zip(found, p_values, rejected, strict=True):
@@ -108,7 +108,7 @@ def test_holms_p_values_are_those_of_statsmodels_and_agree_with_the_widened_leve
 def test_flips_are_those_of_mcnemars_exact_test(fixed, broken, same):
     before = np.array([False] * fixed + [True] * broken + [True] * same, dtype=bool)
     after = np.array([True] * fixed + [False] * broken + [True] * same, dtype=bool)
-    found = flips(before, after)
+    found = count_flips(before, after)
     assert (found.fixed, found.broken) == (fixed, broken)
     table = [[same, broken], [fixed, 0]]
     assert found.p == pytest.approx(mcnemar(table, exact=True).pvalue if fixed + broken else 1.0)
@@ -237,7 +237,7 @@ def claims(rng, runs, truth, sd, contrasts=1):
     for _ in range(runs):
         found = [simulated(rng, truth, sd) for _ in range(contrasts)]
         primary += judge(found[0], 0.005).word in ("helps", "hurts")
-        levels = family([one.p for one in found[1:]])
+        levels = holm_adjust([one.p for one in found[1:]])
         words = [judge(one, 0.005, f.level).word for one, f in zip(found[1:], levels, strict=True)]
         secondary += any(word in ("helps", "hurts") for word in words)
     return primary, secondary

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fakes import paint_folder
 
-from xaiaug.loop.stopping import stopping
+from xaiaug.loop.session import stopping
 
 CODE = """
 import sys

@@ -9,8 +9,7 @@ from xaiaug.calls import Calls, Ledger, Prices
 from xaiaug.errors import BudgetSpentError, RunFolderError
 from xaiaug.records import RawReply, Spending
 from xaiaug.store import Money, Reader, Store
-from xaiaug.store.sweep import sweep
-from xaiaug.store.verify import problems
+from xaiaug.store.integrity import problems, sweep
 
 PRICE = {"model": "m", "source": "user", "date": "2026-01-01", "usd_per_mtok": {"input": ["1"], "output": ["2"]}}
 REPLY = RawReply({"text": "ünï", "parts": [1, None]}, {"input_tokens": 3})

@@ -12,9 +12,9 @@ from xaiaug.records import Critique
 from xaiaug.registry import registry
 from xaiaug.store import Store
 from xaiaug.testing import NearestColour, PlainColour, Ramp, ScriptedCritic, checks_for, parametrize_checks
-from xaiaug.testing._bench import Bench, checkpoint
-from xaiaug.testing._check import NotApplicableError
-from xaiaug.testing._items import cases
+from xaiaug.testing.checks.bench import Bench, checkpoint
+from xaiaug.testing.checks.check_registry import NotApplicableError
+from xaiaug.testing.checks.items import cases
 from xaiaug.testing.conformance import perform
 
 EXPECTED = {("local-vlm", "does-its-work"): "random weights do not answer in the form that is asked for"}

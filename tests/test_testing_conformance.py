@@ -9,8 +9,8 @@ from broken import BROKEN, MORE, Honest
 
 from xaiaug.errors import CheckFailedError, ConfigError, MissingExtraError
 from xaiaug.testing import NearestColour, PlainColour, Ramp, ScriptedCritic, checks_for, parametrize_checks, run_checks
-from xaiaug.testing._bench import Bench
-from xaiaug.testing._check import CHECKS
+from xaiaug.testing.checks.bench import Bench
+from xaiaug.testing.checks.check_registry import CHECKS
 from xaiaug.testing.conformance import perform
 
 
@@ -132,7 +132,7 @@ def test_checks_run_without_pytest():
 
 
 def test_a_given_classifier_is_explained_and_left_as_it_was():
-    from xaiaug.testing._bench import simple_classifier
+    from xaiaug.testing.checks.bench import simple_classifier
 
     given = simple_classifier()
     before = given.means.copy()

@@ -11,7 +11,7 @@ from PIL import Image
 from xaiaug import Context, Failure, FeedbackLoop, Recipe, Splits, SynthesisRequest
 from xaiaug.errors import NotFittedError
 from xaiaug.testing import NearestColour, PlainColour, Ramp, ScriptedCritic, small_folder, small_splits
-from xaiaug.testing._items import cases
+from xaiaug.testing.checks.items import cases
 
 
 @given(st.integers(0, 50), st.integers(16, 48))

@@ -10,7 +10,7 @@ import pytest
 from loopback_clients import FIXTURES, described, sdk_clients  # noqa: F401
 
 from xaiaug.testing import Error, Loopback, Reply
-from xaiaug.testing._descriptions import Descriptions, validator
+from xaiaug.testing.fake_services.descriptions import Descriptions, validator
 
 PATHS = {"/v1/messages": "messages", "/v1/responses": "responses", "/v1/chat/completions": "chat"}
 # The service has come to compare an image with its declared type since these requests were recorded.

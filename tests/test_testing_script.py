@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from xaiaug.errors import ConfigError
 from xaiaug.testing import Error, Limit, Reply
-from xaiaug.testing._bill import Bill, PriceList
-from xaiaug.testing._descriptions import Descriptions, validator
-from xaiaug.testing._example import example
-from xaiaug.testing._script import Player
+from xaiaug.testing.fake_services.bill import Bill, PriceList
+from xaiaug.testing.fake_services.descriptions import Descriptions, validator
+from xaiaug.testing.fake_services.example import example
+from xaiaug.testing.fake_services.script import Player
 
 jsonschema = pytest.importorskip("jsonschema")
 

@@ -8,7 +8,7 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.errors import RunFolderError, RunLockedError
-from xaiaug.results.upkeep import collect_garbage, status, verify
+from xaiaug.results.maintenance import collect_garbage, status, verify
 from xaiaug.store import Store
 
 

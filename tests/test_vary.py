@@ -6,8 +6,8 @@ from PIL import Image
 
 from xaiaug import Context, FeedbackLoop, Recipe, Sample, Splits
 from xaiaug.errors import ConfigError, DataError
-from xaiaug.results.upkeep import collect_garbage, verify
-from xaiaug.stages.desk import Desk
+from xaiaug.results.maintenance import collect_garbage, verify
+from xaiaug.stages.runtime import Desk
 from xaiaug.store import Reader
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from blobs import outline
 
-from xaiaug.plugins.critics._attended import attended
+from xaiaug.plugins.critics._measurements import attended
 from xaiaug.records import Explanation
 
 SUBJECT = outline(0.25).astype(np.float32)

@@ -22,7 +22,7 @@ from torch import nn
 from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Prepared
-from xaiaug.plugins.explainers._relevance import Relevance
+from xaiaug.plugins.explainers._aggregation import Relevance
 from xaiaug.plugins.explainers.attention_relevance import AttentionRelevance
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
 

@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw
 from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
+from xaiaug.plugins.explainers._aggregation import rollout
 from xaiaug.plugins.explainers._attention import recorded_attention
-from xaiaug.plugins.explainers._place import place
-from xaiaug.plugins.explainers._rollout import rollout
+from xaiaug.plugins.explainers._heatmap import place
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 2}

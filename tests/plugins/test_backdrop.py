@@ -8,9 +8,9 @@ from blobs import blob, outline
 from numpy.typing import NDArray
 from PIL import Image
 
-from xaiaug.plugins._colour import lab, lab_of
+from xaiaug.plugins._image_stats import lab, lab_of
 from xaiaug.plugins.synthesizers._backdrop import Plate, chosen, emptied, plates
-from xaiaug.plugins.synthesizers._masks import BadMaskError
+from xaiaug.plugins.synthesizers._mask_folder import BadMaskError
 from xaiaug.records import Sample
 
 INSIDE = outline()

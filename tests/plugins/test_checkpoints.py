@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xaiaug.interfaces import Checkpoints, Context
-from xaiaug.plugins.classifiers._checkpoints import newest
+from xaiaug.plugins.classifiers._resume import newest
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe, Sample
 

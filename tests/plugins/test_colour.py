@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins._colour import NAMES, hex_of, lab, lab_of, name_of, rgb
+from xaiaug.plugins._image_stats import NAMES, hex_of, lab, lab_of, name_of, rgb
 
 BYTES = st.integers(0, 255)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from xaiaug.plugins.critics._picture import prepare
+from xaiaug.plugins.critics._image_encoding import prepare
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._prompt import PromptCheck, read_prompt
-from xaiaug.plugins.critics._unusable import UnusableError
+from xaiaug.plugins.critics._parsing import PromptCheck, UnusableError, read_prompt
 
 CHECK = PromptCheck(("cat", "dog"))
 

@@ -9,8 +9,7 @@ from critic_cases import ANSWER, PROMPT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._schema import SCHEMA, capped, read_critique
-from xaiaug.plugins.critics._unusable import UnusableError
+from xaiaug.plugins.critics._parsing import SCHEMA, UnusableError, capped, read_critique
 
 
 def test_an_answer_in_the_schema_becomes_a_critique():

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics import _chat, _responses, claude
-from xaiaug.plugins.critics._usage import UNTOLD
+from xaiaug.plugins.critics import _chat_completions, _responses_api, claude
+from xaiaug.plugins.critics._sdk import UNTOLD
 
 
 def test_each_service_tells_cached_tokens_in_its_own_way():
@@ -21,12 +21,14 @@ def test_each_service_tells_cached_tokens_in_its_own_way():
     }
     details = {"cached_tokens": 20, "cache_write_tokens": 10}
     assert claude.used(anthropic) == told
-    assert _responses.used({"input_tokens": 130, "output_tokens": 7, "input_tokens_details": details}) == told
-    assert _chat.used({"prompt_tokens": 130, "completion_tokens": 7, "prompt_tokens_details": details}) == told
-    assert _chat.used({"prompt_tokens": 130, "completion_tokens": 7})["cache_read_tokens"] == 0
+    assert _responses_api.used({"input_tokens": 130, "output_tokens": 7, "input_tokens_details": details}) == told
+    assert (
+        _chat_completions.used({"prompt_tokens": 130, "completion_tokens": 7, "prompt_tokens_details": details}) == told
+    )
+    assert _chat_completions.used({"prompt_tokens": 130, "completion_tokens": 7})["cache_read_tokens"] == 0
 
 
-@pytest.mark.parametrize("used", [claude.used, _responses.used, _chat.used])
+@pytest.mark.parametrize("used", [claude.used, _responses_api.used, _chat_completions.used])
 @pytest.mark.parametrize("usage", [None, {}, [], "many", {"input_tokens": 5}, {"prompt_tokens": 5}])
 def test_a_usage_that_is_not_told_is_worth_the_worst_case(used, usage):
     assert used(usage) == UNTOLD

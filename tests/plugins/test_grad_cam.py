@@ -28,8 +28,7 @@ from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError
 from xaiaug.interfaces import Context, Prepared
 from xaiaug.plugins._logits import logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.explainers._layers import find_layer
-from xaiaug.plugins.explainers._layout import Layout, layout_of
+from xaiaug.plugins.explainers._layers import Layout, find_layer, layout_of
 from xaiaug.plugins.explainers.grad_cam import GradCam
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 3}

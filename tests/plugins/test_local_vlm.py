@@ -11,9 +11,8 @@ from tiny_llava import save_tiny_llava
 from xaiaug import load
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.critics._question import Said
-from xaiaug.plugins.critics._schema import SCHEMA
-from xaiaug.plugins.critics._together import together
+from xaiaug.plugins.critics._conversation import Said, together
+from xaiaug.plugins.critics._parsing import SCHEMA
 from xaiaug.plugins.critics.local_vlm import LocalVLMCritic, spelled
 from xaiaug.records import Critique, Failure
 

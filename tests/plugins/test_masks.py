@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug.errors import ConfigError
-from xaiaug.plugins.synthesizers._masks import BadMaskError, MaskFolder, resized
+from xaiaug.plugins.synthesizers._mask_folder import BadMaskError, MaskFolder, resized
 
 INSIDE = outline()
 SIZE = (64, 64)

@@ -19,7 +19,7 @@ from xaiaug.interfaces import Context
 from xaiaug.petworld import COATS as PETWORLD_COATS
 from xaiaug.petworld import Scene, write_world
 from xaiaug.petworld.colours import nearest
-from xaiaug.petworld.prompts import wishes
+from xaiaug.petworld.prompt_parser import wishes
 from xaiaug.plugins.critics.measured import MeasuredCritic
 from xaiaug.records import Case, Critique, Explanation, Sample
 

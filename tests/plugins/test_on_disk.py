@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from xaiaug import load
-from xaiaug.plugins.classifiers._on_disk import folder_of, licence
+from xaiaug.plugins.classifiers._hub import folder_of, licence
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Estimate
 

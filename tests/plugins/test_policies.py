@@ -11,7 +11,7 @@ import torch
 
 from xaiaug.errors import UnsupportedRecipeError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.classifiers._policies import mixed, varied
+from xaiaug.plugins.classifiers._augmentation import mixed, varied
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe
 

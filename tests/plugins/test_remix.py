@@ -14,9 +14,8 @@ from PIL import Image, ImageOps
 
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
-from xaiaug.plugins._colour import lab, lab_of
-from xaiaug.plugins._sharpness import sharpness
-from xaiaug.plugins._subject import subject_mask, typical_colour
+from xaiaug.plugins._image_stats import lab, lab_of, sharpness
+from xaiaug.plugins._segmentation import subject_mask, typical_colour
 from xaiaug.plugins.synthesizers._backdrop import emptied
 from xaiaug.plugins.synthesizers._cutout import cut_along, cut_out
 from xaiaug.plugins.synthesizers.remix import RemixSynthesizer

@@ -348,9 +348,9 @@ def test_a_missing_key_is_told_in_one_line(service, monkeypatch):
 
 
 def test_a_missing_package_is_told_with_its_extra(service, monkeypatch):
-    from xaiaug.plugins.critics import _keys
+    from xaiaug.plugins.critics import _sdk
 
-    monkeypatch.setattr(_keys, "find_spec", lambda name: None)
+    monkeypatch.setattr(_sdk, "find_spec", lambda name: None)
     kind, extra = (ClaudeCritic, "claude") if service == "messages" else (OpenAICritic, "openai")
     with pytest.raises(MissingExtraError, match=rf"pip install 'xaiaug\[{extra}\]'"):
         kind().check()

@@ -3,7 +3,7 @@
 import pytest
 
 from xaiaug.errors import DataError
-from xaiaug.plugins.classifiers._saved import STATE, read_state, write_state
+from xaiaug.plugins.classifiers._saved_state import STATE, read_state, write_state
 
 
 def test_it_comes_back_from_a_folder_that_was_not_there(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 from xaiaug import arms
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.synthesizers._working_size import working_size
+from xaiaug.plugins.synthesizers._resolution import working_size
 from xaiaug.plugins.synthesizers.sdxl import SdxlSynthesizer
 from xaiaug.plugins.synthesizers.sdxl_controlnet import SdxlControlNetSynthesizer, edges
 from xaiaug.plugins.synthesizers.sdxl_img2img import SdxlImageToImageSynthesizer

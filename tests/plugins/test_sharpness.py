@@ -4,7 +4,7 @@ import numpy as np
 from blobs import blob
 from PIL import Image, ImageFilter
 
-from xaiaug.plugins._sharpness import sharpness
+from xaiaug.plugins._image_stats import sharpness
 
 
 def test_the_more_blur_the_less_sharpness() -> None:

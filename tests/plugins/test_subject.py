@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from xaiaug.plugins._subject import subject_mask, typical_colour
+from xaiaug.plugins._segmentation import subject_mask, typical_colour
 
 PETS = Path(__file__).resolve().parents[3] / "shared" / "data" / "pets-with-masks"
 

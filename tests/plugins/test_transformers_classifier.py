@@ -21,8 +21,8 @@ from PIL import Image
 from xaiaug import Splits
 from xaiaug.errors import ConfigError, DataError, NotFittedError, UnsupportedRecipeError
 from xaiaug.interfaces import Context, TorchModel
-from xaiaug.plugins.classifiers._images import Preprocessor
-from xaiaug.plugins.classifiers._sequence import TrainingSequence, training_order
+from xaiaug.plugins.classifiers._dataset import TrainingSequence, training_order
+from xaiaug.plugins.classifiers._preprocessor import Preprocessor
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe, Sample
 

@@ -14,8 +14,8 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.plugins.explainers import _tokens
-from xaiaug.plugins.explainers._observer import observing
-from xaiaug.plugins.explainers._undoing import hooked, undone
+from xaiaug.plugins.explainers._attention import observing
+from xaiaug.plugins.explainers._hooks import hooked, undone
 
 OURS = ("_undoing.py", "_attention.py", "_pooling.py", "_probe.py", "_layers.py", "_tap.py", "_relevance.py")
 TRIES = 12

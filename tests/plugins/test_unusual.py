@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from xaiaug.plugins.critics._unusual import LEAST, Reference, holm
+from xaiaug.plugins.critics._outliers import LEAST, Reference, holm
 
 
 @pytest.mark.parametrize("seed", range(3))

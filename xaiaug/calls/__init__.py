@@ -2,15 +2,13 @@
 
 from ..errors import CallError
 from ..records import RawReply
-from .clock import Clock
-from .failures import classify, retry_after
-from .ledger import Ledger
-from .limit import Limit
-from .memory import MemoryLedger
+from .circuit_breaker import Clock
+from .concurrency import Limit
+from .ledger import Ledger, MemoryLedger
 from .paid import Calls
-from .price import Price
-from .prices import Prices
-from .window import sliding
+from .prices import Price, Prices
+from .retry import classify, retry_after
+from .threads import sliding
 
 __all__ = [
     "CallError",

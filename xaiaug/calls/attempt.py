@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from ..errors import CallError
 from ..records import JSON, RawReply
-from .clock import Clock
-from .failures import from_network, may_be_billed
-from .gate import Gate
-from .halt import Halt
+from .budget import Purse
+from .circuit_breaker import Clock, Halt
+from .concurrency import Gate
 from .ledger import Ledger
-from .price import Price
-from .purse import Purse
+from .prices import Price
+from .retry import from_network, may_be_billed
 
 Send = Callable[[Mapping[str, JSON]], RawReply]
 

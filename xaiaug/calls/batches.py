@@ -13,8 +13,8 @@ from typing import TypeVar
 from ..errors import CallError, CallsPausedError
 from ..records import JSON, Courier, OpenBatch, OpenCall, RawReply
 from .attempt import Answer, Attempts, Job
-from .failures import may_be_billed, one_line
-from .price import Price
+from .prices import Price
+from .retry import may_be_billed, one_line
 
 ROUNDS = 5  # so often a call is sent in a batch before it counts as failed
 LONGEST_PAUSE_S = 60.0  # between two looks at a batch

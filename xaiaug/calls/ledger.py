@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
@@ -46,3 +48,90 @@ class Ledger(Protocol):
     def lose_batch(self, tag: str) -> None:
         """A batch will never be answered: its open calls stay open, and may be sent again."""
         ...
+
+
+@dataclass
+class _Entry:
+    key: str
+    price: Mapping[str, JSON]
+    worst: int
+    reply: RawReply | None = None
+    cost: int = 0
+    released: bool = False
+
+
+class MemoryLedger:
+    """Keeps calls in memory."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._replies: dict[str, RawReply] = {}
+        self._batches: dict[str, tuple[str | None, list[int]]] = {}
+        self._lock = threading.Lock()
+
+    def spending(self) -> Spending:
+        """As in `Ledger`."""
+        with self._lock:
+            paid = [entry for entry in self._entries if entry.reply is not None]
+            waiting = [entry for entry in self._entries if entry.reply is None and not entry.released]
+            return Spending(
+                settled=sum(entry.cost for entry in paid),
+                open=sum(entry.worst for entry in waiting),
+                replies=len(paid),
+                unanswered=len(waiting),
+                unbilled=sum(entry.released for entry in self._entries),
+                prices=tuple({repr(entry.price): entry.price for entry in self._entries}.values()),
+            )
+
+    def reply(self, key: str) -> RawReply | None:
+        """As in `Ledger`."""
+        return self._replies.get(key)
+
+    def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
+        """As in `Ledger`."""
+        with self._lock:
+            self._entries.append(_Entry(key, price, worst))
+            return len(self._entries) - 1
+
+    def settle(self, intent: int, reply: RawReply, cost: int) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            entry = self._entries[intent]
+            entry.reply, entry.cost = reply, cost
+            self._replies.setdefault(entry.key, reply)
+
+    def release(self, intent: int) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            self._entries[intent].released = True
+
+    def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
+        """As in `Ledger`."""
+        intents = [self.intend(call.key, call.price, call.worst) for call in calls]
+        with self._lock:
+            self._batches[tag] = (None, intents)
+        return intents
+
+    def posted(self, tag: str, name: str) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            self._batches[tag] = (name, self._batches[tag][1])
+
+    def batches(self) -> list[OpenBatch]:
+        """As in `Ledger`."""
+        with self._lock:
+            found = [OpenBatch(tag, name, self._open(intents)) for tag, (name, intents) in self._batches.items()]
+        return [batch for batch in found if batch.calls]
+
+    def lose_batch(self, tag: str) -> None:
+        """As in `Ledger`."""
+        with self._lock:
+            del self._batches[tag]
+
+    def _open(self, intents: Sequence[int]) -> dict[int, OpenCall]:
+        entries = {intent: self._entries[intent] for intent in intents}
+        return {
+            intent: OpenCall(entry.key, entry.price, entry.worst)
+            for intent, entry in entries.items()
+            if entry.reply is None and not entry.released
+        }

@@ -16,18 +16,15 @@ from ..errors import (
     XaiaugError,
 )
 from ..records import JSON, BatchedCall, Courier, RawReply
-from . import money
+from . import budget
 from .attempt import Answer, Attempts, Job, Send
 from .batches import Batches, alone
-from .clock import Clock
-from .failures import advice, one_line
-from .gate import Gate
-from .halt import Halt
+from .budget import Purse
+from .circuit_breaker import LAST, Clock, Halt, Share
+from .concurrency import Gate, Limit
 from .ledger import Ledger
-from .limit import Limit
 from .prices import Prices
-from .purse import Purse
-from .share import LAST, Share
+from .retry import advice, one_line
 
 ATTEMPTS = 10
 LONGEST_BACKOFF_S = 60
@@ -66,7 +63,7 @@ class Calls:
         self._halt = Halt(clock)
         self._gate = Gate(limit or Limit(), self._halt, clock)
         self._budgeted = budget_usd is not None
-        self._purse = Purse(money.budget(budget_usd or 0), ledger.spending(), self._halt)
+        self._purse = Purse(budget.budget(budget_usd or 0), ledger.spending(), self._halt)
         self._jitter = jitter or random.Random()
         self._attempts = Attempts(ledger, self._purse, self._gate, self._halt, clock)
         self._share = Share()
@@ -134,7 +131,7 @@ class Calls:
         Raises:
             UnknownPriceError: nobody knows what the model costs.
         """
-        return money.dollars(self._prices.of(model).cost(usage))
+        return budget.dollars(self._prices.of(model).cost(usage))
 
     def reject(self, key: str, reason: str) -> None:
         """The reply under that key is of no use (a refusal, cut off, a bad schema): counts as a failed item.
@@ -157,10 +154,10 @@ class Calls:
         spent = self._ledger.spending()
         reserved = min(self._purse.reserved, spent.open)
         return {
-            "budget_usd": money.dollars(self._purse.budget) if self._budgeted else None,
-            "settled_usd": money.dollars(spent.settled),
-            "reserved_usd": money.dollars(reserved),
-            "unknown_usd": money.dollars(spent.open - reserved),
+            "budget_usd": budget.dollars(self._purse.budget) if self._budgeted else None,
+            "settled_usd": budget.dollars(spent.settled),
+            "reserved_usd": budget.dollars(reserved),
+            "unknown_usd": budget.dollars(spent.open - reserved),
             "calls": spent.replies,
             "unanswered": spent.unanswered,
             "unbilled": spent.unbilled,
@@ -180,7 +177,7 @@ class Calls:
             return Job(key, request, send, price, 0)
         if not self._budgeted:
             raise ConfigError(f"calls of {model!r} cost money: set budget_usd, the most the run may spend")
-        worst = money.cost(worst_case_usd)
+        worst = budget.cost(worst_case_usd)
         if worst == 0:
             raise ConfigError(f"calls of {model!r} cost money: worst_case_usd must be above 0, got {worst_case_usd}")
         return Job(key, request, send, price, worst)

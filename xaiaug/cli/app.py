@@ -68,8 +68,8 @@ def run(  # noqa: PLR0917  the options of the command
 ) -> None:
     """Run a settings file, or go on with its run; on a terminal it asks before it spends money."""
     from ..loop import FeedbackLoop
-    from .progress import watching
-    from .spending import agree
+    from .confirm import agree
+    from .progress_display import watching
 
     loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
     if not yes:
@@ -119,7 +119,7 @@ def diagnose(
 ) -> None:
     """Show what a trained classifier gets wrong, where it looked, and why: no training, no test set."""
     from ..loop.diagnose import diagnose as run_diagnosis
-    from .progress import watching
+    from .progress_display import watching
 
     with watching() as watch:
         result = run_diagnosis(checkpoint, data, run_dir, explainer=explainer, critic=critic, most=most, watch=watch)
@@ -130,7 +130,7 @@ def diagnose(
 def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     """Run the whole loop on drawn cats and dogs: no key, no GPU, no download."""
     from ..demo import demo as run_demo
-    from .progress import watching
+    from .progress_display import watching
 
     with watching() as watch:
         result = run_demo(run_dir, watch=watch)
@@ -158,7 +158,7 @@ def review(
 @app.command()
 def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Say how far a run is."""
-    from ..results.upkeep import status as read_status
+    from ..results.maintenance import status as read_status
 
     told = read_status(run_dir)
     step = f", {told['stage']} {told['done']}/{told['total']}" if "stage" in told else ""
@@ -175,7 +175,7 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
 @app.command()
 def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Check digests, ancestry and ledger of a run; exit with 1 when something is wrong."""
-    from ..results.upkeep import verify as find_problems
+    from ..results.maintenance import verify as find_problems
 
     problems = find_problems(run_dir)
     for line in problems or ["whole"]:
@@ -187,7 +187,7 @@ def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
 @app.command()
 def gc(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Remove what earlier settings left in a run folder."""
-    from ..results.upkeep import collect_garbage
+    from ..results.maintenance import collect_garbage
 
     typer.echo(f"{collect_garbage(run_dir)} bytes set free")
 
@@ -233,7 +233,7 @@ def check(
     seconds: Annotated[float, typer.Option("--seconds", help="Most that one check may take.")] = 120.0,
 ) -> None:
     """Check that a plugin keeps the rules; exit with 1 when it does not."""
-    from .checking import show
+    from .check import show
 
     if not show(name, parameters or [], seconds):
         raise typer.Exit(1)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .memory import Memory
-from .opinion import Opinions
-from .portrait import Portrait
+from .duplicates import Memory
+from .label_judge import Opinions
+from .similarity import Portrait
 
 _LEAST_SIDE = 8
 # A wall in the dark still varies by 3 or more grey levels; a decoder that met NaN gives 0.

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from ..errors import DataError
 from ..records import Sample
 from .cache import FactCache, Stamp
-from .openers import Stamped
+from .image_file import Stamped
 
 _HASH_SIDE = 32
 MIDDLE = 0.6  # of width and height: what a crop leaves as it was

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from .entry import Found
-from .located import Located, leaves, looks_like_an_image, to_entries
-from .reading import Reading
+from .decode import Reading
+from .entries import Found, Located, leaves, looks_like_an_image, to_entries
 
 SPLIT_FOLDERS = {
     "train": "train",

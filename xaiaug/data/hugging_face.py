@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, nearest
-from .entry import Entry, Found, Refusal
+from .decode import Reading
+from .entries import Entry, Found, Refusal, digest_as_read, digest_of
 from .folder import SPLIT_FOLDERS
-from .located import digest_as_read, digest_of
-from .openers import DatasetImage
-from .reading import Reading
+from .image_file import DatasetImage
 
 
 @dataclass(frozen=True)

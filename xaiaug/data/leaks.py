@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from ..records import JSON, Sample
 from .fingerprint import Fingerprint
-from .near import Pair, near_pairs
+from .near_duplicates import Pair, near_pairs
 
 # Of two copies the one in the split named first is kept: what is measured on comes before what is learnt from.
 KEEP_FIRST = ("test", "validation", "guide", "train", "reserve")

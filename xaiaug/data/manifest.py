@@ -9,10 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import DataError, nearest
-from .entry import Found, Refusal
+from .decode import Reading
+from .entries import Found, Located, Refusal, to_entries
 from .folder import SPLIT_FOLDERS
-from .located import Located, to_entries
-from .reading import Reading
 
 _GROUP = "group:"
 

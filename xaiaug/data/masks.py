@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 
 from ..errors import DataError
 from ..records import Sample
-from .located import leaves
-from .openers import ImageFile
-from .reading import FORMATS, SUFFIXES
+from .decode import FORMATS, SUFFIXES
+from .entries import leaves
+from .image_file import ImageFile
 
 
 def link_masks(samples: Iterable[Sample], masks: str | Path, into: str | Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
 from ..errors import ConfigError, nearest
-from .reading import Reading, Window
+from .decode import Reading, Window
 
 Fraction = float | Literal["validation"]
 _CHOICES = {

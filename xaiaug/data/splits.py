@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from ..records import Sample
-from .divide import divide
-from .entry import SPLITS, Found, Refusal
+from .entries import SPLITS, Found, Refusal
 from .folder import find_in_folder
 from .hugging_face import Columns, find_in_datasets
 from .manifest import find_in_manifest
 from .masks import link_masks
 from .options import DEFAULT_POLICY, Options, Policy, check_options, to_policy, to_reading
+from .splitting import divide
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 
-    from .check import DataCheck
+    from .split_check import DataCheck
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,7 +92,7 @@ class Splits:
             DataError: a class, a label or a needed split is missing, an image cannot be read or is too large, or an
                 image is in two splits; it names the files.
         """
-        from .check import check_splits
+        from .split_check import check_splits
 
         return check_splits(self, needs)
 

@@ -20,13 +20,11 @@ from ..records import Arm, Progress, Recipe
 from ..results import Result, open_run
 from ..stages import Desk, Patience
 from ..store import Money, Store
-from .cast import arms_as_tables, cast, tables
-from .judging import judge_of
-from .past import finished
-from .planning import plan
+from .judge import judge_of
+from .planning import finished, plan
+from .plugin_set import arms_as_tables, cast, tables
 from .run import conduct
-from .status import Status
-from .stopping import stopping
+from .session import Status, stopping
 
 
 class FeedbackLoop:

@@ -22,7 +22,7 @@ from ..records import Sample
 from ..records.estimate import Range
 from ..stages import Desk
 from ..store import SPEEDS, Money, Store
-from .cast import Cast
+from .plugin_set import Cast
 from .run import conduct
 
 SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images

@@ -9,9 +9,9 @@ from .. import arms as rows
 from ..errors import ConfigError
 from ..records import Arm, ImageSource
 from ..stages import Fitted, Ground, Training, by_pair
-from .drawing import Drawing
-from .grounds import ground_of, without_suspects
-from .scene import Scene
+from .diagnosis import ground_of, without_suspects
+from .generation import Drawing
+from .run_context import Scene
 
 
 def promoted(scene: Scene, drawing: Drawing, baseline: Fitted) -> Fitted:

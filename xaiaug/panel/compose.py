@@ -8,11 +8,10 @@ from PIL import Image, ImageDraw
 
 from ..errors import DataError, nearest
 from ..records import Explanation
-from .heat import Heat, Scale, check_scale
+from .colormap import Heat, Scale, check_scale
+from .layout import PALE, Measures, font, shorten, stacked
 from .legend import legend
-from .lettering import PALE, font, shorten
-from .measures import Measures, stacked
-from .pictures import Picture, fit, heatmap, masked, overlay, plain
+from .overlays import Picture, fit, heatmap, masked, overlay, plain
 
 LAYOUTS: Mapping[str, Mapping[str, Picture]] = {
     "side-by-side": {"image": plain, "heatmap": heatmap},

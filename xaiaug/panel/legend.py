@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .heat import Heat
-from .lettering import PALE, font, shorten
-from .measures import Measures
-from .pictures import Picture, masked, stripes
+from .colormap import Heat
+from .layout import PALE, Measures, font, shorten
+from .overlays import Picture, masked, stripes
 
 _NOUGHT = 0.005  # a share of the scale that is told as 0
 

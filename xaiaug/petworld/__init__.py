@@ -1,10 +1,9 @@
 """The drawn world: cats and dogs in which coat and backdrop nearly give the label away."""
 
-from .checkpoint import checkpoint
 from .drawing import draw
 from .palette import BACKDROPS, COATS, LABELS
 from .sampling import BIAS, UNBIASED, scenes
 from .scene import Scene
-from .world import write_world
+from .world import checkpoint, write_world
 
 __all__ = ["BACKDROPS", "BIAS", "COATS", "LABELS", "UNBIASED", "Scene", "checkpoint", "draw", "scenes", "write_world"]

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .backdrops import VARIANTS as LAYOUTS
 from .backdrops import backdrop
+from .drawing_style import HANDS, PAPER, Hand, colours
 from .figure import VARIANTS, Figure, figure
-from .hands import HANDS, PAPER, Hand, colours
 from .palette import COATS, RGB, rgb
 from .scene import Scene
 

@@ -1,8 +1,8 @@
 """What a run will take, said before anything is spent."""
 
-from .draw_up import Asked, draw_up
-from .known import Known
-from .permission import FROM, Worker, forbidden, obstacles, unpaid
+from .assumptions import Known
+from .permissions import FROM, Worker, forbidden, obstacles, unpaid
+from .planner import Asked, build_plan
 from .record import Line, Plan, Receiver
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "Plan",
     "Receiver",
     "Worker",
-    "draw_up",
+    "build_plan",
     "forbidden",
     "obstacles",
     "unpaid",

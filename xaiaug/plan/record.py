@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..records.estimate import Range
-from .spans import NOTHING, added, added_known
+from ..records.estimate import NOTHING, Range, added, added_known
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How good a heatmap is: what the map alone shows, and whether it is faithful to the classifier."""
 
-from .faithful import ImageScores, Scored, faithfulness, predictions, score
-from .figures import MapFigures, figures
+from .map_faithfulness import ImageScores, Scored, faithfulness, predictions, score
+from .map_statistics import MapFigures, summarize_map
 from .summary import MEASURES, Faithfulness, Measure, summarize
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "Measure",
     "Scored",
     "faithfulness",
-    "figures",
     "predictions",
     "score",
     "summarize",
+    "summarize_map",
 ]

@@ -8,9 +8,9 @@ from .explanation import Explanation
 from .failure import Failure
 from .json import JSON
 from .progress import Progress
+from .recipe import History, Recipe
 from .sample import Sample
 from .synthesis import SynthesisRequest, SyntheticImage
-from .training import History, Recipe
 
 __all__ = [
     "JSON",

@@ -1,5 +1,5 @@
 """From report.json and blobs to one HTML page: a pure function."""
 
-from .schema import Report
+from .schema_report import Report
 
 __all__ = ["Report"]

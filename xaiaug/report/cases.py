@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
-from .pictures import Picture, Pictures
-from .schema import Report
 from .schema_cases import CaseRow, ImageRow
+from .schema_report import Report
+from .thumbnails import Picture, Pictures
 
 MOST_CASES = 200
 MOST_KEPT = 6

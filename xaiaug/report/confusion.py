@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .schema import Report
+from .arm_table import scores_by_seed
 from .schema_arms import ArmResult
-from .summary import scores_by_seed
+from .schema_report import Report
 
 MOST_CLASSES = 12
 MOST_PAIRS = 12

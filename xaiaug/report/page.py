@@ -9,16 +9,14 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .arm_table import REFERENCE, Spread, arm_rows, figure, percent, points, signed
 from .cases import shown_cases
+from .charts import arm_curves, dot_plot
+from .conclusion import meaning, outcome, tags
 from .confusion import confusions
-from .curves import arm_curves
-from .intervals import dot_plot
-from .outcome import meaning, outcome, tags
-from .pictures import Pictures
-from .schema import Report
 from .schema_base import Row
-from .summary import REFERENCE, Spread, arm_rows
-from .table import figure, percent, points, signed
+from .schema_report import Report
+from .thumbnails import Pictures
 
 if TYPE_CHECKING:
     from jinja2 import Environment

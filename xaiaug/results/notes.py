@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..report import Report
-from ..report.schema import Note
 from ..report.schema_arms import ArmResult
+from ..report.schema_report import Note
 
 FEW, MANY, UNEVEN = 30, 0.5, 3
 STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import overload
 
 from ..report import Report
-from ..report.outcome import outcome
+from ..report.arm_table import table
+from ..report.conclusion import outcome
 from ..report.page import render
 from ..report.schema_cases import CaseRow
-from ..report.table import table
 from ..store import Reader, Store
 from .build import build
 

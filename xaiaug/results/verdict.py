@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..report.schema import Contrast, Verdict
-from ..statistics import Comparison, Outcome, Scores, compare, family, judge
-from ..statistics.words import FEWEST_SEEDS
+from ..report.schema_report import Contrast, Verdict
+from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge
+from ..statistics.outcome import FEWEST_SEEDS
 from ..store import Reader
 from .predictions import Tested, tested
 
@@ -87,7 +87,7 @@ def _stacked(arm: Tested, seeds: Sequence[int]) -> NDArray[Any]:
 def _judged(pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta: float, named: int) -> list[_Judged]:
     """Each contrast; the first so many were named before training, each for a question of its own."""
     estimates = [one.estimate for one in found if one.estimate is not None]
-    others = family([estimate.p for estimate in estimates[named:]])
+    others = holm_adjust([estimate.p for estimate in estimates[named:]])
     steps = [*((one.p, 0.95) for one in estimates[:named]), *((one.p, one.level) for one in others)]
     return [
         _Judged(arm, against, comparison, judge(estimate, delta, level), p, level)

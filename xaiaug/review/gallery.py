@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..curation.decision import COLUMNS, KEEP, SAID, TABLE, Decision
+from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, Decision
 from ..errors import DataError, RunFolderError
 from ..report.heatmaps import overlay
 from ..store import Reader, Store

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from ..errors import XaiaugError
 from .gallery import Gallery
-from .page import Page
+from .review_page import Page
 
 HOST = "127.0.0.1"
 _MOST_BYTES = 64_000

@@ -1,17 +1,17 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
-from .desk import Desk, Fitted
+from .diagnosis import Ground
 from .export import Pool, export
-from .images import Image, ImagePlan, equally_many, make_images
+from .faithfulness import measure_maps
+from .generation import Image, ImagePlan, equally_many, make_images
 from .judge import Examined, examine
 from .lazy import Lazy
 from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
-from .patience import Patience
+from .plugin_guard import Patience
 from .predict import Predictions, predict
-from .quality import measure_maps
 from .review import Review
-from .sources import Ground
-from .suspects import hold, list_suspects
+from .runtime import Desk, Fitted
+from .suspect_labels import hold, list_suspects
 from .train import Keeping, Training, along, fit
 
 __all__ = [

@@ -15,9 +15,9 @@ from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugErro
 from ..interfaces import Plugin
 from ..records import JSON, Failure, Progress
 from ..store import digest
-from .desk import Desk
 from .lazy import Lazy, Rows
-from .patience import Limited, telling
+from .plugin_guard import Limited, telling
+from .runtime import Desk
 
 WAITING = 1_000  # items an outside service may have at once; their images are in memory
 RAISED = "raised "  # begins the kind of a failure that a plugin did not return but raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -10,19 +10,57 @@ import numpy as np
 from PIL import Image
 
 from .. import panel
-from ..interfaces import Context, Critic
-from ..records import Case, Critique, Explanation, Failure
+from ..errors import CallError
+from ..interfaces import Context, Critic, PaidCalls
+from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, RawReply
 from ..store import Blob
 from ..store.blobs import Blobs
-from .blame import plain
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
-from .desk import Desk
-from .drawn import Drawn
+from .control_maps import fitted
 from .explain import explanation_of
 from .lazy import Lazy
-from .maps import fitted
 from .mistakes import Mistake
-from .ready import Ready
+from .plugin_guard import Ready, plain
+from .runtime import Desk
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Paid calls whose replies stand for no other draw's; satisfies `PaidCalls`.
+
+    Attributes:
+        calls: what is called.
+        draw: number of the draw, part of every key.
+    """
+
+    calls: PaidCalls
+    draw: int
+
+    def call(
+        self,
+        key: str,
+        request: Mapping[str, JSON],
+        *,
+        worst_case_usd: float,
+        send: Callable[[Mapping[str, JSON]], RawReply],
+    ) -> RawReply:
+        """As `PaidCalls.call`."""
+        return self.calls.call(self._key(key), request, worst_case_usd=worst_case_usd, send=send)
+
+    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+        """As `PaidCalls.batch`."""
+        return self.calls.batch([replace(call, key=self._key(call.key)) for call in calls], courier)
+
+    def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
+        """As `PaidCalls.worst_case_usd`."""
+        return self.calls.worst_case_usd(model, usage)
+
+    def reject(self, key: str, reason: str) -> None:
+        """As `PaidCalls.reject`."""
+        self.calls.reject(self._key(key), reason)
+
+    def _key(self, key: str) -> str:
+        return f"draw {self.draw}: {key}"
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import Any
 from ..curation import Gate
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, complete
-from .desk import Desk
 from .lazy import Lazy
+from .runtime import Desk
 
 
 @dataclass(frozen=True)

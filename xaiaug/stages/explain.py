@@ -14,10 +14,10 @@ from ..records import Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
-from .desk import Desk, Fitted
 from .lazy import Lazy
 from .mistakes import Mistake
-from .ready import Ready
+from .plugin_guard import Ready
+from .runtime import Desk, Fitted
 
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 

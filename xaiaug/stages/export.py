@@ -11,9 +11,9 @@ from typing import Any
 
 from ..curation import Gate
 from ..records import Critique, Failure
-from .desk import Desk, Fitted
-from .images import Image
+from .generation import Image
 from .mistakes import Mistake
+from .runtime import Desk, Fitted
 
 ROW = ("label", "index", "seed", "prompt", "dropped")
 

@@ -11,10 +11,10 @@ import numpy as np
 from ..curation import alike_from
 from ..records import Sample
 from .chunks import Item, Stage, complete
-from .desk import Desk, Fitted
 from .lazy import Lazy
 from .mistakes import Mistake
 from .predict import predict
+from .runtime import Desk, Fitted
 
 MOST = 300  # training images that say how alike distinct images are
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..records import Sample
 from .chunks import Item, Stage, complete
-from .desk import Desk
 from .lazy import Lazy
 from .predict import CHUNK, Predictions
+from .runtime import Desk
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ..errors import PluginError
 from ..records import Sample
 from ..store import Blob
-from .blame import blamed
 from .chunks import Item, Stage, complete
-from .desk import Desk, Fitted
 from .lazy import Lazy
+from .plugin_guard import blamed
+from .runtime import Desk, Fitted
 
 CHUNK = 256
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..curation.decision import COLUMNS, SAID, TABLE, Decision
+from ..curation.review_table import COLUMNS, SAID, TABLE, Decision
 from ..records import Critique
 from .chunks import Item, Stage, complete
-from .desk import Desk
+from .runtime import Desk
 
 CHECK = "review"
 

@@ -13,12 +13,11 @@ from ..interfaces import Context, Synthesizer
 from ..records import Critique, Failure, SynthesisRequest, SyntheticImage
 from ..store import Blob
 from ..store.blobs import Blobs
-from .blame import plain
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
-from .desk import Desk
 from .explain import explanation_of
 from .mistakes import Mistake
-from .ready import Ready
+from .plugin_guard import Ready, plain
+from .runtime import Desk
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
 from ..store import digest
-from .blame import blamed, plain
 from .chunks import Item, Stage, complete, plugin_key
-from .desk import Desk, Fitted
+from .plugin_guard import blamed, plain
+from .runtime import Desk, Fitted
 
 CURVE = "curve"  # the folder in a model's folder
 

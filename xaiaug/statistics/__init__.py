@@ -1,11 +1,11 @@
 """How sure one may be: intervals over seeds and test images, families of contrasts, and what they allow to be said."""
 
+from ..metrics.scores import METRICS, Scores
 from .compare import Comparison, compare, compare_predictions
-from .family import Family, family
-from .flips import Flips, flips
+from .holm import Family, holm_adjust
 from .interval import Estimate, Spread
-from .scores import METRICS, Scores
-from .words import OUTCOMES, Outcome, judge
+from .mcnemar import Flips, count_flips
+from .outcome import OUTCOMES, Outcome, judge
 
 __all__ = [
     "METRICS",
@@ -19,7 +19,7 @@ __all__ = [
     "Spread",
     "compare",
     "compare_predictions",
-    "family",
-    "flips",
+    "count_flips",
+    "holm_adjust",
     "judge",
 ]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .flips import Flips, flips
+from ..metrics.scores import Labels, Scores
 from .interval import Estimate, of_draws, of_means
-from .scores import Labels, Scores
+from .mcnemar import Flips, count_flips
 
 DRAWS, CROSSED_DRAWS = 500, 2000
 BLOCK = 50  # draws at a time: what they take of memory is this times the images
@@ -101,7 +101,7 @@ def compare(
         estimate,
         tuple(float(value) for value in by_seed),
         crossed,
-        tuple(flips(before, after) for before, after in right),
+        tuple(count_flips(before, after) for before, after in right),
     )
 
 

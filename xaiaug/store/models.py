@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
-from .index import sha256
+from .file_stamps import sha256
 
 
 @dataclass(frozen=True)

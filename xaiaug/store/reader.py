@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
-from .ledger import Ledger
+from .run_ledger import Ledger
 
 LEDGER = "ledger.sqlite"
 _PARTED = re.compile(r"(?:((?:round|seed)-\d+)/)?([^/]*)/?(.*)")

@@ -15,11 +15,11 @@ from filelock import FileLock, Timeout
 
 from ..errors import RunFolderError, RunLockedError
 from .blobs import Blob, Blobs, named, write_atomically
-from .index import Index
-from .ledger import Ledger, Stamp
+from .file_stamps import Index
 from .models import ModelFolder, is_whole, write_model
 from .reader import BEGUN, LEDGER, SPEEDS
 from .references import referenced
+from .run_ledger import Ledger, Stamp
 
 TOLD = (
     "mistakes",

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from ..errors import CheckFailedError, ConfigError, MissingExtraError, nearest
 from ..interfaces import Classifier, Plugin
-from . import _batches, _classifiers, _critics, _every, _explainers, _remote, _synthesizers, _traces
-from ._bench import Bench, Factory, kind_of
-from ._check import CHECKS, Check, NotApplicableError
+from .checks import batching, classifiers, critics, every_plugin, explainers, remote, side_effects, synthesizers
+from .checks.bench import Bench, Factory, kind_of
+from .checks.check_registry import CHECKS, Check, NotApplicableError
 
-_MODULES = (_every, _batches, _classifiers, _explainers, _critics, _synthesizers, _remote, _traces)
+_MODULES = (every_plugin, batching, classifiers, explainers, critics, synthesizers, remote, side_effects)
 _ORDER = [module.__name__ for module in _MODULES]
 SECONDS = 120.0
 

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import ConfigError, nearest
-from ._bill import Bill, Book, PriceList, Prices
-from ._descriptions import Descriptions
-from ._protocol import Protocol
-from ._request import Picture, Request
-from ._script import Cut, Delay, Drip, Error, Limit, Player, Raw, Reply, Script, Step
-from ._service import PROTOCOLS, Service, Violation
-from ._wire import Wire
+from .fake_services.bill import Bill, Book, PriceList, Prices
+from .fake_services.descriptions import Descriptions
+from .fake_services.protocol import Protocol
+from .fake_services.request import Picture, Request
+from .fake_services.script import Cut, Delay, Drip, Error, Limit, Player, Raw, Reply, Script, Step
+from .fake_services.service import PROTOCOLS, Service, Violation
+from .fake_services.wire import Wire
 
 __all__ = [
     "Bill",

@@ -13,9 +13,8 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ...errors import ConfigError
 from ._hub import locate
-from ._images import Preprocessor
-from ._quiet import quiet
-from ._randomness import own_randomness
+from ._isolation import own_randomness, quiet
+from ._preprocessor import Preprocessor
 
 
 @dataclass

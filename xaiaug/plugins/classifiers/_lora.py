@@ -10,7 +10,7 @@ from torch import nn
 
 from ...errors import UnsupportedRecipeError
 from ._checkpoint import head_names
-from ._randomness import own_randomness
+from ._isolation import own_randomness
 
 RANK, ALPHA = 8, 16
 _GEOMETRY = ("kernel_size", "stride", "padding", "dilation")

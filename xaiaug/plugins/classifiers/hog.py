@@ -15,7 +15,7 @@ from PIL import Image
 from ...errors import DataError, NotFittedError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context
 from ...records import History, Recipe, Sample
-from ._saved import read_state, write_state
+from ._saved_state import read_state, write_state
 
 _WEIGHTS = "weights.npz"
 # A side of 64 pixels is no better on photographs of cats and dogs (0.74 either way), and costs twice as much.

@@ -17,13 +17,13 @@ from PIL import Image
 from ...errors import ConfigError, PluginError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, History, Recipe, Sample
-from ._saved import read_state, write_state
+from ._saved_state import read_state, write_state
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from ._objects import Parts
+    from ._callables import Parts
 
 _WEIGHTS = "model.safetensors"
 
@@ -52,7 +52,7 @@ class TorchClassifier(Classifier):
         labels: Sequence[str],
         fit: Callable[..., History | None] | str | None = None,
     ) -> None:
-        from ._objects import Parts
+        from ._callables import Parts
 
         self.labels = self._own_labels = tuple(labels)
         self._parts = Parts(module, preprocess, fit)
@@ -79,7 +79,7 @@ class TorchClassifier(Classifier):
         Raises:
             ConfigError: it holds live objects.
         """
-        from ._objects import stay
+        from ._callables import stay
 
         if self._parts.alive:
             stay(self._parts.alive)
@@ -117,7 +117,7 @@ class TorchClassifier(Classifier):
             UnsupportedRecipeError: no function was given, or an adapter or augmentation is asked for.
             PluginError: it returned something else than a History or None.
         """
-        from ._randomness import own_randomness
+        from ._isolation import own_randomness
 
         if self._parts.fit is None:
             raise UnsupportedRecipeError(
@@ -235,7 +235,7 @@ class TorchClassifier(Classifier):
     def _started_from(self) -> str:
         """Digest of the weights before any training."""
         if self._start is None:
-            from ._objects import LIVING, weights_digest
+            from ._callables import LIVING, weights_digest
 
             self._start = weights_digest(self.module)
             if self._parts.alive:
@@ -284,7 +284,7 @@ def _reordered(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:
 
 def _parts(state: dict[str, Any]) -> Parts:
     """The parts that a saved classifier is made of."""
-    from ._objects import LIVING, Parts, stay
+    from ._callables import LIVING, Parts, stay
 
     given = state["parameters"]
     parts = Parts(given["module"], given["preprocess"], given["fit"])

@@ -17,7 +17,7 @@ from PIL import Image
 from ...errors import DataError, NotFittedError
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, Estimate, History, Recipe, Sample
-from ._saved import read_state, write_state
+from ._saved_state import read_state, write_state
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
@@ -48,14 +48,14 @@ class TransformersClassifier(Classifier):
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and the content of a local checkpoint."""
-        from ._folder import folder_digest
+        from ._saved_state import folder_digest
 
         folder = Path(self.checkpoint)
         return {**super().identity(), "weights": folder_digest(folder) if folder.is_dir() else None}
 
     def estimate(self, items: int) -> Estimate:  # noqa: ARG002  it is the same for any
         """Size and licence of a checkpoint that is on this machine; neither is known of one to be downloaded."""
-        from ._on_disk import folder_of, licence, weights_bytes
+        from ._hub import folder_of, licence, weights_bytes
 
         folder = folder_of(self.checkpoint, self.revision)
         if folder is None:
@@ -88,7 +88,7 @@ class TransformersClassifier(Classifier):
         The loss of a batch is the mean of cross-entropies weighted by `Sample.weight` and the recipe's class weights.
         """
         from ._checkpoint import with_new_head
-        from ._training import check_recipe, train_network
+        from ._trainer import check_recipe, train_network
 
         network = self._loaded()
         labels = self._wanted_labels()
@@ -178,7 +178,7 @@ class TransformersClassifier(Classifier):
 
     def save(self, folder: str | Path) -> None:
         """Writes a `save_pretrained` folder that also loads without xaiaug."""
-        from ._quiet import quiet
+        from ._isolation import quiet
 
         network = self._loaded()
         with quiet():

@@ -15,7 +15,7 @@ from PIL import Image
 from ...errors import ConfigError, NotFittedError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
-from ._saved import read_state, write_state
+from ._saved_state import read_state, write_state
 
 
 class ZeroShotClassifier(Classifier):
@@ -45,7 +45,7 @@ class ZeroShotClassifier(Classifier):
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and the content of a local checkpoint."""
-        from ._folder import folder_digest
+        from ._saved_state import folder_digest
 
         folder = Path(self.checkpoint)
         return {**super().identity(), "weights": folder_digest(folder) if folder.is_dir() else None}
@@ -108,7 +108,7 @@ class ZeroShotClassifier(Classifier):
 
     def save(self, folder: str | Path) -> None:
         """Writes a `save_pretrained` folder, and the names of the classes."""
-        from ._quiet import quiet
+        from ._isolation import quiet
 
         with quiet():
             self._model.save_pretrained(folder, safe_serialization=True)
@@ -130,7 +130,7 @@ class ZeroShotClassifier(Classifier):
         from transformers import AutoModel, AutoProcessor
 
         from ._hub import locate
-        from ._quiet import quiet
+        from ._isolation import quiet
 
         place = locate(checkpoint, self.revision, type(self).__name__)
         try:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...calls import CallError, classify, retry_after
+from ...errors import ConfigError, MissingExtraError
 from ...records import JSON
 
 LARGEST = 32 * 2**20  # bytes of an answer that are read
@@ -138,3 +142,63 @@ def told_by(body: Any) -> str:
         return ""
     words = [told.get(name) for name in ("type", "code", "message")]
     return ": ".join(dict.fromkeys(str(word) for word in words if word))
+
+
+def key_from(names: Sequence[str], who: str) -> str:
+    """The first of these environment variables that is set.
+
+    Raises:
+        ConfigError: none is.
+    """
+    for name in names:
+        if os.environ.get(name, "").strip():
+            return os.environ[name].strip()
+    raise ConfigError(f"the critic {who!r} needs a key: set the environment variable {names[0]}")
+
+
+def need(package: str, extra: str) -> None:
+    """Raises MissingExtraError when a package is not installed; imports nothing."""
+    if find_spec(package) is None:
+        raise MissingExtraError(f"the critic {extra!r} needs {package}: pip install 'xaiaug[{extra}]'")
+
+
+def checked_address(base_url: str | None) -> str | None:
+    """The address of a server.
+
+    Raises:
+        ConfigError: it is none, or holds a name and password.
+    """
+    if base_url is None:
+        return None
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError('base_url must be the address of a server such as "http://localhost:11434/v1"')
+    if parts.username or parts.password or parts.query:
+        raise ConfigError("base_url must hold no key, name or password: keys come from the environment alone")
+    return base_url
+
+
+NAMES = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+UNTOLD = {"untold": 1}  # a unit that has no price: the worst case counts
+
+
+def billed(usage: Any, paths: Sequence[str]) -> dict[str, int]:
+    """Tokens by our names.
+
+    Args:
+        usage: as the service told it.
+        paths: where each of `NAMES` stands in it, with a dot before each inner name.
+
+    Returns:
+        `UNTOLD` where it does not tell the tokens of input and output, or tells what is no count.
+    """
+    found = [_at(usage, path) for path in paths]
+    if None in found[:2] or not all(value is None or (isinstance(value, int) and value >= 0) for value in found):
+        return dict(UNTOLD)
+    return {name: value or 0 for name, value in zip(NAMES, found, strict=True)}
+
+
+def _at(usage: Any, path: str) -> Any:
+    for name in path.split("."):
+        usage = usage.get(name) if isinstance(usage, Mapping) else None
+    return usage

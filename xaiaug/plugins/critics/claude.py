@@ -10,11 +10,9 @@ from typing import Any
 from ...errors import ConfigError
 from ...records import JSON, Courier, RawReply
 from ._claude_batches import ClaudeCourier
-from ._keys import checked_address, key_from, need
-from ._question import Question, Said, Turn
-from ._remote import RemoteCritic
-from ._sdk import Wire
-from ._usage import billed
+from ._conversation import Question, Said, Turn
+from ._remote_critic import RemoteCritic
+from ._sdk import Wire, billed, checked_address, key_from, need
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 ADDRESS = "https://api.anthropic.com"

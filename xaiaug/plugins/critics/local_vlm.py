@@ -17,11 +17,8 @@ from ...errors import ConfigError, PluginError
 from ...interfaces import Context, Critic
 from ...records import JSON, Case, Critique, Failure
 from .._device import torch_device
-from ._parameters import check_dialogue, made_dialogue, words
-from ._picture import Picture
-from ._question import Question, Said
-from ._talks import Dialogue
-from ._together import together
+from ._conversation import Dialogue, Question, Said, check_dialogue, made_dialogue, together, words
+from ._image_encoding import Picture
 
 
 class LocalVLMCritic(Critic):

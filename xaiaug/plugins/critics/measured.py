@@ -9,10 +9,9 @@ import numpy as np
 from ...errors import ConfigError
 from ...interfaces import Context, Critic
 from ...records import Case, Critique, Failure, Sample
-from ._attended import Attended, attended
-from ._comparison import ClassReference, Comparison, Finding, compare
-from ._measures import measure
-from ._wording import attention_line, cause_of, difficulty_of, evidence_of, guidance_of, prompt_of
+from ._measurements import Attended, attended, measure
+from ._outliers import ClassReference, Comparison, Finding, compare
+from ._sentences import attention_line, cause_of, difficulty_of, evidence_of, guidance_of, prompt_of
 
 
 class MeasuredCritic(Critic):

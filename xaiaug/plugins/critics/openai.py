@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 from ...errors import CallError, ConfigError
 from ...records import JSON, Courier, RawReply
-from . import _chat, _responses
-from ._keys import checked_address, key_from, need
+from . import _chat_completions, _responses_api
+from ._conversation import Question, Said
 from ._openai_batches import OpenAICourier
-from ._question import Question, Said
-from ._remote import RemoteCritic
-from ._sdk import Wire
+from ._remote_critic import RemoteCritic
+from ._sdk import Wire, checked_address, key_from, need
 
 KEYS = ("OPENAI_API_KEY",)
 ADDRESS = "https://api.openai.com/v1"
@@ -118,7 +117,7 @@ class OpenAICritic(RemoteCritic):
         return ["openai", self.model, self.effort, self.temperature]
 
     def _request(self, question: Question) -> dict[str, Any]:
-        request = {"model": self.model, **_responses.request(question)}
+        request = {"model": self.model, **_responses_api.request(question)}
         if self.effort is not None:
             request["reasoning"] = {"effort": self.effort}
         if self.temperature is not None:
@@ -137,7 +136,9 @@ class OpenAICritic(RemoteCritic):
         return reply
 
     def _as_chat(self, request: Mapping[str, JSON]) -> dict[str, Any]:
-        return _chat.from_responses(request, "max_tokens" if self._compatible() else "max_completion_tokens")
+        return _chat_completions.from_responses(
+            request, "max_tokens" if self._compatible() else "max_completion_tokens"
+        )
 
     def _courier(self) -> Courier:
         if self._chat:
@@ -145,9 +146,9 @@ class OpenAICritic(RemoteCritic):
         return OpenAICourier(self._wire, "/v1/responses", dict, _reply)
 
     def _said(self, body: Mapping[str, JSON]) -> Said:
-        return _chat.said(body) if "choices" in body else _responses.said(body)
+        return _chat_completions.said(body) if "choices" in body else _responses_api.said(body)
 
 
 def _reply(body: dict[str, JSON]) -> RawReply:
     usage = body.get("usage")
-    return RawReply(body, _chat.used(usage) if "choices" in body else _responses.used(usage))
+    return RawReply(body, _chat_completions.used(usage) if "choices" in body else _responses_api.used(usage))

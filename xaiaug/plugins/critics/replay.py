@@ -14,8 +14,8 @@ from ...interfaces import Context, Critic
 from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
 from ...store import Blob, Reader
 from ...store.blobs import Blobs
-from ._named import KNOWN, critic_from
-from ._remote import RemoteCritic
+from ._by_name import KNOWN, critic_from
+from ._remote_critic import RemoteCritic
 
 PAID = ("claude", "openai")  # critics whose replies are recorded before they are read
 

@@ -5,17 +5,94 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from ._observer import Observer, attend, observing
-from ._pooling import watched_pooling
-from ._undoing import undone
+from ._hooks import hooked, undone
+
+
+class Observer:
+    """Looks on while a network attends; what it returns is what the network goes on with.
+
+    A pooling head attends from one token of its own to all others: its map has one row.
+    """
+
+    def weights(self, weights: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
+        """The map of each head of a layer: b h q k, float32; of a pooling head q is one."""
+        return weights
+
+    def output(self, output: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
+        """What the layer read: b n h d."""
+        return output
+
+
+# In a context of its own each thread has its own observer.
+observing: ContextVar[Observer | None] = ContextVar("observing", default=None)
+
+
+def attend(
+    observer: Observer, query: Tensor, key: Tensor, value: Tensor, scaling: float, *biases: Tensor | None
+) -> Tensor:
+    """Attention in front of an observer, by one softmax(QKᵀ): b n h d.
+
+    Args:
+        observer: sees the weights and the output.
+        query: b h q d.
+        key: b h k d.
+        value: b h k d.
+        scaling: of the scores.
+        biases: each is added to the scores, or where it is bool, masks them where it is False.
+    """
+    scores = (query * scaling) @ key.transpose(-2, -1)
+    for bias in biases:
+        if bias is not None:
+            scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
+    pooling = query.shape[-2] == 1 < key.shape[-2]
+    weights = observer.weights(scores.softmax(-1, dtype=torch.float32), pooling)
+    return observer.output((weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), pooling)
+
+
+@contextmanager
+def watched_pooling(module: nn.Module) -> Iterator[None]:
+    """Inside the block pooling heads attend in front of whoever observes in their thread."""
+    heads = [part for part in module.modules() if isinstance(part, nn.MultiheadAttention)]
+    usual = [part for part in heads if part.batch_first and part.in_proj_weight is not None]
+    with hooked(usual, partial(_pool), with_kwargs=True):
+        yield
+
+
+def _pool(part: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
+    """The head's output again, as it comes in front of the observer; None, which keeps it, where nobody looks on."""
+    observer = observing.get()
+    given = (*given, *(named[name] for name in ("query", "key", "value")[len(given) :]))
+    query, key = given[:2]
+    if observer is None or not query.shape[1] == 1 < key.shape[1]:
+        return None
+    weights = part.in_proj_weight.chunk(3)
+    biases = (None,) * 3 if part.in_proj_bias is None else part.in_proj_bias.chunk(3)
+    heads = [
+        _heads(linear(tokens, weight, bias), part.num_heads)
+        for tokens, weight, bias in zip(given[:3], weights, biases, strict=True)
+    ]
+    mask = named.get("attn_mask")
+    mask = mask if mask is None or mask.ndim < 3 else mask.view(len(query), part.num_heads, 1, -1)
+    pooled = attend(observer, heads[0], heads[1], heads[2], part.head_dim**-0.5, mask)
+    return part.out_proj(pooled.flatten(2)), output[1]
+
+
+def _heads(tokens: Tensor, count: int) -> Tensor:
+    """b n (h d) -> b h n d"""
+    return tokens.view(*tokens.shape[:2], count, -1).transpose(1, 2)
+
 
 _NAME = "xaiaug_capture"
 # The implementation sits on a config that threads may share: one of them observes at a time.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,8 +14,75 @@ from torch import Tensor, nn
 from ...errors import ConfigError, UndefinedMethodError, nearest
 from .._logits import logits
 from ._attention import Recording, recorded_attention
-from ._layout import Layout, layout_of
-from ._undoing import hooked
+from ._hooks import hooked
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The way between a layer's output and a map b c h w.
+
+    Attributes:
+        kind: "map" for b c h w, "channels-last" for b h w c, "tokens" for b n c.
+        grid: rows and columns.
+        prefix: tokens before those of the patches.
+    """
+
+    kind: str
+    grid: tuple[int, int]
+    prefix: int = 0
+
+    def to_map(self, output: Tensor) -> Tensor:
+        """The output as a map: b c h w, without the prefix."""
+        if self.kind == "map":
+            return output
+        if self.kind == "channels-last":
+            return output.permute(0, 3, 1, 2)
+        return output[:, self.prefix :].transpose(1, 2).reshape(len(output), -1, *self.grid)
+
+    def to_output(self, found: Tensor, output: Tensor) -> Tensor:
+        """The map in the place it has in the layer's output, whose prefix is kept."""
+        if self.kind == "map":
+            return found
+        if self.kind == "channels-last":
+            return found.permute(0, 2, 3, 1)
+        return torch.cat([output[:, : self.prefix], found.flatten(2).transpose(1, 2)], 1)
+
+
+def layout_of(shape: torch.Size, pixels: torch.Size, convolved: Iterable[tuple[int, int]]) -> Layout | None:
+    """The layout of an output of that shape; None where it has no two cells in each direction.
+
+    Args:
+        shape: b c h w, b h w c or b n c; anything else has no layout.
+        pixels: n c h w, the shape of the images.
+        convolved: heights and widths of the maps that convolutions gave before.
+    """
+    height, width = pixels[-2:]
+    if 0 in shape:
+        return None
+    if len(shape) == 4:
+        first, last = _stretch(shape[2:], height, width), _stretch(shape[1:3], height, width)
+        kind, grid = ("channels-last", shape[1:3]) if last < first else ("map", shape[2:])
+        return Layout(kind, (grid[0], grid[1])) if min(grid) > 1 else None
+    if len(shape) == 3 and min(shape[1:]) > 1:
+        return _tokens(shape[1], list(convolved) or [(height, width)])
+    return None
+
+
+def _stretch(grid: Iterable[int], height: int, width: int) -> float:
+    """How far the proportions of a grid are from those of the image."""
+    rows, columns = grid
+    return abs(math.log(rows / columns * width / height))
+
+
+def _tokens(count: int, sizes: Iterable[tuple[int, int]]) -> Layout | None:
+    """The layout of `count` tokens as one of the maps, shrunk evenly, that leaves the fewest of them as prefix."""
+    found = []
+    for height, width in sizes:
+        grids = ((math.ceil(height / step), math.ceil(width / step)) for step in range(1, max(height, width) + 1))
+        rows, columns = next(grid for grid in grids if grid[0] * grid[1] <= count)
+        found.append((count - rows * columns, rows, columns))
+    prefix, rows, columns = min(found)
+    return Layout("tokens", (rows, columns), prefix) if min(rows, columns) > 1 and prefix < rows * columns else None
 
 
 @dataclass(frozen=True)
@@ -182,3 +250,24 @@ def _check_order(method: str, module: nn.Module, chosen: _Call, calls: Sequence[
             f" was expected: a change at the bottom left came out at token {changed[0]}, not {expected}; use"
             " integrated-gradients, or name a layer that returns b c h w"
         )
+
+
+@contextmanager
+def tapped(module: nn.Module, layer: Layer, tap: nn.Module) -> Iterator[None]:
+    """Hands the layer's output through `tap` as b c h w, float32, inside the block; leaves the network as it was.
+
+    What comes before is cut off, and what comes after has gradients even where the forward pass was begun without: so
+    nothing is kept for the layers before. Forward passes of other threads meanwhile are not touched.
+    """
+    thread = threading.get_ident()
+
+    def hand_through(_: nn.Module, __: object, output: Tensor) -> Tensor | None:
+        if threading.get_ident() != thread:
+            return None
+        torch.set_grad_enabled(True)
+        leaf = output.detach()
+        found: Tensor = tap(layer.layout.to_map(leaf).float())
+        return layer.layout.to_output(found.to(leaf.dtype), leaf)
+
+    with hooked([module.get_submodule(layer.name)], hand_through):
+        yield

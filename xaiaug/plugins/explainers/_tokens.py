@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UndefinedMethodError
-from ._probe import Lattice, Look, cell, look, planted, planted_in, reading
+from ._token_probe import Lattice, Look, cell, look, planted, planted_in, reading
 
 # Looking costs two forward passes: kept for each network and size of image, as long as the network lives.
 _known: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Tokens]] = WeakKeyDictionary()

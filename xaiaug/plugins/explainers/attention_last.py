@@ -9,13 +9,12 @@ from PIL import Image
 
 from ...interfaces import Classifier, Explainer
 from ...records import Explanation, Failure
-from ._choices import check_fusion, check_readout
+from ._base import check_fusion, check_readout
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ._explaining import Maps
-    from ._requests import Batch
+    from ._network import Batch, Maps
 
 METHOD = "attention-last"
 
@@ -51,7 +50,7 @@ class AttentionLast(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, or no such row.
         """
-        from ._explaining import explained
+        from ._network import explained
 
         return explained(METHOD, False, self._maps, classifier, images, targets, self.batch_size)
 
@@ -60,7 +59,7 @@ class AttentionLast(Explainer):
 
         from .._logits import logits
         from ._attention import recorded_attention
-        from ._explaining import Maps, on_grid
+        from ._network import Maps, on_grid
         from ._tokens import find_tokens, readout_row
 
         tokens = find_tokens(METHOD, module, batch.pixels)

@@ -9,13 +9,12 @@ from PIL import Image
 
 from ...interfaces import Classifier, Explainer
 from ...records import Explanation, Failure
-from ._choices import check_readout
+from ._base import check_readout
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ._explaining import Maps
-    from ._requests import Batch
+    from ._network import Batch, Maps
 
 METHOD = "attention-relevance"
 
@@ -49,7 +48,7 @@ class AttentionRelevance(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, no such row, or no gradients.
         """
-        from ._explaining import explained
+        from ._network import explained
 
         return explained(METHOD, True, self._maps, classifier, images, targets, self.batch_size)
 
@@ -57,9 +56,9 @@ class AttentionRelevance(Explainer):
         import torch
 
         from .._logits import logits
+        from ._aggregation import Relevance
         from ._attention import observed_attention
-        from ._explaining import Maps, on_grid
-        from ._relevance import Relevance
+        from ._network import Maps, on_grid
         from ._tokens import find_tokens, readout_row, undefined
 
         tokens = find_tokens(METHOD, module, batch.pixels)

@@ -10,13 +10,12 @@ from PIL import Image
 from ...errors import ConfigError
 from ...interfaces import Classifier, Explainer
 from ...records import Explanation, Failure
-from ._choices import check_fusion, check_readout
+from ._base import check_fusion, check_readout
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ._explaining import Maps
-    from ._requests import Batch
+    from ._network import Batch, Maps
 
 METHOD = "attention-rollout"
 
@@ -56,7 +55,7 @@ class AttentionRollout(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the network has no global attention, or no such row.
         """
-        from ._explaining import explained
+        from ._network import explained
 
         return explained(METHOD, False, self._maps, classifier, images, targets, self.batch_size)
 
@@ -64,9 +63,9 @@ class AttentionRollout(Explainer):
         import torch
 
         from .._logits import logits
+        from ._aggregation import rollout
         from ._attention import recorded_attention
-        from ._explaining import Maps, on_grid
-        from ._rollout import rollout
+        from ._network import Maps, on_grid
         from ._tokens import find_tokens, readout_row
 
         tokens = find_tokens(METHOD, module, batch.pixels)

@@ -51,7 +51,7 @@ class AutoExplainer(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: no method is defined for this classifier.
         """
-        from ._requests import check_request, network
+        from ._network import check_request, network
 
         model = check_request(METHOD, classifier, images, targets)
         return self._choice(network(model), model, images[0]).explain(classifier, images, targets)

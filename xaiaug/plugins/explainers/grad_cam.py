@@ -15,9 +15,8 @@ from ...records import Explanation, Failure
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ._explaining import Maps
     from ._layers import Layer
-    from ._requests import Batch
+    from ._network import Batch, Maps
 
 METHOD = "grad-cam"
 
@@ -62,7 +61,7 @@ class GradCam(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: no layer of the network holds a map of the image.
         """
-        from ._explaining import explained
+        from ._network import explained
 
         return explained(METHOD, True, self._maps, classifier, images, targets, self.batch_size)
 
@@ -70,8 +69,8 @@ class GradCam(Explainer):
         import torch
 
         from .._logits import logits
-        from ._explaining import Maps
-        from ._tap import tapped
+        from ._layers import tapped
+        from ._network import Maps
 
         def ask(pixels: Tensor) -> Tensor:
             with torch.no_grad():

@@ -14,8 +14,7 @@ from ...records import Explanation, Failure
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ._explaining import Maps
-    from ._requests import Batch
+    from ._network import Batch, Maps
 
 METHOD = "integrated-gradients"
 
@@ -60,7 +59,7 @@ class IntegratedGradients(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the answer has no gradients back to the pixels.
         """
-        from ._explaining import explained
+        from ._network import explained
 
         return explained(METHOD, True, self._maps, classifier, images, targets, self.batch_size)
 
@@ -68,7 +67,7 @@ class IntegratedGradients(Explainer):
         import torch
 
         from .._logits import logits
-        from ._explaining import Maps
+        from ._network import Maps
         from ._tokens import undefined
 
         def ask(pixels: Tensor) -> Tensor:

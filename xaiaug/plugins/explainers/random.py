@@ -12,7 +12,7 @@ from PIL import Image
 from ...errors import ConfigError
 from ...interfaces import Classifier, Explainer
 from ...records import Explanation, Failure
-from ._controls import controlled
+from ._heatmap import controlled
 
 METHOD = "random"
 

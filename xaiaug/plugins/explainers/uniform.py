@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...interfaces import Classifier, Explainer
 from ...records import Explanation, Failure
-from ._controls import controlled
+from ._heatmap import controlled
 
 METHOD = "uniform"
 

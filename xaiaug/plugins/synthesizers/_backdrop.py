@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...records import Sample
-from .._colour import lab, pixels
-from .._subject import SIDE, subject_mask, typical_colour
-from ._masks import BadMaskError
+from .._image_stats import lab, pixels
+from .._segmentation import SIDE, subject_mask, typical_colour
+from ._mask_folder import BadMaskError
 
 Floats = NDArray[np.float32]
 

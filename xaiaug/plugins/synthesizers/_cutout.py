@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .._colour import lab, pixels
-from .._subject import subject_mask, typical_colour
-from ._masks import is_hard
+from .._image_stats import lab, pixels
+from .._segmentation import subject_mask, typical_colour
+from ._mask_folder import is_hard
 
 Floats = NDArray[np.float32]
 

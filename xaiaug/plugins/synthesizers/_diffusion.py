@@ -13,14 +13,12 @@ from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
 from .._device import torch_device
-from ._drawing import Drawing, Drawn, Job
-from ._long_prompts import LongPrompts, reads_embeddings
-from ._options import spelt_out
+from ._batch_generation import Drawing, Drawn, Job
 from ._pipelines import Fitting, dtype_for, loras, open_pipeline
-from ._presets import Preset, Source
-from ._token_budget import Fitted, TokenBudget, check_style, names, styled, token_budget
+from ._presets import Preset, Source, spelt_out
+from ._prompt_length import Fitted, LongPrompts, TokenBudget, check_style, names, reads_embeddings, styled, token_budget
+from ._resolution import pixels_told
 from ._weights import Weights
-from ._working_size import pixels_told
 
 TOO_LONG = ("cut", "refuse")
 BYTES_A_PIXEL = (0.3, 2.5)  # of a PNG: a smooth drawing, a noisy photograph

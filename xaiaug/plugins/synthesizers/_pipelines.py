@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError, nearest
-from ..classifiers._quiet import quiet
+from ..classifiers._isolation import quiet
 from ._weights import Weights, diffusers_package, unreadable
 
 MEMORY = ("fast", "balanced", "tiny")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
+
+from ...records import JSON
 
 OPEN_RAIL = "CreativeML Open RAIL++-M"
 NON_COMMERCIAL = "Stability AI non-commercial research community licence"
@@ -102,3 +106,31 @@ def published_licence(name: str) -> str:
     """The licence of weights by their name on the hub; empty where no preset knows them."""
     found = (preset for preset in PRESETS.values() if preset.source is not None and preset.source.name == name)
     return next((preset.licence for preset in found), "")
+
+
+class Options(TypedDict, total=False):
+    """The settings that every variant takes, as the synthesizers explain them."""
+
+    revision: str | None
+    steps: int | None
+    guidance_scale: float | None
+    size: int | None
+    scheduler: str | None
+    dtype: str | None
+    negative_prompt: str
+    style: str
+    chunked: bool
+    too_long: str
+    loras: Sequence[str | Mapping[str, JSON]]
+    memory: str
+    compiled: bool
+    batch_size: int
+    exact: bool | None
+
+
+def spelt_out(own: inspect.Signature, shared: inspect.Signature) -> inspect.Signature:
+    """A signature whose `**options` is replaced by what it stands for: the parameters of another one."""
+    named = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD and one.name != "self"]
+    known = {one.name for one in named}
+    further = [one for one in shared.parameters.values() if one.name not in known]
+    return inspect.Signature(sorted([*named, *further], key=lambda one: one.kind))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from ._diffusion import DiffusionSynthesizer
-from ._options import Options
-from ._presets import PRESETS
+from ._presets import PRESETS, Options
 
 
 class DiffusersSynthesizer(DiffusionSynthesizer):

@@ -10,8 +10,8 @@ import numpy as np
 from ...errors import ConfigError
 from ...interfaces import Synthesizer
 from ...petworld import BIAS, LABELS, UNBIASED, Scene, draw
-from ...petworld.prompts import Wishes, wishes
-from ...petworld.wishing import fulfilled, imagined
+from ...petworld.prompt_parser import Wishes, wishes
+from ...petworld.prompt_to_scene import fulfilled, imagined
 from ...records import JSON, Failure, SynthesisRequest, SyntheticImage
 
 PRIORS: Mapping[str, float] = {"biased": BIAS, "uniform": UNBIASED}

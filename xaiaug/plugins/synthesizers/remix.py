@@ -11,12 +11,11 @@ from PIL import Image, ImageOps
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
-from .._colour import lab_of, rgb
+from .._image_stats import lab_of, rgb
 from ._backdrop import Plate, chosen, emptied, plates
+from ._compositing import Placing, harmonised, lit, placing, recoloured, shadowed, sharpened_to
 from ._cutout import Cutout, cut_along, cut_out
-from ._masks import BadMaskError, MaskFolder
-from ._placing import Placing, placing
-from ._relight import harmonised, lit, recoloured, shadowed, sharpened_to
+from ._mask_folder import BadMaskError, MaskFolder
 
 Floats = NDArray[np.float32]
 

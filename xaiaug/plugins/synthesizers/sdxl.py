@@ -8,9 +8,8 @@ from typing import Unpack
 import torch
 
 from ._diffusion import DiffusionSynthesizer
-from ._options import Options
 from ._pipelines import Fitting
-from ._presets import PRESETS
+from ._presets import PRESETS, Options
 from ._weights import Weights
 
 

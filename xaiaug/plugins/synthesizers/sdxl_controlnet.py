@@ -11,13 +11,12 @@ from PIL import Image
 
 from ...errors import ConfigError
 from ...records import Failure, SynthesisRequest
+from ._batch_generation import Drawing
 from ._diffusion import DiffusionSynthesizer
-from ._drawing import Drawing
-from ._options import Options
 from ._pipelines import Fitting, open_pipeline, silenced
-from ._presets import PRESETS
+from ._presets import PRESETS, Options
+from ._resolution import enlarged, native_side
 from ._weights import Weights, diffusers_package, unreadable
-from ._working_size import enlarged, native_side
 
 
 class SdxlControlNetSynthesizer(DiffusionSynthesizer):

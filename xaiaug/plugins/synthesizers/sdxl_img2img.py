@@ -7,13 +7,12 @@ from typing import Any, Unpack
 
 from ...errors import ConfigError
 from ...records import Failure, SynthesisRequest
+from ._batch_generation import Drawing
 from ._diffusion import DiffusionSynthesizer
-from ._drawing import Drawing
-from ._options import Options
 from ._pipelines import Fitting, open_pipeline
-from ._presets import PRESETS
+from ._presets import PRESETS, Options
+from ._resolution import enlarged, native_side
 from ._weights import diffusers_package
-from ._working_size import enlarged, native_side
 
 
 class SdxlImageToImageSynthesizer(DiffusionSynthesizer):

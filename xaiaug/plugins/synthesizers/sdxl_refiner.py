@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from ...errors import ConfigError
+from ._batch_generation import Drawing, columns
 from ._diffusion import DiffusionSynthesizer
-from ._drawing import Drawing, columns
-from ._long_prompts import LongPrompts
-from ._options import Options
 from ._pipelines import Fitting, open_pipeline
-from ._presets import PRESETS
+from ._presets import PRESETS, Options
+from ._prompt_length import LongPrompts
 from ._weights import Weights
 
 

@@ -1,0 +1,6 @@
+"""How good predictions are: everything reported of one set, and the scores that arms are compared by."""
+
+from .evaluate import ClassScores, GroupScores, Metrics, evaluate
+from .scores import METRICS, Scores
+
+__all__ = ["METRICS", "ClassScores", "GroupScores", "Metrics", "Scores", "evaluate"]

@@ -1,0 +1,95 @@
+"""The pictures a panel is put together from, all of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from .colormap import Heat
+from .layout import font
+
+Picture = Callable[[Image.Image, Heat | None], Image.Image]
+_STRIPE, _GROUND = 205, 232
+_COLD_SHARE, _HOT_SHARE = 0.35, 0.7
+_MASK = 128
+_LONGEST = 5
+
+
+def fit(image: Image.Image, width: int, height: int) -> tuple[Image.Image, str]:
+    """The image as large as it gets in a box of that size, and what to tell of its proportions.
+
+    They are kept, but for an image so long that nothing could be made out: its shorter side is stretched to a fifth of
+    the longer one.
+    """
+    factor = min(width / image.width, height / image.height)
+    across, down = image.width * factor, image.height * factor
+    least = max(across, down) / _LONGEST
+    size = (max(1, round(max(across, least))), max(1, round(max(down, least))))
+    told = ""
+    if min(across, down) < least:
+        told = f"{'height' if down < across else 'width'} stretched {least / min(across, down):.2g} times"
+    return image.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS), told
+
+
+def plain(image: Image.Image, _heat: Heat | None) -> Image.Image:
+    """The image alone."""
+    return image
+
+
+def heatmap(image: Image.Image, heat: Heat | None) -> Image.Image:
+    """The heat alone."""
+    if heat is None:
+        return _no_signal(Image.new("RGB", image.size, (_GROUND,) * 3))
+    return Image.fromarray(_hatch(heat.colours(), heat))
+
+
+def overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
+    """The heat over the image, which gives up its colours so that heat alone is coloured."""
+    if heat is None:
+        return _no_signal(image)
+    grey = np.asarray(image.convert("L"), dtype=np.float32)[..., None]
+    # Cold colours are dark: they cover less, or the image would drown in them.
+    share = _COLD_SHARE + (_HOT_SHARE - _COLD_SHARE) * np.nan_to_num(heat.shares)[..., None]
+    mixed = (1 - share) * grey + share * heat.colours()
+    return Image.fromarray(_hatch(mixed, heat, np.repeat(grey, 3, axis=2)))
+
+
+def masked(image: Image.Image, heat: Heat | None) -> Image.Image:
+    """The image where it is hot, fading to grey where it is cold."""
+    if heat is None:
+        return _no_signal(image)
+    # The root lifts what is lukewarm: straight shares leave all but the peak in fog.
+    share = np.sqrt(np.nan_to_num(heat.shares))[..., None]
+    mixed = share * np.asarray(image, dtype=np.float32) + (1 - share) * _MASK
+    return Image.fromarray(_hatch(mixed, heat))
+
+
+def stripes(height: int, width: int) -> NDArray[np.uint8]:
+    """The hatching that stands for "not seen": h w 3, uint8."""
+    rows, columns = np.indices((height, width))
+    grey = np.where((rows + columns) // 4 % 2 == 0, _STRIPE, _GROUND)
+    return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+
+
+def _hatch(
+    pixels: NDArray[np.floating] | NDArray[np.uint8], heat: Heat, ground: NDArray[np.floating] | None = None
+) -> NDArray[np.uint8]:
+    """The pixels, hatched where the model did not look; half of `ground` stays visible there."""
+    hatching = stripes(*heat.unseen.shape).astype(np.float32)
+    if ground is not None:
+        hatching = 0.5 * hatching + 0.5 * ground
+    return np.rint(np.where(heat.unseen[..., None], hatching, pixels)).astype(np.uint8)
+
+
+def _no_signal(ground: Image.Image) -> Image.Image:
+    picture = ground.copy()
+    pen = ImageDraw.Draw(picture)
+    letters = font(max(12, min(picture.size) // 10))
+    centre = (picture.width / 2, picture.height / 2)
+    left, top, right, bottom = pen.textbbox(centre, "no signal", font=letters, anchor="mm")
+    pen.rectangle((left - 6, top - 4, right + 6, bottom + 4), fill="white")
+    pen.text(centre, "no signal", fill=(90, 90, 90), font=letters, anchor="mm")
+    return picture

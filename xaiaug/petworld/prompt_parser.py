@@ -1,0 +1,243 @@
+"""Reads a prompt: which animal, coat, backdrop, light, focus, size, place and pose it wishes for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+
+from PIL import ImageColor
+
+from .colours import colour_words, nearest
+from .palette import BACKDROPS, COATS, RGB
+
+# kind -> value -> phrases; longer phrases win over shorter ones, hyphens count as spaces
+_WORDS: dict[str, dict[str, str]] = {
+    "animal": {
+        "cat": "cat,cats,cat's,kitten,kittens,kitty,feline,tomcat,puss,pussycat,housecat,house cat,tabby",
+        "dog": "dog,dogs,dog's,puppy,puppies,pup,hound,canine,doggy,doggie,pooch,house dog",
+    },
+    "subject": {"": "coat,fur,furred,coated,coloured,haired,hair,pelt,animal,subject,pet,body,creature"},
+    "ground": {"": "background,backdrop,back ground,back drop,setting,surroundings,scenery,environment,wall,scene"},
+    "before": {"": "on,against,in front of,before,over,upon,amid,amidst,surrounded by,at"},
+    "boundary": {"": "with,under,in,and,while,whose,where,which,behind,near,by,has,having,wearing,showing"},
+    "negation": {
+        "": "not,no,without,never,avoid,avoiding,unlike,instead of,rather than,isn't,anything but,nor,neither,except"
+    },
+    "affirmation": {"": "but,only,now,use,show,draw,make,paint"},
+    "backdrop": {
+        "living room": "living room,room,indoors,inside,sofa,couch,carpet,rug,bedroom,parlour,lounge,nursery",
+        "evening": "evening,dusk,sunset,twilight,sundown,nightfall",
+        "theatre": "theatre,theater,stage,curtain,curtains,opera",
+        "sunflowers": "sunflower,sunflowers,sunflower field,field of sunflowers,wheat field,cornfield",
+        "meadow": "meadow,grass,grassy,lawn,garden,field,pasture,park,grassland",
+        "beach": "beach,sea,ocean,shore,seaside,coast,lagoon,water,seashore",
+        "snow": "snow,snowy,winter,ice,wintry,snowfield",
+        "night": "night,moon,moonlit,moonlight,starry,stars,midnight,night sky,at night",
+    },
+    "light": {
+        "dim": "dim,dimly,dark,low light,gloomy,shadowy,underexposed,poorly lit,badly lit,faint light,darkened,"
+        "dim light,half light",
+        "even": "normal light,even light,evenly lit,medium light,ordinary light,normally lit,moderate light",
+        "bright": "bright,brightly,sunny,well lit,daylight,overexposed,strong light,sunlit,brilliant,bright light,"
+        "full light",
+    },
+    "focus": {
+        "blurred": "blurred,blurry,out of focus,soft focus,hazy,unsharp,unfocused,fuzzy focus,soft,smeared",
+        "sharp": "sharp,crisp,in focus,clear,well focused,sharply focused,sharp focus,clearly focused",
+    },
+    "size": {
+        "small": "small,tiny,little,far away,distant,in the distance,far off,miniature",
+        "medium": "medium sized,mid sized,medium size,medium,middle sized,moderately sized",
+        "large": "large,big,huge,close up,closeup,up close,filling the frame,fills the frame,filling the picture,"
+        "filling,zoomed in",
+    },
+    "across": {
+        "left": "left,on the left,left hand,to the left",
+        "centre": "centre,center,middle,centred,centered",
+        "right": "right,on the right,right hand,to the right",
+    },
+    "down": {
+        "top": "top,upper,at the top,high up",
+        "bottom": "bottom,lower,at the bottom,low down",
+    },
+    "facing": {
+        "left": "facing left,looking left,facing the left,turned left,looking to the left,facing to the left",
+        "right": "facing right,looking right,facing the right,turned right,looking to the right,facing to the right",
+    },
+    "pose": {
+        "standing": "standing,stands,stood,stand",
+        "walking": "walking,walks,running,strolling,trotting,runs,walk",
+        "sitting": "sitting,sits,seated,sat,sit",
+        "lying": "lying,lies,resting,sleeping,laying,lie,lying down,asleep,reclining",
+    },
+}
+
+
+@lru_cache(maxsize=1)
+def lexicon() -> dict[tuple[str, ...], tuple[str, object]]:
+    """Kind and value of every phrase, by its words; colours have their red, green and blue as value."""
+    entries: dict[tuple[str, ...], tuple[str, object]] = {
+        tuple(name.split()): ("colour", colour) for name, colour in colour_words().items()
+    }
+    for kind, values in _WORDS.items():
+        for value, phrases in values.items():
+            entries |= {tuple(phrase.split()): (kind, value) for phrase in phrases.split(",")}
+    return entries
+
+
+LONGEST = 5
+"""Most words in a phrase."""
+
+
+FIELDS = ("coat", "backdrop", "light", "focus", "size", "across", "down", "facing", "pose")
+_TOKEN = re.compile(r"#[0-9a-f]{6}\b|#[0-9a-f]{3}\b|[a-z]+(?:'[a-z]+)?|[,.;:!?]")
+_STOPS = frozenset(",.;!?")
+_LINKS = frozenset({"is", "are", "of", "in", ":", "coloured", "colour", "turned", "be", "being", "should"})
+
+
+@dataclass
+class Wishes:
+    """What a prompt asks for.
+
+    Attributes:
+        animals: "cat" and "dog", as far as they are asked for, first mention first.
+        wanted: value wished for, by field in `FIELDS`.
+        unwanted: values ruled out, by field.
+    """
+
+    animals: list[str] = field(default_factory=list)
+    wanted: dict[str, str] = field(default_factory=dict)
+    unwanted: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> set[str]:
+        """What anything is wished about, the animal apart."""
+        return set(self.wanted) | set(self.unwanted)
+
+    def without(self, ignored: Collection[str]) -> Wishes:
+        """The wishes but those about the fields in `ignored`."""
+        wanted = {name: value for name, value in self.wanted.items() if name not in ignored}
+        unwanted = {name: values for name, values in self.unwanted.items() if name not in ignored}
+        return Wishes(list(self.animals), wanted, unwanted)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A phrase of the lexicon, or another word (kind "other"), where it stands in the prompt."""
+
+    kind: str
+    value: object
+    words: str
+
+
+def wishes(prompt: str) -> Wishes:
+    """What the prompt asks for; words that say nothing of a drawing are passed over."""
+    found, carried, about = Wishes(), False, "coat"
+    for clause in _clauses(_mentions(prompt)):
+        negated, kinds = carried, [mention.kind for mention in clause]
+        about = _about(kinds, about)
+        for index, mention in enumerate(clause):
+            if mention.kind in ("negation", "affirmation"):
+                negated = mention.kind == "negation"
+            elif mention.kind == "animal":
+                _note_animal(found, str(mention.value), negated)
+            elif mention.kind in ("colour", "hex"):
+                _note_colour(found, _owner(clause, index, about), mention, negated)
+            elif mention.kind in FIELDS:
+                _note(found, mention.kind, str(mention.value), negated)
+        carried = bool(kinds) and kinds[-1] == "negation"
+    return found
+
+
+def _mentions(prompt: str) -> list[Mention]:
+    """The prompt cut into known phrases, longest first, and other words."""
+    text = prompt.lower().replace("gray", "grey").replace("-", " ").replace("’", "'").replace("'re", " are")
+    tokens, known, found, at = _TOKEN.findall(text), lexicon(), [], 0
+    while at < len(tokens):
+        for length in range(min(LONGEST, len(tokens) - at), 0, -1):
+            if entry := known.get(tuple(tokens[at : at + length])):
+                break
+        kind, value = entry or _unknown(tokens[at])
+        found.append(Mention(kind, value, " ".join(tokens[at : at + length])))
+        at += length
+    return _disambiguated(found)
+
+
+def _unknown(word: str) -> tuple[str, object]:
+    if word.startswith("#"):
+        return "hex", ImageColor.getrgb(word)
+    if word == ":":
+        return "affirmation", word
+    return ("stop" if word in _STOPS else "other"), word
+
+
+def _disambiguated(found: list[Mention]) -> list[Mention]:
+    """ "dark fur" is a colour, "dark" alone is light; "bright" likewise."""
+    result = []
+    for mention, after in pairwise([*found, Mention("stop", "", "")]):
+        shade = {"dark": (44, 44, 50), "light": (243, 241, 238), "pale": (242, 217, 155)}.get(mention.words)
+        is_colour = shade is not None and after.kind in ("subject", "animal")
+        result.append(Mention("colour", shade, mention.words) if is_colour else mention)
+    return result
+
+
+def _clauses(found: list[Mention]) -> Iterator[list[Mention]]:
+    """Runs of mentions up to a stop, or up to a word that begins a new thought."""
+    clause: list[Mention] = []
+    for mention in found:
+        if mention.kind == "stop":
+            yield clause
+            clause = []
+        elif mention.kind in ("before", "boundary", "negation") and clause:
+            yield clause
+            clause = [mention]
+        else:
+            clause.append(mention)
+    yield clause
+
+
+def _about(kinds: list[str], before: str) -> str:
+    """Whether loose colours of a clause are the coat's or the backdrop's."""
+    if "ground" in kinds or "backdrop" in kinds:
+        return "backdrop"
+    if "subject" in kinds or "animal" in kinds:
+        return "coat"
+    return "backdrop" if "before" in kinds else before
+
+
+_OWNERS = {"subject": "coat", "animal": "coat", "ground": "backdrop", "backdrop": "backdrop"}
+
+
+def _owner(clause: list[Mention], index: int, about: str) -> str:
+    """Whose colour it is: of what it is said of ("fur is grey"), else of what follows ("grey fur")."""
+    before = [m for m in clause[:index] if m.words not in _LINKS and m.kind not in ("colour", "hex")]
+    adjacent = index > 0 and (clause[index - 1].words in _LINKS or clause[index].kind == "hex")
+    if adjacent and before and before[-1].kind in _OWNERS:
+        return _OWNERS[before[-1].kind]
+    following = [_OWNERS[m.kind] for m in clause[index:] if m.kind in _OWNERS]
+    return following[0] if following else about
+
+
+def _note_animal(found: Wishes, animal: str, negated: bool) -> None:
+    if not negated and animal not in found.animals:
+        found.animals.append(animal)
+
+
+def _note_colour(found: Wishes, owner: str, mention: Mention, negated: bool) -> None:
+    colour: RGB = mention.value  # type: ignore[assignment]
+    name = nearest(colour, COATS if owner == "coat" else BACKDROPS)
+    if mention.kind == "hex" and not negated:
+        found.wanted[owner] = name
+    else:
+        _note(found, owner, name, negated)
+
+
+def _note(found: Wishes, name: str, value: str, negated: bool) -> None:
+    """Notes a wish: the first one said counts."""
+    if negated:
+        found.unwanted.setdefault(name, set()).add(value)
+    else:
+        found.wanted.setdefault(name, value)

@@ -1,0 +1,129 @@
+"""What plugins say their work takes, and what that costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..calls import Prices
+from ..errors import MissingExtraError, UnknownPriceError
+from ..records import PICO, Estimate
+from ..records.estimate import NOTHING, Range, added, added_known, times, times_known
+from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Known
+from .permissions import Worker
+from .workload import Part
+
+_RANGES = ("calls", "input_tokens", "output_tokens", "upload_bytes", "disk_bytes")
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a plugin's work takes.
+
+    Attributes:
+        estimate: its own word.
+        usd: dollars; None where nobody can say.
+    """
+
+    estimate: Estimate
+    usd: Range | None
+
+
+def bill(worker: Worker, items: Range, prices: Prices) -> Bill:
+    """What work on so many items takes."""
+    if items[1] == 0:
+        return Bill(Estimate(), NOTHING)
+    low, high = worker.estimate(math.floor(items[0])), worker.estimate(math.ceil(items[1]))
+    ranges: dict[str, Any] = {name: (getattr(low, name)[0], getattr(high, name)[1]) for name in _RANGES}
+    estimate = replace(high, **ranges)
+    silent = worker.remote and not estimate.calls[1]
+    return Bill(estimate, None if silent else _usd(estimate, prices))
+
+
+def _usd(estimate: Estimate, prices: Prices) -> Range | None:
+    if estimate.model is None:
+        return NOTHING
+    try:
+        price = prices.of(estimate.model)
+        price = price.halved() if estimate.batched else price
+    except (UnknownPriceError, MissingExtraError):
+        return None
+
+    def cost(end: int) -> float:
+        """Priced call by call, since the rate of a long request differs from that of many short ones."""
+        calls = estimate.calls[end]
+        if not calls:
+            return 0.0
+        tokens = {"input_tokens": estimate.input_tokens[end], "output_tokens": estimate.output_tokens[end]}
+        one = price.cost({name: math.ceil(count / calls) for name, count in tokens.items()})
+        return calls * one / PICO
+
+    return cost(0), cost(1)
+
+
+MAP_BYTES_A_PIXEL: Range = (4, 8)  # float32, one map or one for each of two classes
+PANEL_PIXELS: Range = (0, 250_000)  # the picture for the critic, 512 pixels wide; not kept where it does not look
+SHOWN_PIXELS = 384 * 384  # the copy for the report, at most
+ANSWER_BYTES: Range = (1_000, 8_000)
+
+
+def disk_bytes(part: Part, known: Known, synthesizer: Estimate, classifier: Estimate) -> Range | None:
+    """Bytes; None where nobody knows how large the classifier is.
+
+    Args:
+        part: what is done.
+        known: sizes that were seen.
+        synthesizer: what it says of the part.
+        classifier: what it says of itself.
+    """
+    shown = times((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
+    maps = added((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
+    cases = added((times(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
+    weights = known.model_bytes or classifier.disk_bytes[1]
+    models = times_known(part.copies, (weights, weights) if weights else None)
+    if models is None:
+        return None
+    return added((times(part.maps, maps), times(part.cases, cases), _images(part, known, synthesizer), models))
+
+
+def _images(part: Part, known: Known, synthesizer: Estimate) -> Range:
+    """Each kept image lies there twice: among the blobs, and in the image folder for others to use."""
+    images = synthesizer.disk_bytes
+    if known.image_bytes is not None:  # what was seen counts more than what a plugin supposes
+        images = times(part.images, times((known.image_bytes,) * 2, (0.8, 1.25)))
+    elif not images[1]:
+        images = times(part.images, times((known.pixels,) * 2, BYTES_A_PIXEL))
+    return times(images, (1, 2))
+
+
+_STAGES = {"critic": "critique", "synthesizer": "synthesize"}
+
+
+def hours(part: Part, known: Known, remote: Mapping[str, Estimate]) -> Range | None:
+    """Hours; None where a speed is not known.
+
+    Args:
+        part: what is done.
+        known: holds the speeds.
+        remote: what each plugin that works elsewhere says of the part, by kind: where no speed was seen its calls
+            are taken to last as long as calls do.
+    """
+    units = {
+        "fit": part.passes,
+        "predict": part.predicted,
+        "explain": part.maps,
+        "critique": part.cases,
+        "synthesize": part.images,
+    }
+    seconds = {stage: times_known(count, known.seconds.get(stage)) for stage, count in units.items()}
+    for kind, estimate in remote.items():
+        stage = _STAGES.get(kind)
+        if stage and estimate.batched and estimate.calls[1]:
+            turns = max(1, round(estimate.calls[0] / max(1.0, units[stage][0])))
+            seconds[stage] = times(BATCH_SECONDS, turns)
+        elif stage and stage not in known.seconds and estimate.calls[1]:
+            seconds[stage] = times(estimate.calls, CALL_SECONDS)
+    spent = added_known(seconds.values())
+    return None if spent is None else times(spent, 1 / 3600)

@@ -1,0 +1,173 @@
+"""Draws up the plan of a run from what is set and what is known: a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .. import arms as rows
+from ..calls import Prices
+from ..config import STOPS, Settings
+from ..errors import MissingExtraError, UnknownPriceError
+from ..records import Arm
+from ..records.estimate import Range, added, added_known
+from .assumptions import Known, assumptions, sent
+from .costs import Bill, bill, disk_bytes, hours
+from .permissions import FROM, Worker, models_of, obstacles
+from .record import Line, Plan, Receiver, summed
+from .workload import Part, parts
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is asked about.
+
+    Attributes:
+        settings: of the run, checked.
+        workers: its plugins, by kind; none of them prepared.
+        names: what to call them, by kind.
+        arms: its training conditions, as resolved.
+        prices: what models cost.
+        until: the stage it stops after.
+    """
+
+    settings: Settings
+    workers: Mapping[str, Worker]
+    names: Mapping[str, str]
+    arms: Sequence[Arm]
+    prices: Prices
+    until: str
+
+
+def build_plan(asked: Asked, known: Known) -> Plan:
+    """The plan of a run.
+
+    Args:
+        asked: what it is about.
+        known: what is known before it begins.
+
+    Raises:
+        ConfigError: an arm that was asked for by its own name would show nothing here.
+    """
+    settings, taking_part = asked.settings, _taking_part(asked)
+    by_name = not isinstance(settings.experiment.arms, str)
+    reads, reserve = asked.workers["synthesizer"].uses, bool(known.images["reserve"])
+    arms, left_out = rows.possible(asked.arms, by_name, reads, reserve)
+    lines = _lines(asked, arms, known)
+    names = {kind: asked.names[kind] for kind in taking_part}
+    return Plan(
+        until=asked.until,
+        mistakes=known.chosen(settings),
+        mistakes_known=known.mistakes is not None,
+        lines=lines,
+        further=_further(asked, arms, known, lines),
+        left_out=left_out,
+        receivers=_receivers(asked, arms, known),
+        licences={kind: said for kind, worker in taking_part.items() if (said := worker.estimate(1).licence)},
+        prices=_prices(taking_part, asked.prices),
+        obstacles=tuple(str(error) for error in obstacles(taking_part, names, settings, asked.prices)),
+        assumptions=assumptions(settings, known, lines),
+        budget_usd=settings.budget.usd,
+        paid_calls=known.paid_calls,
+        paid_usd=known.paid_usd,
+        finished=known.finished,
+    )
+
+
+def _taking_part(asked: Asked) -> dict[str, Worker]:
+    reached = STOPS.index(asked.until)
+    return {kind: worker for kind, worker in asked.workers.items() if STOPS.index(FROM[kind]) <= reached}
+
+
+def _lines(asked: Asked, arms: Sequence[Arm], known: Known) -> tuple[Line, ...]:
+    return tuple(_line(asked, known, part) for part in parts(asked.settings, arms, known, asked.until))
+
+
+def _line(asked: Asked, known: Known, part: Part) -> Line:
+    bills = _bills(asked, part)
+    said = [one.estimate for one in bills.values()]
+    return Line(
+        part.name,
+        cases=part.cases,
+        calls=added(one.calls for one in said),
+        input_tokens=added(one.input_tokens for one in said),
+        output_tokens=added(one.output_tokens for one in said),
+        usd=added_known(one.usd for one in bills.values()),
+        images=part.images,
+        trainings=part.trainings,
+        hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if asked.workers[kind].remote}),
+        disk_bytes=disk_bytes(part, known, bills["synthesizer"].estimate, asked.workers["classifier"].estimate(1)),
+        upload_bytes=added(one.upload_bytes for one in said),
+        shares=part.shares,
+    )
+
+
+def _bills(asked: Asked, part: Part) -> dict[str, Bill]:
+    items = {
+        "classifier": added((part.passes, part.predicted)),
+        "explainer": part.maps,
+        "critic": part.cases,
+        "synthesizer": part.images,
+    }
+    return {kind: bill(asked.workers[kind], count, asked.prices) for kind, count in items.items()}
+
+
+def _further(asked: Asked, arms: Sequence[Arm], known: Known, lines: Sequence[Line]) -> tuple[Line, ...]:
+    """What one more of each thing that costs would add; nothing where the run stops before it matters."""
+    experiment = asked.settings.experiment
+    seeds = (*experiment.seeds, max(experiment.seeds) + 1)
+    changes: dict[str, Mapping[str, object]] = {
+        "one more seed": {"seeds": seeds},
+        "one more image a mistake": {"images_per_mistake": experiment.images_per_mistake + 1},
+        "one more round": {"rounds": experiment.rounds + 1},
+    }
+    if STOPS.index(asked.until) < STOPS.index("images"):
+        return ()
+    now = summed("now", lines)
+    found = []
+    for name, change in changes.items():
+        settings = asked.settings.model_copy(update={"experiment": experiment.model_copy(update=change)})
+        then = summed(name, _lines(replace(asked, settings=settings), arms, known))
+        found.append(_difference(name, then, now))
+    return tuple(found)
+
+
+def _difference(name: str, then: Line, now: Line) -> Line:
+    def less(one: Range | None, other: Range | None) -> Range | None:
+        if one is None or other is None:
+            return None
+        # A further round may also be the last with mistakes left: then nothing is added.
+        return max(0.0, one[0] - other[0]), max(0.0, one[1] - other[1])
+
+    fields = [field for field in vars(now) if field not in ("name", "shares")]
+    return Line(name, **{field: less(getattr(then, field), getattr(now, field)) for field in fields})  # type: ignore[arg-type]
+
+
+def _receivers(asked: Asked, arms: Sequence[Arm], known: Known) -> tuple[Receiver, ...]:
+    """Who gets what, over the whole run."""
+    counted = parts(asked.settings, arms, known, asked.until)
+    bills = [_bills(asked, part) for part in counted]
+    found = []
+    for kind, worker in _taking_part(asked).items():
+        if worker.remote:
+            said = worker.estimate(0)
+            receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
+            size = added(one[kind].estimate.upload_bytes for one in bills)
+            what = sent(kind, worker.uses)
+            found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
+            if said.second is not None and said.second.receiver:
+                declined = f"{what}, of what {receiver} declines"
+                name = f"{asked.names[kind]} (second)"
+                found.append(Receiver(kind, name, said.second.receiver, declined, (0, size[1])))
+    return tuple(found)
+
+
+def _prices(workers: Mapping[str, Worker], prices: Prices) -> tuple[Mapping[str, object], ...]:
+    models = dict.fromkeys(model for worker in workers.values() for model in models_of(worker.estimate(1)))
+    found = []
+    for model in models:
+        try:
+            found.append(prices.of(model).to_row())
+        except (UnknownPriceError, MissingExtraError):
+            continue  # told as an obstacle
+    return tuple(found)

@@ -1,0 +1,181 @@
+"""The parts of a run, counted: how many cases, images and trainings each of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .. import arms as rows
+from ..config import STOPS, Settings
+from ..records import Arm, ImageSource, Recipe
+from ..records.estimate import NOTHING, Range, added, at_most, times
+from .assumptions import MADE_EACH, Known
+
+UNCURATED: Range = (0.9, 1.0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a run consists of.
+
+    Attributes:
+        name: of the part.
+        cases: what the critic is asked about.
+        maps: images that are explained.
+        images: new images to make.
+        trainings: trainings.
+        copies: of a classifier's weights that are kept.
+        passes: what those take, in images to learn from.
+        predicted: images the classifier is asked about.
+        shares: the earlier part whose images it takes.
+    """
+
+    name: str
+    cases: Range = NOTHING
+    maps: Range = NOTHING
+    images: Range = NOTHING
+    trainings: Range = NOTHING
+    copies: Range = NOTHING
+    passes: Range = NOTHING
+    predicted: Range = NOTHING
+    shares: str = ""
+
+
+def parts(settings: Settings, arms: Sequence[Arm], known: Known, until: str) -> list[Part]:
+    """The parts of a run, in the order of the work; what two arms share is counted with the first.
+
+    Args:
+        settings: of the run.
+        arms: those that can be run.
+        known: of the run.
+        until: the stage it stops after.
+    """
+    return list(_Count(settings, arms, known, STOPS.index(until)).parts())
+
+
+@dataclass
+class _Count:
+    settings: Settings
+    arms: Sequence[Arm]
+    known: Known
+    stop: int
+    made: dict[ImageSource, str] = field(default_factory=dict)  # who has the images first
+    asked: set[tuple[str, str]] = field(default_factory=set)  # cases and map the critic was asked about
+    explained: set[str] = field(default_factory=set)  # which cases have heatmaps
+
+    def parts(self) -> Iterator[Part]:
+        yield self._baseline()
+        rounds = self.settings.experiment.rounds if self._goes_to("images") else 1
+        first = self.known.chosen(self.settings)
+        later = (0.0, first[1]) if rounds > 1 else first  # a round that leaves no fewer mistakes is the last
+        for number in range(1, rounds):
+            yield self._round(number, first if number == 1 else later)
+        yield self._diagnosis("mistakes, heatmaps, critiques", later)
+        if self._goes_to("images"):
+            for arm in self.arms:
+                if arm.trained:
+                    yield self._arm(arm, later)
+
+    def _baseline(self) -> Part:
+        """The untouched start: trained first, tested last."""
+        trained = float(self._repeated("baseline") if self.settings.experiment.fit_baseline else 0)
+        return Part(
+            "baseline",
+            trainings=(trained, trained),
+            copies=times(self._kept(), self._repeated("baseline")),
+            passes=times(self._effort(self.settings.recipes()[1]), trained),
+            predicted=times(self._tested(), self._repeated("baseline")),
+        )
+
+    def _diagnosis(self, name: str, mistakes: Range) -> Part:
+        """What comes before the arms: the critic's word on every mistake decides which labels look wrong."""
+        guide = float(self.known.images["guide"]) * self._repeated("baseline")
+        self.asked, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
+        return Part(
+            name,
+            cases=times(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else NOTHING,
+            maps=times(mistakes, self._repeated("baseline")) if self._goes_to("explain") else NOTHING,
+            predicted=added(((guide, guide), self._maps_tested(mistakes))),
+        )
+
+    def _maps_tested(self, mistakes: Range) -> Range:
+        """What is asked to test a sample of the heatmaps, those of the first baseline alone."""
+        sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._goes_to("explain") else 0)
+        return times(sample, self.known.map_predictions)
+
+    def _round(self, number: int, mistakes: Range) -> Part:
+        guide = float(self.known.images["guide"])
+        self.asked = {(rows.GENERATED.cases, rows.GENERATED.map)}
+        promoted = next((arm for arm in self.arms if arm.name == self.settings.experiment.promote), None)
+        source = promoted.images if promoted else None
+        likely = float(number == 1 and mistakes[0] > 0)
+        return Part(
+            f"round {number}",
+            cases=times(mistakes, 1 + self._new_question(source)),
+            maps=mistakes,
+            images=self._images(source, mistakes) if source else NOTHING,
+            trainings=(likely, 1.0),
+            copies=(likely, 1.0),
+            passes=times(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
+            predicted=(guide, guide),
+        )
+
+    def _arm(self, arm: Arm, mistakes: Range) -> Part:
+        source, seeds = arm.images, len(self.settings.experiment.seeds)
+        shares = self.made.get(source, "") if source else ""
+        images, cases, maps = NOTHING, NOTHING, NOTHING
+        if source and not shares:
+            self.made[source] = arm.name
+            images = times(self._images(source, mistakes), seeds)
+            maps = NOTHING if source.cases in self.explained else times(mistakes, self._repeated("baseline"))
+            self.explained.add(source.cases)
+            cases = times(mistakes, self._new_question(source) * self._repeated("baseline", "critique"))
+        trained = float(seeds if self._goes_to("report") else 0)
+        return Part(
+            arm.name,
+            cases=cases,
+            maps=maps,
+            images=images,
+            trainings=(trained, trained),
+            copies=times(self._kept(), trained),
+            passes=times(self._effort(self.settings.recipes()[0]), trained),
+            predicted=times(self._tested(), seeds),
+            shares=shares,
+        )
+
+    def _new_question(self, source: ImageSource | None) -> int:
+        """1 where the critic has to be asked once more for a source, else 0."""
+        if source is None or not rows.asks(source) or (source.cases, source.map) in self.asked:
+            return 0
+        self.asked.add((source.cases, source.map))
+        return 1
+
+    def _images(self, source: ImageSource, mistakes: Range) -> Range:
+        """Images to make for a source with one seed."""
+        experiment = self.settings.experiment
+        wanted = times(mistakes, experiment.images_per_mistake)
+        if experiment.images_per_class_max is not None:
+            wanted = at_most(wanted, experiment.images_per_class_max * self.known.classes)
+        return times(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
+
+    def _repeated(self, *what: str) -> int:
+        """How often something is done that one baseline or critique shares between seeds, or does not."""
+        experiment = self.settings.experiment
+        return len(experiment.seeds) if set(what) & set(experiment.vary) else 1
+
+    def _tested(self) -> Range:
+        """Test images one training is asked about; a curve of them asks at each of its points."""
+        tested = float(self.known.images["test"] if self._goes_to("report") else 0)
+        return times((tested, tested), self._kept())
+
+    def _kept(self) -> Range:
+        """Copies of the weights of one training: the last ones, and those at each point of a curve of the test."""
+        kept = 1.0 + rows.POINTS * self.settings.experiment.test_curves
+        return kept, kept
+
+    def _effort(self, recipe: Recipe) -> Range:
+        effort = float(rows.effort(recipe, self.known.images["validation"]))
+        return effort, effort
+
+    def _goes_to(self, stage: str) -> bool:
+        return self.stop >= STOPS.index(stage)

@@ -1,0 +1,126 @@
+"""Colours: linear light, Lab, and everyday names."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Floats = NDArray[np.float32]
+
+NAMES = {
+    "black": "#141414",
+    "dark grey": "#484848",
+    "grey": "#888888",
+    "light grey": "#c4c4c4",
+    "white": "#f8f8f8",
+    "dark red": "#7a1420",
+    "red": "#d42a2a",
+    "crimson": "#b02040",
+    "pink": "#f0a6bc",
+    "salmon": "#e88a78",
+    "orange": "#e88a30",
+    "dark brown": "#4a2c1c",
+    "brown": "#7a4a2a",
+    "reddish brown": "#a85232",
+    "light brown": "#b08a60",
+    "beige": "#d8c6a4",
+    "cream": "#f4e2b4",
+    "golden": "#d0a440",
+    "yellow": "#f4d83c",
+    "olive": "#7c7c34",
+    "dark green": "#1e4a24",
+    "green": "#4c9c3c",
+    "light green": "#a0d68c",
+    "turquoise": "#34b6ac",
+    "dark turquoise": "#1c6c6c",
+    "pale blue": "#bcdaf0",
+    "light blue": "#7cb4e4",
+    "blue": "#2f62c4",
+    "dark blue": "#22306c",
+    "blue-grey": "#68809c",
+    "purple": "#8c5cbc",
+    "dark purple": "#4a2c66",
+    "lilac": "#c8aee0",
+    "magenta": "#c43ca0",
+}
+"""Everyday colour words, each with a typical shade."""
+
+
+def lab(rgb: NDArray[Any]) -> Floats:
+    """CIE Lab (D65) of sRGB: … 3, uint8 or float from 0 to 255; L from 0 to 100."""
+    from skimage.color import rgb2lab
+
+    values: Floats = rgb2lab(np.asarray(rgb, np.float32) / 255).astype(np.float32)
+    return values
+
+
+def rgb(colours: NDArray[Any]) -> NDArray[np.uint8]:
+    """sRGB of CIE Lab, … 3: uint8, clipped to what a screen shows."""
+    import warnings
+
+    from skimage.color import lab2rgb
+
+    with warnings.catch_warnings():  # skimage warns of every colour no screen can show
+        warnings.simplefilter("ignore", UserWarning)
+        shown = lab2rgb(np.asarray(colours, np.float32))
+    screen: NDArray[np.uint8] = np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)
+    return screen
+
+
+def pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The image as h w 3, RGB, uint8."""
+    return np.asarray(image.convert("RGB"))
+
+
+def hex_of(colour: Floats) -> str:
+    """ "#rrggbb" of one Lab colour."""
+    red, green, blue = rgb(colour)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def lab_of(colour: str) -> Floats:
+    """Lab of a CSS colour, "#rrggbb" or a name.
+
+    Raises:
+        ValueError: not a colour.
+    """
+    from PIL import ImageColor
+
+    return lab(np.array(ImageColor.getrgb(colour)[:3]))
+
+
+def name_of(colour: Floats) -> str:
+    """The everyday word nearest to a Lab colour."""
+    words, shades = _shades()
+    return words[int(((shades - colour) ** 2).sum(axis=1).argmin())]
+
+
+@lru_cache(maxsize=1)
+def _shades() -> tuple[tuple[str, ...], Floats]:
+    return tuple(NAMES), np.stack([lab_of(shade) for shade in NAMES.values()])
+
+
+ROUNDING = 0.1  # variance that rounding to whole grey levels puts into an image
+SIDE = 192  # the longer side above which an image is shrunk: grain finer than this is of no interest
+
+
+def sharpness(image: Image.Image) -> float:
+    """Sharpness, 0 (blurred) to 1: the share of fine detail among fine and middling detail.
+
+    Fine detail is what a blur of a 200th of the longer side, at least 0.7 pixels, takes away; middling detail what
+    one four times as wide takes away. Light and contrast hardly change it. 0 for an image of one colour.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    values = np.asarray(small, np.float32)
+    radius = max(0.7, max(small.size) / 200)
+    fine, middling = (
+        float((values - gaussian_filter(values, (width, width, 0))).var()) - ROUNDING for width in (radius, 4 * radius)
+    )
+    return float(np.sqrt(max(fine, 0) / middling)) if middling > ROUNDING else 0.0

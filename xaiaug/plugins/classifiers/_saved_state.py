@@ -1,0 +1,45 @@
+"""What a saved classifier tells of itself beside its weights: parameters, labels and state, as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError
+
+STATE = "xaiaug.json"
+
+
+def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
+    """Writes it into a folder, which is made where it is missing."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(folder, STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def read_state(folder: str | Path, reader: type) -> dict[str, Any]:
+    """What `write_state` wrote.
+
+    Raises:
+        DataError: it is not there, or not whole.
+    """
+    path = Path(folder, STATE)
+    if not path.is_file():
+        raise DataError(f"{reader.__name__}: {str(folder)!r} holds no {STATE}; give a folder that save wrote")
+    try:
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{reader.__name__}: {str(path)!r} is not whole: {error}; save the classifier again") from error
+    return state
+
+
+def folder_digest(folder: Path) -> str:
+    """A digest of the settings and weights in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,307 @@
+"""One training by the Hugging Face Trainer, and its curves."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from ...errors import UnsupportedRecipeError
+from ...interfaces import Checkpoints
+from ...records import History, Recipe, Sample
+from .._logits import logits
+from ._augmentation import AUGMENTATIONS, mixed, varied
+from ._dataset import Frames, Item, TrainingSequence
+from ._isolation import own_randomness, quiet
+from ._preprocessor import Preprocessor
+from ._resume import Keeper, newest, read_curves, read_weights, saving, training_folder
+
+_POINTS = 10
+_SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+# What the recipe says itself, and what would change how many images a training sees.
+_CLOSED = {
+    *("output_dir", "max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("learning_rate", "lr_scheduler_type", "weight_decay", "seed", "data_seed", "auto_find_batch_size", "use_cpu"),
+    *("load_best_model_at_end", "push_to_hub", "warmup_steps", "warmup_ratio", "remove_unused_columns"),
+}
+
+
+def numbers(weights: Sequence[float] | str | None) -> Sequence[float] | None:
+    """The class weights, which must be numbers by now.
+
+    Raises:
+        UnsupportedRecipeError: a word, which only a loop can put numbers for.
+    """
+    if isinstance(weights, str):
+        raise UnsupportedRecipeError(f"Recipe: class_weights = {weights!r} is for a loop; give fit the numbers")
+    return weights
+
+
+def check_recipe(recipe: Recipe, classes: int) -> None:
+    """Refuses what this classifier cannot do, before anything is trained.
+
+    Raises:
+        UnsupportedRecipeError: an adapter, augmentation, trainer argument or number of class weights.
+    """
+    if recipe.adapter not in (None, "lora"):
+        raise UnsupportedRecipeError(f"TransformersClassifier has no adapter {recipe.adapter!r}, but 'lora'")
+    parts = recipe.augment.split("+")
+    if not set(parts) <= set(AUGMENTATIONS):
+        known = ", ".join(map(repr, AUGMENTATIONS))
+        raise UnsupportedRecipeError(
+            f"TransformersClassifier augments by {known}, joined by '+', not by {recipe.augment!r}"
+        )
+    if parts != ["default"] and importlib.util.find_spec("kornia") is None:
+        raise UnsupportedRecipeError(f"augment = {recipe.augment!r} needs kornia: pip install 'xaiaug[evidence]'")
+    if (weights := numbers(recipe.class_weights)) is not None and len(weights) != classes:
+        raise UnsupportedRecipeError(
+            f"Recipe: class_weights needs one weight for each of {classes} classes, got {len(weights)}"
+        )
+    for name in recipe.trainer:
+        if name in _CLOSED or name.startswith(("save_", "eval_", "hub_")):
+            raise UnsupportedRecipeError(
+                f"Recipe: trainer may not set {name!r}: it belongs to the recipe itself or would change the budget"
+            )
+        if name not in TrainingArguments.__dataclass_fields__:
+            raise UnsupportedRecipeError(f"Recipe: trainer knows no argument {name!r}; see TrainingArguments")
+
+
+def train_network(
+    module: Any,
+    preprocessor: Preprocessor,
+    train: Sequence[Sample],
+    validation: Sequence[Sample],
+    *,
+    recipe: Recipe,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    snapshot: Callable[[int, Any], None] | None = None,
+) -> History:
+    """Trains a network in place, on the device it is on; the weights after the last step stay.
+
+    Exactly steps × batch size images are passed; the caller's random states are left as they were. With checkpoints it
+    goes on from the newest. `snapshot` is handed the step and the network at each point of the curves.
+    """
+    sequence = TrainingSequence(
+        train,
+        preprocessor.input_size,
+        count=recipe.steps * recipe.batch_size,
+        sampling=recipe.sampling,
+        seed=seed,
+    )
+    augment = recipe.augment.split("+")
+    device = module.device
+    monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps, snapshot)
+    with own_randomness(seed), quiet(), _old_objects_left_alone(), training_folder(checkpoints) as folder:
+        arguments = {**_arguments(recipe, seed, device), **saving(checkpoints)}
+        trainer = WeightedTrainer(
+            model=module,
+            args=_on_one_device(TrainingArguments(output_dir=str(folder), **arguments)),
+            train_dataset=sequence,
+            data_collator=Collator(preprocessor, tuple(augment), seed),
+            callbacks=[monitor, Keeper(monitor)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.tell(monitor, numbers(recipe.class_weights))
+        start = newest(folder)
+        if start is not None:
+            monitor.restore(read_curves(start))
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+        # Mixed precision wraps the forward; copies and files want the plain one.
+        trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
+    # The Trainer takes the first GPU, whichever was asked for.
+    module.to(device).eval()
+    return monitor.history()
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Spares the Trainer's garbage collection, which it always begins with, a walk over every module loaded so far."""
+    frozen = gc.get_freeze_count()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not frozen:
+            gc.unfreeze()
+
+
+def _arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
+    return {
+        "dataloader_pin_memory": device.type == "cuda",
+        "logging_strategy": "no",
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        **recipe.trainer,
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": _SCHEDULERS[recipe.schedule],
+        "warmup_steps": round(recipe.steps / 20),
+        "weight_decay": recipe.weight_decay,
+        "seed": seed % 2**32,
+        "use_cpu": device.type == "cpu",
+        "eval_strategy": "no",
+        "remove_unused_columns": False,
+    }
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    # More devices would mean more images a step: the budget is the same wherever it is trained.
+    _ = arguments.device
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Makes a batch of views into tensors.
+
+    Attributes:
+        preprocessor: of the checkpoint.
+        augment: what is done to the views besides the default.
+        seed: of the training; what is left to chance follows from it and from the places of the views alone.
+    """
+
+    preprocessor: Preprocessor
+    augment: tuple[str, ...] = ("default",)
+    seed: int = 0
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
+        views, targets, weights, places = zip(*items, strict=True)
+        batch = {
+            "pixels": self.preprocessor.pixels(varied(views, self.augment, self.seed, places)),
+            "targets": torch.tensor(targets),
+            "weights": torch.tensor(weights, dtype=torch.float32),
+        }
+        return mixed(batch, self.augment, self.seed, places[0])
+
+
+class WeightedTrainer(Trainer):
+    """The Trainer with a loss that counts each image by its own weight and its class's, and images in our order."""
+
+    def tell(self, monitor: Monitor, class_weights: Sequence[float] | None) -> None:
+        """Gives it whom to report losses to, and the weight of each class in the loss."""
+        self.monitor = monitor
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=self.args.device)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002  (part of the Trainer's signature)
+    ) -> Any:
+        """The weighted mean of the cross-entropies of one batch."""
+        outputs = logits(model, inputs["pixels"])
+        targets, weights = inputs["targets"], inputs["weights"]
+        if self.class_weights is not None:
+            weights = weights * self.class_weights[targets]
+        losses = self._losses(outputs.float(), targets)
+        if "others" in inputs:  # a mixed image is partly of another class
+            share = inputs["share"]
+            losses = (1 - share) * losses + share * self._losses(outputs.float(), inputs["others"])
+        loss = (losses * weights).sum() / weights.sum()
+        self.monitor.note(loss.detach(), outputs.detach().argmax(-1) == targets)
+        return (loss, outputs) if return_outputs else loss
+
+    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(outputs, targets, reduction="none", label_smoothing=self.args.label_smoothing_factor)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        read_weights(Path(resume_from_checkpoint), self.model if model is None else model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(dataset)
+
+
+@dataclass
+class Monitor(TrainerCallback):
+    """Draws the curves: about ten points over the training."""
+
+    frames: Frames
+    preprocessor: Preprocessor
+    steps: int
+    snapshot: Callable[[int, Any], None] | None = None
+    losses: list[Tensor] = field(default_factory=list)
+    hits: list[Tensor] = field(default_factory=list)
+    points: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.due = {round(part * self.steps / _POINTS) for part in range(1, _POINTS + 1)}
+
+    def note(self, loss: Tensor, hits: Tensor) -> None:
+        """Remembers one batch: its loss, and which of its images were classified right."""
+        self.losses.append(loss)
+        self.hits.append(hits)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ARG002
+        """Adds a point when one is due."""
+        if state.global_step not in self.due:
+            return
+        train = torch.stack(self.losses).mean().item(), torch.cat(self.hits).float().mean().item()
+        self.points.append((state.global_step, *train, *_measure(model, self.preprocessor, self.frames)))
+        self.losses.clear()
+        self.hits.clear()
+        if self.snapshot is not None:
+            self.snapshot(state.global_step, model)
+
+    def state(self) -> dict[str, Any]:
+        """All it knows so far, JSON-plain."""
+        return {
+            "points": self.points,
+            "losses": [loss.item() for loss in self.losses],
+            "hits": [hits.tolist() for hits in self.hits],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up what `state` gave."""
+        self.points = [tuple(point) for point in state["points"]]
+        self.losses = [torch.tensor(loss) for loss in state["losses"]]
+        self.hits = [torch.tensor(hits) for hits in state["hits"]]
+
+    def history(self) -> History:
+        """The curves so far."""
+        return History(*zip(*self.points, strict=True))
+
+
+@torch.inference_mode()
+def _measure(module: Any, preprocessor: Preprocessor, frames: Frames) -> tuple[float, float]:
+    """Mean loss and accuracy over all frames; NaN without any."""
+    if not len(frames):
+        return float("nan"), float("nan")
+    targets = torch.tensor([sample.label for sample in frames.samples])
+    outputs = answers(module, preprocessor, frames)
+    return cross_entropy(outputs, targets).item(), (outputs.argmax(-1) == targets).float().mean().item()
+
+
+@torch.inference_mode()
+def answers(module: Any, preprocessor: Preprocessor, frames: Frames, batch_size: int = 64) -> Tensor:
+    """Logits of all frames, in evaluation mode: n k, float32."""
+    training = module.training
+    module.eval()
+    try:
+        parts = []
+        for start in range(0, len(frames), batch_size):
+            batch: list[NDArray[np.uint8]] = [
+                frames[index] for index in range(start, min(start + batch_size, len(frames)))
+            ]
+            parts.append(logits(module, preprocessor.pixels(batch).to(module.device)).float().cpu())
+        return torch.cat(parts)
+    finally:
+        module.train(training)

@@ -1,0 +1,172 @@
+"""Where a cut-out subject goes on a new backdrop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from .._image_stats import lab, pixels, rgb, sharpness
+from ._cutout import Cutout
+
+LARGEST = 1.8  # a subject is never blown up further: it would be soft on a sharp backdrop
+COLUMNS = {"left": 0.28, "right": 0.72}
+ROWS = {"top": 0.3, "bottom": 0.72}
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where a subject goes.
+
+    Attributes:
+        scale: its side against that in the photo.
+        left: pixels from the left to its box; may be negative.
+        top: pixels from the top.
+    """
+
+    scale: float
+    left: int
+    top: int
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The subject's box along one axis of the photo, in pixels, and which ends of the photo cut it off."""
+
+    low: int
+    high: int
+    length: int
+    cut_low: bool
+    cut_high: bool
+
+    def offset(self, scale: float, middle: float) -> int:
+        """Pixels to the low end of the scaled box, its middle at `middle`, 0 to 1, where it is not cut off."""
+        extent = (self.high - self.low) * scale
+        if self.cut_low and self.cut_high:
+            return round(self.length / 2 - extent / 2)
+        if self.cut_low:
+            return 0
+        room = max(0.0, self.length - extent)
+        return int(np.ceil(room)) if self.cut_high else round(np.clip(middle * self.length - extent / 2, 0, room))
+
+    @property
+    def middle(self) -> float:
+        """The box's middle, 0 to 1."""
+        return (self.low + self.high) / 2 / self.length
+
+
+def placing(
+    cutout: Cutout,
+    photo: tuple[int, int],
+    share: float | None,
+    place: str | None,
+    rng: np.random.Generator,
+    free: frozenset[str] = frozenset({"size", "place"}),
+) -> Placing:
+    """Size and place of a subject on a backdrop of the photo's size (width, height).
+
+    Where the photo cuts the subject off it stays at that side, and without a wish it never rises: no head floats in
+    mid-air. What is not wished for is drawn by lot, near to what it was.
+
+    Args:
+        cutout: the subject.
+        photo: width, height.
+        share: the subject's wished share of the image, 0 to 1.
+        place: its wished place, as in `Critique.guidance`.
+        rng: the lot.
+        free: which of "size" and "place" may change at all.
+    """
+    left, top, right, bottom = cutout.box
+    across = _Axis(left, right, photo[0], "left" in cutout.cut, "right" in cutout.cut)
+    down = _Axis(top, bottom, photo[1], "top" in cutout.cut, "bottom" in cutout.cut)
+    scale = _scale(cutout, photo, share, rng)
+    jitter = rng.normal(0, 0.05 if place else 0.1, 2)
+    if "size" not in free:
+        scale = 1.0
+    if "place" not in free:
+        place, jitter = None, np.zeros(2)
+    x, y = _wish(place, COLUMNS, across.middle), _wish(place, ROWS, _standing(down, scale))
+    return Placing(scale, across.offset(scale, x + jitter[0]), down.offset(scale, y + abs(jitter[1])))
+
+
+def _standing(down: _Axis, scale: float) -> float:
+    """The middle, 0 to 1 from the top, of a subject that keeps its feet where they were when its size changes."""
+    return down.middle + (down.high - down.low) * (1 - scale) / 2 / down.length
+
+
+def _scale(cutout: Cutout, photo: tuple[int, int], share: float | None, rng: np.random.Generator) -> float:
+    now = cutout.area / (photo[0] * photo[1])
+    scale = float(np.sqrt(share / now) * rng.uniform(0.95, 1.05)) if share else float(rng.uniform(0.8, 1.15))
+    least = 1.0 if {"left", "right"} <= cutout.cut or {"top", "bottom"} <= cutout.cut else 0.25
+    return float(np.clip(scale, least, LARGEST))
+
+
+def _wish(place: str | None, middles: dict[str, float], otherwise: float) -> float:
+    """The wished middle along one axis, 0 to 1."""
+    if place is None:
+        return otherwise
+    return next((middle for word, middle in middles.items() if word in place.split("-")), 0.5)
+
+
+Floats = NDArray[np.float32]
+
+
+def recoloured(colours: Floats, main: Floats, target: Floats | None, rng: np.random.Generator) -> Floats:
+    """A subject, h w 3 Lab, moved towards a colour, or by a little, with its shading and markings kept.
+
+    Only what is near the subject's main colour moves whole: eyes, noses and tongues stay what they are.
+    """
+    shift = rng.normal(0, (3.0, 2.5, 3.5))
+    if target is not None:
+        shift = (target - main) + shift / 3
+    nearness = np.exp(-((colours - main) ** 2).sum(axis=-1, keepdims=True) / (2 * 40.0**2))
+    moved: Floats = colours + nearness * shift
+    moved[..., 0] = np.clip(moved[..., 0], 0, 100)
+    return moved
+
+
+def harmonised(colours: Floats, old: Floats, new: Floats, strength: float = 0.35) -> Floats:
+    """A subject, h w 3 Lab, under the light of its new backdrop: moved by a part of how the backdrops differ."""
+    shift = np.clip((new - old) * strength, (-12, -5, -6), (12, 5, 6)).astype(np.float32)
+    moved: Floats = colours + shift
+    moved[..., 0] = np.clip(moved[..., 0], 0, 100)
+    return moved
+
+
+def shadowed(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats:
+    """The backdrop, h w 3 Lab, with the soft shadow of a subject, `alpha` h w, that stands on it."""
+    from scipy.ndimage import gaussian_filter, shift
+
+    radius = max(alpha.shape) / 28
+    fallen = gaussian_filter(shift(alpha, (radius * 0.9, 0), order=1, mode="constant"), radius)
+    shaded = backdrop.copy()
+    shaded[..., 0] *= 1 - strength * fallen
+    return shaded
+
+
+def lit(image: Image.Image, brightness: float | None, rng: np.random.Generator) -> Image.Image:
+    """The image at a wished mean lightness, 0 to 1, or a little brighter or dimmer, warmer or colder."""
+    colours = lab(pixels(image))
+    warmth = float(rng.normal(0, 2))
+    gain = float(np.exp(rng.normal(0, 0.06)))
+    if brightness is not None:
+        gain = 100 * brightness / max(float(colours[..., 0].mean()), 1.0)
+    colours[..., 0] = np.clip(colours[..., 0] * gain, 0, 100)
+    colours[..., 1:] *= min(gain, 1.0)  # dim light has less colour; bright light has no more
+    colours[..., 2] += warmth
+    return Image.fromarray(rgb(colours))
+
+
+def sharpened_to(image: Image.Image, wanted: float) -> Image.Image:
+    """The image blurred until it is no sharper than `wanted`, 0 to 1; a blurred one is never made sharp."""
+    for radius in np.geomspace(0.4, 6, 10):
+        if sharpness(image) <= wanted + 0.01:
+            break
+        blurred = image.filter(ImageFilter.GaussianBlur(float(radius)))
+        if sharpness(blurred) <= wanted + 0.01:
+            return blurred
+    else:
+        return blurred
+    return image

@@ -1,0 +1,245 @@
+"""The table of arms as text, Markdown, CSV, JSON or LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import ConfigError, nearest
+from .schema_arms import ArmResult, Scores
+from .schema_report import Report
+
+REFERENCE = "continued"
+HEADLINE = "generated+training"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation over seeds, of values in 0 to 1 or of their differences.
+
+    Attributes:
+        mean: None when there is no value yet.
+        sd: None for fewer than two values.
+    """
+
+    mean: float | None = None
+    sd: float | None = None
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """The spread of the values; empty when there are none."""
+        found = list(values)
+        if not found:
+            return cls()
+        return cls(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """What a table says of one arm.
+
+    Attributes:
+        seeds: trainings with scores; 0 for an arm that is not finished.
+        synthetic: new images it trains on.
+        real: real images it trains on.
+        difference: accuracy minus that of `continued`, seed by seed where both have the seed.
+    """
+
+    name: str
+    seeds: int
+    synthetic: int
+    real: int
+    accuracy: Spread
+    balanced_accuracy: Spread
+    macro_f1: Spread
+    difference: Spread
+
+
+def arm_rows(report: Report) -> tuple[ArmRow, ...]:
+    """One row an arm, in the order of the report."""
+    reference = {arm.name: arm for arm in report.arms}.get(REFERENCE)
+    return tuple(_row(arm, reference) for arm in report.arms)
+
+
+def scores_by_seed(arm: ArmResult) -> dict[int, Scores]:
+    """The scores of the finished trainings of an arm, by seed."""
+    return {seed.seed: seed.metrics for seed in arm.seeds if seed.metrics is not None}
+
+
+def _row(arm: ArmResult, reference: ArmResult | None) -> ArmRow:
+    scores = scores_by_seed(arm)
+    against = scores_by_seed(reference) if reference is not None and reference.name != arm.name else {}
+    return ArmRow(
+        name=arm.name,
+        seeds=len(scores),
+        synthetic=sum(arm.synthetic.values()),
+        real=arm.real,
+        accuracy=Spread.of(score.accuracy for score in scores.values()),
+        balanced_accuracy=Spread.of(score.balanced_accuracy for score in scores.values()),
+        macro_f1=Spread.of(score.f1 for score in scores.values()),
+        difference=_difference(arm, scores, against),
+    )
+
+
+def _difference(arm: ArmResult, scores: Mapping[int, Scores], against: Mapping[int, Scores]) -> Spread:
+    if not arm.trained and scores and against:
+        # The untouched start is one classifier, whatever seeds the others were trained with.
+        start = statistics.fmean(score.accuracy for score in scores.values())
+        return Spread.of(start - score.accuracy for score in against.values())
+    return Spread.of(scores[seed].accuracy - against[seed].accuracy for seed in scores if seed in against)
+
+
+HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {REFERENCE}")
+NONE = "–"
+
+Cells = Sequence[Sequence[str]]
+
+
+def table(report: Report, format: str = "text") -> str:  # noqa: A002  (the name users know)
+    """The table of arms: one row an arm, means over seeds, ± the standard deviation for more than one seed.
+
+    Args:
+        report: any report; one without arms gives a table without rows.
+        format: "text" (aligned), "markdown", "csv", "json" or "latex". Text, Markdown and LaTeX give percentages and
+            differences in percentage points; CSV and JSON plain numbers in 0 to 1, the standard deviations beside them.
+
+    Raises:
+        ConfigError: an unknown format.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"table: there is no format {format!r}. {nearest(format, FORMATS)}")
+    return FORMATS[format](arm_rows(report))
+
+
+def percent(spread: Spread) -> str:
+    """A share in percent: "91.2 ± 0.4"."""
+    if spread.mean is None:
+        return NONE
+    return f"{100 * spread.mean:.1f}" + ("" if spread.sd is None else f" ± {100 * spread.sd:.1f}")
+
+
+def figure(value: float | None) -> str:
+    """A value between 0 and 1: "0.482"."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of such values, with its sign: "+0.110"."""
+    return NONE if value is None else f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
+
+
+def points(spread: Spread) -> str:
+    """A difference in percentage points, with its sign: "+3.2 ± 0.4"."""
+    if spread.mean is None:
+        return NONE
+    # Adding 0.0 turns the minus zero that rounding leaves into zero.
+    mean = round(100 * spread.mean, 1) + 0.0
+    return f"{mean:+.1f}".replace("-", "−") + ("" if spread.sd is None else f" ± {100 * spread.sd:.1f}")
+
+
+def _cells(rows: Sequence[ArmRow]) -> list[tuple[str, ...]]:
+    return [
+        (
+            " ".join(row.name.split()),
+            str(row.seeds),
+            str(row.synthetic),
+            str(row.real),
+            percent(row.accuracy),
+            percent(row.balanced_accuracy),
+            percent(row.macro_f1),
+            points(row.difference),
+        )
+        for row in rows
+    ]
+
+
+def _aligned(cells: Cells) -> list[list[str]]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    name, *numbers = widths
+    return [
+        [row[0].ljust(name), *(cell.rjust(width) for cell, width in zip(row[1:], numbers, strict=True))]
+        for row in cells
+    ]
+
+
+def _text(rows: Sequence[ArmRow]) -> str:
+    head, *body = _aligned([HEADS, *_cells(rows)])
+    rule = ["─" * len(cell) for cell in head]
+    return "\n".join("  ".join(row).rstrip() for row in (head, rule, *body)) + "\n"
+
+
+def _markdown(rows: Sequence[ArmRow]) -> str:
+    escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in _cells(rows)]
+    head, *body = _aligned([HEADS, *escaped])
+    rule = ["-" * len(head[0]), *("-" * (len(cell) - 1) + ":" for cell in head[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body)) + "\n"
+
+
+def _records(rows: Sequence[ArmRow]) -> list[dict[str, str | float | None]]:
+    return [_plain(row) for row in rows]
+
+
+def _plain(row: ArmRow) -> dict[str, str | float | None]:
+    plain: dict[str, str | float | None] = {
+        "arm": row.name,
+        "seeds": row.seeds,
+        "new_images": row.synthetic,
+        "real_images": row.real,
+    }
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "difference"):
+        spread: Spread = getattr(row, name)
+        plain |= {name: _rounded(spread.mean), f"{name}_sd": _rounded(spread.sd)}
+    return plain
+
+
+def _rounded(value: float | None) -> float | None:
+    # Six digits: far below what any test set can tell, and free of the dust that subtraction leaves.
+    return None if value is None else round(value, 6)
+
+
+def _csv(rows: Sequence[ArmRow]) -> str:
+    empty = ArmRow("", 0, 0, 0, Spread(), Spread(), Spread(), Spread())
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(_records([empty])[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_records(rows))
+    return out.getvalue()
+
+
+def _json(rows: Sequence[ArmRow]) -> str:
+    return json.dumps(_records(rows), indent=2, ensure_ascii=False) + "\n"
+
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "Δ": r"$\Delta$",
+    "–": "--",
+}
+
+
+def _latex(rows: Sequence[ArmRow]) -> str:
+    head, *body = (" & ".join(map(_escaped, row)) + r" \\" for row in (HEADS, *_cells(rows)))
+    lines = [r"\begin{tabular}{l" + "r" * (len(HEADS) - 1) + "}", r"\hline", head, r"\hline", *body, r"\hline"]
+    return "\n".join((*lines, r"\end{tabular}")) + "\n"
+
+
+def _escaped(cell: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in cell)
+
+
+FORMATS: dict[str, Callable[[Sequence[ArmRow]], str]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "csv": _csv,
+    "json": _json,
+    "latex": _latex,
+}

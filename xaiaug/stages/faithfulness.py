@@ -1,0 +1,119 @@
+"""How faithful the heatmaps are, on a sample of the mistakes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from ..quality import Faithfulness, predictions, score, summarize, summarize_map
+from ..records import Explanation, Failure
+from ..store.blobs import Blobs
+from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
+from .explain import explanation_of
+from .mistakes import Mistake
+from .runtime import Desk, Fitted
+
+NAME, TITLE = "faithfulness", "test heatmaps"
+CHUNK = 4
+STEPS, RANDOM_MAPS = 10, 1
+ASKED = {"steps": STEPS, "random_maps": RANDOM_MAPS, "seed": 0}
+# 39 an image: few enough that a sample of 24 mistakes costs less than one epoch over a small guide split.
+PREDICTIONS = predictions(STEPS, RANDOM_MAPS)
+FIGURES = ("entropy", "top_share", "border_share")
+
+
+@dataclass(frozen=True)
+class _Work:
+    fitted: Fitted
+    blobs: Blobs
+
+    def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
+        made = batch(_who(self.fitted), lambda some: [self._row(*pair) for pair in some], pairs, dict)
+        return [{"failure": asdict(one)} if isinstance(one, Failure) else one for one in made]
+
+    def _row(self, mistake: Mistake, row: Any) -> dict[str, Any]:
+        explanation = cast(Explanation, explanation_of(row, self.blobs))
+        scored = score(self.fitted.load(), mistake.sample.open(), explanation, **ASKED)
+        told = asdict(summarize_map(explanation))
+        return {
+            "id": mistake.sample.id,
+            "method": explanation.method,
+            "scores": scored.scores,
+            "figures": {name: _number(told[name]) for name in FIGURES},
+        }
+
+
+def measure_maps(
+    desk: Desk, fitted: Fitted, mistakes: Sequence[Mistake], explained: Sequence[Any], most: int
+) -> Sequence[Any]:
+    """Measures the maps of the predicted class of some mistakes; one row with what they come to, where there are any.
+
+    Which ones follows the images' digests, so it depends neither on their names nor on their order.
+
+    Args:
+        desk: where the rows are kept.
+        fitted: the classifier that was explained.
+        mistakes: the chosen ones.
+        explained: the rows of the explain stage, one a mistake.
+        most: mistakes to measure, ≥ 0.
+    """
+    usable = [place for place, row in enumerate(explained) if "failure" not in row["predicted"]]
+    sample = sorted(sorted(usable, key=lambda place: mistakes[place].sample.id)[:most])
+    items = [_item(mistakes[place], explained[place]["predicted"]) for place in sample]
+    stage = Stage(NAME, TITLE, {"model": fitted.key, **ASKED}, CHUNK)
+    rows = list(complete(desk, stage, items, _Work(fitted, desk.store.blobs)))
+    refuse_if_all_raised(_who(fitted), (Failure(**row["failure"]) if "failure" in row else None for row in rows))
+    measured = [row for row in rows if "failure" not in row]
+    summary = Stage(f"{NAME}/summary", TITLE, None, max(1, len(measured)), together=True)
+    return complete(desk, summary, [Item(row, row) for row in measured], _told)
+
+
+def _who(fitted: Fitted) -> str:
+    return f"{fitted.kind.__name__}.predict_proba"
+
+
+def _item(mistake: Mistake, row: Any) -> Item:
+    return Item([mistake.sample.id, row], (mistake, row))
+
+
+def _told(rows: list[Any]) -> list[Any]:
+    """What the report says of all maps together, as one row."""
+    methods = ", ".join(dict.fromkeys(row["method"] for row in rows))
+    found = summarize(methods, [row["scores"] for row in rows])
+    middle = {name: _median([row["figures"][name] for row in rows]) for name in FIGURES}
+    low, high = found.interval() or (None, None)
+    return [
+        {
+            "method": methods,
+            "images": found.images,
+            "outcome": found.outcome,
+            "sentence": found.sentence,
+            "gain": float(found.gains.mean()),
+            "low": low,
+            "high": high,
+            "measures": _measures(found),
+            **middle,
+        }
+    ]
+
+
+def _measures(found: Faithfulness) -> list[dict[str, Any]]:
+    rows = []
+    for name, measure in found.measures.items():
+        low, high = measure.interval() or (None, None)
+        means = {"mean": float(measure.values.mean()), "random": float(measure.random.mean()), "gain": measure.gain}
+        rows.append({"name": name, **means, "low": low, "high": high})
+    return rows
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,119 @@
+"""Every paid call of a run: intents, raw replies, costs and dated prices."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import RunFolderError
+from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
+from .blobs import Blob, Blobs
+from .run_ledger import Ledger
+
+_INTEND = (
+    "INSERT INTO calls (key, price, worst, state, at) "
+    "SELECT ?, id, ?, 'open', strftime('%Y-%m-%dT%H:%M:%SZ', 'now') FROM prices WHERE price = ?"
+)
+_BATCHES = (
+    "SELECT batches.tag, batches.name, calls.id, calls.key, prices.price, calls.worst FROM batched "
+    "JOIN batches USING (tag) JOIN calls ON calls.id = batched.call JOIN prices ON prices.id = calls.price "
+    "WHERE calls.state = 'open' ORDER BY calls.id"
+)
+
+
+class Money:
+    """The ledger of paid calls in a run folder; each method has committed when it returns.
+
+    A call is "open" from its intent until its reply is there ("settled") or the service turned it down
+    ("unbilled"). One that stays open was cut off or killed in flight: what it cost is not known.
+
+    Args:
+        ledger: of the run; several threads may use it through here.
+        blobs: of the run; raw replies lie there.
+    """
+
+    def __init__(self, ledger: Ledger, blobs: Blobs) -> None:
+        self._ledger, self._blobs = ledger, blobs
+        self._prices: set[str] = set()
+
+    def spending(self) -> Spending:
+        """What was paid and may have to be paid, in picodollars."""
+        sql = "SELECT state, count(*), sum(worst), sum(cost) FROM calls GROUP BY state"
+        found = {state: (count, worst, cost) for state, count, worst, cost in self._ledger.select(sql)}
+        replies, _, settled = found.get("settled", (0, 0, 0))
+        unanswered, worst, _ = found.get("open", (0, 0, 0))
+        prices = self._ledger.select("SELECT price FROM prices ORDER BY id")
+        return Spending(
+            settled=settled,
+            open=worst,
+            replies=replies,
+            unanswered=unanswered,
+            unbilled=found.get("unbilled", (0, 0, 0))[0],
+            prices=tuple(json.loads(price) for (price,) in prices),
+        )
+
+    def reply(self, key: str) -> RawReply | None:
+        """The first reply recorded under a key whose blob is whole; None when there is none."""
+        sql = "SELECT reply, usage FROM calls WHERE key = ? AND state = 'settled' ORDER BY id"
+        for name, usage in self._ledger.select(sql, (key,)):
+            try:
+                return RawReply(json.loads(self._blobs.read(name)), json.loads(usage))
+            except RunFolderError:
+                continue  # it was paid and stays in the sum; only its text is lost
+        return None
+
+    def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
+        """A call is about to be sent: its price and its worst case in picodollars; returns the intent's number."""
+        return self._ledger.write(_INTEND, (key, worst, self._priced(price)))
+
+    def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
+        """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
+        rows = [(call.key, call.worst, self._priced(call.price)) for call in calls]
+        with self._ledger.changing() as connection:
+            connection.execute("INSERT INTO batches (tag) VALUES (?)", (tag,))
+            intents = [connection.execute(_INTEND, row).lastrowid or 0 for row in rows]
+            connection.executemany("INSERT INTO batched VALUES (?, ?)", [(intent, tag) for intent in intents])
+        return intents
+
+    def posted(self, tag: str, name: str) -> None:
+        """The service's name for a batch."""
+        self._ledger.write("UPDATE batches SET name = ? WHERE tag = ?", (name, tag))
+
+    def batches(self) -> list[OpenBatch]:
+        """The batches in which calls are open, the oldest first."""
+        found: dict[tuple[str, str | None], dict[int, OpenCall]] = defaultdict(dict)
+        for tag, name, intent, key, price, worst in self._ledger.select(_BATCHES):
+            found[tag, name][intent] = OpenCall(key, json.loads(price), worst)
+        return [OpenBatch(tag, name, calls) for (tag, name), calls in found.items()]
+
+    def lose_batch(self, tag: str) -> None:
+        """A batch will never be answered: its open calls stay open, and may be sent again."""
+        self._ledger.write("DELETE FROM batched WHERE tag = ?", (tag,))
+
+    def _priced(self, price: Mapping[str, JSON]) -> str:
+        """The price as the ledger knows it by."""
+        text = _plain(price)
+        if text not in self._prices:
+            self._ledger.write("INSERT OR IGNORE INTO prices (price) VALUES (?)", (text,))
+            self._prices.add(text)
+        return text
+
+    def settle(self, intent: int, reply: RawReply, cost: int) -> None:
+        """The reply to an intent, as received, and its cost in picodollars."""
+        name = self._blobs.put(Blob(_plain(reply.body).encode(), ".json"), dear=True)
+        sql = "UPDATE calls SET state = 'settled', cost = ?, usage = ?, reply = ? WHERE id = ?"
+        self._ledger.write(sql, (cost, _plain(reply.usage), name, intent))
+
+    def release(self, intent: int) -> None:
+        """The service turned an intent down without billing it."""
+        self._ledger.write("UPDATE calls SET state = 'unbilled' WHERE id = ?", (intent,))
+
+    def blobs(self) -> set[str]:
+        """Names of all raw replies: they were paid for, and stay whatever the settings."""
+        return {name for (name,) in self._ledger.select("SELECT reply FROM calls WHERE reply IS NOT NULL")}
+
+
+def _plain(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True, separators=(",", ":"))

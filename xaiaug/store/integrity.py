@@ -1,0 +1,110 @@
+"""Whether a run folder holds what its ledger says: blobs, models and the ancestry of every image."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import RunFolderError
+from .call_ledger import Money
+from .models import is_whole
+from .reader import Reader, parted
+from .references import referenced
+from .store import Store
+
+
+def problems(reader: Reader) -> list[str]:
+    """What is wrong, a line each; none when the run folder is whole."""
+    return [*_ledger(reader), *_files(reader), *_replies(reader), *_ancestry(reader)]
+
+
+def _ledger(reader: Reader) -> Iterator[str]:
+    for line in reader.ledger.integrity():
+        yield f"ledger: {line}"
+
+
+def _files(reader: Reader) -> Iterator[str]:
+    for stage in reader.stages():
+        for row in reader.rows(stage):
+            for kind, value in referenced(row):
+                if kind == "model":
+                    if not is_whole(reader.folder, value):
+                        yield f"{stage}: the model {value['folder']} is not what was written"
+                    continue
+                try:
+                    reader.blobs.read(value)
+                except RunFolderError as error:
+                    yield f"{stage}: {error}"
+
+
+def _replies(reader: Reader) -> Iterator[str]:
+    for name in sorted(Money(reader.ledger, reader.blobs).blobs()):
+        try:
+            reader.blobs.read(name)
+        except RunFolderError as error:
+            yield f"paid calls: {error}"
+
+
+def _ancestry(reader: Reader) -> Iterator[str]:
+    told = reader.fact("images") or []
+    silent = {images["name"] for images in told if not images.get("asks", True)}  # sources no critic was asked for
+    known = _cases(reader)
+    blobs = set()
+    for stage in reader.stages():
+        part, kind, rest = parted(stage)
+        for row in reader.rows(stage) if kind == "synthesize" else ():
+            parents = ("explain",) if rest.rsplit("/", 2)[0] in silent else ("explain", "critique")
+            for parent in parents:
+                if row["case"] not in known[part, parent]:
+                    yield f"{stage}: image {row['index']} of case {row['case']} has no row in {parent}"
+            if "image" in row:
+                blobs.add(row["image"]["blob"])
+    for images in told:
+        for blob in images["used"]:
+            if blob not in blobs:
+                yield f"arms {', '.join(images['arms'])} train on {blob}, which no synthesis made"
+
+
+def _cases(reader: Reader) -> dict[tuple[str, str], set[str]]:
+    """Ids of the cases that were explained and criticised, by part of the run and stage."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for stage in reader.stages():
+        part, kind, _ = parted(stage)
+        if kind in ("explain", "critique"):
+            found[part, kind].update(row["id"] for row in reader.rows(stage))
+    return found
+
+
+def sweep(store: Store) -> int:
+    """Removes what earlier settings left behind; returns the bytes set free.
+
+    What was removed is made again when those settings come back.
+    """
+    keys = {key for chunk_keys, _ in store.ledger.stages().values() for key in chunk_keys}
+    store.ledger.keep_only(keys)
+    found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in referenced(row)]
+    blobs = {value for kind, value in found if kind == "blob"} | Money(store.ledger, store.blobs).blobs()
+    models = {value["folder"] for kind, value in found if kind == "model"}
+    freed = sum(_remove(path) for path in _loose(store.blobs.folder, blobs))
+    unfinished = store.folder / "checkpoints"
+    if store.ledger.fact("reached") and unfinished.exists():
+        freed += _remove(unfinished)
+    return freed + sum(_remove(path) for path in _unused(store.folder, models))
+
+
+def _loose(folder: Path, blobs: set[str]) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name not in blobs]
+
+
+def _unused(run: Path, models: set[str]) -> list[Path]:
+    folders = [path for path in (run / "models").glob("*/*") if path.is_dir()]
+    return [path for path in folders if path.relative_to(run).as_posix() not in models]
+
+
+def _remove(path: Path) -> int:
+    files = [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return size

@@ -1,0 +1,1 @@
+"""The laws a plugin keeps, a module for each kind of law."""
