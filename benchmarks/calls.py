@@ -22,8 +22,8 @@ from typing import Any
 
 from reporting import machine, write_json
 
-from xaiaug.calls import CallError, Calls, Limit, Prices, RawReply, sliding
-from xaiaug.store import Money, Store
+from xaiaug.calls import CallError, CallLimiter, Calls, Prices, RawReply, imap_unordered
+from xaiaug.store import CallLedger, Store
 
 LATENCY_S = 0.5
 IN_FLIGHT = 32
@@ -67,10 +67,10 @@ def paid(service: Service, count: int, most: int) -> dict[str, float]:
     """Makes so many calls with the ledger of a run, and checks its sum against what the service billed."""
     with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
         calls = Calls(
-            Money(store.ledger, store.blobs),
+            CallLedger(store.ledger, store.blobs),
             budget_usd=1000,
             prices=Prices(PRICES),
-            limit=Limit(min(8, most), most),
+            limit=CallLimiter(min(8, most), most),
             jitter=random.Random(0),
         )
         worst = calls.worst_case_usd("measured", REPLY.usage)
@@ -79,7 +79,7 @@ def paid(service: Service, count: int, most: int) -> dict[str, float]:
             return calls.call(str(number), {"model": "measured"}, worst_case_usd=worst, send=service)
 
         began, work = time.perf_counter(), time.process_time()
-        done = sum(1 for _ in sliding(one, range(count), most=most + SPARE if most > 1 else 1))
+        done = sum(1 for _ in imap_unordered(one, range(count), most=most + SPARE if most > 1 else 1))
         seconds, work = time.perf_counter() - began, time.process_time() - work
         if done != count or round(calls.summary()["settled_usd"] / worst) != count:
             raise RuntimeError(f"{done} of {count} calls are done, and the ledger says {calls.summary()}")

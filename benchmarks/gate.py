@@ -22,7 +22,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from reporting import machine, write_json
 
 from xaiaug import Classifier, Context, Recipe, Sample, Splits
-from xaiaug.curation import Gate, Judge, alike_from
+from xaiaug.curation import ImageFilter, Judge, near_duplicate_threshold
 from xaiaug.plugins.classifiers.hog import HogClassifier
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 
@@ -104,7 +104,7 @@ def measured(part: str, options: argparse.Namespace, pairs: int) -> dict[str, An
 
 def plain(others: Sequence[Sample]) -> dict[str, float]:
     """False alarms of the checks that look at one image alone."""
-    verdicts = Gate(["nan", "constant"]).judge(Opened(others))
+    verdicts = ImageFilter(["nan", "constant"]).judge(Opened(others))
     stopped = {name: _share([verdict.check == name for verdict in verdicts]) for name in ("broken", "nan", "constant")}
     print(f"\nbroken, nan, constant on {len(others)} photographs: false alarms {100 * sum(stopped.values()):.2f} %")
     return stopped
@@ -113,7 +113,7 @@ def plain(others: Sequence[Sample]) -> dict[str, float]:
 def copies_of_held(splits: Splits, held: Sequence[Sample], others: Sequence[Sample]) -> dict[str, float]:
     """How many copies of held photographs `duplicate` catches, and how many others it stops."""
     known = replace(splits, train=(), guide=tuple(held), validation=(), test=(), reserve=())
-    gate, began = Gate(["duplicate"], known), time.perf_counter()
+    gate, began = ImageFilter(["duplicate"], known), time.perf_counter()
     rates = {name: _stopped(gate, Opened(held, change)) for name, change in COPIES.items()}
     rates["false alarms"] = _stopped(gate, Opened(others))
     looked = len(held) * len(COPIES) + len(others)
@@ -124,7 +124,7 @@ def copies_of_held(splits: Splits, held: Sequence[Sample], others: Sequence[Samp
 
 def copies_of_new(judge: Judge, new: Sequence[Sample]) -> dict[str, float]:
     """How many copies of kept images `repeat` and `alike` catch together, and how many distinct ones `alike` stops."""
-    gate = Gate(["repeat", "alike"], judge=judge)
+    gate = ImageFilter(["repeat", "alike"], judge=judge)
     kept = gate.judge(Opened(new))
     seen = [verdict.fingerprint for verdict in kept if verdict.fingerprint]
     few = new[:: max(1, len(new) // 400)]
@@ -142,7 +142,7 @@ def wrong_labels(judge: Judge, new: Sequence[Sample]) -> dict[str, float]:
     """How many wrong labels `label` catches, and how many right ones it stops."""
     right = [judge.labels[sample.label] for sample in new]
     wrong = [judge.labels[1 - sample.label] for sample in new]
-    gate, images = Gate(["label"], judge=judge), Opened(new)
+    gate, images = ImageFilter(["label"], judge=judge), Opened(new)
     rates = {
         "wrong labels": _share([not verdict.kept for verdict in gate.judge(images, labels=wrong)]),
         "false alarms": _share([not verdict.kept for verdict in gate.judge(images, labels=right)]),
@@ -162,12 +162,12 @@ def _judges(splits: Splits, data: Path, quick: bool) -> dict[str, Judge]:
     some = [sample.open() for sample in sorted(splits.train, key=lambda sample: sample.id)[:300]]
     named: dict[str, Classifier] = {"hog": hog, "mobilenet": mobile}
     return {
-        name: Judge(name, splits.labels, lambda one=one: one, name, True, alike_from(one.embed(some)))
+        name: Judge(name, splits.labels, lambda one=one: one, name, True, near_duplicate_threshold(one.embed(some)))
         for name, one in named.items()
     }
 
 
-def _stopped(gate: Gate, images: Sequence[Image.Image]) -> float:
+def _stopped(gate: ImageFilter, images: Sequence[Image.Image]) -> float:
     return _share([not verdict.kept for verdict in gate.judge(images)])
 
 

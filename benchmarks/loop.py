@@ -34,8 +34,8 @@ from xaiaug import Classifier, Critic, Critique, Explainer, Explanation, Feedbac
 from xaiaug.calls import Calls
 from xaiaug.data import DataCheck
 from xaiaug.loop.run import Run
-from xaiaug.stages import Desk, Lazy
-from xaiaug.store import Money, Store
+from xaiaug.stages import Lazy, StageRuntime
+from xaiaug.store import CallLedger, Store
 
 LABELS = ("left", "right")
 SIDE = 16
@@ -141,9 +141,9 @@ def one(size: int, folder: Path) -> dict[str, float]:
     loop = FeedbackLoop(Wrong(), Blank(), Terse(), settings=tables)
     CLOCK.seconds, began = 0.0, time.perf_counter()
     with Store(folder) as store:
-        calls = Calls(Money(store.ledger, store.blobs), budget_usd=None)
-        desk = Desk(store, loop.engine, lambda _: None)
-        Run(loop.settings, loop.cast, loop.arms, desk, splits, calls).conduct("critique")
+        calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
+        runtime = StageRuntime(store, loop.engine, lambda _: None)
+        Run(loop.settings, loop.plugins, loop.arms, runtime, splits, calls).conduct("critique")
         store.finish()
     took = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

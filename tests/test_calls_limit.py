@@ -5,13 +5,13 @@ import random
 import pytest
 from simulated import RateLimited, Simulation
 
-from xaiaug.calls import Calls, Limit, MemoryLedger, Prices
+from xaiaug.calls import CallLimiter, Calls, MemoryLedger, Prices
 from xaiaug.errors import ConfigError
 
 PRICES = {"m": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}}
 
 
-def answers(limit: Limit, count: int, now: float = 0.0) -> None:
+def answers(limit: CallLimiter, count: int, now: float = 0.0) -> None:
     for _ in range(count):
         limit.answered(0.5, now, crowded=True)
 
@@ -33,7 +33,7 @@ def simulate(rate: int | None, count: int, threads: int, latency: float = 0.5, s
 
 
 def test_it_doubles_with_every_window_of_answers_up_to_the_most():
-    limit = Limit(8, 64)
+    limit = CallLimiter(8, 64)
     seen = [limit.allowed]
     for _ in range(5):
         answers(limit, limit.allowed)
@@ -42,14 +42,14 @@ def test_it_doubles_with_every_window_of_answers_up_to_the_most():
 
 
 def test_it_does_not_grow_while_nobody_asks_for_more():
-    limit = Limit(8, 64)
+    limit = CallLimiter(8, 64)
     for _ in range(100):
         limit.answered(0.5, 0.0, crowded=False)
     assert limit.allowed == 8
 
 
 def test_a_429_cuts_a_quarter_once_for_all_calls_that_were_sent_before_it():
-    limit = Limit(32, 64)
+    limit = CallLimiter(32, 64)
     for _ in range(10):
         limit.throttled(sent_s=1.0, now_s=2.0)
     assert limit.allowed == 25  # 24 in flight and one that waits for its moment
@@ -60,7 +60,7 @@ def test_a_429_cuts_a_quarter_once_for_all_calls_that_were_sent_before_it():
 
 
 def test_after_a_429_it_never_doubles_again_and_goes_up_slowly():
-    limit = Limit(32, 64)
+    limit = CallLimiter(32, 64)
     limit.throttled(0.0, 0.0)
     cut = limit.allowed
     answers(limit, 32)
@@ -72,7 +72,7 @@ def test_after_a_429_it_never_doubles_again_and_goes_up_slowly():
 
 
 def test_after_a_429_calls_are_spread_over_the_time_of_an_answer():
-    limit = Limit(8, 64)
+    limit = CallLimiter(8, 64)
     answers(limit, 1)
     assert limit.gap_s == 0
     limit.throttled(0.0, 0.0)
@@ -80,7 +80,7 @@ def test_after_a_429_calls_are_spread_over_the_time_of_an_answer():
 
 
 def test_storms_never_cut_below_one():
-    limit = Limit(8, 64)
+    limit = CallLimiter(8, 64)
     for second in range(100):
         limit.throttled(2.0 * second, 2.0 * second)
     assert limit.allowed == 2  # one in flight, one that waits for its moment
@@ -89,7 +89,7 @@ def test_storms_never_cut_below_one():
 @pytest.mark.parametrize(("start", "most"), [(0, 4), (5, 4)])
 def test_an_impossible_limit_is_refused(start, most):
     with pytest.raises(ConfigError, match="1 ≤ start ≤ most"):
-        Limit(start, most)
+        CallLimiter(start, most)
 
 
 def test_without_a_limit_of_the_service_all_threads_are_soon_at_work():

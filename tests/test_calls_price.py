@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.calls import Prices
-from xaiaug.calls.budget import budget, cost, dollars, told
+from xaiaug.calls.budget import budget_picodollars, cost_picodollars, dollars, format_usd
 from xaiaug.errors import ConfigError, MissingExtraError, UnknownPriceError
 from xaiaug.records import PICO
 
@@ -85,25 +85,25 @@ def test_without_genai_prices_the_extra_is_named(monkeypatch):
 
 @given(st.decimals(0, 10**4, places=12), st.decimals(0, 10**4, places=15))
 def test_costs_are_rounded_up_and_budgets_down(exact, fine):
-    assert cost(exact) == budget(exact) == exact * PICO
-    assert budget(fine) <= fine * PICO <= cost(fine) <= budget(fine) + 1
+    assert cost_picodollars(exact) == budget_picodollars(exact) == exact * PICO
+    assert budget_picodollars(fine) <= fine * PICO <= cost_picodollars(fine) <= budget_picodollars(fine) + 1
 
 
 @given(st.floats(0, 1000))
 def test_a_cost_survives_being_told_in_dollars(usd):
-    assert cost(dollars(cost(usd))) == cost(usd)
+    assert cost_picodollars(dollars(cost_picodollars(usd))) == cost_picodollars(usd)
 
 
 @pytest.mark.parametrize(
     ("pico", "text"), [(0, "$0.00"), (5 * PICO, "$5.00"), (PICO // 80, "$0.0125"), (12, "$1.2e-11")]
 )
 def test_amounts_are_told_with_the_digits_that_count(pico, text):
-    assert told(pico) == text
+    assert format_usd(pico) == text
 
 
 @pytest.mark.parametrize("wrong", [-0.01, float("nan"), float("inf")])
 def test_what_is_no_amount_of_money_is_refused(wrong):
-    for read in (cost, budget):
+    for read in (cost_picodollars, budget_picodollars):
         with pytest.raises(ConfigError, match="number of dollars"):
             read(wrong)
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from simulated import Killed, Simulation
 
-from xaiaug.calls import CallError, Calls, Limit, MemoryLedger, Prices
+from xaiaug.calls import CallError, CallLimiter, Calls, MemoryLedger, Prices
 from xaiaug.errors import BudgetSpentError, CallsStoppedError
 from xaiaug.records import PICO, RawReply
-from xaiaug.store import Money, Store
+from xaiaug.store import CallLedger, Store
 
 MODELS = ("cheap", "dear")
 
@@ -118,7 +118,7 @@ class World:
             Stepping(self.ledger, simulation),
             budget_usd=self.budget,
             prices=self.prices,
-            limit=Limit(start, start + self.chance.randint(0, 4)),
+            limit=CallLimiter(start, start + self.chance.randint(0, 4)),
             clock=simulation,
             jitter=self.chance,
         )
@@ -191,7 +191,7 @@ def test_spend_stays_within_the_budget_and_the_ledger_is_the_bill(block):
 @pytest.mark.parametrize("seed", range(10_000, 10_020))
 def test_the_same_holds_for_the_ledger_of_a_run(tmp_path, seed):
     with Store(tmp_path) as store:
-        live(seed, Money(store.ledger, store.blobs))
+        live(seed, CallLedger(store.ledger, store.blobs))
 
 
 def test_a_budget_is_used_up_although_worst_cases_are_far_from_what_calls_cost():

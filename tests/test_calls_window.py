@@ -4,16 +4,16 @@ import threading
 
 import pytest
 
-from xaiaug.calls import sliding
+from xaiaug.calls import imap_unordered
 
 
 def test_every_item_comes_once_with_its_position():
-    found = dict(sliding(lambda item: item * item, range(100), most=7))
+    found = dict(imap_unordered(lambda item: item * item, range(100), most=7))
     assert found == {item: item * item for item in range(100)}
 
 
 def test_nothing_comes_of_nothing():
-    assert list(sliding(str, [])) == []
+    assert list(imap_unordered(str, [])) == []
 
 
 def test_a_slow_item_holds_up_no_other():
@@ -25,7 +25,7 @@ def test_a_slow_item_holds_up_no_other():
         return item
 
     seen = []
-    for position, _ in sliding(work, range(50), most=2):
+    for position, _ in imap_unordered(work, range(50), most=2):
         seen.append(position)
         if len(seen) == 49:
             release.set()
@@ -40,7 +40,7 @@ def test_items_are_taken_only_as_threads_become_free():
             taken.append(item)
             yield item
 
-    results = sliding(str, items(), most=3)
+    results = imap_unordered(str, items(), most=3)
     next(results)
     assert len(taken) <= 6
     results.close()
@@ -61,7 +61,7 @@ def test_after_an_error_none_begins_and_the_results_of_those_at_work_come_first(
 
     seen = []
     with pytest.raises(ValueError, match="broken"):
-        for position, _ in sliding(work, range(10_000), most=2):
+        for position, _ in imap_unordered(work, range(10_000), most=2):
             seen.append(position)
     assert sorted(seen) == sorted(set(begun) - {0})
     assert len(begun) < 10_000
@@ -69,7 +69,7 @@ def test_after_an_error_none_begins_and_the_results_of_those_at_work_come_first(
 
 def test_ctrl_c_does_not_wait_for_those_at_work():
     never = threading.Event()
-    results = sliding(lambda item: item or never.wait(600), range(2), most=2)
+    results = imap_unordered(lambda item: item or never.wait(600), range(2), most=2)
     assert next(results) == (1, 1)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt)
@@ -86,7 +86,7 @@ def test_a_caller_that_gives_up_first_lets_those_at_work_end():
         ended.append(item)
         return item
 
-    results = sliding(work, range(4), most=4)
+    results = imap_unordered(work, range(4), most=4)
     next(results)
     results.close()
     assert sorted(ended) == [1, 2, 3]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nursery import loop
 
 from xaiaug import Splits
-from xaiaug.loop.settings_diff import STAGES, changes, compared
+from xaiaug.loop.settings_diff import STAGES, diff_settings, settings_snapshot
 
 tables = st.dictionaries(
     st.sampled_from(["critic", "recipe", "mistakes"]),
@@ -20,7 +20,7 @@ tables = st.dictionaries(
 
 @given(tables)
 def test_equal_settings_show_nothing(settings):
-    assert changes(settings, settings) == []
+    assert diff_settings(settings, settings) == []
 
 
 @given(tables, tables)
@@ -29,17 +29,17 @@ def test_every_key_that_differs_is_shown_once(before, after):
         return {f"{table}.{key}": value for table, values in settings.items() for key, value in values.items()}
 
     old, new = flat(before), flat(after)
-    assert {c.key for c in changes(before, after)} == {k for k in old | new if old.get(k) != new.get(k)}
+    assert {c.key for c in diff_settings(before, after)} == {k for k in old | new if old.get(k) != new.get(k)}
 
 
 def test_a_parameter_that_is_a_tuple_is_no_change_after_a_way_through_a_file():
     plugins = {"synthesizer": {"parameters": {"invariances": ("colour", "light")}}}
-    told = json.loads(json.dumps(compared({}, plugins, "f")))
-    assert changes(told, compared({}, plugins, "f")) == []
+    told = json.loads(json.dumps(settings_snapshot({}, plugins, "f")))
+    assert diff_settings(told, settings_snapshot({}, plugins, "f")) == []
 
 
 def test_a_first_run_shows_nothing():
-    assert changes({}, {"critic": {"model": "a"}}) == []
+    assert diff_settings({}, {"critic": {"model": "a"}}) == []
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_a_setting_makes_stale_what_comes_of_it(key, first):
             settings = {name: settings}
         return settings
 
-    (change,) = changes(nested(1), nested(2))
+    (change,) = diff_settings(nested(1), nested(2))
     assert change.stale == (STAGES[STAGES.index(first) :] if first else ())
     assert f"{key}: 1 -> 2" in str(change)
 
 
 def test_the_arms_recipe_leaves_a_baseline_that_says_otherwise_alone():
     before, after = ({"recipe": {"steps": n}, "baseline": {"steps": 5}} for n in (1, 2))
-    assert [change.stale for change in changes(before, after)] == [("arms",)]
+    assert [change.stale for change in diff_settings(before, after)] == [("arms",)]
 
 
 def test_a_run_that_goes_on_with_other_settings_says_what_is_done_again(tmp_path):

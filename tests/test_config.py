@@ -34,18 +34,18 @@ from xaiaug.errors import ConfigError
 )
 def test_a_wrong_setting_is_named_with_what_was_expected(tables, message):
     with pytest.raises(ConfigError, match=message):
-        config.settings(tables)
+        config.parse_settings(tables)
 
 
 def test_settings_survive_being_written_and_read_again():
-    settings = config.settings(
+    settings = config.parse_settings(
         {
             "classifier": {"name": "transformers", "checkpoint": 'a "b"\\c', "flags": [1, 2.5, True]},
             "experiment": {"arms": ["baseline", {"name": "mine", "images": {"curated": False}}], "seeds": [3, 4]},
             "recipe": {"steps": 7, "trainer": {"max_grad_norm": 0.5}},
         }
     )
-    assert config.settings(tomllib.loads(settings.to_toml())) == settings
+    assert config.parse_settings(tomllib.loads(settings.to_toml())) == settings
 
 
 @given(st.dictionaries(st.text(), st.none() | st.text() | st.booleans() | st.integers(-(2**60), 2**60)))
@@ -59,41 +59,41 @@ def test_any_table_of_plain_values_is_written_as_toml_that_reads_back(table):
 
 
 def test_a_table_makes_a_row_of_arms():
-    settings = config.settings({"experiment": {"arms": ["continued", {"name": "mine", "real": "train+guide"}]}})
+    settings = config.parse_settings({"experiment": {"arms": ["continued", {"name": "mine", "real": "train+guide"}]}})
     assert settings.arms() == ("continued", Arm("mine", "", real="train+guide"))
 
 
 def test_the_baseline_recipe_takes_what_it_does_not_say_from_the_arms():
-    recipe, baseline = config.settings({"recipe": {"steps": 9}, "baseline": {"learning_rate": 0.5}}).recipes()
+    recipe, baseline = config.parse_settings({"recipe": {"steps": 9}, "baseline": {"learning_rate": 0.5}}).recipes()
     assert (recipe.steps, baseline.steps, baseline.learning_rate) == (9, 9, 0.5)
 
 
 def test_a_file_names_itself_in_its_errors(tmp_path: Path):
     path = tmp_path / "mine.toml"
     with pytest.raises(ConfigError, match=r"there is no settings file .*mine.toml"):
-        config.read(path)
+        config.read_settings(path)
     path.write_text("[data\n")
     with pytest.raises(ConfigError, match=r"mine.toml is not TOML"):
-        config.read(path)
+        config.read_settings(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"mine.toml cannot be read"):
-        config.read(path)
+        config.read_settings(path)
     path.write_text("")
     with pytest.raises(ConfigError, match=r"mine.toml has no data folder"):
-        config.read(path)
+        config.read_settings(path)
     with pytest.raises(ConfigError, match=r"cannot be read"):
-        config.read(tmp_path)
+        config.read_settings(tmp_path)
 
 
 def test_a_relative_data_folder_is_relative_to_the_file(tmp_path: Path):
     (tmp_path / "a.toml").write_text(
         '[data]\nfolder = "photos"\n[classifier]\nname = "transformers"\ncheckpoint = "x"\n'
     )
-    assert config.read(tmp_path / "a.toml").data.folder == tmp_path / "photos"
+    assert config.read_settings(tmp_path / "a.toml").data.folder == tmp_path / "photos"
 
 
 def test_a_plugin_table_without_a_name_means_the_default_plugin():
-    settings = config.settings({"classifier": {"checkpoint": "x"}, "synthesizer": {"size": 64}})
+    settings = config.parse_settings({"classifier": {"checkpoint": "x"}, "synthesizer": {"size": 64}})
     assert (settings.classifier.name, settings.synthesizer.name) == ("transformers", "remix")
     assert settings.synthesizer.parameters == {"size": 64}
 
@@ -114,17 +114,17 @@ def test_a_plugin_table_without_a_name_means_the_default_plugin():
 )
 def test_a_key_in_the_settings_is_refused_and_not_repeated(tables):
     with pytest.raises(ConfigError, match="looks like a key.*environment alone") as caught:
-        config.settings(tables)
+        config.parse_settings(tables)
     assert "SECRET" not in str(caught.value) and caught.value.__cause__ is None
 
 
 def test_a_key_in_a_settings_file_is_refused(tmp_path):
     (tmp_path / "x.toml").write_text('[data]\nfolder = "p"\n[critic]\nname = "claude"\napi_key = "SECRET"\n')
     with pytest.raises(ConfigError, match=r"x\.toml: critic\.api_key looks like a key"):
-        config.read(tmp_path / "x.toml")
+        config.read_settings(tmp_path / "x.toml")
 
 
 def test_what_only_sounds_like_a_key_is_allowed():
     parameters = {"name": "claude", "max_tokens": 500, "mask_token": "[MASK]", "sort_key": "id", "api_key": ""}
-    found = config.settings({"critic": parameters, "data": {"folder": "sk-learn-photographs-of-cats"}})
+    found = config.parse_settings({"critic": parameters, "data": {"folder": "sk-learn-photographs-of-cats"}})
     assert found.critic.parameters == {key: parameters[key] for key in parameters if key != "name"}

@@ -12,8 +12,8 @@ from PIL import Image
 from xaiaug import Critique, Explanation, FeedbackLoop, ImageSource, Recipe, Sample, Splits
 from xaiaug.errors import ConfigError
 from xaiaug.results.maintenance import verify
-from xaiaug.stages.control_maps import deranged, fitted
-from xaiaug.stages.control_prompts import said, unasked
+from xaiaug.stages.control_maps import derange, resize_heatmap
+from xaiaug.stages.control_prompts import apply_source_prompts, class_name_critique
 from xaiaug.stages.mistakes import Mistake
 
 
@@ -25,7 +25,7 @@ def mistake(number, predicted):
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=30), st.integers(0, 9))
 def test_no_mistake_keeps_its_own_map_and_each_is_given_within_its_predicted_class(classes, seed):
     mistakes = [mistake(i, predicted) for i, predicted in enumerate(classes)]
-    found = deranged(mistakes, seed)
+    found = derange(mistakes, seed)
     assert all(other != place for place, other in enumerate(found))
     for place, other in enumerate(found):
         if classes.count(classes[place]) > 1:
@@ -33,22 +33,22 @@ def test_no_mistake_keeps_its_own_map_and_each_is_given_within_its_predicted_cla
     alone = [c for c in classes if classes.count(c) == 1]
     if len(alone) != 1:
         assert sorted(found) == list(range(len(classes)))
-    assert found == deranged(mistakes, seed)
+    assert found == derange(mistakes, seed)
 
 
 def test_a_single_mistake_keeps_its_map():
-    assert deranged([mistake(0, 1)], 0) == [0]
-    assert deranged([], 0) == []
+    assert derange([mistake(0, 1)], 0) == [0]
+    assert derange([], 0) == []
 
 
 def test_a_map_is_laid_over_an_image_of_another_size_and_stays_blind_where_it_was():
     heatmap = np.tile(np.linspace(0, 1, 8, dtype=np.float32), (6, 1))
     heatmap[:, :2] = np.nan
-    found = fitted(heatmap, (16, 12))
+    found = resize_heatmap(heatmap, (16, 12))
     assert found.shape == (12, 16)
     assert np.isnan(found[:, :3]).all() and not np.isnan(found[:, 5:]).any()
     assert found[0, 15] > found[0, 6]
-    assert fitted(heatmap, (8, 6)) is heatmap
+    assert resize_heatmap(heatmap, (8, 6)) is heatmap
 
 
 CRITIQUE = Critique(cause="its coat", prompt="a red cat", guidance={"subject_colour": "#ff0000"})
@@ -64,17 +64,17 @@ CRITIQUE = Critique(cause="its coat", prompt="a red cat", guidance={"subject_col
     ],
 )
 def test_the_words_are_the_critics_or_the_class_name(source, prompt, guided):
-    made = said(CRITIQUE, source, "cat", "id", 0)
+    made = apply_source_prompts(CRITIQUE, source, "cat", "id", 0)
     assert (made.prompt, dict(made.guidance)) == (prompt, guided)
 
 
 @given(st.text(min_size=1), st.integers(0, 2**31))
 def test_random_guidance_is_a_sentence_too_and_follows_case_and_seed(case_id, seed):
     source = ImageSource(prompt="none", guidance="random")
-    made = said(unasked("cat"), source, "cat", case_id, seed)
+    made = apply_source_prompts(class_name_critique("cat"), source, "cat", case_id, seed)
     assert made.prompt.startswith("a photo of a ") and " cat on a " in made.prompt
     assert {"subject_colour", "backdrop_colour"} <= set(made.guidance)
-    assert made == said(unasked("cat"), source, "cat", case_id, seed)
+    assert made == apply_source_prompts(class_name_critique("cat"), source, "cat", case_id, seed)
 
 
 class Both(Painter):

@@ -13,7 +13,7 @@ from nursery import Nursery
 from xaiaug.errors import RunFolderError
 from xaiaug.records import PICO
 from xaiaug.results.maintenance import verify
-from xaiaug.store import Money, Reader
+from xaiaug.store import CallLedger, Reader
 from xaiaug.testing import Delay, Loopback, Reply
 
 OPTIONS = {"seeds": [0, 1], "images": 1}
@@ -38,7 +38,7 @@ def duration(run_dir):
 def spending(run_dir):
     reader = Reader(run_dir)
     try:
-        return Money(reader.ledger, reader.blobs).spending()
+        return CallLedger(reader.ledger, reader.blobs).spending()
     finally:
         reader.close()
 

@@ -9,8 +9,8 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import Critique, Explanation, FeedbackLoop, Recipe, Splits, SyntheticImage
 from xaiaug.errors import PluginError, XaiaugError
-from xaiaug.stages.plugin_guard import Limited, blamed, plain, telling
-from xaiaug.store.run_ledger import Ledger
+from xaiaug.stages.plugin_guard import WithTimeLimit, blame_plugin, check_plain, notify_while_waiting
+from xaiaug.store.run_ledger import RunLedger
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_loop_names_the_culprit_and_a_sound_plugin_goes_on(kind, plugin, mes
 
 def finished(run_dir):
     """Stage and key of every finished chunk."""
-    ledger = Ledger(run_dir / "ledger.sqlite", writable=False)
+    ledger = RunLedger(run_dir / "ledger.sqlite", writable=False)
     try:
         return set(ledger.select("SELECT stage, key FROM chunks"))
     finally:
@@ -185,12 +185,12 @@ def test_limited_work_passes_on_what_is_raised():
         raise XaiaugError("on purpose")
 
     with pytest.raises(XaiaugError, match="on purpose"):
-        Limited(work, "Thing.do", 10, "chunk_seconds")([1])
+        WithTimeLimit(work, "Thing.do", 10, "chunk_seconds")([1])
 
 
 def test_who_is_waited_for_is_told_again_and_again_until_something_is_heard():
     told = []
-    with telling("Thing.do", 0.05, told.append) as heard:
+    with notify_while_waiting("Thing.do", 0.05, told.append) as heard:
         deadline = time.monotonic() + 20
         while len(told) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -202,11 +202,14 @@ def test_who_is_waited_for_is_told_again_and_again_until_something_is_heard():
 
 
 def test_errors_on_purpose_keep_their_words_and_others_gain_a_name():
-    with pytest.raises(XaiaugError, match="^as it is$"), blamed("Thing.do"):
+    with pytest.raises(XaiaugError, match="^as it is$"), blame_plugin("Thing.do"):
         raise XaiaugError("as it is")
-    with pytest.raises(PluginError, match=r"Thing.do raised ValueError: no message \(test_culprit"), blamed("Thing.do"):
+    with (
+        pytest.raises(PluginError, match=r"Thing.do raised ValueError: no message \(test_culprit"),
+        blame_plugin("Thing.do"),
+    ):
         raise ValueError
-    assert plain("Thing.do", {"a": [1, None]}) == {"a": [1, None]}
+    assert check_plain("Thing.do", {"a": [1, None]}) == {"a": [1, None]}
 
 
 class Waiting(ColourCritic):

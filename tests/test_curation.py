@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from xaiaug import Splits
-from xaiaug.curation import CHECKS, Gate
-from xaiaug.curation.similarity import Portrait
+from xaiaug.curation import CHECKS, ImageFilter
+from xaiaug.curation.similarity import ImageSignature
 from xaiaug.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def splits(tmp_path: Path) -> Splits:
 
 
 def test_new_images_are_kept() -> None:
-    verdicts = Gate().judge([scene(seed) for seed in range(900, 920)])
+    verdicts = ImageFilter().judge([scene(seed) for seed in range(900, 920)])
     assert [verdict.kept for verdict in verdicts] == [True] * 20
     assert all(verdict.check is None and verdict.reason == "" for verdict in verdicts)
 
@@ -64,7 +64,7 @@ def test_new_images_are_kept() -> None:
     ],
 )
 def test_an_image_that_cannot_be_trained_on_is_rejected_by_name(image: Image.Image, check: str, word: str) -> None:
-    (verdict,) = Gate().judge([image])
+    (verdict,) = ImageFilter().judge([image])
     assert (verdict.kept, verdict.check, verdict.fingerprint) == (False, check, None)
     assert word in verdict.reason
 
@@ -72,13 +72,13 @@ def test_an_image_that_cannot_be_trained_on_is_rejected_by_name(image: Image.Ima
 def test_a_truncated_image_is_broken_not_an_error() -> None:
     buffer = io.BytesIO()
     scene(5, 200).save(buffer, "PNG")
-    (verdict,) = Gate().judge([Image.open(io.BytesIO(buffer.getvalue()[:2000]))])
+    (verdict,) = ImageFilter().judge([Image.open(io.BytesIO(buffer.getvalue()[:2000]))])
     assert verdict.check == "broken"
     assert "decoded" in verdict.reason
 
 
 def test_a_dark_image_with_something_in_it_is_kept() -> None:
-    (verdict,) = Gate().judge([ImageEnhance.Brightness(scene(3)).enhance(0.1)])
+    (verdict,) = ImageFilter().judge([ImageEnhance.Brightness(scene(3)).enhance(0.1)])
     assert verdict.kept
 
 
@@ -97,7 +97,7 @@ def test_a_dark_image_with_something_in_it_is_kept() -> None:
 )
 def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: object) -> None:
     held = splits[split][1]
-    (verdict,) = Gate(held=splits).judge([copy(held.open())])
+    (verdict,) = ImageFilter(held=splits).judge([copy(held.open())])
     assert (verdict.kept, verdict.check) == (False, "duplicate")
     assert f"{held.id} of {split}" in verdict.reason
     assert verdict.score > 0.98
@@ -114,12 +114,12 @@ def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: ob
     ids=["light", "colour", "small part", "backdrop"],
 )
 def test_an_image_made_from_a_held_one_is_new(splits: Splits, change: object) -> None:
-    (verdict,) = Gate(held=splits).judge([change(splits.guide[0].open())])
+    (verdict,) = ImageFilter(held=splits).judge([change(splits.guide[0].open())])
     assert verdict.kept, verdict.reason
 
 
 def test_the_second_of_two_equal_images_is_rejected_in_a_batch_and_between_batches() -> None:
-    gate = Gate()
+    gate = ImageFilter()
     first, second = gate.judge([scene(7), compressed(scene(7), 60)])
     assert (first.kept, second.kept, second.check) == (True, False, "repeat")
     (later,) = gate.judge([scene(7)], seen=[first.fingerprint])
@@ -128,14 +128,14 @@ def test_the_second_of_two_equal_images_is_rejected_in_a_batch_and_between_batch
 
 def test_a_rejected_image_does_not_stand_in_the_way_of_others(splits: Splits) -> None:
     copy = splits.test[0].open()
-    verdicts = Gate(held=splits).judge([copy, copy])
+    verdicts = ImageFilter(held=splits).judge([copy, copy])
     assert all("of test" in verdict.reason for verdict in verdicts)
 
 
 @settings(max_examples=30, deadline=None)
 @given(seeds=st.lists(st.integers(0, 6), max_size=14), cut=st.integers(0, 14))
 def test_verdicts_do_not_depend_on_how_the_images_are_cut_into_batches(seeds: list[int], cut: int) -> None:
-    gate, images = Gate(), [scene(seed, 32) for seed in seeds]
+    gate, images = ImageFilter(), [scene(seed, 32) for seed in seeds]
     whole = gate.judge(images)
     start = gate.judge(images[:cut])
     rest = gate.judge(images[cut:], [verdict.fingerprint for verdict in start if verdict.kept])
@@ -145,15 +145,15 @@ def test_verdicts_do_not_depend_on_how_the_images_are_cut_into_batches(seeds: li
 
 def test_checks_switch_off_one_by_one(splits: Splits) -> None:
     images = [Image.new("RGB", (64, 64)), splits.train[0].open()]
-    assert [verdict.kept for verdict in Gate(["constant"], splits).judge(images)] == [False, True]
-    assert [verdict.kept for verdict in Gate(["duplicate"], splits).judge(images)] == [True, False]
-    assert [verdict.kept for verdict in Gate([], splits).judge(images)] == [True, True]
+    assert [verdict.kept for verdict in ImageFilter(["constant"], splits).judge(images)] == [False, True]
+    assert [verdict.kept for verdict in ImageFilter(["duplicate"], splits).judge(images)] == [True, False]
+    assert [verdict.kept for verdict in ImageFilter([], splits).judge(images)] == [True, True]
     with pytest.raises(ConfigError, match="unknown check 'duplicates'. Did you mean 'duplicate'"):
-        Gate(["duplicates"])
+        ImageFilter(["duplicates"])
 
 
 def test_verdicts_are_plain_and_the_gate_travels_to_a_worker(splits: Splits) -> None:
-    gate = Gate(held=splits)
+    gate = ImageFilter(held=splits)
     images = [scene(1), scene(500), splits.test[0].open()]
     verdicts = gate.judge(images)
     assert json.loads(json.dumps([verdict.to_json() for verdict in verdicts])) == [v.to_json() for v in verdicts]
@@ -161,8 +161,8 @@ def test_verdicts_are_plain_and_the_gate_travels_to_a_worker(splits: Splits) -> 
 
 
 def test_a_portrait_survives_its_text() -> None:
-    portrait = Portrait.of(scene(11))
-    again = Portrait.from_text(portrait.to_text())
+    portrait = ImageSignature.of(scene(11))
+    again = ImageSignature.from_text(portrait.to_text())
     assert again.fingerprint == portrait.fingerprint
     assert np.array_equal(again.colours, portrait.colours)
     assert len(portrait.to_text()) < 5000

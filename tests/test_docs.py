@@ -129,42 +129,42 @@ def test_the_page_on_evidence_names_every_arm_and_its_settings_are_valid():
     page = (ROOT / "docs/evidence.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in arms.ROWS)
     verdict, varied, explanation = (
-        config.settings(tomllib.loads(text)) for text in snippets("docs/evidence.md", "toml")
+        config.parse_settings(tomllib.loads(text)) for text in snippets("docs/evidence.md", "toml")
     )
     assert verdict.experiment.primary == ("generated+training", "continued")
     assert varied.experiment.vary == ("critique", "baseline")
     assert explanation.experiment.test_explanation
-    assert config.settings({"experiment": {"test_curves": True}})
+    assert config.parse_settings({"experiment": {"test_curves": True}})
 
 
 def test_the_settings_of_the_page_on_running_are_valid():
     for text in snippets("docs/running.md", "toml"):
-        settings = config.settings(tomllib.loads(text))
+        settings = config.parse_settings(tomllib.loads(text))
         assert settings.budget.usd == 5.0
     assert Prices(settings.budget.prices).of("at-home").free
-    assert config.settings({"experiment": {"checkpoint_steps": 200}})
+    assert config.parse_settings({"experiment": {"checkpoint_steps": 200}})
 
 
 def test_the_settings_of_the_page_on_faithfulness_are_valid():
-    more, shared = (config.settings(tomllib.loads(text)) for text in snippets("docs/faithfulness.md", "toml"))
+    more, shared = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/faithfulness.md", "toml"))
     assert more.mistakes.faithfulness == 100
     assert shared.panel.scale == "run"
 
 
 def test_the_settings_of_the_page_on_data_are_valid():
     for text in snippets("docs/data.md", "toml"):
-        assert config.settings(tomllib.loads(text)).recipes()
+        assert config.parse_settings(tomllib.loads(text)).recipes()
 
 
 def test_the_settings_file_of_the_readme_is_valid():
     (text,) = snippets("README.md", "toml")
-    settings = config.settings(tomllib.loads(text))
+    settings = config.parse_settings(tomllib.loads(text))
     assert settings.recipes()[0].steps == 500
 
 
 def test_the_settings_file_of_the_page_on_remix_is_valid():
     (text,) = snippets("docs/remix.md", "toml")
-    settings = config.settings(tomllib.loads(text))
+    settings = config.parse_settings(tomllib.loads(text))
     plugin = load("synthesizer", settings.synthesizer.name, **settings.synthesizer.parameters)
     assert plugin.size == 224
     assert "colour" not in plugin.invariances
@@ -270,7 +270,7 @@ def test_the_page_on_testing_names_every_fake():
 
 def test_the_settings_of_the_page_on_plugins_are_valid():
     limits = [text for text in snippets("docs/plugins.md", "toml") if "[limits]" in text]
-    assert config.settings(tomllib.loads(limits[0])).limits.chunk_seconds == 600
+    assert config.parse_settings(tomllib.loads(limits[0])).limits.chunk_seconds == 600
 
 
 def test_links_between_pages_lead_somewhere():
@@ -283,7 +283,7 @@ def test_the_settings_of_the_page_on_curation_are_taken():
     blocks = [textwrap.dedent(block) for block in re.findall(r"```toml\n(.*?)```", page("docs/curation.md"), re.S)]
     assert len(blocks) == 3
     for block in blocks:
-        config.settings(tomllib.loads(block))
+        config.parse_settings(tomllib.loads(block))
     assert tuple(tomllib.loads(blocks[0])["curation"]["checks"]) == DEFAULT == config.CurationTable().checks
 
 

@@ -33,7 +33,7 @@ def test_the_snippet_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("text", snippets(PAGE, "toml"))
 def test_the_settings_are_settings_of_these_critics(text):
-    found = config.settings(tomllib.loads(text))
+    found = config.parse_settings(tomllib.loads(text))
     registry().create("critic", found.critic.name, found.critic.parameters)
     Prices(found.budget.prices)
 

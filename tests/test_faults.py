@@ -13,7 +13,7 @@ from nursery import run
 
 from xaiaug.errors import RunFolderError
 from xaiaug.results.maintenance import verify
-from xaiaug.store import Money, Reader, Store
+from xaiaug.store import CallLedger, Reader, Store
 from xaiaug.testing import Loopback, Reply
 
 OPTIONS = {"images": 1}
@@ -238,7 +238,7 @@ def test_a_reply_that_was_paid_for_is_synced_with_its_folder(tmp_path, monkeypat
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_mode), real(handle))[1])
     with Store(tmp_path) as store:
-        money = Money(store.ledger, store.blobs)
+        money = CallLedger(store.ledger, store.blobs)
         intent = money.intend("key", {"model": "m"}, 5)
         money.settle(intent, RawReply({"text": "dear"}, {"input_tokens": 1}), 3)
     import stat

@@ -8,9 +8,9 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, mean_colour, paint
 from PIL import Image
 
 from xaiaug import Classifier, Context, FeedbackLoop, Recipe, Splits
-from xaiaug.curation import Gate, Judge, alike_from
+from xaiaug.curation import ImageFilter, Judge, near_duplicate_threshold
 from xaiaug.errors import ConfigError, OfflineError
-from xaiaug.loop.judge import judge_of
+from xaiaug.loop.judge import create_judge
 from xaiaug.registry import registry
 from xaiaug.results.maintenance import verify
 
@@ -49,7 +49,7 @@ def gate(*checks, admitted=True, alike=None, loads=None):
             loads.append(1)
         return Brightness()
 
-    return Gate(checks, judge=Judge("brightness", ("cat", "dog"), load, "key", admitted, alike))
+    return ImageFilter(checks, judge=Judge("brightness", ("cat", "dog"), load, "key", admitted, alike))
 
 
 def test_an_image_of_another_class_is_rejected_where_the_judge_is_sure() -> None:
@@ -66,11 +66,11 @@ def test_a_judge_that_is_not_admitted_or_not_told_the_label_rejects_nothing() ->
     images = [plain(235)]
     assert gate("label", admitted=False).judge(images, labels=["cat"])[0].kept
     assert gate("label").judge(images)[0].kept
-    assert Gate(["label"]).judge(images, labels=["cat"])[0].kept
+    assert ImageFilter(["label"]).judge(images, labels=["cat"])[0].kept
     assert gate("constant").judge(images, labels=["cat"])[0].kept
     assert gate("label", "alike", admitted=False).made == ("broken",)
     assert gate("label", "alike", alike=0.9).made == ("broken", "label", "alike")
-    assert Gate(["label", "repeat"]).made == ("broken", "repeat")
+    assert ImageFilter(["label", "repeat"]).made == ("broken", "repeat")
 
 
 def test_a_judge_is_loaded_only_when_asked_and_never_sees_a_broken_image() -> None:
@@ -104,9 +104,9 @@ def test_images_whose_embeddings_are_alike_count_as_one_within_and_between_batch
 def test_how_alike_images_may_be_is_learned_from_distinct_ones_between_two_bounds() -> None:
     angles = np.radians([0, 20, 90])
     spread = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    assert alike_from(spread) == pytest.approx(np.cos(np.radians(20)), abs=1e-6)
-    assert alike_from(np.eye(4, dtype=np.float32)) == pytest.approx(0.9)
-    assert alike_from(np.ones((3, 2), np.float32)) == pytest.approx(0.97)
+    assert near_duplicate_threshold(spread) == pytest.approx(np.cos(np.radians(20)), abs=1e-6)
+    assert near_duplicate_threshold(np.eye(4, dtype=np.float32)) == pytest.approx(0.9)
+    assert near_duplicate_threshold(np.ones((3, 2), np.float32)) == pytest.approx(0.97)
 
 
 @pytest.fixture(scope="module")
@@ -215,4 +215,4 @@ def test_a_judge_that_does_not_exist_or_may_not_be_asked_is_told_at_once(known, 
     monkeypatch.setattr(Knowing, "remote", True)
     with pytest.raises(OfflineError, match="allow_upload"):
         loop(judge="knowing")
-    assert judge_of(loop(checks=[]).settings, NearestColour()) is None
+    assert create_judge(loop(checks=[]).settings, NearestColour()) is None

@@ -295,7 +295,7 @@ def test_a_remote_plugin_needs_to_be_allowed():
         loop(critic=Remote())
     with pytest.raises(OfflineError, match="offline is true"):
         loop(critic=Remote(), settings={"privacy": {"offline": True, "allow_upload": True}})
-    assert loop(critic=Remote(), settings={"privacy": {"allow_upload": True}}).cast.critic.remote
+    assert loop(critic=Remote(), settings={"privacy": {"allow_upload": True}}).plugins.critic.remote
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from xaiaug.plugins.critics import _conversation
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.records import PICO
 from xaiaug.results.maintenance import verify
-from xaiaug.store import Money, Reader
+from xaiaug.store import CallLedger, Reader
 from xaiaug.testing import Error, Loopback, Reply
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
@@ -240,10 +240,10 @@ from critic_cases import LABELS, case
 from xaiaug.calls import Calls
 from xaiaug.interfaces import Context
 from xaiaug.plugins.critics.claude import ClaudeCritic
-from xaiaug.store import Money, Store
+from xaiaug.store import CallLedger, Store
 with Store({folder!r}) as store:
     critic = ClaudeCritic(mode="batch")
-    critic.prepare(Context(labels=LABELS, paid=Calls(Money(store.ledger, store.blobs), budget_usd=1.0)))
+    critic.prepare(Context(labels=LABELS, paid=Calls(CallLedger(store.ledger, store.blobs), budget_usd=1.0)))
     made = critic.critique([case(number) for number in range(4)])
     print(len(made), [type(one).__name__ for one in made].count("Critique"))
 """
@@ -264,7 +264,7 @@ def test_a_batch_of_a_killed_process_is_attached_to_and_not_sent_again(tmp_path,
         assert capsys.readouterr().out.split() == ["4", "4"]
         assert len(server.requests) == 4 and server.batch_files == 0
     reader = Reader(tmp_path / "run")
-    spending = Money(reader.ledger, reader.blobs).spending()
+    spending = CallLedger(reader.ledger, reader.blobs).spending()
     reader.close()
     assert (spending.replies, spending.open) == (4, 0)
     assert spending.settled / PICO <= float(server.bill.usd)

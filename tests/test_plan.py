@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from xaiaug import arms, config
 from xaiaug.calls import Prices
 from xaiaug.errors import ConfigError
-from xaiaug.plan import Asked, Known, Line, build_plan
+from xaiaug.plan import Assumptions, Line, PlanRequest, build_plan
 from xaiaug.plan.costs import bill
 from xaiaug.records import Arm, Estimate, ImageSource
 
 PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}, "at-home": {"local": True}}
-KNOWN = Known({"train": 500, "guide": 1000, "validation": 50, "test": 400, "reserve": 90}, 2, 50_000.0)
+KNOWN = Assumptions({"train": 500, "guide": 1000, "validation": 50, "test": 400, "reserve": 90}, 2, 50_000.0)
 RANGES = [field.name for field in fields(Line) if field.name not in ("name", "shares")]
 SPEEDS = dict.fromkeys(("fit", "predict", "explain", "critique", "synthesize"), (0.01, 0.02))
 
@@ -66,12 +66,12 @@ class Silent(Here):
 
 
 def asked(critic=None, until="report", synthesizer=None, **tables):
-    checked = config.settings({"privacy": {"allow_upload": True}, "budget": {"usd": 5}, **tables})
+    checked = config.parse_settings({"privacy": {"allow_upload": True}, "budget": {"usd": 5}, **tables})
     chosen = arms.resolve(checked.arms(), checked.experiment.test_explanation)
     workers = {"classifier": Here(), "explainer": Here(), "critic": critic or Here()}
     workers["synthesizer"] = synthesizer or Here()
     names = {kind: f"my-{kind}" for kind in workers}
-    return Asked(checked, workers, names, chosen, Prices(PRICES), until)
+    return PlanRequest(checked, workers, names, chosen, Prices(PRICES), until)
 
 
 experiments = st.fixed_dictionaries(

@@ -9,7 +9,7 @@ from nursery import PRICES
 from xaiaug import Context, FeedbackLoop, Recipe, Splits
 from xaiaug.calls import Calls, MemoryLedger, Prices, RawReply
 from xaiaug.errors import ConfigError, OfflineError, UnknownPriceError
-from xaiaug.plan import Asked, Known, build_plan
+from xaiaug.plan import Assumptions, PlanRequest, build_plan
 from xaiaug.records import PICO, Estimate
 
 
@@ -73,10 +73,10 @@ def loop(critic=None, synthesizer=None, arms="basic", **changed):
 def test_the_plan_of_a_thousand_cases_is_within_a_fifth_of_their_bill():
     prices, ledger, critic = Prices(PRICES), MemoryLedger(), Paying()
     critic.prepare(Context(paid=Calls(ledger, budget_usd=50.0, prices=prices)))
-    found = Known({"train": 9, "guide": 5000, "validation": 0, "test": 9, "reserve": 0}, 2, 256.0, mistakes=1000)
+    found = Assumptions({"train": 9, "guide": 5000, "validation": 0, "test": 9, "reserve": 0}, 2, 256.0, mistakes=1000)
     asked = loop(critic, settings={"mistakes": {"max": "all"}})
-    names = {kind: kind for kind in asked.cast.plugins}
-    plan = build_plan(Asked(asked.settings, asked.cast.plugins, names, asked.arms, prices, "critique"), found)
+    names = {kind: kind for kind in asked.plugins.by_kind}
+    plan = build_plan(PlanRequest(asked.settings, asked.plugins.by_kind, names, asked.arms, prices, "critique"), found)
     for number in range(1000):
         critic.ask(str(number))
     spent = ledger.spending()

@@ -9,7 +9,7 @@ import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits, open_run
-from xaiaug.curation.review_table import COLUMNS, Decision
+from xaiaug.curation.review_table import COLUMNS, ReviewDecision
 from xaiaug.errors import DataError, RunFolderError, RunLockedError, WaitingForReview
 from xaiaug.results.maintenance import status, verify
 from xaiaug.review import ReviewServer
@@ -138,7 +138,7 @@ def test_the_prompt_of_an_arm_that_fixes_it_cannot_be_edited(folder, waiting):
     rows = read(waiting)
     assert {row["prompt_is_fixed"] for row in rows} == {"", "yes"}
     fixed = next(row for row in rows if row["prompt_is_fixed"])
-    assert Decision.from_row({**fixed, "decision": "keep", "new_prompt": "another"}) == Decision(True)
+    assert ReviewDecision.from_row({**fixed, "decision": "keep", "new_prompt": "another"}) == ReviewDecision(True)
 
 
 def test_no_image_of_a_mistake_with_a_wrong_label_is_kept_or_made_again(folder, waiting):

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from xaiaug import Critique, Failure, Sample
 from xaiaug.engines import LocalEngine
 from xaiaug.errors import PluginError, XaiaugError
-from xaiaug.stages import Desk, Image, Mistake, Predictions, choose, equally_many
+from xaiaug.stages import GeneratedImage, Mistake, Predictions, StageRuntime, choose, equally_many
 from xaiaug.stages.chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from xaiaug.stages.critique import critique_of
 from xaiaug.stages.generation import ImagePlan, _Slots
@@ -41,9 +41,9 @@ def test_chosen_mistakes_are_mistakes_in_order_and_each_pair_keeps_its_share(pai
 
 
 @pytest.fixture
-def desk(tmp_path):
+def runtime(tmp_path):
     with Store(tmp_path) as store:
-        yield Desk(store, LocalEngine(), lambda progress: None)
+        yield StageRuntime(store, LocalEngine(), lambda progress: None)
 
 
 def doubled(calls):
@@ -54,27 +54,27 @@ def doubled(calls):
     return work
 
 
-def test_only_missing_chunks_are_done_and_rows_keep_their_order(desk):
+def test_only_missing_chunks_are_done_and_rows_keep_their_order(runtime):
     calls = []
     items = [Item(i, i) for i in range(7)]
     stage = Stage("double", "double", None, 3)
-    assert list(complete(desk, stage, items, doubled(calls))) == [0, 2, 4, 6, 8, 10, 12]
+    assert list(complete(runtime, stage, items, doubled(calls))) == [0, 2, 4, 6, 8, 10, 12]
     assert calls == [[0, 1, 2], [3, 4, 5], [6]]
-    complete(desk, stage, items, doubled(calls))
+    complete(runtime, stage, items, doubled(calls))
     assert len(calls) == 3
-    complete(desk, Stage("double", "double", "another basis", 3), items, doubled(calls))
+    complete(runtime, Stage("double", "double", "another basis", 3), items, doubled(calls))
     assert len(calls) == 6
 
 
-def test_chunks_are_cut_before_the_store_is_asked(desk):
+def test_chunks_are_cut_before_the_store_is_asked(runtime):
     calls = []
-    complete(desk, Stage("double", "double", None, 3), [Item(i, i) for i in range(7)], doubled(calls))
-    complete(desk, Stage("double", "double", None, 3), [Item(i, i) for i in range(8)], doubled(calls))
+    complete(runtime, Stage("double", "double", None, 3), [Item(i, i) for i in range(7)], doubled(calls))
+    complete(runtime, Stage("double", "double", None, 3), [Item(i, i) for i in range(8)], doubled(calls))
     assert calls[3:] == [[6, 7]]
 
 
-def test_no_items_make_no_rows(desk):
-    assert list(complete(desk, Stage("double", "double", None, 3), [], doubled([]))) == []
+def test_no_items_make_no_rows(runtime):
+    assert list(complete(runtime, Stage("double", "double", None, 3), [], doubled([]))) == []
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -127,7 +127,7 @@ def test_a_plugin_whose_source_cannot_be_read_is_never_taken_for_another():
 
 
 def image(target, kept=True, name="x"):
-    return Image({"image": {"blob": name}}, {"kept": kept}, target)
+    return GeneratedImage({"image": {"blob": name}}, {"kept": kept}, target)
 
 
 def test_every_source_and_seed_gives_equally_many_of_each_class():

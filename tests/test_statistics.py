@@ -10,7 +10,16 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from xaiaug.errors import ConfigError, DataError
-from xaiaug.statistics import METRICS, Estimate, Scores, Spread, compare_predictions, count_flips, holm_adjust, judge
+from xaiaug.statistics import (
+    METRICS,
+    Estimate,
+    Scores,
+    Spread,
+    compare_predictions,
+    count_flips,
+    holm_adjust,
+    judge_outcome,
+)
 from xaiaug.statistics.interval import of_draws, of_means
 
 
@@ -131,14 +140,14 @@ def estimate(difference, error, seeds=5, images=10_000, share=0.5):
     ],
 )
 def test_the_first_of_four_outcomes_that_holds(difference, error, word, excludes):
-    outcome = judge(estimate(difference, error), 0.005)
+    outcome = judge_outcome(estimate(difference, error), 0.005)
     assert (outcome.word, outcome.excludes_zero) == (word, excludes)
 
 
 @given(st.floats(-0.02, 0.02), st.floats(0.001, 0.02), st.floats(0, 1), st.integers(3, 10), st.integers(100, 10**5))
 def test_what_it_would_take_is_enough_and_no_more(difference, error, share, seeds, images):
     found = estimate(difference, error, seeds, images, share)
-    outcome = judge(found, 0.005)
+    outcome = judge_outcome(found, 0.005)
     wanted = max(abs(difference), 0.005)
     if outcome.word != "cannot tell":
         return
@@ -236,9 +245,9 @@ def claims(rng, runs, truth, sd, contrasts=1):
     primary = secondary = 0
     for _ in range(runs):
         found = [simulated(rng, truth, sd) for _ in range(contrasts)]
-        primary += judge(found[0], 0.005).word in ("helps", "hurts")
+        primary += judge_outcome(found[0], 0.005).word in ("helps", "hurts")
         levels = holm_adjust([one.p for one in found[1:]])
-        words = [judge(one, 0.005, f.level).word for one, f in zip(found[1:], levels, strict=True)]
+        words = [judge_outcome(one, 0.005, f.level).word for one, f in zip(found[1:], levels, strict=True)]
         secondary += any(word in ("helps", "hurts") for word in words)
     return primary, secondary
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fakes import paint_folder
 
-from xaiaug.loop.session import stopping
+from xaiaug.loop.session import stop_on_signals
 
 CODE = """
 import sys
@@ -95,7 +95,7 @@ def test_a_run_killed_again_and_again_ends_equal_to_an_untroubled_one(folder, tm
 
 def test_handlers_are_put_back_and_other_threads_are_left_alone():
     before = signal.getsignal(signal.SIGINT)
-    with stopping() as asked:
+    with stop_on_signals() as asked:
         assert not asked()
         os.kill(os.getpid(), signal.SIGINT)
         assert asked()
@@ -106,7 +106,7 @@ def test_handlers_are_put_back_and_other_threads_are_left_alone():
     seen = []
 
     def elsewhere():
-        with stopping() as asked:
+        with stop_on_signals() as asked:
             seen.append((asked(), signal.getsignal(signal.SIGINT) is before))
 
     thread = threading.Thread(target=elsewhere)

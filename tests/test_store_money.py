@@ -8,7 +8,7 @@ import pytest
 from xaiaug.calls import Calls, Ledger, Prices
 from xaiaug.errors import BudgetSpentError, RunFolderError
 from xaiaug.records import RawReply, Spending
-from xaiaug.store import Money, Reader, Store
+from xaiaug.store import CallLedger, Reader, Store
 from xaiaug.store.integrity import problems, sweep
 
 PRICE = {"model": "m", "source": "user", "date": "2026-01-01", "usd_per_mtok": {"input": ["1"], "output": ["2"]}}
@@ -23,7 +23,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def money(store):
-    made: Ledger = Money(store.ledger, store.blobs)
+    made: Ledger = CallLedger(store.ledger, store.blobs)
     return made
 
 
@@ -55,16 +55,16 @@ def test_sums_are_exact_beyond_what_a_float_holds(money):
 
 def test_all_is_there_when_the_run_is_opened_again_or_read(tmp_path):
     with Store(tmp_path) as store:
-        money = Money(store.ledger, store.blobs)
+        money = CallLedger(store.ledger, store.blobs)
         money.settle(money.intend("a", PRICE, 5), REPLY, 4)
         money.intend("b", PRICE, 6)
         before = money.spending()
     reader = Reader(tmp_path)
-    assert Money(reader.ledger, reader.blobs).spending() == before
-    assert Money(reader.ledger, reader.blobs).reply("a") == REPLY
+    assert CallLedger(reader.ledger, reader.blobs).spending() == before
+    assert CallLedger(reader.ledger, reader.blobs).reply("a") == REPLY
     reader.close()
     with Store(tmp_path) as store:
-        assert Money(store.ledger, store.blobs).spending() == before
+        assert CallLedger(store.ledger, store.blobs).spending() == before
 
 
 def test_many_threads_commit_at_once(money):
@@ -108,10 +108,10 @@ def test_a_run_killed_in_flight_counts_the_call_as_unknown_and_goes_on(tmp_path,
         shutil.copytree(store.folder, tmp_path / "killed", ignore=shutil.ignore_patterns(".lock"))
         return REPLY
 
-    calls = Calls(Money(store.ledger, store.blobs), budget_usd=0.02, prices=prices)
+    calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=0.02, prices=prices)
     calls.call("k", {"model": "m"}, worst_case_usd=0.01, send=send)
     with Store(tmp_path / "killed") as left:
-        again = Calls(Money(left.ledger, left.blobs), budget_usd=0.02, prices=prices)
+        again = Calls(CallLedger(left.ledger, left.blobs), budget_usd=0.02, prices=prices)
         assert again.summary()["unknown_usd"] == 0.01
         assert again.call("k", {"model": "m"}, worst_case_usd=0.01, send=lambda _: REPLY) == REPLY
         assert (again.summary()["unknown_usd"], again.summary()["settled_usd"]) == (0.01, 0.000003)
@@ -129,7 +129,7 @@ def test_a_reply_that_cannot_be_written_leaves_its_intent_open(store, money):
 
 def test_replies_survive_the_sweep_and_torn_ones_are_told(tmp_path):
     with Store(tmp_path) as store:
-        money = Money(store.ledger, store.blobs)
+        money = CallLedger(store.ledger, store.blobs)
         money.settle(money.intend("a", PRICE, 5), REPLY, 4)
         sweep(store)
         assert money.reply("a") == REPLY

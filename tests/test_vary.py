@@ -7,7 +7,7 @@ from PIL import Image
 from xaiaug import Context, FeedbackLoop, Recipe, Sample, Splits
 from xaiaug.errors import ConfigError, DataError
 from xaiaug.results.maintenance import collect_garbage, verify
-from xaiaug.stages.runtime import Desk
+from xaiaug.stages.runtime import StageRuntime
 from xaiaug.store import Reader
 
 
@@ -136,8 +136,8 @@ def test_a_classifier_that_keeps_no_snapshots_is_named_in_a_note(folder, tmp_pat
 
 
 def test_a_test_image_near_a_critic_stops_the_run():
-    desk = Desk(store=None, engine=None, watch=print, sealed=frozenset({"b"}))
+    runtime = StageRuntime(store=None, engine=None, watch=print, sealed=frozenset({"b"}))
     samples = [Sample(id=name, label=0, opener=lambda: Image.new("RGB", (4, 4))) for name in "ab"]
-    desk.keep_from_test(samples[:1], "TheCritic")
+    runtime.keep_from_test(samples[:1], "TheCritic")
     with pytest.raises(DataError, match="TheCritic would be shown the image b of the test split"):
-        desk.keep_from_test(samples, "TheCritic")
+        runtime.keep_from_test(samples, "TheCritic")

@@ -184,11 +184,11 @@ class Settings(Table):
         return chosen if isinstance(chosen, str) else tuple(_arm(entry) for entry in chosen)
 
     def to_toml(self) -> str:
-        """The resolved settings, as a file that `read` takes."""
+        """The resolved settings, as a file that `read_settings` takes."""
         return to_toml(self.model_dump(mode="json", exclude_none=True))
 
 
-def settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
+def parse_settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
     """Checked settings from tables.
 
     Args:
@@ -209,11 +209,11 @@ def settings(tables: Mapping[str, Any], source: str = "settings") -> Settings:
     return found
 
 
-def read(path: str | Path) -> Settings:
+def read_settings(path: str | Path) -> Settings:
     """Checked settings from a TOML file; a relative data folder is relative to the file.
 
     Raises:
-        ConfigError: the file is missing, is not TOML, or holds what `settings` refuses.
+        ConfigError: the file is missing, is not TOML, or holds what `parse_settings` refuses.
     """
     path = Path(path)
     try:
@@ -226,7 +226,7 @@ def read(path: str | Path) -> Settings:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    found = settings(tables, str(path))
+    found = parse_settings(tables, str(path))
     places = {name: getattr(found.data, name) for name in ("folder", "manifest")}
     if not any(places.values()):
         raise ConfigError(f'{path} has no data folder: add\n  [data]\n  folder = "photos"')
@@ -234,17 +234,17 @@ def read(path: str | Path) -> Settings:
     return found.model_copy(update={"data": found.data.model_copy(update=absolute)})
 
 
-def create(kind: str, table: PluginTable) -> Any:
+def create_plugin(kind: str, table: PluginTable) -> Any:
     """The plugin a table names, its parameters checked; not yet prepared."""
     return registry().create(kind, table.name, table.parameters)
 
 
-def merged(base: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+def merge_tables(base: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
     """Two sets of tables as one; where both have a key, `further` wins."""
     result = dict(base)
     for key, value in further.items():
         old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        result[key] = merge_tables(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return result
 
 

@@ -67,13 +67,13 @@ def test_the_paper_says_what_is_missing_and_what_stands_in(
 
 def test_the_papers_settings_are_valid() -> None:
     tables = tomllib.loads((ROOT / "examples" / "paper.toml").read_text(encoding="utf-8"))
-    settings = config.settings(tables)
+    settings = config.parse_settings(tables)
     assert settings.data.guide == "validation"
     assert settings.mistakes.max == "all"
     assert (settings.experiment.arms, settings.experiment.images_per_mistake) == ("paper", 5)
     assert settings.experiment.test_curves
     assert (settings.critic.name, settings.critic.parameters) == ("claude", {"dialogue": "paper"})
-    assert config.create("synthesizer", settings.synthesizer).preset.steps == 30
+    assert config.create_plugin("synthesizer", settings.synthesizer).preset.steps == 30
 
 
 def test_the_page_on_synthesizers_is_true(
@@ -87,8 +87,8 @@ def test_the_page_on_synthesizers_is_true(
     assert capsys.readouterr().out.count("a ginger cat on grass 17 tokens") == 2
     assert len(list(tmp_path.glob("cat-*.png"))) == 2
     (table,) = re.findall(r"```toml\n(.*?)```", page, re.S)
-    settings = config.settings(tomllib.loads(table))
-    plugin = config.create("synthesizer", settings.synthesizer)
+    settings = config.parse_settings(tomllib.loads(table))
+    plugin = config.create_plugin("synthesizer", settings.synthesizer)
     assert (plugin.memory, plugin.loras[0]["scale"]) == ("balanced", 0.8)
     for name, preset in PRESETS.items():
         assert f"| `{name}` |" in page

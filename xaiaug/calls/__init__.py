@@ -3,24 +3,24 @@
 from ..errors import CallError
 from ..records import RawReply
 from .circuit_breaker import Clock
-from .concurrency import Limit
+from .concurrency import CallLimiter
 from .ledger import Ledger, MemoryLedger
 from .paid import Calls
 from .prices import Price, Prices
 from .retry import classify, retry_after
-from .threads import sliding
+from .threads import imap_unordered
 
 __all__ = [
     "CallError",
+    "CallLimiter",
     "Calls",
     "Clock",
     "Ledger",
-    "Limit",
     "MemoryLedger",
     "Price",
     "Prices",
     "RawReply",
     "classify",
+    "imap_unordered",
     "retry_after",
-    "sliding",
 ]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ..errors import CallError
 from ..records import JSON, RawReply
-from .budget import Purse
-from .circuit_breaker import Clock, Halt
-from .concurrency import Gate
+from .budget import Budget
+from .circuit_breaker import CircuitBreaker, Clock
+from .concurrency import CallGate
 from .ledger import Ledger
 from .prices import Price
 from .retry import from_network, may_be_billed
@@ -53,15 +53,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Sends jobs, and keeps ledger and purse in step with what became of them.
+    """Sends jobs, and keeps ledger and budget in step with what became of them.
 
     Where a commit fails, or it is not known what the service did, the worst case stays spoken for.
     """
 
     ledger: Ledger
-    purse: Purse
-    gate: Gate
-    halt: Halt
+    budget: Budget
+    gate: CallGate
+    halt: CircuitBreaker
     clock: Clock
 
     def send(self, job: Job) -> Answer:
@@ -72,7 +72,7 @@ class Attempts:
             BudgetSpentError: the worst case is not left.
         """
         self.gate.turn()
-        worst = self.purse.reserve(job.worst) if job.worst else 0
+        worst = self.budget.reserve(job.worst) if job.worst else 0
         intent = self._intend(job, worst)
         began = self.clock.now()
         try:
@@ -82,7 +82,7 @@ class Attempts:
             self._failed(intent, worst, began, error)
             raise error from (None if error is raised else raised)
         except BaseException:
-            self.purse.lose(worst)
+            self.budget.lose(worst)
             raise
         self.gate.answered(self.clock.now() - began)
         return Answer(intent, worst, reply)
@@ -96,9 +96,9 @@ class Attempts:
         try:
             self.ledger.settle(answer.intent, answer.reply, cost)
         except BaseException:
-            self.purse.lose(answer.worst)
+            self.budget.lose(answer.worst)
             raise
-        self.purse.settle(answer.worst, cost)
+        self.budget.settle(answer.worst, cost)
         return answer.reply
 
     def _intend(self, job: Job, worst: int) -> int:
@@ -106,18 +106,18 @@ class Attempts:
             self.halt.check()
             return self.ledger.intend(job.key, job.price.to_row(), worst)
         except BaseException:
-            self.purse.release(worst)
+            self.budget.release(worst)
             raise
 
     def _failed(self, intent: int, worst: int, sent_s: float, error: CallError) -> None:
         if error.status == 429 and error.kind == "retry":
             self.gate.throttled(sent_s)
         if may_be_billed(error):
-            self.purse.lose(worst)
+            self.budget.lose(worst)
             return
         try:
             self.ledger.release(intent)
         except BaseException:
-            self.purse.lose(worst)
+            self.budget.lose(worst)
             raise
-        self.purse.release(worst)
+        self.budget.release(worst)

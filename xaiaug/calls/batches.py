@@ -31,7 +31,7 @@ class Batches:
     that an earlier session sent, or may have sent, is looked for before its calls are sent again.
 
     Args:
-        attempts: ledger, purse and what else a call needs.
+        attempts: ledger, budget and what else a call needs.
         wait: seconds until a request that failed is sent again, by attempt and error; raises what ends all calls.
     """
 
@@ -93,7 +93,7 @@ class Batches:
                 if batch.tag not in self._recovered:
                     self._recovered.add(batch.tag)
                     for call in batch.calls.values():
-                        self.attempts.purse.recover(call.worst)
+                        self.attempts.budget.recover(call.worst)
         return found
 
     def _taken(self, unsent: deque[Job], largest: int, *, patient: bool) -> list[tuple[Job, int]]:
@@ -115,7 +115,7 @@ class Batches:
     def _reserved(self, job: Job, *, patient: bool) -> int | None:
         if not job.worst:
             return 0
-        return self.attempts.purse.reserve(job.worst) if patient else self.attempts.purse.take(job.worst)
+        return self.attempts.budget.reserve(job.worst) if patient else self.attempts.budget.take(job.worst)
 
     def _sent(self, taken: Sequence[tuple[Job, int]], courier: Courier) -> OpenBatch:
         tag = f"xaiaug-{uuid.uuid4().hex}"
@@ -131,7 +131,7 @@ class Batches:
             intents = self.attempts.ledger.intend_batch(tag, calls)
         except BaseException:
             for call in calls:
-                self.attempts.purse.release(call.worst)
+                self.attempts.budget.release(call.worst)
             raise
         batch = OpenBatch(tag, None, dict(zip(intents, calls, strict=True)))
         requests = {f"{tag}-{intent}": job.request for intent, (job, _) in zip(intents, taken, strict=True)}
@@ -208,7 +208,7 @@ class Batches:
             if isinstance(result, RawReply):
                 self._settle(intent, call, result)
             elif result is untold and whole is None:
-                self.attempts.purse.lose(call.worst)  # it may have been billed
+                self.attempts.budget.lose(call.worst)  # it may have been billed
                 failures[call.key] = result
             else:
                 failures |= self._turned_down({intent: call}, result)
@@ -224,13 +224,13 @@ class Batches:
         """The service did none of these: they cost nothing."""
         for intent, call in calls.items():
             self.attempts.ledger.release(intent)
-            self.attempts.purse.release(call.worst)
+            self.attempts.budget.release(call.worst)
         return {call.key: error for call in calls.values()}
 
     def _lost(self, batch: OpenBatch, error: CallError) -> Failures:
         """Nobody will ever tell what became of a batch: it may have been billed."""
         for call in batch.calls.values():
-            self.attempts.purse.lose(call.worst)
+            self.attempts.budget.lose(call.worst)
         self.attempts.ledger.lose_batch(batch.tag)
         return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
 

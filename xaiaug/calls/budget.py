@@ -8,10 +8,10 @@ from fractions import Fraction
 
 from ..errors import BudgetSpentError, ConfigError
 from ..records import PICO, Spending
-from .circuit_breaker import Halt
+from .circuit_breaker import CircuitBreaker
 
 
-def cost(usd: float | Decimal) -> int:
+def cost_picodollars(usd: float | Decimal) -> int:
     """What may have to be paid, in picodollars, rounded up.
 
     Raises:
@@ -20,7 +20,7 @@ def cost(usd: float | Decimal) -> int:
     return int((_checked(usd) * PICO).to_integral_value(ROUND_CEILING))
 
 
-def budget(usd: float | Decimal) -> int:
+def budget_picodollars(usd: float | Decimal) -> int:
     """What may be spent, in picodollars, rounded down.
 
     Raises:
@@ -34,7 +34,7 @@ def dollars(pico: int) -> float:
     return pico / PICO
 
 
-def told(pico: int) -> str:
+def format_usd(pico: int) -> str:
     """An amount for people: cents, or three digits that count."""
     usd = Decimal(pico) / PICO
     return f"${usd:.2f}" if usd == 0 or usd >= 1 else f"${usd:.3g}"
@@ -47,7 +47,7 @@ def _checked(usd: float | Decimal) -> Decimal:
     return amount
 
 
-class Purse:
+class Budget:
     """What is settled, what is reserved for calls in flight, and what calls without a reply may have cost.
 
     At every moment settled + reserved + unknown ≤ budget, however many threads call, as long as no call costs more
@@ -59,7 +59,7 @@ class Purse:
         halt: ends all waiting.
     """
 
-    def __init__(self, budget: int, spending: Spending, halt: Halt) -> None:
+    def __init__(self, budget: int, spending: Spending, halt: CircuitBreaker) -> None:
         self.budget = budget
         self.settled, self.unknown, self.reserved = spending.settled, spending.open, 0
         self._margin = Fraction(1)
@@ -122,8 +122,8 @@ class Purse:
             self._changed.notify_all()
 
     def _spent(self, worst: int) -> str:
-        unknown = f" and {told(self.unknown)} may be due for calls without a reply" if self.unknown else ""
+        unknown = f" and {format_usd(self.unknown)} may be due for calls without a reply" if self.unknown else ""
         return (
-            f"the budget of {told(self.budget)} is spent: {told(self.settled)} is paid{unknown}, and the next call may "
-            f"cost {told(worst)}; raise budget_usd (--budget-usd) and run the same command to go on"
+            f"the budget of {format_usd(self.budget)} is spent: {format_usd(self.settled)} is paid{unknown}, and the "
+            f"next call may cost {format_usd(worst)}; raise budget_usd (--budget-usd) and run the same command to go on"
         )

@@ -21,7 +21,7 @@ class Clock:
         return threading.Condition()
 
 
-class Halt:
+class CircuitBreaker:
     """Nothing is sent once an error was told: waiting threads wake up and raise it.
 
     Args:
@@ -65,7 +65,7 @@ LAST = 50
 MOST = 0.2
 
 
-class Share:
+class FailureShare:
     """Remembers how the last items went."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import ConfigError
-from .circuit_breaker import Clock, Halt
+from .circuit_breaker import CircuitBreaker, Clock
 
 CUT = 0.75
 NEAR = 0.9  # of the limit where the last 429 came: so far it is safe to go back at once
@@ -19,7 +19,7 @@ SMOOTHING = 0.1
 ECHO_S = 0.25  # so soon after a cut a 429 still tells of the calls before it
 
 
-class Limit:
+class CallLimiter:
     """Doubles with every window of answers until the first 429; then three quarters on a 429, and slowly up.
 
     A window is as many answers as may be in flight. A 429 to a call that was sent before the last cut, or so soon after
@@ -93,7 +93,7 @@ class Limit:
         self._answers = 0
 
 
-class Gate:
+class CallGate:
     """Where threads wait until they may call.
 
     A call keeps its place while it waits to be sent again: a service that asks everybody to wait is not asked by
@@ -105,7 +105,7 @@ class Gate:
         clock: the time.
     """
 
-    def __init__(self, limit: Limit, halt: Halt, clock: Clock) -> None:
+    def __init__(self, limit: CallLimiter, halt: CircuitBreaker, clock: Clock) -> None:
         self._limit, self._halt, self._clock = limit, halt, clock
         self._next = clock.now()  # when the next call may be sent
         self._freed = halt.condition()

@@ -19,9 +19,9 @@ from ..records import JSON, BatchedCall, Courier, RawReply
 from . import budget
 from .attempt import Answer, Attempts, Job, Send
 from .batches import Batches, alone
-from .budget import Purse
-from .circuit_breaker import LAST, Clock, Halt, Share
-from .concurrency import Gate, Limit
+from .budget import Budget
+from .circuit_breaker import LAST, CircuitBreaker, Clock, FailureShare
+from .concurrency import CallGate, CallLimiter
 from .ledger import Ledger
 from .prices import Prices
 from .retry import advice, one_line
@@ -54,19 +54,19 @@ class Calls:
         *,
         budget_usd: float | None,
         prices: Prices | None = None,
-        limit: Limit | None = None,
+        limit: CallLimiter | None = None,
         clock: Clock | None = None,
         jitter: random.Random | None = None,
     ) -> None:
         self._ledger, self._prices = ledger, prices or Prices()
         clock = clock or Clock()
-        self._halt = Halt(clock)
-        self._gate = Gate(limit or Limit(), self._halt, clock)
+        self._halt = CircuitBreaker(clock)
+        self._gate = CallGate(limit or CallLimiter(), self._halt, clock)
         self._budgeted = budget_usd is not None
-        self._purse = Purse(budget.budget(budget_usd or 0), ledger.spending(), self._halt)
+        self._budget = Budget(budget.budget_picodollars(budget_usd or 0), ledger.spending(), self._halt)
         self._jitter = jitter or random.Random()
-        self._attempts = Attempts(ledger, self._purse, self._gate, self._halt, clock)
-        self._share = Share()
+        self._attempts = Attempts(ledger, self._budget, self._gate, self._halt, clock)
+        self._share = FailureShare()
         self._batches = Batches(self._attempts, self._delay)
 
     def call(self, key: str, request: Mapping[str, JSON], *, worst_case_usd: float, send: Send) -> RawReply:
@@ -152,9 +152,9 @@ class Calls:
         reply (cut off, or killed in flight): the service may have billed anything up to it.
         """
         spent = self._ledger.spending()
-        reserved = min(self._purse.reserved, spent.open)
+        reserved = min(self._budget.reserved, spent.open)
         return {
-            "budget_usd": budget.dollars(self._purse.budget) if self._budgeted else None,
+            "budget_usd": budget.dollars(self._budget.budget) if self._budgeted else None,
             "settled_usd": budget.dollars(spent.settled),
             "reserved_usd": budget.dollars(reserved),
             "unknown_usd": budget.dollars(spent.open - reserved),
@@ -177,7 +177,7 @@ class Calls:
             return Job(key, request, send, price, 0)
         if not self._budgeted:
             raise ConfigError(f"calls of {model!r} cost money: set budget_usd, the most the run may spend")
-        worst = budget.cost(worst_case_usd)
+        worst = budget.cost_picodollars(worst_case_usd)
         if worst == 0:
             raise ConfigError(f"calls of {model!r} cost money: worst_case_usd must be above 0, got {worst_case_usd}")
         return Job(key, request, send, price, worst)

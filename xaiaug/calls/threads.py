@@ -13,7 +13,9 @@ Made = TypeVar("Made")
 Done = SimpleQueue[tuple[int, Any, BaseException | None]]
 
 
-def sliding(work: Callable[[Given], Made], items: Iterable[Given], *, most: int = 64) -> Iterator[tuple[int, Made]]:
+def imap_unordered(
+    work: Callable[[Given], Made], items: Iterable[Given], *, most: int = 64
+) -> Iterator[tuple[int, Made]]:
     """The position and result of each item, in the order they are done.
 
     When one raises, no other begins; those at work end, their results come, and then the first error is raised.

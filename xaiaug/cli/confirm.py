@@ -30,7 +30,7 @@ def agree(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
         Abort: the user does not agree.
     """
     asked = sys.stdin.isatty() and sys.stderr.isatty()
-    if not asked or not any(plugin.remote for plugin in loop.cast.plugins.values()):
+    if not asked or not any(plugin.remote for plugin in loop.plugins.by_kind.values()):
         return
     from .plan import money, show
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .duplicates import Memory
-from .label_judge import Opinions
-from .similarity import Portrait
+from .label_judge import JudgePredictions
+from .similarity import ImageSignature
 
 _LEAST_SIDE = 8
 # A wall in the dark still varies by 3 or more grey levels; a decoder that met NaN gives 0.
@@ -49,13 +49,13 @@ class Candidate:
     image: Image.Image
     memory: Memory
     label: str | None = None
-    opinions: Opinions | None = None
+    opinions: JudgePredictions | None = None
     place: int = 0
 
     @cached_property
-    def portrait(self) -> Portrait:
+    def portrait(self) -> ImageSignature:
         """Its portrait; only for images that are not broken."""
-        return Portrait.of(self.image)
+        return ImageSignature.of(self.image)
 
     @cached_property
     def embedding(self) -> NDArray[np.float32] | None:

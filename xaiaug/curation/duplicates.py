@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..data import Fingerprint, Splits, fingerprints
 from ..data.near_duplicates import Hashes, either_way
-from .similarity import MAX_DISTANCE, SIDE, Portrait, colours_of, laid_upon, likely, likeness, repeats
+from .similarity import MAX_DISTANCE, SIDE, ImageSignature, colours_of, laid_upon, likely, repeats, similarity_of
 
 _AND = "|"  # between a portrait and an embedding
 
@@ -32,21 +32,21 @@ class Held:
         self._colours = lru_cache(maxsize=256)(lambda index: colours_of(self.samples[index].open()))
         self._small = lru_cache(maxsize=256)(self._open_small)
 
-    def find(self, portrait: Portrait) -> tuple[str, float] | None:
+    def find(self, portrait: ImageSignature) -> tuple[str, float] | None:
         """The image a portrait repeats, or is cut out of, and how like it is."""
         return self._find_whole(portrait) or self._find_part(portrait)
 
-    def _find_whole(self, portrait: Portrait) -> tuple[str, float] | None:
+    def _find_whole(self, portrait: ImageSignature) -> tuple[str, float] | None:
         same = self.by_pixels.get(portrait.fingerprint.pixels)
         if same is not None:
             return self._told(same), 1.0
         for index in map(int, self.hashes.near(portrait.fingerprint, MAX_DISTANCE)):
-            similarity = either_way(likeness, portrait.colours, self._colours(index))
+            similarity = either_way(similarity_of, portrait.colours, self._colours(index))
             if repeats(similarity):
                 return self._told(index), similarity
         return None
 
-    def _find_part(self, portrait: Portrait) -> tuple[str, float] | None:
+    def _find_part(self, portrait: ImageSignature) -> tuple[str, float] | None:
         for colours in (portrait.colours, portrait.colours[:, ::-1]):
             for index, cut in likely(colours, self.middles):
                 similarity = laid_upon(self._small(index), cut, colours)
@@ -73,14 +73,14 @@ class Memory:
 
     def __init__(self, held: Held | None, seen: Sequence[str]) -> None:
         self._held = held
-        self._portraits: list[tuple[int, Portrait]] = []
+        self._portraits: list[tuple[int, ImageSignature]] = []
         self._embeddings = _Rows()
         self._count = 0
         for text in seen:
             portrait, _, embedding = text.partition(_AND)
-            self.remember(Portrait.from_text(portrait) if portrait else None, _unpacked(embedding))
+            self.remember(ImageSignature.from_text(portrait) if portrait else None, _unpacked(embedding))
 
-    def remember(self, portrait: Portrait | None, embedding: NDArray[np.float32] | None) -> str:
+    def remember(self, portrait: ImageSignature | None, embedding: NDArray[np.float32] | None) -> str:
         """Takes one more synthetic image in; returns what later memories are told of it, one word."""
         if portrait is not None:
             self._portraits.append((self._count, portrait))
@@ -90,17 +90,17 @@ class Memory:
         self._count += 1
         return (portrait.to_text() if portrait else "") + _packed(embedding)
 
-    def find_held(self, portrait: Portrait) -> tuple[str, float] | None:
+    def find_held(self, portrait: ImageSignature) -> tuple[str, float] | None:
         """The real image a portrait repeats, and how like it is; None when it is new."""
         return self._held.find(portrait) if self._held else None
 
-    def find_seen(self, portrait: Portrait) -> tuple[str, float] | None:
+    def find_seen(self, portrait: ImageSignature) -> tuple[str, float] | None:
         """The synthetic image a portrait repeats, and how like it is."""
         hashes = Hashes.of([other.fingerprint for _, other in self._portraits])
         for index in map(int, hashes.near(portrait.fingerprint, MAX_DISTANCE)):
             number, other = self._portraits[index]
             same = portrait.fingerprint.pixels == other.fingerprint.pixels
-            similarity = 1.0 if same else either_way(likeness, portrait.colours, other.colours)
+            similarity = 1.0 if same else either_way(similarity_of, portrait.colours, other.colours)
             if repeats(similarity):
                 return _synthetic(number), similarity
         return None

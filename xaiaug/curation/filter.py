@@ -13,7 +13,7 @@ from ..errors import ConfigError, nearest
 from ..records import JSON
 from .checks import CHECKS, Candidate, broken
 from .duplicates import Held, Memory
-from .label_judge import Judge, Opinions
+from .label_judge import Judge, JudgePredictions
 
 DEFAULT = tuple(CHECKS)
 VERSION = 2  # raised when the same image may get another verdict: a run that goes on then judges anew
@@ -43,7 +43,7 @@ class Verdict:
         return asdict(self)
 
 
-class Gate:
+class ImageFilter:
     """Judges synthetic images by the checks it is given, each in turn.
 
     The same images in the same order get the same verdicts, however they are cut into batches.
@@ -77,7 +77,7 @@ class Gate:
             labels: name of the class each was made for; None skips the label check.
         """
         memory = Memory(self._held_images if "duplicate" in self.checks else None, [text for text in seen if text])
-        opinions = Opinions(self.asked, images, _sound) if self.asked else None
+        opinions = JudgePredictions(self.asked, images, _sound) if self.asked else None
         targets = [None] * len(images) if labels is None else labels
         return [
             self._judge(Candidate(images[place], memory, target, opinions, place))

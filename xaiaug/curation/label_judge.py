@@ -39,7 +39,7 @@ class Judge:
     alike: float | None = None
 
 
-class Opinions:
+class JudgePredictions:
     """What a judge says of one batch of images; it is asked once, and only if a check wants to know.
 
     Args:
@@ -99,7 +99,7 @@ def unit(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-def alike_from(embeddings: NDArray[np.float32]) -> float:
+def near_duplicate_threshold(embeddings: NDArray[np.float32]) -> float:
     """The similarity that no two of these images reach, from 0.9 to 0.97.
 
     Args:

@@ -16,7 +16,7 @@ _WORDS = {"": None, "keep": True, "k": True, "yes": True, "reject": False, "r": 
 
 
 @dataclass(frozen=True)
-class Decision:
+class ReviewDecision:
     """A person's word on one image.
 
     Attributes:
@@ -31,7 +31,7 @@ class Decision:
     prompt: str = ""
 
     @classmethod
-    def from_row(cls, row: Mapping[str, str]) -> Decision:
+    def from_row(cls, row: Mapping[str, str]) -> ReviewDecision:
         """The decision of a line.
 
         Raises:

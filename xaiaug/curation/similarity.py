@@ -26,7 +26,7 @@ MAX_DISTANCE = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
+class ImageSignature:
     """A fingerprint, and the colours at 32 x 32.
 
     Attributes:
@@ -38,7 +38,7 @@ class Portrait:
     colours: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, image: Image.Image) -> Portrait:
+    def of(cls, image: Image.Image) -> ImageSignature:
         """The portrait of an RGB image."""
         return cls(Fingerprint.of(image), colours_of(image))
 
@@ -48,7 +48,7 @@ class Portrait:
         return f"{self.fingerprint.to_text()}-{packed}"
 
     @classmethod
-    def from_text(cls, text: str) -> Portrait:
+    def from_text(cls, text: str) -> ImageSignature:
         """The portrait that `to_text` wrote."""
         fingerprint, packed = text.rsplit("-", 1)
         values = np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype=np.uint8)
@@ -60,7 +60,7 @@ def colours_of(image: Image.Image, box: tuple[float, float, float, float] | None
     return np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, box=box))
 
 
-def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def similarity_of(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Correlation of two images' colours, -1 to 1; 0 where light or colour differ by more than `MAX_CHANGE`.
 
     Stricter than grey correlation on purpose: an image that was only recoloured or relit is a new one.
@@ -142,7 +142,7 @@ def laid_upon(image: Image.Image, cut: Cut, colours: Colours) -> float:
     for step in _FINER:
         best = min(best.near(step), key=lambda near: _change(image, near, colours))
     part = best.of(image)
-    return 0.0 if part is None else likeness(colours, part)
+    return 0.0 if part is None else similarity_of(colours, part)
 
 
 def _change(image: Image.Image, cut: Cut, colours: Colours) -> float:

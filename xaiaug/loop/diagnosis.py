@@ -6,52 +6,63 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .. import arms as rows
-from ..stages import Desk, Fitted, Ground, by_pair, choose, choose_correct, hold, list_cases, list_suspects, predict
-from .run_context import Scene, own
+from ..stages import (
+    Diagnosis,
+    Fitted,
+    StageRuntime,
+    choose,
+    choose_correct,
+    count_by_pair,
+    hold_out_suspects,
+    list_cases,
+    list_suspects,
+    predict,
+)
+from .run_context import RunContext, for_seed
 
 
-def grounds_of(scene: Scene, baselines: Mapping[int, Fitted]) -> dict[int, Ground]:
-    """The ground of each seed: one for all, or its own where baselines or critiques vary."""
-    first, *others = scene.varied("baseline", "critique")
-    grounds = {first: ground_of(scene, scene.desk, baselines[first], first)}
+def diagnose_seeds(run: RunContext, baselines: Mapping[int, Fitted]) -> dict[int, Diagnosis]:
+    """The diagnosis of each seed: one for all, or its own where baselines or critiques vary."""
+    first, *others = run.varied("baseline", "critique")
+    diagnoses = {first: diagnose_baseline(run, run.runtime, baselines[first], first)}
     for seed in others:
-        desk = replace(scene.desk, part=f"seed-{seed}")
-        grounds[seed] = ground_of(scene, desk, own(baselines, seed), seed)
-    return grounds
+        runtime = replace(run.runtime, part=f"seed-{seed}")
+        diagnoses[seed] = diagnose_baseline(run, runtime, for_seed(baselines, seed), seed)
+    return diagnoses
 
 
-def ground_of(scene: Scene, desk: Desk, baseline: Fitted, seed: int) -> Ground:
+def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, seed: int) -> Diagnosis:
     """The mistakes of a baseline on the guide images."""
-    guide = scene.splits.guide
-    predictions = predict(desk, "guide", baseline, guide, len(scene.splits.labels))
-    chosen = choose(guide, predictions, scene.settings.mistakes.max)
-    if not scene.splits.train:
+    guide = run.splits.guide
+    predictions = predict(runtime, "guide", baseline, guide, len(run.splits.labels))
+    chosen = choose(guide, predictions, run.settings.mistakes.max)
+    if not run.splits.train:
         right = predictions.predicted == predictions.labels
-        scene.refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
-    if not desk.part.startswith("seed-"):
-        scene.tell("mistakes", by_pair(predictions))
-    list_cases(desk, chosen)
-    wanted = any(source.cases == "correct" for source in rows.sources(scene.arms))
-    return Ground(
-        desk,
-        scene.cast.explainer,
-        scene.cast.critic,
-        scene.context,
-        scene.reference_key,
+        run.refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
+    if not runtime.part.startswith("seed-"):
+        run.tell("mistakes", count_by_pair(predictions))
+    list_cases(runtime, chosen)
+    wanted = any(source.cases == "correct" for source in rows.sources(run.arms))
+    return Diagnosis(
+        runtime,
+        run.plugins.explainer,
+        run.plugins.critic,
+        run.context,
+        run.reference_key,
         baseline,
         predictions,
         chosen,
         choose_correct(guide, predictions, chosen) if wanted else (),
         seed,
-        draw=scene.seeds.index(seed) if "critique" in scene.settings.experiment.vary else 0,
-        scale=scene.settings.panel.scale,
+        draw=run.seeds.index(seed) if "critique" in run.settings.experiment.vary else 0,
+        scale=run.settings.panel.scale,
     )
 
 
-def without_suspects(scene: Scene, grounds: Mapping[int, Ground]) -> dict[int, Ground]:
-    """The grounds without the mistakes whose label looks wrong, as the primary source's critiques say."""
-    asked, guide = scene.settings.curation.suspects, scene.splits.guide
-    found = {seed: hold(one, asked, guide, one.judged(rows.GENERATED)) for seed, one in grounds.items()}
-    list_suspects(scene.desk.store, [row for _, suspects in found.values() for row in suspects])
-    scene.tell("held", sorted(next(iter(found.values()))[0].held))
-    return {seed: ground for seed, (ground, _) in found.items()}
+def exclude_suspects(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> dict[int, Diagnosis]:
+    """The diagnoses without the mistakes whose label looks wrong, as the primary source's critiques say."""
+    asked, guide = run.settings.curation.suspects, run.splits.guide
+    found = {seed: hold_out_suspects(one, asked, guide, one.judged(rows.GENERATED)) for seed, one in diagnoses.items()}
+    list_suspects(run.runtime.store, [row for _, suspects in found.values() for row in suspects])
+    run.tell("held", sorted(next(iter(found.values()))[0].held))
+    return {seed: diagnosis for seed, (diagnosis, _) in found.items()}

@@ -8,23 +8,22 @@ from typing import Any, Self
 
 from .. import arms as rows
 from ..calls import Calls, Prices
-from ..config import STOPS, Settings
-from ..config import read as read_settings
-from ..curation import Gate
+from ..config import STOPS, Settings, read_settings
+from ..curation import ImageFilter
 from ..data import Splits
 from ..engines import engine as engine_named
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
-from ..plan import Asked, Plan
+from ..plan import Plan, PlanRequest
 from ..records import Arm, Progress, Recipe
 from ..results import Result, open_run
-from ..stages import Desk, Patience
-from ..store import Money, Store
-from .judge import judge_of
-from .planning import finished, plan
-from .plugin_set import arms_as_tables, cast, tables
-from .run import conduct
-from .session import Status, stopping
+from ..stages import StageRuntime, TimeLimits
+from ..store import CallLedger, Store
+from .judge import create_judge
+from .planning import is_finished, plan_run
+from .plugin_set import arms_as_tables, build_plugins, settings_from_arguments
+from .run import run_stages
+from .session import RunStatus, stop_on_signals
 
 
 class FeedbackLoop:
@@ -83,7 +82,7 @@ class FeedbackLoop:
             curation=(curation, "default"),
             budget=({"usd": budget_usd}, {"usd": None}),
         )
-        self._take(tables(given, said, settings), given, engine)
+        self._take(settings_from_arguments(given, said, settings), given, engine)
 
     @classmethod
     def from_config(
@@ -123,7 +122,7 @@ class FeedbackLoop:
             ConfigError: a parameter or a key is missing or wrong.
             MissingExtraError: a package is not installed.
         """
-        for plugin in self.cast.plugins.values():
+        for plugin in self.plugins.by_kind.values():
             plugin.check()
 
     def plan(
@@ -148,9 +147,9 @@ class FeedbackLoop:
             RunLockedError: another process is writing the run folder.
         """
         splits = splits if splits is not None else self.splits()
-        names = {kind: getattr(self.settings, kind).name for kind in self.cast.plugins}
-        asked = Asked(self.settings, self.cast.plugins, names, self.arms, self.prices, self._stop(until))
-        return plan(asked, self.cast, splits, run_dir, probe=probe)
+        names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
+        asked = PlanRequest(self.settings, self.plugins.by_kind, names, self.arms, self.prices, self._stop(until))
+        return plan_run(asked, self.plugins, splits, run_dir, probe=probe)
 
     def run(
         self,
@@ -177,9 +176,9 @@ class FeedbackLoop:
             RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
         stop = self._stop(until)
-        self.cast.check_allowed(self.settings)
-        if not finished(run_dir, self.settings, self.cast, stop):
-            self.cast.check_paid(self.settings, self.prices, stop)
+        self.plugins.check_allowed(self.settings)
+        if not is_finished(run_dir, self.settings, self.plugins, stop):
+            self.plugins.check_paid(self.settings, self.prices, stop)
         splits = splits if splits is not None else self.splits()
         try:
             self._conduct(splits, run_dir, stop, watch)
@@ -193,28 +192,30 @@ class FeedbackLoop:
     def _conduct(
         self, splits: Splits, run_dir: str | Path, until: str, watch: Callable[[Progress], None] | None
     ) -> None:
-        with Store(run_dir) as store, stopping() as stop:
-            calls = Calls(Money(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices)
+        with Store(run_dir) as store, stop_on_signals() as stop:
+            calls = Calls(
+                CallLedger(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices
+            )
             stop.then(lambda: calls.stop(RunStopped("stopped between two calls: the same command goes on")))
-            status = Status(store, watch)
+            status = RunStatus(store, watch)
             limits = self.settings.limits
-            patience = Patience(limits.chunk_seconds, limits.training_seconds)
-            desk = Desk(store, self.engine, status.watch, stop, patience=patience)
+            patience = TimeLimits(limits.chunk_seconds, limits.training_seconds)
+            runtime = StageRuntime(store, self.engine, status.watch, stop, patience=patience)
             with status.session():
-                conduct(self.settings, self.cast, self.arms, desk, splits, calls, stop=until)
+                run_stages(self.settings, self.plugins, self.arms, runtime, splits, calls, stop=until)
                 store.finish()
 
     def _take(
         self, settings: Settings, given: Mapping[str, str | Plugin], engine: str, *, planning: bool = False
     ) -> None:
         self.settings = settings
-        self.cast = cast(settings, given)
+        self.plugins = build_plugins(settings, given)
         if not planning:
-            self.cast.check_allowed(settings)
+            self.plugins.check_allowed(settings)
         self.prices = Prices(settings.budget.prices)
         self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
-        Gate(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
-        judge_of(settings, self.cast.classifier)
+        ImageFilter(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
+        create_judge(settings, self.plugins.classifier)
         self.engine = engine_named(engine)
 
     def allow(self, budget_usd: float) -> None:

@@ -8,90 +8,90 @@ from dataclasses import asdict
 from typing import Any
 
 from .. import arms as rows
-from ..curation import VERSION, Gate, Judge
+from ..curation import VERSION, ImageFilter, Judge
 from ..errors import WaitingForReview
 from ..records import ImageSource, Progress, Sample
-from ..stages import Ground, Image, ImagePlan, Pool, Review, equally_many, export, make_images
+from ..stages import Diagnosis, ExportedImages, GeneratedImage, ImagePlan, Review, equally_many, export, make_images
 from ..store import BlobFile
-from .judge import admit, judge_of
-from .run_context import Scene, own
+from .judge import admit_judge, create_judge
+from .run_context import RunContext, for_seed
 
-Made = dict[tuple[str, int], list[Image]]
+Made = dict[tuple[str, int], list[GeneratedImage]]
 Samples = dict[tuple[str, int], list[Sample]]
 
 
-class Drawing:
+class ImageGeneration:
     """Makes new images, round after round, and exports those of all rounds.
 
     Args:
-        scene: of the run.
+        run: of the run.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
+    def __init__(self, run: RunContext) -> None:
+        self.run = run
         self._judge: Judge | None = None
-        self._review = Review(scene.desk, scene.splits.labels) if scene.settings.curation.review else None
-        self._earlier: list[Pool] = []
+        self._review = Review(run.runtime, run.splits.labels) if run.settings.curation.review else None
+        self._earlier: list[ExportedImages] = []
 
-    def of_round(self, ground: Ground, source: ImageSource) -> list[Sample]:
+    def of_round(self, diagnosis: Diagnosis, source: ImageSource) -> list[Sample]:
         """The new images of one source, with the first seed, for a round that is not the last.
 
         Raises:
             WaitingForReview: nobody has looked at some of them yet.
         """
-        self._admit(ground)
-        name, cases, plan = rows.source_name(source), ground.cases(source), self._plan(source)
-        made = [image for image in make_images(ground.desk, name, ground.seed, plan, cases) if image.kept]
+        self._admit(diagnosis)
+        name, cases, plan = rows.source_name(source), diagnosis.cases(source), self._plan(source)
+        made = [image for image in make_images(diagnosis.runtime, name, diagnosis.seed, plan, cases) if image.kept]
         self._wait_for_review()
         number = len(self._earlier) + 1
-        self._earlier.append(Pool(number, name, ground.seed, made, cases, ground.baseline, plan.gate))
+        self._earlier.append(ExportedImages(number, name, diagnosis.seed, made, cases, diagnosis.baseline, plan.gate))
         return self._samples(made)
 
-    def of_last_round(self, grounds: Mapping[int, Ground]) -> Samples:
+    def of_last_round(self, diagnoses: Mapping[int, Diagnosis]) -> Samples:
         """The new training images of each source and seed: equally many of each class.
 
         Raises:
             WaitingForReview: nobody has looked at some of them yet.
         """
-        scene, sources = self.scene, rows.sources(self.scene.arms)
-        self._admit(own(grounds, scene.seeds[0]))
+        run, sources = self.run, rows.sources(self.run.arms)
+        self._admit(for_seed(diagnoses, run.seeds[0]))
         made: Made = {}
         cases, gates = {}, {}
         for source in sources:
             name, plan = rows.source_name(source), self._plan(source)
-            found = {seed: ground.cases(source) for seed, ground in grounds.items()}
+            found = {seed: diagnosis.cases(source) for seed, diagnosis in diagnoses.items()}
             gates[name] = plan.gate
-            for seed in scene.seeds:
-                cases[name, seed] = own(found, seed)
-                made[name, seed] = make_images(own(grounds, seed).desk, name, seed, plan, cases[name, seed])
+            for seed in run.seeds:
+                cases[name, seed] = for_seed(found, seed)
+                made[name, seed] = make_images(for_seed(diagnoses, seed).runtime, name, seed, plan, cases[name, seed])
         self._wait_for_review()
         used = equally_many(made)
-        scene.tell("images", [self._told(source, seed, used) for source in sources for seed in scene.seeds])
-        number, starts = len(self._earlier) + 1, {seed: ground.baseline for seed, ground in grounds.items()}
+        run.tell("images", [self._told(source, seed, used) for source in sources for seed in run.seeds])
+        number, starts = len(self._earlier) + 1, {seed: diagnosis.baseline for seed, diagnosis in diagnoses.items()}
         pools = [
-            Pool(number, name, seed, used[name, seed], cases[name, seed], own(starts, seed), gates[name])
+            ExportedImages(number, name, seed, used[name, seed], cases[name, seed], for_seed(starts, seed), gates[name])
             for name, seed in used
         ]
-        export(scene.desk, scene.splits.labels, scene.cast.identities(), [*self._earlier, *pools])
+        export(run.runtime, run.splits.labels, run.plugins.identities(), [*self._earlier, *pools])
         return {key: self._samples(images) for key, images in used.items()}
 
-    def _admit(self, ground: Ground) -> None:
+    def _admit(self, diagnosis: Diagnosis) -> None:
         """Asks who is to check the labels of new images how many of the mistakes it gets right."""
-        scene = self.scene
-        judge = judge_of(scene.settings, scene.cast.classifier)
-        if judge is None or not any(source.curated for source in rows.sources(scene.arms)):
+        run = self.run
+        judge = create_judge(run.settings, run.plugins.classifier)
+        if judge is None or not any(source.curated for source in rows.sources(run.arms)):
             return
-        self._judge, told = admit(scene.settings, judge, scene.splits, ground)
-        scene.tell("judge", told)
+        self._judge, told = admit_judge(run.settings, judge, run.splits, diagnosis)
+        run.tell("judge", told)
         said = f"{told['name']} gets {told['right']} of {told['of']} mistakes right"
-        scene.desk.watch(Progress("label check", 1, 1, f"{said}: {'on' if told.get('admitted') else 'off'}"))
+        run.runtime.watch(Progress("label check", 1, 1, f"{said}: {'on' if told.get('admitted') else 'off'}"))
 
     def _wait_for_review(self) -> None:
         if self._review is None:
             return
         told = self._review.save()
-        self.scene.tell("review", told)
-        folder = self.scene.desk.store.folder
+        self.run.tell("review", told)
+        folder = self.run.runtime.store.folder
         if told["waiting"]:
             raise WaitingForReview(
                 f"waiting for review: nobody has looked at {told['waiting']} of the new images yet. Look at them with\n"
@@ -100,43 +100,43 @@ class Drawing:
             )
 
     def _plan(self, source: ImageSource) -> ImagePlan:
-        scene, curation = self.scene, self.scene.settings.curation
+        run, curation = self.run, self.run.settings.curation
         judge = self._judge if source.curated else None
-        gate = Gate(curation.checks if source.curated else (), scene.splits, judge)
+        gate = ImageFilter(curation.checks if source.curated else (), run.splits, judge)
         return ImagePlan(
-            synthesizer=scene.cast.synthesizer,
-            context=scene.context,
-            train_key=scene.reference_key,
-            per_mistake=scene.settings.experiment.images_per_mistake,
+            synthesizer=run.plugins.synthesizer,
+            context=run.context,
+            train_key=run.reference_key,
+            per_mistake=run.settings.experiment.images_per_mistake,
             gate=gate,
             gate_key={
                 "version": VERSION,
                 "checks": list(gate.checks),
-                "held": scene.splits.fingerprint,
+                "held": run.splits.fingerprint,
                 "judge": judge and [judge.key, judge.admitted, judge.alike],
             },
             remakes=curation.remakes,
-            most_per_class=scene.settings.experiment.images_per_class_max,
+            most_per_class=run.settings.experiment.images_per_class_max,
             guided=source.image_guided,
             asked=rows.asks(source),
             review=self._review if source.curated else None,
             fixed=source.prompt != "critic",
         )
 
-    def _samples(self, images: Sequence[Image]) -> list[Sample]:
-        path = self.scene.desk.store.blobs.path
+    def _samples(self, images: Sequence[GeneratedImage]) -> list[Sample]:
+        path = self.run.runtime.store.blobs.path
         blobs = [(image.row["image"]["blob"], image.target) for image in images]
         return [Sample(id=blob.split(".")[0], label=target, opener=BlobFile(path(blob))) for blob, target in blobs]
 
     def _told(self, source: ImageSource, seed: int, used: Made) -> dict[str, Any]:
-        name, labels = rows.source_name(source), self.scene.splits.labels
+        name, labels = rows.source_name(source), self.run.splits.labels
         images = used[name, seed]
         return {
             "name": name,
             "source": asdict(source),
             "asks": rows.asks(source),
             "seed": seed,
-            "arms": [arm.name for arm in self.scene.arms if arm.images == source],
+            "arms": [arm.name for arm in self.run.arms if arm.images == source],
             "count": Counter(labels[image.target] for image in images),
             "used": [image.row["image"]["blob"] for image in images],
         }

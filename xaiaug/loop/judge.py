@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..config import PluginTable, Settings, create
+from ..config import PluginTable, Settings, create_plugin
 from ..curation import ADMITTED, Judge
 from ..data import Splits
 from ..errors import ConfigError
 from ..interfaces import Classifier
 from ..plan import forbidden
 from ..records import Recipe
-from ..stages import Ground, Training, examine, fit
+from ..stages import Diagnosis, Training, examine_judge, fit
 
 AUTO, OWN = "auto", "hog"  # the classifier that "auto" fits: of another family than any network
 KNOWN = (OWN, "zero-shot")  # whose training data need no declaration: this run's, or their publisher's
 FOLDER = "curation-judge"
 
 
-def judge_of(settings: Settings, mended: Classifier) -> Classifier | None:
+def create_judge(settings: Settings, mended: Classifier) -> Classifier | None:
     """The judge that the settings name, not yet prepared; None where no check asks one.
 
     Raises:
@@ -28,7 +28,7 @@ def judge_of(settings: Settings, mended: Classifier) -> Classifier | None:
     """
     if not {"label", "alike"} & set(settings.curation.checks):
         return None
-    judge: Classifier = create("classifier", _table(settings))
+    judge: Classifier = create_plugin("classifier", _table(settings))
     if error := forbidden("judge of the curation", _table(settings).name, judge, settings):
         raise error
     if judge.identity() == mended.identity():
@@ -39,7 +39,9 @@ def judge_of(settings: Settings, mended: Classifier) -> Classifier | None:
     return judge
 
 
-def admit(settings: Settings, judge: Classifier, splits: Splits, ground: Ground) -> tuple[Judge | None, dict[str, Any]]:
+def admit_judge(
+    settings: Settings, judge: Classifier, splits: Splits, diagnosis: Diagnosis
+) -> tuple[Judge | None, dict[str, Any]]:
     """The judge as the gate needs it, and what the report tells of it.
 
     One that was fitted here is admitted by its share of the guide's mistakes alone; one the user named is taken at the
@@ -47,19 +49,19 @@ def admit(settings: Settings, judge: Classifier, splits: Splits, ground: Ground)
 
     Args:
         settings: of the run.
-        judge: as `judge_of` gives it.
+        judge: as `create_judge` gives it.
         splits: whose training images it may learn from.
-        ground: of the round: whose mistakes it is asked about, and where its weights and answers are kept.
+        diagnosis: of the round: whose mistakes it is asked about, and where its weights and answers are kept.
     """
     name, own = _table(settings).name, _table(settings).name == OWN
     told = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMITTED}
-    doubted = [mistake for mistake in ground.mistakes if mistake.sample.id not in ground.held]
+    doubted = [mistake for mistake in diagnosis.mistakes if mistake.sample.id not in diagnosis.held]
     if not doubted or (own and not splits.train):
         return None, told
     recipe, train = (Recipe(), splits.train) if own else (None, ())
-    fitted = fit(ground.desk, judge, ground.context, Training(FOLDER, ground.seed, recipe, train, ()))
+    fitted = fit(diagnosis.runtime, judge, diagnosis.context, Training(FOLDER, diagnosis.seed, recipe, train, ()))
     checks = settings.curation.checks
-    found = examine(ground.desk, fitted, doubted, splits.train, len(splits.labels), "alike" in checks)
+    found = examine_judge(diagnosis.runtime, fitted, doubted, splits.train, len(splits.labels), "alike" in checks)
     admitted = None if "label" not in checks else not own or found.right >= ADMITTED * found.of
     told |= {"right": found.right, "of": found.of, "admitted": admitted, "alike": found.alike}
     return Judge(name, splits.labels, fitted.load, fitted.key, bool(admitted), found.alike), told

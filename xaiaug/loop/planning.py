@@ -11,14 +11,14 @@ from typing import Any
 from ..config import Settings
 from ..data import Splits
 from ..errors import RunFolderError, RunLockedError
-from ..plan import Asked, Known, Plan, build_plan
+from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
 from ..stages.faithfulness import PREDICTIONS
-from ..store import LEDGER, SPEEDS, Money, Reader, parted
-from .plugin_set import Cast
+from ..store import LEDGER, SPEEDS, CallLedger, Reader, parse_stage
+from .plugin_set import PluginSet
 from .probe import image_bytes, model_bytes
-from .settings_diff import changes, compared
+from .settings_diff import diff_settings, settings_snapshot
 
 SPREAD: Range = (0.8, 1.25)  # how much a speed, or a number of images, may differ from that of the run before
 WHOSE = {
@@ -30,14 +30,16 @@ WHOSE = {
 }
 
 
-def with_past(known: Known, run_dir: str | Path, settings: Settings, cast: Cast, until: str) -> Known:
+def add_past_run(
+    known: Assumptions, run_dir: str | Path, settings: Settings, plugins: PluginSet, until: str
+) -> Assumptions:
     """What is known, and what the run folder adds to it; nothing where there is no run.
 
     Args:
         known: before looking into the run folder.
         run_dir: the run folder.
         settings: of the run that is planned: what other settings came to does not count.
-        cast: likewise.
+        plugins: likewise.
         until: the stage it stops after.
 
     Raises:
@@ -47,18 +49,18 @@ def with_past(known: Known, run_dir: str | Path, settings: Settings, cast: Cast,
         return known
     reader = Reader(run_dir)
     try:
-        return _Past(reader, settings, cast).added_to(known, until)
+        return _Past(reader, settings, plugins).added_to(known, until)
     finally:
         reader.close()
 
 
-def finished(run_dir: str | Path, settings: Settings, cast: Cast, until: str) -> bool:
+def is_finished(run_dir: str | Path, settings: Settings, plugins: PluginSet, until: str) -> bool:
     """Whether a run folder holds all that was asked for: then nothing will be paid.
 
     Args:
         run_dir: the run folder.
         settings: of the run.
-        cast: likewise.
+        plugins: likewise.
         until: the stage it stops after.
 
     Raises:
@@ -73,25 +75,25 @@ def finished(run_dir: str | Path, settings: Settings, cast: Cast, until: str) ->
     except RunFolderError:
         return False  # torn while it was begun; what is worse is told when it is opened for writing
     try:
-        return _Past(reader, settings, cast).finished(until)
+        return _Past(reader, settings, plugins).finished(until)
     finally:
         reader.close()
 
 
 class _Past:
-    def __init__(self, reader: Reader, settings: Settings, cast: Cast) -> None:
+    def __init__(self, reader: Reader, settings: Settings, plugins: PluginSet) -> None:
         self._reader, self._settings = reader, settings
         self._before: Mapping[str, Any] = reader.fact("compared") or {}
         plain = settings.model_dump(mode="json")
         same_data = (reader.fact("settings") or {}).get("data") == plain["data"]
         # The images themselves were not read yet: the same table of settings is taken for the same images.
         fingerprint = self._before.get("data", {}).get("fingerprint", "") if same_data else ""
-        self._now = compared(plain, cast.identities(), fingerprint)
-        found = changes(self._before, self._now)
+        self._now = settings_snapshot(plain, plugins.identities(), fingerprint)
+        found = diff_settings(self._before, self._now)
         self._stale = {stage for change in found for stage in change.stale} if self._before else {"all"}
 
-    def added_to(self, known: Known, until: str) -> Known:
-        spent = Money(self._reader.ledger, self._reader.blobs).spending()
+    def added_to(self, known: Assumptions, until: str) -> Assumptions:
+        spent = CallLedger(self._reader.ledger, self._reader.blobs).spending()
         return replace(
             known,
             mistakes=self._mistakes(),
@@ -124,7 +126,7 @@ class _Past:
         if not told or self._stale & {"all", "images", "mistakes"}:
             return None
         stages = self._reader.stages()
-        waves = {name: total for name, (_, total) in stages.items() if parted(name)[1] == "synthesize"}
+        waves = {name: total for name, (_, total) in stages.items() if parse_stage(name)[1] == "synthesize"}
         wanted = sum(total for name, total in waves.items() if name.endswith("/0"))
         held, found = len(self._reader.fact("held") or ()), stages.get("cases", ((), 0))[1]
         if not wanted or not found:
@@ -147,27 +149,29 @@ class _Past:
 LOOKED_AT = 8  # images of the guide that are opened to see how large images are
 
 
-def plan(asked: Asked, cast: Cast, splits: Splits, run_dir: str | Path, *, probe: bool = False) -> Plan:
+def plan_run(
+    asked: PlanRequest, plugins: PluginSet, splits: Splits, run_dir: str | Path, *, probe: bool = False
+) -> Plan:
     """The plan of a run.
 
     Args:
         asked: what it is about.
-        cast: the plugins; none is prepared unless there is a probe.
+        plugins: the plugins; none is prepared unless there is a probe.
         splits: the data, not checked.
         run_dir: where the run lies, or will lie.
         probe: whether to measure speeds on a few images.
     """
-    known = with_past(_found(splits), run_dir, asked.settings, cast, asked.until)
+    known = add_past_run(_found(splits), run_dir, asked.settings, plugins, asked.until)
     if probe:
-        from .probe import with_probe
+        from .probe import probe_speeds
 
-        known = with_probe(known, asked.settings, cast, splits)
+        known = probe_speeds(known, asked.settings, plugins, splits)
     return build_plan(asked, known)
 
 
-def _found(splits: Splits) -> Known:
+def _found(splits: Splits) -> Assumptions:
     images = {name: len(splits[name]) for name in ("train", "guide", "validation", "test", "reserve")}
     step = max(1, len(splits.guide) // LOOKED_AT)
     sizes = [sample.open().size for sample in splits.guide[::step][:LOOKED_AT]]
     pixels = fmean(width * height for width, height in sizes) if sizes else 0.0
-    return Known(images, len(splits.labels), pixels, PREDICTIONS)
+    return Assumptions(images, len(splits.labels), pixels, PREDICTIONS)

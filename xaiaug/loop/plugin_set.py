@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..calls import Prices
-from ..config import STOPS, Settings, create, merged
-from ..config import settings as checked
+from ..config import STOPS, Settings, create_plugin, merge_tables, parse_settings
 from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import FROM, forbidden, unpaid
@@ -20,7 +19,7 @@ SET_BY_ARM = ("sampling", "adapter", "augment")
 
 
 @dataclass(frozen=True, eq=False)
-class Cast:
+class PluginSet:
     """The plugins of a run, none of them prepared."""
 
     classifier: Classifier
@@ -29,13 +28,13 @@ class Cast:
     synthesizer: Synthesizer
 
     @property
-    def plugins(self) -> dict[str, Plugin]:
+    def by_kind(self) -> dict[str, Plugin]:
         """The plugins by kind."""
         return {kind: getattr(self, kind) for kind in KINDS}
 
     def check_allowed(self, settings: Settings) -> None:
         """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
-        for kind, plugin in self.plugins.items():
+        for kind, plugin in self.by_kind.items():
             if error := forbidden(kind, getattr(settings, kind).name, plugin, settings):
                 raise error
 
@@ -46,7 +45,7 @@ class Cast:
             ConfigError: a plugin costs money, and there is no budget.
             UnknownPriceError: nobody knows what its model costs.
         """
-        for kind, plugin in self.plugins.items():
+        for kind, plugin in self.by_kind.items():
             needed = STOPS.index(FROM[kind]) <= STOPS.index(until)
             if needed and (error := unpaid(kind, getattr(settings, kind).name, plugin, settings, prices)):
                 raise error
@@ -60,7 +59,7 @@ class Cast:
         return {kind: getattr(self, kind).identity() for kind in KINDS}
 
 
-def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
+def build_plugins(settings: Settings, given: Mapping[str, str | Plugin]) -> PluginSet:
     """The plugins that were given as objects, and those the settings name.
 
     Raises:
@@ -71,21 +70,21 @@ def cast(settings: Settings, given: Mapping[str, str | Plugin]) -> Cast:
     for kind, base in KINDS.items():
         plugin = given.get(kind)
         if plugin is None or isinstance(plugin, str):
-            plugin = create(kind, getattr(settings, kind))
+            plugin = create_plugin(kind, getattr(settings, kind))
         if not isinstance(plugin, base):
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
         _check_plain(kind, plugin)
         plugins[kind] = plugin
-    return Cast(**plugins)  # type: ignore[arg-type]
+    return PluginSet(**plugins)  # type: ignore[arg-type]
 
 
-def tables(given: Mapping[str, str | Plugin], said: Mapping[str, Any], further: Any) -> Settings:
+def settings_from_arguments(given: Mapping[str, str | Plugin], said: Mapping[str, Any], further: Any) -> Settings:
     """Checked settings from the arguments of a loop.
 
     Args:
         given: the plugins, by kind.
         said: other tables that arguments speak of; a recipe may be a record.
-        further: the `settings` argument; what the other arguments say wins over it.
+        further: the `parse_settings` argument; what the other arguments say wins over it.
 
     Raises:
         ConfigError: a table or key is unknown or of the wrong type.
@@ -94,7 +93,7 @@ def tables(given: Mapping[str, str | Plugin], said: Mapping[str, Any], further: 
         raise ConfigError(f"FeedbackLoop: settings must be a dict of tables, got {type(further).__name__}")
     names = {kind: {"name": _name(plugin)} for kind, plugin in given.items()}
     plain = {table: _recipe_table(value) if isinstance(value, Recipe) else value for table, value in said.items()}
-    return checked(merged(further or {}, {**names, **plain}), "FeedbackLoop")
+    return parse_settings(merge_tables(further or {}, {**names, **plain}), "FeedbackLoop")
 
 
 def arms_as_tables(arms: str | Sequence[str | Arm]) -> Any:

@@ -12,18 +12,17 @@ from statistics import fmean
 
 from .. import arms as rows
 from ..calls import Calls
-from ..config import Settings, create, merged
-from ..config import settings as checked
+from ..config import Settings, create_plugin, merge_tables, parse_settings
 from ..data import Splits
 from ..data.options import Policy
 from ..engines import LocalEngine
-from ..plan import Known
+from ..plan import Assumptions
 from ..records import Sample
 from ..records.estimate import Range
-from ..stages import Desk
-from ..store import SPEEDS, Money, Store
-from .plugin_set import Cast
-from .run import conduct
+from ..stages import StageRuntime
+from ..store import SPEEDS, CallLedger, Store
+from .plugin_set import PluginSet
+from .run import run_stages
 
 SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
 IMAGES = 48  # of the guide; each class gives as many
@@ -33,7 +32,7 @@ ARM = "generated+training"
 LOOKED_AT = 50  # images whose size on disk is looked up
 
 
-def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> Known:
+def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, splits: Splits) -> Assumptions:
     """What is known, and what a probe adds to it: speeds of what works on this machine, sizes where none is known.
 
     The loop runs twice, and the second run counts: the first one loads what is loaded once. Nothing is sent away: a
@@ -42,12 +41,12 @@ def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> 
     Args:
         known: before the probe.
         settings: of the run that is planned.
-        cast: its plugins.
+        plugins: its plugins.
         splits: its images, of which few are used.
     """
-    if cast.classifier.remote or cast.explainer.remote:
+    if plugins.classifier.remote or plugins.explainer.remote:
         return known
-    here, few = _here(cast), _few(splits)
+    here, few = _here(plugins), _few(splits)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
         first = _run(_small(settings, WARM), here, few, Path(folder, "first"))
         run_dir = Path(folder, "second")
@@ -55,7 +54,7 @@ def with_probe(known: Known, settings: Settings, cast: Cast, splits: Splits) -> 
         return replace(
             known,
             # What a run took with all its images is the better word.
-            seconds={**_seconds(measured, cast), **known.seconds},
+            seconds={**_seconds(measured, plugins), **known.seconds},
             seconds_from=" and ".join(filter(None, (known.seconds_from, "a probe on a few images"))),
             model_bytes=known.model_bytes or model_bytes(run_dir),
             image_bytes=known.image_bytes or image_bytes(run_dir),
@@ -69,24 +68,24 @@ def _steps(first: Mapping[str, tuple[int, float]]) -> int:
     return min(MOST, max(FEWEST, round(TRAINING_S / (first["fit"][1] / 2 / WARM))))
 
 
-def _here(cast: Cast) -> Cast:
-    return replace(cast, critic=create("critic", Settings().critic)) if cast.critic.remote else cast
+def _here(plugins: PluginSet) -> PluginSet:
+    return replace(plugins, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else plugins
 
 
-def _seconds(measured: Mapping[str, tuple[int, float]], cast: Cast) -> dict[str, Range]:
+def _seconds(measured: Mapping[str, tuple[int, float]], plugins: PluginSet) -> dict[str, Range]:
     return {
         stage: (spent / units * SPREAD[0], spent / units * SPREAD[1])
         for stage, (units, spent) in measured.items()
-        if not (stage == "critique" and cast.critic.remote)
+        if not (stage == "critique" and plugins.critic.remote)
     }
 
 
-def _run(settings: Settings, cast: Cast, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
-    until = "critique" if cast.synthesizer.remote else "report"
+def _run(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
+    until = "critique" if plugins.synthesizer.remote else "report"
     with Store(folder) as store:
-        desk = Desk(store, LocalEngine(), lambda _: None)
-        calls = Calls(Money(store.ledger, store.blobs), budget_usd=None)
-        conduct(settings, cast, rows.resolve((ARM,)), desk, splits, calls, stop=until)
+        runtime = StageRuntime(store, LocalEngine(), lambda _: None)
+        calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
+        run_stages(settings, plugins, rows.resolve((ARM,)), runtime, splits, calls, stop=until)
         return dict(store.ledger.fact(SPEEDS) or {})
 
 
@@ -99,7 +98,7 @@ def _small(settings: Settings, steps: int) -> Settings:
         "recipe": {"steps": steps},
         "baseline": {"steps": WARM},
     }
-    return checked(merged(tables, small), "probe")
+    return parse_settings(merge_tables(tables, small), "probe")
 
 
 def _few(splits: Splits) -> Splits:

@@ -13,44 +13,53 @@ from ..data import Splits
 from ..data.split_check import DataCheck
 from ..records import Arm, Progress
 from ..registry import KINDS
-from ..stages import Desk, Fitted, along, measure_maps, predict
+from ..stages import Fitted, StageRuntime, measure_maps, predict, snapshots
 from ..store import SPEEDS
-from .diagnosis import grounds_of, without_suspects
-from .generation import Drawing
-from .plugin_set import Cast
-from .rounds import promoted
-from .run_context import Scene, own
-from .settings_diff import changes, compared
+from .diagnosis import diagnose_seeds, exclude_suspects
+from .generation import ImageGeneration
+from .plugin_set import PluginSet
+from .rounds import run_early_rounds
+from .run_context import RunContext, for_seed
+from .settings_diff import diff_settings, settings_snapshot
 from .train import train
 
 
-def opened(
-    settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits, calls: Calls, *, stop: str
-) -> Scene:
-    """The scene of a run that goes up to `stop`; its images are checked, and its settings told.
+def prepare_run(
+    settings: Settings,
+    plugins: PluginSet,
+    arms: Sequence[Arm],
+    runtime: StageRuntime,
+    splits: Splits,
+    calls: Calls,
+    *,
+    stop: str,
+) -> RunContext:
+    """The run of a run that goes up to `stop`; its images are checked, and its settings told.
 
     Raises:
         DataError: the images do not do for it.
         ConfigError: an arm that was named is not possible.
     """
-    begun = desk.store.ledger.fact("begun") or ()
+    begun = runtime.store.ledger.fact("begun") or ()
     tested_before = any(stage.startswith("predict/test:") for stage in begun)
-    desk.store.start()
+    runtime.store.start()
     for name, value in (("until", stop), ("reached", None)):
-        desk.store.ledger.tell(name, value)
-    checked = _checked(desk, splits, _needed(settings, stop))
+        runtime.store.ledger.tell(name, value)
+    checked = _checked(runtime, splits, _needed(settings, stop))
     splits = checked.splits
     by_name = not isinstance(settings.experiment.arms, str)
-    synthesizer = cast.synthesizer
+    synthesizer = plugins.synthesizer
     arms, impossible = rows.possible(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
     recipe, baseline = (rows.with_class_weights(recipe, splits.train) for recipe in settings.recipes())
-    desk = replace(desk, sealed=frozenset(sample.id for sample in splits.test))
-    scene = Scene(settings, cast, arms, desk, splits, calls, baseline, recipe, impossible)
+    runtime = replace(runtime, sealed=frozenset(sample.id for sample in splits.test))
+    run = RunContext(settings, plugins, arms, runtime, splits, calls, baseline, recipe, impossible)
     _show_changes(
-        desk, compared(settings.model_dump(mode="json"), cast.identities(), splits.fingerprint), tested_before
+        runtime,
+        settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.fingerprint),
+        tested_before,
     )
-    _tell(scene, checked)
-    return scene
+    _tell(run, checked)
+    return run
 
 
 def _needed(settings: Settings, stop: str) -> tuple[str, ...]:
@@ -59,93 +68,100 @@ def _needed(settings: Settings, stop: str) -> tuple[str, ...]:
     return ("train",) * trains + ("guide",) + ("test",) * (stop == "report")
 
 
-def _checked(desk: Desk, splits: Splits, needed: tuple[str, ...]) -> DataCheck:
+def _checked(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]) -> DataCheck:
     count = sum(len(splits[name]) for name in splits.distinct)
-    desk.watch(Progress("check images", 0, count))
+    runtime.watch(Progress("check images", 0, count))
     checked = splits.check(needed)
-    desk.watch(Progress("check images", count, count))
+    runtime.watch(Progress("check images", count, count))
     return checked
 
 
-def _show_changes(desk: Desk, now: Mapping[str, Any], tested_before: bool) -> None:
+def _show_changes(runtime: StageRuntime, now: Mapping[str, Any], tested_before: bool) -> None:
     """Tells the watcher what is done anew because settings, plugins or images are others than before."""
-    ledger = desk.store.ledger
-    found = changes(ledger.fact("compared") or {}, now)
+    ledger = runtime.store.ledger
+    found = diff_settings(ledger.fact("compared") or {}, now)
     if any(change.stale for change in found) and tested_before:
         ledger.tell("test_seen", (ledger.fact("test_seen") or 0) + 1)
     if any(change.key.partition(".")[0] in KINDS for change in found):
         ledger.tell(SPEEDS, None)  # they were another plugin's
     for change in found:
-        desk.watch(Progress("settings changed", len(found), len(found), str(change)))
+        runtime.watch(Progress("settings changed", len(found), len(found), str(change)))
     ledger.tell("compared", now)
 
 
-def _tell(scene: Scene, checked: DataCheck) -> None:
-    settings, splits = scene.settings.model_dump(mode="json"), scene.splits
-    scene.tell("settings", settings)
+def _tell(run: RunContext, checked: DataCheck) -> None:
+    settings, splits = run.settings.model_dump(mode="json"), run.splits
+    run.tell("settings", settings)
     experiment = settings["experiment"]
-    scene.tell("comparison", {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "vary")})
-    scene.tell("plugins", scene.cast.told(scene.settings))
+    run.tell("comparison", {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "vary")})
+    run.tell("plugins", run.plugins.told(run.settings))
     told = {
         "labels": splits.labels,
         "fingerprint": splits.fingerprint,
         "guide_is_validation": splits.guide_is_validation,
     }
-    scene.tell("data", {**checked.to_json(), **told})
-    scene.desk.store.write_text("run.toml", scene.settings.to_toml())
+    run.tell("data", {**checked.to_json(), **told})
+    run.runtime.store.write_text("run.toml", run.settings.to_toml())
     if checked.dropped:
-        scene.desk.store.write_table("leaks.csv", [leak.to_json() for leak in checked.dropped])
+        run.runtime.store.write_table("leaks.csv", [leak.to_json() for leak in checked.dropped])
 
 
-def conduct(
-    settings: Settings, cast: Cast, arms: Sequence[Arm], desk: Desk, splits: Splits, calls: Calls, *, stop: str
+def run_stages(
+    settings: Settings,
+    plugins: PluginSet,
+    arms: Sequence[Arm],
+    runtime: StageRuntime,
+    splits: Splits,
+    calls: Calls,
+    *,
+    stop: str,
 ) -> None:
     """Goes through the stages of one run, up to and with `stop`; what is finished already is not done again.
 
     Args:
         settings: checked.
-        cast: the plugins.
+        plugins: the plugins.
         arms: the training conditions, the untouched start among them.
-        desk: where work is kept, who does it, who watches.
+        runtime: where work is kept, who does it, who watches.
         splits: the data, not yet checked.
         calls: for plugins whose work costs money.
         stop: the last stage.
     """
-    if desk.store.ledger.fact("reached") != stop and stop not in ("mistakes", "explain"):
-        cast.critic.check()  # told now, not after hours of training; a finished run needs no key
-    scene = opened(settings, cast, arms, desk, splits, calls, stop=stop)
-    _stages(scene, stop)
-    scene.tell("reached", stop)
+    if runtime.store.ledger.fact("reached") != stop and stop not in ("mistakes", "explain"):
+        plugins.critic.check()  # told now, not after hours of training; a finished run needs no key
+    run = prepare_run(settings, plugins, arms, runtime, splits, calls, stop=stop)
+    _stages(run, stop)
+    run.tell("reached", stop)
 
 
-def _stages(scene: Scene, stop: str) -> None:
-    drawing, first = Drawing(scene), scene.seeds[0]
-    baselines = {seed: scene.baseline(seed) for seed in scene.varied("baseline")}
+def _stages(run: RunContext, stop: str) -> None:
+    generation, first = ImageGeneration(run), run.seeds[0]
+    baselines = {seed: run.baseline(seed) for seed in run.varied("baseline")}
     if stop in ("images", "report"):
-        baselines[first] = promoted(scene, drawing, baselines[first])
-    grounds = grounds_of(scene, baselines)
+        baselines[first] = run_early_rounds(run, generation, baselines[first])
+    diagnoses = diagnose_seeds(run, baselines)
     if stop == "mistakes":
         return
-    for ground in grounds.values():
-        ground.explained()
-    start = own(grounds, first)
-    measure_maps(start.desk, start.baseline, start.mistakes, start.explained(), scene.settings.mistakes.faithfulness)
+    for diagnosis in diagnoses.values():
+        diagnosis.explained()
+    start = for_seed(diagnoses, first)
+    measure_maps(start.runtime, start.baseline, start.mistakes, start.explained(), run.settings.mistakes.faithfulness)
     if stop == "explain":
         return
-    grounds = without_suspects(scene, grounds)
+    diagnoses = exclude_suspects(run, diagnoses)
     if stop == "critique":
         return
-    pools = drawing.of_last_round(grounds)
+    pools = generation.of_last_round(diagnoses)
     if stop == "images":
         return
-    _test(scene, train(scene, grounds, pools))
+    _test(run, train(run, diagnoses, pools))
 
 
-def _test(scene: Scene, fitted: Mapping[tuple[str, int], Fitted]) -> None:
+def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
     """Nothing but this looks at the test images, and only when all training is over."""
-    test, classes = scene.splits.test, len(scene.splits.labels)
+    test, classes = run.splits.test, len(run.splits.labels)
     for (arm, seed), classifier in fitted.items():
-        predict(scene.desk, f"test:{arm}:{seed}", classifier, test, classes)
+        predict(run.runtime, f"test:{arm}:{seed}", classifier, test, classes)
     for (arm, seed), classifier in fitted.items():
-        for step, then in along(classifier).items():
-            predict(scene.desk, f"curve:{arm}:{seed}:{step}", then, test, classes)
+        for step, then in snapshots(classifier).items():
+            predict(run.runtime, f"curve:{arm}:{seed}:{step}", then, test, classes)

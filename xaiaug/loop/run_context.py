@@ -11,23 +11,23 @@ from ..config import Settings
 from ..data import Splits
 from ..interfaces import Context
 from ..records import Arm, Recipe, Sample
-from ..stages import Desk, Fitted, Keeping, Mistake, Training, fit
+from ..stages import Fitted, Mistake, StageRuntime, Training, WhatToKeep, fit
 from ..store import digest
-from .plugin_set import Cast
+from .plugin_set import PluginSet
 
 Found = TypeVar("Found")
 BASELINE = "baseline"
 
 
 @dataclass
-class Scene:
+class RunContext:
     """One run after its images were checked.
 
     Attributes:
         settings: checked.
-        cast: the plugins.
+        plugins: the plugins.
         arms: the training conditions that are possible, the untouched start among them.
-        desk: where work is kept, who does it, who watches.
+        runtime: where work is kept, who does it, who watches.
         splits: the images, checked.
         calls: for plugins whose work costs money.
         baseline_recipe: how the baseline is trained.
@@ -38,9 +38,9 @@ class Scene:
     """
 
     settings: Settings
-    cast: Cast
+    plugins: PluginSet
     arms: Sequence[Arm]
-    desk: Desk
+    runtime: StageRuntime
     splits: Splits
     calls: Calls
     baseline_recipe: Recipe
@@ -59,7 +59,7 @@ class Scene:
 
     def refer_to(self, samples: Sequence[Sample]) -> None:
         """Takes the images that critics and synthesizers may know."""
-        count, limit = self.cast.synthesizer.token_budget() or (None, None)
+        count, limit = self.plugins.synthesizer.token_budget() or (None, None)
         self.context = Context(
             labels=self.splits.labels, train=samples, paid=self.calls, count_tokens=count, token_limit=limit
         )
@@ -78,19 +78,19 @@ class Scene:
         """The classifier to be mended: trained here, or used as it is."""
         recipe = self.baseline_recipe if self.settings.experiment.fit_baseline else None
         train, validation = (self.splits.train, self.splits.validation) if recipe else ((), ())
-        return self.fit(self.desk, Training(BASELINE, seed, recipe, train, validation))
+        return self.fit(self.runtime, Training(BASELINE, seed, recipe, train, validation))
 
-    def fit(self, desk: Desk, training: Training) -> Fitted:
+    def fit(self, runtime: StageRuntime, training: Training) -> Fitted:
         """The classifier after a training."""
         experiment = self.settings.experiment
-        keeping = Keeping(experiment.checkpoint_steps, experiment.test_curves and not desk.part)
-        return fit(desk, self.cast.classifier, self.context, training, keeping)
+        keeping = WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part)
+        return fit(runtime, self.plugins.classifier, self.context, training, keeping)
 
     def tell(self, name: str, value: Any) -> None:
         """Keeps a fact that the report needs."""
-        self.desk.store.ledger.tell(name, value)
+        self.runtime.store.ledger.tell(name, value)
 
 
-def own(found: Mapping[int, Found], seed: int) -> Found:
+def for_seed(found: Mapping[int, Found], seed: int) -> Found:
     """What belongs to the seed, or to the first where one serves all."""
     return found.get(seed, next(iter(found.values())))

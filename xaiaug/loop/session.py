@@ -17,7 +17,7 @@ from ..store import Store
 PERIOD = 1.0  # seconds between two writes of status.json
 
 
-class Status:
+class RunStatus:
     """Progress of one sitting, and the book of all sittings.
 
     Args:
@@ -70,7 +70,7 @@ def _now() -> str:
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
 
 
-class Stop:
+class StopRequest:
     """Whether the run was asked to stop."""
 
     def __init__(self) -> None:
@@ -94,12 +94,12 @@ class Stop:
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
+def stop_on_signals() -> Iterator[StopRequest]:
     """Lets Ctrl-C and SIGTERM stop a run: the first between two chunks, the second at once by KeyboardInterrupt.
 
     Handlers are set in the main thread alone, where Python allows it, and put back afterwards.
     """
-    stop = Stop()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

@@ -61,7 +61,7 @@ class Change:
         return f"{self.key}: {self.before!r} -> {self.after!r} ({again})"
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """The settings that differ, in order.
 
     Args:
@@ -77,7 +77,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     ]
 
 
-def compared(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+def settings_snapshot(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """Settings as this module compares them: plugins as they are, whatever named them, and data by their content."""
     tables = {name: table for name, table in settings.items() if name not in KINDS}
     # A parameter may be a tuple; what was told before comes back from its file as a list.

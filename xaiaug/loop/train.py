@@ -10,34 +10,34 @@ from typing import Any
 from .. import arms as rows
 from ..errors import UnsupportedRecipeError
 from ..records import Arm, Sample
-from ..stages import Fitted, Ground, Training
+from ..stages import Diagnosis, Fitted, Training
 from .generation import Samples
-from .run_context import Scene, own
+from .run_context import RunContext, for_seed
 
 
-def train(scene: Scene, grounds: Mapping[int, Ground], pools: Samples) -> dict[tuple[str, int], Fitted]:
+def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], pools: Samples) -> dict[tuple[str, int], Fitted]:
     """The classifiers by arm and seed; arms that cannot be trained are told, each with the reason.
 
     Raises:
         ConfigError: an arm takes more steps than the others.
     """
     fitted, told = {}, []
-    left_out = [{"name": name, "reason": reason} for name, reason in scene.impossible.items()]
+    left_out = [{"name": name, "reason": reason} for name, reason in run.impossible.items()]
     count = _count(pools)
-    rows.check_budgets({arm.name: rows.recipe_for(arm, scene.recipe) for arm in scene.arms if arm.trained})
-    for arm in scene.arms:
+    rows.check_budgets({arm.name: rows.recipe_for(arm, run.recipe) for arm in run.arms if arm.trained})
+    for arm in run.arms:
         reason = _why_not(arm, pools)
         try:
-            made = {} if reason else _fit(scene, arm, grounds, pools, count)
+            made = {} if reason else _fit(run, arm, diagnoses, pools, count)
         except UnsupportedRecipeError as error:
             reason = str(error)
         if reason:
             left_out.append({"name": arm.name, "reason": reason})
             continue
         fitted.update(made)
-        told.append(_told(scene, arm, scene.real(own(grounds, scene.seeds[0]).mistakes), count))
-    scene.tell("arms", told)
-    scene.tell("left_out", left_out)
+        told.append(_told(run, arm, run.real(for_seed(diagnoses, run.seeds[0]).mistakes), count))
+    run.tell("arms", told)
+    run.tell("left_out", left_out)
     return fitted
 
 
@@ -55,24 +55,26 @@ def _why_not(arm: Arm, pools: Samples) -> str:
 
 
 def _fit(
-    scene: Scene, arm: Arm, grounds: Mapping[int, Ground], pools: Samples, count: Counter[int] | None
+    run: RunContext, arm: Arm, diagnoses: Mapping[int, Diagnosis], pools: Samples, count: Counter[int] | None
 ) -> dict[tuple[str, int], Fitted]:
     if not arm.trained:
-        return {(arm.name, seed): own(grounds, seed).baseline for seed in scene.varied("baseline")}
-    recipe = rows.recipe_for(arm, scene.recipe)
+        return {(arm.name, seed): for_seed(diagnoses, seed).baseline for seed in run.varied("baseline")}
+    recipe = rows.recipe_for(arm, run.recipe)
     passes = recipe.steps * recipe.batch_size
     fitted = {}
-    for seed in scene.seeds:
+    for seed in run.seeds:
         synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
-        ground = own(grounds, seed)
-        samples = rows.training_set(arm, scene.real(ground.mistakes), synthetic, count, passes=passes, seed=seed)
-        training = Training(arm.name, seed, recipe, samples, scene.splits.validation, ground.baseline)
-        fitted[arm.name, seed] = scene.fit(scene.desk, training)
+        diagnosis = for_seed(diagnoses, seed)
+        samples = rows.training_set(arm, run.real(diagnosis.mistakes), synthetic, count, passes=passes, seed=seed)
+        training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
+        fitted[arm.name, seed] = run.fit(run.runtime, training)
     return fitted
 
 
-def _told(scene: Scene, arm: Arm, real: Mapping[str, Sequence[Sample]], count: Counter[int] | None) -> dict[str, Any]:
+def _told(
+    run: RunContext, arm: Arm, real: Mapping[str, Sequence[Sample]], count: Counter[int] | None
+) -> dict[str, Any]:
     if not arm.trained:
-        return {"arm": asdict(arm), "real": len(scene.splits.train), "recipe": asdict(scene.baseline_recipe)}
+        return {"arm": asdict(arm), "real": len(run.splits.train), "recipe": asdict(run.baseline_recipe)}
     alone = rows.training_set(replace(arm, images=None), real, (), count)
-    return {"arm": asdict(arm), "real": len(alone), "recipe": asdict(rows.recipe_for(arm, scene.recipe))}
+    return {"arm": asdict(arm), "real": len(alone), "recipe": asdict(rows.recipe_for(arm, run.recipe))}

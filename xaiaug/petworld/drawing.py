@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .backdrops import VARIANTS as LAYOUTS
 from .backdrops import backdrop
-from .drawing_style import HANDS, PAPER, Hand, colours
+from .drawing_style import HANDS, PAPER, DrawingStyle, colours
 from .figure import VARIANTS, Figure, figure
 from .palette import COATS, RGB, rgb
 from .scene import Scene
@@ -108,7 +108,7 @@ def _paper(side: int, grain: float, hatching: float) -> NDArray[np.float32]:
     return paper
 
 
-def _finished(image: Image.Image, scene: Scene, hand: Hand, rng: np.random.Generator) -> Image.Image:
+def _finished(image: Image.Image, scene: Scene, hand: DrawingStyle, rng: np.random.Generator) -> Image.Image:
     """Brought to size, blurred, lit and grained."""
     small = image.reduce(2)
     if scene.blur:

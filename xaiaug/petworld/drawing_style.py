@@ -8,7 +8,7 @@ from .palette import RGB, mixed, rgb
 
 
 @dataclass(frozen=True)
-class Hand:
+class DrawingStyle:
     """A way of drawing.
 
     Attributes:
@@ -26,14 +26,14 @@ class Hand:
     hatching: float
 
 
-HANDS = {"book": Hand(0.022, 0.62, 0.0, 2.5, 0.0), "crayon": Hand(0.036, 0.8, 0.1, 4.0, 9.0)}
+HANDS = {"book": DrawingStyle(0.022, 0.62, 0.0, 2.5, 0.0), "crayon": DrawingStyle(0.036, 0.8, 0.1, 4.0, 9.0)}
 """The world is drawn by "book"; the synthesizer draws with "crayon"."""
 
 PAPER = rgb("#fbf3e2")
 INK = rgb("#231c22")
 
 
-def colours(coat: RGB, hand: Hand) -> dict[str, RGB]:
+def colours(coat: RGB, hand: DrawingStyle) -> dict[str, RGB]:
     """Colour of every role a shape can have, for an animal with that coat."""
     coat = mixed(coat, PAPER, hand.fade)
     dark = sum(coat) < 3 * 80

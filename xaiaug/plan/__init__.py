@@ -1,16 +1,16 @@
 """What a run will take, said before anything is spent."""
 
-from .assumptions import Known
+from .assumptions import Assumptions
 from .permissions import FROM, Worker, forbidden, obstacles, unpaid
-from .planner import Asked, build_plan
+from .planner import PlanRequest, build_plan
 from .record import Line, Plan, Receiver
 
 __all__ = [
     "FROM",
-    "Asked",
-    "Known",
+    "Assumptions",
     "Line",
     "Plan",
+    "PlanRequest",
     "Receiver",
     "Worker",
     "build_plan",

@@ -18,7 +18,7 @@ BYTES_A_PIXEL: Range = (0.3, 2.5)  # of a PNG: a drawing, a noisy photograph
 
 
 @dataclass(frozen=True)
-class Known:
+class Assumptions:
     """What is known of a run before it begins.
 
     Attributes:
@@ -70,7 +70,7 @@ def sent(kind: str, uses: Collection[str]) -> str:
     return f"{what}; no file names and no metadata"
 
 
-def assumptions(settings: Settings, known: Known, lines: Sequence[Line]) -> tuple[str, ...]:
+def assumptions(settings: Settings, known: Assumptions, lines: Sequence[Line]) -> tuple[str, ...]:
     """What the figures rest on, a sentence each."""
     said = [_mistakes(settings, known)]
     if any(line.images[1] for line in lines):
@@ -82,7 +82,7 @@ def assumptions(settings: Settings, known: Known, lines: Sequence[Line]) -> tupl
     return tuple(said)
 
 
-def _mistakes(settings: Settings, known: Known) -> str:
+def _mistakes(settings: Settings, known: Assumptions) -> str:
     guide = known.images["guide"]
     if known.mistakes is not None:
         return f"The baseline gets {known.mistakes} of {guide} guide images wrong, says the run folder."
@@ -93,13 +93,13 @@ def _mistakes(settings: Settings, known: Known) -> str:
     )
 
 
-def _made(known: Known) -> str:
+def _made(known: Assumptions) -> str:
     low, high = known.made_each or MADE_EACH
     whence = "as in the run folder" if known.made_each else "assumed"
     return f"For each image that is wanted {low:.2g} to {high:.2g} are made ({whence}): rejected ones are made again."
 
 
-def _hours(known: Known, lines: Sequence[Line]) -> list[str]:
+def _hours(known: Assumptions, lines: Sequence[Line]) -> list[str]:
     said = [f"Speeds are from {known.seconds_from}."] if known.seconds else []
     if any(line.hours is None for line in lines):
         said.append("How fast this machine is nobody knows yet: --probe measures it on a few images.")

@@ -10,10 +10,10 @@ from typing import Any
 from ..calls import Prices
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import PICO, Estimate
-from ..records.estimate import NOTHING, Range, added, added_known, times, times_known
-from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Known
+from ..records.estimate import NOTHING, Range, add_known, add_ranges, multiply_known, times
+from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
-from .workload import Part
+from .workload import WorkItem
 
 _RANGES = ("calls", "input_tokens", "output_tokens", "upload_bytes", "disk_bytes")
 
@@ -69,7 +69,7 @@ SHOWN_PIXELS = 384 * 384  # the copy for the report, at most
 ANSWER_BYTES: Range = (1_000, 8_000)
 
 
-def disk_bytes(part: Part, known: Known, synthesizer: Estimate, classifier: Estimate) -> Range | None:
+def disk_bytes(part: WorkItem, known: Assumptions, synthesizer: Estimate, classifier: Estimate) -> Range | None:
     """Bytes; None where nobody knows how large the classifier is.
 
     Args:
@@ -79,16 +79,16 @@ def disk_bytes(part: Part, known: Known, synthesizer: Estimate, classifier: Esti
         classifier: what it says of itself.
     """
     shown = times((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
-    maps = added((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
-    cases = added((times(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
+    maps = add_ranges((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
+    cases = add_ranges((times(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
     weights = known.model_bytes or classifier.disk_bytes[1]
-    models = times_known(part.copies, (weights, weights) if weights else None)
+    models = multiply_known(part.copies, (weights, weights) if weights else None)
     if models is None:
         return None
-    return added((times(part.maps, maps), times(part.cases, cases), _images(part, known, synthesizer), models))
+    return add_ranges((times(part.maps, maps), times(part.cases, cases), _images(part, known, synthesizer), models))
 
 
-def _images(part: Part, known: Known, synthesizer: Estimate) -> Range:
+def _images(part: WorkItem, known: Assumptions, synthesizer: Estimate) -> Range:
     """Each kept image lies there twice: among the blobs, and in the image folder for others to use."""
     images = synthesizer.disk_bytes
     if known.image_bytes is not None:  # what was seen counts more than what a plugin supposes
@@ -101,7 +101,7 @@ def _images(part: Part, known: Known, synthesizer: Estimate) -> Range:
 _STAGES = {"critic": "critique", "synthesizer": "synthesize"}
 
 
-def hours(part: Part, known: Known, remote: Mapping[str, Estimate]) -> Range | None:
+def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) -> Range | None:
     """Hours; None where a speed is not known.
 
     Args:
@@ -117,7 +117,7 @@ def hours(part: Part, known: Known, remote: Mapping[str, Estimate]) -> Range | N
         "critique": part.cases,
         "synthesize": part.images,
     }
-    seconds = {stage: times_known(count, known.seconds.get(stage)) for stage, count in units.items()}
+    seconds = {stage: multiply_known(count, known.seconds.get(stage)) for stage, count in units.items()}
     for kind, estimate in remote.items():
         stage = _STAGES.get(kind)
         if stage and estimate.batched and estimate.calls[1]:
@@ -125,5 +125,5 @@ def hours(part: Part, known: Known, remote: Mapping[str, Estimate]) -> Range | N
             seconds[stage] = times(BATCH_SECONDS, turns)
         elif stage and stage not in known.seconds and estimate.calls[1]:
             seconds[stage] = times(estimate.calls, CALL_SECONDS)
-    spent = added_known(seconds.values())
+    spent = add_known(seconds.values())
     return None if spent is None else times(spent, 1 / 3600)

@@ -10,16 +10,16 @@ from ..calls import Prices
 from ..config import STOPS, Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm
-from ..records.estimate import Range, added, added_known
-from .assumptions import Known, assumptions, sent
+from ..records.estimate import Range, add_known, add_ranges
+from .assumptions import Assumptions, assumptions, sent
 from .costs import Bill, bill, disk_bytes, hours
 from .permissions import FROM, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, summed
-from .workload import Part, parts
+from .workload import WorkItem, parts
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlanRequest:
     """What a plan is asked about.
 
     Attributes:
@@ -39,7 +39,7 @@ class Asked:
     until: str
 
 
-def build_plan(asked: Asked, known: Known) -> Plan:
+def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     """The plan of a run.
 
     Args:
@@ -74,37 +74,37 @@ def build_plan(asked: Asked, known: Known) -> Plan:
     )
 
 
-def _taking_part(asked: Asked) -> dict[str, Worker]:
+def _taking_part(asked: PlanRequest) -> dict[str, Worker]:
     reached = STOPS.index(asked.until)
     return {kind: worker for kind, worker in asked.workers.items() if STOPS.index(FROM[kind]) <= reached}
 
 
-def _lines(asked: Asked, arms: Sequence[Arm], known: Known) -> tuple[Line, ...]:
+def _lines(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Line, ...]:
     return tuple(_line(asked, known, part) for part in parts(asked.settings, arms, known, asked.until))
 
 
-def _line(asked: Asked, known: Known, part: Part) -> Line:
+def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
     bills = _bills(asked, part)
     said = [one.estimate for one in bills.values()]
     return Line(
         part.name,
         cases=part.cases,
-        calls=added(one.calls for one in said),
-        input_tokens=added(one.input_tokens for one in said),
-        output_tokens=added(one.output_tokens for one in said),
-        usd=added_known(one.usd for one in bills.values()),
+        calls=add_ranges(one.calls for one in said),
+        input_tokens=add_ranges(one.input_tokens for one in said),
+        output_tokens=add_ranges(one.output_tokens for one in said),
+        usd=add_known(one.usd for one in bills.values()),
         images=part.images,
         trainings=part.trainings,
         hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if asked.workers[kind].remote}),
         disk_bytes=disk_bytes(part, known, bills["synthesizer"].estimate, asked.workers["classifier"].estimate(1)),
-        upload_bytes=added(one.upload_bytes for one in said),
+        upload_bytes=add_ranges(one.upload_bytes for one in said),
         shares=part.shares,
     )
 
 
-def _bills(asked: Asked, part: Part) -> dict[str, Bill]:
+def _bills(asked: PlanRequest, part: WorkItem) -> dict[str, Bill]:
     items = {
-        "classifier": added((part.passes, part.predicted)),
+        "classifier": add_ranges((part.passes, part.predicted)),
         "explainer": part.maps,
         "critic": part.cases,
         "synthesizer": part.images,
@@ -112,7 +112,7 @@ def _bills(asked: Asked, part: Part) -> dict[str, Bill]:
     return {kind: bill(asked.workers[kind], count, asked.prices) for kind, count in items.items()}
 
 
-def _further(asked: Asked, arms: Sequence[Arm], known: Known, lines: Sequence[Line]) -> tuple[Line, ...]:
+def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]) -> tuple[Line, ...]:
     """What one more of each thing that costs would add; nothing where the run stops before it matters."""
     experiment = asked.settings.experiment
     seeds = (*experiment.seeds, max(experiment.seeds) + 1)
@@ -143,7 +143,7 @@ def _difference(name: str, then: Line, now: Line) -> Line:
     return Line(name, **{field: less(getattr(then, field), getattr(now, field)) for field in fields})  # type: ignore[arg-type]
 
 
-def _receivers(asked: Asked, arms: Sequence[Arm], known: Known) -> tuple[Receiver, ...]:
+def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Receiver, ...]:
     """Who gets what, over the whole run."""
     counted = parts(asked.settings, arms, known, asked.until)
     bills = [_bills(asked, part) for part in counted]
@@ -152,7 +152,7 @@ def _receivers(asked: Asked, arms: Sequence[Arm], known: Known) -> tuple[Receive
         if worker.remote:
             said = worker.estimate(0)
             receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
-            size = added(one[kind].estimate.upload_bytes for one in bills)
+            size = add_ranges(one[kind].estimate.upload_bytes for one in bills)
             what = sent(kind, worker.uses)
             found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
             if said.second is not None and said.second.receiver:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..records.estimate import NOTHING, Range, added, added_known
+from ..records.estimate import NOTHING, Range, add_known, add_ranges
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ PERHAPS_UNKNOWN = ("usd", "hours", "disk_bytes")
 
 def summed(name: str, lines: Sequence[Line]) -> Line:
     """The sum of some lines."""
-    fields: dict[str, Any] = {field: added(getattr(line, field) for line in lines) for field in SUMMED}
-    fields |= {field: added_known(getattr(line, field) for line in lines) for field in PERHAPS_UNKNOWN}
+    fields: dict[str, Any] = {field: add_ranges(getattr(line, field) for line in lines) for field in SUMMED}
+    fields |= {field: add_known(getattr(line, field) for line in lines) for field in PERHAPS_UNKNOWN}
     return Line(name, **fields)
 
 

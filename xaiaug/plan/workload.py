@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from .. import arms as rows
 from ..config import STOPS, Settings
 from ..records import Arm, ImageSource, Recipe
-from ..records.estimate import NOTHING, Range, added, at_most, times
-from .assumptions import MADE_EACH, Known
+from ..records.estimate import NOTHING, Range, add_ranges, at_most, times
+from .assumptions import MADE_EACH, Assumptions
 
 UNCURATED: Range = (0.9, 1.0)
 
 
 @dataclass(frozen=True)
-class Part:
+class WorkItem:
     """What one part of a run consists of.
 
     Attributes:
@@ -41,7 +41,7 @@ class Part:
     shares: str = ""
 
 
-def parts(settings: Settings, arms: Sequence[Arm], known: Known, until: str) -> list[Part]:
+def parts(settings: Settings, arms: Sequence[Arm], known: Assumptions, until: str) -> list[WorkItem]:
     """The parts of a run, in the order of the work; what two arms share is counted with the first.
 
     Args:
@@ -57,13 +57,13 @@ def parts(settings: Settings, arms: Sequence[Arm], known: Known, until: str) -> 
 class _Count:
     settings: Settings
     arms: Sequence[Arm]
-    known: Known
+    known: Assumptions
     stop: int
     made: dict[ImageSource, str] = field(default_factory=dict)  # who has the images first
     asked: set[tuple[str, str]] = field(default_factory=set)  # cases and map the critic was asked about
     explained: set[str] = field(default_factory=set)  # which cases have heatmaps
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[WorkItem]:
         yield self._baseline()
         rounds = self.settings.experiment.rounds if self._goes_to("images") else 1
         first = self.known.chosen(self.settings)
@@ -76,10 +76,10 @@ class _Count:
                 if arm.trained:
                     yield self._arm(arm, later)
 
-    def _baseline(self) -> Part:
+    def _baseline(self) -> WorkItem:
         """The untouched start: trained first, tested last."""
         trained = float(self._repeated("baseline") if self.settings.experiment.fit_baseline else 0)
-        return Part(
+        return WorkItem(
             "baseline",
             trainings=(trained, trained),
             copies=times(self._kept(), self._repeated("baseline")),
@@ -87,15 +87,15 @@ class _Count:
             predicted=times(self._tested(), self._repeated("baseline")),
         )
 
-    def _diagnosis(self, name: str, mistakes: Range) -> Part:
+    def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
         """What comes before the arms: the critic's word on every mistake decides which labels look wrong."""
         guide = float(self.known.images["guide"]) * self._repeated("baseline")
         self.asked, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
-        return Part(
+        return WorkItem(
             name,
             cases=times(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else NOTHING,
             maps=times(mistakes, self._repeated("baseline")) if self._goes_to("explain") else NOTHING,
-            predicted=added(((guide, guide), self._maps_tested(mistakes))),
+            predicted=add_ranges(((guide, guide), self._maps_tested(mistakes))),
         )
 
     def _maps_tested(self, mistakes: Range) -> Range:
@@ -103,13 +103,13 @@ class _Count:
         sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._goes_to("explain") else 0)
         return times(sample, self.known.map_predictions)
 
-    def _round(self, number: int, mistakes: Range) -> Part:
+    def _round(self, number: int, mistakes: Range) -> WorkItem:
         guide = float(self.known.images["guide"])
         self.asked = {(rows.GENERATED.cases, rows.GENERATED.map)}
         promoted = next((arm for arm in self.arms if arm.name == self.settings.experiment.promote), None)
         source = promoted.images if promoted else None
         likely = float(number == 1 and mistakes[0] > 0)
-        return Part(
+        return WorkItem(
             f"round {number}",
             cases=times(mistakes, 1 + self._new_question(source)),
             maps=mistakes,
@@ -120,7 +120,7 @@ class _Count:
             predicted=(guide, guide),
         )
 
-    def _arm(self, arm: Arm, mistakes: Range) -> Part:
+    def _arm(self, arm: Arm, mistakes: Range) -> WorkItem:
         source, seeds = arm.images, len(self.settings.experiment.seeds)
         shares = self.made.get(source, "") if source else ""
         images, cases, maps = NOTHING, NOTHING, NOTHING
@@ -131,7 +131,7 @@ class _Count:
             self.explained.add(source.cases)
             cases = times(mistakes, self._new_question(source) * self._repeated("baseline", "critique"))
         trained = float(seeds if self._goes_to("report") else 0)
-        return Part(
+        return WorkItem(
             arm.name,
             cases=cases,
             maps=maps,

@@ -1,6 +1,6 @@
 """How good a heatmap is: what the map alone shows, and whether it is faithful to the classifier."""
 
-from .map_faithfulness import ImageScores, Scored, faithfulness, predictions, score
+from .map_faithfulness import ImageScores, Scored, faithfulness, predictions, score_map
 from .map_statistics import MapFigures, summarize_map
 from .summary import MEASURES, Faithfulness, Measure, summarize
 
@@ -13,7 +13,7 @@ __all__ = [
     "Scored",
     "faithfulness",
     "predictions",
-    "score",
+    "score_map",
     "summarize",
     "summarize_map",
 ]

@@ -102,7 +102,7 @@ def faithfulness(
         if isinstance(made, Explanation):
             mask = masks[place] if masks is not None else None
             options = {"steps": steps, "random_maps": random_maps, "tolerance": tolerance, "seed": seed}
-            found.append(score(classifier, images[place], made, mask, **options))
+            found.append(score_map(classifier, images[place], made, mask, **options))
             methods[made.method] = None
     return summarize(", ".join(methods), [one.scores for one in found], [one.curves for one in found])
 
@@ -113,7 +113,7 @@ def predictions(steps: int, random_maps: int) -> int:
     return 3 + 2 * (steps - 1) * (1 + random_maps)
 
 
-def score(
+def score_map(
     classifier: Classifier,
     image: Image.Image,
     explanation: Explanation,

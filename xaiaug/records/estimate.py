@@ -42,7 +42,7 @@ class Estimate:
 NOTHING: Range = (0, 0)
 
 
-def added(ranges: Iterable[Range]) -> Range:
+def add_ranges(ranges: Iterable[Range]) -> Range:
     """The sum."""
     low, high = 0.0, 0.0
     for one in ranges:
@@ -50,11 +50,11 @@ def added(ranges: Iterable[Range]) -> Range:
     return low, high
 
 
-def added_known(ranges: Iterable[Range | None]) -> Range | None:
+def add_known(ranges: Iterable[Range | None]) -> Range | None:
     """The sum; None where a part is not known."""
     parts = list(ranges)
     known = [part for part in parts if part is not None]
-    return added(known) if len(known) == len(parts) else None
+    return add_ranges(known) if len(known) == len(parts) else None
 
 
 def times(one: Range, other: Range | float) -> Range:
@@ -63,7 +63,7 @@ def times(one: Range, other: Range | float) -> Range:
     return one[0] * low, one[1] * high
 
 
-def times_known(one: Range, other: Range | None) -> Range | None:
+def multiply_known(one: Range, other: Range | None) -> Range | None:
     """The product; of nothing it is nothing, whatever the other."""
     if one[1] == 0:
         return NOTHING

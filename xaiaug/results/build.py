@@ -11,7 +11,7 @@ from typing import Any
 from ..records import PICO
 from ..report import Report
 from ..report.schema_report import Costs
-from ..store import Money, Reader, parted
+from ..store import CallLedger, Reader, parse_stage
 from .notes import notes
 from .predictions import arm_rows
 from .verdict import verdict
@@ -32,7 +32,7 @@ def image_stages(reader: Reader) -> list[tuple[int, Any, Any]]:
     """Seed, synthesis row and verdict of every image that was made or asked for, in order."""
     found = []
     for stage in reader.stages():
-        part, kind, rest = parted(stage)
+        part, kind, rest = parse_stage(stage)
         # Earlier rounds only lead to the baseline that is told of; the parts of other seeds belong to it.
         if kind == "synthesize" and not part.startswith("round-"):
             seed = int(rest.rsplit("/", 2)[1])
@@ -98,7 +98,7 @@ def _images(reader: Reader) -> dict[str, list[dict[str, Any]]]:
 
 def costs(reader: Reader) -> Costs:
     """From the ledger of paid calls."""
-    spent = Money(reader.ledger, reader.blobs).spending()
+    spent = CallLedger(reader.ledger, reader.blobs).spending()
     days = [str(price["date"]) for price in spent.prices]
     return Costs(
         usd=spent.settled / PICO,

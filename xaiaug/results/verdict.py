@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..report.schema_report import Contrast, Verdict
-from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge
+from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge_outcome
 from ..statistics.outcome import FEWEST_SEEDS
 from ..store import Reader
 from .predictions import Tested, tested
@@ -90,7 +90,7 @@ def _judged(pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta
     others = holm_adjust([estimate.p for estimate in estimates[named:]])
     steps = [*((one.p, 0.95) for one in estimates[:named]), *((one.p, one.level) for one in others)]
     return [
-        _Judged(arm, against, comparison, judge(estimate, delta, level), p, level)
+        _Judged(arm, against, comparison, judge_outcome(estimate, delta, level), p, level)
         for (arm, against), comparison, estimate, (p, level) in zip(pairs, found, estimates, steps, strict=True)
     ]
 

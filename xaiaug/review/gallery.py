@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, Decision
+from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, ReviewDecision
 from ..errors import DataError, RunFolderError
 from ..report.heatmaps import overlay
 from ..store import Reader, Store
@@ -70,7 +70,7 @@ class Gallery:
     def keep_the_rest(self) -> None:
         """Keeps every image nobody has judged yet."""
         with self._lock:
-            undecided = [name for name, line in self._lines.items() if Decision.from_row(line).keep is None]
+            undecided = [name for name, line in self._lines.items() if ReviewDecision.from_row(line).keep is None]
             self._change(undecided, {"decision": KEEP})
 
     def picture(self, name: str, what: str) -> bytes:
@@ -98,8 +98,8 @@ class Gallery:
         told = {name: line[name] for name in ("id", "label", "predicted", "prompt", "new_prompt", "case")}
         return {
             **told,
-            "decision": {True: "keep", False: "reject", None: ""}[Decision.from_row(line).keep],
-            "label_is_wrong": Decision.from_row(line).label_is_wrong,
+            "decision": {True: "keep", False: "reject", None: ""}[ReviewDecision.from_row(line).keep],
+            "label_is_wrong": ReviewDecision.from_row(line).label_is_wrong,
             "prompt_is_fixed": bool(line["prompt_is_fixed"]),
             "cause": critique.get("cause", ""),
             "failed": bool(case.get("image")),
@@ -122,7 +122,7 @@ class Gallery:
             if lost := set(names) - set(lines):
                 raise DataError(f"{TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew")
             for line in lines.values():
-                Decision.from_row(line)
+                ReviewDecision.from_row(line)
             store.write_table(TABLE, list(lines.values()))
         self._lines = lines
 

@@ -1,46 +1,46 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
-from .diagnosis import Ground
-from .export import Pool, export
+from .diagnosis import Diagnosis
+from .export import ExportedImages, export
 from .faithfulness import measure_maps
-from .generation import Image, ImagePlan, equally_many, make_images
-from .judge import Examined, examine
+from .generation import GeneratedImage, ImagePlan, equally_many, make_images
+from .judge import JudgeExam, examine_judge
 from .lazy import Lazy
-from .mistakes import Mistake, by_pair, choose, choose_correct, list_cases
-from .plugin_guard import Patience
+from .mistakes import Mistake, choose, choose_correct, count_by_pair, list_cases
+from .plugin_guard import TimeLimits
 from .predict import Predictions, predict
 from .review import Review
-from .runtime import Desk, Fitted
-from .suspect_labels import hold, list_suspects
-from .train import Keeping, Training, along, fit
+from .runtime import Fitted, StageRuntime
+from .suspect_labels import hold_out_suspects, list_suspects
+from .train import Training, WhatToKeep, fit, snapshots
 
 __all__ = [
-    "Desk",
-    "Examined",
+    "Diagnosis",
+    "ExportedImages",
     "Fitted",
-    "Ground",
-    "Image",
+    "GeneratedImage",
     "ImagePlan",
-    "Keeping",
+    "JudgeExam",
     "Lazy",
     "Mistake",
-    "Patience",
-    "Pool",
     "Predictions",
     "Review",
+    "StageRuntime",
+    "TimeLimits",
     "Training",
-    "along",
-    "by_pair",
+    "WhatToKeep",
     "choose",
     "choose_correct",
+    "count_by_pair",
     "equally_many",
-    "examine",
+    "examine_judge",
     "export",
     "fit",
-    "hold",
+    "hold_out_suspects",
     "list_cases",
     "list_suspects",
     "make_images",
     "measure_maps",
     "predict",
+    "snapshots",
 ]

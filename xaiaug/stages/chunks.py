@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from ..calls import sliding
+from ..calls import imap_unordered
 from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugError
 from ..interfaces import Plugin
 from ..records import JSON, Failure, Progress
 from ..store import digest
 from .lazy import Lazy, Rows
-from .plugin_guard import Limited, telling
-from .runtime import Desk
+from .plugin_guard import WithTimeLimit, notify_while_waiting
+from .runtime import StageRuntime
 
 WAITING = 1_000  # items an outside service may have at once; their images are in memory
 RAISED = "raised "  # begins the kind of a failure that a plugin did not return but raise
@@ -66,11 +66,13 @@ class Stage:
     training: bool = False
 
 
-def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[list[Any]], list[Any]]) -> Sequence[Any]:
+def complete(
+    runtime: StageRuntime, stage: Stage, items: Sequence[Item], work: Callable[[list[Any]], list[Any]]
+) -> Sequence[Any]:
     """The rows of a stage, in order: those in the store, and those done now.
 
     Args:
-        desk: where rows are kept and who does the work.
+        runtime: where rows are kept and who does the work.
         stage: its name, basis and chunk size.
         items: the full ordered sequence; chunks are cut from it before the store is asked.
         work: makes the rows of one chunk from its items' values.
@@ -81,43 +83,47 @@ def complete(desk: Desk, stage: Stage, items: Sequence[Item], work: Callable[[li
     chunks = Lazy(-(-len(items) // stage.size), lambda i: items[i * stage.size : (i + 1) * stage.size])
     kind = stage.name.split("/")[0]
     keys = [digest([kind, stage.basis, [item.key for item in chunk]]) for chunk in chunks]
-    desk.store.begin(desk.name(stage.name), keys, len(items))
-    whole = {key for key in dict.fromkeys(keys) if desk.store.has(key)}
+    runtime.store.begin(runtime.name(stage.name), keys, len(items))
+    whole = {key for key in dict.fromkeys(keys) if runtime.store.has(key)}
     missing = [place for place, key in enumerate(keys) if key not in whole]
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
-    desk.watch(Progress(stage.title, done, len(items)))
-    with _attended(desk, stage, lambda note: desk.watch(Progress(stage.title, done, len(items), note))) as heard:
-        for position, rows in _spread(desk, stage, work, ([item.value for item in chunks[place]] for place in missing)):
+    runtime.watch(Progress(stage.title, done, len(items)))
+    with _attended(runtime, stage, lambda note: runtime.watch(Progress(stage.title, done, len(items), note))) as heard:
+        for position, rows in _spread(
+            runtime, stage, work, ([item.value for item in chunks[place]] for place in missing)
+        ):
             heard()
             place = missing[position]
-            desk.store.commit(keys[place], desk.name(stage.name), rows)
+            runtime.store.commit(keys[place], runtime.name(stage.name), rows)
             left, done = left - 1, done + len(chunks[place])
-            desk.watch(Progress(stage.title, done, len(items)))
-    desk.store.took(kind, (done - before) * stage.effort, time.monotonic() - began)
+            runtime.watch(Progress(stage.title, done, len(items)))
+    runtime.store.took(kind, (done - before) * stage.effort, time.monotonic() - began)
     if left:
         raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
-    return Rows(desk.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
+    return Rows(runtime.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
 
 
 def _spread(
-    desk: Desk, stage: Stage, work: Callable[[list[Any]], list[Any]], chunks: Iterable[list[Any]]
+    runtime: StageRuntime, stage: Stage, work: Callable[[list[Any]], list[Any]], chunks: Iterable[list[Any]]
 ) -> Iterator[tuple[int, list[Any]]]:
     """Position and rows of each chunk as it is done; none begins once the run was asked to stop."""
-    wanted = takewhile(lambda _: not desk.stopping(), chunks)
+    wanted = takewhile(lambda _: not runtime.stopping(), chunks)
     setting = "training_seconds" if stage.training else "chunk_seconds"
-    limit = desk.patience.training_s if stage.training else desk.patience.chunk_s
+    limit = runtime.patience.training_s if stage.training else runtime.patience.chunk_s
     if stage.who and limit is not None:
-        work = Limited(work, stage.who, limit, setting)
+        work = WithTimeLimit(work, stage.who, limit, setting)
     at_once = min(64, max(1, WAITING // stage.size))
-    return sliding(work, wanted, most=at_once) if stage.remote else enumerate(desk.engine.map(work, wanted))
+    return imap_unordered(work, wanted, most=at_once) if stage.remote else enumerate(runtime.engine.map(work, wanted))
 
 
-def _attended(desk: Desk, stage: Stage, tell: Callable[[str], None]) -> AbstractContextManager[Callable[[], object]]:
+def _attended(
+    runtime: StageRuntime, stage: Stage, tell: Callable[[str], None]
+) -> AbstractContextManager[Callable[[], object]]:
     """While a plugin is at work, whoever watches learns whom the run waits for."""
     if not stage.who or stage.training:
         return nullcontext(bool)  # a training is long in any case
-    return telling(stage.who, desk.patience.notice_s, tell)
+    return notify_while_waiting(stage.who, runtime.patience.notice_s, tell)
 
 
 def plugin_key(plugin: Plugin) -> JSON:

@@ -16,10 +16,10 @@ from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake
 from .predict import CHUNK
-from .runtime import Desk
+from .runtime import StageRuntime
 
 
-def deranged(mistakes: Sequence[Mistake], seed: int) -> list[int]:
+def derange(mistakes: Sequence[Mistake], seed: int) -> list[int]:
     """For each mistake the place of another one, of the same predicted class; each place is given once.
 
     A mistake that is alone with its predicted class takes the map of another such one; one that is alone with that,
@@ -40,24 +40,24 @@ def deranged(mistakes: Sequence[Mistake], seed: int) -> list[int]:
     return found
 
 
-def shuffled(explained: Sequence[Any], mistakes: Sequence[Mistake], seed: int) -> Sequence[Any]:
+def shuffle_maps(explained: Sequence[Any], mistakes: Sequence[Mistake], seed: int) -> Sequence[Any]:
     """The rows of the explain stage, each with another mistake's map."""
-    others = deranged(mistakes, seed)
+    others = derange(mistakes, seed)
     return Lazy(
         len(explained), lambda i: {**explained[i], "predicted": explained[others[i]]["predicted"], "label": None}
     )
 
 
-def without(explained: Sequence[Any]) -> Sequence[Any]:
+def remove_maps(explained: Sequence[Any]) -> Sequence[Any]:
     """The rows of the explain stage without maps."""
     return Lazy(len(explained), lambda i: {**explained[i], "predicted": None, "label": None})
 
 
-def random(desk: Desk, explained: Sequence[Any], seed: int) -> Sequence[Any]:
+def draw_random_maps(runtime: StageRuntime, explained: Sequence[Any], seed: int) -> Sequence[Any]:
     """The rows of the explain stage with maps of chance: of the same grid, size and name as the real ones."""
     stage = Stage("maps/random", "draw random maps", {"seed": seed}, CHUNK)
     items = Lazy(len(explained), lambda i: Item(explained[i], explained[i]))
-    return complete(desk, stage, items, _Random(desk.store.blobs, seed))
+    return complete(runtime, stage, items, _Random(runtime.store.blobs, seed))
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class _Random:
         heatmap = self.blobs.array(told["heatmap"]["blob"])
         cells = self.blobs.array(told["grid"]["blob"]).shape if told["grid"] else (7, 7)
         grid = np.random.default_rng(seed_of("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
-        drawn = fitted(grid, heatmap.shape[::-1])
+        drawn = resize_heatmap(grid, heatmap.shape[::-1])
         drawn[np.isnan(heatmap)] = np.nan
         return {**told, "heatmap": Blob.array(drawn), "grid": Blob.array(grid), "degenerate": False}
 
 
-def fitted(heatmap: Any, size: tuple[int, int]) -> Any:
+def resize_heatmap(heatmap: Any, size: tuple[int, int]) -> Any:
     """A map of one image laid over another one of another size (width, height), NaN where it was NaN."""
     if heatmap.shape == size[::-1]:
         return heatmap

@@ -26,7 +26,7 @@ PLACES = ("left", "centre", "right", "top", "bottom")
 CHANCE = 0.2  # of each wish that a critic names only now and then
 
 
-def said(critique: Critique, source: ImageSource, label: str, case_id: str, seed: int) -> Critique:
+def apply_source_prompts(critique: Critique, source: ImageSource, label: str, case_id: str, seed: int) -> Critique:
     """The critique with prompt and guidance as the source has them.
 
     Args:
@@ -44,7 +44,7 @@ def said(critique: Critique, source: ImageSource, label: str, case_id: str, seed
     return replace(critique, prompt=prompt, guidance=guidance)
 
 
-def unasked(label: str) -> Critique:
+def class_name_critique(label: str) -> Critique:
     """What stands where no critic was asked."""
     return Critique(cause="No critic was asked.", prompt=f"a photo of a {_thing(label)}")
 

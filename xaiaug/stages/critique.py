@@ -16,16 +16,16 @@ from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, F
 from ..store import Blob
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
-from .control_maps import fitted
+from .control_maps import resize_heatmap
 from .explain import explanation_of
 from .lazy import Lazy
 from .mistakes import Mistake
-from .plugin_guard import Ready, plain
-from .runtime import Desk
+from .plugin_guard import PreparedOnce, check_plain
+from .runtime import StageRuntime
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ResampledCalls:
     """Paid calls whose replies stand for no other draw's; satisfies `PaidCalls`.
 
     Attributes:
@@ -95,10 +95,10 @@ class _Work:
     context: Context
     blobs: Blobs
     scale: panel.Scale | None
-    ready: Ready = field(init=False)
+    ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = Ready(self.critic, self.context)
+        self.ready = PreparedOnce(self.critic, self.context)
 
     def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
         self.ready()
@@ -128,7 +128,7 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class Asking:
+class CritiqueOptions:
     """How a critic is asked.
 
     Attributes:
@@ -143,19 +143,19 @@ class Asking:
 
 
 def critique(
-    desk: Desk,
+    runtime: StageRuntime,
     critic: Critic,
     context: Context,
     train_key: str,
     mistakes: Sequence[Mistake],
     explained: Sequence[Any],
     *,
-    asking: Asking | None = None,
+    asking: CritiqueOptions | None = None,
 ) -> Sequence[Critique | Failure]:
     """One critique a mistake, in order.
 
     Args:
-        desk: where they are kept.
+        runtime: where they are kept.
         critic: not yet prepared.
         context: what the critic may know.
         train_key: digest of the training images the critic may compare with.
@@ -166,19 +166,19 @@ def critique(
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
-    asking = asking or Asking()
-    shared = _shared_scale(explained, desk.store.blobs) if asking.scale == "run" else None
+    asking = asking or CritiqueOptions()
+    shared = _shared_scale(explained, runtime.store.blobs) if asking.scale == "run" else None
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
     if context.token_limit is not None:  # a critic that is told it writes other prompts
         basis["token_limit"] = context.token_limit
     if asking.draw:
         basis["draw"] = asking.draw
-        context = replace(context, paid=None if context.paid is None else Drawn(context.paid, asking.draw))
+        context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, asking.draw))
     basis |= {"scale": list(shared)} if shared else {}
     who = f"{type(critic).__name__}.critique"
     stage = Stage(asking.name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows = complete(desk, stage, items, _Work(critic, context, desk.store.blobs, shared))
+    rows = complete(runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared))
     made = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(who, made)
     return made
@@ -197,7 +197,7 @@ def _shared_scale(explained: Sequence[Any], blobs: Blobs) -> panel.Scale | None:
 
 
 def _row(who: str, case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
-    result = plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
+    result = check_plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
     return {"id": case.id, "panel": None if seen.drawn is None else Blob.image(seen.drawn), **result}
 
 
@@ -205,4 +205,4 @@ def _usable(explanation: Explanation | Failure | None, size: tuple[int, int]) ->
     if not isinstance(explanation, Explanation):
         return None
     # Another image's map, shown as a control, has that image's size.
-    return replace(explanation, heatmap=fitted(explanation.heatmap, size))
+    return replace(explanation, heatmap=resize_heatmap(explanation.heatmap, size))

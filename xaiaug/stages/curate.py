@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..curation import Gate
+from ..curation import ImageFilter
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
-from .runtime import Desk
+from .runtime import StageRuntime
 
 
 @dataclass(frozen=True)
 class _Work:
-    gate: Gate
+    gate: ImageFilter
     seen: tuple[str, ...]
     blobs: Blobs
 
@@ -27,9 +27,9 @@ class _Work:
 
 
 def curate(
-    desk: Desk,
+    runtime: StageRuntime,
     name: str,
-    gate: Gate,
+    gate: ImageFilter,
     gate_key: Any,
     seen: Sequence[str],
     made: Sequence[Any],
@@ -37,7 +37,7 @@ def curate(
     """One verdict a row of the synthesis, in order.
 
     Args:
-        desk: where the verdicts are kept.
+        runtime: where the verdicts are kept.
         name: of the source, seed and wave; distinct within a run.
         gate: the checks.
         gate_key: what the gate's verdicts depend on.
@@ -46,7 +46,7 @@ def curate(
     """
     # One chunk: whether an image repeats another depends on all that were kept before it.
     stage = Stage(f"curate/{name}", "check images", {"gate": gate_key, "seen": list(seen)}, max(1, len(made)))
-    return complete(desk, stage, [Item(row, row) for row in made], _Work(gate, tuple(seen), desk.store.blobs))
+    return complete(runtime, stage, [Item(row, row) for row in made], _Work(gate, tuple(seen), runtime.store.blobs))
 
 
 def _failed(row: Any) -> dict[str, Any]:

@@ -10,22 +10,22 @@ from ..arms import asks
 from ..interfaces import Context, Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from . import control_maps
-from .control_prompts import said, unasked
-from .critique import Asking, critique
+from .control_prompts import apply_source_prompts, class_name_critique
+from .critique import CritiqueOptions, critique
 from .explain import explain
 from .mistakes import Mistake
 from .predict import Predictions
-from .runtime import Desk, Fitted
+from .runtime import Fitted, StageRuntime
 
 Cases = list[tuple[Mistake, Any, Critique | Failure]]
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class Diagnosis:
     """What every source of a run starts from.
 
     Attributes:
-        desk: where work is kept.
+        runtime: where work is kept.
         explainer: not yet prepared.
         critic: not yet prepared.
         context: what plugins may know.
@@ -40,7 +40,7 @@ class Ground:
         scale: of the panels' colours: "image" or "run".
     """
 
-    desk: Desk
+    runtime: StageRuntime
     explainer: Explainer
     critic: Critic
     context: Context
@@ -57,12 +57,12 @@ class Ground:
     def __post_init__(self) -> None:
         for chosen in (self.mistakes, self.correct, self.context.train or ()):
             samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
-            self.desk.keep_from_test(samples, type(self.critic).__name__)
+            self.runtime.keep_from_test(samples, type(self.critic).__name__)
 
     def explained(self, cases: str = "mistakes") -> Sequence[Any]:
         """The rows of the explain stage, of "mistakes" or "correct" cases."""
         name = "explain" if cases == "mistakes" else f"explain/{cases}"
-        return explain(self.desk, self.explainer, self.context, self.baseline, self._chosen(cases), name)
+        return explain(self.runtime, self.explainer, self.context, self.baseline, self._chosen(cases), name)
 
     def judged(self, source: ImageSource) -> Sequence[Critique | Failure]:
         """The critiques of a source whose words are the critic's."""
@@ -70,20 +70,22 @@ class Ground:
         rows = self._mapped(source, self.explained(source.cases), chosen)
         name = "critique" if (source.cases, source.map) == ("mistakes", "explained") else f"critique/{_name(source)}"
         return critique(
-            self.desk,
+            self.runtime,
             self.critic,
             self.context,
             self.train_key,
             chosen,
             rows,
-            asking=Asking(name, self.draw, self.scale),
+            asking=CritiqueOptions(name, self.draw, self.scale),
         )
 
     def cases(self, source: ImageSource) -> Cases:
         """All cases of a source: the guide image, its own map, and what is asked for."""
         chosen = self._chosen(source.cases)
         rows = self.explained(source.cases)
-        judged = self.judged(source) if asks(source) else [unasked(self._label(mistake)) for mistake in chosen]
+        judged = (
+            self.judged(source) if asks(source) else [class_name_critique(self._label(mistake)) for mistake in chosen]
+        )
         return [
             (mistake, row, self._said(source, mistake, made))
             for mistake, row, made in zip(chosen, rows, judged, strict=True)
@@ -93,14 +95,14 @@ class Ground:
     def _said(self, source: ImageSource, mistake: Mistake, made: Critique | Failure) -> Critique | Failure:
         if isinstance(made, Failure):
             return made
-        return said(made, source, self._label(mistake), mistake.sample.id, self.seed)
+        return apply_source_prompts(made, source, self._label(mistake), mistake.sample.id, self.seed)
 
     def _mapped(self, source: ImageSource, rows: Sequence[Any], chosen: Sequence[Mistake]) -> Sequence[Any]:
         if source.map == "shuffled":
-            return control_maps.shuffled(rows, chosen, self.seed)
+            return control_maps.shuffle_maps(rows, chosen, self.seed)
         if source.map == "random":
-            return control_maps.random(self.desk, rows, self.seed)
-        return control_maps.without(rows) if source.map == "none" else rows
+            return control_maps.draw_random_maps(self.runtime, rows, self.seed)
+        return control_maps.remove_maps(rows) if source.map == "none" else rows
 
     def _chosen(self, cases: str) -> Sequence[Mistake]:
         return self.mistakes if cases == "mistakes" else self.correct

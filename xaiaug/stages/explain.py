@@ -16,8 +16,8 @@ from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .lazy import Lazy
 from .mistakes import Mistake
-from .plugin_guard import Ready
-from .runtime import Desk, Fitted
+from .plugin_guard import PreparedOnce
+from .runtime import Fitted, StageRuntime
 
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 
@@ -27,10 +27,10 @@ class _Work:
     explainer: Explainer
     context: Context
     fitted: Fitted
-    ready: Ready = field(init=False)
+    ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = Ready(self.explainer, self.context)
+        self.ready = PreparedOnce(self.explainer, self.context)
 
     def __call__(self, mistakes: list[Mistake]) -> list[Any]:
         self.ready()
@@ -69,7 +69,7 @@ class _Work:
 
 
 def explain(
-    desk: Desk,
+    runtime: StageRuntime,
     explainer: Explainer,
     context: Context,
     fitted: Fitted,
@@ -79,7 +79,7 @@ def explain(
     """One row a mistake: its picture and the maps of its predicted and, where it differs, its true class.
 
     Args:
-        desk: where they are kept.
+        runtime: where they are kept.
         explainer: not yet prepared.
         context: what it may know.
         fitted: the classifier that is explained.
@@ -94,7 +94,7 @@ def explain(
     who = f"{type(explainer).__name__}.explain"
     stage = Stage(name, "explain mistakes", basis, explainer.batch_size, who=who)
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
-    rows = complete(desk, stage, items, _Work(explainer, context, fitted))
+    rows = complete(runtime, stage, items, _Work(explainer, context, fitted))
     refuse_if_all_raised(who, (_failure_of(row["predicted"]) for row in rows))
     return rows
 

@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..curation import Gate
+from ..curation import ImageFilter
 from ..records import Critique, Failure
-from .generation import Image
+from .generation import GeneratedImage
 from .mistakes import Mistake
-from .runtime import Desk, Fitted
+from .runtime import Fitted, StageRuntime
 
 ROW = ("label", "index", "seed", "prompt", "dropped")
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class ExportedImages:
     """The images of one source, repetition and round, with what they were made from.
 
     Attributes:
@@ -35,20 +35,25 @@ class Pool:
     round: int
     source: str
     repetition: int
-    images: Sequence[Image]
+    images: Sequence[GeneratedImage]
     cases: Sequence[tuple[Mistake, Any, Critique | Failure]]
     baseline: Fitted
-    gate: Gate
+    gate: ImageFilter
 
 
-def export(desk: Desk, labels: Sequence[str], plugins: Mapping[str, Mapping[str, Any]], pools: Sequence[Pool]) -> None:
+def export(
+    runtime: StageRuntime,
+    labels: Sequence[str],
+    plugins: Mapping[str, Mapping[str, Any]],
+    pools: Sequence[ExportedImages],
+) -> None:
     """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the whole ancestry of its image.
 
     Every line has the same columns of the same types, so that tables take them as they are; what a plugin says in its
     own way (guidance, details, weights) stands in JSON's text.
 
     Args:
-        desk: where the images are kept.
+        runtime: where the images are kept.
         labels: names of the classes.
         plugins: identity of each plugin, by kind.
         pools: what arms train on, of every round.
@@ -56,16 +61,18 @@ def export(desk: Desk, labels: Sequence[str], plugins: Mapping[str, Mapping[str,
     files, names = [], Counter[str]()
     by = {f"{kind}_weights": _text(plugins[kind]) for kind in ("critic", "synthesizer") if kind in plugins}
     for pool in pools:
-        for name, image, line in _lines(desk, pool, labels):
+        for name, image, line in _lines(runtime, pool, labels):
             names[name] += 1
             unique = name if names[name] == 1 else f"{name}-{names[name]}"
             files.append((f"{unique}.png", image.row["image"]["blob"], {**line, **by}))
-    desk.store.write_synthetic(files)
+    runtime.store.write_synthetic(files)
 
 
-def _lines(desk: Desk, pool: Pool, labels: Sequence[str]) -> Iterator[tuple[str, Image, dict[str, Any]]]:
+def _lines(
+    runtime: StageRuntime, pool: ExportedImages, labels: Sequence[str]
+) -> Iterator[tuple[str, GeneratedImage, dict[str, Any]]]:
     ancestry = {case[0].sample.id: _ancestry(*case, labels) for case in pool.cases}
-    weights = pool.baseline.folder.relative_to(desk.store.folder).as_posix()
+    weights = pool.baseline.folder.relative_to(runtime.store.folder).as_posix()
     origin = {
         "round": pool.round,
         "source": pool.source,

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..quality import Faithfulness, predictions, score, summarize, summarize_map
+from ..quality import Faithfulness, predictions, score_map, summarize, summarize_map
 from ..records import Explanation, Failure
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
 from .explain import explanation_of
 from .mistakes import Mistake
-from .runtime import Desk, Fitted
+from .runtime import Fitted, StageRuntime
 
 NAME, TITLE = "faithfulness", "test heatmaps"
 CHUNK = 4
@@ -37,7 +37,7 @@ class _Work:
 
     def _row(self, mistake: Mistake, row: Any) -> dict[str, Any]:
         explanation = cast(Explanation, explanation_of(row, self.blobs))
-        scored = score(self.fitted.load(), mistake.sample.open(), explanation, **ASKED)
+        scored = score_map(self.fitted.load(), mistake.sample.open(), explanation, **ASKED)
         told = asdict(summarize_map(explanation))
         return {
             "id": mistake.sample.id,
@@ -48,14 +48,14 @@ class _Work:
 
 
 def measure_maps(
-    desk: Desk, fitted: Fitted, mistakes: Sequence[Mistake], explained: Sequence[Any], most: int
+    runtime: StageRuntime, fitted: Fitted, mistakes: Sequence[Mistake], explained: Sequence[Any], most: int
 ) -> Sequence[Any]:
     """Measures the maps of the predicted class of some mistakes; one row with what they come to, where there are any.
 
     Which ones follows the images' digests, so it depends neither on their names nor on their order.
 
     Args:
-        desk: where the rows are kept.
+        runtime: where the rows are kept.
         fitted: the classifier that was explained.
         mistakes: the chosen ones.
         explained: the rows of the explain stage, one a mistake.
@@ -65,11 +65,11 @@ def measure_maps(
     sample = sorted(sorted(usable, key=lambda place: mistakes[place].sample.id)[:most])
     items = [_item(mistakes[place], explained[place]["predicted"]) for place in sample]
     stage = Stage(NAME, TITLE, {"model": fitted.key, **ASKED}, CHUNK)
-    rows = list(complete(desk, stage, items, _Work(fitted, desk.store.blobs)))
+    rows = list(complete(runtime, stage, items, _Work(fitted, runtime.store.blobs)))
     refuse_if_all_raised(_who(fitted), (Failure(**row["failure"]) if "failure" in row else None for row in rows))
     measured = [row for row in rows if "failure" not in row]
     summary = Stage(f"{NAME}/summary", TITLE, None, max(1, len(measured)), together=True)
-    return complete(desk, summary, [Item(row, row) for row in measured], _told)
+    return complete(runtime, summary, [Item(row, row) for row in measured], _told)
 
 
 def _who(fitted: Fitted) -> str:

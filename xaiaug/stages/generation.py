@@ -7,22 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..curation import Gate
+from ..curation import ImageFilter
 from ..interfaces import Context, Synthesizer
 from ..records import Critique, Failure
 from ..store import seed_of
 from .curate import curate
 from .mistakes import Mistake
 from .review import Review
-from .runtime import Desk
-from .synthesize import Wish, synthesize
+from .runtime import StageRuntime
+from .synthesize import ImageRequest, synthesize
 
 Key = TypeVar("Key")
 TOP_UPS = 2  # rounds in which other cases of the class fill what a case could not give
 
 
 @dataclass(frozen=True)
-class Image:
+class GeneratedImage:
     """One synthetic image with its verdict.
 
     Attributes:
@@ -64,7 +64,7 @@ class ImagePlan:
     context: Context
     train_key: str
     per_mistake: int
-    gate: Gate
+    gate: ImageFilter
     gate_key: Any
     remakes: int
     most_per_class: int | None = None
@@ -89,7 +89,7 @@ class _Slots:
     seed: int
     made: Counter[str] = field(default_factory=Counter)
 
-    def first(self, wanted: Counter[int]) -> list[Wish]:
+    def first(self, wanted: Counter[int]) -> list[ImageRequest]:
         """Each case's first image, then each one's second, and so on, no more than are wanted of its class."""
         asked: Counter[int] = Counter()
         wishes = []
@@ -100,7 +100,7 @@ class _Slots:
                 wishes.append(self._wish(case, 0))
         return wishes
 
-    def again(self, failed: Sequence[tuple[Wish, Image]], attempt: int) -> list[Wish]:
+    def again(self, failed: Sequence[tuple[ImageRequest, GeneratedImage]], attempt: int) -> list[ImageRequest]:
         """The wishes of images that were not kept, with another seed, and the prompt a person wrote where one did."""
         wishes = []
         for wish, image in failed:
@@ -109,7 +109,7 @@ class _Slots:
                 wishes.append(self._wish((wish.mistake, wish.explained, said), attempt, wish.index))
         return wishes
 
-    def top_up(self, missing: dict[int, int]) -> list[Wish]:
+    def top_up(self, missing: dict[int, int]) -> list[ImageRequest]:
         """Further images for classes that lack some, one case of the class after another."""
         wishes = []
         for target, count in sorted(missing.items()):
@@ -121,27 +121,27 @@ class _Slots:
     def _given_up(self, mistake: Mistake) -> bool:
         return self.plan.review is not None and self.plan.review.flagged(mistake.sample.id)
 
-    def _wish(self, case: tuple[Mistake, Any, Critique], attempt: int, index: int | None = None) -> Wish:
+    def _wish(self, case: tuple[Mistake, Any, Critique], attempt: int, index: int | None = None) -> ImageRequest:
         mistake, row, critique = case
         if index is None:
             index = self.made[mistake.sample.id]
             self.made[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
         seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
-        return Wish(mistake, row, critique, index, seed, self.plan.guided, self.plan.asked)
+        return ImageRequest(mistake, row, critique, index, seed, self.plan.guided, self.plan.asked)
 
 
 def make_images(
-    desk: Desk,
+    runtime: StageRuntime,
     name: str,
     seed: int,
     plan: ImagePlan,
     cases: Sequence[tuple[Mistake, Any, Critique | Failure]],
-) -> list[Image]:
+) -> list[GeneratedImage]:
     """All images made for the cases, kept and rejected, in the order they were made.
 
     Args:
-        desk: where they are kept.
+        runtime: where they are kept.
         name: of the source.
         seed: of the run's repetition.
         plan: what they are made from.
@@ -152,12 +152,12 @@ def make_images(
     """
     slots = _Slots(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
     wanted = plan.wanted(cases)
-    images: list[Image] = []
+    images: list[GeneratedImage] = []
     wishes = slots.first(wanted)
     for wave in range(1 + plan.remakes + TOP_UPS):
         if not wishes:
             break
-        made = _wave(desk, f"{name}/{seed}/{wave}", plan, wishes, images)
+        made = _wave(runtime, f"{name}/{seed}/{wave}", plan, wishes, images)
         failed = [(wish, image) for wish, image in zip(wishes, made, strict=True) if not image.kept]
         images += made
         if plan.review and plan.review.waits_for([image.row for image in made]):
@@ -169,14 +169,14 @@ def make_images(
     return images
 
 
-def equally_many(made: Mapping[Key, Sequence[Image]]) -> dict[Key, list[Image]]:
+def equally_many(made: Mapping[Key, Sequence[GeneratedImage]]) -> dict[Key, list[GeneratedImage]]:
     """The first kept images of each class, as many as the source and seed with the fewest has of it."""
     counts = [Counter(image.target for image in images if image.kept) for images in made.values()]
     least = {target: min(count[target] for count in counts) for target in {t for count in counts for t in count}}
     return {key: _first(images, least) for key, images in made.items()}
 
 
-def _first(images: Sequence[Image], least: Mapping[int, int]) -> list[Image]:
+def _first(images: Sequence[GeneratedImage], least: Mapping[int, int]) -> list[GeneratedImage]:
     taken: Counter[int] = Counter()
     found = []
     for image in images:
@@ -186,17 +186,19 @@ def _first(images: Sequence[Image], least: Mapping[int, int]) -> list[Image]:
     return sorted(found, key=lambda image: image.target)
 
 
-def _wave(desk: Desk, name: str, plan: ImagePlan, wishes: list[Wish], before: Sequence[Image]) -> list[Image]:
-    rows = synthesize(desk, name, plan.synthesizer, plan.context, plan.train_key, wishes)
+def _wave(
+    runtime: StageRuntime, name: str, plan: ImagePlan, wishes: list[ImageRequest], before: Sequence[GeneratedImage]
+) -> list[GeneratedImage]:
+    rows = synthesize(runtime, name, plan.synthesizer, plan.context, plan.train_key, wishes)
     seen = [image.verdict["fingerprint"] for image in before if image.kept]
-    verdicts = curate(desk, name, plan.gate, plan.gate_key, seen, rows)
+    verdicts = curate(runtime, name, plan.gate, plan.gate_key, seen, rows)
     if plan.review:
         predicted = {wish.mistake.sample.id: wish.mistake.predicted for wish in wishes}
-        verdicts = plan.review.verdicts(desk, name, rows, verdicts, predicted, plan.fixed)
+        verdicts = plan.review.verdicts(runtime, name, rows, verdicts, predicted, plan.fixed)
     targets = [wish.mistake.sample.label for wish in wishes]
-    return [Image(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
+    return [GeneratedImage(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
 
 
-def _missing(wanted: Counter[int], images: Sequence[Image]) -> dict[int, int]:
+def _missing(wanted: Counter[int], images: Sequence[GeneratedImage]) -> dict[int, int]:
     have = Counter(image.target for image in images if image.kept)
     return {target: count - have[target] for target, count in wanted.items() if count > have[target]}

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ..curation import alike_from
+from ..curation import near_duplicate_threshold
 from ..records import Sample
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake
 from .predict import predict
-from .runtime import Desk, Fitted
+from .runtime import Fitted, StageRuntime
 
 MOST = 300  # training images that say how alike distinct images are
 
 
 @dataclass(frozen=True)
-class Examined:
+class JudgeExam:
     """What came of it.
 
     Attributes:
@@ -41,16 +41,21 @@ class _Work:
     def __call__(self, samples: list[Sample]) -> list[Any]:
         images = Lazy(len(samples), lambda i: samples[i].open())
         found = self.fitted.load().embed(images) if len(samples) > 1 else None
-        return [{"alike": None if found is None else alike_from(np.asarray(found))}]
+        return [{"alike": None if found is None else near_duplicate_threshold(np.asarray(found))}]
 
 
-def examine(
-    desk: Desk, fitted: Fitted, mistakes: Sequence[Mistake], train: Sequence[Sample], classes: int, embeds: bool
-) -> Examined:
+def examine_judge(
+    runtime: StageRuntime,
+    fitted: Fitted,
+    mistakes: Sequence[Mistake],
+    train: Sequence[Sample],
+    classes: int,
+    embeds: bool,
+) -> JudgeExam:
     """Asks a judge about the guide's mistakes, and about training images how alike they are.
 
     Args:
-        desk: where the answers are kept.
+        runtime: where the answers are kept.
         fitted: the judge.
         mistakes: of the classifier that is mended, with labels nobody doubts.
         train: the training images.
@@ -58,9 +63,9 @@ def examine(
         embeds: whether anybody wants to know how alike images are.
     """
     samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)
-    found = predict(desk, "judge", fitted, samples, classes)
+    found = predict(runtime, "judge", fitted, samples, classes)
     right = int((found.predicted == found.labels).sum())
     chosen = sorted(train, key=lambda sample: sample.id)[: MOST if embeds else 0]
     stage = Stage("judge", "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
-    rows = complete(desk, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
-    return Examined(right, len(mistakes), rows[0]["alike"] if len(rows) else None)
+    rows = complete(runtime, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
+    return JudgeExam(right, len(mistakes), rows[0]["alike"] if len(rows) else None)

@@ -14,7 +14,7 @@ from ..records import Sample
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .predict import CHUNK, Predictions
-from .runtime import Desk
+from .runtime import StageRuntime
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _plain(values: NDArray[np.float32]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
+def count_by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
     """True class, predicted class and number of all mistakes, in the order of the classes."""
     wrong = predictions.predicted != predictions.labels
     pairs = np.stack([predictions.labels[wrong], predictions.predicted[wrong]], axis=1)
@@ -78,10 +78,10 @@ def by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
     return [(int(label), int(predicted), int(n)) for (label, predicted), n in zip(found, counts, strict=True)]
 
 
-def list_cases(desk: Desk, chosen: Sequence[Mistake]) -> None:
+def list_cases(runtime: StageRuntime, chosen: Sequence[Mistake]) -> None:
     """Keeps the chosen mistakes for the report: id, label, predicted class and its probability of each."""
     items = Lazy(len(chosen), lambda i: Item(chosen[i].key, chosen[i]))
-    complete(desk, Stage("cases", "list mistakes", None, CHUNK), items, _cases)
+    complete(runtime, Stage("cases", "list mistakes", None, CHUNK), items, _cases)
 
 
 def _cases(mistakes: list[Mistake]) -> list[Any]:

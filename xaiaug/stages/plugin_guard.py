@@ -18,7 +18,7 @@ from ..interfaces import Context, Plugin
 
 
 @contextmanager
-def blamed(who: str) -> Iterator[None]:
+def blame_plugin(who: str) -> Iterator[None]:
     """Turns whatever a plugin raises into a PluginError that names it and the line; errors on purpose stay as they are.
 
     Args:
@@ -32,17 +32,17 @@ def blamed(who: str) -> Iterator[None]:
     except XaiaugError:
         raise
     except Exception as error:
-        raise PluginError(f"{who} raised {described(error)}") from error
+        raise PluginError(f"{who} raised {describe_error(error)}") from error
 
 
-def described(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Type, message and place of an error, on one line."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}{place}"
 
 
-def plain(who: str, value: Any) -> Any:
+def check_plain(who: str, value: Any) -> Any:
     """The value, which the ledger can keep.
 
     Raises:
@@ -59,7 +59,7 @@ NOTICE_S = 60.0  # after which whoever watches is told whom the run waits for; t
 
 
 @dataclass(frozen=True)
-class Patience:
+class TimeLimits:
     """How long plugins may take; None: for ever.
 
     Attributes:
@@ -74,7 +74,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Limited:
+class WithTimeLimit:
     """Work on a chunk that raises PluginError when it has not ended in time; travels to a worker.
 
     What hangs is left behind in a thread of its own, for Python has no way to end it; it ends with the process.
@@ -118,7 +118,7 @@ class Limited:
 
 
 @contextmanager
-def telling(who: str, seconds: float, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def notify_while_waiting(who: str, seconds: float, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
     """Tells whom a run waits for when nothing was heard of a plugin for so long.
 
     Args:
@@ -151,7 +151,7 @@ def telling(who: str, seconds: float, tell: Callable[[str], None]) -> Iterator[C
         thread.join()
 
 
-class Ready:
+class PreparedOnce:
     """Prepares a plugin when it is first needed, whichever thread comes first.
 
     Args:
@@ -168,6 +168,6 @@ class Ready:
         """Returns when the plugin is ready."""
         with self._lock:
             if not self._done:
-                with blamed(f"{type(self._plugin).__name__}.prepare"):
+                with blame_plugin(f"{type(self._plugin).__name__}.prepare"):
                     self._plugin.prepare(self._context)
                 self._done = True

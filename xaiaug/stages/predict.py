@@ -15,8 +15,8 @@ from ..records import Sample
 from ..store import Blob
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
-from .plugin_guard import blamed
-from .runtime import Desk, Fitted
+from .plugin_guard import blame_plugin
+from .runtime import Fitted, StageRuntime
 
 CHUNK = 256
 
@@ -47,7 +47,7 @@ class _Work:
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
         images = Lazy(len(samples), lambda i: samples[i].open())
-        with blamed(f"{self.fitted.kind.__name__}.predict_proba"):
+        with blame_plugin(f"{self.fitted.kind.__name__}.predict_proba"):
             probabilities = np.asarray(self.fitted.load().predict_proba(images))
         _check(self.fitted, probabilities, (len(samples), self.classes))
         row: dict[str, Any] = {"ids": [sample.id for sample in samples], "labels": [sample.label for sample in samples]}
@@ -56,11 +56,11 @@ class _Work:
         return [{**row, "probabilities": Blob.array(probabilities.astype(np.float32))}]
 
 
-def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], classes: int) -> Predictions:
+def predict(runtime: StageRuntime, name: str, fitted: Fitted, samples: Sequence[Sample], classes: int) -> Predictions:
     """The probabilities of `samples`.
 
     Args:
-        desk: where they are kept.
+        runtime: where they are kept.
         name: of the split or arm they are for; distinct within a run.
         fitted: the classifier.
         samples: the images.
@@ -72,8 +72,8 @@ def predict(desk: Desk, name: str, fitted: Fitted, samples: Sequence[Sample], cl
     who = f"{fitted.kind.__name__}.predict_proba"
     stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK, together=True, who=who)
     items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
-    rows = complete(desk, stage, items, _Work(fitted, classes))
-    return gather(rows, desk.store.blobs, classes)
+    rows = complete(runtime, stage, items, _Work(fitted, classes))
+    return gather(rows, runtime.store.blobs, classes)
 
 
 def _key(sample: Sample) -> Any:

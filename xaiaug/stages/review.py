@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..curation.review_table import COLUMNS, SAID, TABLE, Decision
+from ..curation.review_table import COLUMNS, SAID, TABLE, ReviewDecision
 from ..records import Critique
 from .chunks import Item, Stage, complete
-from .runtime import Desk
+from .runtime import StageRuntime
 
 CHECK = "review"
 
@@ -22,7 +22,7 @@ class Review:
     `xaiaug review`. Equal images are shown once.
 
     Args:
-        desk: where review.csv is.
+        runtime: where review.csv is.
         labels: names of the classes.
 
     Raises:
@@ -30,22 +30,28 @@ class Review:
         RunFolderError: it cannot be read.
     """
 
-    def __init__(self, desk: Desk, labels: Sequence[str]) -> None:
-        self._store, self._labels = desk.store, labels
-        self._lines = {row.get("id", ""): row for row in desk.store.read_table(TABLE)}
-        self._said = {name: Decision.from_row(row) for name, row in self._lines.items()}
+    def __init__(self, runtime: StageRuntime, labels: Sequence[str]) -> None:
+        self._store, self._labels = runtime.store, labels
+        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(TABLE)}
+        self._said = {name: ReviewDecision.from_row(row) for name, row in self._lines.items()}
         self._asked: dict[str, dict[str, Any]] = {}
         self._flagged = {
             self._lines[name].get("case", "") for name, decision in self._said.items() if decision.label_is_wrong
         }
 
     def verdicts(
-        self, desk: Desk, name: str, rows: Sequence[Any], gate: Sequence[Any], predicted: Mapping[str, int], fixed: bool
+        self,
+        runtime: StageRuntime,
+        name: str,
+        rows: Sequence[Any],
+        gate: Sequence[Any],
+        predicted: Mapping[str, int],
+        fixed: bool,
     ) -> list[dict[str, Any]]:
         """The gate's verdicts, with a person's in their place where there is one.
 
         Args:
-            desk: of the round.
+            runtime: of the round.
             name: of the source, seed and wave.
             rows: of the synthesis.
             gate: its verdicts.
@@ -59,7 +65,7 @@ class Review:
         keys = [[row["case"], row["index"], row["seed"]] for row in rows]
         items = [Item([key, verdict], verdict) for key, verdict in zip(keys, found, strict=True)]
         # Kept in the ledger, since the report is written from it.
-        complete(desk, Stage(f"review/{name}", "take in the review", None, max(1, len(items))), items, list)
+        complete(runtime, Stage(f"review/{name}", "take in the review", None, max(1, len(items))), items, list)
         return found
 
     def flagged(self, case: str) -> bool:
@@ -82,11 +88,11 @@ class Review:
         lines += [
             {column: line.get(column, "") for column in COLUMNS}
             for name, line in self._lines.items()
-            if name not in self._asked and self._said[name] != Decision()
+            if name not in self._asked and self._said[name] != ReviewDecision()
         ]
         if lines:
             self._store.write_table(TABLE, lines)
-        said = [self._said.get(name, Decision()) for name in self._asked]
+        said = [self._said.get(name, ReviewDecision()) for name in self._asked]
         counted = Counter(decision.keep for decision in said)
         return {
             "waiting": sum(self._waiting(name) for name in self._asked),
@@ -115,13 +121,13 @@ class Review:
         }
 
     def _verdict(self, row: Any, verdict: dict[str, Any]) -> dict[str, Any]:
-        said = self._decision(_id(row), row["case"]) if verdict["kept"] else Decision()
+        said = self._decision(_id(row), row["case"]) if verdict["kept"] else ReviewDecision()
         if said.keep is not False:
             return dict(verdict)
         return {"kept": False, "check": CHECK, "reason": said.reason, "score": None, "fingerprint": None}
 
-    def _decision(self, name: str, case: str) -> Decision:
-        return Decision(False, True) if case in self._flagged else self._said.get(name, Decision())
+    def _decision(self, name: str, case: str) -> ReviewDecision:
+        return ReviewDecision(False, True) if case in self._flagged else self._said.get(name, ReviewDecision())
 
 
 def _id(row: Any) -> str:

@@ -12,11 +12,11 @@ from ..errors import DataError
 from ..interfaces import Classifier
 from ..records import Progress, Sample
 from ..store import Store
-from .plugin_guard import Patience, blamed
+from .plugin_guard import TimeLimits, blame_plugin
 
 
 @dataclass(frozen=True)
-class Desk:
+class StageRuntime:
     """Where a stage's work is kept, who does it and who watches.
 
     Attributes:
@@ -35,7 +35,7 @@ class Desk:
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
     part: str = ""
     sealed: frozenset[str] = frozenset()
-    patience: Patience = field(default_factory=Patience)
+    patience: TimeLimits = field(default_factory=TimeLimits)
 
     def name(self, stage: str) -> str:
         """What a stage is called in the ledger."""
@@ -81,5 +81,5 @@ class Fitted:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(fitted: Fitted) -> Classifier:
-    with blamed(f"{fitted.kind.__name__}.load"):
+    with blame_plugin(f"{fitted.kind.__name__}.load"):
         return fitted.kind.load(fitted.folder)

@@ -10,7 +10,7 @@ from ..data import file_name
 from ..records import Critique, Failure, Sample
 from ..store import Store
 from ..suspects import CONFIDENT, CRITIC, by_confident_learning, ways
-from .diagnosis import Ground
+from .diagnosis import Diagnosis
 from .mistakes import Mistake
 
 Row = Mapping[str, Any]
@@ -18,33 +18,33 @@ TABLE = "suspects.csv"
 YES = ("yes", "y", "true", "1", "right")
 
 
-def hold(
-    ground: Ground, asked: Sequence[str], guide: Sequence[Sample], critiques: Sequence[Critique | Failure]
-) -> tuple[Ground, list[Row]]:
-    """The ground without the mistakes whose label looks wrong, and their rows of suspects.csv.
+def hold_out_suspects(
+    diagnosis: Diagnosis, asked: Sequence[str], guide: Sequence[Sample], critiques: Sequence[Critique | Failure]
+) -> tuple[Diagnosis, list[Row]]:
+    """The diagnosis without the mistakes whose label looks wrong, and their rows of suspects.csv.
 
     A person looks at them there, and writes "yes" into the column "label_is_right" of those whose label is right after
     all; the same command then goes on with them.
 
     Args:
-        ground: of the run.
+        diagnosis: of the run.
         asked: who is asked: "critic", "confident-learning".
         guide: the guide split.
         critiques: of the primary source, one a mistake: what is decided here holds for every arm.
     """
     flagged: dict[str, set[str]] = {}
     if CRITIC in asked:
-        for mistake, made in zip(ground.mistakes, critiques, strict=True):
+        for mistake, made in zip(diagnosis.mistakes, critiques, strict=True):
             if isinstance(made, Critique) and made.label_suspect:
                 flagged.setdefault(mistake.sample.id, set()).add(CRITIC)
     if CONFIDENT in asked:
-        found = ground.predictions
+        found = diagnosis.predictions
         for place in by_confident_learning(found.labels, found.probabilities):
             flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
-    right = {row.get("id", "") for row in _seen(ground.desk.store)}
-    suspects = [mistake for mistake in ground.mistakes if mistake.sample.id in flagged]
-    rows = [_row(one, ground.context.labels, flagged[one.sample.id], right) for one in suspects]
-    return replace(ground, held=frozenset(one.sample.id for one in suspects) - right), rows
+    right = {row.get("id", "") for row in _seen(diagnosis.runtime.store)}
+    suspects = [mistake for mistake in diagnosis.mistakes if mistake.sample.id in flagged]
+    rows = [_row(one, diagnosis.context.labels, flagged[one.sample.id], right) for one in suspects]
+    return replace(diagnosis, held=frozenset(one.sample.id for one in suspects) - right), rows
 
 
 def list_suspects(store: Store, rows: Sequence[Row]) -> None:

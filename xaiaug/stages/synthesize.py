@@ -16,12 +16,12 @@ from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .explain import explanation_of
 from .mistakes import Mistake
-from .plugin_guard import Ready, plain
-from .runtime import Desk
+from .plugin_guard import PreparedOnce, check_plain
+from .runtime import StageRuntime
 
 
 @dataclass(frozen=True, eq=False)
-class Wish:
+class ImageRequest:
     """One image to be made for one case.
 
     Attributes:
@@ -60,19 +60,19 @@ class _Work:
     synthesizer: Synthesizer
     context: Context
     blobs: Blobs
-    ready: Ready = field(init=False)
+    ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = Ready(self.synthesizer, self.context)
+        self.ready = PreparedOnce(self.synthesizer, self.context)
 
-    def __call__(self, wishes: list[Wish]) -> list[Any]:
+    def __call__(self, wishes: list[ImageRequest]) -> list[Any]:
         self.ready()
         requests = [self._request(wish) for wish in wishes]
         who = f"{type(self.synthesizer).__name__}.synthesize"
         made = batch(who, self.synthesizer.synthesize, requests, SyntheticImage)
         return [_row(who, request, image) for request, image in zip(requests, made, strict=True)]
 
-    def _request(self, wish: Wish) -> SynthesisRequest:
+    def _request(self, wish: ImageRequest) -> SynthesisRequest:
         explanation = explanation_of(wish.explained["predicted"], self.blobs)
         return SynthesisRequest(
             case_id=wish.mistake.sample.id,
@@ -88,12 +88,17 @@ class _Work:
 
 
 def synthesize(
-    desk: Desk, name: str, synthesizer: Synthesizer, context: Context, train_key: str, wishes: Sequence[Wish]
+    runtime: StageRuntime,
+    name: str,
+    synthesizer: Synthesizer,
+    context: Context,
+    train_key: str,
+    wishes: Sequence[ImageRequest],
 ) -> Sequence[Any]:
     """One row a wish, in order: the image as a blob with its ancestry, or why there is none.
 
     Args:
-        desk: where the images are kept.
+        runtime: where the images are kept.
         name: of the source, seed and wave; distinct within a run.
         synthesizer: not yet prepared.
         context: what the synthesizer may know.
@@ -107,7 +112,7 @@ def synthesize(
     who, size = f"{type(synthesizer).__name__}.synthesize", synthesizer.batch_size
     stage = Stage(f"synthesize/{name}", "make images", basis, size, remote=synthesizer.remote, who=who)
     items = [Item(wish.key, wish) for wish in wishes]
-    rows = complete(desk, stage, items, _Work(synthesizer, context, desk.store.blobs))
+    rows = complete(runtime, stage, items, _Work(synthesizer, context, runtime.store.blobs))
     made = (Failure(**row["failure"]) if "failure" in row else row for row in rows)
     refuse_if_all_raised(who, made)
     return rows
@@ -119,5 +124,5 @@ def _row(who: str, request: SynthesisRequest, made: SyntheticImage | Failure) ->
         return {**row, "prompt": request.prompt, "failure": asdict(made)}
     if not isinstance(made.image, Pillow.Image):
         raise PluginError(f"{who}: an image must be a Pillow image, got {type(made.image).__name__}")
-    details = plain(who, {"prompt": made.prompt, "dropped": list(made.dropped), "details": dict(made.details)})
+    details = check_plain(who, {"prompt": made.prompt, "dropped": list(made.dropped), "details": dict(made.details)})
     return {**row, **details, "image": Blob.image(made.image)}

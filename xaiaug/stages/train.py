@@ -14,8 +14,8 @@ from ..interfaces import Checkpoints, Classifier, Context
 from ..records import History, Recipe, Sample
 from ..store import digest
 from .chunks import Item, Stage, complete, plugin_key
-from .plugin_guard import blamed, plain
-from .runtime import Desk, Fitted
+from .plugin_guard import blame_plugin, check_plain
+from .runtime import Fitted, StageRuntime
 
 CURVE = "curve"  # the folder in a model's folder
 
@@ -42,7 +42,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class WhatToKeep:
     """What a training keeps besides its last weights.
 
     Attributes:
@@ -56,7 +56,7 @@ class Keeping:
 
 @dataclass(frozen=True)
 class _Work:
-    desk: Desk
+    runtime: StageRuntime
     classifier: Classifier
     context: Context
     checkpoints: Checkpoints | None
@@ -68,9 +68,9 @@ class _Work:
     def _train(self, training: Training) -> Any:
         classifier = self._start(training.start)
         history = self._fit(classifier, training)
-        folder = self.desk.folder(f"models/{training.arm}/{training.seed}")
-        model = self.desk.store.write_model(folder, lambda place: self._keep(classifier, place))
-        return {"history": plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
+        folder = self.runtime.folder(f"models/{training.arm}/{training.seed}")
+        model = self.runtime.store.write_model(folder, lambda place: self._keep(classifier, place))
+        return {"history": check_plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
 
     def _keep(self, classifier: Classifier, folder: Path) -> None:
         _save(classifier, folder)
@@ -82,7 +82,7 @@ class _Work:
             _check_labels(classifier, self.context.labels)
             return History()
         classifier.checkpoints, classifier.snapshots = self.checkpoints, self.snapshots
-        with blamed(f"{type(classifier).__name__}.fit"):
+        with blame_plugin(f"{type(classifier).__name__}.fit"):
             history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
@@ -92,19 +92,23 @@ class _Work:
         name = type(self.classifier).__name__
         classifier = self.classifier if start is None else start.load()
         if start is None:
-            with blamed(f"{name}.prepare"):
+            with blame_plugin(f"{name}.prepare"):
                 classifier.prepare(self.context)
-        with blamed(f"{name}.fork"):
+        with blame_plugin(f"{name}.fork"):
             return classifier.fork()
 
 
 def fit(
-    desk: Desk, classifier: Classifier, context: Context, training: Training, keeping: Keeping | None = None
+    runtime: StageRuntime,
+    classifier: Classifier,
+    context: Context,
+    training: Training,
+    keeping: WhatToKeep | None = None,
 ) -> Fitted:
     """The trained classifier; its curves stand in the ledger.
 
     Args:
-        desk: where it is kept.
+        runtime: where it is kept.
         classifier: not yet prepared; trained where the training starts from nothing else.
         context: what it may know.
         training: what the training needs.
@@ -114,28 +118,28 @@ def fit(
         UnsupportedRecipeError: before training, when the classifier cannot follow the recipe.
         PluginError: the classifier broke its contract.
     """
-    keeping = keeping or Keeping()
+    keeping = keeping or WhatToKeep()
     key = _key(classifier, context, training, keeping)
     work = effort(training.recipe, len(training.validation)) if training.recipe else 0
     who, name = f"{type(classifier).__name__}.fit", f"fit/{training.arm}/{training.seed}"
     stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=work)
-    unfinished = desk.store.unfinished(digest(key))
+    unfinished = runtime.store.unfinished(digest(key))
     every = keeping.checkpoint_steps
     checkpoints = None if every is None else Checkpoints(unfinished, every)
     snapshots = unfinished / CURVE if keeping.curve else None
-    rows = complete(desk, stage, [Item(key, training)], _Work(desk, classifier, context, checkpoints, snapshots))
-    desk.store.drop_unfinished(digest(key))
-    folder = Path(desk.store.folder, rows[0]["model"]["folder"])
+    rows = complete(runtime, stage, [Item(key, training)], _Work(runtime, classifier, context, checkpoints, snapshots))
+    runtime.store.drop_unfinished(digest(key))
+    folder = Path(runtime.store.folder, rows[0]["model"]["folder"])
     return Fitted(type(classifier), folder, digest(key))
 
 
-def along(fitted: Fitted) -> dict[int, Fitted]:
+def snapshots(fitted: Fitted) -> dict[int, Fitted]:
     """The classifier at each point of its training's curves, by step; none where they were not kept."""
     found = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*")}
     return {step: replace(fitted, folder=found[step], key=digest([fitted.key, step])) for step in sorted(found)}
 
 
-def _key(classifier: Classifier, context: Context, training: Training, keeping: Keeping) -> Any:
+def _key(classifier: Classifier, context: Context, training: Training, keeping: WhatToKeep) -> Any:
     return {
         **({"curve": True} if keeping.curve else {}),
         "classifier": plugin_key(classifier),
@@ -151,7 +155,7 @@ def _key(classifier: Classifier, context: Context, training: Training, keeping: 
 
 def _save(classifier: Classifier, folder: Path) -> None:
     try:
-        with blamed(f"{type(classifier).__name__}.save"):
+        with blame_plugin(f"{type(classifier).__name__}.save"):
             classifier.save(folder)
     except PluginError as error:
         if isinstance(error.__cause__, OSError):

@@ -5,7 +5,7 @@ from .compare import Comparison, compare, compare_predictions
 from .holm import Family, holm_adjust
 from .interval import Estimate, Spread
 from .mcnemar import Flips, count_flips
-from .outcome import OUTCOMES, Outcome, judge
+from .outcome import OUTCOMES, Outcome, judge_outcome
 
 __all__ = [
     "METRICS",
@@ -21,5 +21,5 @@ __all__ = [
     "compare_predictions",
     "count_flips",
     "holm_adjust",
-    "judge",
+    "judge_outcome",
 ]

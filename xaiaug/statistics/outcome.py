@@ -31,7 +31,7 @@ class Outcome:
     images: int | None = None
 
 
-def judge(estimate: Estimate, delta: float, level: float = 0.95) -> Outcome:
+def judge_outcome(estimate: Estimate, delta: float, level: float = 0.95) -> Outcome:
     """The outcome of a contrast.
 
     Args:

@@ -1,10 +1,10 @@
 """The run folder: ledger and blobs; the only room that writes a run."""
 
 from .blobs import Blob, BlobFile
-from .call_ledger import Money
+from .call_ledger import CallLedger
 from .keys import digest, seed_of
 from .models import ModelFolder
-from .reader import LEDGER, SPEEDS, Reader, parted
+from .reader import LEDGER, SPEEDS, Reader, parse_stage
 from .store import Store
 
 __all__ = [
@@ -12,11 +12,11 @@ __all__ = [
     "SPEEDS",
     "Blob",
     "BlobFile",
+    "CallLedger",
     "ModelFolder",
-    "Money",
     "Reader",
     "Store",
     "digest",
-    "parted",
+    "parse_stage",
     "seed_of",
 ]

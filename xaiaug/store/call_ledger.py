@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import RunFolderError
 from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
 from .blobs import Blob, Blobs
-from .run_ledger import Ledger
+from .run_ledger import RunLedger
 
 _INTEND = (
     "INSERT INTO calls (key, price, worst, state, at) "
@@ -23,7 +23,7 @@ _BATCHES = (
 )
 
 
-class Money:
+class CallLedger:
     """The ledger of paid calls in a run folder; each method has committed when it returns.
 
     A call is "open" from its intent until its reply is there ("settled") or the service turned it down
@@ -34,7 +34,7 @@ class Money:
         blobs: of the run; raw replies lie there.
     """
 
-    def __init__(self, ledger: Ledger, blobs: Blobs) -> None:
+    def __init__(self, ledger: RunLedger, blobs: Blobs) -> None:
         self._ledger, self._blobs = ledger, blobs
         self._prices: set[str] = set()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from .run_ledger import Ledger, Stamp
+from .run_ledger import FileStamp, RunLedger
 
 
-class Index:
+class FileStamps:
     """Hashes a file when it was never seen, or looks changed since.
 
     Args:
@@ -16,7 +16,7 @@ class Index:
         root: the run folder; paths are kept relative to it.
     """
 
-    def __init__(self, ledger: Ledger, root: Path) -> None:
+    def __init__(self, ledger: RunLedger, root: Path) -> None:
         self._ledger, self._root = ledger, root
 
     def digest(self, path: Path) -> str | None:
@@ -29,12 +29,12 @@ class Index:
             found = sha256(path)
         except OSError:
             return None
-        self._ledger.see([Stamp(self._name(path), size, changed, found)])
+        self._ledger.see([FileStamp(self._name(path), size, changed, found)])
         return found
 
-    def stamp(self, path: Path, digest: str) -> Stamp:
+    def stamp(self, path: Path, digest: str) -> FileStamp:
         """What to keep of a file that was just written, whose digest is known."""
-        return Stamp(self._name(path), *_looks(path), digest)
+        return FileStamp(self._name(path), *_looks(path), digest)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()

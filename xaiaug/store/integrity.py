@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import RunFolderError
-from .call_ledger import Money
+from .call_ledger import CallLedger
 from .models import is_whole
-from .reader import Reader, parted
+from .reader import Reader, parse_stage
 from .references import referenced
 from .store import Store
 
@@ -40,7 +40,7 @@ def _files(reader: Reader) -> Iterator[str]:
 
 
 def _replies(reader: Reader) -> Iterator[str]:
-    for name in sorted(Money(reader.ledger, reader.blobs).blobs()):
+    for name in sorted(CallLedger(reader.ledger, reader.blobs).blobs()):
         try:
             reader.blobs.read(name)
         except RunFolderError as error:
@@ -53,7 +53,7 @@ def _ancestry(reader: Reader) -> Iterator[str]:
     known = _cases(reader)
     blobs = set()
     for stage in reader.stages():
-        part, kind, rest = parted(stage)
+        part, kind, rest = parse_stage(stage)
         for row in reader.rows(stage) if kind == "synthesize" else ():
             parents = ("explain",) if rest.rsplit("/", 2)[0] in silent else ("explain", "critique")
             for parent in parents:
@@ -71,7 +71,7 @@ def _cases(reader: Reader) -> dict[tuple[str, str], set[str]]:
     """Ids of the cases that were explained and criticised, by part of the run and stage."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for stage in reader.stages():
-        part, kind, _ = parted(stage)
+        part, kind, _ = parse_stage(stage)
         if kind in ("explain", "critique"):
             found[part, kind].update(row["id"] for row in reader.rows(stage))
     return found
@@ -85,7 +85,7 @@ def sweep(store: Store) -> int:
     keys = {key for chunk_keys, _ in store.ledger.stages().values() for key in chunk_keys}
     store.ledger.keep_only(keys)
     found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in referenced(row)]
-    blobs = {value for kind, value in found if kind == "blob"} | Money(store.ledger, store.blobs).blobs()
+    blobs = {value for kind, value in found if kind == "blob"} | CallLedger(store.ledger, store.blobs).blobs()
     models = {value["folder"] for kind, value in found if kind == "model"}
     freed = sum(_remove(path) for path in _loose(store.blobs.folder, blobs))
     unfinished = store.folder / "checkpoints"

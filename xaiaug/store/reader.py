@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
-from .run_ledger import Ledger
+from .run_ledger import RunLedger
 
 LEDGER = "ledger.sqlite"
 _PARTED = re.compile(r"(?:((?:round|seed)-\d+)/)?([^/]*)/?(.*)")
@@ -16,7 +16,7 @@ BEGUN = "begun"  # the fact that names the stages of the newest sitting
 SPEEDS = "speeds"  # the fact that tells units and seconds of each kind of work
 
 
-def parted(stage: str) -> tuple[str, str, str]:
+def parse_stage(stage: str) -> tuple[str, str, str]:
     """Part, kind and rest of a stage's name: ("seed-3", "synthesize", "critic/0/0"); the main part is empty."""
     part, kind, rest = _PARTED.fullmatch(stage).groups()  # type: ignore[union-attr]  # it matches any name
     return part or "", kind, rest
@@ -35,7 +35,7 @@ class Reader:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.ledger = Ledger(self.folder / LEDGER, writable=False)
+        self.ledger = RunLedger(self.folder / LEDGER, writable=False)
         self.blobs = Blobs(self.folder / "blobs")
 
     def close(self) -> None:

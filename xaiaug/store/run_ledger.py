@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS seen (
 _SEE = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """A file as it was when its bytes were last looked at.
 
     Attributes:
@@ -48,7 +48,7 @@ class Stamp(NamedTuple):
     digest: str
 
 
-class Ledger:
+class RunLedger:
     """One SQLite file. Rows are JSON; a chunk is there whole or not at all.
 
     Args:
@@ -90,22 +90,22 @@ class Ledger:
         found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
-    def commit(self, key: str, stage: str, rows: Sequence[Any], files: Iterable[Stamp] = ()) -> None:
+    def commit(self, key: str, stage: str, rows: Sequence[Any], files: Iterable[FileStamp] = ()) -> None:
         """Keeps the rows of a chunk and the stamps of its files; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
         with self.changing() as connection:
             connection.execute("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
             connection.executemany(_SEE, files)
 
-    def see(self, files: Iterable[Stamp]) -> None:
+    def see(self, files: Iterable[FileStamp]) -> None:
         """Keeps the stamps of files; the newest stand."""
         with self.changing() as connection:
             connection.executemany(_SEE, files)
 
-    def stamp(self, name: str) -> Stamp | None:
+    def stamp(self, name: str) -> FileStamp | None:
         """The stamp of a file; None when it was never looked at."""
         found = self.select("SELECT name, size, changed, digest FROM seen WHERE name = ?", (name,))
-        return Stamp(*found[0]) if found else None
+        return FileStamp(*found[0]) if found else None
 
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""

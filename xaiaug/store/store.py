@@ -15,11 +15,11 @@ from filelock import FileLock, Timeout
 
 from ..errors import RunFolderError, RunLockedError
 from .blobs import Blob, Blobs, named, write_atomically
-from .file_stamps import Index
+from .file_stamps import FileStamps
 from .models import ModelFolder, is_whole, write_model
 from .reader import BEGUN, LEDGER, SPEEDS
 from .references import referenced
-from .run_ledger import Ledger, Stamp
+from .run_ledger import FileStamp, RunLedger
 
 TOLD = (
     "mistakes",
@@ -52,12 +52,12 @@ class Store:
             raise RunFolderError(f"the run folder {folder} cannot be made: {error.strerror or error}") from error
         self._lock = self._own()
         try:
-            self.ledger = Ledger(self.folder / LEDGER, writable=True)
+            self.ledger = RunLedger(self.folder / LEDGER, writable=True)
         except BaseException:
             self._lock.release()
             raise
         self.blobs = Blobs(self.folder / "blobs")
-        self._index = Index(self.ledger, self.folder)
+        self._index = FileStamps(self.ledger, self.folder)
         self._begun: list[str] = []
 
     def __enter__(self) -> Self:
@@ -101,7 +101,7 @@ class Store:
 
     def commit(self, key: str, stage: str, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
-        files: list[Stamp] = []
+        files: list[FileStamp] = []
         plain = [self._kept(row, files) for row in rows]
         self.ledger.commit(key, stage, plain, files)
         return plain
@@ -195,7 +195,7 @@ class Store:
             ) from error
         return lock
 
-    def _kept(self, value: Any, files: list[Stamp]) -> Any:
+    def _kept(self, value: Any, files: list[FileStamp]) -> Any:
         if isinstance(value, Blob):
             name = self.blobs.put(value)
             files.append(self._index.stamp(self.blobs.path(name), value.digest))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...calls import CallError, Calls, MemoryLedger, Prices, sliding
+from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
 from ...records import JSON, BatchedCall, Case, Courier, Critique, Estimate, Failure, RawReply
@@ -125,7 +125,7 @@ class RemoteCritic(Critic):
     def _live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         if len(cases) == 1:
             return [self._one(cases[0])]
-        made = dict(sliding(self._one, cases))
+        made = dict(imap_unordered(self._one, cases))
         return [made[place] for place in range(len(cases))]
 
     def _one(self, case: Case) -> Critique | Failure:

@@ -57,7 +57,7 @@ def controlled(
     Raises:
         DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
     """
-    from ._network import check_images
+    from ._base import check_images
 
     check_images(method, classifier, images, targets)
     found: list[Explanation | Failure] = []

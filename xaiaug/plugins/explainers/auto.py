@@ -51,7 +51,8 @@ class AutoExplainer(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: no method is defined for this classifier.
         """
-        from ._network import check_request, network
+        from ._base import network
+        from ._network import check_request
 
         model = check_request(METHOD, classifier, images, targets)
         return self._choice(network(model), model, images[0]).explain(classifier, images, targets)
