@@ -87,7 +87,8 @@ class PluginUse(Row):
     """A plugin as the run used it: its name, its class with module, version and parameters.
 
     Attributes:
-        keyed: whether its source could be read; if not, its work is never taken from an earlier sitting.
+        keyed: whether its source could be read; if not, its results are never reused in a later session.
+        drawn_world: whether its results are of a drawn world, and say nothing about photographs.
         licence: of the weights it used; empty where there are none or nobody said.
     """
 
@@ -96,6 +97,7 @@ class PluginUse(Row):
     version: str = "1"
     parameters: dict[str, Plain] = Field(default_factory=dict)
     keyed: bool = True
+    drawn_world: bool = False
     licence: Text = ""
 
 
