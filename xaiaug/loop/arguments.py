@@ -59,7 +59,7 @@ class Given:
         """
         if isinstance(settings, Settings) and not self._tables():
             return settings
-        tables = settings.model_dump() if isinstance(settings, Settings) else settings or {}
+        tables = settings.model_dump() if isinstance(settings, Settings) else {} if settings is None else settings
         if not isinstance(tables, Mapping):
             raise ConfigError(f"{SOURCE}: settings must be a dict of tables, got {type(tables).__name__}")
         replaced = {name: table for name, table in tables.items() if not self._replaces(name, table)}

@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from ..errors import RecordError
+from ..records.pipeline import Stop
 from .schema_arms import ArmResult, LeftOut
 from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
 from .schema_maps import MapsRow
 
-Stage = Literal["mistakes", "explain", "critique", "images", "report"]
 
 
 class Costs(Row):
@@ -178,7 +178,7 @@ class Report(Row):
     schema_version: Literal[1] = 1
     run: Run = Run()
     settings: dict[str, Plain] = Field(default_factory=dict)
-    until: Stage = "report"
+    until: Stop = Stop.REPORT
     complete: bool = True
     data: Data
     plugins: Plugins = Plugins()
