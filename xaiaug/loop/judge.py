@@ -75,8 +75,8 @@ def _table(settings: Settings) -> PluginTable:
 
 
 def _trained_on(settings: Settings) -> str:
-    """What it learned from, in words; empty where nobody said."""
+    """What it learned from, in words; empty where it is not declared."""
     named = settings.curation.judge
-    said = "" if isinstance(named, str) else named.trained_on
+    declared = "" if isinstance(named, str) else named.trained_on
     usual: Sequence[str] = ("this run's training images", "images and texts of its publisher")
-    return said or dict(zip(KNOWN, usual, strict=True)).get(_table(settings).name, "")
+    return declared or dict(zip(KNOWN, usual, strict=True)).get(_table(settings).name, "")

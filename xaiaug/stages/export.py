@@ -45,7 +45,7 @@ def export(
     plugins: Mapping[str, Mapping[str, Any]],
     exported: Sequence[ExportedImages],
 ) -> None:
-    """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the whole ancestry of its image.
+    """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the full ancestry of its image.
 
     Every line has the same columns of the same types, so that tables take them as they are; what has no fixed columns
     (guidance, details, weights) is JSON in a text column.
