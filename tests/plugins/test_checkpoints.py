@@ -39,9 +39,8 @@ def fit(tiny_vit: Path, painted: Callable):
     def fit(checkpoints: Checkpoints | None = None, left: int = 10_000):
         classifier = TransformersClassifier(str(tiny_vit))
         classifier.prepare(Context(labels=("cat", "dog"), device="cpu"))
-        classifier.checkpoints = checkpoints
         train = Cutting(painted(200), left)
-        history = classifier.fit(train, painted(6, seed=9), recipe=RECIPE, seed=5)
+        history = classifier.fit(train, painted(6, seed=9), recipe=RECIPE, seed=5, checkpoints=checkpoints)
         return history, {name: value.clone() for name, value in classifier.module.state_dict().items()}
 
     return fit

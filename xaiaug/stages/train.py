@@ -81,9 +81,11 @@ class _Work:
         if training.recipe is None:
             _check_labels(classifier, self.context.labels)
             return History()
-        classifier.checkpoints, classifier.snapshots = self.checkpoints, self.snapshots
+        options = {"checkpoints": self.checkpoints, "snapshots": self.snapshots}
+        wanted = {name: options[name] for name in classifier.fit_options() if options[name] is not None}
+        arguments: dict[str, Any] = {"recipe": training.recipe, "seed": training.seed, **wanted}
         with blame_plugin(f"{type(classifier).__name__}.fit"):
-            history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
+            history = classifier.fit(training.train, training.validation, **arguments)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history

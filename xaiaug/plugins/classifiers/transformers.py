@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import DataError, NotFittedError
-from ...interfaces import Classifier, Context, Prepared
+from ...interfaces import Checkpoints, Classifier, Context, Prepared
 from ...records import JSON, Estimate, History, Recipe, Sample
 from ._saved_state import read_state, write_state
 
@@ -82,7 +83,16 @@ class TransformersClassifier(Classifier):
             network.labels = context.labels
         self.labels = network.labels if network.fitted else context.labels
 
-    def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
+    def fit(
+        self,
+        train: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        recipe: Recipe,
+        seed: int,
+        checkpoints: Checkpoints | None = None,
+        snapshots: Path | None = None,
+    ) -> History:
         """Trains all weights for `recipe.steps`, from the present ones, and returns about ten points of its curves.
 
         The loss of a batch is the mean of cross-entropies weighted by `Sample.weight` and the recipe's class weights.
@@ -106,14 +116,14 @@ class TransformersClassifier(Classifier):
                 validation,
                 recipe=recipe,
                 seed=seed,
-                checkpoints=self.checkpoints,
-                snapshot=None if self.snapshots is None else self._snapshot,
+                checkpoints=checkpoints,
+                snapshot=None if snapshots is None else partial(self._snapshot, snapshots),
             )
         network.labels = self.labels = labels
         network.fitted = network.trained = True
         return history
 
-    def _snapshot(self, step: int, module: Any) -> None:
+    def _snapshot(self, snapshots: Path, step: int, module: Any) -> None:
         """Keeps a network in the middle of its training; adapters become part of the copy alone."""
         from ._lora import merge
 
@@ -122,7 +132,7 @@ class TransformersClassifier(Classifier):
         other._network = replace(network, module=copy.deepcopy(module), labels=self._wanted_labels(), fitted=True)
         if any("lora_" in name for name, _ in module.named_parameters()):
             merge(other._network.module)
-        folder = Path(self.snapshots or "", str(step))
+        folder = snapshots / str(step)
         folder.mkdir(parents=True, exist_ok=True)
         other.save(folder)
 
