@@ -26,7 +26,7 @@ from torch import nn
 from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context, Prepared
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers._layers import Layout, find_layer, infer_layout
 from xaiaug.plugins.explainers.grad_cam import GradCam
@@ -615,7 +615,7 @@ def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block
     for target in range(3):
         kept: list[torch.Tensor] = []
         hook = network.get_submodule(block).register_forward_hook(lambda _, __, output: kept.append(output))  # noqa: B023
-        answer = logits(network, pixels)[0, target]
+        answer = compute_logits(network, pixels)[0, target]
         hook.remove()
         (gradient,) = torch.autograd.grad(answer, kept[0])
         cells = [part[0, layer.layout.prefix :].detach().double().numpy() for part in (kept[0], gradient)]

@@ -11,7 +11,7 @@ from ..calls import Calls, Prices
 from ..config import STOPS, Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
-from ..engines import engine as engine_named
+from ..engines import make_engine
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import Plan, PlanRequest
@@ -216,7 +216,7 @@ class FeedbackLoop:
         self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
         ImageFilter(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
         create_judge(settings, self.plugins.classifier)
-        self.engine = engine_named(engine)
+        self.engine = make_engine(engine)
 
     def allow(self, budget_usd: float) -> None:
         """Lets the run spend so much, whatever its settings say."""

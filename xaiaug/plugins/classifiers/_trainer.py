@@ -22,7 +22,7 @@ from transformers.trainer_callback import PrinterCallback
 from ...errors import UnsupportedRecipeError
 from ...interfaces import Checkpoints
 from ...records import History, Recipe, Sample
-from .._logits import logits
+from .._logits import compute_logits
 from ._augmentation import AUGMENTATIONS, apply_policies, mix_views
 from ._dataset import Frames, Item, TrainingDataset
 from ._isolation import isolate_randomness, silence_transformers
@@ -204,7 +204,7 @@ class WeightedTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002  (part of the Trainer's signature)
     ) -> Any:
         """The weighted mean of the cross-entropies of one batch."""
-        outputs = logits(model, inputs["pixels"])
+        outputs = compute_logits(model, inputs["pixels"])
         targets, weights = inputs["targets"], inputs["weights"]
         if self.class_weights is not None:
             weights = weights * self.class_weights[targets]
@@ -298,7 +298,7 @@ def _compute_logits(module: Any, preprocessor: Preprocessor, frames: Frames, bat
             batch: list[NDArray[np.uint8]] = [
                 frames[index] for index in range(start, min(start + batch_size, len(frames)))
             ]
-            parts.append(logits(module, preprocessor.normalize(batch).to(module.device)).float().cpu())
+            parts.append(compute_logits(module, preprocessor.normalize(batch).to(module.device)).float().cpu())
         return torch.cat(parts)
     finally:
         module.train(training)

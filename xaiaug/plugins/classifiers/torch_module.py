@@ -98,10 +98,10 @@ class TorchClassifier(Classifier):
         Raises:
             ConfigError: the context's labels are not those of the network.
         """
-        from .._device import torch_device
+        from .._device import resolve_device
 
         self._digest_start()
-        self.module.to(torch_device(context.device))
+        self.module.to(resolve_device(context.device))
         if context.labels and set(context.labels) != set(self.labels):
             raise ConfigError(
                 f"TorchClassifier: the network has the labels {', '.join(self.labels)}, the data"
@@ -220,7 +220,7 @@ class TorchClassifier(Classifier):
         """
         from safetensors.torch import load_model
 
-        from .._device import torch_device
+        from .._device import resolve_device
 
         state = read_state(folder, cls)
         parts = _restore_parts(state)
@@ -230,7 +230,7 @@ class TorchClassifier(Classifier):
         load_model(classifier._module, str(Path(folder, _WEIGHTS)))
         if tuple(state["labels"]) != classifier.labels:
             classifier._reorder(tuple(state["labels"]))
-        classifier.module.to(torch_device("auto"))
+        classifier.module.to(resolve_device("auto"))
         return classifier
 
     def _digest_start(self) -> str:
@@ -259,12 +259,12 @@ class TorchClassifier(Classifier):
         """Logits of the images, batch by batch: b k."""
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
 
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
             with torch.inference_mode():
-                answer = logits(self.module, self.preprocess(batch).pixels)
+                answer = compute_logits(self.module, self.preprocess(batch).pixels)
             expected = len(batch), len(self.labels)
             if tuple(answer.shape) != expected:
                 raise PluginError(

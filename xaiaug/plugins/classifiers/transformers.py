@@ -72,11 +72,11 @@ class TransformersClassifier(Classifier):
 
     def prepare(self, context: Context) -> None:
         """Loads the checkpoint, once; brings it to the context's device and to the order of its labels."""
-        from .._device import torch_device
+        from .._device import resolve_device
 
         self._context = context
         network = self._load_network()
-        network.module.to(torch_device(context.device))
+        network.module.to(resolve_device(context.device))
         if network.fitted and set(context.labels) == set(network.labels) and context.labels != network.labels:
             from ._checkpoint import reorder_head
 
@@ -139,15 +139,16 @@ class TransformersClassifier(Classifier):
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
-        from .._logits import logits
+        from .._logits import compute_logits
 
         self._check_fitted()
-        parts = [logits(self.module, pixels).float().softmax(-1).cpu().numpy() for pixels in self._iter_pixels(images)]
+        batches = (compute_logits(self.module, pixels) for pixels in self._iter_pixels(images))
+        parts = [logits.float().softmax(-1).cpu().numpy() for logits in batches]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """What the head reads: n d, float32."""
-        from .._logits import logits
+        from .._logits import compute_logits
         from ._checkpoint import find_head
 
         features: list[NDArray[np.float32]] = []
@@ -158,7 +159,7 @@ class TransformersClassifier(Classifier):
         hook = find_head(self.module).register_forward_pre_hook(keep)
         try:
             for pixels in self._iter_pixels(images):
-                logits(self.module, pixels)
+                compute_logits(self.module, pixels)
         finally:
             hook.remove()
         return np.concatenate(features) if features else np.zeros((0, 0), np.float32)
@@ -206,7 +207,7 @@ class TransformersClassifier(Classifier):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict."""
-        from .._device import torch_device
+        from .._device import resolve_device
         from ._checkpoint import open_checkpoint
 
         state = read_state(folder, cls)
@@ -214,7 +215,7 @@ class TransformersClassifier(Classifier):
         network = classifier._network = open_checkpoint(str(folder))
         network.labels = classifier.labels = tuple(state["labels"])
         network.fitted, network.trained = state["fitted"], state["trained"]
-        network.module.to(torch_device("auto"))
+        network.module.to(resolve_device("auto"))
         return classifier
 
     def _load_network(self) -> Network:

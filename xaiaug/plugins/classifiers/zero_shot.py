@@ -56,13 +56,13 @@ class ZeroShotClassifier(Classifier):
         Raises:
             ConfigError: the template has no place for the label, or the checkpoint cannot compare images with texts.
         """
-        from .._device import torch_device
+        from .._device import resolve_device
 
         if "{label}" not in self.template:
             raise ConfigError(f"ZeroShotClassifier: template must hold {{label}}, got {self.template!r}")
         if self._model is None:
             self._open(self.checkpoint)
-        self._model.to(torch_device(context.device))
+        self._model.to(resolve_device(context.device))
         self.labels = context.labels or self.labels
         self._texts = self._embed_labels() if self.labels else None
 

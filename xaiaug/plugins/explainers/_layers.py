@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError, UndefinedMethodError, nearest
-from .._logits import logits
+from .._logits import compute_logits
 from ._attention import Recording, record_attention
 from ._hooks import attach_hooks
 
@@ -95,7 +95,7 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
     """
     pair = _change_corner(pixels)
     with torch.enable_grad(), record_attention(module) as recording, _record_calls(module, recording, pair) as calls:
-        answer = logits(module, pair)
+        answer = compute_logits(module, pair)
     reaching = [call for call in _add_gradients(answer, calls) if call.layout]
     spatial = [call for call in reaching if call.is_read]
     if not spatial:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .._logits import logits
+from .._logits import compute_logits
 from ._attention import Observer, observe_attention
 from ._hooks import attach_hooks
 
@@ -101,7 +101,7 @@ def probe_tokens(module: nn.Module, pixels: Tensor) -> TokenProbe:
     """Probes with gradients from the tokens back to the pixels (1 c h w)."""
     probe = TokenProbe(gradients=True)
     with torch.enable_grad(), observe_attention(module, probe), _watch_layers(module, probe):
-        logits(module, pixels.repeat(2, 1, 1, 1))  # two images: a table of positions has a batch of one
+        compute_logits(module, pixels.repeat(2, 1, 1, 1))  # two images: a table of positions has a batch of one
     return probe
 
 
@@ -162,7 +162,7 @@ def probe_readout(
         nan_probe.pooled = start + len(tokens)
     batch = torch.cat([encoded, pixels[:1].repeat(len(tokens) + bool(probe.heads), 1, 1, 1)])
     with torch.no_grad(), observe_attention(module, nan_probe), _watch_layers(module, nan_probe):
-        nan = logits(module, batch)[start:].isnan().any(1).tolist()
+        nan = compute_logits(module, batch)[start:].isnan().any(1).tolist()
     before = None if nan_probe.tokens is None else nan_probe.tokens[:start]
     return before, nan[: len(tokens)], bool(probe.heads and nan[-1])
 

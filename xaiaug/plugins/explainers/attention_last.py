@@ -39,12 +39,12 @@ class AttentionLast(TokenExplainer):
         """The attention that each token gets from what the head reads: b n."""
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
         from ._attention import record_attention
         from ._tokens import find_readout_row
 
         with torch.inference_mode(), record_attention(module, self.head_fusion, last=True) as recording:
             row = find_readout_row(self.method, module, tokens, self.readout, pixels.device)
-            logits(module, pixels)
+            compute_logits(module, pixels)
             with torch.autocast(pixels.device.type, enabled=False):
                 return recording.pooled[-1] if row is None else row @ recording.maps[-1]

@@ -37,7 +37,7 @@ class AttentionRelevance(TokenExplainer):
         """The relevance of each token to the target: b n."""
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
         from ._aggregation import Relevance
         from ._attention import observe_attention
         from ._tokens import find_readout_row, undefined_error
@@ -45,7 +45,7 @@ class AttentionRelevance(TokenExplainer):
         with torch.inference_mode(mode=False), torch.no_grad():
             relevance = Relevance(find_readout_row(self.method, module, tokens, self.readout, pixels.device))
             with observe_attention(module, relevance):
-                answer = logits(module, pixels)
+                answer = compute_logits(module, pixels)
             if not relevance.backpropagate(answer[range(len(targets)), targets]):
                 raise undefined_error(self.method, module, "gradients of its logits do not reach its attention")
         if relevance.row is None:

@@ -44,13 +44,13 @@ class AttentionRollout(TokenExplainer):
         """The share of each token in what the head reads: b n."""
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
         from ._aggregation import rollout
         from ._attention import record_attention
         from ._tokens import find_readout_row
 
         with torch.inference_mode(), record_attention(module, self.head_fusion) as recording:
             row = find_readout_row(self.method, module, tokens, self.readout, pixels.device)
-            logits(module, pixels)
+            compute_logits(module, pixels)
             start = recording.pooled_row() if row is None else row
             return rollout(recording.maps, start, self.discard_ratio, sums_to_one=self.head_fusion == "mean")

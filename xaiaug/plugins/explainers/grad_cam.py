@@ -54,12 +54,12 @@ class GradCam(NetworkExplainer):
         """
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
         from ._layers import insert_tap
 
         def forward(pixels: Tensor) -> Tensor:
             with torch.no_grad():
-                return logits(module, pixels)
+                return compute_logits(module, pixels)
 
         attribution, tap = import_captum(self.method, "LayerGradCam"), torch.nn.Identity()
         with torch.inference_mode(mode=False), insert_tap(module, self._find_layer(module, batch.pixels), tap):

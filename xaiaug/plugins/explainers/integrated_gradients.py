@@ -52,11 +52,11 @@ class IntegratedGradients(NetworkExplainer):
         """
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
         from ._tokens import undefined_error
 
         def forward(pixels: Tensor) -> Tensor:
-            answer = logits(module, pixels)
+            answer = compute_logits(module, pixels)
             if not answer.requires_grad:
                 raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
             return answer
