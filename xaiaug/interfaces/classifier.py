@@ -110,7 +110,7 @@ class Prepared:
 
 @runtime_checkable
 class TorchModel(Protocol):
-    """What explainers by gradient or attention need of a classifier."""
+    """What gradient and attention explainers need of a classifier."""
 
     @property
     def module(self) -> nn.Module:
