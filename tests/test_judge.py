@@ -203,7 +203,7 @@ def test_a_run_without_the_checks_that_ask_has_no_judge(folder, tmp_path):
 
 
 def test_the_classifier_that_is_mended_cannot_judge(known):
-    with pytest.raises(ConfigError, match="is the classifier being mended"):
+    with pytest.raises(ConfigError, match="is the classifier that made the mistakes"):
         loop(Knowing(), judge={"name": "knowing"})
     loop(Knowing(), judge={"name": "knowing", "turned": True})
     loop(Knowing(), judge={"name": "knowing"}, checks=["constant"])

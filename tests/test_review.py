@@ -84,7 +84,7 @@ def waiting(first, tmp_path):
 def test_the_run_stops_and_says_what_to_do(folder, waiting):
     rows = read(waiting)
     message = wait(folder, waiting)
-    assert f"looked at {len(rows)} of the new images" in message and f"xaiaug review {waiting}" in message
+    assert f"{len(rows)} of the new images have no decision" in message and f"xaiaug review {waiting}" in message
     assert status(waiting)["state"] == "waiting for review"
     report = open_run(waiting).report
     assert not report.complete and report.images.review.waiting == len(rows) and not report.arms
@@ -108,7 +108,7 @@ def test_a_rejected_image_is_made_again_with_another_seed_and_looked_at_again(fo
     rows = read(waiting)
     gone = rows[0]
     write(waiting, [{**row, "decision": "reject" if row is gone else "keep"} for row in rows])
-    assert "looked at 1 of the new images" in wait(folder, waiting)
+    assert "1 of the new images have no decision" in wait(folder, waiting)
     (new,) = [row for row in read(waiting) if not row["decision"]]
     assert new["case"] == gone["case"] and new["id"] != gone["id"]
     write(waiting, [{**row, "decision": row["decision"] or "keep"} for row in read(waiting)])

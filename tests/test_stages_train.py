@@ -55,9 +55,10 @@ def train(tmp_path):
         """The optional keywords that its `fit` was called with."""
         calls.clear()
         with Store(tmp_path / "run") as store:
-            runtime = StageRuntime(store, LocalEngine(), lambda progress: None)
+            context = Context(labels=splits.labels)
+            runtime = StageRuntime(store, LocalEngine(), lambda progress: None, context)
             training = Training("baseline", 0, Recipe(steps=3, batch_size=4), splits.train, splits.validation)
-            fit(runtime, classifier, Context(labels=splits.labels), training, keeping)
+            fit(runtime, classifier, training, keeping)
         (call,) = calls
         return call
 

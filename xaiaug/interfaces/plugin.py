@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from abc import ABC
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 from ..errors import PluginError
 from ..records import JSON, Estimate
 from .context import Context
+from .source_digest import source_digest
 
 
 class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of its own
@@ -21,9 +21,11 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
     for misspelt names follow from its signature. Weights are loaded in `prepare`.
 
     Attributes:
-        version: part of every key, with a digest of the class's source; raise it when results change.
+        version: part of every key, beside a digest of the sources that the results depend on (see `source_digest`);
+            raise it when results change for another reason.
         batch_size: the most items that one call receives.
         uses: of synthesizers only: which of "prompt", "guidance" and "image" they read.
+        drawn_world: whether its results are of a drawn world, and say nothing about photographs.
         remote: whether it calls an outside service; refused when offline, called from the driver's threads only.
         expected_failures: checks of `xaiaug.testing` that it is known to fail, by name, each with the reason.
     """
@@ -31,6 +33,7 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
     version: ClassVar[str] = "1"
     batch_size: int = 16
     uses: frozenset[str] = frozenset()
+    drawn_world: ClassVar[bool] = False
     remote: bool = False
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
@@ -87,7 +90,7 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         return {
             "class": f"{kind.__module__}.{kind.__qualname__}",
             "version": self.version,
-            "source": _source_digest(kind),
+            "source": source_digest(kind),
             "parameters": self.parameters(),
         }
 
@@ -121,11 +124,3 @@ class PluginInfo:
 
 def _rebuild(kind: type[Plugin], parameters: dict[str, JSON]) -> Plugin:
     return kind(**parameters)
-
-
-def _source_digest(kind: type) -> str | None:
-    try:
-        source = inspect.getsource(kind)
-    except (OSError, TypeError):
-        return None
-    return hashlib.sha256(source.encode()).hexdigest()[:16]

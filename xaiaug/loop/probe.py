@@ -19,8 +19,10 @@ from ..engines import LocalEngine
 from ..plan import Assumptions
 from ..records import Sample
 from ..records.estimate import Range
+from ..records.pipeline import HEADLINE, StageKind
 from ..stages import StageRuntime
-from ..store import SPEEDS, CallLedger, Store
+from ..store import CallLedger, Store
+from ..store.schema import SPEEDS
 from .plugin_set import PluginSet
 from .run import run_stages
 
@@ -28,7 +30,6 @@ SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that 
 IMAGES = 48  # of the guide; each class gives as many
 WARM, FEWEST, MOST = 1, 3, 40  # steps of a training: in the first run, and in the one that counts
 TRAINING_S = 10.0  # what that one's training should take, so that its start weighs little
-ARM = "generated+training"
 LOOKED_AT = 50  # images whose size on disk is looked up
 
 
@@ -61,32 +62,32 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
         )
 
 
-def _steps(first: Mapping[str, tuple[int, float]]) -> int:
+def _steps(first: Mapping[str, Sequence[float]]) -> int:
     """Steps of the training that counts; a classifier that is not trained at first is taken for a slow one."""
-    if "fit" not in first:
+    if StageKind.FIT not in first:
         return FEWEST
-    return min(MOST, max(FEWEST, round(TRAINING_S / (first["fit"][1] / 2 / WARM))))
+    return min(MOST, max(FEWEST, round(TRAINING_S / (first[StageKind.FIT][1] / 2 / WARM))))
 
 
 def _here(plugins: PluginSet) -> PluginSet:
     return replace(plugins, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else plugins
 
 
-def _seconds(measured: Mapping[str, tuple[int, float]], plugins: PluginSet) -> dict[str, Range]:
+def _seconds(measured: Mapping[str, Sequence[float]], plugins: PluginSet) -> dict[str, Range]:
     return {
         stage: (spent / units * SPREAD[0], spent / units * SPREAD[1])
         for stage, (units, spent) in measured.items()
-        if not (stage == "critique" and plugins.critic.remote)
+        if not (stage == StageKind.CRITIQUE and plugins.critic.remote)
     }
 
 
-def _run(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
+def _run(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -> dict[str, list[float]]:
     until = "critique" if plugins.synthesizer.remote else "report"
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        run_stages(settings, plugins, rows.resolve((ARM,)), runtime, splits, calls, stop=until)
-        return dict(store.ledger.fact(SPEEDS) or {})
+        run_stages(settings, plugins, rows.resolve((HEADLINE,)), runtime, splits, calls, until=until)
+        return store.ledger.get_fact(SPEEDS) or {}
 
 
 def _small(settings: Settings, steps: int) -> Settings:

@@ -10,8 +10,6 @@ from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, OfflineError, UnknownPriceError, XaiaugError
 from ..records import Estimate
 
-FROM = {"classifier": "mistakes", "explainer": "explain", "critic": "critique", "synthesizer": "images"}
-
 
 class Worker(Protocol):
     """What a plan asks of a plugin; each `Plugin` has it."""

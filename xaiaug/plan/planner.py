@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 
 from .. import arms as rows
 from ..calls import Prices
-from ..config import STOPS, Settings
+from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm
 from ..records.estimate import Range, add_known, add_ranges
-from .assumptions import Assumptions, assumptions, sent
+from ..records.pipeline import STARTS, Stop, reaches
+from .assumptions import Assumptions, describe_upload, list_assumptions
 from .costs import Bill, bill, disk_bytes, hours
-from .permissions import FROM, Worker, models_of, obstacles
+from .permissions import Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, summed
-from .workload import WorkItem, parts
+from .workload import WorkItem, work_items
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         licences={kind: said for kind, worker in taking_part.items() if (said := worker.estimate(1).licence)},
         prices=_prices(taking_part, asked.prices),
         obstacles=tuple(str(error) for error in obstacles(taking_part, names, settings, asked.prices)),
-        assumptions=assumptions(settings, known, lines),
+        assumptions=list_assumptions(settings, known, lines),
         budget_usd=settings.budget.usd,
         paid_calls=known.paid_calls,
         paid_usd=known.paid_usd,
@@ -75,12 +76,11 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
 
 
 def _taking_part(asked: PlanRequest) -> dict[str, Worker]:
-    reached = STOPS.index(asked.until)
-    return {kind: worker for kind, worker in asked.workers.items() if STOPS.index(FROM[kind]) <= reached}
+    return {kind: worker for kind, worker in asked.workers.items() if reaches(asked.until, STARTS[kind])}
 
 
 def _lines(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Line, ...]:
-    return tuple(_line(asked, known, part) for part in parts(asked.settings, arms, known, asked.until))
+    return tuple(_line(asked, known, part) for part in work_items(asked.settings, arms, known, asked.until))
 
 
 def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
@@ -121,7 +121,7 @@ def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines:
         "one more image a mistake": {"images_per_mistake": experiment.images_per_mistake + 1},
         "one more round": {"rounds": experiment.rounds + 1},
     }
-    if STOPS.index(asked.until) < STOPS.index("images"):
+    if not reaches(asked.until, Stop.IMAGES):
         return ()
     now = summed("now", lines)
     found = []
@@ -145,7 +145,7 @@ def _difference(name: str, then: Line, now: Line) -> Line:
 
 def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Receiver, ...]:
     """Who gets what, over the whole run."""
-    counted = parts(asked.settings, arms, known, asked.until)
+    counted = work_items(asked.settings, arms, known, asked.until)
     bills = [_bills(asked, part) for part in counted]
     found = []
     for kind, worker in _taking_part(asked).items():
@@ -153,7 +153,7 @@ def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> t
             said = worker.estimate(0)
             receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
             size = add_ranges(one[kind].estimate.upload_bytes for one in bills)
-            what = sent(kind, worker.uses)
+            what = describe_upload(kind, worker.uses)
             found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
             if said.second is not None and said.second.receiver:
                 declined = f"{what}, of what {receiver} declines"

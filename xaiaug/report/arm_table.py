@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError, nearest
+from ..records.pipeline import CONTINUED
 from .schema_arms import ArmResult, Scores
 from .schema_report import Report
-
-REFERENCE = "continued"
-HEADLINE = "generated+training"
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class ArmRow:
 
 def arm_rows(report: Report) -> tuple[ArmRow, ...]:
     """One row an arm, in the order of the report."""
-    reference = {arm.name: arm for arm in report.arms}.get(REFERENCE)
+    reference = {arm.name: arm for arm in report.arms}.get(CONTINUED)
     return tuple(_row(arm, reference) for arm in report.arms)
 
 
@@ -93,7 +91,7 @@ def _difference(arm: ArmResult, scores: Mapping[int, Scores], against: Mapping[i
     return Spread.of(scores[seed].accuracy - against[seed].accuracy for seed in scores if seed in against)
 
 
-HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {REFERENCE}")
+HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {CONTINUED}")
 NONE = "–"
 
 Cells = Sequence[Sequence[str]]

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .arm_table import REFERENCE, scores_by_seed
+from ..records.pipeline import CONTINUED
+from .arm_table import scores_by_seed
 from .schema_arms import ArmResult, Curves, Scores
 from .schema_report import Report
 
@@ -201,7 +202,7 @@ def dot_plot(arms: Sequence[ArmResult]) -> DotPlot | None:
     if not values:
         return None
     axis = Axis.around(values, MARGIN, WIDTH - MARGIN, most=4)
-    reference = scores.get(REFERENCE) or []
+    reference = scores.get(CONTINUED) or []
     return DotPlot(
         ticks=tuple((axis.place(tick), axis.label(tick)) for tick in axis.ticks),
         reference=axis.place(100 * statistics.fmean(score.accuracy for score in reference)) if reference else None,

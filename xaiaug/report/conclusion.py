@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .arm_table import HEADLINE, REFERENCE, ArmRow, arm_rows, points, scores_by_seed
+from ..records.pipeline import CONTINUED, FEWEST_MISTAKES, HEADLINE
+from .arm_table import ArmRow, arm_rows, points, scores_by_seed
 from .schema_arms import Scores
 from .schema_report import Report
 
-FEW_MISTAKES = 30
 FEW_SEEDS = 3
 
 
@@ -16,7 +16,7 @@ def outcome(report: Report) -> str:
         return f"{report.verdict.sentence} {report.verdict.explanation}".strip()
     rows = {row.name: row for row in arm_rows(report)}
     headline = rows.get(HEADLINE) or next((row for row in rows.values() if row.synthetic and row.seeds), None)
-    reference = rows.get(REFERENCE)
+    reference = rows.get(CONTINUED)
     if headline and reference and headline.difference.mean is not None:
         return _compared(headline, reference)
     return _of_mistakes(report)
@@ -30,7 +30,7 @@ def tags(report: Report) -> tuple[str, ...]:
         "drawn world": report.data.drawn,
         "one seed": seeds == 1,
         f"{seeds} seeds": 1 < seeds < FEW_SEEDS,
-        "few mistakes": 0 < found < FEW_MISTAKES,
+        "few mistakes": 0 < found < FEWEST_MISTAKES,
         "guide = validation": report.data.guide_is_validation,
     }
     return tuple(tag for tag, holds in limits.items() if holds)

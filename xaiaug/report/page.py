@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .arm_table import REFERENCE, Spread, arm_rows, figure, percent, points, signed
+from ..records.pipeline import CONTINUED
+from .arm_table import Spread, arm_rows, figure, percent, points, signed
 from .cases import shown_cases
 from .charts import arm_curves, dot_plot
 from .conclusion import meaning, outcome, tags
@@ -53,7 +54,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         left_out=pictures.left_out,
         open_cases=OPEN_CASES,
         confusions=confusions(report),
-        reference=REFERENCE,
+        reference=CONTINUED,
     )
 
 

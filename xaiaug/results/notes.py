@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
 from ..report import Report
 from ..report.schema_arms import ArmResult
 from ..report.schema_report import Note
 
-FEW, MANY, UNEVEN = 30, 0.5, 3
+MANY, UNEVEN = 0.5, 3
 STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve
 
 
@@ -70,10 +71,10 @@ def _mistakes(report: Report) -> Iterator[Note]:
             f"The baseline makes no mistake on the {size} guide images: there is nothing to mend. A larger or harder "
             "guide split may show some."
         )
-    elif found < FEW:
+    elif found < FEWEST_MISTAKES:
         yield _warn(
             f"The baseline makes only {found} mistake{'s' if found > 1 else ''} on the {size} guide images. "
-            f"Images made from so few say little; aim for at least {FEW} with a larger guide split."
+            f"Images made from so few say little; aim for at least {FEWEST_MISTAKES} with a larger guide split."
         )
     held = report.mistakes.held
     if held:
@@ -170,7 +171,7 @@ def _rounds(report: Report) -> Iterator[Note]:
 def _adapter(report: Report) -> Iterator[Note]:
     means = {arm.name: _mean(arm) for arm in report.arms}
     for name, mean in means.items():
-        start = means.get("baseline")
+        start = means.get(BASELINE)
         if name.endswith("-lora") and mean is not None and start is not None and mean < start:
             yield _warn(
                 f"{name} ends at {100 * mean:.1f} %, below the baseline's {100 * start:.1f} %. Adapters often need a "
@@ -185,7 +186,7 @@ def _mean(arm: ArmResult) -> float | None:
 
 
 def _improving(report: Report) -> Iterator[Note]:
-    baseline = next((arm for arm in report.arms if arm.name == "baseline"), None)
+    baseline = next((arm for arm in report.arms if arm.name == BASELINE), None)
     curve = baseline.seeds[0].history.validation_loss if baseline and baseline.seeds else ()
     points = [value for value in curve if value is not None]
     if len(points) >= STILL and points[-1] < (1 - IMPROVING) * points[-STILL]:
@@ -207,7 +208,7 @@ def _along(report: Report) -> Iterator[Note]:
 
 
 def _stages(report: Report) -> Iterator[Note]:
-    for stage, what in (("explain", "heatmap"), ("critique", "critique")):
+    for stage, what in ((StageKind.EXPLAIN, "heatmap"), (StageKind.CRITIQUE, "critique")):
         failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
         if failed:
             yield _warn(f"{failed} of {len(report.cases)} mistakes have no {what}: see each for the reason.")
@@ -220,7 +221,7 @@ def _stages(report: Report) -> Iterator[Note]:
 
 def _how_far(report: Report) -> str:
     judged = sum(
-        case.critique is not None or any(f.stage == "critique" for f in case.failures) for case in report.cases
+        case.critique is not None or any(f.stage == StageKind.CRITIQUE for f in case.failures) for case in report.cases
     )
     return f" ({judged} of {len(report.cases)} mistakes have been before the critic)" if report.cases else ""
 

@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..records.pipeline import BASELINE, CONTINUED, EXPLANATION, FEWEST_SEEDS
 from ..report.schema_report import Contrast, Verdict
 from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge_outcome
-from ..statistics.outcome import FEWEST_SEEDS
 from ..store import Reader
-from .predictions import Tested, tested
-
-REFERENCE = "continued"
-EXPLANATION = ("generated+training", "shuffled-map")  # did the explanation help?
+from .predictions import ArmPredictions, arm_predictions
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
     """
     named = [tuple(plan["primary"]), EXPLANATION]
     arm, against = plan["primary"]
-    predicted = {name: arm_tested for name in names if (arm_tested := tested(reader, name)) is not None}
+    predicted = {name: predictions for name in names if (predictions := arm_predictions(reader, name)) is not None}
     if arm not in predicted or against not in predicted:
         return None
     named = [pair for pair in dict.fromkeys(named) if set(pair) <= predicted.keys()]
@@ -60,18 +57,18 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
     )
 
 
-def _secondary(predicted: Mapping[str, Tested], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    others = [(name, REFERENCE) for name in predicted if name not in (REFERENCE, "baseline")]
-    start = [(REFERENCE, "baseline")] if {REFERENCE, "baseline"} <= predicted.keys() else []
+def _secondary(predicted: Mapping[str, ArmPredictions], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    others = [(name, CONTINUED) for name in predicted if name not in (CONTINUED, BASELINE)]
+    start = [(CONTINUED, BASELINE)] if {CONTINUED, BASELINE} <= predicted.keys() else []
     return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 
-def _compared(one: Tested, other: Tested, scores: Scores) -> Comparison:
+def _compared(one: ArmPredictions, other: ArmPredictions, scores: Scores) -> Comparison:
     above, below = _paired(one, other)
     return compare(one.labels, below, above, scores, one.groups)
 
 
-def _paired(one: Tested, other: Tested) -> tuple[NDArray[Any], NDArray[Any]]:
+def _paired(one: ArmPredictions, other: ArmPredictions) -> tuple[NDArray[Any], NDArray[Any]]:
     """Probabilities of the seeds both have; an arm that was not trained has one classifier for every seed."""
     seeds = sorted(one.by_seed.keys() & other.by_seed.keys())
     if 1 in (len(one.by_seed), len(other.by_seed)):
@@ -79,7 +76,7 @@ def _paired(one: Tested, other: Tested) -> tuple[NDArray[Any], NDArray[Any]]:
     return _stacked(one, seeds), _stacked(other, seeds)
 
 
-def _stacked(arm: Tested, seeds: Sequence[int]) -> NDArray[Any]:
+def _stacked(arm: ArmPredictions, seeds: Sequence[int]) -> NDArray[Any]:
     single = next(iter(arm.by_seed.values()))
     return np.stack([arm.by_seed.get(seed, single) for seed in seeds])
 

@@ -12,9 +12,11 @@ from PIL import Image
 
 from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, ReviewDecision
 from ..errors import DataError, RunFolderError
+from ..records.pipeline import StageKind
 from ..report.heatmaps import overlay
 from ..store import Reader, Store
 from ..store.blobs import Blobs
+from ..store.schema import CRITIQUE
 
 LONGEST = 4000  # characters of a prompt
 _SIDE = 512
@@ -37,10 +39,9 @@ class Gallery:
         self._lock = threading.Lock()
         reader = Reader(self.run_dir)
         try:
-            self._cases = {
-                row["id"]: row for stage in reader.stages() if _explains(stage) for row in reader.rows(stage)
-            }
-            self._causes = {row["id"]: row["critique"] for row in reader.rows("critique") if row.get("critique")}
+            explained = [stage for stage in reader.stages() if stage.kind == StageKind.EXPLAIN]
+            self._cases = {row["id"]: row for stage in explained for row in reader.rows(stage)}
+            self._causes = {row["id"]: row["critique"] for row in reader.rows(CRITIQUE) if row.get("critique")}
         finally:
             reader.close()
         self._blobs = Blobs(self.run_dir / "blobs")
@@ -130,11 +131,6 @@ class Gallery:
 def _table(store: Store) -> dict[str, dict[str, str]]:
     lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(TABLE))
     return {line["id"]: line for line in lines}
-
-
-def _explains(stage: str) -> bool:
-    kind = stage.split("/")
-    return "explain" in (kind[0], kind[1] if kind[0].startswith("round-") and len(kind) > 1 else "")
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""How far the classifier that checks new images is to be believed."""
+"""Examines the classifier that checks new images: how many of the mistakes does it get right?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..curation import near_duplicate_threshold
 from ..records import Sample
+from ..store.schema import JUDGE, PREDICT_JUDGE, JudgeRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake
@@ -63,9 +64,9 @@ def examine_judge(
         embeds: whether anybody wants to know how alike images are.
     """
     samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)
-    found = predict(runtime, "judge", fitted, samples, classes)
+    found = predict(runtime, PREDICT_JUDGE, fitted, samples, classes)
     right = int((found.predicted == found.labels).sum())
     chosen = sorted(train, key=lambda sample: sample.id)[: MOST if embeds else 0]
-    stage = Stage("judge", "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
-    rows = complete(runtime, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
+    stage = Stage(JUDGE, "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
+    rows: Sequence[JudgeRow] = complete(runtime, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
     return JudgeExam(right, len(mistakes), rows[0]["alike"] if len(rows) else None)

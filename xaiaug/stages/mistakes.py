@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Sample
+from ..store.schema import CASES, CaseRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .predict import CHUNK, Predictions
@@ -79,13 +80,16 @@ def count_by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
 
 
 def list_cases(runtime: StageRuntime, chosen: Sequence[Mistake]) -> None:
-    """Keeps the chosen mistakes for the report: id, label, predicted class and its probability of each."""
+    """Keeps the chosen mistakes for the report."""
     items = Lazy(len(chosen), lambda i: Item(chosen[i].key, chosen[i]))
-    complete(runtime, Stage("cases", "list mistakes", None, CHUNK), items, _cases)
+    complete(runtime, Stage(CASES, "list mistakes", None, CHUNK), items, _case_rows)
 
 
-def _cases(mistakes: list[Mistake]) -> list[Any]:
-    return [[m.sample.id, m.sample.label, m.predicted, m.probabilities[m.predicted]] for m in mistakes]
+def _case_rows(mistakes: list[Mistake]) -> list[CaseRow]:
+    return [
+        CaseRow(id=m.sample.id, label=m.sample.label, predicted=m.predicted, probability=m.probabilities[m.predicted])
+        for m in mistakes
+    ]
 
 
 def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:

@@ -11,7 +11,6 @@ from .interval import Estimate
 Word = Literal["no difference", "helps", "hurts", "cannot tell"]
 OUTCOMES: tuple[Word, ...] = ("no difference", "helps", "hurts", "cannot tell")
 MOST_SEEDS, MOST_IMAGES = 200, 1_000_000
-FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)

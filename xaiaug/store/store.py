@@ -17,20 +17,9 @@ from ..errors import RunFolderError, RunLockedError
 from .blobs import Blob, Blobs, named, write_atomically
 from .file_stamps import FileStamps
 from .models import ModelFolder, is_whole, write_model
-from .reader import BEGUN, LEDGER, SPEEDS
 from .references import referenced
 from .run_ledger import FileStamp, RunLedger
-
-TOLD = (
-    "mistakes",
-    "held",
-    "rounds",
-    "judge",
-    "review",
-    "images",
-    "arms",
-    "left_out",
-)  # facts that stages tell of their outcome
+from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, StageName
 
 
 class Store:
@@ -58,7 +47,7 @@ class Store:
             raise
         self.blobs = Blobs(self.folder / "blobs")
         self._index = FileStamps(self.ledger, self.folder)
-        self._begun: list[str] = []
+        self._begun: list[StageName] = []
 
     def __enter__(self) -> Self:
         return self
@@ -75,31 +64,33 @@ class Store:
         finally:
             self._lock.release()
 
-    def start(self) -> None:
-        """Begins a sitting: what earlier ones told and began is seen again as this one comes to it, not before."""
+    def start_session(self) -> None:
+        """Forgets what earlier sessions began and came to: it is seen again as this one comes to it, not before."""
         self._begun = []
-        self.ledger.tell(BEGUN, [])
-        for name in TOLD:
-            self.ledger.tell(name, None)
+        self.ledger.set_fact(BEGUN, [])
+        for outcome in OUTCOMES:
+            self.ledger.set_fact(outcome, None)
 
-    def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
-        """Says which chunks make up a stage in this run."""
-        self._begun.append(stage)
+    def begin(self, stage: StageName, keys: Sequence[str], total: int) -> None:
+        """Records which chunks make up a stage in this run; a stage that began already is replaced, not repeated."""
         self.ledger.begin(stage, keys, total)
-        self.ledger.tell(BEGUN, self._begun)
+        if stage not in self._begun:
+            self._begun.append(stage)
+            self.ledger.set_fact(BEGUN, [str(name) for name in self._begun])
 
-    def took(self, kind: str, units: int, seconds: float) -> None:
-        """Adds to what is known of a kind of work's speed; nothing where nothing was done."""
+    def add_speed(self, kind: str, units: int, seconds: float) -> None:
+        """Adds to what is known of the speed of a kind of work; does nothing where no unit was done."""
         if units:
-            known = self.ledger.fact(SPEEDS) or {}
-            before, spent = known.get(kind, (0, 0.0))
-            self.ledger.tell(SPEEDS, {**known, kind: [before + units, round(spent + seconds, 3)]})
+            known = self.ledger.get_fact(SPEEDS) or {}
+            units_before, seconds_before = known.get(kind, [0, 0.0])
+            speed = [units_before + units, round(seconds_before + seconds, 3)]
+            self.ledger.set_fact(SPEEDS, {**known, str(kind): speed})
 
     def finish(self) -> None:
-        """Forgets the stages that this run did not begin: they belong to earlier settings."""
+        """Forgets the stages that this session did not begin: they belong to earlier settings."""
         self.ledger.drop_stages(self._begun)
 
-    def commit(self, key: str, stage: str, rows: Sequence[Any]) -> list[Any]:
+    def commit(self, key: str, stage: StageName, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
         files: list[FileStamp] = []
         plain = [self._kept(row, files) for row in rows]

@@ -12,8 +12,10 @@ from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
 from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
+from ...records.pipeline import StageKind
 from ...store import Blob, Reader
 from ...store.blobs import Blobs
+from ...store.schema import PLUGINS, critique_of
 from ._by_name import KNOWN, critic_from
 from ._remote_critic import RemoteCritic
 
@@ -67,7 +69,7 @@ class ReplayCritic(Critic):
         if len(rows) > 1:
             drawn = Blob.image(case.panel).name
             rows = [row for row in rows if row["panel"] == drawn]
-        return _made(rows[0]) if rows else None
+        return critique_of(rows[0]) if rows else None
 
     def _unknown(self, case: Case) -> Failure:
         return Failure("not recorded", f"the run in {self.run} says nothing about the case {case.id}")
@@ -130,7 +132,7 @@ def _committed(reader: Reader) -> dict[str, list[Any]]:
     """The rows of all critique stages, by case; equal ones once."""
     rows: dict[str, list[Any]] = defaultdict(list)
     for stage in reader.stages():
-        if "critique" in stage.split("/"):
+        if stage.kind == StageKind.CRITIQUE:
             for row in reader.rows(stage):
                 if row not in rows[row["id"]]:
                     rows[row["id"]].append(row)
@@ -139,16 +141,10 @@ def _committed(reader: Reader) -> dict[str, list[Any]]:
 
 def _critic_of(reader: Reader) -> RemoteCritic | None:
     """The paid critic of the run, not prepared; None where its critic was another."""
-    told = (reader.fact("plugins") or {}).get("critic") or {}
+    told = (reader.get_fact(PLUGINS) or {}).get("critic") or {}
     ours = {f"{__package__}.{KNOWN[name].replace(':', '.')}": name for name in PAID}
     name = ours.get(str(told.get("implementation")))
     if name is None:
         return None
     made = critic_from({"name": name, **told["parameters"]})
     return made if isinstance(made, RemoteCritic) else None
-
-
-def _made(row: Any) -> Critique | Failure:
-    if "failure" in row:
-        return Failure(**row["failure"])
-    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})

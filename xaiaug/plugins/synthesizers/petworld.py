@@ -32,6 +32,7 @@ class PetworldSynthesizer(Synthesizer):
     """
 
     uses = frozenset({"prompt"})
+    drawn_world = True
 
     def __init__(self, prior: str = "biased", ignore: float = 0.2) -> None:
         if prior not in PRIORS:
