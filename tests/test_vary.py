@@ -29,12 +29,12 @@ class Counting(ColourCritic):
 
 
 class Snapping(NearestColour):
-    """Keeps its weights after the last step, as a classifier that heeds snapshots does."""
+    """Keeps its weights after the last step, as a classifier that takes snapshots does."""
 
-    def fit(self, train, validation, *, recipe, seed):
+    def fit(self, train, validation, *, recipe, seed, snapshots=None):
         history = super().fit(train, validation, recipe=recipe, seed=seed)
-        if self.snapshots is not None:
-            folder = self.snapshots / str(recipe.steps)
+        if snapshots is not None:
+            folder = snapshots / str(recipe.steps)
             folder.mkdir(parents=True, exist_ok=True)
             self.save(folder)
         return history

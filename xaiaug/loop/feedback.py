@@ -11,7 +11,7 @@ from ..calls import Calls, Prices
 from ..config import Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
-from ..engines import engine as engine_named
+from ..engines import make_engine
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
@@ -94,7 +94,7 @@ class FeedbackLoop:
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
-        self.engine = engine_named(engine)
+        self.engine = make_engine(engine)
 
     @classmethod
     def from_config(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..quality import Faithfulness, predictions, score_map, summarize, summarize_map
+from ..quality import Faithfulness, count_predictions, score_map, summarize, summarize_map
 from ..records import Explanation, Failure
 from ..store.blobs import Blobs
 from ..store.schema import FAITHFULNESS, FAITHFULNESS_SUMMARY, ExplainRow, FaithfulnessRow, MapRow, failure_of
@@ -23,7 +23,7 @@ CHUNK = 4
 STEPS, RANDOM_MAPS = 10, 1
 ASKED = {"steps": STEPS, "random_maps": RANDOM_MAPS, "seed": 0}
 # 39 an image: few enough that a sample of 24 mistakes costs less than one epoch over a small guide split.
-PREDICTIONS = predictions(STEPS, RANDOM_MAPS)
+PREDICTIONS = count_predictions(STEPS, RANDOM_MAPS)
 FIGURES = ("entropy", "top_share", "border_share")
 
 

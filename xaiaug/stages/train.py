@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -82,9 +82,11 @@ class _Work:
         if training.recipe is None:
             _check_labels(classifier, self.runtime.context.labels)
             return History()
-        classifier.checkpoints, classifier.snapshots = self.checkpoints, self.snapshots
+        train: Callable[..., object] = classifier.fit
+        options = {"checkpoints": self.checkpoints, "snapshots": self.snapshots}
+        wanted = {name: options[name] for name in classifier.fit_options() if options[name] is not None}
         with blame_plugin(f"{type(classifier).__name__}.fit"):
-            history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
+            history = train(training.train, training.validation, recipe=training.recipe, seed=training.seed, **wanted)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history

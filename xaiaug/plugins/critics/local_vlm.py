@@ -16,7 +16,7 @@ from PIL import Image
 from ...errors import ConfigError, PluginError
 from ...interfaces import Context, Critic
 from ...records import JSON, Case, Critique, Failure
-from .._device import torch_device
+from .._device import resolve_device
 from ._conversation import Dialogue, Question, Said, check_dialogue, made_dialogue, together, words
 from ._image_encoding import Picture
 
@@ -78,7 +78,7 @@ class LocalVLMCritic(Critic):
         self.check()
         self._dialogue: Dialogue = made_dialogue(self, context)
         if self._loaded is None:
-            self._loaded = _load(self.model, self.dtype, torch_device(self.device or context.device))
+            self._loaded = _load(self.model, self.dtype, resolve_device(self.device or context.device))
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order; their questions are answered batch by batch.

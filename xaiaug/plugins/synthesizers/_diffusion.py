@@ -12,7 +12,7 @@ import torch
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
-from .._device import torch_device
+from .._device import resolve_device
 from ._batch_generation import Drawing, Drawn, Job
 from ._pipelines import Fitting, dtype_for, loras, open_pipeline
 from ._presets import Preset, Source, spelt_out
@@ -124,7 +124,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def prepare(self, context: Context) -> None:
         """Checks the settings and loads the weights; does nothing when they are loaded."""
-        device = torch_device(context.device)
+        device = resolve_device(context.device)
         if self._ways and device == self._device:
             return
         self._check()

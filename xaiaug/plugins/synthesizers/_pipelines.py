@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError, nearest
-from ..classifiers._isolation import quiet
+from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
 MEMORY = ("fast", "balanced", "tiny")
@@ -111,7 +111,7 @@ def silenced() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with quiet(), warnings.catch_warnings():
+        with silence_transformers(), warnings.catch_warnings():
             # diffusers' schedulers hand numpy a tensor in a way that numpy is about to give up
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             yield

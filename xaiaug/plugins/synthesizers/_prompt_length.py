@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError
-from ..classifiers._isolation import quiet
+from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
 ENDLESS = 1 << 20  # tokenizers without a limit say a number with thirty digits
@@ -26,7 +26,7 @@ class Reader:
 
     def count(self, text: str) -> int:
         """Tokens the text takes."""
-        with quiet():  # transformers warns of texts that are too long: finding them is what this is for
+        with silence_transformers():  # transformers warns of texts that are too long: finding them is what this is for
             return len(self.tokenizer(text, add_special_tokens=False, truncation=False)["input_ids"])
 
 
@@ -125,7 +125,7 @@ def _reader(weights: Weights, name: str, index: Mapping[str, Any], further: int 
     from transformers import AutoTokenizer
 
     try:
-        with quiet():
+        with silence_transformers():
             tokenizer = AutoTokenizer.from_pretrained(
                 weights.place, subfolder=name, trust_remote_code=False, **_without_weights(weights)
             )
@@ -143,7 +143,7 @@ def _without_weights(weights: Weights) -> dict[str, Any]:
 
 def _sequence_length(pipeline: str) -> int | None:
     """How many tokens a pipeline hands encoders that know no limit of their own, unless told otherwise."""
-    with quiet():
+    with silence_transformers():
         kind = getattr(diffusers_package(), pipeline, None)
     parameter = inspect.signature(kind.__call__).parameters.get("max_sequence_length") if kind else None
     return parameter.default if parameter is not None and isinstance(parameter.default, int) else None
@@ -178,7 +178,7 @@ class LongPrompts:
 
     def __call__(self, prompt: str) -> dict[str, torch.Tensor]:
         """The pipeline's arguments in place of `prompt` and `negative_prompt`; each is 1 k d, pooled ones 1 d."""
-        with torch.no_grad(), quiet():
+        with torch.no_grad(), silence_transformers():
             embeds, pooled = self._embedded(prompt)
             negative, negative_pooled = self._negative_for(embeds, pooled)
         found = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}

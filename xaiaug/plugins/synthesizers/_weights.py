@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, MissingExtraError
-from ..classifiers._hub import hub_answers
+from ..classifiers._hub import can_reach_hub
 from ._presets import Source, published_licence
 
 SAMPLE = 1 << 16  # bytes read at the beginning, the middle and the end of a large file
@@ -89,7 +89,7 @@ class Weights:
 
     def options(self) -> dict[str, Any]:
         """What every `from_pretrained` is told: where to look, and never to run code or unpickle."""
-        told: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not hub_answers()}
+        told: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not can_reach_hub()}
         return told | ({} if self.local else {"revision": self.revision})
 
     def index(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Weights:
 
         if self.local:
             return Path(self.place, file)
-        return Path(hf_hub_download(self.place, file, revision=self.revision, local_files_only=not hub_answers()))
+        return Path(hf_hub_download(self.place, file, revision=self.revision, local_files_only=not can_reach_hub()))
 
 
 def diffusers_package() -> Any:
