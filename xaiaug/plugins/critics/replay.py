@@ -12,7 +12,7 @@ from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
 from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
-from ...store import Blob, Reader
+from ...store import Blob, CallLedger, Reader
 from ...store.blobs import Blobs
 from ._by_name import KNOWN, critic_from
 from ._remote_critic import RemoteCritic
@@ -42,7 +42,7 @@ class ReplayCritic(Critic):
         reader = Reader(Path(self.run).expanduser())
         try:
             self._rows = _committed(reader)
-            recorded = Recorded(_replies(reader), reader.blobs, self.run)
+            recorded = Recorded(CallLedger(reader.ledger, reader.blobs).replies(), reader.blobs, self.run)
             self._reading = _critic_of(reader)
         finally:
             reader.close()
@@ -119,11 +119,6 @@ class Recorded:
 
     def reject(self, key: str, reason: str) -> None:
         """Does nothing: however many replies are of no use, none is paid for."""
-
-
-def _replies(reader: Reader) -> dict[str, tuple[str, dict[str, int]]]:
-    sql = "SELECT key, reply, usage FROM calls WHERE state = 'settled' AND reply IS NOT NULL ORDER BY id DESC"
-    return {key: (reply, json.loads(usage)) for key, reply, usage in reader.ledger.select(sql)}  # the first one stands
 
 
 def _committed(reader: Reader) -> dict[str, list[Any]]:
