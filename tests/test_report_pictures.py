@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from xaiaug import panel
+from xaiaug.records import Explanation
 from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, shown_cases
-from xaiaug.report.heatmaps import overlay
+from xaiaug.report.page import render
 from xaiaug.report.schema_cases import CritiqueRow
-from xaiaug.report.thumbnails import Pictures
+from xaiaug.report.thumbnails import Pictures, overlay, read_heatmap, run_scale
 
 
 def decoded(uri: str) -> Image.Image:
@@ -81,31 +84,70 @@ def test_the_budget_ends_the_pictures_and_counts_what_is_left_out() -> None:
     assert pictures.left_out == sum(not picture.uri for picture in made) > 0
 
 
-def test_an_overlay_is_bright_where_the_heat_is_and_grey_where_the_model_saw_nothing() -> None:
-    values = np.zeros((40, 40), np.float32)
-    values[10:20, 10:20] = 1
-    values[30:] = np.nan
-    pixels = np.asarray(overlay(Image.new("RGB", (40, 40), "grey"), encoded(values)), dtype=int)
-    assert pixels[15, 15].sum() > pixels[5, 30].sum() + 200
-    assert len(set(pixels[36, 20])) == 1
+IMAGE_SIDE = 160
 
 
-def test_in_a_map_of_both_signs_what_speaks_against_the_class_is_as_cold_as_nothing() -> None:
-    values = np.zeros((40, 40), np.float32)
-    values[5:15, 5:15], values[25:35, 25:35] = 1, -4
-    pixels = np.asarray(overlay(Image.new("RGB", (40, 40), "grey"), encoded(values)), dtype=int)
-    assert pixels[10, 10].sum() > pixels[20, 20].sum() + 200
-    assert pixels[30, 30].tolist() == pixels[20, 20].tolist()
+def heat(seed: int, strength: float = 1.0) -> np.ndarray:
+    """A map with a hot spot, values below zero, an outlier, and a corner that the model did not see."""
+    values = np.random.default_rng(seed).normal(0.1, 0.05, (IMAGE_SIDE, IMAGE_SIDE))
+    values[30:70, 80:130] += strength
+    values[100, 20] = 40 * strength
+    values[120:, 120:] = np.nan
+    return values.astype(np.float32)
+
+
+def critic_panel(image: Image.Image, explanation: Explanation, scale: panel.Scale | None) -> Image.Image:
+    """What a panel shows of a map over its image, without the margins and the text around it."""
+    drawn = panel.draw(image, explanation, label="cat", predicted="dog", layout="overlay", side=168, scale=scale)
+    blank = panel.draw(image, None, label="cat", predicted="dog", layout="overlay", side=168)
+    rows = np.nonzero((np.asarray(blank) != 255).all(axis=2).sum(axis=1) > 150)[0]
+    return drawn.crop((4, rows[0], 4 + image.width, rows[0] + image.height))
+
+
+@pytest.mark.parametrize("scale", ["image", "run"])
+def test_the_page_shows_the_pixels_that_the_critic_saw(scale: str) -> None:
+    pixels = np.random.default_rng(7).integers(0, 250, (IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
+    image, maps = Image.fromarray(pixels), {"strong": heat(1), "weak": heat(2, 0.3)}
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    blobs = {"image": out.getvalue(), **{name: encoded(values) for name, values in maps.items()}}
+    cases = tuple(example.case(n, image="image", panel=None, heatmap=name, images=()) for n, name in enumerate(maps))
+    text = render(example.report(2, cases=cases, settings={"panel": {"scale": scale}}), blobs.__getitem__)
+    shown = [uri for uri in re.findall('src="(data:[^"]+)"', text) if uri != data_uri(image)]
+    explanations = [Explanation(values, "rollout", 0, True) for values in maps.values()]
+    shared = panel.shared_scale(explanations) if scale == "run" else None
+    assert shown == [data_uri(critic_panel(image, one, shared)) for one in explanations]
+
+
+def data_uri(image: Image.Image) -> str:
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=80, method=2)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def test_a_shared_scale_leaves_out_maps_that_cannot_be_read_and_is_asked_for() -> None:
+    blobs = {"a": encoded(np.linspace(0, 1, 1000).reshape(10, 100)), "torn": b"torn"}
+    assert run_scale({"panel": {"scale": "run"}}, ["torn", "a", "gone"], blobs.__getitem__) == pytest.approx((0, 0.995))
+    for other in ({}, {"panel": {"scale": "image"}}, {"panel": None}):
+        assert run_scale(other, ["a"], blobs.__getitem__) is None
+
+
+def test_a_case_whose_grid_is_constant_is_drawn_without_signal() -> None:
+    blobs = {"image": example.png("image-1"), "map": encoded(heat(0))}
+    case = example.case(image="image", panel=None, heatmap="map", images=())
+    cases = (case, case.model_copy(update={"degenerate": True}))
+    hot, flat = shown_cases(example.report(1, cases=cases), Pictures(blobs.__getitem__))
+    assert flat.heatmap.uri == Pictures(blobs.__getitem__).overlay("image", None, IMAGE_SIDE).uri != hot.heatmap.uri
 
 
 @pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf)])
 def test_a_map_that_says_nothing_is_still_drawn(values: np.ndarray) -> None:
-    assert overlay(Image.new("RGB", (8, 6)), encoded(values)).size == (8, 6)
+    assert overlay(Image.new("RGB", (8, 6)), read_heatmap(encoded(values)), None).size == (8, 6)
 
 
 def test_what_is_no_map_is_refused() -> None:
     with pytest.raises(ValueError, match="h w"):
-        overlay(Image.new("RGB", (8, 6)), encoded(np.zeros(3)))
+        read_heatmap(encoded(np.zeros(3)))
 
 
 def test_each_pair_of_classes_comes_in_turn() -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .colormap import Heat
+from .colormap import Heat, format_scale
 from .layout import PALE, Measures, font, shorten
 from .overlays import Picture, masked, stripes
-
-_NOUGHT = 0.005  # a share of the scale that is told as 0
 
 
 def legend(measures: Measures, method: str, heat: Heat | None, kind: Picture) -> list[Image.Image]:
@@ -47,7 +45,7 @@ def _name(measures: Measures, method: str) -> Image.Image:
 def _scale(measures: Measures, heat: Heat, kind: Picture) -> Image.Image:
     strip = Image.new("RGB", (measures.half, measures.line + measures.gap), "white")
     pen, letters, middle = ImageDraw.Draw(strip), font(round(measures.text * 0.85)), strip.height // 2
-    low, high = (_number(value, heat) for value in heat.scale)
+    low, high = format_scale(heat.scale)
     low, high = f"< {low}" if heat.beneath else low, f"> {high}" if heat.clipped else high
     right = strip.width - measures.gap - round(pen.textlength(high, font=letters))
     left = 2 * measures.gap + round(pen.textlength(low, font=letters))
@@ -69,11 +67,6 @@ def _checks(width: int, height: int) -> Image.Image:
     """A ground whose contrast shows how far it fades."""
     rows, columns = np.indices((height, width)) // max(2, height // 3)
     return Image.fromarray(np.where((rows + columns) % 2, 235, 25).astype(np.uint8)).convert("RGB")
-
-
-def _number(value: float, heat: Heat) -> str:
-    low, high = heat.scale
-    return "0" if abs(value) < _NOUGHT * (high - low) else f"{value:.2g}"
 
 
 def _unseen(measures: Measures) -> Image.Image:

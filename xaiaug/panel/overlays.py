@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .colormap import Heat
+from ..records import Explanation
+from .colormap import Heat, Scale
 from .layout import font
 
 Picture = Callable[[Image.Image, Heat | None], Image.Image]
@@ -55,6 +56,17 @@ def overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
     share = _COLD_SHARE + (_HOT_SHARE - _COLD_SHARE) * np.nan_to_num(heat.shares)[..., None]
     mixed = (1 - share) * grey + share * heat.colours()
     return Image.fromarray(_hatch(mixed, heat, np.repeat(grey, 3, axis=2)))
+
+
+def overlay_heatmap(image: Image.Image, explanation: Explanation | None, scale: Scale | None = None) -> Image.Image:
+    """A heatmap over its image: the pixels that a panel of the layout "overlay" shows, at the size of the image.
+
+    Args:
+        image: RGB, of any size.
+        explanation: raw values, of any size; None, or a map that is constant, is drawn as "no signal".
+        scale: raw values of the coldest and the hottest colour; None takes them from this map.
+    """
+    return overlay(image, None if explanation is None else Heat.of(explanation, image.size, scale))
 
 
 def masked(image: Image.Image, heat: Heat | None) -> Image.Image:

@@ -81,7 +81,7 @@ def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
         number=number,
         row=row,
         image=pictures(row.image, IMAGE_SIDE) if row.image else None,
-        heatmap=pictures.overlay(row.image, row.heatmap, IMAGE_SIDE) if row.image and row.heatmap else None,
+        heatmap=_heatmap(row, pictures),
         panel=pictures(row.panel, PANEL_SIDE) if row.panel else None,
         wishes=_wishes(row),
         kept=_with_pictures(kept[:MOST_KEPT], pictures),
@@ -90,6 +90,13 @@ def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
         rejected_count=len(rejected),
         dropped=tuple(dict.fromkeys(word for image in row.images for word in image.dropped)),
     )
+
+
+def _heatmap(row: CaseRow, pictures: Pictures) -> Picture | None:
+    if not row.image or not row.heatmap:
+        return None
+    # `degenerate` is of the grid, which is not part of the report; its map on the image may look like more.
+    return pictures.overlay(row.image, None if row.degenerate else row.heatmap, IMAGE_SIDE)
 
 
 def _with_pictures(images: Sequence[ImageRow], pictures: Pictures) -> tuple[ShownImage, ...]:

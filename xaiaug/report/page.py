@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..panel import format_scale
 from .arm_table import REFERENCE, Spread, arm_rows, figure, percent, points, signed
 from .cases import shown_cases
 from .charts import arm_curves, dot_plot
@@ -16,7 +17,7 @@ from .conclusion import meaning, outcome, tags
 from .confusion import confusions
 from .schema_base import Row
 from .schema_report import Report
-from .thumbnails import Pictures
+from .thumbnails import Pictures, run_scale
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,7 +38,9 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
     """
     environment = _environment()
     style = environment.get_template("page.css").render()
-    pictures = Pictures(blob)
+    heatmaps = (row.heatmap for row in report.cases if row.heatmap and not row.degenerate)
+    scale = run_scale(report.settings, heatmaps, blob)
+    pictures = Pictures(blob, scale=scale)
     return environment.get_template("page.html.j2").render(
         report=report,
         style=style,
@@ -51,6 +54,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
         cases=shown_cases(report, pictures),
         left_out=pictures.left_out,
+        shared_scale=scale and format_scale(scale),
         open_cases=OPEN_CASES,
         confusions=confusions(report),
         reference=REFERENCE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from PIL import Image
 
 from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, ReviewDecision
 from ..errors import DataError, RunFolderError
-from ..report.heatmaps import overlay
-from ..store import Reader, Store
+from ..report.thumbnails import overlay, read_heatmap, run_scale
+from ..store import Reader, Store, parse_stage
 from ..store.blobs import Blobs
 
 LONGEST = 4000  # characters of a prompt
@@ -35,15 +35,16 @@ class Gallery:
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
         self._lock = threading.Lock()
+        self._blobs = Blobs(self.run_dir / "blobs")
+        self._cases: dict[str, Any] = {}
+        self._scales: dict[str, tuple[float, float] | None] = {}
         reader = Reader(self.run_dir)
         try:
-            self._cases = {
-                row["id"]: row for stage in reader.stages() if _explains(stage) for row in reader.rows(stage)
-            }
+            for stage in filter(_explains, reader.stages()):
+                self._add_cases(list(reader.rows(stage)), reader.fact("settings") or {})
             self._causes = {row["id"]: row["critique"] for row in reader.rows("critique") if row.get("critique")}
         finally:
             reader.close()
-        self._blobs = Blobs(self.run_dir / "blobs")
         self._lines = self._read()
 
     def items(self) -> list[dict[str, Any]]:
@@ -90,7 +91,14 @@ class Gallery:
             raise LookupError(what)
         image = self._blobs.image(case["image"]["blob"])
         image.thumbnail((_SIDE, _SIDE))
-        return _png(overlay(image, self._blobs.read(case["predicted"]["heatmap"]["blob"])))
+        heatmap = _heatmap(case)
+        explanation = read_heatmap(self._blobs.read(heatmap)) if heatmap else None
+        return _png(overlay(image, explanation, self._scales[line["case"]]))
+
+    def _add_cases(self, rows: Sequence[Any], settings: Mapping[str, Any]) -> None:
+        scale = run_scale(settings, filter(None, map(_heatmap, rows)), self._blobs.read)
+        self._cases.update({row["id"]: row for row in rows})
+        self._scales.update({row["id"]: scale for row in rows})
 
     def _item(self, line: Mapping[str, str]) -> dict[str, Any]:
         case, critique = self._cases.get(line["case"], {}), self._causes.get(line["case"], {})
@@ -133,8 +141,14 @@ def _table(store: Store) -> dict[str, dict[str, str]]:
 
 
 def _explains(stage: str) -> bool:
-    kind = stage.split("/")
-    return "explain" in (kind[0], kind[1] if kind[0].startswith("round-") and len(kind) > 1 else "")
+    part, kind, _ = parse_stage(stage)
+    return kind == "explain" and not part.startswith("seed-")
+
+
+def _heatmap(case: Mapping[str, Any]) -> str | None:
+    """The blob of the heatmap; None where there is none, or it is constant."""
+    explained = case["predicted"]
+    return explained["heatmap"]["blob"] if explained.get("heatmap") and not explained["degenerate"] else None
 
 
 def _text(value: Any) -> str:
