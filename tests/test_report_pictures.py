@@ -1,4 +1,4 @@
-"""Pictures on the page are small, fit their budget, and say it when they are missing."""
+"""Thumbnails on the page are small, fit their budget, and say it when they are missing."""
 
 import base64
 import io
@@ -13,10 +13,10 @@ from PIL import Image
 
 from xaiaug import panel
 from xaiaug.records import Explanation
-from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, shown_cases
+from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, select_cases
 from xaiaug.report.page import render
 from xaiaug.report.schema_cases import CritiqueRow
-from xaiaug.report.thumbnails import Pictures, overlay, read_heatmap, run_scale
+from xaiaug.report.thumbnails import Thumbnails, overlay, read_heatmap, run_scale
 
 
 def decoded(uri: str) -> Image.Image:
@@ -38,7 +38,7 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 ) -> None:
     out = io.BytesIO()
     Image.new("RGB", size, "teal").save(out, "PNG")
-    picture = Pictures(lambda name: out.getvalue())("a", 160)
+    picture = Thumbnails(lambda name: out.getvalue())("a", 160)
     assert decoded(picture.uri).size == kept
     assert (picture.width, picture.height) == shown
 
@@ -47,14 +47,14 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 def test_every_kind_of_image_becomes_a_picture(mode: str) -> None:
     out = io.BytesIO()
     Image.new(mode, (20, 20)).save(out, "TIFF")
-    assert Pictures(lambda name: out.getvalue())("a", 160).uri
+    assert Thumbnails(lambda name: out.getvalue())("a", 160).uri
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 400), st.binary(max_size=8))
 def test_a_damaged_picture_is_a_missing_one_and_never_an_error(cut: int, junk: bytes) -> None:
     whole = example.png("image-1", 24)
-    picture = Pictures(lambda name: whole[:cut] + junk + whole[cut + 4 :])("a", 160)
+    picture = Thumbnails(lambda name: whole[:cut] + junk + whole[cut + 4 :])("a", 160)
     assert bool(picture.uri) != bool(picture.missing)
 
 
@@ -64,7 +64,7 @@ def test_a_heatmap_that_is_cut_short_or_holds_odd_values_is_never_an_error(cut: 
     whole = example.heatmap("heatmap-1", 24)
     # The first 128 bytes are the header; a store whose blobs are named by their digest lets no such damage through.
     damaged = whole[:cut] if cut < 128 else whole[:cut] + junk + whole[cut + len(junk) :]
-    picture = Pictures({"image": example.png("image-1", 24), "map": damaged}.__getitem__).overlay("image", "map", 160)
+    picture = Thumbnails({"image": example.png("image-1", 24), "map": damaged}.__getitem__).overlay("image", "map", 160)
     assert bool(picture.missing) == (cut < 128)
 
 
@@ -73,11 +73,11 @@ def test_a_blob_that_is_gone_is_a_missing_picture(error: Exception) -> None:
     def blob(name: str) -> bytes:
         raise error
 
-    assert Pictures(blob)("a", 160).missing == "picture cannot be read"
+    assert Thumbnails(blob)("a", 160).missing == "picture cannot be read"
 
 
 def test_the_budget_ends_the_pictures_and_counts_what_is_left_out() -> None:
-    pictures = Pictures(example.png, budget=2_000)
+    pictures = Thumbnails(example.png, budget=2_000)
     made = [pictures(f"image-{number}", 160) for number in range(50)]
     held = sum(len(picture.uri) for picture in made)
     assert 2_000 <= held < 2_000 + max(len(picture.uri) for picture in made)
@@ -136,8 +136,8 @@ def test_a_case_whose_grid_is_constant_is_drawn_without_signal() -> None:
     blobs = {"image": example.png("image-1"), "map": encoded(heat(0))}
     case = example.case(image="image", panel=None, heatmap="map", images=())
     cases = (case, case.model_copy(update={"degenerate": True}))
-    hot, flat = shown_cases(example.report(1, cases=cases), Pictures(blobs.__getitem__))
-    assert flat.heatmap.uri == Pictures(blobs.__getitem__).overlay("image", None, IMAGE_SIDE).uri != hot.heatmap.uri
+    hot, flat = select_cases(example.report(1, cases=cases), Thumbnails(blobs.__getitem__))
+    assert flat.heatmap.uri == Thumbnails(blobs.__getitem__).overlay("image", None, IMAGE_SIDE).uri != hot.heatmap.uri
 
 
 @pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf)])
@@ -152,7 +152,7 @@ def test_what_is_no_map_is_refused() -> None:
 
 def test_each_pair_of_classes_comes_in_turn() -> None:
     report = example.report(7)
-    cases = shown_cases(report, Pictures(example.blob))
+    cases = select_cases(report, Thumbnails(example.blob))
     assert [case.row.label for case in cases] == ["dog", "cat", "dog", "cat", "dog", "cat", "cat"]
     assert [case.number for case in cases] == [1, 2, 3, 4, 5, 6, 7]
     assert {case.row.id for case in cases} == {row.id for row in report.cases}
@@ -160,12 +160,12 @@ def test_each_pair_of_classes_comes_in_turn() -> None:
 
 def test_cases_and_images_are_capped_and_still_counted() -> None:
     rows = tuple(example.case(number, asked=0) for number in range(MOST_CASES + 20))
-    cases = shown_cases(example.report(1, cases=rows), Pictures(example.blob))
+    cases = select_cases(example.report(1, cases=rows), Thumbnails(example.blob))
     assert len(cases) == MOST_CASES
     images = tuple(
         image.model_copy(update={"kept": turn % 2 == 0}) for turn, image in enumerate(example.case(1, 30).images)
     )
-    (case,) = shown_cases(example.report(1, cases=(example.case(1, images=images),)), Pictures(example.blob))
+    (case,) = select_cases(example.report(1, cases=(example.case(1, images=images),)), Thumbnails(example.blob))
     assert (len(case.kept), len(case.rejected)) == (MOST_KEPT, MOST_REJECTED)
     assert (case.kept_count, case.rejected_count) == (15, 15)
 
@@ -174,7 +174,7 @@ def test_only_a_plain_colour_is_painted() -> None:
     critique = CritiqueRow(
         cause="", guidance={"subject_colour": "#12ab9f", "backdrop_colour": "url(http://x)", "size": 0.5}
     )
-    (case,) = shown_cases(example.report(1, cases=(example.case(critique=critique),)), Pictures(example.blob))
+    (case,) = select_cases(example.report(1, cases=(example.case(critique=critique),)), Thumbnails(example.blob))
     assert [(wish.name, wish.value, wish.colour) for wish in case.wishes] == [
         ("subject colour", "#12ab9f", "#12ab9f"),
         ("backdrop colour", "url(http://x)", ""),

@@ -120,7 +120,7 @@ def test_a_rejected_image_is_made_again_with_another_seed_and_looked_at_again(fo
     assert report.images.rejected == {"review": 1}
     images = [image for case in report.cases for image in case.images]
     (rejected,) = [image for image in images if image.check == "review"]
-    assert rejected.reason == "a person rejected it" and not rejected.kept and rejected.arms == ()
+    assert rejected.reason == "rejected by a reviewer" and not rejected.kept and rejected.arms == ()
     assert rejected.blob not in [image.blob for image in images if image.kept]
 
 

@@ -113,7 +113,7 @@ class ImageGeneration:
                 "version": VERSION,
                 "checks": list(gate.checks),
                 "held": run.splits.fingerprint,
-                "judge": judge and [judge.key, judge.admitted, judge.alike],
+                "judge": judge and [judge.key, judge.admitted, judge.near_duplicate_threshold],
             },
             remakes=curation.remakes,
             most_per_class=run.settings.experiment.images_per_class_max,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config import PluginTable, Settings, create_plugin
-from ..curation import ADMITTED, Judge
+from ..curation import ADMISSION_THRESHOLD, Judge
 from ..data import Splits
 from ..errors import ConfigError
 from ..interfaces import Classifier
@@ -54,7 +54,7 @@ def admit_judge(
         diagnosis: of the round: whose mistakes it is asked about, and where its weights and answers are kept.
     """
     name, own = _table(settings).name, _table(settings).name == OWN
-    told = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMITTED}
+    told = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMISSION_THRESHOLD}
     doubted = [mistake for mistake in diagnosis.mistakes if mistake.sample.id not in diagnosis.held]
     if not doubted or (own and not splits.train):
         return None, told
@@ -62,7 +62,7 @@ def admit_judge(
     fitted = fit(diagnosis.runtime, judge, diagnosis.context, Training(FOLDER, diagnosis.seed, recipe, train, ()))
     checks = settings.curation.checks
     found = examine_judge(diagnosis.runtime, fitted, doubted, splits.train, len(splits.labels), "alike" in checks)
-    admitted = None if "label" not in checks else not own or found.right >= ADMITTED * found.of
+    admitted = None if "label" not in checks else not own or found.right >= ADMISSION_THRESHOLD * found.of
     told |= {"right": found.right, "of": found.of, "admitted": admitted, "alike": found.alike}
     return Judge(name, splits.labels, fitted.load, fitted.key, bool(admitted), found.alike), told
 

@@ -19,7 +19,7 @@ UNREADABLE = (OSError, EOFError, LookupError, ValueError, SyntaxError, Image.Dec
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     """A picture ready for `<img>`; without `uri` it says in `missing` why there is none.
 
     Attributes:
@@ -32,7 +32,7 @@ class Picture:
     missing: str = ""
 
 
-class Pictures:
+class Thumbnails:
     """Makes thumbnails until the budget is spent; the same calls in the same order give the same pictures."""
 
     def __init__(
@@ -50,11 +50,11 @@ class Pictures:
         self._left = budget
         self.left_out = 0
 
-    def __call__(self, name: str, side: int) -> Picture:
+    def __call__(self, name: str, side: int) -> Thumbnail:
         """The blob's picture, its longer side at most `side` pixels."""
         return self._thumbnail(lambda: _open(self._blob(name)), side)
 
-    def overlay(self, image: str, heatmap: str | None, side: int) -> Picture:
+    def overlay(self, image: str, heatmap: str | None, side: int) -> Thumbnail:
         """A heatmap blob over an image blob, the longer side at most `side` pixels; None: "no signal"."""
         return self._thumbnail(lambda: self._overlay(image, heatmap, side), side)
 
@@ -62,14 +62,14 @@ class Pictures:
         explanation = None if heatmap is None else read_heatmap(self._blob(heatmap))
         return overlay(_shrink(_open(self._blob(image)), side), explanation, self._scale)
 
-    def _thumbnail(self, make: Callable[[], Image.Image], side: int) -> Picture:
+    def _thumbnail(self, make: Callable[[], Image.Image], side: int) -> Thumbnail:
         if self._left <= 0:
             self.left_out += 1
-            return Picture(missing="left out to keep the page small")
+            return Thumbnail(missing="left out to keep the page small")
         try:
             picture = _embed(_shrink(make(), side), side)
         except UNREADABLE:
-            return Picture(missing="picture cannot be read")
+            return Thumbnail(missing="picture cannot be read")
         self._left -= len(picture.uri)
         return picture
 
@@ -124,9 +124,9 @@ def _shrink(image: Image.Image, side: int) -> Image.Image:
     return image
 
 
-def _embed(image: Image.Image, side: int) -> Picture:
+def _embed(image: Image.Image, side: int) -> Thumbnail:
     # A drawn image of 64 pixels is shown as large as a photograph; the browser enlarges it.
     width, height = (max(1, round(length * side / max(image.size))) for length in image.size)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=2)
-    return Picture("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), width, height)
+    return Thumbnail("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), width, height)

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, KEEP, REVIEW_TABLE, ReviewDecision
 from ..errors import DataError, RunFolderError
 from ..report.thumbnails import overlay, read_heatmap, run_scale
 from ..store import Reader, Store, parse_stage
@@ -66,7 +66,7 @@ class Gallery:
         with self._lock:
             if name not in self._lines:
                 raise DataError(f"there is no image {name!r} to review")
-            self._change([name], {column: _text(said[column]) for column in SAID if column in said})
+            self._change([name], {column: _check_text(said[column]) for column in DECISION_COLUMNS if column in said})
 
     def keep_the_rest(self) -> None:
         """Keeps every image nobody has judged yet."""
@@ -93,7 +93,7 @@ class Gallery:
         image.thumbnail((_SIDE, _SIDE))
         heatmap = _heatmap(case)
         explanation = read_heatmap(self._blobs.read(heatmap)) if heatmap else None
-        return _png(overlay(image, explanation, self._scales[line["case"]]))
+        return _encode_png(overlay(image, explanation, self._scales[line["case"]]))
 
     def _add_cases(self, rows: Sequence[Any], settings: Mapping[str, Any]) -> None:
         scale = run_scale(settings, filter(None, map(_heatmap, rows)), self._blobs.read)
@@ -116,7 +116,7 @@ class Gallery:
 
     def _read(self) -> dict[str, dict[str, str]]:
         with Store(self.run_dir) as store:
-            lines = _table(store)
+            lines = _read_table(store)
         if not lines:
             raise RunFolderError(
                 f"nothing waits for review in {self.run_dir}: set [curation] review = true and run until it says so"
@@ -126,17 +126,19 @@ class Gallery:
     def _change(self, names: Collection[str], said: Mapping[str, str]) -> None:
         # Read anew: somebody may have the table open in another program, too.
         with Store(self.run_dir) as store:
-            lines = {name: {**line, **said} if name in names else line for name, line in _table(store).items()}
+            lines = {name: {**line, **said} if name in names else line for name, line in _read_table(store).items()}
             if lost := set(names) - set(lines):
-                raise DataError(f"{TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew")
+                raise DataError(
+                    f"{REVIEW_TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew"
+                )
             for line in lines.values():
                 ReviewDecision.from_row(line)
-            store.write_table(TABLE, list(lines.values()))
+            store.write_table(REVIEW_TABLE, list(lines.values()))
         self._lines = lines
 
 
-def _table(store: Store) -> dict[str, dict[str, str]]:
-    lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(TABLE))
+def _read_table(store: Store) -> dict[str, dict[str, str]]:
+    lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(REVIEW_TABLE))
     return {line["id"]: line for line in lines}
 
 
@@ -151,7 +153,7 @@ def _heatmap(case: Mapping[str, Any]) -> str | None:
     return explained["heatmap"]["blob"] if explained.get("heatmap") and not explained["degenerate"] else None
 
 
-def _text(value: Any) -> str:
+def _check_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
     if not isinstance(value, str) or len(value) > LONGEST:
@@ -159,7 +161,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _png(image: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

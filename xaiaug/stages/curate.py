@@ -22,7 +22,7 @@ class _Work:
     def __call__(self, rows: list[Any]) -> list[Any]:
         made = [row for row in rows if "image" in row]
         images = Lazy(len(made), lambda i: self.blobs.image(made[i]["image"]["blob"]))
-        judged = iter(self.gate.judge(images, self.seen, [row["label"] for row in made]))
+        judged = iter(self.gate.check(images, self.seen, [row["label"] for row in made]))
         return [next(judged).to_json() if "image" in row else _failed(row) for row in rows]
 
 

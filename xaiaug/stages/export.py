@@ -78,13 +78,13 @@ def _lines(
         "source": pool.source,
         "repetition": pool.repetition,
         "classifier_weights": weights,
-        "judge": pool.gate.asked.name if pool.gate.asked else "",
+        "judge": pool.gate.judge.name if pool.gate.judge else "",
     }
     for image in pool.images:
         row, verdict = image.row, image.verdict
         stem = f"{row['case'][:12]}-{row['index']}-{pool.repetition}-{row['image']['blob'][:8]}"
         own = {name: row[name] for name in ROW} | {"details": _text(row["details"])}
-        passed = {"kept": image.kept, "checks": list(pool.gate.made), "verdict": verdict["reason"]}
+        passed = {"kept": image.kept, "checks": list(pool.gate.active_checks), "verdict": verdict["reason"]}
         yield f"{_folder(row['label'])}/{stem}", image, {**origin, **own, **passed, **ancestry[row["case"]]}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..curation.review_table import COLUMNS, SAID, TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, REVIEW_TABLE, ReviewDecision
 from ..records import Critique
 from .chunks import Item, Stage, complete
 from .runtime import StageRuntime
@@ -32,7 +32,7 @@ class Review:
 
     def __init__(self, runtime: StageRuntime, labels: Sequence[str]) -> None:
         self._store, self._labels = runtime.store, labels
-        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(TABLE)}
+        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(REVIEW_TABLE)}
         self._said = {name: ReviewDecision.from_row(row) for name, row in self._lines.items()}
         self._asked: dict[str, dict[str, Any]] = {}
         self._flagged = {
@@ -91,7 +91,7 @@ class Review:
             if name not in self._asked and self._said[name] != ReviewDecision()
         ]
         if lines:
-            self._store.write_table(TABLE, lines)
+            self._store.write_table(REVIEW_TABLE, lines)
         said = [self._said.get(name, ReviewDecision()) for name in self._asked]
         counted = Counter(decision.keep for decision in said)
         return {
@@ -110,7 +110,7 @@ class Review:
         name, blob = _id(row), row["image"]["blob"]
         told = self._lines.get(name, {})
         self._asked[name] = {
-            **{column: told.get(column, "") for column in SAID},
+            **{column: told.get(column, "") for column in DECISION_COLUMNS},
             "label": row["label"],
             "predicted": self._labels[predicted],
             "prompt": row["prompt"],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._image_stats import name_of
+from .._image_stats import colour_name
 from ._measurements import Measures
 
 Floats = NDArray[np.float32]
@@ -114,7 +114,7 @@ class ClassReference:
 
     def common_colours(self, attribute: str) -> list[str]:
         """Everyday names of the class's commonest colours, at most three, commonest first."""
-        names = Counter(name_of(colour) for colour in self.values[attribute])
+        names = Counter(colour_name(colour) for colour in self.values[attribute])
         return [name for name, count in names.most_common(3) if count >= 0.1 * self.count]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._image_stats import hex_of, lab, name_of
+from .._image_stats import colour_name, lab_to_hex, rgb_to_lab
 from ._measurements import Attended, Floats, Measures
 from ._outliers import ClassReference, Comparison, Finding
 
@@ -23,7 +23,7 @@ UNITS = {"subject colour": " (Lab)", "backdrop colour": " (Lab)", "light": " (L 
 
 def colour_words(colour: Floats) -> str:
     """An sRGB colour in words: "dark brown (#4a2c1c)"."""
-    return f"{name_of(lab(colour))} ({hex_of(lab(colour))})"
+    return f"{colour_name(rgb_to_lab(colour))} ({lab_to_hex(rgb_to_lab(colour))})"
 
 
 def place_word(place: Floats) -> str:
@@ -40,8 +40,8 @@ def _third(value: float, low: str, high: str) -> str:
 def guidance_of(measures: Measures, findings: Sequence[Finding]) -> dict[str, str | float]:
     """What a synthesizer should keep: the unusual first, the likeliest cause foremost, then the colours."""
     values: dict[str, str | float] = {
-        "subject colour": hex_of(lab(measures.subject)),
-        "backdrop colour": hex_of(lab(measures.backdrop)),
+        "subject colour": lab_to_hex(rgb_to_lab(measures.subject)),
+        "backdrop colour": lab_to_hex(rgb_to_lab(measures.backdrop)),
         "light": round(float(measures.light[1]) / 100, 3),
         "sharpness": round(measures.sharpness, 3),
         "size": round(measures.size, 3),
@@ -148,7 +148,7 @@ def attention_line(seen: Attended) -> list[str]:
 def difficulty_of(measures: Measures, findings: Sequence[Finding]) -> str:
     """What makes the image hard in itself; empty when nothing measured does."""
     unusual = {finding.attribute for finding in findings}
-    contrast = float(np.linalg.norm(lab(measures.subject) - lab(measures.backdrop)))
+    contrast = float(np.linalg.norm(rgb_to_lab(measures.subject) - rgb_to_lab(measures.backdrop)))
     reasons = [
         (contrast < 15, "the subject hardly stands out from its backdrop"),
         (measures.light[1] < 20, "it is dark"),
