@@ -1,6 +1,6 @@
-"""What the gate catches on photographs, and what it stops without reason.
+"""What the curation filter rejects on photographs, rightly and wrongly.
 
-    python benchmarks/gate.py --data SHARED [--pairs 2000] [--only PART] [--quick] [--json FILE]
+    python benchmarks/filter.py --data SHARED [--pairs 2000] [--only PART] [--quick] [--json FILE]
 
 SHARED holds cats-vs-dogs and weights. Copies of held photographs (guide and validation) are planted as if a synthesizer
 had made them, and so are photographs under the wrong label. A false alarm is a photograph of another split that a check
@@ -104,7 +104,7 @@ def measured(part: str, options: argparse.Namespace, pairs: int) -> dict[str, An
 
 def plain(others: Sequence[Sample]) -> dict[str, float]:
     """False alarms of the checks that look at one image alone."""
-    verdicts = ImageFilter(["nan", "constant"]).judge(Opened(others))
+    verdicts = ImageFilter(["nan", "constant"]).check(Opened(others))
     stopped = {name: _share([verdict.check == name for verdict in verdicts]) for name in ("broken", "nan", "constant")}
     print(f"\nbroken, nan, constant on {len(others)} photographs: false alarms {100 * sum(stopped.values()):.2f} %")
     return stopped
@@ -113,9 +113,9 @@ def plain(others: Sequence[Sample]) -> dict[str, float]:
 def copies_of_held(splits: Splits, held: Sequence[Sample], others: Sequence[Sample]) -> dict[str, float]:
     """How many copies of held photographs `duplicate` catches, and how many others it stops."""
     known = replace(splits, train=(), guide=tuple(held), validation=(), test=(), reserve=())
-    gate, began = ImageFilter(["duplicate"], known), time.perf_counter()
-    rates = {name: _stopped(gate, Opened(held, change)) for name, change in COPIES.items()}
-    rates["false alarms"] = _stopped(gate, Opened(others))
+    image_filter, began = ImageFilter(["duplicate"], known), time.perf_counter()
+    rates = {name: _stopped(image_filter, Opened(held, change)) for name, change in COPIES.items()}
+    rates["false alarms"] = _stopped(image_filter, Opened(others))
     looked = len(held) * len(COPIES) + len(others)
     _print(f"duplicate: copies of {len(held)} held photographs", rates)
     print(f"  {1000 * (time.perf_counter() - began) / looked:.1f} ms an image")
@@ -124,17 +124,20 @@ def copies_of_held(splits: Splits, held: Sequence[Sample], others: Sequence[Samp
 
 def copies_of_new(judge: Judge, new: Sequence[Sample]) -> dict[str, float]:
     """How many copies of kept images `repeat` and `alike` catch together, and how many distinct ones `alike` stops."""
-    gate = ImageFilter(["repeat", "alike"], judge=judge)
-    kept = gate.judge(Opened(new))
+    image_filter = ImageFilter(["repeat", "alike"], judge=judge)
+    kept = image_filter.check(Opened(new))
     seen = [verdict.fingerprint for verdict in kept if verdict.fingerprint]
     few = new[:: max(1, len(new) // 400)]
     rates = {}
     for name, change in COPIES.items():
-        found = [verdict.check for verdict in gate.judge(Opened(few, change), seen)]
+        found = [verdict.check for verdict in image_filter.check(Opened(few, change), seen)]
         rates[f"{name}, by hash"] = _share([check == "repeat" for check in found])
         rates[name] = _share([check is not None for check in found])
     rates["false alarms of alike"] = _share([verdict.check == "alike" for verdict in kept])
-    _print(f"repeat and alike ({judge.name}, from {judge.alike:.3f}): copies of {len(few)} among {len(new)}", rates)
+    _print(
+        f"repeat and alike ({judge.name}, from {judge.near_duplicate_threshold:.3f}): copies of {len(few)} among {len(new)}",
+        rates,
+    )
     return rates
 
 
@@ -142,10 +145,10 @@ def wrong_labels(judge: Judge, new: Sequence[Sample]) -> dict[str, float]:
     """How many wrong labels `label` catches, and how many right ones it stops."""
     right = [judge.labels[sample.label] for sample in new]
     wrong = [judge.labels[1 - sample.label] for sample in new]
-    gate, images = ImageFilter(["label"], judge=judge), Opened(new)
+    image_filter, images = ImageFilter(["label"], judge=judge), Opened(new)
     rates = {
-        "wrong labels": _share([not verdict.kept for verdict in gate.judge(images, labels=wrong)]),
-        "false alarms": _share([not verdict.kept for verdict in gate.judge(images, labels=right)]),
+        "wrong labels": _share([not verdict.kept for verdict in image_filter.check(images, labels=wrong)]),
+        "false alarms": _share([not verdict.kept for verdict in image_filter.check(images, labels=right)]),
     }
     likely = judge.load().predict_proba(images).argmax(axis=1)
     rates["accuracy of the judge"] = _share(likely == np.array([sample.label for sample in new]))
@@ -167,8 +170,8 @@ def _judges(splits: Splits, data: Path, quick: bool) -> dict[str, Judge]:
     }
 
 
-def _stopped(gate: ImageFilter, images: Sequence[Image.Image]) -> float:
-    return _share([not verdict.kept for verdict in gate.judge(images)])
+def _stopped(image_filter: ImageFilter, images: Sequence[Image.Image]) -> float:
+    return _share([not verdict.kept for verdict in image_filter.check(images)])
 
 
 def _share(found: Any) -> float:
