@@ -27,7 +27,7 @@ from xaiaug.curation import ImageFilter, Judge, near_duplicate_threshold
 from xaiaug.plugins.classifiers.hog import HogClassifier
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 
-PAIRS, SMALL, QUICK = 2000, 200, 16
+PAIRS, SMALL, QUICK = 2000, 200, 10
 COPIED = 400  # new images of which copies are made, at most
 # Training images that `hog` learns from, and that show how similar distinct images are.
 JUDGE_IMAGES = {"full": (4000, 300), "small": (400, 300), "quick": (60, 20)}
