@@ -60,7 +60,7 @@ class TorchClassifier(Classifier):
         self._start: str | None = None
 
     def parameters(self) -> dict[str, JSON]:
-        """Names of the parts, and the labels; a live object is only described, and cannot be made from that."""
+        """Names of the parts, and the labels; of a live object a description, from which it cannot be made again."""
         described = self._parts.describe()
         return {
             "module": described["module"],
@@ -264,14 +264,14 @@ class TorchClassifier(Classifier):
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
             with torch.inference_mode():
-                answer = compute_logits(self.module, self.preprocess(batch).pixels)
+                logits = compute_logits(self.module, self.preprocess(batch).pixels)
             expected = len(batch), len(self.labels)
-            if tuple(answer.shape) != expected:
+            if tuple(logits.shape) != expected:
                 raise PluginError(
                     f"TorchClassifier: {type(self.module).__name__} must return logits of shape {expected} for the"
-                    f" labels {', '.join(self.labels)}, got {tuple(answer.shape)}"
+                    f" labels {', '.join(self.labels)}, got {tuple(logits.shape)}"
                 )
-            yield answer
+            yield logits
 
 
 def _reorder_output(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:
