@@ -169,20 +169,14 @@ class TorchClassifier(Classifier):
         """What the last linear layer reads, when it gives the logits: n d, float32; else None."""
         from torch import nn
 
+        from .._logits import record_inputs
+
         layers = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
         if not layers or layers[-1].out_features != len(self.labels):
             return None
-        features: list[NDArray[np.float32]] = []
-
-        def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            features.append(inputs[0].flatten(1).float().cpu().numpy())
-
-        hook = layers[-1].register_forward_pre_hook(keep)
-        try:
+        with record_inputs(layers[-1]) as features:
             for _ in self._iter_logits(images):
                 pass
-        finally:
-            hook.remove()
         return np.concatenate(features) if features else np.zeros((0, layers[-1].in_features), np.float32)
 
     def fork(self) -> Self:
