@@ -90,7 +90,7 @@ def test_without_a_budget_or_a_price_nothing_is_called(folder, tmp_path):
     with Loopback() as server:
         with pytest.raises(ConfigError, match="budget_usd"):
             run(folder, tmp_path / "one", url=server.url, budget_usd=None)
-        with pytest.raises(UnknownPriceError, match="nobody knows what 'another' costs"):
+        with pytest.raises(UnknownPriceError, match="the price of 'another' is not known"):
             run(folder, tmp_path / "two", url=server.url, critic=Posting(server.url, "another"))
         assert server.requests == []
 

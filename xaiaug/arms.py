@@ -61,7 +61,7 @@ def resolve(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -
 
     Args:
         chosen: the set, or the list.
-        test_explanation: whether to add what tells if the explanation helps: `shuffled-map` beside the real map.
+        test_explanation: whether to add what shows whether the explanation helps: `shuffled-map` beside the real map.
 
     Raises:
         ConfigError: an unknown name, or a name twice.

@@ -178,7 +178,7 @@ class Settings(Table):
     limits: LimitsTable = LimitsTable()
 
     def recipes(self) -> tuple[Recipe, Recipe]:
-        """The arms' recipe and the baseline's, which is the arms' where `[baseline]` says nothing else.
+        """The arms' recipe and the baseline's, which is the arms' unless `[baseline]` overrides it.
 
         Raises:
             ConfigError: a field is unknown, set by the arm, or out of range.
@@ -207,7 +207,7 @@ def parse_settings(tables: Mapping[str, Any], source: str = "settings") -> Setti
     """
     _refuse_keys(tables, source)
     try:
-        found = Settings.model_validate(_named(tables))
+        found = Settings.model_validate(_with_default_names(tables))
     except ValidationError as error:
         problems = "\n".join(f"  {_problem(detail)}" for detail in error.errors())
         raise ConfigError(f"{source} cannot be used:\n{problems}") from None
@@ -295,7 +295,7 @@ def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
         )
 
 
-def _named(tables: Mapping[str, Any]) -> dict[str, Any]:
+def _with_default_names(tables: Mapping[str, Any]) -> dict[str, Any]:
     """The tables, where a plugin's table without a name has the default one."""
     usual = {kind: Settings.model_fields[kind].default.name for kind in KINDS}
     return {

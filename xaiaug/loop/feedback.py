@@ -214,7 +214,7 @@ class FeedbackLoop:
                 store.finish()
 
     def allow(self, budget_usd: float) -> None:
-        """Lets the run spend so much, whatever its settings say."""
+        """Sets the most that the run may spend, in US dollars, whatever its settings are."""
         self.settings = _update(self.settings, {"budget": {"usd": budget_usd}})
 
     def _until(self, until: str | None) -> str:

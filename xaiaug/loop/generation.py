@@ -112,7 +112,7 @@ class ImageGeneration:
                 "version": VERSION,
                 "checks": list(image_filter.checks),
                 "held": run.splits.fingerprint,
-                "judge": None if judge is None else [judge.key, judge.admitted, judge.alike],
+                "judge": None if judge is None else [judge.key, judge.admitted, judge.near_duplicate_threshold],
             },
             remakes=curation.remakes,
             most_per_class=run.settings.experiment.images_per_class_max,

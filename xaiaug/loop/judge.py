@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config import PluginTable, Settings, create_plugin
-from ..curation import ADMITTED, Judge
+from ..curation import ADMISSION_THRESHOLD, Judge
 from ..data import Splits
 from ..errors import ConfigError
 from ..interfaces import Classifier
@@ -54,7 +54,7 @@ def admit_judge(
         diagnosis: of the round: whose mistakes it is asked about, and where its weights and answers are kept.
     """
     name, fits_here = _table(settings).name, _table(settings).name == OWN
-    exam = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMITTED}
+    exam = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMISSION_THRESHOLD}
     mistakes = [mistake for mistake in diagnosis.mistakes if mistake.sample.id not in diagnosis.held]
     if not mistakes or (fits_here and not splits.train):
         return None, exam
@@ -62,7 +62,7 @@ def admit_judge(
     fitted = fit(diagnosis.runtime, judge, Training(FOLDER, diagnosis.seed, recipe, train, ()))
     checks = settings.curation.checks
     result = examine_judge(diagnosis.runtime, fitted, mistakes, splits.train, len(splits.labels), "alike" in checks)
-    admitted = None if "label" not in checks else not fits_here or result.right >= ADMITTED * result.of
+    admitted = None if "label" not in checks else not fits_here or result.right >= ADMISSION_THRESHOLD * result.of
     exam |= {"right": result.right, "of": result.of, "admitted": admitted, "alike": result.alike}
     return Judge(name, splits.labels, fitted.load, fitted.key, bool(admitted), result.alike), exam
 
@@ -75,8 +75,8 @@ def _table(settings: Settings) -> PluginTable:
 
 
 def _trained_on(settings: Settings) -> str:
-    """What it learned from, in words; empty where nobody said."""
+    """What it learned from, in words; empty where it is not declared."""
     named = settings.curation.judge
-    said = "" if isinstance(named, str) else named.trained_on
+    declared = "" if isinstance(named, str) else named.trained_on
     usual: Sequence[str] = ("this run's training images", "images and texts of its publisher")
-    return said or dict(zip(KNOWN, usual, strict=True)).get(_table(settings).name, "")
+    return declared or dict(zip(KNOWN, usual, strict=True)).get(_table(settings).name, "")

@@ -41,7 +41,7 @@ class PluginSet:
 
         Raises:
             ConfigError: a plugin costs money, and there is no budget.
-            UnknownPriceError: nobody knows what its model costs.
+            UnknownPriceError: the price of its model is not known.
         """
         for kind, plugin in self.by_kind.items():
             if reaches(until, STARTS[kind]) and (

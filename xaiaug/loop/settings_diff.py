@@ -88,7 +88,7 @@ def settings_snapshot(settings: Mapping[str, Any], plugins: Mapping[str, Any], f
 def _first(name: str, after: Mapping[str, Any]) -> int:
     table, _, key = name.partition(".")
     if table == "recipe" and key not in after.get("baseline", {}):
-        return ALL  # the baseline is trained as the arms are where nothing else is said
+        return ALL  # the baseline is trained as the arms are unless [baseline] sets the field
     return _FROM.get(name, _FROM.get(table, ALL))
 
 

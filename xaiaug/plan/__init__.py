@@ -1,4 +1,4 @@
-"""What a run will take, said before anything is spent."""
+"""The plan of a run: what it will take, before anything is spent."""
 
 from .assumptions import Assumptions
 from .permissions import Worker, forbidden, obstacles, unpaid

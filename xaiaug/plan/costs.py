@@ -48,7 +48,7 @@ def _usd(estimate: Estimate, prices: Prices) -> Range | None:
         return NOTHING
     try:
         price = prices.of(estimate.model)
-        price = price.halved() if estimate.batched else price
+        price = price.half() if estimate.batched else price
     except (UnknownPriceError, MissingExtraError):
         return None
 

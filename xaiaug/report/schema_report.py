@@ -123,7 +123,7 @@ class Contrast(Row):
         low, high: interval over seeds and test images at once, of `level`.
         p: two-sided; of a contrast that is not primary adjusted by Holm's method.
         primary: whether it was named before training and decides the verdict.
-        outcome: "no difference", "helps", "hurts" or "cannot tell".
+        outcome: "no difference", "helps", "hurts" or "inconclusive".
         level: of the interval: 0.95, wider where several contrasts share the doubt.
         crossed: 95 % interval of a bootstrap over seeds and images at once.
         fixed, broken: test images that `arm` alone gets right, and that `against` alone does, by seed.

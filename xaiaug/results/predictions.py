@@ -62,18 +62,18 @@ def seeds_of(reader: Reader, arm: str) -> list[int]:
 
 def predictions_of(reader: Reader, arm: str, seed: int) -> PredictionsOfTest | None:
     """The predictions of one classifier; None where they are not complete."""
-    return _read(reader, predict_test_stage(arm, seed))
+    return _read_predictions(reader, predict_test_stage(arm, seed))
 
 
 def accuracy_of(reader: Reader, stage: StageName) -> float | None:
     """Share of right predictions of a stage; None where it is not complete."""
-    predictions = _read(reader, stage)
+    predictions = _read_predictions(reader, stage)
     if predictions is None:
         return None
     return float((predictions.probabilities.argmax(axis=1) == predictions.labels).mean())
 
 
-def _read(reader: Reader, stage: StageName) -> PredictionsOfTest | None:
+def _read_predictions(reader: Reader, stage: StageName) -> PredictionsOfTest | None:
     rows: list[PredictionRow] = list(reader.rows(stage))
     _, total = reader.stages().get(stage, ([], 0))
     # Scores of some of the test images are never shown as those of all.
@@ -123,11 +123,11 @@ def _arm(reader: Reader, labels: tuple[str, ...], trained: ArmFact, used: list[I
         "image_passes": recipe["steps"] * recipe["batch_size"],
         "real": trained["real"],
         "synthetic": images["count"] if images else {},
-        "seeds": [_seed(reader, labels, name, seed) for seed in seeds_of(reader, name)],
+        "seeds": [_seed_row(reader, labels, name, seed) for seed in seeds_of(reader, name)],
     }
 
 
-def _seed(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[str, Any]:
+def _seed_row(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[str, Any]:
     row: FitRow | None = next(reader.rows(fit_stage(arm, seed)), None)
     return {
         "seed": seed,

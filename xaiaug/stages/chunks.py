@@ -84,8 +84,8 @@ def complete(
     kind = stage.name.kind
     keys = [digest([kind, stage.basis, [item.key for item in chunk]]) for chunk in chunks]
     runtime.store.begin(runtime.name(stage.name), keys, len(items))
-    whole = {key for key in dict.fromkeys(keys) if runtime.store.has(key)}
-    missing = [place for place, key in enumerate(keys) if key not in whole]
+    finished = {key for key in dict.fromkeys(keys) if runtime.store.has(key)}
+    missing = [place for place, key in enumerate(keys) if key not in finished]
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
     runtime.watch(Progress(stage.title, done, len(items)))
@@ -120,12 +120,12 @@ def _spread(
 
 
 def _watch_plugin(
-    runtime: StageRuntime, stage: Stage, tell: Callable[[str], None]
+    runtime: StageRuntime, stage: Stage, show: Callable[[str], None]
 ) -> AbstractContextManager[Callable[[], object]]:
     """While a plugin is at work, progress names the plugin that the run waits for."""
     if not stage.who or stage.training:
         return nullcontext(bool)  # a training is long in any case
-    return notify_while_waiting(stage.who, runtime.limits.notice_s, tell)
+    return notify_while_waiting(stage.who, runtime.limits.notice_s, show)
 
 
 def plugin_key(plugin: Plugin) -> JSON:

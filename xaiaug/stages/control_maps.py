@@ -1,4 +1,4 @@
-"""Shuffled, random and no heatmaps in place of the real ones: controls that tell whether the real ones matter."""
+"""Shuffled, random and no heatmaps in place of the real ones: controls that show whether the real ones matter."""
 
 from __future__ import annotations
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, RawReply
+from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, LazyPanel, RawReply
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import CritiqueRow, ExplainRow, critique_of, critique_stage
@@ -65,32 +65,6 @@ class ResampledCalls:
 
 
 @dataclass
-class _Panel:
-    """The picture for the critic, drawn when the critic looks; what it did not see is not kept as if it had."""
-
-    image: Image.Image
-    explanation: Explanation | None
-    label: str
-    predicted: str
-    layout: str
-    side: int
-    scale: panel.Scale | None = None
-    drawn: Image.Image | None = None
-
-    def __call__(self) -> Image.Image:
-        self.drawn = panel.draw(
-            self.image,
-            self.explanation,
-            label=self.label,
-            predicted=self.predicted,
-            layout=self.layout,
-            side=self.side,
-            scale=self.scale,
-        )
-        return self.drawn
-
-
-@dataclass
 class _Work:
     critic: Critic
     context: Context
@@ -106,19 +80,20 @@ class _Work:
         shown = [self._case(mistake, row) for mistake, row in pairs]
         cases = [case for case, _ in shown]
         who = f"{type(self.critic).__name__}.critique"
-        made = batch(who, self.critic.critique, cases, Critique)
-        return [_row(who, case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
+        critiques = batch(who, self.critic.critique, cases, Critique)
+        return [_row(who, case, seen, made) for (case, seen), made in zip(shown, critiques, strict=True)]
 
-    def _case(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, _Panel]:
+    def _case(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
         labels = self.context.labels
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        seen = _Panel(image, explanation, label, predicted, self.critic.layout, self.critic.side, self.scale)
+        draw = partial(panel.draw, image, explanation, label=label, predicted=predicted)
+        seen = LazyPanel(partial(draw, layout=self.critic.layout, side=self.critic.side, scale=self.scale))
         case = Case(
             id=mistake.sample.id,
             image=image,
-            panel=seen,  # type: ignore[arg-type]  # drawn when it is looked at
+            panel=seen,
             label=label,
             predicted=predicted,
             probabilities=np.array(mistake.probabilities, np.float32),
@@ -187,9 +162,10 @@ def _shared_scale(explained: Sequence[ExplainRow], blobs: Blobs) -> panel.Scale 
     return panel.shared_scale(one if isinstance(one, Explanation) else None for one in maps)
 
 
-def _row(who: str, case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
+def _row(who: str, case: Case, seen: LazyPanel, made: Critique | Failure) -> dict[str, Any]:
     result = check_plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
-    return {"id": case.id, "panel": None if seen.drawn is None else Blob.image(seen.drawn), **result}
+    # A panel that the critic did not look at is not kept as if it had.
+    return {"id": case.id, "panel": None if seen.image is None else Blob.image(seen.image), **result}
 
 
 def _usable(explanation: Explanation | Failure | None, size: tuple[int, int]) -> Explanation | None:

@@ -45,7 +45,7 @@ def export(
     plugins: Mapping[str, Mapping[str, Any]],
     exported: Sequence[ExportedImages],
 ) -> None:
-    """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the whole ancestry of its image.
+    """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the full ancestry of its image.
 
     Every line has the same columns of the same types, so that tables take them as they are; what has no fixed columns
     (guidance, details, weights) is JSON in a text column.
@@ -78,13 +78,13 @@ def _lines(
         "source": source_name(source),
         "repetition": exported.repetition,
         "classifier_weights": weights,
-        "judge": image_filter.asked.name if image_filter.asked else "",
+        "judge": image_filter.judge.name if image_filter.judge else "",
     }
     for image in exported.images:
         row = image.row
         stem = f"{row['case'][:12]}-{row['index']}-{exported.repetition}-{row['image']['blob'][:8]}"
         content = {name: value for name, value in row.items() if name in ROW} | {"details": _text(row["details"])}
-        verdict = {"kept": image.kept, "checks": list(image_filter.made), "verdict": image.verdict["reason"]}
+        verdict = {"kept": image.kept, "checks": list(image_filter.active_checks), "verdict": image.verdict["reason"]}
         yield (
             f"{_folder(row['label'])}/{stem}",
             image,

@@ -17,7 +17,7 @@ from .mistakes import Mistake
 from .predict import predict
 from .runtime import Fitted, StageRuntime
 
-MOST = 300  # training images that say how alike distinct images are
+MOST = 300  # training images that show how alike distinct images are
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ def examine_judge(
     classes: int,
     embeds: bool,
 ) -> JudgeExam:
-    """Asks a judge about the guide's mistakes, and about training images how alike they are.
+    """Predicts the guide's mistakes with a judge, and measures how alike training images look to it.
 
     Args:
         runtime: where the answers are kept.
         fitted: the judge.
-        mistakes: of the classifier that is mended, with labels nobody doubts.
+        mistakes: of the classifier that is diagnosed, without those whose label looks wrong.
         train: the training images.
         classes: number of classes.
-        embeds: whether anybody wants to know how alike images are.
+        embeds: whether a check needs to know how alike images are.
     """
     samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)
     found = predict(runtime, PREDICT_JUDGE, fitted, samples, classes)

@@ -46,7 +46,7 @@ def choose(samples: Sequence[Sample], predictions: Predictions, most: int | Lite
     """
     wrong = np.flatnonzero(predictions.predicted != predictions.labels)
     if most != "all" and len(wrong) > most:
-        wrong = np.sort(_stratified(samples, predictions, wrong.tolist(), most))
+        wrong = np.sort(_choose_stratified(samples, predictions, wrong.tolist(), most))
     return Lazy(len(wrong), lambda i: _mistake(samples, predictions, int(wrong[i])))
 
 
@@ -92,7 +92,7 @@ def _case_rows(mistakes: list[Mistake]) -> list[CaseRow]:
     ]
 
 
-def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:
+def _choose_stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:
     pairs: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i in sorted(wrong, key=lambda i: samples[i].id):
         pairs[int(predictions.labels[i]), int(predictions.predicted[i])].append(i)
@@ -101,12 +101,15 @@ def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list
     chosen: list[int] = []
     while len(chosen) < most:
         pair = max(
-            sorted(pairs), key=lambda pair: len(pairs[pair]) / (taken[pair] + 0.5) if _left(pairs, taken, pair) else -1
+            sorted(pairs),
+            key=lambda pair: len(pairs[pair]) / (taken[pair] + 0.5) if _has_left(pairs, taken, pair) else -1,
         )
         chosen.append(pairs[pair][taken[pair]])
         taken[pair] += 1
     return chosen
 
 
-def _left(pairs: dict[tuple[int, int], list[int]], taken: dict[tuple[int, int], int], pair: tuple[int, int]) -> bool:
+def _has_left(
+    pairs: dict[tuple[int, int], list[int]], taken: dict[tuple[int, int], int], pair: tuple[int, int]
+) -> bool:
     return taken[pair] < len(pairs[pair])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..curation.review_table import COLUMNS, SAID, TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, REVIEW_TABLE, ReviewDecision
 from ..records import Critique
 from ..records.pipeline import StageKind
 from ..store.schema import SynthesisRow, VerdictRow, Wave
@@ -34,7 +34,7 @@ class Review:
 
     def __init__(self, runtime: StageRuntime, labels: Sequence[str]) -> None:
         self._store, self._labels = runtime.store, labels
-        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(TABLE)}
+        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(REVIEW_TABLE)}
         self._decisions = {name: ReviewDecision.from_row(row) for name, row in self._lines.items()}
         self._asked: dict[str, dict[str, Any]] = {}
         self._flagged = {
@@ -96,7 +96,7 @@ class Review:
             if name not in self._asked and self._decisions[name] != ReviewDecision()
         ]
         if lines:
-            self._store.write_table(TABLE, lines)
+            self._store.write_table(REVIEW_TABLE, lines)
         decisions = [self._decisions.get(name, ReviewDecision()) for name in self._asked]
         counted = Counter(decision.keep for decision in decisions)
         return {
@@ -115,7 +115,7 @@ class Review:
         name, blob = _id(row), row["image"]["blob"]
         line = self._lines.get(name, {})
         self._asked[name] = {
-            **{column: line.get(column, "") for column in SAID},
+            **{column: line.get(column, "") for column in DECISION_COLUMNS},
             "label": row["label"],
             "predicted": self._labels[predicted],
             "prompt": row["prompt"],

@@ -160,13 +160,13 @@ def _save(classifier: Classifier, folder: Path) -> None:
             classifier.save(folder)
     except PluginError as error:
         if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from None  # the disk is to blame, which the store tells
+            raise error.__cause__ from None  # the disk is to blame; the store reports that
         raise
 
 
 def _check_labels(classifier: Classifier, labels: tuple[str, ...]) -> None:
     if tuple(classifier.labels) != labels:
         raise DataError(
-            f"{type(classifier).__name__} tells apart {', '.join(classifier.labels) or 'nothing yet'}, the data have "
-            f"{', '.join(labels)}: name the folders as the classifier names its classes, or let it be trained"
+            f"{type(classifier).__name__} has the classes {', '.join(classifier.labels) or '(none yet)'}, the data "
+            f"have {', '.join(labels)}: name the folders as the classifier names its classes, or let it be trained"
         )

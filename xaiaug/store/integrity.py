@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..errors import RunFolderError
 from .call_ledger import CallLedger
-from .models import is_whole
+from .models import is_intact
 from .reader import Reader
-from .references import referenced
+from .references import references_in
 from .store import Store
 
 
@@ -27,9 +27,9 @@ def _ledger(reader: Reader) -> Iterator[str]:
 def _files(reader: Reader) -> Iterator[str]:
     for stage in reader.stages():
         for row in reader.rows(stage):
-            for kind, value in referenced(row):
+            for kind, value in references_in(row):
                 if kind == "model":
-                    if not is_whole(reader.folder, value):
+                    if not is_intact(reader.folder, value):
                         yield f"{stage}: the model {value['folder']} is not what was written"
                     continue
                 try:
@@ -57,21 +57,21 @@ def sweep(store: Store, *, keep_unfinished: bool) -> int:
     """
     keys = {key for chunk_keys, _ in store.ledger.stages().values() for key in chunk_keys}
     store.ledger.keep_only(keys)
-    found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in referenced(row)]
+    found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in references_in(row)]
     blobs = {value for kind, value in found if kind == "blob"} | CallLedger(store.ledger, store.blobs).blobs()
     models = {value["folder"] for kind, value in found if kind == "model"}
-    freed = sum(_remove(path) for path in _loose(store.blobs.folder, blobs))
+    freed = sum(_remove(path) for path in _unnamed_files(store.blobs.folder, blobs))
     unfinished = store.folder / "checkpoints"
     if unfinished.exists() and not keep_unfinished:
         freed += _remove(unfinished)
-    return freed + sum(_remove(path) for path in _unused(store.folder, models))
+    return freed + sum(_remove(path) for path in _unnamed_models(store.folder, models))
 
 
-def _loose(folder: Path, blobs: set[str]) -> list[Path]:
+def _unnamed_files(folder: Path, blobs: set[str]) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.name not in blobs]
 
 
-def _unused(run: Path, models: set[str]) -> list[Path]:
+def _unnamed_models(run: Path, models: set[str]) -> list[Path]:
     folders = [path for path in (run / "models").glob("*/*") if path.is_dir()]
     return [path for path in folders if path.relative_to(run).as_posix() not in models]
 

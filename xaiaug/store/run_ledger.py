@@ -33,7 +33,7 @@ class FileStamp(NamedTuple):
 
 
 class RunLedger:
-    """One SQLite file. Rows are JSON; a chunk is there whole or not at all.
+    """One SQLite file. Rows are JSON; a chunk is there with all its rows or not at all.
 
     Args:
         path: of the file.
@@ -70,7 +70,7 @@ class RunLedger:
             self._connection.close()
 
     def rows(self, key: str) -> list[Any] | None:
-        """The rows of a finished chunk; None when it is not finished."""
+        """The rows of a finished chunk; None where it is not finished."""
         found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
@@ -144,7 +144,7 @@ class RunLedger:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed whole, or not at all."""
+        """One transaction: all of it is committed, or nothing."""
         try:
             with self._lock, self._connection:
                 yield self._connection

@@ -51,7 +51,7 @@ class StageName:
 
     Attributes:
         kind: what it does.
-        detail: what tells it from others of its kind; any text.
+        detail: what distinguishes it from others of its kind; any text.
         part: the part of the run it belongs to, such as "round-1" or "seed-3"; empty for the main one.
     """
 
