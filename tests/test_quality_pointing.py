@@ -48,7 +48,7 @@ def test_energy_is_the_share_of_the_positive_part():
     assert score_energy(-np.ones((20, 30), np.float32), mask((0, 20, 0, 10))) == pytest.approx(1 / 3)
 
 
-def test_undecided_and_unseen_pixels_stand_on_neither_side():
+def test_undecided_and_unseen_pixels_count_on_neither_side():
     subject = mask((5, 10, 5, 10), undecided=[(0, 20, 10, 30)])
     heatmap = spot(7, 12) * 9 + spot(7, 7)
     assert score_pointing(heatmap, subject, 0) == 1
@@ -58,7 +58,7 @@ def test_undecided_and_unseen_pixels_stand_on_neither_side():
 
 
 @given(st.integers(0, 2**20), st.integers(0, 5))
-def test_a_map_and_any_rising_function_of_it_point_alike(seed, tolerance):
+def test_a_map_and_any_rising_function_of_it_point_at_the_same_pixel(seed, tolerance):
     rng = np.random.default_rng(seed)
     heatmap, subject = rng.random((12, 9), np.float32), check_mask(rng.random((12, 9)) < 0.3, (12, 9))
     one, other = score_pointing(heatmap, subject, tolerance), score_pointing(np.exp(3 * heatmap), subject, tolerance)

@@ -38,7 +38,7 @@ def test_the_grain_is_that_of_the_grid():
     assert drawn(grid=None)[0].shape == (40, 60)
 
 
-def test_a_constant_map_is_ordered_as_a_map_of_chance_is():
+def test_a_constant_map_is_ordered_as_a_random_map():
     one, other, *_ = drawn(unseen=7)
     flat = np.where(np.isnan(one), np.nan, 1).astype(np.float32)
     assert np.array_equal(rank_pixels(flat, one), rank_pixels(one, other))

@@ -300,7 +300,7 @@ class Frozen(Headed):
         return self.head(read.detach())
 
 
-def test_without_gradients_it_says_so_and_names_another() -> None:
+def test_without_gradients_the_error_names_other_methods() -> None:
     network = drawn(Frozen(transformers.AutoModel.from_config(TRANSFORMERS["dinov3"][0])))
     with pytest.raises(
         UndefinedMethodError, match="attention-relevance is not defined for Frozen: gradients.*grad-cam"
@@ -312,7 +312,7 @@ def test_without_gradients_it_says_so_and_names_another() -> None:
     np.testing.assert_array_equal(found.grid, expected.grid)
 
 
-def test_a_pooling_head_that_nobody_reads_has_no_relevance(networks: dict[str, nn.Module]) -> None:
+def test_an_unread_pooling_head_has_no_relevance(networks: dict[str, nn.Module]) -> None:
     with pytest.raises(
         UndefinedMethodError, match="SiglipForImageClassification: its logits do not depend on its pool"
     ):
@@ -346,7 +346,7 @@ def test_requests_that_do_not_fit_are_refused(networks: dict[str, nn.Module]) ->
         AttentionRelevance("eos")
 
 
-def test_a_part_in_training_mode_is_noticed() -> None:
+def test_a_part_in_training_mode_is_refused() -> None:
     classifier = wrapped(transformer("vit"))
     classifier.module.vit.layers[1].train()
     with pytest.raises(PluginError, match="attention-relevance: ViTForImageClassification is in training mode"):

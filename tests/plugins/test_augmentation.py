@@ -1,4 +1,4 @@
-"""Automatic augmentations and CutMix follow from seed and place alone, and keep labels in step with pixels."""
+"""Automatic augmentations and CutMix follow from seed and position alone, and mix labels as they mix pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIEWS = [np.random.default_rng(i).integers(0, 256, (24, 20, 3), dtype=np.uint8) 
 
 
 @pytest.mark.parametrize("name", ["trivialaugment", "randaugment"])
-def test_a_view_depends_on_seed_and_place_and_not_on_its_batch(name: str) -> None:
+def test_a_view_depends_on_seed_and_position_and_not_on_its_batch(name: str) -> None:
     state = torch.random.get_rng_state()
     whole = apply_policies(VIEWS, [name], 3, range(6))
     halves = [*apply_policies(VIEWS[:2], [name], 3, [0, 1]), *apply_policies(VIEWS[2:], [name], 3, [2, 3, 4, 5])]

@@ -223,7 +223,7 @@ def test_images_may_differ_in_size_and_shape(name: str, networks: dict[str, nn.M
     assert [each.heatmap.shape for each in found] == [(32, 64), (64, 32), (32, 64), (48, 96)]
 
 
-def test_nothing_asked_is_refused(networks: dict[str, nn.Module]) -> None:
+def test_no_images_are_refused(networks: dict[str, nn.Module]) -> None:
     with pytest.raises(DataError, match="grad-cam: got no images to explain ViTForImageClassification"):
         GradCam().explain(wrapped(networks["vit"]), [], [])
 
@@ -338,7 +338,7 @@ def test_an_unknown_transformer_without_a_name_is_refused_with_the_layers_that_w
         ("head", "layer 'head'.*holds no map.*such as 'before'"),
     ],
 )
-def test_layers_that_do_not_serve_are_refused(layer: str, message: str) -> None:
+def test_layers_without_a_map_are_refused(layer: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         GradCam(layer).explain(wrapped(drawn(Homemade())), [noise(32, 32)], [0])
 
@@ -456,7 +456,7 @@ def test_it_is_left_as_it_was_when_the_forward_fails(
     assert len(explainer.explain(classifier, images, [0])) == 1
 
 
-def test_the_network_is_looked_through_once_and_nothing_is_kept_of_what_lies_before(
+def test_the_network_is_probed_once_and_nothing_is_kept_of_earlier_layers(
     networks: dict[str, nn.Module],
 ) -> None:
     network, explainer, images = networks["vit"], GradCam(), [noise(32, 32)]
@@ -522,7 +522,7 @@ def test_a_network_in_training_mode_is_refused() -> None:
         GradCam().explain(classifier, [noise(8, 8)], [0])
 
 
-def test_without_captum_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
         load("explainer", "grad-cam")

@@ -1,4 +1,4 @@
-"""An interrupt at any line of ours leaves no hook and no changed attribute behind."""
+"""An interrupt at any line leaves no hook and no changed attribute behind."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind(method: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [True, False])
-def test_what_is_cut_short_while_it_is_undone_is_undone_again(cut: bool) -> None:
+def test_undo_runs_again_after_an_interrupt(cut: bool) -> None:
     done: list[int] = []
 
     def undo() -> None:
@@ -91,7 +91,7 @@ def test_what_is_cut_short_while_it_is_undone_is_undone_again(cut: bool) -> None
     assert len(done) == 1 + cut
 
 
-def test_only_the_hooks_of_the_block_are_taken_away() -> None:
+def test_only_the_hooks_of_the_block_are_removed() -> None:
     part, calls = nn.ReLU(), []
     part.register_forward_hook(lambda *_: calls.append("mine"))
     with attach_hooks([part], lambda *_: calls.append("after"), lambda *_: calls.append("before")):

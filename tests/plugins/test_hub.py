@@ -1,4 +1,4 @@
-"""Size and licence of a checkpoint are told without loading it, where it is on this machine."""
+"""Size and licence of a checkpoint on this machine are known without loading it."""
 
 import shutil
 
@@ -32,7 +32,7 @@ def test_the_licence_is_that_of_the_card(tiny_vit, tmp_path, card, said):
     assert TransformersClassifier(str(folder)).estimate(1).licence == said
 
 
-def test_of_what_would_be_downloaded_nothing_is_said():
+def test_before_a_download_nothing_is_known():
     assert find_local_folder("nobody/nothing", None) is None
     assert find_local_folder("not/a/name/at all", None) is None
     assert TransformersClassifier("nobody/nothing").estimate(1) == Estimate()

@@ -143,7 +143,7 @@ def test_what_it_cannot_do_it_refuses() -> None:
         IntegratedGradients(2).explain(classifier, [noise(8, 8)], [0])
 
 
-def test_without_captum_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match=r"integrated-gradients needs.*pip install 'xaiaug\[captum\]'"):
         load("explainer", "integrated-gradients")

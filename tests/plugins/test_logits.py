@@ -1,4 +1,4 @@
-"""Every family answers at other sizes than its own, and SigLIP 2 as its own processor would have it asked."""
+"""Every family gives logits at other sizes than its own, and SigLIP 2 those of its own processor's patches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_clip_at_another_size_has_its_positions_interpolated() -> None:
         torch.testing.assert_close(compute_logits(network, pixels), expected, rtol=0, atol=0)
 
 
-def test_a_network_is_not_handed_a_word_it_does_not_know() -> None:
+def test_a_network_gets_no_argument_that_it_does_not_take() -> None:
     class Strict(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -46,7 +46,7 @@ def test_a_network_is_not_handed_a_word_it_does_not_know() -> None:
     assert compute_logits(Strict(), torch.ones(1, 3, 8, 8)).tolist() == [[1, 1, 1]]
 
 
-def test_siglip_2_is_asked_with_the_patches_its_own_processor_makes() -> None:
+def test_siglip_2_gets_the_patches_that_its_own_processor_makes() -> None:
     network, image = transformer("siglip2"), noise(64, 32)
     processor = transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=32, do_normalize=False)
     given = processor([image], return_tensors="pt")
@@ -85,7 +85,7 @@ def test_patches_in_place_of_images_are_refused() -> None:
         (lambda pixels: pixels.mean((1, 2, 3)), r"got shape \(2,\)"),
     ],
 )
-def test_an_answer_that_holds_no_logits_is_refused(answer: Callable, got: str) -> None:
+def test_an_output_without_logits_is_refused(answer: Callable, got: str) -> None:
     class Other(nn.Module):
         def forward(self, pixels: torch.Tensor) -> object:
             return answer(pixels)

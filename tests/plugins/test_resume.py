@@ -62,7 +62,7 @@ def test_checkpoints_change_neither_weights_nor_curves(fit, tmp_path) -> None:
     assert steps(tmp_path / "kept")[-1] >= 18
 
 
-def test_a_training_cut_off_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> None:
+def test_a_training_interrupted_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> None:
     history, weights = fit()
     checkpoints = Checkpoints(tmp_path / "kept", 3)
     for left in (70, 60):  # two looks an image
@@ -74,7 +74,7 @@ def test_a_training_cut_off_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> 
     assert equal(resumed, weights)
 
 
-def test_a_checkpoint_that_was_cut_off_itself_is_passed_over(fit, tmp_path) -> None:
+def test_an_incomplete_checkpoint_is_skipped(fit, tmp_path) -> None:
     _, weights = fit()
     checkpoints = Checkpoints(tmp_path / "kept", 3)
     with pytest.raises(CutOffError):

@@ -1,4 +1,4 @@
-"""Weights on the way: each snapshot loads, the last is the end, and keeping them changes nothing."""
+"""Each snapshot loads, the last is the trained classifier, and saving them changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network's tokens are is asked of the network: grid, prefix and what its head reads."""
+"""Grid, prefix and readout of a network's tokens are found by probing the network."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_patches_of_every_shape_behind_any_number_of_registers(
 
 
 @pytest.mark.parametrize("zeros", ["classifier", "q_proj", "k_proj"])
-def test_it_does_not_rest_on_the_values_of_weights(zeros: str) -> None:
+def test_the_description_does_not_depend_on_the_values_of_weights(zeros: str) -> None:
     network = transformer("vit")
     for name, parameter in network.named_parameters():
         if zeros in name:
@@ -95,7 +95,7 @@ class Heads(Headed):
         (lambda tokens: torch.ones(len(tokens), 16), "", ()),
     ],
 )
-def test_what_a_head_reads_is_found_out(read: Callable, readout: str, rows: tuple[int, ...]) -> None:
+def test_what_a_head_reads_is_found(read: Callable, readout: str, rows: tuple[int, ...]) -> None:
     tokens = found(drawn(Heads(read)))
     assert (tokens.readout, tokens.read) == (readout, rows)
 
@@ -148,7 +148,7 @@ def test_tokens_in_another_order_are_noticed(order: list[int], message: str) -> 
         found(network)
 
 
-def test_looking_leaves_no_trace_and_is_done_once() -> None:
+def test_probing_leaves_no_trace_and_is_done_once() -> None:
     network = transformer("siglip-pooled")
     passes: list[int] = []
     hook = network.body.embeddings.register_forward_hook(lambda *_: passes.append(1))

@@ -241,7 +241,7 @@ def test_pixels_equal_the_processors_own(family: Path, size: tuple[int, int]) ->
     torch.testing.assert_close(preprocessor.normalize([preprocessor.make_frame(image)]), expected, atol=1e-5, rtol=0)
 
 
-def test_a_processor_its_settings_do_not_describe_is_asked_itself() -> None:
+def test_a_processor_that_its_settings_do_not_describe_is_used_itself() -> None:
     # MobileViT turns the channels around.
     processor = transformers.MobileViTImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
@@ -253,7 +253,7 @@ def test_a_processor_its_settings_do_not_describe_is_asked_itself() -> None:
     torch.testing.assert_close(preprocessor.normalize([preprocessor.make_frame(image) for image in images]), expected)
 
 
-def test_boxes_tell_what_a_centre_crop_leaves(family: Path) -> None:
+def test_boxes_are_what_a_centre_crop_leaves(family: Path) -> None:
     classifier = ready(family)
     prepared = classifier.preprocess([noise(96, 32)])
     x0, y0, x1, y1 = prepared.boxes[0].tolist()
@@ -403,7 +403,7 @@ def test_images_of_weight_near_nothing_do_not_teach(tiny_vit: Path, painted: Cal
     assert (classifier.predict_proba(opened(held_out)).argmax(1) == [s.label for s in held_out]).all()
 
 
-def test_class_weights_shift_what_cannot_be_told_apart(tiny_vit: Path) -> None:
+def test_class_weights_shift_what_cannot_be_distinguished(tiny_vit: Path) -> None:
     samples = [Sample(id=str(index), label=index % 2, opener=noise(32, 32).copy) for index in range(16)]
     classifier = ready(tiny_vit, ("a", "b"))
     classifier.fit(samples, [], recipe=replace(QUICK, steps=40, class_weights=(9.0, 1.0)), seed=0)
@@ -526,7 +526,7 @@ def test_the_head_is_kept_where_labels_agree_and_replaced_where_they_do_not(tiny
     assert not np.allclose(replaced.predict_proba(images), before, atol=1e-3)
 
 
-def test_new_head_replaces_it_once_and_later_training_goes_on(tiny_vit: Path, painted: Callable) -> None:
+def test_new_head_replaces_it_once_and_later_training_continues(tiny_vit: Path, painted: Callable) -> None:
     images = [noise(32, 32)]
     classifier = ready(tiny_vit, new_head=True)
     before = classifier.predict_proba(images)
@@ -618,7 +618,7 @@ def test_a_real_cat_and_dog_classifier_is_mostly_right(photographs: list[tuple[I
     assert (classifier.predict_proba(images).argmax(1) == labels).mean() >= 0.85
 
 
-def test_a_real_backbone_asks_to_be_fitted() -> None:
+def test_a_real_backbone_has_to_be_fitted() -> None:
     folder = DATA / "weights" / "vit-tiny-distilled"
     if not folder.is_dir():
         pytest.skip("shared/data/weights is not present")

@@ -73,7 +73,7 @@ def test_other_weights_are_another_identity(checkpoint, tmp_path):
     )
 
 
-def test_what_it_cannot_do_is_said(checkpoint, tmp_path, tiny_vit):
+def test_what_it_cannot_do_is_refused(checkpoint, tmp_path, tiny_vit):
     folder = checkpoint[1]
     with pytest.raises(UnsupportedRecipeError, match="fit_baseline = false"):
         ready(folder).fit([], [], recipe=Recipe(), seed=0)

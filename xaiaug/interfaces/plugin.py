@@ -25,7 +25,7 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
             raise it when results change for another reason.
         batch_size: the most items that one call receives.
         uses: of synthesizers only: which of "prompt", "guidance" and "image" they read.
-        drawn_world: whether its results are of a drawn world, and say nothing about photographs.
+        drawn_world: whether its results are about a drawn world, not about photographs.
         remote: whether it calls an outside service; refused when offline, called from the driver's threads only.
         expected_failures: checks of `xaiaug.testing` that it is known to fail, by name, each with the reason.
     """
@@ -68,7 +68,7 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         return tuple(inspect.signature(cls).parameters)
 
     def parameters(self) -> dict[str, JSON]:
-        """The parameters as they were given, by name.
+        """The parameters by name, as `__init__` received them.
 
         Raises:
             PluginError: `__init__` did not store one.

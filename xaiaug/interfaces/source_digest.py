@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 OURS = __name__.partition(".")[0]
-# These rooms hold contracts and messages, not methods: what a plugin makes does not depend on them.
+# These rooms hold contracts and messages, not methods: the results of a plugin do not depend on them.
 CONTRACTS = frozenset({"errors", "records", "interfaces", "hookspecs", "registry", "calls", "store"})
 
 
 def source_digest(kind: type) -> str | None:
-    """16 hex digits over all sources that decide what a plugin class does; None where one cannot be read.
+    """16 hex digits over all sources that a plugin class's results depend on; None where one cannot be read.
 
     Of a built-in plugin these are the modules of its class and of the classes it inherits from, and what they import
     from this package, directly or through others, contracts aside. Of another plugin it is its whole package. Of a
@@ -27,7 +27,7 @@ def source_digest(kind: type) -> str | None:
         package = base.__module__.partition(".")[0]
         if (package in sys.stdlib_module_names and package != "__main__") or _is_contract(base.__module__):
             continue
-        sources = _sources(base)
+        sources = _read_sources(base)
         if sources is None:
             return None
         for name, source in sources:
@@ -35,25 +35,25 @@ def source_digest(kind: type) -> str | None:
     return digest.hexdigest()[:16]
 
 
-def _sources(kind: type) -> list[tuple[str, str]] | None:
-    """Name and digest of each source behind one class, in order; None where it was written in no file."""
+def _read_sources(kind: type) -> list[tuple[str, str]] | None:
+    """Name and digest of each source behind one class, in order; None where the class is in no file."""
     try:
         lines, _ = inspect.findsource(kind)
     except (OSError, TypeError):
         return None
     if kind.__module__ == "__main__":
-        script = _definitions_used("".join(lines), kind.__qualname__.partition(".")[0])
+        script = _extract_definitions("".join(lines), kind.__qualname__.partition(".")[0])
         return [(kind.__module__, hashlib.sha256(script.encode()).hexdigest())]
     file, package = Path(inspect.getfile(kind)), kind.__module__.partition(".")[0]
     root = next(iter(getattr(sys.modules.get(package), "__path__", ())), None)
     if root is None:  # a plugin that is one file
-        return [(kind.__module__, _file_digest(file, file.stat().st_mtime_ns))]
-    files = _used(Path(root), file) if package == OURS else sorted(Path(root).rglob("*.py"))
-    return [(path.relative_to(root).as_posix(), _file_digest(path, path.stat().st_mtime_ns)) for path in files]
+        return [(kind.__module__, _digest_file(file, file.stat().st_mtime_ns))]
+    files = _follow_imports(Path(root), file) if package == OURS else sorted(Path(root).rglob("*.py"))
+    return [(path.relative_to(root).as_posix(), _digest_file(path, path.stat().st_mtime_ns)) for path in files]
 
 
 @functools.cache
-def _file_digest(path: Path, changed_ns: int) -> str:  # noqa: ARG001  (part of the cache's key)
+def _digest_file(path: Path, changed_ns: int) -> str:  # noqa: ARG001  (part of the cache's key)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -62,20 +62,20 @@ def _is_contract(module: str) -> bool:
     return package == OURS and rest.partition(".")[0] in CONTRACTS
 
 
-def _used(root: Path, start: Path) -> list[Path]:
+def _follow_imports(root: Path, start: Path) -> list[Path]:
     """The modules below `root` that `start` imports, directly or through others, itself among them; sorted."""
-    found: set[Path] = set()
+    reached: set[Path] = set()
     waiting = [start]
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += _imports(root, path, path.stat().st_mtime_ns)
-    return sorted(found)
+        if path not in reached:
+            reached.add(path)
+            waiting += _find_imports(root, path, path.stat().st_mtime_ns)
+    return sorted(reached)
 
 
 @functools.cache
-def _imports(root: Path, path: Path, changed_ns: int) -> tuple[Path, ...]:  # noqa: ARG001  (part of the cache's key)
+def _find_imports(root: Path, path: Path, changed_ns: int) -> tuple[Path, ...]:  # noqa: ARG001  (part of the cache's key)
     """The modules below `root` that a module imports, at its top or inside functions."""
     package = (root.name, *path.relative_to(root).parent.parts)
     names: set[tuple[str, ...]] = set()
@@ -86,22 +86,22 @@ def _imports(root: Path, path: Path, changed_ns: int) -> tuple[Path, ...]:  # no
             base = package[: len(package) - node.level + 1] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
             names |= {base, *((*base, alias.name) for alias in node.names)}
-    return tuple(sorted({file for name in names for file in _files(root, name)}))
+    return tuple(sorted({file for name in names for file in _find_files(root, name)}))
 
 
-def _files(root: Path, name: tuple[str, ...]) -> Iterator[Path]:
+def _find_files(root: Path, name: tuple[str, ...]) -> Iterator[Path]:
     """The file of a dotted name below `root`; none for other packages, contracts, and names that are no modules."""
     if name[:1] != (root.name,) or len(name) < 2 or name[1] in CONTRACTS:
         return
-    place = root.joinpath(*name[1:])
-    yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+    path = root.joinpath(*name[1:])
+    yield from (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file())
 
 
-def _definitions_used(source: str, name: str) -> str:
+def _extract_definitions(source: str, name: str) -> str:
     """The definition of a name in a script, and of all that it uses of that script."""
     definitions: dict[str, list[ast.stmt]] = {}
     for node in ast.parse(source).body:
-        for defined in _defined(node):
+        for defined in _defined_names(node):
             definitions.setdefault(defined, []).append(node)
     used, waiting = set[str](), [name]
     while waiting:
@@ -113,8 +113,8 @@ def _definitions_used(source: str, name: str) -> str:
     return "\n".join(ast.get_source_segment(source, node) or "" for node in nodes)
 
 
-def _defined(node: ast.stmt) -> Iterable[str]:
-    """The names that a statement at the top of a file gives a meaning."""
+def _defined_names(node: ast.stmt) -> Iterable[str]:
+    """The names that a statement at the top of a file defines."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return (node.name,)
     if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,12 +1,15 @@
-"""Computes the logits of a network, whatever arguments its family takes."""
+"""Computes the logits of a network, whatever arguments its family takes, and records what a layer reads."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
@@ -38,6 +41,21 @@ def compute_logits(module: nn.Module, pixels: Tensor) -> Tensor:
             f" {got}"
         )
     return logits
+
+
+@contextmanager
+def record_inputs(layer: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
+    """What a layer reads in each forward pass inside the block: b d, float32."""
+    features: list[NDArray[np.float32]] = []
+
+    def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        features.append(inputs[0].flatten(1).float().cpu().numpy())
+
+    hook = layer.register_forward_pre_hook(record)
+    try:
+        yield features
+    finally:
+        hook.remove()
 
 
 def _size_arguments(module: nn.Module, pixels: Tensor) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Mask = NDArray[np.float32]
 
 
 def check_mask(mask: Any, shape: tuple[int, ...]) -> Mask:
-    """A mask as numbers: 1 on the subject, 0 beside it, NaN where undecided.
+    """A mask as numbers: 1 on the subject, 0 off it, NaN where undecided.
 
     Raises:
         DataError: another shape, or other values.
@@ -24,7 +24,7 @@ def check_mask(mask: Any, shape: tuple[int, ...]) -> Mask:
     decided = values[~np.isnan(values)]
     if not np.isin(decided, (0, 1)).all():
         raise DataError(
-            "faithfulness: a mask must be boolean, or hold 1 on the subject, 0 beside it and NaN where undecided; got "
+            "faithfulness: a mask must be boolean, or hold 1 on the subject, 0 off it and NaN where undecided; got "
             f"values up to {decided.max():g}. Compare it with a number first, such as `mask == 1`"
         )
     return values

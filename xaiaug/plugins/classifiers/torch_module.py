@@ -60,7 +60,7 @@ class TorchClassifier(Classifier):
         self._start: str | None = None
 
     def parameters(self) -> dict[str, JSON]:
-        """Names of the parts, and the labels; a live object is only described, and cannot be made from that."""
+        """Names of the parts, and the labels; of a live object a description, from which it cannot be made again."""
         described = self._parts.describe()
         return {
             "module": described["module"],
@@ -169,20 +169,14 @@ class TorchClassifier(Classifier):
         """What the last linear layer reads, when it gives the logits: n d, float32; else None."""
         from torch import nn
 
+        from .._logits import record_inputs
+
         layers = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
         if not layers or layers[-1].out_features != len(self.labels):
             return None
-        features: list[NDArray[np.float32]] = []
-
-        def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            features.append(inputs[0].flatten(1).float().cpu().numpy())
-
-        hook = layers[-1].register_forward_pre_hook(keep)
-        try:
+        with record_inputs(layers[-1]) as features:
             for _ in self._iter_logits(images):
                 pass
-        finally:
-            hook.remove()
         return np.concatenate(features) if features else np.zeros((0, layers[-1].in_features), np.float32)
 
     def fork(self) -> Self:
@@ -264,14 +258,14 @@ class TorchClassifier(Classifier):
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
             with torch.inference_mode():
-                answer = compute_logits(self.module, self.preprocess(batch).pixels)
+                logits = compute_logits(self.module, self.preprocess(batch).pixels)
             expected = len(batch), len(self.labels)
-            if tuple(answer.shape) != expected:
+            if tuple(logits.shape) != expected:
                 raise PluginError(
                     f"TorchClassifier: {type(self.module).__name__} must return logits of shape {expected} for the"
-                    f" labels {', '.join(self.labels)}, got {tuple(answer.shape)}"
+                    f" labels {', '.join(self.labels)}, got {tuple(logits.shape)}"
                 )
-            yield answer
+            yield logits
 
 
 def _reorder_output(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:

@@ -148,20 +148,12 @@ class TransformersClassifier(Classifier):
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """What the head reads: n d, float32."""
-        from .._logits import compute_logits
+        from .._logits import compute_logits, record_inputs
         from ._checkpoint import find_head
 
-        features: list[NDArray[np.float32]] = []
-
-        def keep(_: Any, inputs: tuple[Any, ...]) -> None:
-            features.append(inputs[0].flatten(1).float().cpu().numpy())
-
-        hook = find_head(self.module).register_forward_pre_hook(keep)
-        try:
+        with record_inputs(find_head(self.module)) as features:
             for pixels in self._iter_pixels(images):
                 compute_logits(self.module, pixels)
-        finally:
-            hook.remove()
         return np.concatenate(features) if features else np.zeros((0, 0), np.float32)
 
     def preprocess(self, images: Sequence[Image.Image]) -> Prepared:

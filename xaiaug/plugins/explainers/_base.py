@@ -1,4 +1,4 @@
-"""Bases of the built-in explainers: they check, batch and place; a method gives the grids."""
+"""Bases of the built-in explainers: they check, batch and scale; a method only gives the grids."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, MissingExtraError
+from ...errors import MissingExtraError
 from ...interfaces import Classifier, Explainer, TorchModel
 from ...records import Explanation, Failure
 from ._heatmap import place
 from ._network import Batch, Grids, check_network, check_request, explain_batches
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from ._tokens import Tokens
-
-_HEAD_FUSIONS = ("mean", "max", "min")
-_READOUTS = ("auto", "cls", "mean", "pooling")
+    from torch import nn
 
 
 class NetworkExplainer(Explainer):
@@ -64,21 +59,6 @@ class NetworkExplainer(Explainer):
     @abstractmethod
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """The grids of a batch, before they are placed on its images."""
-
-
-class TokenExplainer(NetworkExplainer):
-    """An explainer of vision transformers with global attention; a method weighs their tokens."""
-
-    def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
-        from ._tokens import find_tokens
-
-        tokens = find_tokens(self.method, module, batch.pixels)
-        rows = self._weigh_tokens(module, tokens, batch.pixels, targets)
-        return Grids(tokens.to_grids(rows), tokens.crop_boxes(batch.boxes))
-
-    @abstractmethod
-    def _weigh_tokens(self, module: nn.Module, tokens: Tokens, pixels: Tensor, targets: list[int]) -> Tensor:
-        """What each token counts for each image: b n."""
 
 
 class ControlExplainer(Explainer):
@@ -122,22 +102,6 @@ def _find_box(classifier: Classifier, image: Image.Image) -> Sequence[float]:
         return 0, 0, image.width, image.height
     box: list[float] = classifier.preprocess([image]).boxes[0].tolist()
     return box
-
-
-def check_head_fusion(method: str, head_fusion: str) -> str:
-    """The head fusion, if it is one; else a ConfigError."""
-    return _check_choice(method, "head_fusion", head_fusion, _HEAD_FUSIONS)
-
-
-def check_readout(method: str, readout: str) -> str:
-    """The readout, if it is one; else a ConfigError."""
-    return _check_choice(method, "readout", readout, _READOUTS)
-
-
-def _check_choice(method: str, name: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise ConfigError(f"{method}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value
 
 
 def import_captum(method: str, name: str) -> Any:

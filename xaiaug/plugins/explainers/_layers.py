@@ -95,8 +95,8 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
     """
     pair = _change_corner(pixels)
     with torch.enable_grad(), record_attention(module) as recording, _record_calls(module, recording, pair) as calls:
-        answer = compute_logits(module, pair)
-    reaching = [call for call in _add_gradients(answer, calls) if call.layout]
+        logits = compute_logits(module, pair)
+    reaching = [call for call in _add_gradients(logits, calls) if call.layout]
     spatial = [call for call in reaching if call.is_read]
     if not spatial:
         raise UndefinedMethodError(
@@ -205,13 +205,13 @@ def _infer_token_layout(count: int, sizes: Iterable[tuple[int, int]]) -> Layout 
     return Layout("tokens", (rows, columns), prefix) if min(rows, columns) > 1 and prefix < rows * columns else None
 
 
-def _add_gradients(answer: Tensor, calls: Sequence[_Call]) -> list[_Call]:
+def _add_gradients(logits: Tensor, calls: Sequence[_Call]) -> list[_Call]:
     """The calls that the logits were computed from, with the gradients of a sum over the classes."""
     calls = [call for call in calls if call.output.requires_grad]
-    if not calls or not answer.requires_grad:
+    if not calls or not logits.requires_grad:
         return []
     # Weighted, since the logits of two classes may well be one number and its negative.
-    total = (answer * torch.arange(1, answer.shape[1] + 1, device=answer.device)).sum()
+    total = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device)).sum()
     gradients = torch.autograd.grad(total, [call.output for call in calls], allow_unused=True)
     pairs = zip(calls, gradients, strict=True)
     return [replace(call, gradient=gradient) for call, gradient in pairs if gradient is not None]

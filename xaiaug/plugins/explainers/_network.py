@@ -1,4 +1,4 @@
-"""Checks what an explainer was asked, cuts the images into batches, and places the grids of each on its images."""
+"""Checks the request to an explainer, batches the images, and scales the grids of a batch to its images."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._base import TokenExplainer, check_head_fusion, check_readout
+from ._token_explainer import TokenExplainer, check_head_fusion, check_readout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._base import TokenExplainer, check_readout
+from ._token_explainer import TokenExplainer, check_readout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ class AttentionRelevance(TokenExplainer):
         readout: whose row of R is the map. "auto" is what the head reads: the CLS token, its mean with the distillation
             token (DeiT with a teacher), the mean of the patches, or a pooling head's own attention; "cls", "mean" and
             "pooling" ask for one of these. SigLIP has such a head, but `SiglipForImageClassification` reads the mean
-            of the patches: its answer does not rest on "pooling", which is an error there.
+            of the patches: its logits do not depend on the head, and "pooling" is an error there.
     """
 
     method = "attention-relevance"
@@ -45,8 +45,8 @@ class AttentionRelevance(TokenExplainer):
         with torch.inference_mode(mode=False), torch.no_grad():
             relevance = Relevance(find_readout_row(self.method, module, tokens, self.readout, pixels.device))
             with observe_attention(module, relevance):
-                answer = compute_logits(module, pixels)
-            if not relevance.backpropagate(answer[range(len(targets)), targets]):
+                logits = compute_logits(module, pixels)
+            if not relevance.backpropagate(logits[range(len(targets)), targets]):
                 raise undefined_error(self.method, module, "gradients of its logits do not reach its attention")
         if relevance.row is None:
             raise undefined_error(self.method, module, "its logits do not depend on its pooling head")

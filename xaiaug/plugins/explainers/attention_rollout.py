@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
-from ._base import TokenExplainer, check_head_fusion, check_readout
+from ._token_explainer import TokenExplainer, check_head_fusion, check_readout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -56,10 +56,10 @@ class IntegratedGradients(NetworkExplainer):
         from ._tokens import undefined_error
 
         def forward(pixels: Tensor) -> Tensor:
-            answer = compute_logits(module, pixels)
-            if not answer.requires_grad:
+            logits = compute_logits(module, pixels)
+            if not logits.requires_grad:
                 raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
-            return answer
+            return logits
 
         attribution = import_captum(self.method, "IntegratedGradients")
         with torch.inference_mode(mode=False):
