@@ -190,7 +190,7 @@ def test_the_eleven_lines_that_the_page_on_plugins_starts_with_are_a_plugin_pack
     registry = Registry()
     registry.add(importlib.import_module("my_critics"), "my_critics")
     plugin = registry.create("critic", "plain", {})
-    assert [outcome for outcome in run_checks(type(plugin)) if not outcome.fine] == []
+    assert [outcome for outcome in run_checks(type(plugin)) if not outcome.ok] == []
 
 
 @pytest.mark.parametrize("name", ["Plain", "Told", "Brightness", "TwoColours", "NearestGrey"])
@@ -200,8 +200,8 @@ def test_the_plugins_of_the_page_keep_the_rules(name, photos, checkpoint):
     namespace = {"__name__": "reader"}
     for code in snippets("docs/plugins.md"):
         exec(smaller(code, checkpoint), namespace)  # noqa: S102
-    bad = {outcome.check for outcome in run_checks(namespace[name]) if not outcome.fine}
-    assert bad <= {"survives-pickling-to-a-worker"}  # a class of a snippet is in no module that a worker could import
+    bad = {outcome.check for outcome in run_checks(namespace[name]) if not outcome.ok}
+    assert bad <= {"survives-pickling"}  # a class of a snippet is in no module that a worker could import
 
 
 def arguments(function):
@@ -269,7 +269,7 @@ def test_the_page_on_testing_names_every_fake():
 
     page = (ROOT / "docs/testing.md").read_text(encoding="utf-8") + (ROOT / "docs/checking.md").read_text("utf-8")
     page += (ROOT / "docs/plugins.md").read_text(encoding="utf-8").replace("new-plugin", "new_plugin")
-    ours = set(testing.__all__) - {"Bill", "Picture", "Request", "Step", "Violation", "Outcome", "checks_for"}
+    ours = set(testing.__all__) - {"Bill", "Picture", "Request", "Step", "Violation", "CheckOutcome", "checks_for"}
     assert all(name in page for name in ours)
 
 

@@ -12,12 +12,12 @@ from xaiaug.records import Critique
 from xaiaug.registry import registry
 from xaiaug.store import Store
 from xaiaug.testing import NearestColour, PlainColour, Ramp, ScriptedCritic, checks_for, parametrize_checks
-from xaiaug.testing.checks.bench import Bench, checkpoint
-from xaiaug.testing.checks.check_registry import NotApplicableError
-from xaiaug.testing.checks.items import cases
-from xaiaug.testing.conformance import perform
+from xaiaug.testing.checks.assertions import NotApplicableError
+from xaiaug.testing.checks.bench import Bench, tiny_vit_folder
+from xaiaug.testing.checks.items import make_cases
+from xaiaug.testing.conformance import run_check
 
-EXPECTED = {("local-vlm", "does-its-work"): "random weights do not answer in the form that is asked for"}
+EXPECTED = {("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for"}
 BUILT_IN = [(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"]
 # These share nearly all of their code with `sdxl`.
 MORE = {"diffusers"} | {f"sdxl-{name}" for name in ("controlnet", "img2img", "lightning", "refiner", "turbo")}
@@ -32,8 +32,8 @@ CASES = [
 def recorded(tmp_path_factory):
     """Folder of a run that says something about every case of the checks."""
     folder = tmp_path_factory.mktemp("recorded")
-    told = [Critique(cause=f"the {case.predicted}", prompt=f"a photo of a {case.label}") for case in cases()]
-    rows = [{"id": case.id, "critique": asdict(made)} for case, made in zip(cases(), told, strict=True)]
+    told = [Critique(cause=f"the {case.predicted}", prompt=f"a photo of a {case.label}") for case in make_cases()]
+    rows = [{"id": case.id, "critique": asdict(made)} for case, made in zip(make_cases(), told, strict=True)]
     with Store(folder) as store:
         store.begin("critique", ["whole"], len(rows))
         store.commit("whole", "critique", rows)
@@ -48,7 +48,7 @@ def parameters(pipelines, recorded, tmp_path_factory):
         if kind == "synthesizer" and name.startswith(("sdxl", "diffusers")):
             return drawing(name)
         made = {
-            "transformers": lambda: {"checkpoint": str(checkpoint())},
+            "transformers": lambda: {"checkpoint": str(tiny_vit_folder())},
             "zero-shot": lambda: {"checkpoint": clip()},
             "local-vlm": lambda: {"model": str(save_tiny_llava(tmp_path_factory.mktemp("llava"))), "max_tokens": 100},
             "replay": lambda: {"run": str(recorded)},
@@ -98,7 +98,7 @@ def test_a_built_in_plugin_keeps_the_rules(kind, name, check, benches, request):
     if reason := EXPECTED.get((name, check.name)):
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     try:
-        perform(check, benches(kind, name))
+        run_check(check, benches(kind, name))
     except NotApplicableError as reason:
         pytest.skip(str(reason))
 

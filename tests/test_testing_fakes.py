@@ -11,7 +11,7 @@ from PIL import Image
 from xaiaug import Context, Failure, FeedbackLoop, Recipe, Splits, SynthesisRequest
 from xaiaug.errors import NotFittedError
 from xaiaug.testing import NearestColour, PlainColour, Ramp, ScriptedCritic, small_folder, small_splits
-from xaiaug.testing.checks.items import cases
+from xaiaug.testing.checks.items import make_cases
 
 
 @given(st.integers(0, 50), st.integers(16, 48))
@@ -46,7 +46,7 @@ def test_a_whole_loop_of_fakes_ends_in_a_report(tmp_path):
 
 def test_the_scripted_critic_says_what_stands_in_the_script_and_remembers_what_it_saw():
     critic = ScriptedCritic({"cat": {"prompt": "a black cat", "evidence": ["one"]}, "dog": {"failure": "no dogs"}})
-    shown = cases()
+    shown = make_cases()
     first, second, *_ = critic.critique(shown)
     assert (first.prompt, first.cause, first.evidence) == ("a black cat", "takes cat for dog", ("one",))
     assert second == Failure("scripted", "no dogs")

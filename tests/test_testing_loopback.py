@@ -352,8 +352,8 @@ def test_what_a_script_raises_is_told_to_both_sides(clients):
     ("settings", "says"),
     [
         ({"script": []}, "is empty"),
-        ({"script": ["a cat"]}, "goes into Reply"),
-        ({"script": "a cat"}, "goes into Reply"),
+        ({"script": ["a cat"]}, r"Use Reply\(text\)"),
+        ({"script": "a cat"}, r"Use Reply\(text\)"),
         ({"prices": (1,)}, "two numbers"),
         ({"prices": ("cheap", "dear")}, "two numbers"),
         ({"protocols": ["message"]}, "Did you mean 'messages'"),

@@ -20,7 +20,7 @@ def test_a_new_package_registers_its_plugin_which_keeps_the_rules(kind, tmp_path
     registry.add(importlib.import_module(module), module)
     plugin = registry.create(kind, f"brand-new-{kind}", {})
     outcomes = list(run_checks(type(plugin)))
-    assert [outcome for outcome in outcomes if not outcome.fine] == []
+    assert [outcome for outcome in outcomes if not outcome.ok] == []
     assert sum(outcome.state == "passed" for outcome in outcomes) >= 20
     assert f"[{kind}]" in (folder / "README.md").read_text()
     assert "parametrize_checks" in (folder / "tests" / f"test_{module}.py").read_text()
@@ -47,4 +47,4 @@ def test_a_name_that_is_also_a_module_or_class_it_needs_works(tmp_path, monkeypa
     folder = new_plugin("explainer", "image", tmp_path)
     monkeypatch.syspath_prepend(folder)
     module = importlib.import_module("xaiaug_image")
-    assert all(outcome.fine for outcome in run_checks(module.ImageExplainer))
+    assert all(outcome.ok for outcome in run_checks(module.ImageExplainer))

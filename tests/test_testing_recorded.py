@@ -10,7 +10,7 @@ import pytest
 from loopback_clients import FIXTURES, described, sdk_clients  # noqa: F401
 
 from xaiaug.testing import Error, Loopback, Reply
-from xaiaug.testing.fake_services.descriptions import Descriptions, validator
+from xaiaug.testing.fake_services.openapi import ApiDescriptions, make_validator
 
 PATHS = {"/v1/messages": "messages", "/v1/responses": "responses", "/v1/chat/completions": "chat"}
 # The service has come to compare an image with its declared type since these requests were recorded.
@@ -77,9 +77,9 @@ def test_the_sdk_reads_it_as_it_read_the_service(clients, protocol, path, asked,
 
 @EVERY
 def test_what_the_service_took_fits_its_description_and_this_server(protocol, path, asked, status, body, request):
-    checked = Descriptions(described())
+    checked = ApiDescriptions(described())
     service = "anthropic" if protocol == "messages" else "openai"
-    assert checked.reason(service, path, asked) is None
+    assert checked.find_error(service, path, asked) is None
     if request.node.callspec.id.rpartition("-")[0] in SINCE_REFUSED:
         return
     with Loopback() as server:
@@ -99,7 +99,7 @@ SHAPES = {
 @cache
 def shape(protocol: str, which: int):
     names = SHAPES[protocol]
-    return validator(described() / names[0], {"$ref": f"#/components/schemas/{names[which]}"})
+    return make_validator(described() / names[0], {"$ref": f"#/components/schemas/{names[which]}"})
 
 
 @pytest.mark.parametrize("protocol", SHAPES)

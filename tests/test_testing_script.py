@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from xaiaug.errors import ConfigError
 from xaiaug.testing import Error, Limit, Reply
 from xaiaug.testing.fake_services.bill import Bill, PriceList
-from xaiaug.testing.fake_services.descriptions import Descriptions, validator
-from xaiaug.testing.fake_services.example import example
+from xaiaug.testing.fake_services.example import make_example
+from xaiaug.testing.fake_services.openapi import ApiDescriptions, make_validator
 from xaiaug.testing.fake_services.script import Player
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -78,9 +78,9 @@ def larger(inner: st.SearchStrategy[dict]) -> st.SearchStrategy[dict]:
 @LAW
 @given(st.recursive(SIMPLE, larger, max_leaves=8))
 def test_an_example_satisfies_its_schema_and_is_always_the_same(schema):
-    made = example(schema)
+    made = make_example(schema)
     jsonschema.Draft202012Validator(schema).validate(made)
-    assert json.dumps(example(schema)) == json.dumps(made)
+    assert json.dumps(make_example(schema)) == json.dumps(made)
 
 
 def test_references_and_recursion_are_followed():
@@ -98,12 +98,12 @@ def test_references_and_recursion_are_followed():
         },
         "$ref": "#/$defs/Node",
     }
-    jsonschema.Draft202012Validator(schema).validate(example(schema))
+    jsonschema.Draft202012Validator(schema).validate(make_example(schema))
 
 
 def test_a_pattern_that_no_plain_word_satisfies_asks_for_the_value():
     with pytest.raises(ConfigError, match=r"Reply\(json="):
-        example({"type": "object", "properties": {"code": {"type": "string", "pattern": "^[0-9]{4}$"}}})
+        make_example({"type": "object", "properties": {"code": {"type": "string", "pattern": "^[0-9]{4}$"}}})
 
 
 class Asked:
@@ -207,21 +207,21 @@ def descriptions(tmp_path, request):
 
 @pytest.mark.parametrize("body", [{"name": "a"}, {"name": "a", "note": None}, {"name": "", "note": "b"}])
 def test_overlapping_choices_and_nullable_are_read_as_meant(descriptions, body):
-    assert Descriptions(descriptions).reason("openai", "/v1/things", body) is None
+    assert ApiDescriptions(descriptions).find_error("openai", "/v1/things", body) is None
 
 
 def test_a_reason_says_where_and_why(descriptions):
-    checked = Descriptions(descriptions)
-    assert checked.reason("openai", "/v1/things?x=1", {}) == "the body: 'name' is a required property"
-    assert "note" in checked.reason("openai", "/things", {"name": "a", "note": 7})
-    assert checked.reason("anthropic", "/v1/messages", {}) is None
+    checked = ApiDescriptions(descriptions)
+    assert checked.find_error("openai", "/v1/things?x=1", {}) == "the body: 'name' is a required property"
+    assert "note" in checked.find_error("openai", "/things", {"name": "a", "note": 7})
+    assert checked.find_error("anthropic", "/v1/messages", {}) is None
     with pytest.raises(ConfigError, match="does not describe POST /v1/nothing"):
-        checked.reason("openai", "/v1/nothing", {})
+        checked.find_error("openai", "/v1/nothing", {})
 
 
 def test_a_validator_brings_the_schemas_referred_to(descriptions):
     (file,) = descriptions.iterdir()
-    assert not validator(file, {"$ref": "#/components/schemas/Thing"}).is_valid({"name": 7})
+    assert not make_validator(file, {"$ref": "#/components/schemas/Thing"}).is_valid({"name": 7})
 
 
 def test_the_snippets_of_the_page_run_one_after_another():

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ..errors import ConfigError, UnknownPluginError, nearest
 from ..registry import KINDS, available, registry
-from ..testing import Outcome, run_checks
+from ..testing import CheckOutcome, run_checks
 
 _STYLES = {
     "passed": "green",
@@ -38,7 +38,7 @@ def show(name: str, given: Sequence[str], seconds: float) -> bool:
     kind, name = _found(name)
     parameters = dict(map(_parameter, given))
     made = registry().create(kind, name, parameters)
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckOutcome] = []
     console = Console()
     if not console.is_terminal:
         console.width = 160  # in a file or pipe nothing needs to be narrow
@@ -47,7 +47,7 @@ def show(name: str, given: Sequence[str], seconds: float) -> bool:
         for outcome in run_checks(factory, seconds=seconds):
             outcomes.append(outcome)
             live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
-    bad = [outcome for outcome in outcomes if not outcome.fine]
+    bad = [outcome for outcome in outcomes if not outcome.ok]
     passed = sum(outcome.state == "passed" for outcome in outcomes)
     console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(bad)} failed")
     return not bad
@@ -76,7 +76,7 @@ def _parameter(text: str) -> tuple[str, Any]:
         return name, value  # a text without quotes, as a shell leaves it
 
 
-def _table(kind: str, name: str, outcomes: Sequence[Outcome]) -> Table:
+def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:
     table = Table("check", "result", "why", title=f"{kind}/{name}", title_justify="left")
     for outcome in outcomes:
         style = _STYLES[outcome.state]

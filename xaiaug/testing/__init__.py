@@ -1,6 +1,6 @@
-"""Checks and fakes for plugin authors, and a server that plays the paid services on this machine."""
+"""Checks, fakes and templates for plugin authors, and a local server that stands in for the paid services."""
 
-from .conformance import Outcome, checks_for, parametrize_checks, run_checks
+from .conformance import CheckOutcome, checks_for, parametrize_checks, run_checks
 from .fakes import NearestColour, PlainColour, Ramp, ScriptedCritic
 from .loopback import Bill, Cut, Delay, Drip, Error, Limit, Loopback, Picture, Raw, Reply, Request, Step, Violation
 from .new_plugin import new_plugin
@@ -8,6 +8,7 @@ from .small import small_folder, small_splits
 
 __all__ = [
     "Bill",
+    "CheckOutcome",
     "Cut",
     "Delay",
     "Drip",
@@ -15,7 +16,6 @@ __all__ = [
     "Limit",
     "Loopback",
     "NearestColour",
-    "Outcome",
     "Picture",
     "PlainColour",
     "Ramp",

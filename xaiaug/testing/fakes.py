@@ -1,4 +1,4 @@
-"""Plugins for tests: quick, without weights, the same every time, and honest about the rules."""
+"""Fake plugins for tests: fast, deterministic, without weights; they pass all checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def mean_colour(image: Image.Image) -> NDArray[np.float32]:
 
 
 class NearestColour(Classifier):
-    """Takes an image for the class whose mean colour lies nearest; training moves the means.
+    """Predicts the class whose mean colour is nearest; training moves the means.
 
     Args:
         sharpness: how fast a probability falls with the squared distance.
@@ -44,11 +44,11 @@ class NearestColour(Classifier):
         self.means: NDArray[np.float32] | None = None
 
     def prepare(self, context: Context) -> None:
-        """Takes the names of the classes; those it was trained for stay where the context has none."""
+        """Takes the names of the classes; keeps those it was trained for if the context has none."""
         self.labels = context.labels or self.labels
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
-        """Sets each class's mean to that of the training images drawn; an absent class keeps its own."""
+        """Sets each class's mean to that of the sampled training images; a class without any keeps its mean."""
         self._check_recipe(recipe)
         rng = np.random.default_rng(seed)
         picked = rng.choice(len(train), size=min(len(train), recipe.steps * recipe.batch_size), replace=False)
@@ -59,12 +59,12 @@ class NearestColour(Classifier):
         self.means = np.stack(
             [_mean(colours, weights, labels == k) if (labels == k).any() else old[k] for k in range(len(old))]
         )
-        shown, seen = (self._judged(samples) for samples in ([train[i] for i in picked], validation))
-        return History((recipe.steps,), *((value,) for value in (*shown, *seen)))
+        curves = [*self._evaluate([train[i] for i in picked]), *self._evaluate(validation)]
+        return History((recipe.steps,), *((value,) for value in curves))
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32."""
-        return self._chances(images)
+        return self._probabilities(images)
 
     def save(self, folder: str | Path) -> None:
         """Writes means.npz."""
@@ -76,24 +76,24 @@ class NearestColour(Classifier):
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved."""
-        with np.load(Path(folder, "means.npz")) as kept:
-            made = cls(float(kept["sharpness"]))
-            made.labels, made.means = tuple(kept["labels"].tolist()), kept["means"]
-        return made
+        with np.load(Path(folder, "means.npz")) as saved:
+            loaded = cls(float(saved["sharpness"]))
+            loaded.labels, loaded.means = tuple(saved["labels"].tolist()), saved["means"]
+        return loaded
 
     def fork(self) -> Self:
         """An independent copy."""
-        made = type(self)(self.sharpness)
-        made.labels, made.means = self.labels, None if self.means is None else self.means.copy()
-        return made
+        fork = type(self)(self.sharpness)
+        fork.labels, fork.means = self.labels, None if self.means is None else self.means.copy()
+        return fork
 
-    def _chances(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def _probabilities(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         if self.means is None:
-            raise NotFittedError("NearestColour: it knows no class yet; call fit first")
+            raise NotFittedError("NearestColour: it has not been trained; call fit first")
         colours = np.array([mean_colour(image) for image in images], np.float32).reshape(-1, 3)
         scores = np.exp(-self.sharpness * ((colours[:, None] - self.means[None]) ** 2).sum(-1))
-        chances: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
-        return chances
+        probabilities: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probabilities
 
     def _check_recipe(self, recipe: Recipe) -> None:
         if recipe.adapter is not None or recipe.augment != "default":
@@ -102,18 +102,18 @@ class NearestColour(Classifier):
                 f"augment={recipe.augment!r}"
             )
 
-    def _judged(self, samples: Sequence[Sample]) -> tuple[float, float]:
-        """Mean loss and share of right answers; 0 where there are no samples."""
+    def _evaluate(self, samples: Sequence[Sample]) -> tuple[float, float]:
+        """Mean loss and accuracy; 0 without samples."""
         if not samples:
             return 0.0, 0.0
-        chances = self._chances([sample.open() for sample in samples])
+        probabilities = self._probabilities([sample.open() for sample in samples])
         labels = np.array([sample.label for sample in samples])
-        loss = -np.log(np.maximum(chances[np.arange(len(labels)), labels], 1e-9)).mean()
-        return float(loss), float((chances.argmax(1) == labels).mean())
+        loss = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-9)).mean()
+        return float(loss), float((probabilities.argmax(1) == labels).mean())
 
 
 class Ramp(Explainer):
-    """A heatmap that grows from left to right, whatever the image."""
+    """A heatmap that increases from left to right, for any image."""
 
     def explain(
         self,
@@ -127,13 +127,13 @@ class Ramp(Explainer):
 
 
 class ScriptedCritic(Critic):
-    """Says of each case what the script says for its true class, and remembers what it was shown.
+    """Gives each case the critique that the script has for its true class, and records the cases.
 
     Args:
-        script: by name of the true class: fields of a `Critique`, each with a default, or {"failure": "why"}.
+        script: by name of the true class: fields of a `Critique`, each with a default, or {"failure": "reason"}.
 
     Attributes:
-        seen: the cases it was shown, in order.
+        seen: the cases, in order.
     """
 
     def __init__(self, script: Mapping[str, Mapping[str, JSON]] | None = None) -> None:
@@ -143,19 +143,19 @@ class ScriptedCritic(Critic):
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, by the script."""
         self.seen += cases
-        return [self._one(case) for case in cases]
+        return [self._critique_one(case) for case in cases]
 
-    def _one(self, case: Case) -> Critique | Failure:
+    def _critique_one(self, case: Case) -> Critique | Failure:
         fields: dict[str, Any] = dict((self.script or {}).get(case.label, {}))
         if "failure" in fields:
             return Failure("scripted", str(fields["failure"]))
         fields["evidence"] = tuple(fields.get("evidence", ()))
-        usual = {"cause": f"takes {case.label} for {case.predicted}", "prompt": f"a photo of a {case.label}"}
-        return Critique(**{**usual, **fields})
+        defaults = {"cause": f"takes {case.label} for {case.predicted}", "prompt": f"a photo of a {case.label}"}
+        return Critique(**{**defaults, **fields})
 
 
 class PlainColour(Synthesizer):
-    """Images of one colour with a little noise: the backdrop colour that was wished for, or one drawn by the seed.
+    """Images of one colour with a little noise: the backdrop colour in the guidance, or a random one by the seed.
 
     Args:
         side: of the images in pixels.
@@ -168,16 +168,16 @@ class PlainColour(Synthesizer):
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
         """One image a request."""
-        return [self._one(request) for request in requests]
+        return [self._synthesize_one(request) for request in requests]
 
-    def _one(self, request: SynthesisRequest) -> SyntheticImage:
+    def _synthesize_one(self, request: SynthesisRequest) -> SyntheticImage:
         rng = np.random.default_rng(request.seed)
-        wished = request.guidance.get("backdrop_colour")
-        colour = np.array(ImageColor.getrgb(wished)[:3] if isinstance(wished, str) else rng.integers(40, 216, 3))
-        # Without noise no two images would differ, and curation would find them constant.
+        backdrop = request.guidance.get("backdrop_colour")
+        colour = np.array(ImageColor.getrgb(backdrop)[:3] if isinstance(backdrop, str) else rng.integers(40, 216, 3))
+        # Without noise images would be equal, and curation would reject them as constant.
         pixels = np.clip(colour + rng.normal(0, 8, (self.side, self.side, 3)), 0, 255).astype(np.uint8)
         return SyntheticImage(Image.fromarray(pixels), request.seed, request.prompt)
 
 
-def _mean(colours: NDArray[np.float32], weights: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    return np.average(colours[chosen], axis=0, weights=weights[chosen]).astype(np.float32)
+def _mean(colours: NDArray[np.float32], weights: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.average(colours[mask], axis=0, weights=weights[mask]).astype(np.float32)

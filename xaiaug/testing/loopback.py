@@ -1,4 +1,4 @@
-"""A server on this machine that plays the Anthropic and OpenAI services by a script, and keeps its own bill."""
+"""A local server that stands in for Anthropic's and OpenAI's services by a script, and keeps a bill."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import ConfigError, nearest
-from .fake_services.bill import Bill, Book, PriceList, Prices
-from .fake_services.descriptions import Descriptions
+from .fake_services.bill import Bill, BillingRecord, PriceList, PriceTable
+from .fake_services.http_server import HttpServer
+from .fake_services.openapi import ApiDescriptions
 from .fake_services.protocol import Protocol
 from .fake_services.request import Picture, Request
 from .fake_services.script import Cut, Delay, Drip, Error, Limit, Player, Raw, Reply, Script, Step
 from .fake_services.service import PROTOCOLS, Service, Violation
-from .fake_services.wire import Wire
 
 __all__ = [
     "Bill",
@@ -39,77 +39,77 @@ TEST_KEY = "not-a-key-only-for-tests-on-loopback"
 
 
 class Loopback:
-    """Plays Anthropic's Messages and OpenAI's Responses and Chat Completions on 127.0.0.1, alone and in batches.
+    """Stands in for Anthropic's Messages and OpenAI's Responses and Chat Completions, on 127.0.0.1, with batches.
 
         with Loopback([Error.rate_limit(retry_after=1), Reply("a cat")]) as server:
             client = anthropic.Anthropic(base_url=server.url, api_key="any")
 
-    Requests it does not understand, or without any key, get the service's error and do not reach the script.
+    Invalid requests, and those without a key, get the service's error and do not reach the script.
     """
 
     def __init__(
         self,
         script: Script = Reply(),  # noqa: B008
         *,
-        prices: Prices = (3, 15),
+        prices: PriceTable = (3, 15),
         descriptions: str | Path | None = None,
         protocols: Collection[str] = ("messages", "responses", "chat"),
         keep: int | None = None,
         batch_polls: int = 0,
         batch_cuts: int = 0,
     ) -> None:
-        """Prepare the server; it runs within `with`.
+        """Prepares the server; it runs within `with`.
 
         Args:
-            script: A step for every request, a sequence of steps (the last one goes on for ever), or a function of
-                the `Request` that gives a step. The function is called for one request at a time.
-            prices: Dollars for a million tokens of input and of output; or such a pair for each model, and then
-                every other model is answered with 404.
-            descriptions: Folder with the services' OpenAPI descriptions, to check requests against.
-            protocols: Which of `"messages"`, `"responses"` and `"chat"` are there; the others answer 404.
-            keep: How many of the latest requests `requests` keeps; all by default.
-            batch_polls: How often a batch is asked for before it has ended.
-            batch_cuts: How many batches are taken without their sender learning of it: the connection is closed.
+            script: a step for every request, a sequence of steps (the last one is repeated), or a function from the
+                `Request` to a step. The function is called for one request at a time.
+            prices: dollars per million tokens of input and of output; or such a pair for each model, and then any
+                other model is answered with 404.
+            descriptions: folder with the services' OpenAPI descriptions, to validate requests.
+            protocols: the available ones of `"messages"`, `"responses"` and `"chat"`; the others answer 404.
+            keep: number of latest requests that `requests` keeps; None: all.
+            batch_polls: number of polls before a batch has ended.
+            batch_cuts: number of batches that are created without a response: the connection is closed.
 
         Raises:
-            ConfigError: The script, the prices, the protocols or the folder cannot be used.
+            ConfigError: the script, the prices, the protocols or the folder are not valid.
             MissingExtraError: `descriptions` is given and `jsonschema` is not installed.
         """
         self._service = Service(
             Player(script),
             PriceList(prices),
-            Descriptions(descriptions) if descriptions is not None else None,
+            ApiDescriptions(descriptions) if descriptions is not None else None,
             {name: _protocol(name) for name in protocols},
             keep,
             polls=batch_polls,
             cuts=batch_cuts,
         )
-        self._book = Book()
-        self._wire: Wire | None = None
+        self._billing = BillingRecord()
+        self._server: HttpServer | None = None
         self._url = ""
 
     def __enter__(self) -> Self:
-        """Start to listen."""
-        self._wire = Wire(self._service.respond, self._book)
-        self._url = f"http://127.0.0.1:{self._wire.port}"
-        threading.Thread(target=self._wire.serve_forever, args=(0.02,), name="loopback", daemon=True).start()
+        """Starts to listen."""
+        self._server = HttpServer(self._service.respond, self._billing)
+        self._url = f"http://127.0.0.1:{self._server.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="loopback", daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Stop; raises what the script raised, unless something else is being raised already."""
-        if self._wire is None:
+        """Stops; raises an error of the script, unless another one is being raised already."""
+        if self._server is None:
             return
-        wire, self._wire = self._wire, None
-        wire.stop()
-        failures = [*self._service.failures, *wire.failures]
+        server, self._server = self._server, None
+        server.stop()
+        failures = [*self._service.failures, *server.failures]
         if error is None and failures:
             raise failures[0]
 
     @property
     def url(self) -> str:
-        """Where the server listens, like `http://127.0.0.1:40123`; the OpenAI client wants `/v1` behind it."""
+        """Address of the server, such as `http://127.0.0.1:40123`; the OpenAI client needs `/v1` after it."""
         if not self._url:
-            raise ConfigError("Loopback: the server has no address yet; use it within `with Loopback(...) as server:`.")
+            raise ConfigError("Loopback: the server has no address yet; use it within `with Loopback(...) as server:`")
         return self._url
 
     @property
@@ -119,34 +119,34 @@ class Loopback:
 
     @property
     def batch_files(self) -> int:
-        """Batches of Anthropic's and files of OpenAI's that nobody has deleted."""
-        return self._service.batching.kept
+        """Number of batches of Anthropic's and files of OpenAI's that were not deleted."""
+        return self._service.batches.kept
 
     @property
     def violations(self) -> list[Violation]:
-        """The requests that did not fit, with the reasons they were told."""
+        """The requests that were rejected, with the reasons."""
         return list(self._service.violations)
 
     @property
     def bill(self) -> Bill:
-        """Successful replies with usage that were handed over whole."""
-        return self._book.bill
+        """Successful replies with usage that were delivered completely."""
+        return self._billing.bill
 
     @property
     def lost(self) -> Bill:
-        """Successful replies with usage that were made but cut, or whose client had gone; a real service bills them.
+        """Successful replies with usage that were cut, or whose client had disconnected; a real service bills them.
 
-        Complete once the server has stopped, since it learns late that a client has gone.
+        Complete once the server has stopped, since it notices late that a client has disconnected.
         """
-        return self._book.lost
+        return self._billing.lost
 
     @property
     def statuses(self) -> Counter[int]:
-        """How many answers of each HTTP status were handed over whole."""
-        return self._book.statuses
+        """Number of responses of each HTTP status that were delivered completely."""
+        return self._billing.statuses
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that send the real SDKs here, with keys that open nothing."""
+        """Environment variables that point the real SDKs to this server, with worthless keys."""
         direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1"]))
         return {
             "ANTHROPIC_BASE_URL": self.url,

@@ -1,4 +1,4 @@
-"""A few drawn images as splits or as a folder: data for tests, quickly made and the same every time."""
+"""Small datasets for tests: a few drawn images, as splits or as a folder, the same ones every time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _COLOURS = ((200, 60, 50), (50, 80, 200), (60, 170, 70), (210, 180, 40))
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """Draws an oval in about the colour of its class on a grey, patchy backdrop; a picklable opener.
+class Ellipse:
+    """Draws an ellipse, roughly in the colour of its class, on a patchy grey backdrop; a picklable opener.
 
     Attributes:
         label: index of the class.
-        seed: decides the rest.
+        seed: determines the rest.
         width: of the image in pixels.
-        height: likewise.
-        spread: how far colours stray from that of the class, in grey levels; far ones are easily mistaken.
+        height: of the image in pixels.
+        spread: standard deviation of the colour around that of the class, in grey levels; large ones cause mistakes.
     """
 
     label: int
@@ -38,7 +38,7 @@ class Drawing:
     def __call__(self) -> Image.Image:
         """The image: h w c, RGB."""
         rng = np.random.default_rng([self.label, self.seed])
-        # Soft patches: without them no two backdrops would differ, and all images would pass for near duplicates.
+        # Soft patches: without them all images would count as near-duplicates.
         patches = Image.fromarray(rng.integers(70, 170, (6, 6), np.uint8))
         image = patches.resize((self.width, self.height), Image.Resampling.BICUBIC).convert("RGB")
         colour = np.clip(_COLOURS[self.label % len(_COLOURS)] + rng.normal(0, self.spread, 3), 0, 255).astype(int)
@@ -52,16 +52,16 @@ class Drawing:
 def small_splits(
     sizes: Mapping[str, int] = SIZES, labels: Sequence[str] = ("cat", "dog"), *, side: int = 32, seed: int = 0
 ) -> Splits:
-    """Splits of drawn images, kept in memory; `check` accepts them.
+    """Splits of drawn images in memory; they pass `check`.
 
     Args:
-        sizes: images of each class, by split.
+        sizes: images per class, by split.
         labels: names of the classes, sorted.
         side: of the images in pixels.
-        seed: decides the images.
+        seed: determines the images.
     """
-    drawn = {split: _samples(split, count, len(labels), side, seed) for split, count in sizes.items()}
-    return Splits(labels=tuple(labels), **drawn)  # type: ignore[arg-type]
+    samples = {split: _make_samples(split, count, len(labels), side, seed) for split, count in sizes.items()}
+    return Splits(labels=tuple(labels), **samples)  # type: ignore[arg-type]
 
 
 def small_folder(
@@ -72,7 +72,7 @@ def small_folder(
     side: int = 32,
     seed: int = 0,
 ) -> Path:
-    """The same images as files, split/class/number.png below `root`; returns it."""
+    """Writes the images of `small_splits` to `root`/split/class/number.png; returns `root`."""
     splits = small_splits(sizes, labels, side=side, seed=seed)
     for split in sizes:
         for number, sample in enumerate(splits[split]):
@@ -82,7 +82,7 @@ def small_folder(
     return Path(root)
 
 
-def _samples(split: str, count: int, classes: int, side: int, seed: int) -> list[Sample]:
+def _make_samples(split: str, count: int, classes: int, side: int, seed: int) -> list[Sample]:
     start = seed * 100_000 + 10_000 * list(SIZES).index(split) if split in SIZES else seed * 100_000 + 50_000
-    openers = [Drawing(label, start + number, side, side) for label in range(classes) for number in range(count)]
+    openers = [Ellipse(label, start + number, side, side) for label in range(classes) for number in range(count)]
     return [Sample(id=Fingerprint.of(opener()).pixels, label=opener.label, opener=opener) for opener in openers]

@@ -1,1 +1,1 @@
-"""The laws a plugin keeps, a module for each kind of law."""
+"""The rules that plugins follow, as checks: a module for each group of rules."""

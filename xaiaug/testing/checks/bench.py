@@ -1,4 +1,4 @@
-"""The bench: a plugin under test, what it is tested with, and how it is put to work."""
+"""The test bench: creates a plugin, gives it items, and runs it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..fakes import NearestColour
 from ..loopback import Loopback
 from ..small import small_splits
 from . import items
-from .answers import about_the_class
-from .check_registry import NotApplicableError, expect
-from .network_guard import Seen, guarded
-from .paid_calls import Till
+from .answers import answer_with_class
+from .assertions import NotApplicableError, expect
+from .network_guard import AccessLog, guard_network
+from .paid_calls import CountedCalls
 
 Factory = Callable[..., Plugin]
 RECIPE = Recipe(steps=2, batch_size=4)
@@ -32,74 +32,79 @@ class Bench:
     """A plugin under test.
 
     Args:
-        factory: makes the plugin; it takes the server where it has a parameter for it.
-        classifier: what an explainer explains; None: one that shows no network, else a tiny vision transformer.
-        service: script of the server that remote plugins talk to; None: it answers what the request's schema asks for,
-            in words about the class that the request calls true.
+        factory: creates the plugin; if it has a parameter, it gets the server.
+        classifier: for explainers; None: one without a network, or a tiny vision transformer if that is not supported.
+        service: script of the stand-in server for remote plugins; None: it answers by the request's schema, in words
+            about the class that the request calls true.
+
+    Attributes:
+        server: the stand-in server of a remote plugin, within `session`.
+        log: what the plugin accessed.
+        paid: its paid calls.
     """
 
     def __init__(self, factory: Factory, *, classifier: Classifier | None = None, service: Any = None) -> None:
         self._factory, self._given, self._service = factory, classifier, service
         self.server: Loopback | None = None
-        self.seen = Seen()
-        self.till = Till()
+        self.log = AccessLog()
+        self.paid = CountedCalls()
 
     @contextmanager
-    def at_work(self) -> Iterator[Bench]:
-        """The bench while a check runs: nothing but this machine is reached, and a remote plugin finds a server."""
-        with guarded() as seen:
-            self.seen = seen
-            if not self.kind_of_plugin.remote:
+    def session(self) -> Iterator[Bench]:
+        """Runs a check offline, with a stand-in server for a remote plugin."""
+        with guard_network() as log:
+            self.log = log
+            if not self.plugin_class.remote:
                 yield self
                 return
-            # What it was told lives as long as its server does.
+            # The shared plugin is bound to the server of its session.
             for name in ("plugin", "results"):
                 self.__dict__.pop(name, None)
-            self.till = Till()
-            with Loopback(self._service if self._service is not None else about_the_class) as server:
+            self.paid = CountedCalls()
+            with Loopback(self._service if self._service is not None else answer_with_class) as server:
                 self.server = server
                 with _environment(server.environment()):
                     yield self
 
     @cached_property
-    def kind_of_plugin(self) -> type[Plugin]:
-        """The plugin's class; it is made once to know it."""
+    def plugin_class(self) -> type[Plugin]:
+        """The plugin's class; a factory is called once to find out."""
         if isinstance(self._factory, type):
             return self._factory
-        return type(self.made())
+        return type(self.create())
 
     @cached_property
     def kind(self) -> str:
         """The plugin's kind, by name."""
-        return kind_of(self.kind_of_plugin)
+        return plugin_kind(self.plugin_class)
 
     @property
     def name(self) -> str:
         """Name of the plugin's class."""
-        return self.kind_of_plugin.__name__
+        return self.plugin_class.__name__
 
     @property
-    def plain(self) -> bool:
-        """Whether the plugin is made without parameters, by its class alone."""
+    def has_defaults(self) -> bool:
+        """Whether the plugin has default parameters: its class itself is the factory."""
         return isinstance(self._factory, type)
 
     @property
     def context(self) -> Context:
-        """What the plugin is prepared with."""
-        return items.context(self.till)
+        """The context the plugin is prepared with."""
+        return items.make_context(self.paid)
 
-    def made(self) -> Any:
-        """A new plugin, as its `__init__` leaves it."""
+    def create(self) -> Any:
+        """A new plugin, not prepared."""
         if not _takes_server(self._factory):
             return self._factory()
         if self.server is not None:
             return self._factory(self.server)
-        with Loopback() as server:  # only to see of which class it is
+        with Loopback() as server:  # only to find out its class
             return self._factory(server)
 
-    def fresh(self) -> Any:
-        """A new plugin, prepared; a classifier is trained where it can be."""
-        plugin = self.made()
+    def create_prepared(self) -> Any:
+        """A new plugin, prepared; a classifier is also trained if it can be."""
+        plugin = self.create()
         plugin.prepare(self.context)
         if isinstance(plugin, Classifier):
             fit_briefly(plugin)
@@ -107,53 +112,53 @@ class Bench:
 
     @cached_property
     def plugin(self) -> Any:
-        """One prepared plugin that checks share."""
-        return self.fresh()
+        """A prepared plugin that checks share."""
+        return self.create_prepared()
 
     @cached_property
     def results(self) -> Any:
-        """What it makes of the items."""
-        return self.work(self.plugin, self.items())
+        """The shared plugin's results for the items."""
+        return self.run(self.plugin, self.items())
 
-    def done(self) -> list[Any]:
-        """The results that are no failures; a classifier's are the rows of its probabilities.
+    def successes(self) -> list[Any]:
+        """The results that are not failures; a classifier's are the rows of its probabilities.
 
         Raises:
-            NotApplicableError: there are none, which does-its-work tells.
+            NotApplicableError: there are none, which the check succeeds-on-an-item reports.
         """
-        made = [result for result in self.results if not isinstance(result, Failure)]
-        if not made:
-            raise NotApplicableError("it does none of the items")
-        return made
+        successes = [result for result in self.results if not isinstance(result, Failure)]
+        if not successes:
+            raise NotApplicableError("it fails on all items")
+        return successes
 
     def items(self) -> list[Any]:
-        """What it works on: images, images with targets, cases or requests; new ones each time."""
+        """New items for the plugin: images, images with targets, cases or requests."""
         if self.kind == "explainer":
-            return [(image, number % 2) for number, image in enumerate(items.images())]
+            return [(image, number % 2) for number, image in enumerate(items.make_images())]
         makers: dict[str, Callable[[], list[Any]]] = {
-            "classifier": items.images,
-            "critic": items.cases,
-            "synthesizer": items.requests,
+            "classifier": items.make_images,
+            "critic": items.make_cases,
+            "synthesizer": items.make_requests,
         }
         return makers[self.kind]()
 
-    def work(self, plugin: Any, items: Sequence[Any]) -> Any:
-        """What the plugin makes of the items.
+    def run(self, plugin: Any, items: Sequence[Any]) -> Any:
+        """The plugin's results for the items.
 
         Raises:
-            NotApplicableError: a remote plugin asks for a service that is not on this machine.
+            NotApplicableError: a remote plugin calls a service on another machine.
         """
-        before = len(self.seen.hosts)
+        before = len(self.log.hosts)
         try:
-            return self._work(plugin, items)
+            return self._run(plugin, items)
         finally:
-            hosts = self.seen.hosts[before:]
+            hosts = self.log.hosts[before:]
             if hosts and plugin.remote:
                 raise NotApplicableError(
-                    f"it asks {hosts[0]}, and checks reach this machine alone: give it the address of a server here"
+                    f"it connects to {hosts[0]}, and checks are offline: give it the address of a local server"
                 )
 
-    def _work(self, plugin: Any, items: Sequence[Any]) -> Any:
+    def _run(self, plugin: Any, items: Sequence[Any]) -> Any:
         if self.kind == "explainer":
             return plugin.explain(self.classifier, [image for image, _ in items], [target for _, target in items])
         method = {"classifier": "predict_proba", "critic": "critique", "synthesizer": "synthesize"}[self.kind]
@@ -161,67 +166,67 @@ class Bench:
 
     @cached_property
     def classifier(self) -> Classifier:
-        """What is explained, shared by the checks."""
+        """The classifier to be explained, shared by the checks."""
         return self.new_classifier()
 
     def new_classifier(self) -> Classifier:
-        """A copy of the classifier that was given, else the simplest that the explainer is defined for."""
+        """A copy of the given classifier, or else the simplest one that the explainer supports."""
         if self._given is not None:
             return self._given.fork()
-        simple = simple_classifier()
-        explainer = self.made()
+        simple = make_simple_classifier()
+        explainer = self.create()
         explainer.prepare(self.context)
-        image = items.images()[0]
+        image = items.make_images()[0]
         try:
             explainer.explain(simple, [image], [0])
         except UndefinedMethodError:
-            return tiny_vit()
-        except Exception:  # noqa: BLE001  told by the checks that put it to work
+            return make_tiny_vit()
+        except Exception:  # noqa: BLE001  reported by the checks that run it
             return simple
         return simple
 
     def folder(self) -> tempfile.TemporaryDirectory[str]:
-        """An empty folder, gone after use."""
+        """An empty folder, removed after use."""
         return tempfile.TemporaryDirectory(prefix="xaiaug-check-")
 
 
-def kind_of(plugin: type[Plugin]) -> str:
+def plugin_kind(plugin: type[Plugin]) -> str:
     """The kind of a plugin's class, by name.
 
     Raises:
-        CheckFailedError: it is of no kind.
+        CheckFailedError: it derives from no base class of plugins.
     """
     for name, base in KINDS.items():
         if issubclass(plugin, base):
             return name
-    wanted = ", ".join(base.__name__ for base in KINDS.values())
-    expect(False, f"{plugin.__name__} must derive from one of {wanted}")
+    bases = ", ".join(base.__name__ for base in KINDS.values())
+    expect(False, f"{plugin.__name__} must derive from one of {bases}")
     raise AssertionError
 
 
-def simple_classifier() -> Classifier:
-    """A classifier of cats and dogs by their colour, which shows no network."""
+def make_simple_classifier() -> Classifier:
+    """A classifier of cats and dogs by their colour, without a network."""
     classifier = NearestColour()
-    classifier.prepare(items.context())
+    classifier.prepare(items.make_context())
     classifier.fit(items.train(), (), recipe=RECIPE, seed=0)
     return classifier
 
 
-def tiny_vit() -> Classifier:
-    """A vision transformer with a random head for cats and dogs, of eight thousand parameters."""
-    made: Any = registry().create("classifier", "transformers", {"checkpoint": str(checkpoint())})
-    made.prepare(items.context())
-    vit: Classifier = made
+def make_tiny_vit() -> Classifier:
+    """A vision transformer of eight thousand parameters with a random head for cats and dogs."""
+    plugin: Any = registry().create("classifier", "transformers", {"checkpoint": str(tiny_vit_folder())})
+    plugin.prepare(items.make_context())
+    vit: Classifier = plugin
     return vit
 
 
-def checkpoint() -> Path:
-    """The folder of its weights."""
+def tiny_vit_folder() -> Path:
+    """The folder with the weights of the tiny vision transformer."""
     return Path(__file__).with_name("tiny_vit")
 
 
 def fit_briefly(classifier: Classifier, seed: int = 0) -> bool:
-    """Trains for two steps; False where the classifier cannot be trained."""
+    """Trains for two steps; returns False if the classifier cannot be trained."""
     splits = small_splits({"train": 10, "validation": 2}, items.LABELS, side=40, seed=7)
     try:
         classifier.fit(splits.train, splits.validation, recipe=RECIPE, seed=seed)

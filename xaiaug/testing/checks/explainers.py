@@ -11,35 +11,35 @@ from ...errors import UndefinedMethodError
 from ...interfaces import TorchModel
 from ...records import Explanation, Failure
 from . import items
-from .bench import Bench, simple_classifier
-from .check_registry import NotApplicableError, check, expect
-from .equality import same
+from .assertions import NotApplicableError, equal, expect
+from .bench import Bench, make_simple_classifier
+from .check_registry import check
 
 
 @check("explainer")
 def heatmaps_have_the_size_of_their_image(bench: Bench) -> None:
     """A heatmap is h w, float32, of the size of its image."""
-    for made, (image, _) in zip(bench.results, bench.items(), strict=False):
-        if isinstance(made, Explanation):
-            shape, wanted = np.shape(made.heatmap), (image.height, image.width)
-            expect(shape == wanted, f"a heatmap must have the size of its image, {wanted} (h w), got {shape}")
-            kind = getattr(made.heatmap, "dtype", type(made.heatmap).__name__)
-            expect(kind == np.float32, f"a heatmap must be float32, got {kind}")
+    for result, (image, _) in zip(bench.results, bench.items(), strict=False):
+        if isinstance(result, Explanation):
+            shape, size = np.shape(result.heatmap), (image.height, image.width)
+            expect(shape == size, f"a heatmap must have the size of its image, {size} (h w), got {shape}")
+            dtype = getattr(result.heatmap, "dtype", type(result.heatmap).__name__)
+            expect(dtype == np.float32, f"a heatmap must be float32, got {dtype}")
 
 
 @check("explainer")
-def heatmaps_are_numbers(bench: Bench) -> None:
-    """A heatmap is finite where the model saw, NaN where it did not, and not NaN throughout."""
-    for made in bench.done():
-        seen = made.heatmap[~np.isnan(made.heatmap)]
-        expect(seen.size, "a heatmap is NaN throughout")
-        expect(np.isfinite(seen).all(), "a heatmap is infinite somewhere; NaN says that the model saw nothing there")
+def heatmaps_are_finite(bench: Bench) -> None:
+    """A heatmap is finite where the model saw the image, NaN elsewhere, and not NaN everywhere."""
+    for result in bench.successes():
+        seen = result.heatmap[~np.isnan(result.heatmap)]
+        expect(seen.size, "a heatmap is NaN everywhere")
+        expect(np.isfinite(seen).all(), "a heatmap is infinite somewhere; use NaN where the model saw nothing")
 
 
 @check("explainer")
-def grids_are_numbers(bench: Bench) -> None:
-    """A grid, where there is one, is gh gw, float32 and finite."""
-    grids = [made.grid for made in bench.done() if made.grid is not None]
+def grids_are_finite(bench: Bench) -> None:
+    """A grid, if any, is gh gw, float32 and finite."""
+    grids = [result.grid for result in bench.successes() if result.grid is not None]
     if not grids:
         raise NotApplicableError("it has no grid")
     for grid in grids:
@@ -50,67 +50,68 @@ def grids_are_numbers(bench: Bench) -> None:
 
 
 @check("explainer")
-def explanations_tell_what_they_explain(bench: Bench) -> None:
-    """An explanation names its method and the target that was asked for."""
-    for made, (_, target) in zip(bench.results, bench.items(), strict=False):
-        if isinstance(made, Explanation):
-            expect(made.target == target, f"asked for target {target}, it says {made.target!r}")
-            named = isinstance(made.method, str) and made.method
-            expect(named, f"method must name the method, got {made.method!r}")
-            expect(isinstance(made.class_specific, bool), f"class_specific must be a bool, got {made.class_specific!r}")
+def explanations_name_method_and_target(bench: Bench) -> None:
+    """An explanation names its method and the target of the request."""
+    for result, (_, target) in zip(bench.results, bench.items(), strict=False):
+        if isinstance(result, Explanation):
+            expect(result.target == target, f"the target of the request is {target}, got {result.target!r}")
+            named = isinstance(result.method, str) and result.method
+            expect(named, f"method must name the method, got {result.method!r}")
+            specific = result.class_specific
+            expect(isinstance(specific, bool), f"class_specific must be a bool, got {specific!r}")
 
 
 @check("explainer")
-def says_whether_it_depends_on_the_class(bench: Bench) -> None:
-    """Where class_specific is False, another target gives the same map: a loop asks only once then."""
-    if any(made.class_specific for made in bench.done()):
-        raise NotApplicableError("its maps depend on the class")
-    other = bench.work(bench.plugin, [(image, 1 - target) for image, target in bench.items()])
-    for one, two in zip(bench.results, other, strict=True):
-        if isinstance(one, Explanation) and isinstance(two, Explanation):
-            expect(same(one.heatmap, two.heatmap), "another target gives another map: class_specific must be True")
+def declares_class_specific(bench: Bench) -> None:
+    """If class_specific is False, another target gives the same heatmap: a run then asks only once."""
+    if any(result.class_specific for result in bench.successes()):
+        raise NotApplicableError("its heatmaps depend on the class")
+    others = bench.run(bench.plugin, [(image, 1 - target) for image, target in bench.items()])
+    for one, other in zip(bench.results, others, strict=True):
+        if isinstance(one, Explanation) and isinstance(other, Explanation):
+            same = equal(one.heatmap, other.heatmap)
+            expect(same, "another target gives another heatmap: class_specific must be True")
 
 
 @check("explainer")
-def leaves_the_classifier_alone(bench: Bench) -> None:
+def leaves_the_classifier_unchanged(bench: Bench) -> None:
     """The classifier predicts as before; its network is in the same mode, with the same hooks and no gradients."""
-    classifier, images = bench.new_classifier(), items.images()
-    before, state = classifier.predict_proba(images), _state(classifier)
+    classifier, images = bench.new_classifier(), items.make_images()
+    before, state = classifier.predict_proba(images), _network_state(classifier)
     bench.plugin.explain(classifier, images, [number % 2 for number in range(len(images))])
-    changed = [name for name, value in _state(classifier).items() if state[name] != value]
+    changed = [name for name, value in _network_state(classifier).items() if state[name] != value]
     expect(not changed, f"it changes the {', '.join(changed)} of the classifier's network")
-    expect(same(classifier.predict_proba(images), before), "the classifier predicts otherwise afterwards")
+    expect(equal(classifier.predict_proba(images), before), "the classifier predicts differently afterwards")
 
 
 @check("explainer")
-def explains_any_classifier_or_says_why_not(bench: Bench) -> None:
+def explains_or_rejects_any_classifier(bench: Bench) -> None:
     """A classifier without a network is explained, or UndefinedMethodError says what is needed."""
-    images = items.images()
+    images = items.make_images()
     try:
-        made = bench.plugin.explain(simple_classifier(), images, [0] * len(images))
+        results = bench.plugin.explain(make_simple_classifier(), images, [0] * len(images))
     except UndefinedMethodError:
         return
-    except Exception as error:  # noqa: BLE001  any other error breaks the law
-        expect(
-            False, f"it must raise UndefinedMethodError where it is not defined, got {type(error).__name__}: {error}"
-        )
-    expect(len(made) == len(images), f"{len(images)} items must give as many results, got {len(made)}")
+    except Exception as error:  # noqa: BLE001  any other error breaks the rule
+        reason = f"{type(error).__name__}: {error}"
+        expect(False, f"it must raise UndefinedMethodError if it does not support a classifier, got {reason}")
+    expect(len(results) == len(images), f"{len(images)} items must give as many results, got {len(results)}")
 
 
 @check("explainer")
 def explains_images_of_any_size(bench: Bench) -> None:
-    """Images of 5 × 3 and 120 × 9 pixels are explained, or are a Failure of their own."""
-    images = [image.resize(size) for image, size in zip(items.images(), ((5, 3), (120, 9)), strict=False)]
-    for made, image in zip(bench.work(bench.plugin, [(image, 0) for image in images]), images, strict=True):
-        expect(isinstance(made, Explanation | Failure), f"an image of {image.size} gives {type(made).__name__}")
-        if isinstance(made, Explanation):
-            expect(
-                made.heatmap.shape == image.size[::-1], f"an image of {image.size} has a map of {made.heatmap.shape}"
-            )
+    """Images of 5 × 3 and 120 × 9 pixels give an explanation, or a Failure each."""
+    images = [image.resize(size) for image, size in zip(items.make_images(), ((5, 3), (120, 9)), strict=False)]
+    results = bench.run(bench.plugin, [(image, 0) for image in images])
+    for result, image in zip(results, images, strict=True):
+        expect(isinstance(result, Explanation | Failure), f"an image of {image.size} gives {type(result).__name__}")
+        if isinstance(result, Explanation):
+            shape = result.heatmap.shape
+            expect(shape == image.size[::-1], f"an image of {image.size} (w h) has a heatmap of {shape} (h w)")
 
 
-def _state(classifier: Any) -> Mapping[str, Any]:
-    """What an explainer might leave behind in the network; nothing where none is shown."""
+def _network_state(classifier: Any) -> Mapping[str, Any]:
+    """What an explainer might change in the network; empty if the classifier exposes none."""
     if not isinstance(classifier, TorchModel):
         return {}
     parts, weights = list(classifier.module.modules()), list(classifier.module.parameters())

@@ -1,4 +1,4 @@
-"""Watches what a plugin opens and whom it calls, and lets it reach this machine alone."""
+"""Blocks connections to other machines, and logs them and every file that is opened."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-_HERE = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  compared with, never bound
+_LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  compared with, never bound
 _RESOLVING = ("socket.getaddrinfo", "socket.gethostbyname")
 _CONNECTING = ("socket.connect", "socket.sendto")
 
 
 @dataclass
-class Seen:
-    """What was tried while it was watched.
+class AccessLog:
+    """What a plugin accessed while it was guarded.
 
     Attributes:
-        hosts: other machines that were to be reached; each attempt was refused.
+        hosts: other machines; each connection was refused.
         files: paths that were opened.
     """
 
@@ -26,46 +26,46 @@ class Seen:
     files: list[str] = field(default_factory=list)
 
 
-_watching: list[Seen] = []
+_logs: list[AccessLog] = []
 _installed: list[bool] = []
 
 
 @contextmanager
-def guarded() -> Iterator[Seen]:
-    """Refuses every connection to another machine, in all threads, and notes it and every file that is opened.
+def guard_network() -> Iterator[AccessLog]:
+    """Refuses connections to other machines, in all threads, and logs them and every file that is opened.
 
-    It sees what goes through Python's own sockets and files; a library with sockets of its own in C passes unseen.
+    It sees Python's own sockets and files; a C library with sockets of its own goes unnoticed.
     """
     if not _installed:
-        sys.addaudithook(_hook)  # for good: Python offers no way to take one out again
+        sys.addaudithook(_hook)  # for good: Python cannot remove an audit hook
         _installed.append(True)
-    seen = Seen()
-    _watching.append(seen)
+    log = AccessLog()
+    _logs.append(log)
     try:
-        yield seen
+        yield log
     finally:
-        # By identity: two watchers that saw the same are equal.
-        _watching[:] = [other for other in _watching if other is not seen]
+        # By identity: two logs with the same entries are equal.
+        _logs[:] = [other for other in _logs if other is not log]
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _watching:
+    if not _logs:
         return
     if event == "open":
-        for seen in _watching:
-            seen.files.append(str(arguments[0]))
+        for log in _logs:
+            log.files.append(str(arguments[0]))
     host = _host(event, arguments)
-    if host is None or host.startswith(_HERE):
+    if host is None or host.startswith(_LOCAL):
         return
-    for seen in _watching:
-        seen.hosts.append(host)
-    raise ConnectionRefusedError(f"{host} was not reached: checks are offline")
+    for log in _logs:
+        log.hosts.append(host)
+    raise ConnectionRefusedError(f"the connection to {host} was refused: checks are offline")
 
 
 def _host(event: str, arguments: tuple[Any, ...]) -> str | None:
     if event in _RESOLVING:
         host = arguments[0]
         return host.decode() if isinstance(host, bytes) else host or None
-    if event in _CONNECTING and isinstance(arguments[-1], tuple):  # a path where the socket is a local one
+    if event in _CONNECTING and isinstance(arguments[-1], tuple):  # a path for a Unix socket
         return str(arguments[-1][0])
     return None

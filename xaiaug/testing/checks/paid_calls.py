@@ -1,4 +1,4 @@
-"""Paid calls without a price list: what a plugin under test is handed to spend with."""
+"""The `context.paid` of a plugin under test: real paid calls without a price list."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...records import JSON, BatchedCall, Courier, RawReply
 BUDGET_USD = 1000.0
 
 
-class Till:
-    """The real `Calls` with a budget that does, one price for every model, and a count of what was sent.
+class CountedCalls:
+    """The real `Calls` with a large budget, one price for every model, and a count of the requests.
 
     Attributes:
-        sent: requests that were sent, failed ones included.
+        sent: requests that were sent, including failed ones.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Till:
     ) -> RawReply:
         """As in `PaidCalls`."""
 
-        def counted(request: Mapping[str, JSON]) -> RawReply:
+        def count_and_send(request: Mapping[str, JSON]) -> RawReply:
             self.sent += 1
             return send(request)
 
-        return self._calls.call(key, request, worst_case_usd=worst_case_usd, send=counted)
+        return self._calls.call(key, request, worst_case_usd=worst_case_usd, send=count_and_send)
 
     def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
         """As in `PaidCalls`; each of the calls counts as sent."""
@@ -56,5 +56,5 @@ class Till:
 
 class _OnePrice(Prices):
     def of(self, model: str) -> Price:
-        """A dollar for a million tokens of any kind."""
+        """One dollar per million tokens of any kind."""
         return Price(model, "testing", "2000-01-01", {unit: Rate(Decimal(1)) for unit in UNITS})

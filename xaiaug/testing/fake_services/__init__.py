@@ -1,1 +1,1 @@
-"""Stand-ins for paid services on the loopback interface."""
+"""Stand-ins for the paid services, on the loopback interface."""

@@ -1,12 +1,12 @@
-"""The Messages protocol of Anthropic."""
+"""Anthropic's Messages protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from .protocol import Answer, Protocol, texts_of
-from .request import MisfitError, Picture, Request, Said
+from .protocol import FilledReply, Protocol, texts_of
+from .request import MisfitError, Picture, Request, RequestContent
 from .script import Error
 
 STOPS = {"end": "end_turn", "length": "max_tokens", "refusal": "refusal", "filter": "refusal"}
@@ -21,7 +21,7 @@ TYPES = {
     504: ("timeout_error", "The request timed out while processing."),
     529: ("overloaded_error", "Overloaded"),
 }
-# What the service answers is a 400 and no 429: github.com/anthropics/claude-code/issues/66314
+# The service answers with 400, not 429: github.com/anthropics/claude-code/issues/66314
 OUT_OF_CREDIT = (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.")
 
 
@@ -34,33 +34,33 @@ class Messages(Protocol):
     # 512 × 512 pixels are about 440 tokens.
     pixels_per_token = 600
 
-    def read(self, body: Mapping[str, Any]) -> Said:
-        """The content of a request body; raises `MisfitError`, or any of what a wrong shape raises."""
+    def read(self, body: Mapping[str, Any]) -> RequestContent:
+        """The content of a request body; raises `MisfitError`, or any error that a wrong shape causes."""
         parts = texts_of(body.get("system"))
         for message in body["messages"]:
             parts += texts_of(message["content"])
-        content = tuple(found for part in parts if (found := _part(part)) is not None)
+        content = tuple(parsed for part in parts if (parsed := _parse_part(part)) is not None)
         turn = sum(message["role"] == "user" for message in body["messages"])
-        # The older name of the setting is still sent by the beta client.
-        form = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}
-        return Said(content, turn, int(body["max_tokens"]), form.get("schema"))
+        # The beta client still sends the older name of the setting.
+        output_format = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}
+        return RequestContent(content, turn, int(body["max_tokens"]), output_format.get("schema"))
 
-    def reply(self, answer: Answer, request: Request) -> dict[str, Any]:
+    def reply(self, filled: FilledReply, request: Request) -> dict[str, Any]:
         """The body of a successful reply."""
-        refused = STOPS[answer.stop] == "refusal"
+        refused = STOPS[filled.stop] == "refusal"
         return {
             "id": f"msg_loopback_{request.number:06d}",
             "type": "message",
             "role": "assistant",
             "model": request.model,
             "container": None,
-            "content": [] if refused else _blocks(answer),
-            "stop_reason": STOPS[answer.stop],
+            "content": [] if refused else _blocks(filled),
+            "stop_reason": STOPS[filled.stop],
             "stop_sequence": None,
-            "stop_details": _refusal(answer) if refused else None,
+            "stop_details": _refusal(filled) if refused else None,
             "usage": {
-                "input_tokens": answer.input_tokens,
-                "output_tokens": answer.output_tokens,
+                "input_tokens": filled.input_tokens,
+                "output_tokens": filled.output_tokens,
                 "cache_creation": None,
                 "cache_creation_input_tokens": 0,
                 "cache_read_input_tokens": 0,
@@ -80,15 +80,15 @@ class Messages(Protocol):
         return status, {"type": "error", "error": details, "request_id": "req_loopback"}
 
 
-def _part(block: Any) -> str | Picture | None:
+def _parse_part(block: Any) -> str | Picture | None:
     if isinstance(block, str):
         return block
     if block["type"] == "image":
-        return _picture(block["source"])
+        return _parse_picture(block["source"])
     return str(block["text"]) if block["type"] == "text" else None
 
 
-def _picture(source: Mapping[str, Any]) -> Picture:
+def _parse_picture(source: Mapping[str, Any]) -> Picture:
     if source["type"] != "base64":
         return Picture.at(str(source.get("url", "")))
     picture = Picture.read(source["data"])
@@ -100,14 +100,14 @@ def _picture(source: Mapping[str, Any]) -> Picture:
     return picture
 
 
-def _blocks(answer: Answer) -> list[dict[str, Any]]:
+def _blocks(filled: FilledReply) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    if answer.thinking is not None:
-        blocks.append({"type": "thinking", "thinking": answer.thinking, "signature": "c2lnbmF0dXJl"})
-    if answer.text:
-        blocks.append({"type": "text", "text": answer.text, "citations": None})
+    if filled.thinking is not None:
+        blocks.append({"type": "thinking", "thinking": filled.thinking, "signature": "c2lnbmF0dXJl"})
+    if filled.text:
+        blocks.append({"type": "text", "text": filled.text, "citations": None})
     return blocks
 
 
-def _refusal(answer: Answer) -> dict[str, Any]:
-    return {"type": "refusal", "category": answer.category, "explanation": answer.text}
+def _refusal(filled: FilledReply) -> dict[str, Any]:
+    return {"type": "refusal", "category": filled.category, "explanation": filled.text}

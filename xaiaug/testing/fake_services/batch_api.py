@@ -1,4 +1,4 @@
-"""The batch APIs of both services: many requests in one, answered later, out of order, at half the price."""
+"""The batch APIs of both services: requests sent together, answered later, out of order, at half the price."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from email import message_from_bytes
 from typing import Any
 
 from .bill import Bill
-from .delivery import NOTHING, Delivery
+from .http_server import BEFORE_HEADERS, Response
 from .protocol import CREATED
 from .request import MisfitError
 from .script import Error
@@ -27,8 +27,8 @@ ROUTES = re.compile(
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one request of a batch: a body with its status and price, or none when it expired."""
+class RequestOutcome:
+    """The outcome of one request of a batch: body, status and price; status 0 without a body if it expired."""
 
     status: int
     body: Any
@@ -37,38 +37,38 @@ class Outcome:
 
 @dataclass
 class Batch:
-    """A batch: its number, requests by name in the order their results are told, and what its owner said of it."""
+    """A batch: its number, the outcomes by name in the order they are reported, and the arguments of its creation."""
 
     number: int
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, RequestOutcome]
     polls: int
-    said: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     billed: bool = False
 
     def count(self, *statuses: int) -> int:
-        """How many requests ended so."""
+        """The number of requests with one of these statuses."""
         return sum(outcome.status in statuses for outcome in self.outcomes.values())
 
     def charge(self) -> Bill:
-        """Half of what its replies cost; once."""
+        """Half the price of its replies; free after the first time."""
         if self.billed:
             return Bill()
         self.billed = True
-        whole = sum((outcome.charge for outcome in self.outcomes.values()), Bill())
-        return replace(whole, usd=whole.usd / 2)
+        total = sum((outcome.charge for outcome in self.outcomes.values()), Bill())
+        return replace(total, usd=total.usd / 2)
 
 
-class Batching:
-    """Keeps batches and files, and answers whoever asks for them. Safe to use from many threads.
+class BatchApi:
+    """Stores batches and files, and answers requests about them; threads may share it.
 
     Args:
-        play: name of a protocol, headers and body of one request, to its outcome.
-        polls: how often a batch is asked for before it has ended.
-        cuts: how many batches are made without their owner learning of it: the connection is closed.
+        play: the outcome of one request, by name of its protocol, headers and body.
+        polls: number of polls before a batch has ended.
+        cuts: number of batches that are created without a response: the connection is closed.
     """
 
     def __init__(
-        self, play: Callable[[str, Mapping[str, str], Mapping[str, Any]], Outcome], polls: int, cuts: int
+        self, play: Callable[[str, Mapping[str, str], Mapping[str, Any]], RequestOutcome], polls: int, cuts: int
     ) -> None:
         self._play, self._polls, self._cuts = play, polls, cuts
         self._claude: dict[str, Batch] = {}
@@ -78,36 +78,36 @@ class Batching:
 
     @property
     def kept(self) -> int:
-        """Results and files that nobody has deleted yet."""
+        """Number of batches of Anthropic's and files of OpenAI's that were not deleted."""
         with self._lock:
             return len(self._claude) + len(self._files)
 
-    def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> Delivery | Error | None:
-        """The answer to a request about batches or files; None when it is about neither.
+    def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> Response | Error | None:
+        """The response to a request about batches or files; None if it is about neither.
 
         Raises:
-            MisfitError: the request is not what the service takes.
+            MisfitError: the service would reject the request.
         """
-        found = ROUTES.fullmatch(path)
-        if found is None:
+        route = ROUTES.fullmatch(path)
+        if route is None:
             return None
         with self._lock:
             try:
-                if found["claude"]:
-                    return self._messages(method, found["batch"], bool(found["results"]), headers, raw)
-                if found["files"]:
-                    return self._file(method, found["file"], bool(found["content"]), headers, raw)
-                return self._batch(method, found["named"], headers, raw)
+                if route["claude"]:
+                    return self._handle_claude(method, route["batch"], bool(route["results"]), headers, raw)
+                if route["files"]:
+                    return self._handle_file(method, route["file"], bool(route["content"]), raw, headers)
+                return self._handle_openai(method, route["named"], headers, raw)
             except KeyError as missing:
                 return Error(404, f"There is no {missing}.")
 
-    def _messages(
+    def _handle_claude(
         self, method: str, name: str | None, results: bool, headers: Mapping[str, str], raw: bytes
-    ) -> Delivery:
+    ) -> Response:
         host = headers.get("host", "")
         if method == "POST":
             requests = {one["custom_id"]: ("messages", one["params"]) for one in json.loads(raw)["requests"]}
-            return self._made(self._claude, "msgbatch_loopback", requests, {}, headers, _message_batch)
+            return self._create(self._claude, "msgbatch_loopback", requests, {}, headers, _message_batch)
         if name is None:
             newest = reversed(self._claude.items())
             return _json({"data": [_message_batch(key, one, host) for key, one in newest], "has_more": False})
@@ -121,24 +121,26 @@ class Batching:
         batch.polls -= 1
         return _json(_message_batch(name, batch, host))
 
-    def _batch(self, method: str, name: str | None, headers: Mapping[str, str], raw: bytes) -> Delivery:
+    def _handle_openai(self, method: str, name: str | None, headers: Mapping[str, str], raw: bytes) -> Response:
         if method == "POST":
-            said = json.loads(raw)
-            lines = [json.loads(line) for line in self._files[said["input_file_id"]].splitlines()]
-            if said["endpoint"] not in ENDPOINTS or any(line["url"] != said["endpoint"] for line in lines):
+            arguments = json.loads(raw)
+            endpoint = arguments["endpoint"]
+            lines = [json.loads(line) for line in self._files[arguments["input_file_id"]].splitlines()]
+            if endpoint not in ENDPOINTS or any(line["url"] != endpoint for line in lines):
                 raise MisfitError("endpoint: every line of the file must name the endpoint of the batch")
-            requests = {line["custom_id"]: (ENDPOINTS[said["endpoint"]], line["body"]) for line in lines}
-            return self._made(self._openai, "batch_loopback", requests, said, headers, self._told)
+            requests = {line["custom_id"]: (ENDPOINTS[endpoint], line["body"]) for line in lines}
+            return self._create(self._openai, "batch_loopback", requests, arguments, headers, self._to_body)
         if name is None:
-            return _json(
-                {"object": "list", "data": [self._told(key, one) for key, one in reversed(self._openai.items())]}
-            )
+            newest = [self._to_body(key, one) for key, one in reversed(self._openai.items())]
+            return _json({"object": "list", "data": newest})
         self._openai[name].polls -= 1
-        return _json(self._told(name, self._openai[name]))
+        return _json(self._to_body(name, self._openai[name]))
 
-    def _file(self, method: str, name: str | None, content: bool, headers: Mapping[str, str], raw: bytes) -> Delivery:
+    def _handle_file(
+        self, method: str, name: str | None, content: bool, raw: bytes, headers: Mapping[str, str]
+    ) -> Response:
         if method == "POST":
-            purpose, data = _upload(headers, raw)
+            purpose, data = _parse_upload(headers, raw)
             if purpose != "batch":
                 raise MisfitError(f"purpose: expected batch, got {purpose}")
             name = f"file-loopback{len(self._files) + 1:06d}"
@@ -152,59 +154,59 @@ class Batching:
             return _json({"id": name, "object": "file", "deleted": True})
         if not content:
             return _json({"id": name, "object": "file", "bytes": len(data), "created_at": CREATED, "purpose": "batch"})
-        batch = next((one for one in self._openai.values() if one.said.get("output") == name), None)
-        return Delivery(200, {}, data, batch.charge() if batch else Bill())
+        batch = next((one for one in self._openai.values() if one.arguments.get("output") == name), None)
+        return Response(200, {}, data, batch.charge() if batch else Bill())
 
-    def _made(
+    def _create(
         self,
-        kept: dict[str, Batch],
+        batches: dict[str, Batch],
         prefix: str,
         requests: Mapping[str, tuple[str, Any]],
-        said: Mapping[str, Any],
+        arguments: Mapping[str, Any],
         headers: Mapping[str, str],
-        told: Callable[[str, Batch, str], Mapping[str, Any]],
-    ) -> Delivery:
+        to_body: Callable[[str, Batch, str], Mapping[str, Any]],
+    ) -> Response:
         if not requests or not all(NAME.fullmatch(name) for name in requests):
             raise MisfitError("custom_id: expected 1 to 64 letters, digits, hyphens and underscores for each request")
-        played = {name: self._play(protocol, headers, body) for name, (protocol, body) in requests.items()}
+        outcomes = {name: self._play(protocol, headers, body) for name, (protocol, body) in requests.items()}
         number = len(self._claude) + len(self._openai) + 1
-        # Results come in any order but that of the requests.
-        batch = Batch(number, dict(reversed(played.items())), self._polls, dict(said))
+        # Results are in another order than the requests.
+        batch = Batch(number, dict(reversed(outcomes.items())), self._polls, dict(arguments))
         name = f"{prefix}{number:06d}{len(requests)}"
-        kept[name] = batch
+        batches[name] = batch
         self._cuts -= 1
-        made = _json(told(name, batch, headers.get("host", "")))
-        return replace(made, cut=NOTHING) if self._cuts >= 0 else made
+        response = _json(to_body(name, batch, headers.get("host", "")))
+        return replace(response, cut=BEFORE_HEADERS) if self._cuts >= 0 else response
 
-    def _told(self, name: str, batch: Batch, _: str = "") -> dict[str, Any]:
+    def _to_body(self, name: str, batch: Batch, _: str = "") -> dict[str, Any]:
         ended = batch.polls < 0
-        if ended and "output" not in batch.said:
-            batch.said = {**batch.said, **self._written(batch)}
-        said = batch.said
+        if ended and "output" not in batch.arguments:
+            batch.arguments = {**batch.arguments, **self._write_files(batch)}
+        arguments = batch.arguments
         return {
             "id": name,
             "object": "batch",
-            "endpoint": said["endpoint"],
+            "endpoint": arguments["endpoint"],
             "errors": None,
-            "input_file_id": said["input_file_id"],
+            "input_file_id": arguments["input_file_id"],
             "completion_window": "24h",
             "status": ("expired" if batch.count(0) else "completed") if ended else "in_progress",
-            "output_file_id": said.get("output"),
-            "error_file_id": said.get("failed"),
+            "output_file_id": arguments.get("output"),
+            "error_file_id": arguments.get("failed"),
             "created_at": CREATED,
             "request_counts": {"total": len(batch.outcomes), "completed": batch.count(200), "failed": 0},
-            "metadata": said.get("metadata"),
+            "metadata": arguments.get("metadata"),
         }
 
-    def _written(self, batch: Batch) -> dict[str, str | None]:
-        """The files of a batch that ended: what succeeded, and the rest."""
-        found: dict[str, str | None] = {}
-        for kind, wanted in (("output", True), ("failed", False)):
-            lines = [_line(key, one) for key, one in batch.outcomes.items() if (one.status == 200) == wanted]
-            found[kind] = f"file-loopback-{kind}{batch.number:06d}" if lines else None
+    def _write_files(self, batch: Batch) -> dict[str, str | None]:
+        """Writes the files of a batch that ended: its successes, and the rest; returns their names."""
+        names: dict[str, str | None] = {}
+        for kind, success in (("output", True), ("failed", False)):
+            lines = [_to_line(key, one) for key, one in batch.outcomes.items() if (one.status == 200) == success]
+            names[kind] = f"file-loopback-{kind}{batch.number:06d}" if lines else None
             if lines:
-                self._files[str(found[kind])] = _lines(lines).body
-        return found
+                self._files[str(names[kind])] = _lines(lines).body
+        return names
 
 
 def _message_batch(name: str, batch: Batch, host: str) -> dict[str, Any]:
@@ -227,7 +229,7 @@ def _message_batch(name: str, batch: Batch, host: str) -> dict[str, Any]:
     }
 
 
-def _message_result(outcome: Outcome) -> dict[str, Any]:
+def _message_result(outcome: RequestOutcome) -> dict[str, Any]:
     if outcome.status == 0:
         return {"type": "expired"}
     if outcome.status == 200:
@@ -235,7 +237,7 @@ def _message_result(outcome: Outcome) -> dict[str, Any]:
     return {"type": "errored", "error": outcome.body}
 
 
-def _line(name: str, outcome: Outcome) -> dict[str, Any]:
+def _to_line(name: str, outcome: RequestOutcome) -> dict[str, Any]:
     if outcome.status == 0:
         error = {"code": "batch_expired", "message": "This request could not be executed before the window expired."}
         return {"id": f"batch_req_{name}", "custom_id": name, "response": None, "error": error}
@@ -243,23 +245,23 @@ def _line(name: str, outcome: Outcome) -> dict[str, Any]:
     return {"id": f"batch_req_{name}", "custom_id": name, "response": response, "error": None}
 
 
-def _upload(headers: Mapping[str, str], raw: bytes) -> tuple[str, bytes]:
-    """Purpose and content of a file that is sent as a form."""
+def _parse_upload(headers: Mapping[str, str], raw: bytes) -> tuple[str, bytes]:
+    """Purpose and content of a file in a form."""
     form = message_from_bytes(b"content-type: " + headers.get("content-type", "").encode() + b"\r\n\r\n" + raw)
     parts = {part.get_param("name", header="content-disposition"): part for part in form.walk()}
     if "file" not in parts or "purpose" not in parts:
         raise MisfitError("expected a form with the fields file and purpose")
-    return _content(parts["purpose"]).decode(), _content(parts["file"])
+    return _form_content(parts["purpose"]).decode(), _form_content(parts["file"])
 
 
-def _content(part: Any) -> bytes:
+def _form_content(part: Any) -> bytes:
     content: bytes = part.get_payload(decode=True)
     return content
 
 
-def _json(body: Mapping[str, Any]) -> Delivery:
-    return Delivery(200, {}, json.dumps(body).encode())
+def _json(body: Mapping[str, Any]) -> Response:
+    return Response(200, {}, json.dumps(body).encode())
 
 
-def _lines(rows: list[dict[str, Any]]) -> Delivery:
-    return Delivery(200, {"content-type": "application/x-jsonl"}, "\n".join(map(json.dumps, rows)).encode())
+def _lines(rows: list[dict[str, Any]]) -> Response:
+    return Response(200, {"content-type": "application/x-jsonl"}, "\n".join(map(json.dumps, rows)).encode())

@@ -1,4 +1,4 @@
-"""What the requests cost: tokens by a plain rule, dollars exactly."""
+"""The bill of the stand-in services: tokens by a simple rule, dollars exactly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CHARACTERS_PER_TOKEN = 4
 MILLION = 1_000_000
 
 Amount = Decimal | int | str | float
-Price = tuple[Amount, Amount]
-Prices = Price | Mapping[str, Price]
+TokenPrices = tuple[Amount, Amount]
+PriceTable = TokenPrices | Mapping[str, TokenPrices]
 
 
 @dataclass(frozen=True)
 class Bill:
-    """How many requests were billed, their tokens, and what they cost in dollars."""
+    """The number of requests billed, their tokens, and their cost in dollars."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -45,17 +45,17 @@ class Bill:
 
 
 def text_tokens(text: str) -> int:
-    """One token for every four characters begun."""
+    """One token for every four characters, rounded up."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 class PriceList:
-    """Dollars for a million tokens, of input and of output: one price, or one for each model."""
+    """Dollars per million tokens of input and of output: one pair for all models, or one per model."""
 
-    def __init__(self, prices: Prices) -> None:
+    def __init__(self, prices: PriceTable) -> None:
         models = prices if isinstance(prices, Mapping) else {"": prices}
         self._any = not isinstance(prices, Mapping)
-        self._prices = {model: _exact(price) for model, price in models.items()}
+        self._prices = {model: _to_decimals(price) for model, price in models.items()}
 
     def knows(self, model: str) -> bool:
         """Whether the model has a price."""
@@ -63,23 +63,23 @@ class PriceList:
 
     def charge(self, model: str, input_tokens: int, output_tokens: int) -> Bill:
         """The bill of one request."""
-        of_input, of_output = self._prices["" if self._any else model]
-        usd = (of_input * input_tokens + of_output * output_tokens) / MILLION
+        input_price, output_price = self._prices["" if self._any else model]
+        usd = (input_price * input_tokens + output_price * output_tokens) / MILLION
         return Bill(1, input_tokens, output_tokens, usd)
 
 
-def _exact(price: Price) -> tuple[Decimal, Decimal]:
+def _to_decimals(price: TokenPrices) -> tuple[Decimal, Decimal]:
     try:
-        of_input, of_output = (Decimal(str(amount)) for amount in price)
+        input_price, output_price = (Decimal(str(amount)) for amount in price)
     except (ArithmeticError, TypeError, ValueError):
         raise ConfigError(
-            f"Loopback: a price is two numbers, dollars for a million tokens of input and of output, not {price!r}."
+            f"Loopback: a price is two numbers, dollars per million tokens of input and of output, got {price!r}."
         ) from None
-    return of_input, of_output
+    return input_price, output_price
 
 
-class Book:
-    """Keeps what was billed and what was lost on the way; safe to use from many threads."""
+class BillingRecord:
+    """Records the replies that were delivered and those that were lost; threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,35 +88,35 @@ class Book:
 
     @property
     def bill(self) -> Bill:
-        """Successful replies with usage that were handed over whole."""
+        """Successful replies with usage that were delivered completely."""
         with self._lock:
             return self._bill
 
     @property
     def lost(self) -> Bill:
-        """Successful replies with usage that were made but never handed over whole."""
+        """Successful replies with usage that were not delivered completely."""
         with self._lock:
             return self._lost
 
     @property
     def statuses(self) -> Counter[int]:
-        """How many replies of each HTTP status were handed over whole."""
+        """Number of replies of each HTTP status that were delivered completely."""
         with self._lock:
             return self._statuses.copy()
 
-    def hand_over(self, status: int, charge: Bill) -> None:
-        """Count a reply as handed over."""
+    def record_delivered(self, status: int, charge: Bill) -> None:
+        """Records a reply that was delivered."""
         with self._lock:
             self._bill += charge
             self._statuses[status] += 1
 
-    def take_back(self, status: int, charge: Bill) -> None:
-        """Undo `hand_over`: sending failed after all."""
+    def undo_delivered(self, status: int, charge: Bill) -> None:
+        """Undoes `record_delivered`: sending failed after all."""
         with self._lock:
             self._bill -= charge
             self._statuses[status] -= 1
 
-    def lose(self, charge: Bill) -> None:
-        """Count a reply that was made and did not arrive whole."""
+    def record_lost(self, charge: Bill) -> None:
+        """Records a reply that was not delivered completely."""
         with self._lock:
             self._lost += charge

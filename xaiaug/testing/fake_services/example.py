@@ -1,4 +1,4 @@
-"""An example that satisfies a JSON schema, always the same one."""
+"""Makes an example that satisfies a JSON schema, the same one every time."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ FORMATS = {
 }
 
 
-def example(schema: Schema) -> Any:
-    """A value that satisfies the schema: first of the choices, least of the numbers, fewest items, every property.
+def make_example(schema: Schema) -> Any:
+    """A value that satisfies the schema: first choice, smallest number, fewest items, every property.
 
     Raises:
-        ConfigError: The schema asks for something that no plain rule satisfies, such as a pattern.
+        ConfigError: the schema requires something that no simple rule satisfies, such as a pattern.
     """
     return _example(schema, schema, 0)
 
 
 def _example(schema: Schema, root: Schema, depth: int) -> Any:
-    schema = _merged(schema, root)
+    schema = _merge(schema, root)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
     choices = schema.get("anyOf") or schema.get("oneOf")
     if choices:
-        # Deep down the last choice ends a recursion: it is null wherever a field is optional.
+        # Deep down the last choice ends a recursion: for an optional field it is null.
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
         return _example({"allOf": [rest, choices[-1 if depth > DEEPEST else 0]]}, root, depth + 1)
     return _of_type(schema, root, depth)
 
 
-def _merged(schema: Schema, root: Schema) -> Schema:
-    """The schema with its reference followed and the parts of `allOf` laid on one another."""
-    parts = [_target(schema["$ref"], root)] if "$ref" in schema else []
+def _merge(schema: Schema, root: Schema) -> Schema:
+    """The schema with its reference resolved and the parts of `allOf` merged."""
+    parts = [_resolve(schema["$ref"], root)] if "$ref" in schema else []
     parts += schema.get("allOf", [])
     if not parts:
         return schema
     merged: dict[str, Any] = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
-    for part in (_merged(part, root) for part in parts):
+    for part in (_merge(part, root) for part in parts):
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
         required = [*merged.get("required", []), *part.get("required", [])]
         merged = {**merged, **part, "properties": properties, "required": required}
     return merged
 
 
-def _target(reference: str, root: Schema) -> Any:
-    found: Any = root
+def _resolve(reference: str, root: Schema) -> Any:
+    target: Any = root
     for step in reference.removeprefix("#").strip("/").split("/"):
-        found = found[step] if step else found
-    return found
+        target = target[step] if step else target
+    return target
 
 
 def _of_type(schema: Schema, root: Schema, depth: int) -> Any:
@@ -76,7 +76,7 @@ def _of_type(schema: Schema, root: Schema, depth: int) -> Any:
         case "array":
             return _array(schema, root, depth)
         case "string":
-            return _string(schema)
+            return _text(schema)
         case "integer" | "number":
             return _number(schema, kind)
         case "boolean":
@@ -98,14 +98,14 @@ def _array(schema: Schema, root: Schema, depth: int) -> list[Any]:
     return first + more
 
 
-def _string(schema: Schema) -> str:
+def _text(schema: Schema) -> str:
     word = FORMATS.get(schema.get("format", ""), WORD)
     word = word.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
     pattern = schema.get("pattern")
     if pattern and not re.search(pattern, word):
         raise ConfigError(
-            f"Loopback: no example is known for the pattern {pattern!r} of the request's schema; "
-            "give the value in the script, as in Reply(json={...})."
+            f"Loopback: there is no example for the pattern {pattern!r} of the request's schema; "
+            "give the value in the script, as in Reply(json={...})"
         )
     return word
 

@@ -1,12 +1,12 @@
-"""The Responses and Chat Completions protocols of OpenAI."""
+"""OpenAI's Responses and Chat Completions protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from .protocol import CREATED, Answer, Protocol, texts_of
-from .request import Picture, Request, Said
+from .protocol import CREATED, FilledReply, Protocol, texts_of
+from .request import Picture, Request, RequestContent
 from .script import Error
 
 TYPES = {
@@ -22,7 +22,7 @@ QUOTA = ("insufficient_quota", "insufficient_quota", "You exceeded your current 
 
 
 class OpenAI(Protocol):
-    """What both protocols share."""
+    """The common part of both protocols."""
 
     service = "openai"
     # 512 × 512 pixels are about 310 tokens.
@@ -46,22 +46,22 @@ class Responses(OpenAI):
     name = "responses"
     path = "/v1/responses"
 
-    def read(self, body: Mapping[str, Any]) -> Said:
-        """The content of a request body; raises `MisfitError`, or any of what a wrong shape raises."""
-        given = body["input"]
-        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    def read(self, body: Mapping[str, Any]) -> RequestContent:
+        """The content of a request body; raises `MisfitError`, or any error that a wrong shape causes."""
+        content = body["input"]
+        items = [{"role": "user", "content": content}] if isinstance(content, str) else content
         parts = texts_of(body.get("instructions"))
         for item in items:
             parts += texts_of(item.get("content"))
-        form = (body.get("text") or {}).get("format") or {}
+        text_format = (body.get("text") or {}).get("format") or {}
         turn = sum(item.get("role") == "user" for item in items)
-        return Said(_content(parts), turn, body.get("max_output_tokens"), form.get("schema"))
+        return RequestContent(_content(parts), turn, body.get("max_output_tokens"), text_format.get("schema"))
 
-    def reply(self, answer: Answer, request: Request) -> dict[str, Any]:
+    def reply(self, filled: FilledReply, request: Request) -> dict[str, Any]:
         """The body of a successful reply."""
         reasons = {"length": "max_output_tokens", "filter": "content_filter"}
-        status = "incomplete" if answer.stop in reasons else "completed"
-        details = {"reason": reasons[answer.stop]} if answer.stop in reasons else None
+        status = "incomplete" if filled.stop in reasons else "completed"
+        details = {"reason": reasons[filled.stop]} if filled.stop in reasons else None
         return {
             "id": f"resp_loopback_{request.number:06d}",
             "object": "response",
@@ -72,18 +72,18 @@ class Responses(OpenAI):
             "instructions": request.body.get("instructions"),
             "metadata": {},
             "model": request.model,
-            "output": _output(answer, request.number, status),
+            "output": _output(filled, request.number, status),
             "parallel_tool_calls": True,
             "temperature": 1.0,
             "tool_choice": "auto",
             "tools": [],
             "top_p": 1.0,
             "usage": {
-                "input_tokens": answer.input_tokens,
+                "input_tokens": filled.input_tokens,
                 "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-                "output_tokens": answer.output_tokens,
+                "output_tokens": filled.output_tokens,
                 "output_tokens_details": {"reasoning_tokens": 0},
-                "total_tokens": answer.input_tokens + answer.output_tokens,
+                "total_tokens": filled.input_tokens + filled.output_tokens,
             },
         }
 
@@ -94,26 +94,26 @@ class Chat(OpenAI):
     name = "chat"
     path = "/v1/chat/completions"
 
-    def read(self, body: Mapping[str, Any]) -> Said:
-        """The content of a request body; raises `MisfitError`, or any of what a wrong shape raises."""
+    def read(self, body: Mapping[str, Any]) -> RequestContent:
+        """The content of a request body; raises `MisfitError`, or any error that a wrong shape causes."""
         parts: list[Any] = []
         for message in body["messages"]:
             parts += texts_of(message.get("content"))
-        form = (body.get("response_format") or {}).get("json_schema") or {}
-        most = body.get("max_completion_tokens") or body.get("max_tokens")
+        response_format = (body.get("response_format") or {}).get("json_schema") or {}
+        max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
         turn = sum(message["role"] == "user" for message in body["messages"])
-        return Said(_content(parts), turn, most, form.get("schema"))
+        return RequestContent(_content(parts), turn, max_tokens, response_format.get("schema"))
 
-    def reply(self, answer: Answer, request: Request) -> dict[str, Any]:
+    def reply(self, filled: FilledReply, request: Request) -> dict[str, Any]:
         """The body of a successful reply."""
-        refused = answer.stop == "refusal"
+        refused = filled.stop == "refusal"
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": None if refused else answer.text,
-            "refusal": answer.text if refused else None,
+            "content": None if refused else filled.text,
+            "refusal": filled.text if refused else None,
             "annotations": [],
         }
-        reason = {"length": "length", "filter": "content_filter"}.get(answer.stop, "stop")
+        reason = {"length": "length", "filter": "content_filter"}.get(filled.stop, "stop")
         return {
             "id": f"chatcmpl-loopback-{request.number:06d}",
             "object": "chat.completion",
@@ -121,18 +121,18 @@ class Chat(OpenAI):
             "model": request.model,
             "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
             "usage": {
-                "prompt_tokens": answer.input_tokens,
-                "completion_tokens": answer.output_tokens,
-                "total_tokens": answer.input_tokens + answer.output_tokens,
+                "prompt_tokens": filled.input_tokens,
+                "completion_tokens": filled.output_tokens,
+                "total_tokens": filled.input_tokens + filled.output_tokens,
             },
         }
 
 
 def _content(parts: list[Any]) -> tuple[str | Picture, ...]:
-    return tuple(found for part in parts if (found := _part(part)) is not None)
+    return tuple(parsed for part in parts if (parsed := _parse_part(part)) is not None)
 
 
-def _part(part: Any) -> str | Picture | None:
+def _parse_part(part: Any) -> str | Picture | None:
     if isinstance(part, str):
         return part
     image = part.get("image_url")
@@ -141,15 +141,15 @@ def _part(part: Any) -> str | Picture | None:
     return str(part["text"]) if "text" in part else None
 
 
-def _output(answer: Answer, number: int, status: str) -> list[dict[str, Any]]:
+def _output(filled: FilledReply, number: int, status: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
-    if answer.thinking is not None:
-        summary = [{"type": "summary_text", "text": answer.thinking}]
+    if filled.thinking is not None:
+        summary = [{"type": "summary_text", "text": filled.thinking}]
         items.append({"type": "reasoning", "id": f"rs_loopback_{number:06d}", "summary": summary})
-    part: dict[str, Any] = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
-    if answer.stop == "refusal":
-        part = {"type": "refusal", "refusal": answer.text}
-    content = [part] if answer.text else []
+    part: dict[str, Any] = {"type": "output_text", "text": filled.text, "annotations": [], "logprobs": []}
+    if filled.stop == "refusal":
+        part = {"type": "refusal", "refusal": filled.text}
+    content = [part] if filled.text else []
     identity = f"msg_loopback_{number:06d}"
     items.append({"type": "message", "id": identity, "role": "assistant", "status": status, "content": content})
     return items

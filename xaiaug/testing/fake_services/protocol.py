@@ -1,4 +1,4 @@
-"""What the server must know of a protocol."""
+"""The interface of a protocol: how requests are read, and how replies and errors are written."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .bill import text_tokens
-from .example import example
-from .request import Request, Said
+from .example import make_example
+from .request import Request, RequestContent
 from .script import SENTENCE, Error, Reply
 
-# Replies are dated, and always the same: noon of 1 January 2026, UTC.
+# All replies have the same date: noon of 1 January 2026, UTC.
 CREATED = 1_767_268_800
 
 
 @dataclass(frozen=True)
-class Answer:
+class FilledReply:
     """A reply with everything filled in: its text, thinking, and tokens."""
 
     text: str
@@ -29,12 +29,12 @@ class Answer:
     output_tokens: int
 
     @classmethod
-    def to(cls, request: Request, reply: Reply) -> Answer:
-        """What a reply says to a request. No more output tokens are counted than the request allows."""
+    def fill(cls, reply: Reply, request: Request) -> FilledReply:
+        """Fills in a reply to a request; no more output tokens are counted than the request allows."""
         text = _text(request, reply)
-        counted = text_tokens(text) + text_tokens(reply.thinking or "")
-        allowed = counted if request.max_tokens is None else min(counted, request.max_tokens)
-        tokens = reply.usage or (request.input_tokens, allowed)
+        count = text_tokens(text) + text_tokens(reply.thinking or "")
+        output_tokens = count if request.max_tokens is None else min(count, request.max_tokens)
+        tokens = reply.usage or (request.input_tokens, output_tokens)
         return cls(text, reply.thinking, reply.stop, reply.category, *tokens)
 
 
@@ -45,8 +45,8 @@ def _text(request: Request, reply: Reply) -> str:
     if request.schema is not None:
         known = request.schema.get("properties", {})
         rest = {**request.schema, "properties": {name: known[name] for name in known if name not in fields}}
-        made = example(rest)
-        fields = {**made, **fields} if isinstance(made, dict) else made
+        example = make_example(rest)
+        fields = {**example, **fields} if isinstance(example, dict) else example
         text = json.dumps(fields)
     else:
         text = json.dumps(fields) if reply.json is not None else SENTENCE
@@ -54,7 +54,7 @@ def _text(request: Request, reply: Reply) -> str:
 
 
 class Protocol(ABC):
-    """One way of asking a model over HTTP: where it is asked, how requests are read, how replies and errors look."""
+    """A protocol of a service: its path, how requests are read, and how replies and errors are written."""
 
     name: ClassVar[str]
     path: ClassVar[str]
@@ -62,11 +62,11 @@ class Protocol(ABC):
     pixels_per_token: ClassVar[int]
 
     @abstractmethod
-    def read(self, body: Mapping[str, Any]) -> Said:
-        """The content of a request body; raises `MisfitError`, or any of what a wrong shape raises."""
+    def read(self, body: Mapping[str, Any]) -> RequestContent:
+        """The content of a request body; raises `MisfitError`, or any error that a wrong shape causes."""
 
     @abstractmethod
-    def reply(self, answer: Answer, request: Request) -> dict[str, Any]:
+    def reply(self, filled: FilledReply, request: Request) -> dict[str, Any]:
         """The body of a successful reply."""
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Protocol(ABC):
 
 
 def texts_of(content: object) -> list[Any]:
-    """Content as a list of parts: a plain text is a list of itself, nothing is an empty list."""
+    """Content as a list of parts; a single text becomes a list of one, None an empty list."""
     if content is None:
         return []
     return [content] if isinstance(content, str) else list(content)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""What a request says, whichever protocol it came by."""
+"""Requests to the stand-in services, independent of their protocol."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from PIL import Image
 from .bill import text_tokens
 
 LARGEST_SIDE = 8000
-# An image given by its address is never fetched; it counts as one of this size.
+# An image given by its URL is not fetched; it counts as one of this size.
 UNSEEN_SIDE = 512
 
 
 class MisfitError(ValueError):
-    """A request that the service would answer with HTTP 400; the message is the reason."""
+    """A request that the service would reject with HTTP 400; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a request: its type, size in pixels, and base64 text (or the address it was given by)."""
+    """An image in a request: its type, size in pixels, and base64 text (or its URL)."""
 
     media_type: str
     width: int
@@ -35,7 +35,7 @@ class Picture:
 
     @property
     def data(self) -> bytes:
-        """The bytes of the image file; empty when the request gave an address."""
+        """The bytes of the image file; empty if the request gave a URL."""
         return base64.b64decode(self.base64)
 
     @property
@@ -45,10 +45,10 @@ class Picture:
 
     @classmethod
     def read(cls, encoded: str) -> Picture:
-        """The picture of a base64 text.
+        """The picture in a base64 text.
 
         Raises:
-            MisfitError: It is not base64, not an image, or larger than 8000 pixels a side.
+            MisfitError: it is not base64, not an image, or larger than 8000 pixels a side.
         """
         try:
             with Image.open(BytesIO(base64.b64decode(encoded, validate=True))) as image:
@@ -61,7 +61,7 @@ class Picture:
 
     @classmethod
     def at(cls, url: str) -> Picture:
-        """The picture of a data URL, or of an address that is not fetched."""
+        """The picture in a data URL, or at another URL, which is not fetched."""
         if not url.startswith("data:"):
             return cls("", UNSEEN_SIDE, UNSEEN_SIDE, url=url)
         head, separator, encoded = url.partition(";base64,")
@@ -77,14 +77,14 @@ class Request:
     Attributes:
         number: 1 for the first request that reached the script, in the order of arrival.
         protocol: `"messages"` (Anthropic), `"responses"` or `"chat"` (OpenAI).
-        path: The path with its query.
-        headers: Lower-case names; keys and whatever else names a caller are left out.
-        body: The parsed JSON.
-        content: Texts and pictures in their order, the system text first.
-        turn: How many user messages the request holds: 2 in the second round of a dialogue.
-        max_tokens: Most tokens that may be answered, where the request says so.
-        schema: The JSON schema the answer must satisfy, where the request has one.
-        input_tokens: What the request counts as: its texts, schema and pictures.
+        path: with its query.
+        headers: with lower-case names; keys and other data that identify the caller are left out.
+        body: the parsed JSON.
+        content: texts and pictures in order, the system text first.
+        turn: number of user messages: 2 in the second round of a dialogue.
+        max_tokens: maximum length of the answer, if the request limits it.
+        schema: JSON schema of the answer, if the request has one.
+        input_tokens: tokens of its texts, schema and pictures.
     """
 
     number: int
@@ -100,12 +100,12 @@ class Request:
 
     @property
     def model(self) -> str:
-        """Name of the model that was asked."""
+        """Name of the model."""
         return str(self.body["model"])
 
     @property
     def text(self) -> str:
-        """All texts, one below the other."""
+        """All texts, separated by line breaks."""
         return "\n".join(part for part in self.content if isinstance(part, str))
 
     @property
@@ -115,8 +115,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Said:
-    """The parts of a request body that matter here, as a protocol reads them."""
+class RequestContent:
+    """The relevant parts of a request body, as read by a protocol."""
 
     content: tuple[str | Picture, ...]
     turn: int
@@ -124,7 +124,7 @@ class Said:
     schema: Mapping[str, Any] | None
 
     def tokens(self, pixels_per_token: int) -> int:
-        """Texts and schema by their characters, pictures by their pixels, each rounded up."""
+        """Number of tokens: texts and schema by characters, pictures by pixels, each rounded up."""
         schema = text_tokens(json.dumps(self.schema)) if self.schema is not None else 0
         return schema + sum(
             text_tokens(part) if isinstance(part, str) else -(-part.width * part.height // pixels_per_token)

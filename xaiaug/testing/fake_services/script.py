@@ -1,4 +1,4 @@
-"""The steps of a script: what the server does with a request."""
+"""Scripts of the stand-in services: the steps, and which of them answers a request."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SENTENCE = "A short answer."
 class Reply:
     """A successful reply in the request's own protocol.
 
-    `Reply()` answers with an example that satisfies the request's schema, or with a short sentence where there is none.
+    `Reply()` answers with an example that satisfies the request's schema, or with a short sentence if there is none.
 
     Attributes:
-        text: The whole text of the reply.
-        json: Fields laid over the example of the schema; ignored where `text` is given.
-        thinking: Text of a thinking block that comes first. Chat Completions has none and leaves it out.
-        stop: `"end"`, `"length"` (the limit of tokens cut it), `"refusal"`, or `"filter"` (a content filter cut it).
-        category: Category of a refusal; Anthropic alone tells one.
-        usage: Tokens of input and output to tell and to bill, instead of the counted ones.
+        text: the complete text of the reply.
+        json: fields that replace those of the schema's example; ignored if `text` is given.
+        thinking: text of a thinking block before the reply; Chat Completions has none and leaves it out.
+        stop: `"end"`, `"length"` (cut off at the token limit), `"refusal"`, or `"filter"` (cut by a content filter).
+        category: of a refusal; only Anthropic has one.
+        usage: tokens of input and output to report and to bill, instead of the counted ones.
     """
 
     text: str | None = None
@@ -38,12 +38,12 @@ class Reply:
 
     @classmethod
     def refusal(cls, text: str = "I cannot help with that.", category: str | None = None) -> Reply:
-        """A refusal; like the services', it comes with HTTP 200."""
+        """A refusal; as from the services, its status is 200."""
         return cls(text, stop="refusal", category=category)
 
     @classmethod
     def truncated(cls, text: str | None = None) -> Reply:
-        """A reply that met the limit of tokens: the given text, or the first half of what `Reply()` says."""
+        """A reply cut off at the token limit: the given text, or the first half of what `Reply()` answers."""
         return cls(text, stop="length")
 
     @classmethod
@@ -53,7 +53,7 @@ class Reply:
 
     @classmethod
     def recorded(cls, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Raw:
-        """A reply as it was once recorded: JSON values, text or bytes. It is billed by the usage it tells."""
+        """A recorded reply: JSON values, text or bytes. It is billed by the usage in it."""
         if isinstance(body, bytes):
             return Raw(body, status, headers or {})
         return Raw((body if isinstance(body, str) else _json.dumps(body)).encode(), status, headers or {})
@@ -61,7 +61,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Raw:
-    """Any bytes with any status: recorded bodies, broken JSON, the HTML page of a gateway."""
+    """Any bytes with any status: a recorded body, broken JSON, the HTML page of a gateway."""
 
     body: bytes
     status: int = 200
@@ -73,14 +73,14 @@ class Error:
     """An error in the request's own protocol.
 
     Attributes:
-        status: The HTTP status.
-        message: What the body says; each service's usual words by default.
-        type: Type of the error in the body; the service's own for the status by default.
-        code: Code of the error in the body; OpenAI alone has one.
-        retry_after: Seconds for a `retry-after` header.
-        headers: Further headers.
-        quota: Play an empty account, each service in its own way; see `out_of_credit`.
-        expired: In a batch: this request is not answered within the day.
+        status: HTTP status.
+        message: of the error; by default the service's usual one.
+        type: of the error; by default the service's type for the status.
+        code: of the error; only OpenAI has one.
+        retry_after: seconds for a `retry-after` header.
+        headers: more headers.
+        quota: whether the account is out of credit; see `out_of_credit`.
+        expired: in a batch: whether the request expires unanswered.
     """
 
     status: int
@@ -94,20 +94,20 @@ class Error:
 
     @classmethod
     def rate_limit(cls, retry_after: float | None = None) -> Error:
-        """429: too many requests, come back later."""
+        """429: too many requests."""
         return cls(429, retry_after=retry_after)
 
     @classmethod
     def out_of_credit(cls) -> Error:
-        """No money left: 429 `insufficient_quota` from OpenAI, 400 `invalid_request_error` from Anthropic.
+        """Out of credit: 429 `insufficient_quota` from OpenAI, 400 `invalid_request_error` from Anthropic.
 
-        Both as quoted in public reports; retrying either is vain.
+        Both as quoted in public reports; retrying does not help.
         """
         return cls(429, quota=True)
 
     @classmethod
     def expiry(cls) -> Error:
-        """A request of a batch that is not answered within the day; 504 where it is sent alone."""
+        """A request of a batch that expires unanswered; 504 if it is sent alone."""
         return cls(504, expired=True)
 
     @classmethod
@@ -118,7 +118,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Delay:
-    """Wait so many seconds, then go on with another step."""
+    """Waits that many seconds before another step."""
 
     seconds: float
     then: Step = Reply()
@@ -126,7 +126,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Drip:
-    """Send another step's answer slowly: in so many pieces, spread over so many seconds."""
+    """Sends another step's response slowly: in that many pieces, spread over that many seconds."""
 
     seconds: float
     then: Step = Reply()
@@ -135,7 +135,7 @@ class Drip:
 
 @dataclass(frozen=True)
 class Cut:
-    """Close the connection after so many bytes of another step's body; before the headers when `after` is `None`."""
+    """Closes the connection after that many bytes of another step's body; if None, before the headers."""
 
     after: int | None = None
     then: Step = Reply()
@@ -143,10 +143,10 @@ class Cut:
 
 @dataclass(frozen=True)
 class Limit:
-    """Let so many requests a second through to another step, and answer the rest with a 429.
+    """Passes that many requests a second to another step, and answers the rest with a 429.
 
-    A token bucket: `burst` requests (a second's worth by default) may come at once. All limits of a script with the
-    same rate and burst share one bucket. `retry_after` sends that header; the services send whole seconds.
+    A token bucket: `burst` requests (by default those of one second) may come at once. All limits of a script with the
+    same rate and burst share one bucket. `retry_after` sends that header; the services send full seconds.
     """
 
     per_second: float
@@ -161,7 +161,7 @@ Script = Step | Sequence[Step] | Callable[[Request], Step]
 
 @dataclass
 class Bucket:
-    """A token bucket: `capacity` tokens at first, refilled by `rate` a second up to that many."""
+    """A token bucket: starts with `capacity` tokens and is refilled by `rate` per second up to that many."""
 
     rate: float
     capacity: float
@@ -169,7 +169,7 @@ class Bucket:
     at: float
 
     def take(self, now: float) -> bool:
-        """Whether there is a token at the time `now`; if so it is gone."""
+        """Takes a token at the time `now`; returns whether there was one."""
         self.tokens = min(self.capacity, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens < 1:
@@ -180,28 +180,28 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Pace:
-    """When and how much of an answer is sent; see `Delivery`."""
+    """When and how much of a response is sent; see `Response`."""
 
-    before: float = 0.0
-    over: float = 0.0
+    delay_s: float = 0.0
+    spread_s: float = 0.0
     pieces: int = 1
     cut: bool = False
     after: int | None = None
 
 
 class Player:
-    """Plays a script: which answer a request gets, and at which pace. Not safe to use from many threads at once."""
+    """Plays a script: the answer to each request, and its pace. Not thread-safe."""
 
     def __init__(self, script: Script, clock: Callable[[], float] = time.monotonic) -> None:
-        self._script = _checked(script)
+        self._script = _check_script(script)
         self._clock = clock
         self._buckets: dict[tuple[float, float], Bucket] = {}
 
     def play(self, request: Request) -> tuple[Reply | Raw | Error, Pace]:
-        """The answer to a request. The last step of a sequence answers every further request.
+        """The answer to a request. The last step of a sequence answers all further requests.
 
         Raises:
-            ConfigError: The script is a function and gave something that is no step.
+            ConfigError: the script is a function and did not return a step.
         """
         script = self._script
         if callable(script):
@@ -210,19 +210,19 @@ class Player:
             step = script[min(request.number, len(script)) - 1]
         else:
             step = script
-        return self._unfold(_step(step), Pace())
+        return self._unwrap(_check_step(step), Pace())
 
-    def _unfold(self, step: Step, pace: Pace) -> tuple[Reply | Raw | Error, Pace]:
+    def _unwrap(self, step: Step, pace: Pace) -> tuple[Reply | Raw | Error, Pace]:
         match step:
             case Delay():
-                return self._unfold(step.then, replace(pace, before=pace.before + step.seconds))
+                return self._unwrap(step.then, replace(pace, delay_s=pace.delay_s + step.seconds))
             case Drip():
-                return self._unfold(step.then, replace(pace, over=step.seconds, pieces=step.pieces))
+                return self._unwrap(step.then, replace(pace, spread_s=step.seconds, pieces=step.pieces))
             case Cut():
-                return self._unfold(step.then, replace(pace, cut=True, after=step.after))
+                return self._unwrap(step.then, replace(pace, cut=True, after=step.after))
             case Limit():
                 passed = self._bucket(step).take(self._clock())
-                return self._unfold(step.then if passed else Error.rate_limit(step.retry_after), pace)
+                return self._unwrap(step.then if passed else Error.rate_limit(step.retry_after), pace)
             case _:
                 return step, pace
 
@@ -232,20 +232,20 @@ class Player:
         return self._buckets.setdefault((limit.per_second, capacity), new)
 
 
-def _checked(script: Script) -> Script:
+def _check_script(script: Script) -> Script:
     if callable(script):
         return script
     if isinstance(script, Sequence):
         if not script:
-            raise ConfigError("Loopback: the script is empty; give it at least one step, such as Reply().")
-        return [_step(step) for step in script]
-    return _step(script)
+            raise ConfigError("Loopback: the script is empty; give it at least one step, such as Reply()")
+        return [_check_step(step) for step in script]
+    return _check_step(script)
 
 
-def _step(step: object) -> Step:
+def _check_step(step: object) -> Step:
     if not isinstance(step, Step):
         raise ConfigError(
             f"Loopback: a step of the script is {step!r}; expected Reply, Raw, Error, Delay, Drip, Cut or Limit. "
-            "A text goes into Reply(text)."
+            "Use Reply(text) for a text"
         )
     return step

@@ -1,4 +1,4 @@
-"""Checks request bodies against the services' own API descriptions (OpenAPI)."""
+"""Validates request bodies against the services' own OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LONGEST_REASON = 300
 REFERENCE = "#/components/schemas/"
 
 
-class Descriptions:
-    """The descriptions in a folder: one file with `anthropic` in its name, one with `openai`, JSON or YAML.
+class ApiDescriptions:
+    """The descriptions in a folder: a file with `anthropic` in its name, and one with `openai`, JSON or YAML.
 
-    Nothing is read before the first request of a service, and everything only once a process.
+    Files are read with the first request to a service, and once per process.
 
     Raises:
-        ConfigError: The folder is not there or holds no description.
+        ConfigError: the folder does not exist or has no description.
         MissingExtraError: `jsonschema` is not installed.
     """
 
@@ -32,13 +32,13 @@ class Descriptions:
         self._files = {name: path for name in ("anthropic", "openai") for path in sorted(files) if name in path.name}
         if not self._files:
             raise ConfigError(
-                f"Loopback: expected API descriptions such as anthropic.json and openai.yaml in {folder}, found none."
+                f"Loopback: expected API descriptions such as anthropic.json and openai.yaml in {folder}, found none"
             )
         if find_spec("jsonschema") is None:
             raise MissingExtraError("Loopback checks requests with jsonschema: pip install jsonschema")
 
-    def reason(self, service: str, path: str, body: object) -> str | None:
-        """Why a body does not fit what the service describes for `POST path`, or None when it fits."""
+    def find_error(self, service: str, path: str, body: object) -> str | None:
+        """The error in the body of `POST path`, or None if it is valid."""
         if service not in self._files:
             return None
         validator = _request_validator(self._files[service], path)
@@ -52,29 +52,28 @@ class Descriptions:
 @cache
 def _request_validator(file: Path, path: str) -> Any:
     description = _load(file)
-    # Clients of beta features ask at a path of their own; OpenAI's paths are relative to .../v1.
+    # Clients of beta features use their own paths; OpenAI's paths are relative to .../v1.
     plain = path.partition("?")[0]
     for known in (path, plain, plain.removeprefix("/v1")):
         operation = description.operation(known)
         if operation is not None:
             schema = operation["post"]["requestBody"]["content"]["application/json"]["schema"]
-            return validator(file, schema)
-    raise ConfigError(f"Loopback: {file.name} does not describe POST {path}.")
+            return make_validator(file, schema)
+    raise ConfigError(f"Loopback: {file.name} does not describe POST {path}")
 
 
-def validator(file: Path, schema: Mapping[str, Any]) -> Any:
+def make_validator(file: Path, schema: Mapping[str, Any]) -> Any:
     """A validator for a schema that refers to the schemas of a description."""
-    known = _load(file)
-    found: dict[str, Any] = {}
-    todo = list(_references(schema))
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            part = known.schema(name)
-            found[name] = _mended(part)
-            todo += _references(part)
-    whole = {**_mended(schema), "components": {"schemas": found}}
-    return import_module("jsonschema").Draft202012Validator(whole)
+    description = _load(file)
+    schemas: dict[str, Any] = {}
+    pending = list(_references(schema))
+    while pending:
+        name = pending.pop()
+        if name not in schemas:
+            referenced = description.schema(name)
+            schemas[name] = _repair(referenced)
+            pending += _references(referenced)
+    return import_module("jsonschema").Draft202012Validator({**_repair(schema), "components": {"schemas": schemas}})
 
 
 @cache
@@ -96,7 +95,7 @@ class Description:
 
 
 class Document(Description):
-    """A description that was parsed whole."""
+    """A description that is parsed as a whole."""
 
     def __init__(self, parsed: Mapping[str, Any]) -> None:
         self._parsed = parsed
@@ -111,9 +110,9 @@ class Document(Description):
 
 
 class Sections(Description):
-    """A YAML description of which only the sections that are asked for are parsed.
+    """A YAML description of which only the requested sections are parsed.
 
-    A description of three megabytes takes a YAML parser six seconds; the sections of one operation take a tenth of one.
+    Parsing three megabytes of YAML takes six seconds, the sections of one operation a tenth of a second.
     """
 
     def __init__(self, text: str) -> None:
@@ -131,7 +130,7 @@ class Sections(Description):
 
 
 def _sections(text: str, indent: int) -> dict[str, str]:
-    """The text below each key that stands so many spaces from the margin."""
+    """The text below each key at that indentation."""
     parts = re.split(rf"^ {{{indent}}}(?! )['\"]?([^\s'\"#][^'\"\n]*?)['\"]?:[ ]*\n", text, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -150,18 +149,18 @@ def _references(part: Any) -> Iterator[str]:
         yield from _references(inner)
 
 
-def _mended(part: Any) -> Any:
-    """A schema as it is meant.
+def _repair(part: Any) -> Any:
+    """Repairs a schema.
 
-    The descriptions list overlapping choices under `oneOf`, of which valid requests satisfy several, and still write
-    `nullable`, which JSON Schema does not know.
+    The descriptions list overlapping choices under `oneOf`, of which valid requests satisfy several, and still use
+    `nullable`, which is not part of JSON Schema.
     """
     if isinstance(part, list):
-        return [_mended(inner) for inner in part]
+        return [_repair(inner) for inner in part]
     if not isinstance(part, dict):
         return part
-    mended = {("anyOf" if key == "oneOf" else key): _mended(value) for key, value in part.items()}
-    if mended.get("nullable") is True:
-        del mended["nullable"]
-        return {"anyOf": [mended, {"type": "null"}]}
-    return mended
+    repaired = {("anyOf" if key == "oneOf" else key): _repair(value) for key, value in part.items()}
+    if repaired.get("nullable") is True:
+        del repaired["nullable"]
+        return {"anyOf": [repaired, {"type": "null"}]}
+    return repaired
