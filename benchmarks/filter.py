@@ -134,10 +134,8 @@ def copies_of_new(judge: Judge, new: Sequence[Sample]) -> dict[str, float]:
         rates[f"{name}, by hash"] = _share([check == "repeat" for check in found])
         rates[name] = _share([check is not None for check in found])
     rates["false alarms of alike"] = _share([verdict.check == "alike" for verdict in kept])
-    _print(
-        f"repeat and alike ({judge.name}, from {judge.near_duplicate_threshold:.3f}): copies of {len(few)} among {len(new)}",
-        rates,
-    )
+    threshold = judge.near_duplicate_threshold
+    _print(f"repeat and alike ({judge.name}, from {threshold:.3f}): copies of {len(few)} among {len(new)}", rates)
     return rates
 
 
