@@ -20,7 +20,7 @@ from typing import Any
 
 from reporting import create_parser, describe_machine, write_json
 
-from xaiaug.calls import CallError, CallLimiter, Calls, Prices, RawReply, imap_unordered
+from xaiaug.calls import CallError, Calls, ConcurrencyLimit, Prices, RawReply, imap_unordered
 from xaiaug.store import CallLedger, Store
 
 LATENCY_S = 0.5
@@ -70,7 +70,7 @@ def time_calls(service: Service, count: int, most: int) -> dict[str, float]:
             CallLedger(store.ledger, store.blobs),
             budget_usd=1000,
             prices=Prices(PRICES),
-            limit=CallLimiter(min(8, most), most),
+            limit=ConcurrencyLimit(min(8, most), most),
             jitter=random.Random(SEED),
         )
         worst = calls.worst_case_usd("measured", REPLY.usage)

@@ -100,7 +100,7 @@ def main() -> None:
 
 def measure_plain(others: Sequence[Sample]) -> dict[str, float]:
     """False alarms of the checks that look at one image alone."""
-    verdicts = ImageFilter(["nan", "constant"]).judge(LazyImages(others))
+    verdicts = ImageFilter(["nan", "constant"]).check(LazyImages(others))
     rates = {name: _share([verdict.check == name for verdict in verdicts]) for name in ("broken", "nan", "constant")}
     print(f"\nbroken, nan, constant on {len(others)} photographs: false alarms {100 * sum(rates.values()):.2f} %")
     return rates
@@ -121,12 +121,12 @@ def measure_copies_of_held(splits: Splits, held: Sequence[Sample], others: Seque
 def measure_copies_of_new(judge: Judge, new: Sequence[Sample]) -> dict[str, float]:
     """How many copies of kept images `repeat` and `alike` catch together, and how many others `alike` rejects."""
     image_filter = ImageFilter(["repeat", "alike"], judge=judge)
-    verdicts = image_filter.judge(LazyImages(new))
+    verdicts = image_filter.check(LazyImages(new))
     seen = [verdict.fingerprint for verdict in verdicts if verdict.fingerprint]
     copied = new[:: max(1, len(new) // COPIED)]
     rates = {}
     for name, change in COPIES.items():
-        checks = [verdict.check for verdict in image_filter.judge(LazyImages(copied, change), seen)]
+        checks = [verdict.check for verdict in image_filter.check(LazyImages(copied, change), seen)]
         rates[f"{name}, by hash"] = _share([check == "repeat" for check in checks])
         rates[name] = _share([check is not None for check in checks])
     rates["false alarms of alike"] = _share([verdict.check == "alike" for verdict in verdicts])
@@ -140,8 +140,8 @@ def measure_wrong_labels(judge: Judge, new: Sequence[Sample]) -> dict[str, float
     wrong = [judge.labels[1 - sample.label] for sample in new]
     image_filter, images = ImageFilter(["label"], judge=judge), LazyImages(new)
     rates = {
-        "wrong labels": _share([not verdict.kept for verdict in image_filter.judge(images, labels=wrong)]),
-        "false alarms": _share([not verdict.kept for verdict in image_filter.judge(images, labels=right)]),
+        "wrong labels": _share([not verdict.kept for verdict in image_filter.check(images, labels=wrong)]),
+        "false alarms": _share([not verdict.kept for verdict in image_filter.check(images, labels=right)]),
     }
     predicted = judge.load().predict_proba(images).argmax(axis=1)
     rates["accuracy of the judge"] = _share(predicted == np.array([sample.label for sample in new]))
@@ -167,7 +167,7 @@ def _create_judge(name: str, classifier: Classifier, images: Sequence[Image.Imag
 
 
 def _rejected(image_filter: ImageFilter, images: Sequence[Image.Image]) -> float:
-    return _share([not verdict.kept for verdict in image_filter.judge(images)])
+    return _share([not verdict.kept for verdict in image_filter.check(images)])
 
 
 def _share(hits: Any) -> float:

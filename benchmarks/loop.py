@@ -144,7 +144,7 @@ def time_run(size: int, folder: Path) -> dict[str, float]:
     with Store(folder) as store:  # not `loop.run`, which writes the report page as well
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
         runtime = StageRuntime(store, loop.engine, lambda _: None)
-        run_stages(loop.settings, loop.plugins, loop.arms, runtime, splits, calls, stop="critique")
+        run_stages(loop.settings, loop.plugins, loop.arms, runtime, splits, calls, until="critique")
         store.finish()
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -25,7 +25,8 @@ from scipy.stats import t
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, load, petworld
 from xaiaug.interfaces import Context
-from xaiaug.store import Reader
+from xaiaug.store import Reader, StageName
+from xaiaug.store.schema import predict_test_stage
 
 RATE, BATCH = 5e-4, 16
 PRIORS = ("biased", "uniform")
@@ -137,7 +138,7 @@ def score_arms(result: Result, seed: int, conflicts: dict[str, int]) -> list[dic
         {
             "arm": arm.name,
             "accuracy": next(s.metrics.accuracy for s in arm.seeds if s.seed == seed and s.metrics),
-            "by_conflicts": accuracy_by_conflicts(result, f"predict/test:{arm.name}:{seed}", conflicts),
+            "by_conflicts": accuracy_by_conflicts(result, predict_test_stage(arm.name, seed), conflicts),
             "new_images": sum(arm.synthetic.values()),
             "guide_mistakes": result.report.mistakes.found,
         }
@@ -145,7 +146,7 @@ def score_arms(result: Result, seed: int, conflicts: dict[str, int]) -> list[dic
     ]
 
 
-def accuracy_by_conflicts(result: Result, stage: str, conflicts: dict[str, int]) -> list[float]:
+def accuracy_by_conflicts(result: Result, stage: StageName, conflicts: dict[str, int]) -> list[float]:
     """Accuracy on the test images where none, one and both of coat and backdrop contradict the label."""
     reader = Reader(result.run_dir)
     hits: dict[int, list[bool]] = {0: [], 1: [], 2: []}

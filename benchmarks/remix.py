@@ -30,7 +30,7 @@ from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Context, Sample, Splits, load
 from xaiaug.plugins._segmentation import subject_mask
-from xaiaug.plugins.synthesizers._cutout import Cutout, cut_along, cut_out
+from xaiaug.plugins.synthesizers._cutout import Cutout, cut_by_mask, segment
 from xaiaug.plugins.synthesizers._mask_folder import MaskFolder
 
 Mask = NDArray[np.bool_]
@@ -92,10 +92,10 @@ def above_mean(heatmap: Floats) -> Floats:
 
 
 GUESSES: dict[str, Callable[[Photo], Floats | None]] = {
-    "user mask, as pasted": lambda photo: photo.paste_back(cut_along(photo.image, photo.mask)),
-    "segmentation, as pasted": lambda photo: photo.paste_back(cut_out(photo.image)),
+    "user mask, as pasted": lambda photo: photo.paste_back(cut_by_mask(photo.image, photo.mask)),
+    "segmentation, as pasted": lambda photo: photo.paste_back(segment(photo.image)),
     "segmentation, of all images": lambda photo: subject_mask(photo.image),
-    "segmentation with heatmap, as pasted": lambda photo: photo.paste_back(cut_out(photo.image, photo.heatmap)),
+    "segmentation with heatmap, as pasted": lambda photo: photo.paste_back(segment(photo.image, photo.heatmap)),
     "segmentation with heatmap, of all images": lambda photo: subject_mask(photo.image, photo.heatmap),
     "heatmap alone, above its mean": lambda photo: above_mean(photo.heatmap),
     "heatmap alone, as large as the subject": lambda photo: photo.hottest(photo.heatmap),

@@ -75,6 +75,13 @@ def test_only_replay_reads_the_store() -> None:
     assert [path.name for path in readers if path.name != "replay.py"] == []
 
 
+def test_sql_is_written_in_the_store_and_the_data_cache_alone() -> None:
+    sql = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE)\b.*\b(FROM|INTO|SET)\b")
+    owners = {"store", "data"}
+    writers = [path.name for path in FILES if room(path) not in owners and sql.search(path.read_text(encoding="utf-8"))]
+    assert writers == []
+
+
 def test_no_room_has_the_name_of_a_public_name_or_an_empty_word() -> None:
     import xaiaug
 

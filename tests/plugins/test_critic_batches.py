@@ -155,7 +155,7 @@ def test_a_session_that_died_before_the_batch_was_sent_or_named_leaves_no_case_b
         ledger = MemoryLedger()
         with Loopback(sensible, batch_cuts=cuts) as server:
             first = critic(server, ledger=ledger)
-            courier = type(first._courier())
+            courier = type(first._make_courier())
 
             def dies(self, tag, requests, post=courier.post, reached=bool(cuts)):
                 if reached:
@@ -200,7 +200,7 @@ def test_a_service_that_tells_nothing_of_a_batch_keeps_it_for_the_next_session(c
     ledger = MemoryLedger()
     with Loopback(sensible) as server:
         made = critic(server, ledger=ledger)
-        courier = type(made._courier())
+        courier = type(made._make_courier())
         from xaiaug.calls import CallError
 
         def silent(self, name):
