@@ -120,7 +120,7 @@ class Given(Splits):
 
     def check(self, _: Sequence[str] = ()) -> DataCheck:
         """Nothing to find."""
-        return DataCheck(counts={}, skipped=(), dropped=(), allowed=(), warnings=(), splits=self, places=())
+        return DataCheck(counts={}, skipped=(), dropped=(), allowed=(), warnings=(), splits=self, images=())
 
 
 def picture(number: int) -> Image.Image:

@@ -92,7 +92,7 @@ def main() -> None:
 def run(name: str, start: Start, splits: Splits, options: argparse.Namespace) -> Result:
     """The loop with all arms that can show something here."""
     uses = load("synthesizer", "remix").uses
-    chosen = [row for row in ARMS if not arms.lacking(arms.ROWS[row], uses, bool(splits.reserve))]
+    chosen = [row for row in ARMS if not arms.missing_requirement(arms.ROWS[row], uses, bool(splits.reserve))]
     baseline, recipe = _recipes(start, options)
     loop = FeedbackLoop(
         "transformers",

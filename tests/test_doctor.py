@@ -8,7 +8,14 @@ from importlib.metadata import version
 import pytest
 
 from xaiaug.doctor import examine
-from xaiaug.doctor.examination import device, installed_extras, packages, plugins, torchvision, variables
+from xaiaug.doctor.examination import (
+    check_device,
+    check_packages,
+    check_plugins,
+    check_torchvision,
+    check_variables,
+    installed_extras,
+)
 from xaiaug.registry import Registry
 
 CANARY = "sk-canary-0123456789"
@@ -35,7 +42,7 @@ CANARY = "sk-canary-0123456789"
     ],
 )
 def test_a_package_is_there_missing_or_of_the_wrong_version(asked, state, text, todo):
-    (finding,) = packages(asked)
+    (finding,) = check_packages(asked)
     assert (finding.state, finding.text, finding.todo) == (state, text, todo)
 
 
@@ -46,17 +53,17 @@ def test_an_extra_is_installed_when_all_of_its_packages_are_there_and_fit():
 
 
 def test_every_extra_of_the_package_has_a_finding():
-    told = " ".join(finding.text for finding in packages())
+    told = " ".join(finding.text for finding in check_packages())
     for extra in ("claude", "openai", "diffusion", "lora", "captum", "datasets", "evidence", "ray"):
         assert f"the extra {extra}" in told
     assert "the extra dev" not in told and "the extra all" not in told
 
 
 def test_a_torchvision_that_cannot_be_imported_is_a_trap(tmp_path, monkeypatch):
-    assert list(torchvision()) == []
+    assert list(check_torchvision()) == []
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     monkeypatch.syspath_prepend(tmp_path)
-    (finding,) = torchvision()
+    (finding,) = check_torchvision()
     assert finding.state == "wrong" and "pip uninstall torchvision" in finding.todo
 
 
@@ -66,12 +73,12 @@ def test_a_broken_plugin_is_told_with_its_error(monkeypatch):
     broken = Registry()
     broken.add_entry_points([EntryPoint("broken", "no_such_module", "xaiaug")])
     monkeypatch.setattr("xaiaug.doctor.examination.available", broken.available)
-    _, finding = plugins()
+    _, finding = check_plugins()
     assert finding.state == "wrong" and "ModuleNotFoundError" in finding.text and "no_such_module" in finding.todo
 
 
 def test_keys_are_set_or_not_and_never_told():
-    told = list(variables({"ANTHROPIC_API_KEY": CANARY, "OPENAI_API_KEY": "", "HF_HUB_OFFLINE": "1"}))
+    told = list(check_variables({"ANTHROPIC_API_KEY": CANARY, "OPENAI_API_KEY": "", "HF_HUB_OFFLINE": "1"}))
     assert [(finding.text, finding.state) for finding in told] == [
         ("ANTHROPIC_API_KEY is set", "ok"),
         ("OPENAI_API_KEY is not set", "missing"),
@@ -81,7 +88,7 @@ def test_keys_are_set_or_not_and_never_told():
 
 
 def test_the_device_is_named():
-    assert device().state == "ok" and "torch" in device().text
+    assert check_device().state == "ok" and "torch" in check_device().text
 
 
 def test_this_installation_is_examined_by_the_command(monkeypatch):

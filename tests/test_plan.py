@@ -67,7 +67,7 @@ class Silent(Here):
 
 def asked(critic=None, until="report", synthesizer=None, **tables):
     checked = config.parse_settings({"privacy": {"allow_upload": True}, "budget": {"usd": 5}, **tables})
-    chosen = arms.resolve(checked.arms(), checked.experiment.test_explanation)
+    chosen = arms.resolve_arms(checked.arms(), checked.experiment.test_explanation)
     workers = {"classifier": Here(), "explainer": Here(), "critic": critic or Here()}
     workers["synthesizer"] = synthesizer or Here()
     names = {kind: f"my-{kind}" for kind in workers}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug.errors import RunFolderError, RunLockedError
-from xaiaug.store import Blob, Reader, Store, digest, seed_of
+from xaiaug.store import Blob, Reader, Store, derive_seed, digest
 from xaiaug.store.blobs import Blobs, write_atomically
 
 plain = st.recursive(
@@ -41,7 +41,7 @@ def test_a_key_of_what_is_not_plain_is_refused():
 
 @given(st.integers(0, 2**31), st.text())
 def test_a_seed_fits_every_generator(number, text):
-    assert 0 <= seed_of(number, text) < 2**32
+    assert 0 <= derive_seed(number, text) < 2**32
 
 
 def test_rows_come_back_as_they_were_with_blobs_by_name(tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, cycle, islice
 
-from .errors import BudgetError, ConfigError, nearest
+from .errors import BudgetError, ConfigError, suggest
 from .records import Arm, ImageSource, Recipe, Sample
 
 GENERATED = ImageSource()
@@ -56,7 +56,7 @@ SETS: dict[str, tuple[str, ...]] = {
 }
 
 
-def resolve(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -> tuple[Arm, ...]:
+def resolve_arms(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -> tuple[Arm, ...]:
     """The arms of a set's name, or of a list of names and rows, in order.
 
     Args:
@@ -68,9 +68,9 @@ def resolve(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -
     """
     if isinstance(chosen, str):
         if chosen not in SETS:
-            raise ConfigError(f"there is no set of arms {chosen!r}. {nearest(chosen, SETS)}")
+            raise ConfigError(f"there is no set of arms {chosen!r}. {suggest(chosen, SETS)}")
         chosen = SETS[chosen]
-    arms = tuple(_row(entry) for entry in chosen)
+    arms = tuple(_to_arm(entry) for entry in chosen)
     if test_explanation:
         arms += tuple(ROWS[name] for name in EXPLANATION if name not in {arm.name for arm in arms})
     names = [arm.name for arm in arms]
@@ -94,7 +94,7 @@ def source_name(source: ImageSource) -> str:
     return ",".join(changed) or "critic"
 
 
-def asks(source: ImageSource) -> bool:
+def uses_critic(source: ImageSource) -> bool:
     """Whether anything of the critic's goes into the images."""
     return "critic" in (source.prompt, source.guidance)
 
@@ -133,7 +133,7 @@ def check_budgets(recipes: Mapping[str, Recipe]) -> None:
             )
 
 
-def with_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:
+def resolve_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:
     """The recipe with "balanced" class weights as numbers: mean 1 over the training images."""
     if recipe.class_weights != "balanced":
         return recipe
@@ -142,7 +142,7 @@ def with_class_weights(recipe: Recipe, train: Sequence[Sample]) -> Recipe:
     return replace(recipe, class_weights=weights)
 
 
-def training_set(
+def build_training_set(
     arm: Arm,
     pools: Mapping[str, Sequence[Sample]],
     synthetic: Sequence[Sample],
@@ -162,26 +162,28 @@ def training_set(
         passes: images the training will see, for an arm that mixes by ratio or by chance: it gets just so many.
         seed: decides which, for such an arm.
     """
-    real = [sample for pool in arm.real.split("+") if pool != "none" for sample in _as_many(pool, pools[pool], count)]
+    real = [
+        sample for pool in arm.real.split("+") if pool != "none" for sample in _match_count(pool, pools[pool], count)
+    ]
     new = [replace(sample, weight=arm.synthetic_weight) for sample in synthetic] if arm.images else []
     if not real or not new:
         return (*real, *new)
     rng = random.Random(f"mix {seed}")
     if arm.replace_probability:
-        return tuple(_replaced(_passes(real, passes, rng), new, arm.replace_probability, rng))
+        return tuple(_replace_real(_repeat_evenly(real, passes, rng), new, arm.replace_probability, rng))
     if arm.synthetic_ratio is not None:
         share = round(passes * arm.synthetic_ratio / (1 + arm.synthetic_ratio))
-        return (*_passes(real, passes - share, rng), *_passes(new, share, rng))
+        return (*_repeat_evenly(real, passes - share, rng), *_repeat_evenly(new, share, rng))
     return (*real, *new)
 
 
-def _passes(samples: Sequence[Sample], count: int, rng: random.Random) -> Iterable[Sample]:
+def _repeat_evenly(samples: Sequence[Sample], count: int, rng: random.Random) -> Iterable[Sample]:
     """So many of the samples, each as often as the others but for one."""
     turns = (rng.sample(range(len(samples)), len(samples)) for _ in iter(int, 1))
     return [samples[place] for place in islice(chain.from_iterable(turns), count)]
 
 
-def _replaced(
+def _replace_real(
     real: Iterable[Sample], new: Sequence[Sample], probability: float, rng: random.Random
 ) -> Iterable[Sample]:
     """The real samples, each replaced by a new one of its class with that probability."""
@@ -193,7 +195,7 @@ def _replaced(
         yield rng.choice(own) if own and rng.random() < probability else sample
 
 
-def lacking(arm: Arm, uses: Collection[str], reserve: bool, needs: Collection[str] = ()) -> str:
+def missing_requirement(arm: Arm, uses: Collection[str], reserve: bool, needs: Collection[str] = ()) -> str:
     """Why an arm cannot show what it isolates; empty where it can.
 
     Args:
@@ -216,7 +218,7 @@ def lacking(arm: Arm, uses: Collection[str], reserve: bool, needs: Collection[st
     return "" if "prompt" in uses else "the synthesizer does not read prompts"
 
 
-def possible(
+def select_runnable(
     arms: Sequence[Arm], by_name: bool, uses: Collection[str], reserve: bool, needs: Collection[str] = ()
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
     """The arms that can show what they isolate, and why the others cannot.
@@ -231,14 +233,14 @@ def possible(
     Raises:
         ConfigError: an arm that was asked for by its own name cannot.
     """
-    why = {arm.name: reason for arm in arms if (reason := lacking(arm, uses, reserve, needs))}
+    why = {arm.name: reason for arm in arms if (reason := missing_requirement(arm, uses, reserve, needs))}
     if by_name and why:
         name, reason = next(iter(why.items()))
         raise ConfigError(f"the arm {name!r} would show nothing here: {reason}")
     return tuple(arm for arm in arms if arm.name not in why), why
 
 
-def _as_many(pool: str, samples: Sequence[Sample], count: Mapping[int, int] | None) -> Iterable[Sample]:
+def _match_count(pool: str, samples: Sequence[Sample], count: Mapping[int, int] | None) -> Iterable[Sample]:
     if pool in ("train", "guide") or count is None:
         return samples
     by_class: dict[int, list[Sample]] = {}
@@ -251,9 +253,9 @@ def _as_many(pool: str, samples: Sequence[Sample], count: Mapping[int, int] | No
     ]
 
 
-def _row(entry: str | Arm) -> Arm:
+def _to_arm(entry: str | Arm) -> Arm:
     if isinstance(entry, Arm):
         return entry
     if entry not in ROWS:
-        raise ConfigError(f"there is no arm {entry!r}. {nearest(entry, ROWS)}")
+        raise ConfigError(f"there is no arm {entry!r}. {suggest(entry, ROWS)}")
     return ROWS[entry]

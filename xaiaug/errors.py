@@ -159,7 +159,7 @@ class RunLockedError(RunFolderError):
     """Another process owns the run folder."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """A sentence for the end of a message: the nearest of the known names, or all of them."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)

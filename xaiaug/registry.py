@@ -24,7 +24,7 @@ from .errors import (
     PluginError,
     UnknownPluginError,
     XaiaugError,
-    nearest,
+    suggest,
 )
 from .interfaces import Classifier, Context, Critic, Explainer, Plugin, PluginInfo, Synthesizer
 
@@ -89,7 +89,7 @@ class Registry:
         if kind is not None:
             _check_kind(kind)
         entries = [entry for key, entry in sorted(self._entries.items(), key=_by_key) if kind in (None, key[0])]
-        return [_with_error(entry) for entry in entries] + ([] if kind else list(self._broken))
+        return [_with_import_error(entry) for entry in entries] + ([] if kind else list(self._broken))
 
     def plugin_class(self, kind: str, name: str) -> type[Plugin]:
         """The class behind a name, imported.
@@ -103,7 +103,7 @@ class Registry:
         entry = self._entries.get((kind, name))
         if entry is None:
             raise UnknownPluginError(self._unknown(kind, name))
-        return _resolve(entry)
+        return _import_class(entry)
 
     def create(self, kind: str, name: str, parameters: dict[str, Any]) -> Plugin:
         """A plugin by name, with its parameters checked against its signature; not yet prepared.
@@ -136,7 +136,7 @@ class Registry:
             if isinstance(error, DuplicatePluginError):
                 raise
             raise PluginError(
-                f"the plugin package {origin} cannot be registered: {_one_line(error)}{_meant(package)}"
+                f"the plugin package {origin} cannot be registered: {_one_line(error)}{_suggest_hook(package)}"
             ) from error
         if not entries:
             self._forget(origin)
@@ -148,14 +148,14 @@ class Registry:
 
     def _handed(self, kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> dict[str, Any]:
         """The arguments of a hook; an implementation takes those that it names, so that there may be more one day."""
-        return {"register": _collector(kind, origin, entries)}
+        return {"register": _make_register(kind, origin, entries)}
 
     def _forget(self, origin: str) -> None:
         if self._manager.has_plugin(origin):
             self._manager.unregister(name=origin)
 
     def _unknown(self, kind: str, name: str) -> str:
-        message = f"there is no {kind} {name!r}. {nearest(name, (known for of, known in self._entries if of == kind))}"
+        message = f"there is no {kind} {name!r}. {suggest(name, (known for of, known in self._entries if of == kind))}"
         for info in self._broken:
             message += f" The plugin package {info.origin} failed to load: {info.error}"
         return message
@@ -201,7 +201,7 @@ def check_parameters(who: str, factory: type[Plugin], parameters: dict[str, Any]
     signature = inspect.signature(factory).parameters if factory.__init__ is not object.__init__ else {}
     for name in parameters:
         if name not in signature:
-            raise ConfigError(f"{who} has no parameter {name!r}. {nearest(name, signature)}")
+            raise ConfigError(f"{who} has no parameter {name!r}. {suggest(name, signature)}")
     for name, parameter in signature.items():
         if parameter.default is inspect.Parameter.empty and name not in parameters:
             raise ConfigError(f"{who} needs the parameter {name!r}")
@@ -231,29 +231,31 @@ def check_methods(who: str, factory: type[Plugin]) -> None:
     """Raises PluginError where a class lacks a method of its kind; a misspelt one is named."""
     own = [name for name in vars(factory) if not name.startswith("_")]
     for name in sorted(getattr(factory, "__abstractmethods__", ())):
-        raise PluginError(f"the {who}: {factory.__name__} has no method {name!r}. {_alike(name, own)}".rstrip())
+        raise PluginError(
+            f"the {who}: {factory.__name__} has no method {name!r}. {_suggest_spelling(name, own)}".rstrip()
+        )
 
 
-def _alike(name: str, known: Iterable[str]) -> str:
+def _suggest_spelling(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, list(known), n=1)
     return f"Is {close[0]!r} misspelt?" if close else ""
 
 
-def _meant(package: object) -> str:
+def _suggest_hook(package: object) -> str:
     """A hint for the end of a message, where a package has a function called nearly like a hook."""
     hooks = [f"register_{kind}s" for kind in KINDS]
     for name in vars(package):
         if name.startswith("register") and name not in hooks:
-            return f". {nearest(name, hooks)}"
+            return f". {suggest(name, hooks)}"
     return ""
 
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise UnknownPluginError(f"there is no kind of plugin {kind!r}. {nearest(kind, KINDS)}")
+        raise UnknownPluginError(f"there is no kind of plugin {kind!r}. {suggest(kind, KINDS)}")
 
 
-def _collector(kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> Callable[..., None]:
+def _make_register(kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> Callable[..., None]:
     def register(name: str, factory: type[Plugin] | str, *, extra: str | None = None) -> None:
         if (kind, name) in entries:
             raise DuplicatePluginError(f"{origin} registers the {kind} {name!r} twice")
@@ -266,7 +268,7 @@ def _by_key(item: tuple[tuple[str, str], _Entry]) -> tuple[str, str]:
     return item[0]
 
 
-def _with_error(entry: _Entry) -> PluginInfo:
+def _with_import_error(entry: _Entry) -> PluginInfo:
     # A listing imports no plugin: it only looks whether the module is there, which imports the package around it.
     if isinstance(entry.factory, type):
         return entry.info
@@ -280,7 +282,7 @@ def _with_error(entry: _Entry) -> PluginInfo:
     return entry.info if there else replace(entry.info, error=f"there is no module {module}")
 
 
-def _resolve(entry: _Entry) -> type[Plugin]:
+def _import_class(entry: _Entry) -> type[Plugin]:
     info, factory = entry.info, entry.factory
     if isinstance(factory, str):
         module, _, attribute = factory.partition(":")
@@ -297,7 +299,7 @@ def _resolve(entry: _Entry) -> type[Plugin]:
         if not hasattr(found, attribute):
             names = [name for name, value in vars(found).items() if isinstance(value, type)]
             raise PluginError(
-                f"the {info.kind} {info.name!r}: {module} has no {attribute!r}. {nearest(attribute, names)}"
+                f"the {info.kind} {info.name!r}: {module} has no {attribute!r}. {suggest(attribute, names)}"
             )
         factory = getattr(found, attribute)
     if not (isinstance(factory, type) and issubclass(factory, KINDS[info.kind])):

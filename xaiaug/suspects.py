@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from .errors import MissingExtraError
 
 CRITIC, CONFIDENT = "critic", "confident-learning"
-WAYS = (CRITIC, CONFIDENT)
+METHODS = (CRITIC, CONFIDENT)
 
 
-def by_confident_learning(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> list[int]:
+def flag_by_confident_learning(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> list[int]:
     """Places of the images whose given label the model's own confidence speaks against (arXiv 1911.00068, cleanlab).
 
     It takes confident mistakes for wrong labels. A model that follows a shortcut makes just such mistakes, and then it
@@ -40,6 +40,6 @@ def by_confident_learning(labels: NDArray[np.integer[Any]], probabilities: NDArr
     return [int(place) for place in np.flatnonzero(found)]
 
 
-def ways(flagged: Sequence[str]) -> str:
+def format_methods(flagged: Sequence[str]) -> str:
     """By whom a label was flagged, in words for a table: "critic + confident-learning"."""
-    return " + ".join(way for way in WAYS if way in flagged)
+    return " + ".join(way for way in METHODS if way in flagged)

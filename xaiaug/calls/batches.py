@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import CallError, CallsPausedError
-from ..records import JSON, Courier, OpenBatch, OpenCall, RawReply
+from ..records import JSON, BatchClient, OpenBatch, OpenCall, RawReply
 from .attempt import Answer, Attempts, Job
 from .prices import Price
 from .retry import may_be_billed, one_line
@@ -42,7 +42,7 @@ class Batches:
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answered(self, jobs: Sequence[Job], courier: Courier) -> Iterator[tuple[str, RawReply | CallError]]:
+    def answered(self, jobs: Sequence[Job], courier: BatchClient) -> Iterator[tuple[str, RawReply | CallError]]:
         """The reply to each job, or why it failed for good, as they come.
 
         Raises:
@@ -66,7 +66,7 @@ class Batches:
         self.attempts.halt.check()
         return error if error.kind != "retry" or tried[key] == ROUNDS else None
 
-    def _round(self, left: Mapping[str, Job], courier: Courier) -> Failures:
+    def _round(self, left: Mapping[str, Job], courier: BatchClient) -> Failures:
         """Collects what is under way and sends the rest; what is not answered then failed, or was not sent yet."""
         batches = self._under_way(left)
         waiting = {call.key for batch in batches for call in batch.calls.values()}
@@ -117,12 +117,12 @@ class Batches:
             return 0
         return self.attempts.budget.reserve(job.worst) if patient else self.attempts.budget.take(job.worst)
 
-    def _sent(self, taken: Sequence[tuple[Job, int]], courier: Courier) -> OpenBatch:
+    def _sent(self, taken: Sequence[tuple[Job, int]], courier: BatchClient) -> OpenBatch:
         tag = f"xaiaug-{uuid.uuid4().hex}"
         with self._locked(tag):
             return self._sent_as(tag, taken, courier)
 
-    def _sent_as(self, tag: str, taken: Sequence[tuple[Job, int]], courier: Courier) -> OpenBatch:
+    def _sent_as(self, tag: str, taken: Sequence[tuple[Job, int]], courier: BatchClient) -> OpenBatch:
         calls = [OpenCall(job.key, job.price.to_row(), worst) for job, worst in taken]
         with self._lock:
             self._recovered.add(tag)
@@ -137,7 +137,7 @@ class Batches:
         requests = {f"{tag}-{intent}": job.request for intent, (job, _) in zip(intents, taken, strict=True)}
         return self._posted(batch, requests, courier)
 
-    def _posted(self, batch: OpenBatch, requests: Mapping[str, Mapping[str, JSON]], courier: Courier) -> OpenBatch:
+    def _posted(self, batch: OpenBatch, requests: Mapping[str, Mapping[str, JSON]], courier: BatchClient) -> OpenBatch:
         """The batch with its name; without one where it is not known whether the service took it."""
         attempt = 1
         while True:
@@ -164,7 +164,7 @@ class Batches:
             self._turned_down(batch.calls, error)
             raise
 
-    def _collected(self, batch: OpenBatch, courier: Courier) -> Failures:
+    def _collected(self, batch: OpenBatch, courier: BatchClient) -> Failures:
         """Settles all of a batch that is answered; what became of the rest, by key."""
         with self._locked(batch.tag):
             if batch.tag not in self._ended:
@@ -178,7 +178,7 @@ class Batches:
         with self._lock:
             return self._locks[tag]
 
-    def _fetched(self, batch: OpenBatch, courier: Courier) -> Failures:
+    def _fetched(self, batch: OpenBatch, courier: BatchClient) -> Failures:
         names = [batch.name] if batch.name else self._asked(lambda: courier.find(batch.tag, len(batch.calls)))
         for name in names:
             try:
@@ -234,7 +234,7 @@ class Batches:
         self.attempts.ledger.lose_batch(batch.tag)
         return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
 
-    def _awaited(self, name: str, courier: Courier) -> None:
+    def _awaited(self, name: str, courier: BatchClient) -> None:
         """Looks at a batch until it ends, ever less often."""
         pause = 1.0
         while not self._asked(lambda: courier.ended(name)):
@@ -264,7 +264,7 @@ class Batches:
                 self.attempts.halt.sleep(self.wait(attempt, error))
             attempt += 1
 
-    def _forgotten(self, name: str, courier: Courier) -> None:
+    def _forgotten(self, name: str, courier: BatchClient) -> None:
         try:
             courier.forget(name)
         except CallError:

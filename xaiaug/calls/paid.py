@@ -15,7 +15,7 @@ from ..errors import (
     UnknownPriceError,
     XaiaugError,
 )
-from ..records import JSON, BatchedCall, Courier, RawReply
+from ..records import JSON, BatchClient, BatchedCall, RawReply
 from . import budget
 from .attempt import Answer, Attempts, Job, Send
 from .batches import Batches, alone
@@ -96,7 +96,7 @@ class Calls:
             self._count(key, failed=False)
             return reply
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], courier: BatchClient) -> list[RawReply | CallError]:
         """The reply to each request, or why it failed for good: sent in batches, at half the price, within a day.
 
         Recorded as by `call`, so that either finds the other's replies. What an earlier session sent is looked for

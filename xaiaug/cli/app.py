@@ -68,13 +68,13 @@ def run(  # noqa: PLR0917  the options of the command
 ) -> None:
     """Run a settings file, or go on with its run; on a terminal it asks before it spends money."""
     from ..loop import FeedbackLoop
-    from .confirm import agree
-    from .progress_display import watching
+    from .confirm import confirm_spending
+    from .progress_display import show_progress
 
     loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
     if not yes:
-        agree(loop, run_dir, until)
-    with watching() as watch:
+        confirm_spending(loop, run_dir, until)
+    with show_progress() as watch:
         result = loop.run(run_dir=run_dir, until=until, watch=watch)
     _show(result)
 
@@ -94,7 +94,7 @@ def plan(  # noqa: PLR0917  the options of the command
 ) -> None:
     """Say what a run will take, arm by arm, before anything is spent: calls, dollars, images, hours, bytes."""
     from ..loop import FeedbackLoop
-    from .plan import show
+    from .plan import print_plan
 
     loop = FeedbackLoop.from_config(
         config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline, planning=True
@@ -105,7 +105,7 @@ def plan(  # noqa: PLR0917  the options of the command
 
         typer.echo(json.dumps(drawn_up.to_json(), indent=2))
     else:
-        show(drawn_up)
+        print_plan(drawn_up)
 
 
 @app.command()
@@ -119,9 +119,9 @@ def diagnose(
 ) -> None:
     """Show what a trained classifier gets wrong, where it looked, and why: no training, no test set."""
     from ..loop.diagnose import diagnose as run_diagnosis
-    from .progress_display import watching
+    from .progress_display import show_progress
 
-    with watching() as watch:
+    with show_progress() as watch:
         result = run_diagnosis(checkpoint, data, run_dir, explainer=explainer, critic=critic, most=most, watch=watch)
     _show(result)
 
@@ -130,9 +130,9 @@ def diagnose(
 def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     """Run the whole loop on drawn cats and dogs: no key, no GPU, no download."""
     from ..demo import demo as run_demo
-    from .progress_display import watching
+    from .progress_display import show_progress
 
-    with watching() as watch:
+    with show_progress() as watch:
         result = run_demo(run_dir, watch=watch)
     _show(result)
 
@@ -233,9 +233,9 @@ def check(
     seconds: Annotated[float, typer.Option("--seconds", help="Most that one check may take.")] = 120.0,
 ) -> None:
     """Check that a plugin keeps the rules; exit with 1 when it does not."""
-    from .check import show
+    from .check import show_checks
 
-    if not show(name, parameters or [], seconds):
+    if not show_checks(name, parameters or [], seconds):
         raise typer.Exit(1)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..errors import ConfigError, UnknownPluginError, nearest
+from ..errors import ConfigError, UnknownPluginError, suggest
 from ..registry import KINDS, available, registry
 from ..testing import Outcome, run_checks
 
@@ -23,7 +23,7 @@ _STYLES = {
 }
 
 
-def show(name: str, given: Sequence[str], seconds: float) -> bool:
+def show_checks(name: str, given: Sequence[str], seconds: float) -> bool:
     """Runs the checks of an installed plugin and shows each as it is done; whether all is well.
 
     Args:
@@ -35,8 +35,8 @@ def show(name: str, given: Sequence[str], seconds: float) -> bool:
         UnknownPluginError: there is no such plugin, or several kinds have one of that name.
         ConfigError: the parameters do not fit.
     """
-    kind, name = _found(name)
-    parameters = dict(map(_parameter, given))
+    kind, name = _find_plugin(name)
+    parameters = dict(map(_parse_parameter, given))
     made = registry().create(kind, name, parameters)
     outcomes: list[Outcome] = []
     console = Console()
@@ -53,7 +53,7 @@ def show(name: str, given: Sequence[str], seconds: float) -> bool:
     return not bad
 
 
-def _found(name: str) -> tuple[str, str]:
+def _find_plugin(name: str) -> tuple[str, str]:
     kind, _, rest = name.rpartition("/")
     if kind:
         return kind, rest
@@ -63,10 +63,10 @@ def _found(name: str) -> tuple[str, str]:
     if kinds:
         raise UnknownPluginError(f"{name!r} is the name of several plugins: {', '.join(f'{k}/{name}' for k in kinds)}")
     broken = "".join(f" {info.origin} failed to load: {info.error}" for info in available() if info.kind == "plugin")
-    raise UnknownPluginError(f"there is no plugin {name!r}. {nearest(name, {i.name for i in available()})}{broken}")
+    raise UnknownPluginError(f"there is no plugin {name!r}. {suggest(name, {i.name for i in available()})}{broken}")
 
 
-def _parameter(text: str) -> tuple[str, Any]:
+def _parse_parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: give a parameter as NAME=VALUE, such as --set cells=5")
@@ -81,9 +81,9 @@ def _table(kind: str, name: str, outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         style = _STYLES[outcome.state]
         why = outcome.reason if outcome.state != "passed" else ""
-        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _plain(why))
+        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _escape(why))
     return table
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("[", r"\[")

@@ -15,7 +15,7 @@ MEASURABLE = 1.0  # seconds of work below which a pace would be chance
 
 
 @contextmanager
-def watching() -> Iterator[Callable[[Progress], None]]:
+def show_progress() -> Iterator[Callable[[Progress], None]]:
     """What a loop is given to watch it; shows nothing for stages that were finished before."""
     if not sys.stderr.isatty():
         yield _Lines().watch
@@ -35,7 +35,7 @@ def watching() -> Iterator[Callable[[Progress], None]]:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, pace="")
                 begun[progress.stage] = (progress.done, time.monotonic())
             first, since = begun[progress.stage]
-            told = told_pace(progress.done - first, time.monotonic() - since, progress.total - progress.done)
+            told = format_pace(progress.done - first, time.monotonic() - since, progress.total - progress.done)
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, pace=told)  # type: ignore[arg-type]
             if progress.note:
                 bars.console.print(progress.note, markup=False, highlight=False)
@@ -59,12 +59,12 @@ class _Lines:
             self._begun = (progress.done, now)
         self._last = (progress.stage, now)
         begun, since = self._begun
-        pace = told_pace(progress.done - begun, now - since, progress.total - progress.done)
+        pace = format_pace(progress.done - begun, now - since, progress.total - progress.done)
         line = "  ".join(part for part in (f"{progress.done}/{progress.total}", pace, progress.note) if part)
         print(f"{progress.stage:<28} {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def told_pace(done: int, seconds: float, left: int) -> str:
+def format_pace(done: int, seconds: float, left: int) -> str:
     """How fast work goes and how long the rest takes, such as "2.5/s, 0:01:20 left"; empty where it cannot be told.
 
     Args:

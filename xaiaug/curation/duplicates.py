@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data import Fingerprint, Splits, fingerprints
-from ..data.near_duplicates import Hashes, either_way
+from ..data import Fingerprint, Splits, compute_fingerprints
+from ..data.near_duplicates import Hashes, max_over_mirror
 from .similarity import MAX_DISTANCE, SIDE, ImageSignature, colours_of, laid_upon, likely, repeats, similarity_of
 
 _AND = "|"  # between a portrait and an embedding
@@ -22,7 +22,7 @@ class Held:
 
     def __init__(self, splits: Splits) -> None:
         samples = [(name, sample) for name in splits.distinct for sample in splits[name]]
-        found = fingerprints([sample for _, sample in samples])
+        found = compute_fingerprints([sample for _, sample in samples])
         readable = [(*place, mark) for place, mark in zip(samples, found, strict=True) if isinstance(mark, Fingerprint)]
         self.names = [name for name, *_ in readable]
         self.samples = [sample for _, sample, _ in readable]
@@ -40,8 +40,8 @@ class Held:
         same = self.by_pixels.get(portrait.fingerprint.pixels)
         if same is not None:
             return self._told(same), 1.0
-        for index in map(int, self.hashes.near(portrait.fingerprint, MAX_DISTANCE)):
-            similarity = either_way(similarity_of, portrait.colours, self._colours(index))
+        for index in map(int, self.hashes.find_near(portrait.fingerprint, MAX_DISTANCE)):
+            similarity = max_over_mirror(similarity_of, portrait.colours, self._colours(index))
             if repeats(similarity):
                 return self._told(index), similarity
         return None
@@ -97,10 +97,10 @@ class Memory:
     def find_seen(self, portrait: ImageSignature) -> tuple[str, float] | None:
         """The synthetic image a portrait repeats, and how like it is."""
         hashes = Hashes.of([other.fingerprint for _, other in self._portraits])
-        for index in map(int, hashes.near(portrait.fingerprint, MAX_DISTANCE)):
+        for index in map(int, hashes.find_near(portrait.fingerprint, MAX_DISTANCE)):
             number, other = self._portraits[index]
             same = portrait.fingerprint.pixels == other.fingerprint.pixels
-            similarity = 1.0 if same else either_way(similarity_of, portrait.colours, other.colours)
+            similarity = 1.0 if same else max_over_mirror(similarity_of, portrait.colours, other.colours)
             if repeats(similarity):
                 return _synthetic(number), similarity
         return None

@@ -39,7 +39,7 @@ NAME = "xaiaug"
 BUNDLES = ("all", "dev")  # made of other extras, or for those who work on this package
 
 
-def packages(asked: Iterable[str] | None = None) -> Iterator[Finding]:
+def check_packages(asked: Iterable[str] | None = None) -> Iterator[Finding]:
     """A finding for the core, and one for each extra.
 
     Args:
@@ -50,27 +50,31 @@ def packages(asked: Iterable[str] | None = None) -> Iterator[Finding]:
     except PackageNotFoundError:
         yield Finding("packages", "wrong", f"{NAME} is found but not installed", f"pip install {NAME}")
         return
-    for extra, wanted in sorted(_by_extra(lines).items()):
+    for extra, wanted in sorted(_requirements_by_extra(lines).items()):
         told = [_problem(requirement) for requirement in wanted]
         absent = [requirement.name for requirement, said in zip(wanted, told, strict=True) if said == ""]
         outside = [said for said in told if said]
-        yield _finding(extra, absent, outside, len(wanted))
+        yield _package_finding(extra, absent, outside, len(wanted))
 
 
 def installed_extras(asked: Iterable[str] | None = None) -> set[str]:
     """The extras whose packages are all there, in versions that fit.
 
     Args:
-        asked: as in `packages`.
+        asked: as in `check_packages`.
     """
     try:
         lines = requires(NAME) or () if asked is None else asked
     except PackageNotFoundError:
         return set()
-    return {extra for extra, wanted in _by_extra(lines).items() if not any(_problem(one) is not None for one in wanted)}
+    return {
+        extra
+        for extra, wanted in _requirements_by_extra(lines).items()
+        if not any(_problem(one) is not None for one in wanted)
+    }
 
 
-def torchvision() -> Iterator[Finding]:
+def check_torchvision() -> Iterator[Finding]:
     """Tells of a torchvision that is installed and cannot be imported: transformers judges by the first alone."""
     if find_spec("torchvision") is None:
         return
@@ -85,19 +89,19 @@ def torchvision() -> Iterator[Finding]:
         )
 
 
-def _by_extra(asked: Iterable[str]) -> dict[str, list[Requirement]]:
+def _requirements_by_extra(asked: Iterable[str]) -> dict[str, list[Requirement]]:
     from packaging.requirements import Requirement
 
     extras: dict[str, list[Requirement]] = defaultdict(list)
     for line in asked:
         requirement = Requirement(line)
-        extra = _extra(requirement)
+        extra = _extra_name(requirement)
         if extra not in BUNDLES:
             extras[extra].append(requirement)
     return extras
 
 
-def _extra(requirement: Requirement) -> str:
+def _extra_name(requirement: Requirement) -> str:
     """The extra a requirement belongs to; empty for the core."""
     _, named, rest = str(requirement.marker or "").partition("extra == ")
     return rest.split()[0].strip("\"')") if named else ""
@@ -113,7 +117,7 @@ def _problem(requirement: Requirement) -> str | None:
     return None if fits else f"{requirement.name} {found}, wanted {requirement.specifier}"
 
 
-def _finding(extra: str, absent: list[str], outside: list[str], count: int) -> Finding:
+def _package_finding(extra: str, absent: list[str], outside: list[str], count: int) -> Finding:
     whose = f"the extra {extra}" if extra else "the core"
     target = f"'{NAME}[{extra}]'" if extra else NAME
     if outside:
@@ -137,15 +141,15 @@ def examine(environment: Mapping[str, str] | None = None) -> list[Finding]:
     given = os.environ if environment is None else environment
     return [
         Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        *packages(),
-        *torchvision(),
-        device(),
-        *plugins(),
-        *variables(given),
+        *check_packages(),
+        *check_torchvision(),
+        check_device(),
+        *check_plugins(),
+        *check_variables(given),
     ]
 
 
-def device() -> Finding:
+def check_device() -> Finding:
     """What the models will run on."""
     try:
         torch = import_module("torch")
@@ -162,7 +166,7 @@ def device() -> Finding:
     )
 
 
-def plugins() -> Iterator[Finding]:
+def check_plugins() -> Iterator[Finding]:
     """How many plugins there are, and those that cannot be used."""
     found = available()
     yield Finding("plugins", "ok", f"{sum(info.error is None for info in found)} can be asked for by name")
@@ -172,7 +176,7 @@ def plugins() -> Iterator[Finding]:
             yield Finding("plugins", "wrong", f"{info.kind} {info.name} from {info.origin}: {info.error}", todo)
 
 
-def variables(given: Mapping[str, str]) -> Iterator[Finding]:
+def check_variables(given: Mapping[str, str]) -> Iterator[Finding]:
     """Which variables are set. A key's value is never told, nor its length."""
     for name in KEYS:
         if given.get(name):

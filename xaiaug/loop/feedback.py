@@ -12,7 +12,7 @@ from ..config import STOPS, Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
 from ..engines import engine as engine_named
-from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
+from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, suggest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import Plan, PlanRequest
 from ..records import Arm, Progress, Recipe
@@ -213,7 +213,7 @@ class FeedbackLoop:
         if not planning:
             self.plugins.check_allowed(settings)
         self.prices = Prices(settings.budget.prices)
-        self.arms = rows.resolve(settings.arms(), settings.experiment.test_explanation)
+        self.arms = rows.resolve_arms(settings.arms(), settings.experiment.test_explanation)
         ImageFilter(settings.curation.checks)  # an unknown check is told now, not after hours of work; a judge likewise
         create_judge(settings, self.plugins.classifier)
         self.engine = engine_named(engine)
@@ -225,7 +225,7 @@ class FeedbackLoop:
     def _stop(self, until: str | None) -> str:
         stop = until or self.settings.experiment.until
         if stop not in STOPS:
-            raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
+            raise ConfigError(f"until = {stop!r}: there is no such stop. {suggest(stop, STOPS)}")
         return stop
 
     def splits(self) -> Splits:

@@ -112,13 +112,13 @@ class ImageGeneration:
             gate_key={
                 "version": VERSION,
                 "checks": list(gate.checks),
-                "held": run.splits.fingerprint,
+                "held": run.splits.digest,
                 "judge": judge and [judge.key, judge.admitted, judge.alike],
             },
             remakes=curation.remakes,
             most_per_class=run.settings.experiment.images_per_class_max,
             guided=source.image_guided,
-            asked=rows.asks(source),
+            asked=rows.uses_critic(source),
             review=self._review if source.curated else None,
             fixed=source.prompt != "critic",
         )
@@ -134,7 +134,7 @@ class ImageGeneration:
         return {
             "name": name,
             "source": asdict(source),
-            "asks": rows.asks(source),
+            "asks": rows.uses_critic(source),
             "seed": seed,
             "arms": [arm.name for arm in self.run.arms if arm.images == source],
             "count": Counter(labels[image.target] for image in images),

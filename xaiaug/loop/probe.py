@@ -85,7 +85,7 @@ def _run(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        run_stages(settings, plugins, rows.resolve((ARM,)), runtime, splits, calls, stop=until)
+        run_stages(settings, plugins, rows.resolve_arms((ARM,)), runtime, splits, calls, stop=until)
         return dict(store.ledger.fact(SPEEDS) or {})
 
 

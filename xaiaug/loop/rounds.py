@@ -42,7 +42,7 @@ def _mended(run: RunContext, generation: ImageGeneration, diagnosis: Diagnosis) 
         return None
     recipe, count = rows.recipe_for(arm, run.recipe), Counter(sample.label for sample in synthetic)
     passes = recipe.steps * recipe.batch_size
-    train = rows.training_set(arm, run.real(diagnosis.mistakes), synthetic, count, passes=passes, seed=seed)
+    train = rows.build_training_set(arm, run.real(diagnosis.mistakes), synthetic, count, passes=passes, seed=seed)
     return run.fit(
         diagnosis.runtime, Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
     )

@@ -9,8 +9,7 @@ from typing import Any
 from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings
-from ..data import Splits
-from ..data.split_check import DataCheck
+from ..data import DataCheck, Splits
 from ..records import Arm, Progress
 from ..registry import KINDS
 from ..stages import Fitted, StageRuntime, measure_maps, predict, snapshots
@@ -49,13 +48,13 @@ def prepare_run(
     splits = checked.splits
     by_name = not isinstance(settings.experiment.arms, str)
     synthesizer = plugins.synthesizer
-    arms, impossible = rows.possible(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
-    recipe, baseline = (rows.with_class_weights(recipe, splits.train) for recipe in settings.recipes())
+    arms, impossible = rows.select_runnable(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+    recipe, baseline = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(runtime, sealed=frozenset(sample.id for sample in splits.test))
     run = RunContext(settings, plugins, arms, runtime, splits, calls, baseline, recipe, impossible)
     _show_changes(
         runtime,
-        settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.fingerprint),
+        settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest),
         tested_before,
     )
     _tell(run, checked)
@@ -97,7 +96,7 @@ def _tell(run: RunContext, checked: DataCheck) -> None:
     run.tell("plugins", run.plugins.told(run.settings))
     told = {
         "labels": splits.labels,
-        "fingerprint": splits.fingerprint,
+        "fingerprint": splits.digest,
         "guide_is_validation": splits.guide_is_validation,
     }
     run.tell("data", {**checked.to_json(), **told})

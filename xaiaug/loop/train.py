@@ -65,7 +65,7 @@ def _fit(
     for seed in run.seeds:
         synthetic = pools[rows.source_name(arm.images), seed] if arm.images else []
         diagnosis = for_seed(diagnoses, seed)
-        samples = rows.training_set(arm, run.real(diagnosis.mistakes), synthetic, count, passes=passes, seed=seed)
+        samples = rows.build_training_set(arm, run.real(diagnosis.mistakes), synthetic, count, passes=passes, seed=seed)
         training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
         fitted[arm.name, seed] = run.fit(run.runtime, training)
     return fitted
@@ -76,5 +76,5 @@ def _told(
 ) -> dict[str, Any]:
     if not arm.trained:
         return {"arm": asdict(arm), "real": len(run.splits.train), "recipe": asdict(run.baseline_recipe)}
-    alone = rows.training_set(replace(arm, images=None), real, (), count)
+    alone = rows.build_training_set(replace(arm, images=None), real, (), count)
     return {"arm": asdict(arm), "real": len(alone), "recipe": asdict(rows.recipe_for(arm, run.recipe))}

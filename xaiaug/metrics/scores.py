@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from . import ranking
 
 Labels = NDArray[np.integer[Any]]
@@ -23,7 +23,7 @@ def accuracy(labels: Labels, probabilities: Probabilities, _: Any = None) -> flo
 
 def balanced_accuracy(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
     """Mean recall over the classes that are present."""
-    return float((weights(labels) * (probabilities.argmax(1) == labels)).mean())
+    return float((image_weights(labels) * (probabilities.argmax(1) == labels)).mean())
 
 
 def macro_f1(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
@@ -75,14 +75,14 @@ _RANKED = {"auroc": ranking.auroc, "average-precision": ranking.average_precisio
 MEANS = ("accuracy", "balanced-accuracy")  # those that are means over images: their variance has a formula
 
 
-def weights(labels: Labels) -> NDArray[np.float64]:
+def image_weights(labels: Labels) -> NDArray[np.float64]:
     """What each image counts in balanced accuracy: one over its class's share, over the number of classes; mean 1."""
     sizes = np.bincount(labels)
     found: NDArray[np.float64] = len(labels) / ((sizes > 0).sum() * sizes[labels])
     return found
 
 
-class Scores:
+class Scorer:
     """One metric, for predictions of any number of classes.
 
     Args:
@@ -94,7 +94,7 @@ class Scores:
 
     def __init__(self, metric: str) -> None:
         if metric not in METRICS:
-            raise ConfigError(f"there is no metric {metric!r}. {nearest(metric, METRICS)}")
+            raise ConfigError(f"there is no metric {metric!r}. {suggest(metric, METRICS)}")
         self.metric = metric
         self._score = METRICS[metric]
 
@@ -133,7 +133,7 @@ class Scores:
     def by_image(self, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
         """n: what each image adds to a metric that is a mean, times n."""
         right: NDArray[np.float64] = (probabilities.argmax(1) == labels).astype(np.float64)
-        return right if self.metric == "accuracy" else right * weights(labels)
+        return right if self.metric == "accuracy" else right * image_weights(labels)
 
 
 def _one_against_rest(score: Callable[..., float], labels: Labels, probabilities: Probabilities) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import Settings
-from ..records.estimate import Range, at_most
+from ..records.estimate import Range, cap_range
 from .record import Line
 
 ERROR_RATE: Range = (0.02, 0.2)  # of a classifier worth mending, on the guide
@@ -59,7 +59,7 @@ class Assumptions:
         if self.mistakes is not None:
             found = (self.mistakes, self.mistakes)
         most = settings.mistakes.max
-        return at_most(found, math.inf if most == "all" else most)
+        return cap_range(found, math.inf if most == "all" else most)
 
 
 def sent(kind: str, uses: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from ..calls import Prices
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import PICO, Estimate
-from ..records.estimate import NOTHING, Range, add_known, add_ranges, multiply_known, times
+from ..records.estimate import ZERO, Range, add_optional, add_ranges, multiply, multiply_optional
 from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
 from .workload import WorkItem
@@ -34,7 +34,7 @@ class Bill:
 def bill(worker: Worker, items: Range, prices: Prices) -> Bill:
     """What work on so many items takes."""
     if items[1] == 0:
-        return Bill(Estimate(), NOTHING)
+        return Bill(Estimate(), ZERO)
     low, high = worker.estimate(math.floor(items[0])), worker.estimate(math.ceil(items[1]))
     ranges: dict[str, Any] = {name: (getattr(low, name)[0], getattr(high, name)[1]) for name in _RANGES}
     estimate = replace(high, **ranges)
@@ -44,7 +44,7 @@ def bill(worker: Worker, items: Range, prices: Prices) -> Bill:
 
 def _usd(estimate: Estimate, prices: Prices) -> Range | None:
     if estimate.model is None:
-        return NOTHING
+        return ZERO
     try:
         price = prices.of(estimate.model)
         price = price.halved() if estimate.batched else price
@@ -78,24 +78,26 @@ def disk_bytes(part: WorkItem, known: Assumptions, synthesizer: Estimate, classi
         synthesizer: what it says of the part.
         classifier: what it says of itself.
     """
-    shown = times((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
-    maps = add_ranges((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
-    cases = add_ranges((times(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
+    shown = multiply((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
+    maps = add_ranges((multiply((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
+    cases = add_ranges((multiply(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
     weights = known.model_bytes or classifier.disk_bytes[1]
-    models = multiply_known(part.copies, (weights, weights) if weights else None)
+    models = multiply_optional(part.copies, (weights, weights) if weights else None)
     if models is None:
         return None
-    return add_ranges((times(part.maps, maps), times(part.cases, cases), _images(part, known, synthesizer), models))
+    return add_ranges(
+        (multiply(part.maps, maps), multiply(part.cases, cases), _images(part, known, synthesizer), models)
+    )
 
 
 def _images(part: WorkItem, known: Assumptions, synthesizer: Estimate) -> Range:
     """Each kept image lies there twice: among the blobs, and in the image folder for others to use."""
     images = synthesizer.disk_bytes
     if known.image_bytes is not None:  # what was seen counts more than what a plugin supposes
-        images = times(part.images, times((known.image_bytes,) * 2, (0.8, 1.25)))
+        images = multiply(part.images, multiply((known.image_bytes,) * 2, (0.8, 1.25)))
     elif not images[1]:
-        images = times(part.images, times((known.pixels,) * 2, BYTES_A_PIXEL))
-    return times(images, (1, 2))
+        images = multiply(part.images, multiply((known.pixels,) * 2, BYTES_A_PIXEL))
+    return multiply(images, (1, 2))
 
 
 _STAGES = {"critic": "critique", "synthesizer": "synthesize"}
@@ -117,13 +119,13 @@ def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) ->
         "critique": part.cases,
         "synthesize": part.images,
     }
-    seconds = {stage: multiply_known(count, known.seconds.get(stage)) for stage, count in units.items()}
+    seconds = {stage: multiply_optional(count, known.seconds.get(stage)) for stage, count in units.items()}
     for kind, estimate in remote.items():
         stage = _STAGES.get(kind)
         if stage and estimate.batched and estimate.calls[1]:
             turns = max(1, round(estimate.calls[0] / max(1.0, units[stage][0])))
-            seconds[stage] = times(BATCH_SECONDS, turns)
+            seconds[stage] = multiply(BATCH_SECONDS, turns)
         elif stage and stage not in known.seconds and estimate.calls[1]:
-            seconds[stage] = times(estimate.calls, CALL_SECONDS)
-    spent = add_known(seconds.values())
-    return None if spent is None else times(spent, 1 / 3600)
+            seconds[stage] = multiply(estimate.calls, CALL_SECONDS)
+    spent = add_optional(seconds.values())
+    return None if spent is None else multiply(spent, 1 / 3600)

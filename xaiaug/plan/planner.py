@@ -10,7 +10,7 @@ from ..calls import Prices
 from ..config import STOPS, Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm
-from ..records.estimate import Range, add_known, add_ranges
+from ..records.estimate import Range, add_optional, add_ranges
 from .assumptions import Assumptions, assumptions, sent
 from .costs import Bill, bill, disk_bytes, hours
 from .permissions import FROM, Worker, models_of, obstacles
@@ -52,7 +52,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     settings, taking_part = asked.settings, _taking_part(asked)
     by_name = not isinstance(settings.experiment.arms, str)
     reads, reserve = asked.workers["synthesizer"].uses, bool(known.images["reserve"])
-    arms, left_out = rows.possible(asked.arms, by_name, reads, reserve)
+    arms, left_out = rows.select_runnable(asked.arms, by_name, reads, reserve)
     lines = _lines(asked, arms, known)
     names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
@@ -92,7 +92,7 @@ def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
         calls=add_ranges(one.calls for one in said),
         input_tokens=add_ranges(one.input_tokens for one in said),
         output_tokens=add_ranges(one.output_tokens for one in said),
-        usd=add_known(one.usd for one in bills.values()),
+        usd=add_optional(one.usd for one in bills.values()),
         images=part.images,
         trainings=part.trainings,
         hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if asked.workers[kind].remote}),

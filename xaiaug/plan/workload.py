@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .. import arms as rows
 from ..config import STOPS, Settings
 from ..records import Arm, ImageSource, Recipe
-from ..records.estimate import NOTHING, Range, add_ranges, at_most, times
+from ..records.estimate import ZERO, Range, add_ranges, cap_range, multiply
 from .assumptions import MADE_EACH, Assumptions
 
 UNCURATED: Range = (0.9, 1.0)
@@ -31,13 +31,13 @@ class WorkItem:
     """
 
     name: str
-    cases: Range = NOTHING
-    maps: Range = NOTHING
-    images: Range = NOTHING
-    trainings: Range = NOTHING
-    copies: Range = NOTHING
-    passes: Range = NOTHING
-    predicted: Range = NOTHING
+    cases: Range = ZERO
+    maps: Range = ZERO
+    images: Range = ZERO
+    trainings: Range = ZERO
+    copies: Range = ZERO
+    passes: Range = ZERO
+    predicted: Range = ZERO
     shares: str = ""
 
 
@@ -82,9 +82,9 @@ class _Count:
         return WorkItem(
             "baseline",
             trainings=(trained, trained),
-            copies=times(self._kept(), self._repeated("baseline")),
-            passes=times(self._effort(self.settings.recipes()[1]), trained),
-            predicted=times(self._tested(), self._repeated("baseline")),
+            copies=multiply(self._kept(), self._repeated("baseline")),
+            passes=multiply(self._effort(self.settings.recipes()[1]), trained),
+            predicted=multiply(self._tested(), self._repeated("baseline")),
         )
 
     def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
@@ -93,15 +93,15 @@ class _Count:
         self.asked, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
         return WorkItem(
             name,
-            cases=times(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else NOTHING,
-            maps=times(mistakes, self._repeated("baseline")) if self._goes_to("explain") else NOTHING,
+            cases=multiply(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else ZERO,
+            maps=multiply(mistakes, self._repeated("baseline")) if self._goes_to("explain") else ZERO,
             predicted=add_ranges(((guide, guide), self._maps_tested(mistakes))),
         )
 
     def _maps_tested(self, mistakes: Range) -> Range:
         """What is asked to test a sample of the heatmaps, those of the first baseline alone."""
-        sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._goes_to("explain") else 0)
-        return times(sample, self.known.map_predictions)
+        sample = cap_range(mistakes, self.settings.mistakes.faithfulness if self._goes_to("explain") else 0)
+        return multiply(sample, self.known.map_predictions)
 
     def _round(self, number: int, mistakes: Range) -> WorkItem:
         guide = float(self.known.images["guide"])
@@ -111,25 +111,25 @@ class _Count:
         likely = float(number == 1 and mistakes[0] > 0)
         return WorkItem(
             f"round {number}",
-            cases=times(mistakes, 1 + self._new_question(source)),
+            cases=multiply(mistakes, 1 + self._new_question(source)),
             maps=mistakes,
-            images=self._images(source, mistakes) if source else NOTHING,
+            images=self._images(source, mistakes) if source else ZERO,
             trainings=(likely, 1.0),
             copies=(likely, 1.0),
-            passes=times(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
+            passes=multiply(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
             predicted=(guide, guide),
         )
 
     def _arm(self, arm: Arm, mistakes: Range) -> WorkItem:
         source, seeds = arm.images, len(self.settings.experiment.seeds)
         shares = self.made.get(source, "") if source else ""
-        images, cases, maps = NOTHING, NOTHING, NOTHING
+        images, cases, maps = ZERO, ZERO, ZERO
         if source and not shares:
             self.made[source] = arm.name
-            images = times(self._images(source, mistakes), seeds)
-            maps = NOTHING if source.cases in self.explained else times(mistakes, self._repeated("baseline"))
+            images = multiply(self._images(source, mistakes), seeds)
+            maps = ZERO if source.cases in self.explained else multiply(mistakes, self._repeated("baseline"))
             self.explained.add(source.cases)
-            cases = times(mistakes, self._new_question(source) * self._repeated("baseline", "critique"))
+            cases = multiply(mistakes, self._new_question(source) * self._repeated("baseline", "critique"))
         trained = float(seeds if self._goes_to("report") else 0)
         return WorkItem(
             arm.name,
@@ -137,15 +137,15 @@ class _Count:
             maps=maps,
             images=images,
             trainings=(trained, trained),
-            copies=times(self._kept(), trained),
-            passes=times(self._effort(self.settings.recipes()[0]), trained),
-            predicted=times(self._tested(), seeds),
+            copies=multiply(self._kept(), trained),
+            passes=multiply(self._effort(self.settings.recipes()[0]), trained),
+            predicted=multiply(self._tested(), seeds),
             shares=shares,
         )
 
     def _new_question(self, source: ImageSource | None) -> int:
         """1 where the critic has to be asked once more for a source, else 0."""
-        if source is None or not rows.asks(source) or (source.cases, source.map) in self.asked:
+        if source is None or not rows.uses_critic(source) or (source.cases, source.map) in self.asked:
             return 0
         self.asked.add((source.cases, source.map))
         return 1
@@ -153,10 +153,10 @@ class _Count:
     def _images(self, source: ImageSource, mistakes: Range) -> Range:
         """Images to make for a source with one seed."""
         experiment = self.settings.experiment
-        wanted = times(mistakes, experiment.images_per_mistake)
+        wanted = multiply(mistakes, experiment.images_per_mistake)
         if experiment.images_per_class_max is not None:
-            wanted = at_most(wanted, experiment.images_per_class_max * self.known.classes)
-        return times(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
+            wanted = cap_range(wanted, experiment.images_per_class_max * self.known.classes)
+        return multiply(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
 
     def _repeated(self, *what: str) -> int:
         """How often something is done that one baseline or critique shares between seeds, or does not."""
@@ -166,7 +166,7 @@ class _Count:
     def _tested(self) -> Range:
         """Test images one training is asked about; a curve of them asks at each of its points."""
         tested = float(self.known.images["test"] if self._goes_to("report") else 0)
-        return times((tested, tested), self._kept())
+        return multiply((tested, tested), self._kept())
 
     def _kept(self) -> Range:
         """Copies of the weights of one training: the last ones, and those at each point of a curve of the test."""

@@ -1,6 +1,6 @@
 """What travels between rooms: frozen dataclasses."""
 
-from .calls import PICO, BatchedCall, Courier, OpenBatch, OpenCall, RawReply, Spending
+from .calls import PICO, BatchClient, BatchedCall, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
@@ -16,9 +16,9 @@ __all__ = [
     "JSON",
     "PICO",
     "Arm",
+    "BatchClient",
     "BatchedCall",
     "Case",
-    "Courier",
     "Critique",
     "Estimate",
     "Explanation",

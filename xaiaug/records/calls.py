@@ -92,7 +92,7 @@ class OpenBatch:
     calls: Mapping[int, OpenCall]
 
 
-class Courier(Protocol):
+class BatchClient(Protocol):
     """Carries batches to one service and back; each method asks once, and raises CallError where that fails.
 
     Attributes:

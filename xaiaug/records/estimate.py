@@ -39,7 +39,7 @@ class Estimate:
     second: Estimate | None = None
 
 
-NOTHING: Range = (0, 0)
+ZERO: Range = (0, 0)
 
 
 def add_ranges(ranges: Iterable[Range]) -> Range:
@@ -50,26 +50,26 @@ def add_ranges(ranges: Iterable[Range]) -> Range:
     return low, high
 
 
-def add_known(ranges: Iterable[Range | None]) -> Range | None:
+def add_optional(ranges: Iterable[Range | None]) -> Range | None:
     """The sum; None where a part is not known."""
     parts = list(ranges)
     known = [part for part in parts if part is not None]
     return add_ranges(known) if len(known) == len(parts) else None
 
 
-def times(one: Range, other: Range | float) -> Range:
+def multiply(one: Range, other: Range | float) -> Range:
     """The product with a range or a number."""
     low, high = other if isinstance(other, tuple) else (other, other)
     return one[0] * low, one[1] * high
 
 
-def multiply_known(one: Range, other: Range | None) -> Range | None:
+def multiply_optional(one: Range, other: Range | None) -> Range | None:
     """The product; of nothing it is nothing, whatever the other."""
     if one[1] == 0:
-        return NOTHING
-    return None if other is None else times(one, other)
+        return ZERO
+    return None if other is None else multiply(one, other)
 
 
-def at_most(one: Range, most: float) -> Range:
+def cap_range(one: Range, most: float) -> Range:
     """The range, cut at `most`."""
     return min(one[0], most), min(one[1], most)

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from .schema_arms import ArmResult, Scores
 from .schema_report import Report
 
@@ -111,7 +111,7 @@ def table(report: Report, format: str = "text") -> str:  # noqa: A002  (the name
         ConfigError: an unknown format.
     """
     if format not in FORMATS:
-        raise ConfigError(f"table: there is no format {format!r}. {nearest(format, FORMATS)}")
+        raise ConfigError(f"table: there is no format {format!r}. {suggest(format, FORMATS)}")
     return FORMATS[format](arm_rows(report))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..report.schema_report import Contrast, Verdict
-from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge_outcome
+from ..statistics import Comparison, Outcome, Scorer, compare, holm_adjust, judge_outcome
 from ..statistics.outcome import FEWEST_SEEDS
 from ..store import Reader
 from .predictions import Tested, tested
@@ -45,7 +45,7 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
         return None
     named = [pair for pair in dict.fromkeys(named) if set(pair) <= predicted.keys()]
     pairs = [*named, *_secondary(predicted, named)]
-    scores = Scores(plan["metric"])
+    scores = Scorer(plan["metric"])
     found = [_compared(predicted[one], predicted[other], scores) for one, other in pairs]
     if any(len(one.by_seed) < FEWEST_SEEDS for one in found):
         return None
@@ -66,7 +66,7 @@ def _secondary(predicted: Mapping[str, Tested], named: Sequence[tuple[str, str]]
     return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 
-def _compared(one: Tested, other: Tested, scores: Scores) -> Comparison:
+def _compared(one: Tested, other: Tested, scores: Scorer) -> Comparison:
     above, below = _paired(one, other)
     return compare(one.labels, below, above, scores, one.groups)
 

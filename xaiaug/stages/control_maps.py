@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..store import Blob, seed_of
+from ..store import Blob, derive_seed
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
@@ -32,7 +32,7 @@ def derange(mistakes: Sequence[Mistake], seed: int) -> list[int]:
     found = list(range(len(mistakes)))
     for group in [*(group for group in groups.values() if len(group) > 1), lonely]:
         # A walk in an order that depends on nothing but seed and images, each taking the map of the next.
-        order = sorted(group, key=lambda place: seed_of("shuffled map", seed, mistakes[place].sample.id))
+        order = sorted(group, key=lambda place: derive_seed("shuffled map", seed, mistakes[place].sample.id))
         for place, following in zip(order, [*order[1:], *order[:1]], strict=True):
             found[place] = following
     if len(lonely) == 1 and len(found) > 1:
@@ -74,7 +74,7 @@ class _Random:
             return told
         heatmap = self.blobs.array(told["heatmap"]["blob"])
         cells = self.blobs.array(told["grid"]["blob"]).shape if told["grid"] else (7, 7)
-        grid = np.random.default_rng(seed_of("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
+        grid = np.random.default_rng(derive_seed("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
         drawn = resize_heatmap(grid, heatmap.shape[::-1])
         drawn[np.isnan(heatmap)] = np.nan
         return {**told, "heatmap": Blob.array(drawn), "grid": Blob.array(grid), "degenerate": False}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..records import Critique, ImageSource
-from ..store import seed_of
+from ..store import derive_seed
 
 COLOURS = {
     "red": "#c0392b",
@@ -39,7 +39,7 @@ def apply_source_prompts(critique: Critique, source: ImageSource, label: str, ca
     guidance = dict(critique.guidance) if source.guidance == "critic" else {}
     prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {_thing(label)}"
     if source.guidance == "random":
-        guidance, sentence = _by_chance(label, seed_of("random guidance", seed, case_id))
+        guidance, sentence = _by_chance(label, derive_seed("random guidance", seed, case_id))
         prompt = sentence if source.prompt == "none" else prompt
     return replace(critique, prompt=prompt, guidance=guidance)
 

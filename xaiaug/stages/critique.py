@@ -12,7 +12,7 @@ from PIL import Image
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, RawReply
+from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, RawReply
 from ..store import Blob
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
@@ -47,7 +47,7 @@ class ResampledCalls:
         """As `PaidCalls.call`."""
         return self.calls.call(self._key(key), request, worst_case_usd=worst_case_usd, send=send)
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], courier: BatchClient) -> list[RawReply | CallError]:
         """As `PaidCalls.batch`."""
         return self.calls.batch([replace(call, key=self._key(call.key)) for call in calls], courier)
 

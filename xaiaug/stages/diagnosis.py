@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..arms import asks
+from ..arms import uses_critic
 from ..interfaces import Context, Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from . import control_maps
@@ -84,7 +84,9 @@ class Diagnosis:
         chosen = self._chosen(source.cases)
         rows = self.explained(source.cases)
         judged = (
-            self.judged(source) if asks(source) else [class_name_critique(self._label(mistake)) for mistake in chosen]
+            self.judged(source)
+            if uses_critic(source)
+            else [class_name_critique(self._label(mistake)) for mistake in chosen]
         )
         return [
             (mistake, row, self._said(source, mistake, made))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ..curation import ImageFilter
 from ..interfaces import Context, Synthesizer
 from ..records import Critique, Failure
-from ..store import seed_of
+from ..store import derive_seed
 from .curate import curate
 from .mistakes import Mistake
 from .review import Review
@@ -127,7 +127,7 @@ class _Slots:
             index = self.made[mistake.sample.id]
             self.made[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
-        seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
+        seed = derive_seed("image", self.seed, mistake.sample.id, index, attempt)
         return ImageRequest(mistake, row, critique, index, seed, self.plan.guided, self.plan.asked)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..data import file_name
+from ..data import display_name
 from ..records import Critique, Failure, Sample
 from ..store import Store
-from ..suspects import CONFIDENT, CRITIC, by_confident_learning, ways
+from ..suspects import CONFIDENT, CRITIC, flag_by_confident_learning, format_methods
 from .diagnosis import Diagnosis
 from .mistakes import Mistake
 
@@ -39,7 +39,7 @@ def hold_out_suspects(
                 flagged.setdefault(mistake.sample.id, set()).add(CRITIC)
     if CONFIDENT in asked:
         found = diagnosis.predictions
-        for place in by_confident_learning(found.labels, found.probabilities):
+        for place in flag_by_confident_learning(found.labels, found.probabilities):
             flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
     right = {row.get("id", "") for row in _seen(diagnosis.runtime.store)}
     suspects = [mistake for mistake in diagnosis.mistakes if mistake.sample.id in flagged]
@@ -65,11 +65,11 @@ def _says_yes(row: Mapping[str, str]) -> bool:
 
 def _row(mistake: Mistake, labels: Sequence[str], by: set[str], right: Collection[str]) -> Mapping[str, Any]:
     return {
-        "file": file_name(mistake.sample),
+        "file": display_name(mistake.sample),
         "label": labels[mistake.sample.label],
         "predicted": labels[mistake.predicted],
         "probability": round(mistake.probabilities[mistake.predicted], 4),
-        "flagged_by": ways(sorted(by)),
+        "flagged_by": format_methods(sorted(by)),
         "label_is_right": "yes" if mistake.sample.id in right else "",
         "id": mistake.sample.id,
     }

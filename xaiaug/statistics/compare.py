@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..metrics.scores import Labels, Scores
-from .interval import Estimate, of_draws, of_means
+from ..metrics.scores import Labels, Scorer
+from .interval import DifferenceEstimate, estimate_from_draws, estimate_from_means
 from .mcnemar import Flips, count_flips
 
 DRAWS, CROSSED_DRAWS = 500, 2000
@@ -31,7 +31,7 @@ class Comparison:
     """
 
     metric: str
-    estimate: Estimate | None
+    estimate: DifferenceEstimate | None
     by_seed: tuple[float, ...]
     crossed: tuple[float, float] | None
     flips: tuple[Flips, ...]
@@ -68,17 +68,17 @@ def compare_predictions(
         ConfigError: an unknown metric, or one that needs groups that are not there.
     """
     truth = np.asarray(labels)
-    one, other = (_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
+    one, other = (_to_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
     if one.shape != other.shape:
         raise DataError(f"compare_predictions: a and b must have one shape, got {one.shape} and {other.shape}")
     numbers = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if numbers is not None and len(numbers) != len(truth):
         raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(numbers)}")
-    return compare(truth, one, other, Scores(metric), numbers)
+    return compare(truth, one, other, Scorer(metric), numbers)
 
 
 def compare(
-    labels: Labels, a: NDArray[Any], b: NDArray[Any], scores: Scores, groups: NDArray[Any] | None = None
+    labels: Labels, a: NDArray[Any], b: NDArray[Any], scores: Scorer, groups: NDArray[Any] | None = None
 ) -> Comparison:
     """As `compare_predictions`, with everything checked: probabilities are s n k, groups are numbers from 0."""
     seeds = range(len(a))
@@ -89,12 +89,12 @@ def compare(
         generator = np.random.default_rng(0)
         if scores.is_mean:
             values = np.stack([scores.by_image(labels, b[s]) - scores.by_image(labels, a[s]) for s in seeds])
-            estimate = of_means(values)
-            draws = _crossed_means(values, generator)
+            estimate = estimate_from_means(values)
+            draws = _bootstrap_seeds_and_images(values, generator)
         else:
-            table = _redrawn(labels, a, b, scores, groups, generator)
-            estimate = of_draws(by_seed, table.mean(axis=1), len(labels))
-            draws = _crossed(table, generator)
+            table = _bootstrap_images(labels, a, b, scores, groups, generator)
+            estimate = estimate_from_draws(by_seed, table.mean(axis=1), len(labels))
+            draws = _bootstrap_seeds(table, generator)
         crossed = (float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
     return Comparison(
         scores.metric,
@@ -105,11 +105,11 @@ def compare(
     )
 
 
-def _redrawn(
+def _bootstrap_images(
     labels: Labels,
     a: NDArray[Any],
     b: NDArray[Any],
-    scores: Scores,
+    scores: Scorer,
     groups: NDArray[Any] | None,
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ def _redrawn(
     return np.concatenate(found)
 
 
-def _crossed(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+def _bootstrap_seeds(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
     """Draws of the seeds on top of the draws of the images."""
     seeds = table.shape[1]
     at = generator.integers(0, seeds, (CROSSED_DRAWS, seeds))
@@ -132,7 +132,7 @@ def _crossed(table: NDArray[np.float64], generator: np.random.Generator) -> NDAr
     return means
 
 
-def _crossed_means(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+def _bootstrap_seeds_and_images(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
     seeds, images = values.shape
     found = np.empty(CROSSED_DRAWS)
     for draw in range(CROSSED_DRAWS):
@@ -141,7 +141,7 @@ def _crossed_means(values: NDArray[np.float64], generator: np.random.Generator) 
     return found
 
 
-def _probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
+def _to_probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
     given = np.asarray(value)
     if given.ndim == 2 and np.issubdtype(given.dtype, np.integer):
         given = np.eye(int(max(given.max(initial=0), labels.max(initial=0))) + 1, dtype=np.float32)[given]

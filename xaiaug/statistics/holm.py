@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Family:
+class AdjustedContrast:
     """One contrast within its family.
 
     Attributes:
@@ -19,7 +19,7 @@ class Family:
     level: float
 
 
-def holm_adjust(p_values: Sequence[float], alpha: float = 0.05) -> list[Family]:
+def holm_adjust(p_values: Sequence[float], alpha: float = 0.05) -> list[AdjustedContrast]:
     """Adjusted p-value and widened level of each contrast, in the given order.
 
     Holm compares the smallest p-value with alpha / m, the next with alpha / (m − 1), and stops at the first that is
@@ -28,10 +28,10 @@ def holm_adjust(p_values: Sequence[float], alpha: float = 0.05) -> list[Family]:
     """
     count = len(p_values)
     order = sorted(range(count), key=lambda i: p_values[i])
-    found: list[Family] = [Family(1.0, 1 - alpha)] * count
+    found: list[AdjustedContrast] = [AdjustedContrast(1.0, 1 - alpha)] * count
     adjusted, stopped = 0.0, 0
     for rank, i in enumerate(order):
         adjusted = max(adjusted, min(1.0, (count - rank) * p_values[i]))
         stopped = stopped or (count - rank if adjusted > alpha else 0)
-        found[i] = Family(adjusted, 1 - alpha / (stopped or count - rank))
+        found[i] = AdjustedContrast(adjusted, 1 - alpha / (stopped or count - rank))
     return found

@@ -60,7 +60,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class DifferenceEstimate:
     """A mean difference between two conditions and how sure it is.
 
     Attributes:
@@ -86,7 +86,7 @@ class Estimate:
         return float(2 * t.sf(abs(self.difference) / self.spread.error, self.spread.freedom))
 
 
-def of_means(values: NDArray[np.floating]) -> Estimate:
+def estimate_from_means(values: NDArray[np.floating]) -> DifferenceEstimate:
     """The estimate where a seed's difference is a mean over the test images.
 
     Args:
@@ -98,13 +98,15 @@ def of_means(values: NDArray[np.floating]) -> Estimate:
     """
     _check(values.shape)
     by_seed, by_image = values.mean(axis=1), values.mean(axis=0)
-    return Estimate(
+    return DifferenceEstimate(
         float(by_seed.mean()),
         Spread(float(by_seed.var(ddof=1)) / len(by_seed), float(by_image.var(ddof=1)) / len(by_image), *values.shape),
     )
 
 
-def of_draws(by_seed: NDArray[np.floating], drawn: NDArray[np.floating], n_images: int) -> Estimate:
+def estimate_from_draws(
+    by_seed: NDArray[np.floating], drawn: NDArray[np.floating], n_images: int
+) -> DifferenceEstimate:
     """The estimate where a seed's difference is no mean: the images' share is that of a bootstrap over them.
 
     Args:
@@ -117,7 +119,7 @@ def of_draws(by_seed: NDArray[np.floating], drawn: NDArray[np.floating], n_image
     """
     _check((len(by_seed), n_images))
     spread = Spread(float(by_seed.var(ddof=1)) / len(by_seed), float(drawn.var(ddof=1)), len(by_seed), n_images)
-    return Estimate(float(by_seed.mean()), spread)
+    return DifferenceEstimate(float(by_seed.mean()), spread)
 
 
 def _check(shape: tuple[int, ...]) -> None:

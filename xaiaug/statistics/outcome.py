@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from .interval import Estimate
+from .interval import DifferenceEstimate
 
-Word = Literal["no difference", "helps", "hurts", "cannot tell"]
-OUTCOMES: tuple[Word, ...] = ("no difference", "helps", "hurts", "cannot tell")
+OutcomeWord = Literal["no difference", "helps", "hurts", "cannot tell"]
+OUTCOMES: tuple[OutcomeWord, ...] = ("no difference", "helps", "hurts", "cannot tell")
 MOST_SEEDS, MOST_IMAGES = 200, 1_000_000
 FEWEST_SEEDS = 3
 
@@ -25,13 +25,13 @@ class Outcome:
         images: how many test images would tell, with these seeds; likewise.
     """
 
-    word: Word
+    word: OutcomeWord
     excludes_zero: bool
     seeds: int | None = None
     images: int | None = None
 
 
-def judge_outcome(estimate: Estimate, delta: float, level: float = 0.95) -> Outcome:
+def judge_outcome(estimate: DifferenceEstimate, delta: float, level: float = 0.95) -> Outcome:
     """The outcome of a contrast.
 
     Args:
@@ -47,19 +47,19 @@ def judge_outcome(estimate: Estimate, delta: float, level: float = 0.95) -> Outc
         return Outcome("no difference", excludes)
     if excludes:
         return Outcome("helps" if low > 0 else "hurts", excludes)
-    return Outcome("cannot tell", excludes, *_needed(estimate, delta, level))
+    return Outcome("cannot tell", excludes, *_required_sizes(estimate, delta, level))
 
 
-def _needed(estimate: Estimate, delta: float, level: float) -> tuple[int | None, int | None]:
+def _required_sizes(estimate: DifferenceEstimate, delta: float, level: float) -> tuple[int | None, int | None]:
     """Seeds, and test images, with which the interval would be as narrow as the difference found, or as delta."""
     wanted = max(abs(estimate.difference), delta)
     spread = estimate.spread
-    seeds = _least(lambda n: spread.with_seeds(n).reach(level) <= wanted, spread.n_seeds + 1, MOST_SEEDS)
-    images = _least(lambda n: spread.with_images(n).reach(level) <= wanted, spread.n_images + 1, MOST_IMAGES)
+    seeds = _smallest(lambda n: spread.with_seeds(n).reach(level) <= wanted, spread.n_seeds + 1, MOST_SEEDS)
+    images = _smallest(lambda n: spread.with_images(n).reach(level) <= wanted, spread.n_images + 1, MOST_IMAGES)
     return seeds, images
 
 
-def _least(enough: Callable[[int], bool], low: int, high: int) -> int | None:
+def _smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
     if low > high or not enough(high):
         return None
     while low < high:

@@ -13,7 +13,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def seed_of(*parts: Any) -> int:
+def derive_seed(*parts: Any) -> int:
     """A seed, 0 to 2**32 - 1, derived from JSON-plain parts."""
     return int(digest(list(parts))[:8], 16)
 

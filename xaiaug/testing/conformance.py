@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import CheckFailedError, ConfigError, MissingExtraError, nearest
+from ..errors import CheckFailedError, ConfigError, MissingExtraError, suggest
 from ..interfaces import Classifier, Plugin
 from .checks import batching, classifiers, critics, every_plugin, explainers, remote, side_effects, synthesizers
 from .checks.bench import Bench, Factory, kind_of
@@ -186,5 +186,5 @@ def _expected(plugin: type[Plugin], further: Mapping[str, str] | None) -> dict[s
     known = {check.name for check in checks_for(plugin)}
     for name in expected:
         if name not in known:
-            raise ConfigError(f"{plugin.__name__}: expected failure {name!r} is no check of it. {nearest(name, known)}")
+            raise ConfigError(f"{plugin.__name__}: expected failure {name!r} is no check of it. {suggest(name, known)}")
     return expected

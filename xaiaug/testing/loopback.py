@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from .fake_services.bill import Bill, Book, PriceList, Prices
 from .fake_services.descriptions import Descriptions
 from .fake_services.protocol import Protocol
@@ -160,5 +160,5 @@ class Loopback:
 
 def _protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
-        raise ConfigError(f"Loopback: there is no protocol {name!r}. {nearest(name, PROTOCOLS)}")
+        raise ConfigError(f"Loopback: there is no protocol {name!r}. {suggest(name, PROTOCOLS)}")
     return PROTOCOLS[name]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from ...errors import ConfigError, nearest
+from ...errors import ConfigError, suggest
 from ...interfaces import Critic
 
 KNOWN = {
@@ -26,12 +26,12 @@ def critic_from(table: Mapping[str, Any]) -> Critic:
     parameters = dict(table)
     name = parameters.pop("name", None)
     if name not in KNOWN:
-        raise ConfigError(f"second: there is no critic {name!r} for this. {nearest(str(name), KNOWN)}")
+        raise ConfigError(f"second: there is no critic {name!r} for this. {suggest(str(name), KNOWN)}")
     module, _, attribute = KNOWN[name].partition(":")
     kind: type[Critic] = getattr(import_module(f".{module}", __package__), attribute)
     for given in parameters:
         if given not in kind.parameter_names():
-            raise ConfigError(f"second: {name!r} has no parameter {given!r}. {nearest(given, kind.parameter_names())}")
+            raise ConfigError(f"second: {name!r} has no parameter {given!r}. {suggest(given, kind.parameter_names())}")
     return kind(**parameters)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
-from ...records import JSON, BatchedCall, Case, Courier, Critique, Estimate, Failure, RawReply
+from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply
 from ._by_name import second_critic
 from ._conversation import Dialogue, Question, Said, check_dialogue, digest, made_dialogue, together, words
 from ._parsing import CAUSE, capped
@@ -165,7 +165,7 @@ class RemoteCritic(Critic):
         except CallError as error:
             return error
 
-    def _batched(self, asked: Sequence[_Asked], courier: Courier) -> list[RawReply | CallError]:
+    def _batched(self, asked: Sequence[_Asked], courier: BatchClient) -> list[RawReply | CallError]:
         calls = [BatchedCall(one.key, self._request(one.question), self._worst(one.question)) for one in asked]
         return self._paid.batch(calls, courier)
 
@@ -212,7 +212,7 @@ class RemoteCritic(Critic):
         """Sends it once; returns every reply that has a usage."""
 
     @abstractmethod
-    def _courier(self) -> Courier:
+    def _courier(self) -> BatchClient:
         """Carries batches to the service."""
 
     @abstractmethod

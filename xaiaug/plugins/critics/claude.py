@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigError
-from ...records import JSON, Courier, RawReply
+from ...records import JSON, BatchClient, RawReply
 from ._claude_batches import ClaudeCourier
 from ._conversation import Question, Said, Turn
 from ._remote_critic import RemoteCritic
@@ -123,7 +123,7 @@ class ClaudeCritic(RemoteCritic):
         body = self._wire.post(self._wire.client.messages, request)
         return RawReply(body, used(body.get("usage") or {}))
 
-    def _courier(self) -> Courier:
+    def _courier(self) -> BatchClient:
         return ClaudeCourier(self._wire, used)
 
     def _said(self, body: Mapping[str, JSON]) -> Said:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import CallError, ConfigError
-from ...records import JSON, Courier, RawReply
+from ...records import JSON, BatchClient, RawReply
 from . import _chat_completions, _responses_api
 from ._conversation import Question, Said
 from ._openai_batches import OpenAICourier
@@ -140,7 +140,7 @@ class OpenAICritic(RemoteCritic):
             request, "max_tokens" if self._compatible() else "max_completion_tokens"
         )
 
-    def _courier(self) -> Courier:
+    def _courier(self) -> BatchClient:
         if self._chat:
             return OpenAICourier(self._wire, "/v1/chat/completions", self._as_chat, _reply)
         return OpenAICourier(self._wire, "/v1/responses", dict, _reply)

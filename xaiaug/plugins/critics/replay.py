@@ -11,7 +11,7 @@ from typing import Any
 from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
-from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
+from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Failure, RawReply
 from ...store import Blob, Reader
 from ...store.blobs import Blobs
 from ._by_name import KNOWN, critic_from
@@ -103,7 +103,7 @@ class Recorded:
         except (RunFolderError, ValueError) as error:
             raise CallError("item", f"a reply recorded in {self._run} is lost: {error}") from error
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], courier: BatchClient) -> list[RawReply | CallError]:
         """The recorded replies, and errors where there are none."""
         made: list[RawReply | CallError] = []
         for call in calls:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ...errors import ConfigError, UndefinedMethodError, nearest
+from ...errors import ConfigError, UndefinedMethodError, suggest
 from .._logits import logits
 from ._attention import Recording, recorded_attention
 from ._hooks import hooked
@@ -226,7 +226,7 @@ def _named(method: str, module: nn.Module, name: str, spatial: Sequence[_Call]) 
 
 
 def _near(name: str, known: Sequence[str], spatial: Sequence[_Call]) -> str:
-    told = nearest(name, known).partition(" Known:")[0]
+    told = suggest(name, known).partition(" Known:")[0]
     return f"{told if told.startswith('Did') else ''} Layers that hold a map: {_names(spatial)}".strip()
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from ...calls import Calls, MemoryLedger, Price, Prices
 from ...calls.prices import UNITS, Rate
 from ...errors import CallError
-from ...records import JSON, BatchedCall, Courier, RawReply
+from ...records import JSON, BatchClient, BatchedCall, RawReply
 
 BUDGET_USD = 1000.0
 
@@ -40,7 +40,7 @@ class Till:
 
         return self._calls.call(key, request, worst_case_usd=worst_case_usd, send=counted)
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], courier: BatchClient) -> list[RawReply | CallError]:
         """As in `PaidCalls`; each of the calls counts as sent."""
         self.sent += len(calls)
         return self._calls.batch(calls, courier)
