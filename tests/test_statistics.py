@@ -1,4 +1,4 @@
-"""Intervals, families and words agree with closed forms and reference libraries, and claim no more than they may."""
+"""Intervals, corrections and outcomes agree with closed forms and reference libraries."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_scores_are_those_of_scikit_learn(metric, theirs):
     labels, (probabilities,) = predictions(seeds=1)
     probabilities = probabilities.astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
-    assert Scorer(metric).of(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
+    assert Scorer(metric).score(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
 
 
 @pytest.mark.parametrize("metric", ["auroc", "average-precision", "macro-f1", "worst-group"])
@@ -57,17 +57,17 @@ def test_the_scores_of_many_draws_are_those_of_each_draw(metric, seed, classes, 
         probabilities = np.round(probabilities, 1)
     rng = np.random.default_rng(seed)
     at, groups = rng.integers(0, 40, (6, 40)), rng.integers(0, 3, 40)
-    scores = Scorer(metric)
-    singles = [scores.of(labels[row], probabilities[row], groups[row]) for row in at]
-    np.testing.assert_allclose(scores.of_draws(labels, probabilities, at, groups), singles, atol=1e-9)
+    scorer = Scorer(metric)
+    singles = [scorer.score(labels[row], probabilities[row], groups[row]) for row in at]
+    np.testing.assert_allclose(scorer.score_draws(labels, probabilities, at, groups), singles, atol=1e-9)
 
 
 def test_the_worst_group_is_that_of_lowest_accuracy():
     labels = np.array([0, 0, 1, 1, 1, 1])
     probabilities = np.eye(2)[[0, 1, 1, 1, 0, 1]]
-    assert Scorer("worst-group").of(labels, probabilities, np.array([0, 0, 1, 1, 2, 2])) == 0.5
+    assert Scorer("worst-group").score(labels, probabilities, np.array([0, 0, 1, 1, 2, 2])) == 0.5
     with pytest.raises(ConfigError, match="groups"):
-        Scorer("worst-group").of(labels, probabilities)
+        Scorer("worst-group").score(labels, probabilities)
     with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
         Scorer("acuracy")
 
@@ -76,7 +76,7 @@ def test_one_source_of_doubt_gives_students_interval():
     rng = np.random.default_rng(0)
     by_seed = rng.normal(0.02, 0.01, 5)
     seeds_alone = DifferenceEstimate(by_seed.mean(), Spread(by_seed.var(ddof=1) / 5, 0.0, 5, 1000))
-    assert seeds_alone.spread.freedom == pytest.approx(4)
+    assert seeds_alone.spread.degrees_of_freedom == pytest.approx(4)
     assert seeds_alone.interval() == pytest.approx(stats.t.interval(0.95, 4, by_seed.mean(), stats.sem(by_seed)))
     assert seeds_alone.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
     by_image = rng.integers(-1, 2, 300).astype(float)
@@ -157,8 +157,8 @@ def test_what_it_would_take_is_enough_and_no_more(difference, error, share, seed
     ):
         if needed is not None:
             assert needed > have
-            assert grow(needed).reach(0.95) <= wanted
-            assert needed == have + 1 or grow(needed - 1).reach(0.95) > wanted
+            assert grow(needed).half_width(0.95) <= wanted
+            assert needed == have + 1 or grow(needed - 1).half_width(0.95) > wanted
 
 
 def test_predictions_are_compared_seed_by_seed():
@@ -216,9 +216,9 @@ def test_one_seed_gives_a_difference_and_nothing_more():
 @pytest.mark.parametrize(
     ("a", "b", "groups", "message"),
     [
-        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "one shape"),
+        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "same shape"),
         (np.zeros((2, 5, 2)), np.zeros((2, 5, 2)), None, "for 4 images"),
-        (np.zeros((2, 4, 1)), np.zeros((2, 4, 1)), None, "knows 1 classes, a label is 1"),
+        (np.zeros((2, 4, 1)), np.zeros((2, 4, 1)), None, "has 1 classes, but a label is 1"),
         (np.zeros((2, 4, 2)), np.zeros((2, 4, 2)), ["x"], "group for each of 4"),
     ],
 )

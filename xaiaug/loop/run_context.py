@@ -10,9 +10,8 @@ from ..calls import Calls
 from ..config import Settings
 from ..data import Splits
 from ..interfaces import Context
-from ..records import Arm, Recipe, Sample
+from ..records import Arm, Recipe, Sample, digest
 from ..stages import Fitted, Mistake, StageRuntime, Training, WhatToKeep, fit
-from ..store import digest
 from .plugin_set import PluginSet
 
 Found = TypeVar("Found")

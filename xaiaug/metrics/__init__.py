@@ -1,4 +1,4 @@
-"""How good predictions are: everything reported of one set, and the scores that arms are compared by."""
+"""How good predictions are: all metrics of one set of predictions, and the scores that arms are compared by."""
 
 from .evaluate import ClassScores, GroupScores, Metrics, evaluate
 from .scores import METRICS, Scorer

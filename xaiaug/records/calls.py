@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import CallError
-from .json import JSON
+from .json_type import JSON
 
 PICO = 10**12  # amounts are whole picodollars: a token at a millionth of a dollar per million is one of them
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import RecordError
-from .json import JSON
+from .json_type import JSON
 
 SCHEDULES = ("cosine", "linear", "constant")
 

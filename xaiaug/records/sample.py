@@ -27,3 +27,8 @@ class Sample:
     def open(self) -> Image.Image:
         """The image, decoded: h w c, RGB, uint8."""
         return self.opener()
+
+
+def label_to_words(label: str) -> str:
+    """A class name as it is written in a sentence: "tabby_cat" becomes "tabby cat"."""
+    return label.replace("_", " ")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from .explanation import Explanation
-from .json import JSON
+from .json_type import JSON
 
 
 @dataclass(frozen=True, eq=False)

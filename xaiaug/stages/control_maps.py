@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..store import Blob, derive_seed
+from ..records import derive_seed
+from ..store import Blob
 from ..store.blobs import Blobs
 from .chunks import Item, Stage, complete
 from .lazy import Lazy

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..records import Critique, ImageSource
-from ..store import derive_seed
+from ..records import Critique, ImageSource, derive_seed, label_to_words
 
 COLOURS = {
     "red": "#c0392b",
@@ -37,7 +36,7 @@ def apply_source_prompts(critique: Critique, source: ImageSource, label: str, ca
         seed: of the run.
     """
     guidance = dict(critique.guidance) if source.guidance == "critic" else {}
-    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {_thing(label)}"
+    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {label_to_words(label)}"
     if source.guidance == "random":
         guidance, sentence = _by_chance(label, derive_seed("random guidance", seed, case_id))
         prompt = sentence if source.prompt == "none" else prompt
@@ -46,14 +45,14 @@ def apply_source_prompts(critique: Critique, source: ImageSource, label: str, ca
 
 def class_name_critique(label: str) -> Critique:
     """What stands where no critic was asked."""
-    return Critique(cause="No critic was asked.", prompt=f"a photo of a {_thing(label)}")
+    return Critique(cause="No critic was asked.", prompt=f"a photo of a {label_to_words(label)}")
 
 
 def _by_chance(label: str, seed: int) -> tuple[dict[str, str | float], str]:
     rng = np.random.default_rng(seed)
     subject, backdrop = (str(rng.choice(list(COLOURS))) for _ in range(2))
     guidance: dict[str, str | float] = {"subject_colour": COLOURS[subject], "backdrop_colour": COLOURS[backdrop]}
-    sentence = [f"a photo of a {subject} {_thing(label)} on a {backdrop} background"]
+    sentence = [f"a photo of a {subject} {label_to_words(label)} on a {backdrop} background"]
     light, size, place = rng.uniform(0.2, 0.9), rng.uniform(0.1, 0.6), str(rng.choice(PLACES))
     if rng.random() < CHANCE:
         guidance["brightness"] = round(float(light), 2)
@@ -65,7 +64,3 @@ def _by_chance(label: str, seed: int) -> tuple[dict[str, str | float], str]:
         guidance["place"] = place
         sentence.append("in the centre" if place == "centre" else f"at the {place}")
     return guidance, ", ".join(sentence)
-
-
-def _thing(label: str) -> str:
-    return label.replace("_", " ")

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 from ..curation import ImageFilter
 from ..interfaces import Context, Synthesizer
-from ..records import Critique, Failure
-from ..store import derive_seed
+from ..records import Critique, Failure, derive_seed
 from .curate import curate
 from .mistakes import Mistake
 from .review import Review

@@ -11,8 +11,7 @@ from typing import Any
 from ..arms import effort
 from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier, Context
-from ..records import History, Recipe, Sample
-from ..store import digest
+from ..records import History, Recipe, Sample, digest
 from .chunks import Item, Stage, complete, plugin_key
 from .plugin_guard import blame_plugin, check_plain
 from .runtime import Fitted, StageRuntime

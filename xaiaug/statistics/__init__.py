@@ -1,4 +1,4 @@
-"""How sure one may be: intervals over seeds and test images, families of contrasts, and what they allow to be said."""
+"""How certain a difference is: intervals over seeds and test images, Holm's correction, and outcomes."""
 
 from ..metrics.scores import METRICS, Scorer
 from .compare import Comparison, compare, compare_predictions

@@ -2,7 +2,6 @@
 
 from .blobs import Blob, BlobFile
 from .call_ledger import CallLedger
-from .keys import derive_seed, digest
 from .models import ModelFolder
 from .reader import LEDGER, SPEEDS, Reader, parse_stage
 from .store import Store
@@ -16,7 +15,5 @@ __all__ = [
     "ModelFolder",
     "Reader",
     "Store",
-    "derive_seed",
-    "digest",
     "parse_stage",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar
@@ -11,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from ...errors import ConfigError
 from ...interfaces import Context
 from ...panel import LAYOUTS
-from ...records import JSON, Case, Critique, Failure
+from ...records import JSON, Case, Critique, Failure, digest, label_to_words
 from ._image_encoding import Picture, prepare
 from ._parsing import CAUSE, LONGEST, SCHEMA, PromptCheck, UnusableError, capped, plain, read_critique, read_prompt
 from ._templates import PICTURES, filled, templates
@@ -182,7 +180,7 @@ def _judged(said: Said, read: Callable[[str], Made]) -> Made:
 
 
 def _spoken(label: str) -> str:
-    return capped(label.replace("_", " "), 100)
+    return capped(label_to_words(label), 100)
 
 
 class Talking(Protocol):
@@ -219,11 +217,6 @@ def words(given: Mapping[str, str] | None) -> str:
     """Equal for equal templates and schema: what a result depends on besides the class and its parameters."""
     texts: dict[str, JSON] = dict(templates(given))
     return digest([texts, SCHEMA])[:16]
-
-
-def digest(value: JSON) -> str:
-    """Equal for equal JSON-plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 Asked = TypeVar("Asked")

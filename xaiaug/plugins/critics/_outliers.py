@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...statistics.holm import holm_adjust
 from .._image_stats import name_of
 from ._measurements import Measures
 
@@ -68,16 +69,6 @@ class Reference:
         distance = float(np.partition(distances, self.neighbours - 1)[self.neighbours - 1])
         score = float((np.log(distance + self.resolution) - self.middle) / self.spread)
         return Rarity(distance, float(np.exp(self.middle)), score, float(t.sf(score, df=len(self.values) - 1)))
-
-
-def holm(p: Mapping[str, float]) -> dict[str, float]:
-    """P-values corrected for their number by Holm's step-down method, by name."""
-    corrected: dict[str, float] = {}
-    highest = 0.0
-    for rank, name in enumerate(sorted(p, key=p.__getitem__)):
-        highest = max(highest, min(1.0, p[name] * (len(p) - rank)))
-        corrected[name] = highest
-    return corrected
 
 
 # Neighbours as a share of the class, and the distance below which values are the same. Coats and backdrops come in
@@ -195,5 +186,7 @@ def _rarities(measures: Measures, reference: ClassReference) -> tuple[dict[str, 
 
 
 def _corrected(rarities: dict[str, Rarity]) -> tuple[dict[str, Rarity], dict[str, float]]:
-    """The rarities, and their p-values corrected for their number."""
-    return rarities, holm({name: rarity.p for name, rarity in rarities.items()})
+    """The rarities, and their p-values adjusted by Holm's method, the smallest first."""
+    names = sorted(rarities, key=lambda name: rarities[name].p)
+    contrasts = holm_adjust([rarities[name].p for name in names])
+    return rarities, {name: contrast.p for name, contrast in zip(names, contrasts, strict=True)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ...records import Critique
+from ...records import Critique, label_to_words
 from ...records.case import ATTENDED
 
 
@@ -222,12 +222,13 @@ class PromptCheck:
         # Scripts without spaces have no words to compare.
         unspaced = not label.isascii() and label.casefold() in prompt.casefold()
         if label not in (name for name, _ in named) and not unspaced:
-            raise UnusableError("bad prompt", f"the prompt must name the class {_spoken(label)!r}")
+            raise UnusableError("bad prompt", f"the prompt must name the class {label_to_words(label)!r}")
         for name, subject in named:
             if subject and name != label:
                 raise UnusableError(
                     "bad prompt",
-                    f"the prompt shows a {_spoken(name)!r}; the only class in it must be {_spoken(label)!r}",
+                    f"the prompt shows a {label_to_words(name)!r}; "
+                    f"the only class in it must be {label_to_words(label)!r}",
                 )
         return prompt
 
@@ -266,7 +267,7 @@ def _words(text: str) -> list[str]:
 
 def _forms(label: str) -> list[tuple[str, ...]]:
     """The ways to say a label: "tabby, tabby cat" is two, and a number before it (as in "003.ant") is none of it."""
-    parts = [part.replace("_", " ") for part in label.split(",")]
+    parts = [label_to_words(part) for part in label.split(",")]
     spoken = [re.sub(r"^\W*n?\d{2,}\W+", "", part) or part for part in parts]
     return [form for part in spoken if (form := tuple(_stem(word) for word in _words(part)))]
 
@@ -290,7 +291,3 @@ def _shown(tokens: Sequence[str], start: int, end: int) -> bool:
     if not following[0].isalnum() or following in _FUNCTION:
         return True
     return len(following) > 4 and following.endswith(("ing", "ed"))  # "sitting", and no "bed"
-
-
-def _spoken(label: str) -> str:
-    return label.replace("_", " ")

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
-from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply
+from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply, digest
 from ._by_name import second_critic
-from ._conversation import Dialogue, Question, Said, check_dialogue, digest, made_dialogue, together, words
+from ._conversation import Dialogue, Question, Said, check_dialogue, made_dialogue, together, words
 from ._parsing import CAUSE, capped
 from ._token_estimate import estimated, most_used
 

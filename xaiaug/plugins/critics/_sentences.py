@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...records import label_to_words
 from .._image_stats import hex_of, lab, name_of
 from ._measurements import Attended, Floats, Measures
 from ._outliers import ClassReference, Comparison, Finding
@@ -168,7 +169,7 @@ def prompt_of(measures: Measures, findings: Sequence[Finding], own: ClassReferen
         size_word(measures, own) if "size" in unusual else "",
         _position(measures) if "place" in unusual else "",
     ]
-    thing = label.replace("_", " ")
+    thing = label_to_words(label)
     colour, background = colour_words(measures.subject), colour_words(measures.backdrop)
     start = f"{_article(medium)} {medium} of {_article(colour)} {colour} {thing}"
     scene = f"on {_article(background)} {background} background"
