@@ -11,7 +11,7 @@ import torch
 
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
-from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
+from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage, label_to_words
 from .._device import torch_device
 from ._batch_generation import Drawing, Drawn, Job
 from ._pipelines import Fitting, dtype_for, loras, open_pipeline
@@ -255,7 +255,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def _prompt(self, request: SynthesisRequest) -> Fitted | Failure:
         """The prompt as it will be read."""
-        asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
+        asked = request.prompt.strip() or f"a photo of a {label_to_words(request.label)}"
         whole, budget = styled(asked, self.style), self._read_budget()
         if self._long is not None:
             return Fitted(whole, budget.count(whole))
