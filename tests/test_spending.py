@@ -123,7 +123,7 @@ def config(folder, tmp_path_factory):
 def test_the_command_plans_without_key_network_weights_or_permission(config, tmp_path):
     done = command("plan", str(config), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("generated+training", "in sum", "api.example.org", "allow_upload = true", "budget_usd", "a-model"):
+    for word in ("generated+training", "total", "api.example.org", "allow_upload = true", "budget_usd", "a-model"):
         assert word in done.stdout
     assert not (tmp_path / "runs").exists()
     told = json.loads(

@@ -1,4 +1,4 @@
-"""Shows what became of the checks of one plugin."""
+"""Runs the checks of one plugin and shows their results in a table."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _STYLES = {
 }
 
 
-def show_checks(name: str, given: Sequence[str], seconds: float) -> bool:
-    """Runs the checks of an installed plugin and shows each as it is done; whether all is well.
+def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
+    """Runs the checks of an installed plugin, showing each result as it comes; returns whether all passed.
 
     Args:
         name: NAME or KIND/NAME.
-        given: its parameters, each NAME=VALUE.
-        seconds: most that one check may take.
+        settings: its parameters, each NAME=VALUE.
+        seconds: time limit of each check.
 
     Raises:
         UnknownPluginError: there is no such plugin, or several kinds have one of that name.
-        ConfigError: the parameters do not fit.
+        ConfigError: the parameters are invalid.
     """
     kind, name = _find_plugin(name)
-    parameters = dict(map(_parse_parameter, given))
-    made = registry().create(kind, name, parameters)
+    parameters = dict(map(_parse_parameter, settings))
+    plugin = registry().create(kind, name, parameters)
     outcomes: list[Outcome] = []
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # in a file or pipe nothing needs to be narrow
-    factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(made)
+        console.width = 160  # a file or pipe has no width
+    factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(plugin)
     with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live:
         for outcome in run_checks(factory, seconds=seconds):
             outcomes.append(outcome)
             live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
-    bad = [outcome for outcome in outcomes if not outcome.fine]
+    failed = [outcome for outcome in outcomes if not outcome.fine]
     passed = sum(outcome.state == "passed" for outcome in outcomes)
-    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(bad)} failed")
-    return not bad
+    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(failed)} failed")
+    return not failed
 
 
 def _find_plugin(name: str) -> tuple[str, str]:
@@ -73,7 +73,7 @@ def _parse_parameter(text: str) -> tuple[str, Any]:
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return name, value  # a text without quotes, as a shell leaves it
+        return name, value  # a string that lost its quotes in the shell
 
 
 def _table(kind: str, name: str, outcomes: Sequence[Outcome]) -> Table:

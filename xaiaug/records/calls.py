@@ -114,7 +114,7 @@ class BatchClient(Protocol):
         ...
 
     def results(self, name: str) -> Iterable[tuple[str, RawReply | CallError]]:
-        """The result of each request of a finished batch, in any order; a result without a name applies to all others."""
+        """The result of each request of a finished batch, in any order; one without a name applies to all others."""
         ...
 
     def forget(self, name: str) -> None:

@@ -67,8 +67,8 @@ class History:
         steps: optimiser steps at each point.
         train_loss: mean loss on the training batches since the previous point.
         train_accuracy: share of those (augmented) training images that were classified correctly.
-        validation_loss: mean loss on the validation split.
-        validation_accuracy: share of the validation split that was classified correctly.
+        validation_loss: mean loss on the validation split; NaN without validation images.
+        validation_accuracy: share of the validation split that was classified correctly; NaN likewise.
 
     Raises:
         RecordError: the lengths differ.
