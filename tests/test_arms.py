@@ -38,7 +38,7 @@ def test_a_list_without_a_baseline_is_given_one():
     [
         ("basics", "Did you mean 'basic'"),
         (["continud"], "Did you mean 'continued'"),
-        (["continued", "continued"], "two arms are called 'continued'"),
+        (["continued", "continued"], "two arms are named 'continued'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(chosen, message):
@@ -140,7 +140,7 @@ def test_a_replaced_image_keeps_its_class(probability, seed):
     [
         ("more-real", {"prompt"}, False, "reserve"),
         ("more-real", {"prompt"}, True, ""),
-        ("class-name-prompts", {"guidance", "image"}, True, "does not read prompts"),
+        ("class-name-prompts", {"guidance", "image"}, True, "does not use prompts"),
         ("class-name-prompts", {"prompt"}, True, ""),
         ("image-guided-no-critic", {"prompt"}, True, "does not start from an image"),
         ("image-guided-no-critic", {"guidance", "image"}, True, ""),
@@ -173,5 +173,5 @@ def test_testing_the_explanation_adds_the_shuffled_map():
 
 def test_an_unequal_budget_stops_before_training():
     arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=5, learning_rate=1.0)})
-    with pytest.raises(BudgetError, match="'a' and 'b' must have one budget"):
+    with pytest.raises(BudgetError, match="'a' and 'b' must have the same steps"):
         arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=6)})

@@ -263,8 +263,8 @@ def test_arms_that_would_show_nothing_are_left_out_with_the_reason():
         uses = frozenset({"guidance"})
 
     plan = build_plan(asked(synthesizer=Deaf(), experiment={"arms": "standard"}), KNOWN)
-    assert plan.left_out == {"class-name-prompts": "the synthesizer does not read prompts"}
-    with pytest.raises(ConfigError, match="would show nothing"):
+    assert plan.left_out == {"class-name-prompts": "the synthesizer does not use prompts"}
+    with pytest.raises(ConfigError, match="cannot be used here"):
         build_plan(asked(synthesizer=Deaf(), experiment={"arms": ["class-name-prompts"]}), KNOWN)
 
 

@@ -241,8 +241,8 @@ class LaterRegistry(Registry):
     def __init__(self):
         super().__init__(Later)
 
-    def _handed(self, kind, origin, entries):
-        handed = super()._handed(kind, origin, entries)
+    def _hook_arguments(self, kind, origin, entries):
+        handed = super()._hook_arguments(kind, origin, entries)
         return {**handed, "profile": "small"} if kind in ("critic", "explainer") else handed
 
 
@@ -278,8 +278,8 @@ def test_a_hook_that_is_on_its_way_out_warns_and_still_works():
         def register_explainers(register): ...
 
     class LeavingRegistry(Registry):
-        def _handed(self, kind, origin, entries):
-            handed = super()._handed(kind, origin, entries)
+        def _hook_arguments(self, kind, origin, entries):
+            handed = super()._hook_arguments(kind, origin, entries)
             return {**handed, "profile": "small"} if kind == "critic" else handed
 
     registry = LeavingRegistry(Leaving)
