@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from simulated import RateLimited, Simulation
 
-from xaiaug.calls import CallError, CallLimiter, Calls, MemoryLedger, Prices
+from xaiaug.calls import CallError, Calls, ConcurrencyLimit, MemoryLedger, Prices
 from xaiaug.errors import (
     BudgetSpentError,
     CallsFailingError,
@@ -264,7 +264,7 @@ def test_a_longer_retry_after_pauses_all_calls_and_the_same_command_goes_on():
 
 def test_a_fatal_failure_stops_every_thread_at_once_with_what_to_do():
     simulation, sent = Simulation(1), []
-    paid = calls(clock=simulation, limit=CallLimiter(2, 4))
+    paid = calls(clock=simulation, limit=ConcurrencyLimit(2, 4))
     keys = iter(range(100))
 
     def send(request: Mapping[str, Any]) -> RawReply:
@@ -276,7 +276,7 @@ def test_a_fatal_failure_stops_every_thread_at_once_with_what_to_do():
     assert len(sent) == 2  # those in flight
     assert all(isinstance(task.error, CallsRefusedError) for task in tasks)
     assert {str(task.error) for task in tasks} == {
-        "the service refuses every call (401: invalid x-api-key); check the API key, then run the same command"
+        "the service refuses every call (401: invalid x-api-key); check the API key, then rerun the same command"
     }
     assert paid.summary()["unknown_usd"] == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from simulated import Killed, Simulation
 
-from xaiaug.calls import CallError, CallLimiter, Calls, MemoryLedger, Prices
+from xaiaug.calls import CallError, Calls, ConcurrencyLimit, MemoryLedger, Prices
 from xaiaug.errors import BudgetSpentError, CallsStoppedError
 from xaiaug.records import PICO, RawReply
 from xaiaug.store import CallLedger, Store
@@ -118,7 +118,7 @@ class World:
             Stepping(self.ledger, simulation),
             budget_usd=self.budget,
             prices=self.prices,
-            limit=CallLimiter(start, start + self.chance.randint(0, 4)),
+            limit=ConcurrencyLimit(start, start + self.chance.randint(0, 4)),
             clock=simulation,
             jitter=self.chance,
         )

@@ -90,7 +90,7 @@ def test_without_a_budget_or_a_price_nothing_is_called(folder, tmp_path):
     with Loopback() as server:
         with pytest.raises(ConfigError, match="budget_usd"):
             run(folder, tmp_path / "one", url=server.url, budget_usd=None)
-        with pytest.raises(UnknownPriceError, match="nobody knows what 'another' costs"):
+        with pytest.raises(UnknownPriceError, match="the price of 'another' is not known"):
             run(folder, tmp_path / "two", url=server.url, critic=Posting(server.url, "another"))
         assert server.requests == []
 
@@ -148,7 +148,7 @@ def test_a_first_signal_lets_calls_in_flight_end_and_a_second_does_not(folder, t
         wait_for(server, 6)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
+        assert process.returncode == 130 and "rerun the same command to resume" in err and "Traceback" not in err
         costs = open_run(tmp_path / "run").report.run.costs
         assert costs.calls == server.bill.requests and costs.unanswered == 0
     with Loopback([Reply("because")] * 5 + [Delay(3600)]) as server:

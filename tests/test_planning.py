@@ -150,7 +150,7 @@ def test_a_run_that_cannot_be_paid_refuses_before_anything_is_done(folder, tmp_p
     splits = Splits.from_folder(folder)
     with pytest.raises(ConfigError, match=r"costs money .* set budget_usd"):
         loop(budget_usd=None).run(splits, tmp_path / "run")
-    with pytest.raises(UnknownPriceError, match="nobody knows what 'another' costs"):
+    with pytest.raises(UnknownPriceError, match="the price of 'another' is not known"):
         loop(Paying("another")).run(splits, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     loop(budget_usd=None).run(splits, tmp_path / "run", "mistakes")  # so far it costs nothing

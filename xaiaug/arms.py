@@ -10,6 +10,7 @@ from itertools import chain, cycle, islice
 
 from .errors import BudgetError, ConfigError, suggest
 from .records import Arm, ImageSource, Recipe, Sample
+from .records.pipeline import BASELINE, CONTINUED, EXPLANATION, HEADLINE
 
 GENERATED = ImageSource()
 CLASS_NAME_PROMPTS = ImageSource(prompt="class-name", guidance="none", image_guided=False)
@@ -22,10 +23,10 @@ CLASSICAL = "trivialaugment+cutmix"
 ROWS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("baseline", "the baseline: no further training", real="none"),
-        Arm("continued", "more training on the same real images", real="train"),
+        Arm(BASELINE, "the classifier as it was", real="none"),
+        Arm(CONTINUED, "more training on the same real images", real="train"),
         Arm("generated-only", "the new images alone", images=GENERATED, real="none"),
-        Arm("generated+training", "the new images with the real ones", images=GENERATED, real="train"),
+        Arm(HEADLINE, "the new images with the real ones", images=GENERATED, real="train"),
         Arm("generated+training-lora", "adapters instead of all weights", images=GENERATED, adapter="lora"),
         Arm("class-name-prompts", "targeting: as many images, from class names only", images=CLASS_NAME_PROMPTS),
         Arm("oversampled-failures", "re-weighting: the mistakes themselves, no new images", real="train+failures"),
@@ -44,10 +45,9 @@ ROWS: dict[str, Arm] = {
     )
 }
 
-EXPLANATION = ("generated+training", "shuffled-map")
-BASIC = ("baseline", "generated-only", "generated+training", "continued")
-PAPER = ("baseline", "generated-only", "generated+training", "generated+training-lora")
-STANDARD = (*PAPER, "continued", "class-name-prompts", "oversampled-failures", "guide-added")
+BASIC = (BASELINE, "generated-only", HEADLINE, CONTINUED)
+PAPER = (BASELINE, "generated-only", HEADLINE, "generated+training-lora")
+STANDARD = (*PAPER, CONTINUED, "class-name-prompts", "oversampled-failures", "guide-added")
 SETS: dict[str, tuple[str, ...]] = {
     "basic": BASIC,
     "paper": PAPER,
@@ -77,8 +77,8 @@ def resolve_arms(chosen: str | Sequence[str | Arm], test_explanation: bool = Fal
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two arms are named {name!r}")
-    if "baseline" not in names:
-        arms = (ROWS["baseline"], *arms)
+    if BASELINE not in names:
+        arms = (ROWS[BASELINE], *arms)
     return arms
 
 

@@ -21,7 +21,7 @@ from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodEr
 from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers._aggregation import rollout
-from xaiaug.plugins.explainers._attention import recorded_attention
+from xaiaug.plugins.explainers._attention import record_attention
 from xaiaug.plugins.explainers._heatmap import place
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
 
@@ -346,7 +346,7 @@ def test_recording_does_not_change_the_answer(family: tuple[str, Path]) -> None:
     pixels = classifier.preprocess([noise(40, 33)]).pixels
     with torch.inference_mode():
         expected = classifier.module(pixels).logits
-        with recorded_attention(classifier.module) as recording:
+        with record_attention(classifier.module) as recording:
             found = classifier.module(pixels).logits
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert len(recording.maps) == 3

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._parsing import PromptCheck, UnusableError, read_prompt
+from xaiaug.plugins.critics._parsing import PromptCheck, UnusableError, parse_prompt
 
 CHECK = PromptCheck(("cat", "dog"))
 
@@ -40,7 +40,7 @@ def test_a_prompt_that_shows_the_true_class_alone_passes(prompt):
 def test_a_prompt_that_shows_another_class_is_refused(prompt):
     with pytest.raises(UnusableError, match="shows a 'dog'") as caught:
         CHECK(prompt, "cat")
-    assert caught.value.kind == "bad prompt" and caught.value.mendable
+    assert caught.value.kind == "bad prompt" and caught.value.repairable
 
 
 @pytest.mark.parametrize("prompt", ["a photo of a kitten", "catalogue of sofas", "text", "a dog"])
@@ -103,12 +103,12 @@ def test_a_prompt_longer_than_the_synthesizer_reads_is_refused():
     ],
 )
 def test_the_wrapping_of_a_prompt_is_taken_off(text):
-    assert read_prompt(text) == "a photo of a cat"
+    assert parse_prompt(text) == "a photo of a cat"
 
 
 def test_an_empty_prompt_is_none():
     with pytest.raises(UnusableError, match="no prompt"):
-        read_prompt('""')
+        parse_prompt('""')
 
 
 @given(st.text(max_size=300), st.text(min_size=1, max_size=20), st.lists(st.text(max_size=12), max_size=4))

@@ -26,9 +26,9 @@ from torch import nn
 from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context, Prepared
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.explainers._layers import Layout, find_layer, layout_of
+from xaiaug.plugins.explainers._layers import Layout, find_layer, infer_layout
 from xaiaug.plugins.explainers.grad_cam import GradCam
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 3}
@@ -344,7 +344,7 @@ def test_layers_that_do_not_serve_are_refused(layer: str, message: str) -> None:
 
 
 def test_tokens_in_another_order_are_noticed() -> None:
-    with pytest.raises(UndefinedMethodError, match="row by row"):
+    with pytest.raises(UndefinedMethodError, match="row-major order"):
         GradCam("before").explain(wrapped(drawn(Homemade(order=range(15, -1, -1)))), [noise(32, 32)], [0])
 
 
@@ -401,13 +401,13 @@ def test_tokens_lie_as_their_convolution_left_them(h: int, w: int, merges: int, 
     # Tokens before those of the patches stand where nothing is merged.
     prefix = prefix if merges == 0 else 0
     rows, columns = -(-h // 2**merges), -(-w // 2**merges)
-    found = layout_of(torch.Size((1, rows * columns + prefix, 4)), torch.Size((1, 3, 8 * h, 8 * w)), [(h, w)])
+    found = infer_layout(torch.Size((1, rows * columns + prefix, 4)), torch.Size((1, 3, 8 * h, 8 * w)), [(h, w)])
     assert found == (Layout("tokens", (rows, columns), prefix) if min(rows, columns) > 1 else None)
 
 
 @pytest.mark.parametrize(("patch", "prefix"), [(8, 0), (14, 1), (16, 5), (32, 2)])
 def test_without_a_convolution_they_lie_as_even_patches(patch: int, prefix: int) -> None:
-    found = layout_of(torch.Size((2, 35 + prefix, 4)), torch.Size((2, 3, 5 * patch, 7 * patch)), [])
+    found = infer_layout(torch.Size((2, 35 + prefix, 4)), torch.Size((2, 3, 5 * patch, 7 * patch)), [])
     assert found == Layout("tokens", (5, 7), prefix)
 
 
@@ -615,7 +615,7 @@ def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block
     for target in range(3):
         kept: list[torch.Tensor] = []
         hook = network.get_submodule(block).register_forward_hook(lambda _, __, output: kept.append(output))  # noqa: B023
-        answer = logits(network, pixels)[0, target]
+        answer = compute_logits(network, pixels)[0, target]
         hook.remove()
         (gradient,) = torch.autograd.grad(answer, kept[0])
         cells = [part[0, layer.layout.prefix :].detach().double().numpy() for part in (kept[0], gradient)]

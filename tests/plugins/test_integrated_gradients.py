@@ -14,7 +14,7 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.explainers.integrated_gradients import IntegratedGradients
 
 CONVOLUTIONAL = {
@@ -41,7 +41,7 @@ def by_definition(module: nn.Module, pixels: torch.Tensor, target: int, steps: i
     total = np.zeros(pixels.shape[1:])
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
         between = (baseline + float(point) * (pixels - baseline)).requires_grad_()
-        (gradient,) = torch.autograd.grad(logits(module, between)[0, target], between)
+        (gradient,) = torch.autograd.grad(compute_logits(module, between)[0, target], between)
         total += weight * gradient[0].double().numpy()
     return (total * (pixels[0].double().numpy() - baseline)).sum(0)
 

@@ -11,9 +11,9 @@ from tiny_llava import save_tiny_llava
 from xaiaug import load
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.critics._conversation import Said, together
+from xaiaug.plugins.critics._conversation import ModelReply, run_conversations
 from xaiaug.plugins.critics._parsing import SCHEMA
-from xaiaug.plugins.critics.local_vlm import LocalVLMCritic, spelled
+from xaiaug.plugins.critics.local_vlm import LocalVLMCritic, schema_example
 from xaiaug.records import Critique, Failure
 
 
@@ -41,35 +41,36 @@ def test_the_dialogue_of_the_paper_runs_too(llava):
 
 
 def test_an_answer_does_not_depend_on_the_batch(critic):
-    questions = [critic._dialogue.opening(case(i)) for i in range(3)]
-    together_, alone = critic._answers(questions), [critic._answers([question])[0] for question in questions]
+    questions = [critic._dialogue.first_question(case(i)) for i in range(3)]
+    together_, alone = critic._answer(questions), [critic._answer([question])[0] for question in questions]
     assert together_ == alone and len({said.text for said in alone}) > 1
 
 
 def test_the_model_is_shown_the_picture(critic):
     from dataclasses import replace
 
-    first, other = (critic._dialogue.opening(case(i)) for i in range(2))
-    said = critic._answers([first, replace(first, turns=(replace(first.turns[0], picture=other.turns[0].picture),))])
+    first, other = (critic._dialogue.first_question(case(i)) for i in range(2))
+    said = critic._answer([first, replace(first, turns=(replace(first.turns[0], picture=other.turns[0].picture),))])
     assert said[0] != said[1]
 
 
 def test_an_answer_that_meets_the_limit_is_cut(critic):
-    (said,) = critic._answers([critic._dialogue.opening(case())])
+    (said,) = critic._answer([critic._dialogue.first_question(case())])
     assert said.stop == "length" and said.text
 
 
 def test_sense_is_understood(critic, monkeypatch):
     """The tiny model cannot say it, so the words are put into its mouth where its tokens become text."""
     monkeypatch.setattr(
-        "xaiaug.plugins.critics.local_vlm._said", lambda *given: Said(f"Sure!\n```json\n{json.dumps(ANSWER)}\n```")
+        "xaiaug.plugins.critics.local_vlm._to_reply",
+        lambda *given: ModelReply(f"Sure!\n```json\n{json.dumps(ANSWER)}\n```"),
     )
     made = critic.critique([case(i) for i in range(3)])
     assert all(isinstance(item, Critique) and item.prompt == PROMPT for item in made)
 
 
 def test_the_form_of_the_answer_is_told_in_words():
-    form = json.loads(spelled(SCHEMA))
+    form = json.loads(schema_example(SCHEMA))
     assert list(form) == SCHEMA["required"] and list(form["guidance"]) == list(
         SCHEMA["properties"]["guidance"]["required"]
     )
@@ -89,9 +90,9 @@ def test_talks_of_different_lengths_are_driven_together():
         asked.append(list(questions))
         return [f"answer to {question}" for question in questions]
 
-    assert [len(made) for made in together([talk(2), talk(0), talk(3)], ask)] == [2, 0, 3]
+    assert [len(made) for made in run_conversations([talk(2), talk(0), talk(3)], ask)] == [2, 0, 3]
     assert [len(questions) for questions in asked] == [2, 2, 1]
-    assert together([], ask) == []
+    assert run_conversations([], ask) == []
 
 
 @pytest.mark.parametrize(

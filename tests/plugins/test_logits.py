@@ -15,21 +15,21 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.errors import ConfigError, PluginError
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name != "siglip-pooled"])
 def test_every_vision_transformer_answers_at_any_size(name: str) -> None:
     network = transformer(name)
     with torch.no_grad():
-        assert logits(network, pixels_of([noise(64, 40), noise(64, 40, 1)])).shape == (2, 3)
+        assert compute_logits(network, pixels_of([noise(64, 40), noise(64, 40, 1)])).shape == (2, 3)
 
 
 def test_clip_at_another_size_has_its_positions_interpolated() -> None:
     network, pixels = transformer("clip"), pixels_of([noise(48, 32)])
     with torch.no_grad():
         expected = network(pixels, interpolate_pos_encoding=True).logits
-        torch.testing.assert_close(logits(network, pixels), expected, rtol=0, atol=0)
+        torch.testing.assert_close(compute_logits(network, pixels), expected, rtol=0, atol=0)
 
 
 def test_a_network_is_not_handed_a_word_it_does_not_know() -> None:
@@ -43,7 +43,7 @@ def test_a_network_is_not_handed_a_word_it_does_not_know() -> None:
             return pixels.mean((2, 3))
 
     assert "interpolate_pos_encoding" not in inspect.signature(Strict().forward).parameters
-    assert logits(Strict(), torch.ones(1, 3, 8, 8)).tolist() == [[1, 1, 1]]
+    assert compute_logits(Strict(), torch.ones(1, 3, 8, 8)).tolist() == [[1, 1, 1]]
 
 
 def test_siglip_2_is_asked_with_the_patches_its_own_processor_makes() -> None:
@@ -53,7 +53,7 @@ def test_siglip_2_is_asked_with_the_patches_its_own_processor_makes() -> None:
     assert given["spatial_shapes"].tolist() == [[4, 8]]
     with torch.no_grad():
         expected = network(**given).logits
-        found = logits(network, pixels_of([image]))
+        found = compute_logits(network, pixels_of([image]))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -75,7 +75,7 @@ def test_a_clip_checkpoint_behind_a_larger_processor_predicts_embeds_and_is_expl
 
 def test_patches_in_place_of_images_are_refused() -> None:
     with pytest.raises(ConfigError, match="Siglip2ForImageClassification.*TorchClassifier"):
-        logits(transformer("siglip2"), torch.rand(1, 16, 192))
+        compute_logits(transformer("siglip2"), torch.rand(1, 16, 192))
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_an_answer_that_holds_no_logits_is_refused(answer: Callable, got: str) -
             return answer(pixels)
 
     with pytest.raises(PluginError, match=f"Other must return logits n k.*{got}"):
-        logits(Other(), torch.ones(2, 3, 8, 8))
+        compute_logits(Other(), torch.ones(2, 3, 8, 8))

@@ -18,8 +18,8 @@ from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
 from xaiaug.petworld import COATS as PETWORLD_COATS
 from xaiaug.petworld import Scene, write_world
-from xaiaug.petworld.colours import nearest
-from xaiaug.petworld.prompt_parser import wishes
+from xaiaug.petworld.colours import nearest_tone
+from xaiaug.petworld.prompt_parser import parse_prompt
 from xaiaug.plugins.critics.measured import MeasuredCritic
 from xaiaug.records import Case, Critique, Explanation, Sample
 
@@ -122,10 +122,10 @@ def test_the_prompt_suits_any_thing_and_any_medium() -> None:
 def test_the_drawn_world_understands_the_prompt(critic: MeasuredCritic, changes: dict[str, object]) -> None:
     image = ordinary("cat", 1001, coat="#e38a33", backdrop="#2fb5aa", **changes)
     (critique,) = critic.critique([case(image, "cat")])
-    understood = wishes(critique.prompt)
+    understood = parse_prompt(critique.prompt)
     assert understood.animals == ["cat"]
     red, green, blue = (int(critique.guidance["subject_colour"][at : at + 2], 16) for at in (1, 3, 5))
-    assert understood.wanted["coat"] == nearest((red, green, blue), PETWORLD_COATS)
+    assert understood.wanted["coat"] == nearest_tone((red, green, blue), PETWORLD_COATS)
     fields = {"light": "light", "blur": "focus", "size": "size", "place": "across"}
     assert {fields[change] for change in changes} <= set(understood.wanted)
     assert understood.unwanted == {}
@@ -135,7 +135,7 @@ def test_a_shortcut_is_told_by_what_is_usual_elsewhere(critic: MeasuredCritic) -
     image = ordinary("cat", 1002, backdrop="#5a9a50")
     (critique,) = critic.critique([case(image, "cat", "dog")])
     assert critique.cause.startswith("The backdrop's colour is green")
-    assert critique.cause.endswith("unusual for cat but usual for dog.")
+    assert critique.cause.endswith("unusual for cat but typical of dog.")
     assert critique.confidence > 0.8
     assert not critique.label_suspect
 
@@ -181,7 +181,7 @@ def test_without_training_images_it_says_so_and_describes(context: Context) -> N
     lonely = MeasuredCritic()
     lonely.prepare(context)
     (critique,) = lonely.critique([case(ordinary("cat", 5, coat="#d8d8dc"), "cat", "dog")])
-    assert "nothing to compare with" in critique.cause
+    assert critique.cause == "Too few images of cat to compare with: 0 of at least 8."
     assert re.fullmatch(
         r"A photo of an? [a-z -]+ \(#\w{6}\) cat on an? [a-z -]+ \(#\w{6}\) background", critique.prompt
     )
@@ -193,13 +193,13 @@ def test_too_few_training_images_are_none() -> None:
     few = MeasuredCritic()
     few.prepare(Context(labels=LABELS, train=[Sample(id="a", label=0, opener=lambda: ordinary("cat", 1))]))
     (critique,) = few.critique([case(ordinary("cat", 5), "cat", "dog")])
-    assert "only 1 training images of cat" in critique.cause
+    assert "Too few images of cat to compare with: 1 of at least 8." in critique.cause
 
 
 def test_it_is_prepared_anew(critic: MeasuredCritic) -> None:
     again = pickle.loads(pickle.dumps(critic))  # noqa: S301  (our own bytes)
     assert again.parameters() == critic.parameters()
-    assert "nothing to compare with" in again.critique([case(ordinary("cat", 5), "cat")])[0].cause
+    assert "to compare with: 0 of" in again.critique([case(ordinary("cat", 5), "cat")])[0].cause
 
 
 def test_any_image_is_judged(critic: MeasuredCritic) -> None:

@@ -71,7 +71,7 @@ def test_no_key_is_needed_away_from_openai_and_none_is_sent():
     with Loopback(sensible) as server:
         made = at(server)
         made.critique([case()])
-        assert made._wire.client.api_key == "none"
+        assert made._client.sdk.api_key == "none"
         assert made.estimate(1).receiver == "127.0.0.1"
 
 

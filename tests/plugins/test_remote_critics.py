@@ -22,6 +22,7 @@ from xaiaug.interfaces import Context
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.plugins.critics.openai import OpenAICritic
 from xaiaug.records import Critique, Failure
+from xaiaug.registry import registry
 from xaiaug.testing import Cut, Delay, Drip, Error, Loopback, Reply
 
 
@@ -250,7 +251,7 @@ def test_a_reply_that_is_no_json_is_a_failure_and_may_have_been_billed(critic):
         with Loopback(Reply.recorded(body)) as server:
             made = critic(server)
             failure = one(made.critique([case()]))
-        assert failure.kind == "call failed" and "no JSON object" in failure.message
+        assert failure.kind == "call failed" and "not a JSON object" in failure.message
         assert made.calls.summary()["unknown_usd"] > 0
 
 
@@ -327,7 +328,7 @@ def test_own_templates_are_used_and_stand_in_the_key(service, critic):
         ({"templates": {"structure": "x"}}, "Did you mean 'structured'"),
         ({"templates": {"structured": "{labels}"}}, "no field {labels}. Did you mean 'label'"),
         ({"base_url": "localhost"}, "base_url must be the address"),
-        ({"base_url": f"http://me:{CANARY}@localhost"}, "must hold no key"),
+        ({"base_url": f"http://me:{CANARY}@localhost"}, "must not contain a key"),
         ({"second": {"name": "gpt"}}, "no critic 'gpt'"),
         ({"second": {"name": "claude", "modell": "x"}}, "no parameter 'modell'. Did you mean 'model'"),
     ],
@@ -336,6 +337,27 @@ def test_wrong_parameters_are_told_before_anything_is_sent(critic, parameters, m
     with Loopback() as server, pytest.raises(ConfigError) as caught:
         critic(server, **parameters)
     assert message in str(caught.value) and CANARY not in str(caught.value)
+
+
+def test_the_shared_options_stand_in_every_signature_with_their_types():
+    claude, openai = set(ClaudeCritic.parameter_names()), set(OpenAICritic.parameter_names())
+    assert claude - openai == {"thinking"} and openai - claude == {"temperature", "api"}
+    assert {"dialogue", "max_tokens", "base_url", "budget_usd"} <= claude & openai and "options" not in claude | openai
+    assert OpenAICritic.parameter_names()[0] == "model" and OpenAICritic("m", side=300).parameters()["side"] == 300
+    for name in ("claude", "openai", "local-vlm"):
+        with pytest.raises(ConfigError, match="parameter 'side' does not fit"):
+            registry().create("critic", name, {"side": "512"})
+        with pytest.raises(ConfigError, match="Did you mean 'layout'"):
+            registry().create("critic", name, {"layuot": "overlay"})
+
+
+def test_a_subclass_with_parameters_of_its_own_has_no_others():
+    class Fixed(ClaudeCritic):
+        def __init__(self, breed: str = "siamese") -> None:
+            super().__init__("m", domain=breed)
+            self.breed = breed
+
+    assert Fixed.parameter_names() == ("breed",)
 
 
 def test_a_missing_key_is_told_in_one_line(service, monkeypatch):

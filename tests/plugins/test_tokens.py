@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from xaiaug.errors import UndefinedMethodError
-from xaiaug.plugins.explainers._tokens import Tokens, find_tokens, readout_row
+from xaiaug.plugins.explainers._tokens import Tokens, find_readout_row, find_tokens
 
 
 def found(network: nn.Module, height: int = 32, width: int = 32) -> Tokens:
@@ -104,17 +104,17 @@ def test_the_row_of_a_head_is_an_equal_share_on_what_it_reads() -> None:
     network = transformer("deit-distilled")
     tokens = found(network)
     device = torch.device("cpu")
-    assert readout_row("probe", network, tokens, "auto", device).tolist() == [0.5, 0.5] + [0] * 16
-    assert readout_row("probe", network, tokens, "cls", device).tolist() == [1, 0] + [0] * 16
-    assert readout_row("probe", network, tokens, "mean", device).tolist() == [0, 0] + [1 / 16] * 16
+    assert find_readout_row("probe", network, tokens, "auto", device).tolist() == [0.5, 0.5] + [0] * 16
+    assert find_readout_row("probe", network, tokens, "cls", device).tolist() == [1, 0] + [0] * 16
+    assert find_readout_row("probe", network, tokens, "mean", device).tolist() == [0, 0] + [1 / 16] * 16
     with pytest.raises(UndefinedMethodError, match="probe.*DeiTFor.*no head that pools by attention"):
-        readout_row("probe", network, tokens, "pooling", device)
+        find_readout_row("probe", network, tokens, "pooling", device)
 
 
 def test_a_head_that_reads_no_token_is_refused() -> None:
     network = drawn(Heads(lambda tokens: torch.ones(len(tokens), 16)))
-    with pytest.raises(UndefinedMethodError, match="Heads: its answer reads none of its tokens"):
-        readout_row("probe", network, found(network), "auto", torch.device("cpu"))
+    with pytest.raises(UndefinedMethodError, match="Heads: its head reads none of its tokens"):
+        find_readout_row("probe", network, found(network), "auto", torch.device("cpu"))
 
 
 class Shuffle(nn.Module):
@@ -132,8 +132,11 @@ class Shuffle(nn.Module):
     ("order", "message"),
     [
         ([0, *range(16, 0, -1)], "do not lie on a grid"),
-        ([0, *range(1, 7), 8, 7, *range(9, 17)], "row by row behind 1 others: patches planted.*6, 8, 7, 9"),
-        ([0, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16], "row by row behind 1 others.*1, 5, 9, 13"),
+        (
+            [0, *range(1, 7), 8, 7, *range(9, 17)],
+            "row-major order behind 1 others: changing the patches.*6, 8, 7, 9",
+        ),
+        ([0, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16], "in row-major order behind 1 others.*1, 5, 9, 13"),
         ([*range(1, 17), 0], "its last token is not computed from pixels"),
         ([1, 0, *range(2, 17)], "do not lie on a grid"),
     ],

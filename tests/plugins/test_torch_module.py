@@ -134,7 +134,7 @@ def test_labels_in_another_order_reorder_the_logits_and_leave_the_users_module(o
 
 
 def test_labels_it_does_not_know_are_refused(live: TorchClassifier) -> None:
-    with pytest.raises(ConfigError, match="tells a, b, c apart, the data has x, y"):
+    with pytest.raises(ConfigError, match="has the labels a, b, c, the data x, y"):
         live.prepare(Context(labels=("x", "y")))
 
 
@@ -162,7 +162,7 @@ def test_without_a_function_it_cannot_be_trained(own: object) -> None:
 
 @pytest.mark.parametrize("asked", [{"adapter": "lora"}, {"augment": "cutmix"}])
 def test_what_its_function_cannot_know_of_is_refused(named: TorchClassifier, asked: dict) -> None:
-    with pytest.raises(UnsupportedRecipeError, match="knows nothing of adapters"):
+    with pytest.raises(UnsupportedRecipeError, match="does not handle adapters"):
         named.fork().fit(samples(), [], recipe=Recipe(steps=1, **asked), seed=0)
 
 
@@ -286,8 +286,8 @@ def test_a_folder_that_save_did_not_write_is_refused(tmp_path: Path) -> None:
     ("module", "words"),
     [
         ("own_network", "of the form"),
-        ("no_such_package:make", "cannot find"),
-        ("own_network:no_such", "cannot find"),
+        ("no_such_package:make", "cannot import"),
+        ("own_network:no_such", "cannot import"),
         ("own_network:not_a_network", "must give a torch.nn.Module, got int"),
     ],
 )

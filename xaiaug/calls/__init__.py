@@ -1,9 +1,9 @@
-"""A paid call: reserve, call, record, retry."""
+"""Paid calls: budget, ledger, concurrency limit, retries, batches."""
 
 from ..errors import CallError
 from ..records import RawReply
 from .circuit_breaker import Clock
-from .concurrency import CallLimiter
+from .concurrency import ConcurrencyLimit
 from .ledger import Ledger, MemoryLedger
 from .paid import Calls
 from .prices import Price, Prices
@@ -12,9 +12,9 @@ from .threads import imap_unordered
 
 __all__ = [
     "CallError",
-    "CallLimiter",
     "Calls",
     "Clock",
+    "ConcurrencyLimit",
     "Ledger",
     "MemoryLedger",
     "Price",

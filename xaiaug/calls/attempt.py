@@ -9,10 +9,10 @@ from ..errors import CallError
 from ..records import JSON, RawReply
 from .budget import Budget
 from .circuit_breaker import CircuitBreaker, Clock
-from .concurrency import CallGate
+from .concurrency import CallLimiter
 from .ledger import Ledger
 from .prices import Price
-from .retry import from_network, may_be_billed
+from .retry import may_be_billed, network_error
 
 Send = Callable[[Mapping[str, JSON]], RawReply]
 
@@ -22,11 +22,11 @@ class Job:
     """A call to be made.
 
     Attributes:
-        key: what its reply is recorded under.
-        request: what is sent.
-        send: sends it once.
+        key: its reply is recorded under this key.
+        request: the body to send.
+        send: sends the request once.
         price: of its model.
-        worst: most it can cost, in picodollars; 0 where it is free.
+        worst: maximum cost, in picodollars; 0 if the model is free.
     """
 
     key: str
@@ -38,11 +38,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answered to an intent; not committed yet.
+    """The answer to an intent, not committed yet.
 
     Attributes:
         intent: its number in the ledger.
-        worst: what is reserved for it, in picodollars.
+        worst: amount reserved for it, in picodollars.
         reply: as received.
     """
 
@@ -52,72 +52,72 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Attempts:
-    """Sends jobs, and keeps ledger and budget in step with what became of them.
+class CallSender:
+    """Sends jobs, and updates ledger and budget with the outcome.
 
-    Where a commit fails, or it is not known what the service did, the worst case stays spoken for.
+    If a commit fails, or the service may have billed a call without a reply, its worst case stays reserved for good.
     """
 
     ledger: Ledger
     budget: Budget
-    gate: CallGate
-    halt: CircuitBreaker
+    limiter: CallLimiter
+    breaker: CircuitBreaker
     clock: Clock
 
     def send(self, job: Job) -> Answer:
-        """Sends a job once, its intent committed.
+        """Commits the intent of a job and sends it once.
 
         Raises:
             CallError: the service or the network failed this time.
-            BudgetSpentError: the worst case is not left.
+            BudgetSpentError: the budget does not cover the worst case.
         """
-        self.gate.turn()
+        self.limiter.await_turn()
         worst = self.budget.reserve(job.worst) if job.worst else 0
-        intent = self._intend(job, worst)
-        began = self.clock.now()
+        intent = self._commit_intent(job, worst)
+        sent_s = self.clock.now()
         try:
             reply = job.send(job.request)
         except (CallError, OSError) as raised:
-            error = raised if isinstance(raised, CallError) else from_network(raised)
-            self._failed(intent, worst, began, error)
+            error = raised if isinstance(raised, CallError) else network_error(raised)
+            self._close_failed(intent, worst, sent_s, error)
             raise error from (None if error is raised else raised)
         except BaseException:
-            self.budget.lose(worst)
+            self.budget.mark_unknown(worst)
             raise
-        self.gate.answered(self.clock.now() - began)
+        self.limiter.on_answer(self.clock.now() - sent_s)
         return Answer(intent, worst, reply)
 
     def settle(self, job: Job, answer: Answer) -> RawReply:
-        """Commits an answer and what it cost."""
+        """Commits an answer and its cost."""
         usage = answer.reply.usage
         cost = job.price.cost(usage)
         if not job.price.covers(usage):
-            cost = max(cost, answer.worst)  # something was used that has no rate: it is not taken for free
+            cost = max(cost, answer.worst)  # usage without a rate is not assumed to be free
         try:
             self.ledger.settle(answer.intent, answer.reply, cost)
         except BaseException:
-            self.budget.lose(answer.worst)
+            self.budget.mark_unknown(answer.worst)
             raise
         self.budget.settle(answer.worst, cost)
         return answer.reply
 
-    def _intend(self, job: Job, worst: int) -> int:
+    def _commit_intent(self, job: Job, worst: int) -> int:
         try:
-            self.halt.check()
+            self.breaker.check()
             return self.ledger.intend(job.key, job.price.to_row(), worst)
         except BaseException:
             self.budget.release(worst)
             raise
 
-    def _failed(self, intent: int, worst: int, sent_s: float, error: CallError) -> None:
+    def _close_failed(self, intent: int, worst: int, sent_s: float, error: CallError) -> None:
         if error.status == 429 and error.kind == "retry":
-            self.gate.throttled(sent_s)
+            self.limiter.on_throttle(sent_s)
         if may_be_billed(error):
-            self.budget.lose(worst)
+            self.budget.mark_unknown(worst)
             return
         try:
             self.ledger.release(intent)
         except BaseException:
-            self.budget.lose(worst)
+            self.budget.mark_unknown(worst)
             raise
         self.budget.release(worst)

@@ -1,4 +1,4 @@
-"""Paid calls that may wait: sent in batches at half the price, found again by the next session."""
+"""Batched calls: sent together at half the price, and collected by the next session if this one ends first."""
 
 from __future__ import annotations
 
@@ -12,245 +12,212 @@ from typing import TypeVar
 
 from ..errors import CallError, CallsPausedError
 from ..records import JSON, BatchClient, OpenBatch, OpenCall, RawReply
-from .attempt import Answer, Attempts, Job
+from .attempt import Answer, CallSender, Job
 from .prices import Price
-from .retry import may_be_billed, one_line
+from .retry import may_be_billed, redact
 
-ROUNDS = 5  # so often a call is sent in a batch before it counts as failed
-LONGEST_PAUSE_S = 60.0  # between two looks at a batch
-MOST = 10_000  # calls in a batch; both services take more
-Made = TypeVar("Made")
+ROUNDS = 5  # times a call is sent in a batch before it counts as failed
+LONGEST_PAUSE_S = 60.0  # between two polls of a batch
+LARGEST = 10_000  # calls in a batch; both services take more
+Response = TypeVar("Response")
 Failures = dict[str, CallError]
 
 
 @dataclass
 class Batches:
-    """Sends jobs in batches and settles what comes back; threads may share it.
+    """Sends jobs in batches and settles the results; threads may share it.
 
-    The numbers of the intents, which are the names of the requests, are committed before anything is sent. A batch
-    that an earlier session sent, or may have sent, is looked for before its calls are sent again.
+    The intents, whose numbers name the requests, are committed before anything is sent. A batch that an earlier
+    session sent, or may have sent, is looked up before its calls are sent again.
 
     Args:
-        attempts: ledger, budget and what else a call needs.
-        wait: seconds until a request that failed is sent again, by attempt and error; raises what ends all calls.
+        sender: ledger, budget and whatever else a call needs.
+        wait: seconds until a failed request is sent again, by attempt and error; raises what ends all calls.
     """
 
-    attempts: Attempts
+    sender: CallSender
     wait: Callable[[int, CallError], float]
-    _recovered: set[str] = field(default_factory=set)  # batches whose worst case is reserved in this session
-    _ended: dict[str, Failures] = field(default_factory=dict)
+    _reopened: set[str] = field(default_factory=set)  # batches whose worst case is reserved in this session
+    _finished: dict[str, Failures] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answered(self, jobs: Sequence[Job], courier: BatchClient) -> Iterator[tuple[str, RawReply | CallError]]:
-        """The reply to each job, or why it failed for good, as they come.
+    def replies(self, jobs: Sequence[Job], batch_client: BatchClient) -> Iterator[tuple[str, RawReply | CallError]]:
+        """The reply to each job, or its final error, in the order of arrival.
 
         Raises:
-            CallsStoppedError: no call can go on now.
+            CallsStoppedError: no call can be made now.
         """
-        left, tried = {job.key: job for job in jobs}, Counter[str]()
+        left, failed = {job.key: job for job in jobs}, Counter[str]()
         failures: Failures = {}
         while left:
             for key in list(left):
-                made = self.attempts.ledger.reply(key) or self._final(key, failures, tried)
-                if made is not None:
+                reply = self.sender.ledger.reply(key) or self._final_error(key, failures, failed)
+                if reply is not None:
                     del left[key]
-                    yield key, made
-            failures = self._round(left, courier) if left else {}
+                    yield key, reply
+            failures = self._run_round(left, batch_client) if left else {}
 
-    def _final(self, key: str, failures: Failures, tried: Counter[str]) -> CallError | None:
+    def _final_error(self, key: str, failures: Failures, failed: Counter[str]) -> CallError | None:
         error = failures.get(key)
         if error is None:
             return None
-        tried[key] += 1
-        self.attempts.halt.check()
-        return error if error.kind != "retry" or tried[key] == ROUNDS else None
+        failed[key] += 1
+        self.sender.breaker.check()
+        return error if error.kind != "retry" or failed[key] == ROUNDS else None
 
-    def _round(self, left: Mapping[str, Job], courier: BatchClient) -> Failures:
-        """Collects what is under way and sends the rest; what is not answered then failed, or was not sent yet."""
-        batches = self._under_way(left)
+    def _run_round(self, left: Mapping[str, Job], batch_client: BatchClient) -> Failures:
+        """Sends what is not under way, and collects all batches; jobs without a reply then failed or are unsent."""
+        batches = self._open_batches(left)
         waiting = {call.key for batch in batches for call in batch.calls.values()}
         unsent = deque(job for key, job in left.items() if key not in waiting)
         while unsent:
-            taken = self._taken(unsent, courier.largest, patient=not batches)
-            if not taken:
-                break  # the budget has room for them when others are settled
-            batches.append(self._sent(taken, courier))
+            jobs = self._reserve_batch(unsent, batch_client.largest, patient=not batches)
+            if not jobs:
+                break  # the budget has room for them once others are settled
+            batches.append(self._send(jobs, batch_client))
         failures: Failures = {}
         for batch in batches:
-            failures |= self._collected(batch, courier)
+            failures |= self._collect(batch, batch_client)
         return failures
 
-    def _under_way(self, left: Mapping[str, Job]) -> list[OpenBatch]:
-        """Batches that hold one of these calls, from an earlier session or another thread."""
+    def _open_batches(self, left: Mapping[str, Job]) -> list[OpenBatch]:
+        """Batches with any of these calls, from an earlier session or another thread."""
         with self._lock:
-            found = [
+            batches = [
                 batch
-                for batch in self.attempts.ledger.batches()
+                for batch in self.sender.ledger.open_batches()
                 if any(call.key in left for call in batch.calls.values())
             ]
-            for batch in found:
-                if batch.tag not in self._recovered:
-                    self._recovered.add(batch.tag)
+            for batch in batches:
+                if batch.tag not in self._reopened:
+                    self._reopened.add(batch.tag)
                     for call in batch.calls.values():
-                        self.attempts.budget.recover(call.worst)
-        return found
+                        self.sender.budget.reopen(call.worst)
+        return batches
 
-    def _taken(self, unsent: deque[Job], largest: int, *, patient: bool) -> list[tuple[Job, int]]:
-        """As many jobs as the budget and one batch have room for, each with what is reserved for it."""
-        taken: list[tuple[Job, int]] = []
+    # Sending
+
+    def _reserve_batch(self, unsent: deque[Job], largest: int, *, patient: bool) -> list[tuple[Job, int]]:
+        """Takes as many jobs as fit the budget and one batch, each with the amount reserved for it."""
+        reserved: list[tuple[Job, int]] = []
         size = 0
-        while unsent and len(taken) < MOST:
+        while unsent and len(reserved) < LARGEST:
             job = unsent[0]
             size += len(json.dumps(job.request))
-            if taken and size > largest:
+            if reserved and size > largest:
                 break
-            # Only with nothing under way may it wait for others: else it might wait for itself.
-            worst = self._reserved(job, patient=patient and not taken)
+            # It may wait for other calls only if none is under way here: else it might wait for itself.
+            worst = self._reserve(job, patient=patient and not reserved)
             if worst is None:
                 break
-            taken.append((unsent.popleft(), worst))
-        return taken
+            reserved.append((unsent.popleft(), worst))
+        return reserved
 
-    def _reserved(self, job: Job, *, patient: bool) -> int | None:
+    def _reserve(self, job: Job, *, patient: bool) -> int | None:
         if not job.worst:
             return 0
-        return self.attempts.budget.reserve(job.worst) if patient else self.attempts.budget.take(job.worst)
+        return self.sender.budget.reserve(job.worst) if patient else self.sender.budget.try_reserve(job.worst)
 
-    def _sent(self, taken: Sequence[tuple[Job, int]], courier: BatchClient) -> OpenBatch:
+    def _send(self, jobs: Sequence[tuple[Job, int]], batch_client: BatchClient) -> OpenBatch:
         tag = f"xaiaug-{uuid.uuid4().hex}"
-        with self._locked(tag):
-            return self._sent_as(tag, taken, courier)
+        with self._lock_of(tag):
+            batch = self._commit_intents(tag, jobs)
+            requests = {f"{tag}-{intent}": job.request for intent, (job, _) in zip(batch.calls, jobs, strict=True)}
+            return self._post(batch, requests, batch_client)
 
-    def _sent_as(self, tag: str, taken: Sequence[tuple[Job, int]], courier: BatchClient) -> OpenBatch:
-        calls = [OpenCall(job.key, job.price.to_row(), worst) for job, worst in taken]
+    def _commit_intents(self, tag: str, jobs: Sequence[tuple[Job, int]]) -> OpenBatch:
+        calls = [OpenCall(job.key, job.price.to_row(), worst) for job, worst in jobs]
         with self._lock:
-            self._recovered.add(tag)
+            self._reopened.add(tag)
         try:
-            self.attempts.halt.check()
-            intents = self.attempts.ledger.intend_batch(tag, calls)
+            self.sender.breaker.check()
+            intents = self.sender.ledger.intend_batch(tag, calls)
         except BaseException:
             for call in calls:
-                self.attempts.budget.release(call.worst)
+                self.sender.budget.release(call.worst)
             raise
-        batch = OpenBatch(tag, None, dict(zip(intents, calls, strict=True)))
-        requests = {f"{tag}-{intent}": job.request for intent, (job, _) in zip(intents, taken, strict=True)}
-        return self._posted(batch, requests, courier)
+        return OpenBatch(tag, None, dict(zip(intents, calls, strict=True)))
 
-    def _posted(self, batch: OpenBatch, requests: Mapping[str, Mapping[str, JSON]], courier: BatchClient) -> OpenBatch:
-        """The batch with its name; without one where it is not known whether the service took it."""
+    def _post(
+        self, batch: OpenBatch, requests: Mapping[str, Mapping[str, JSON]], batch_client: BatchClient
+    ) -> OpenBatch:
+        """The batch with its name; without a name if the service may or may not have taken it."""
         attempt = 1
         while True:
             try:
-                name = courier.post(batch.tag, requests)
+                name = batch_client.post(batch.tag, requests)
                 break
             except CallError as error:
                 if error.kind == "retry" and may_be_billed(error):
-                    self.attempts.halt.sleep(self.wait(attempt, error))
+                    self.sender.breaker.sleep(self.wait(attempt, error))
                     return batch
                 if error.kind == "item" or attempt == ROUNDS:
-                    self._ended[batch.tag] = self._turned_down(batch.calls, error)
+                    self._finished[batch.tag] = self._release(batch.calls, error)
                     return batch
-                self._again(batch, attempt, error)
+                self._wait_to_post(batch, attempt, error)
             attempt += 1
-        self.attempts.ledger.posted(batch.tag, name)
+        self.sender.ledger.name_batch(batch.tag, name)
         return OpenBatch(batch.tag, name, batch.calls)
 
-    def _again(self, batch: OpenBatch, attempt: int, error: CallError) -> None:
-        """Waits until a batch can be sent again; one that never will be is no longer open."""
+    def _wait_to_post(self, batch: OpenBatch, attempt: int, error: CallError) -> None:
+        """Waits until a batch can be sent again; releases its calls if it never will be."""
         try:
-            self.attempts.halt.sleep(self.wait(attempt, error))
+            self.sender.breaker.sleep(self.wait(attempt, error))
         except BaseException:
-            self._turned_down(batch.calls, error)
+            self._release(batch.calls, error)
             raise
 
-    def _collected(self, batch: OpenBatch, courier: BatchClient) -> Failures:
-        """Settles all of a batch that is answered; what became of the rest, by key."""
-        with self._locked(batch.tag):
-            if batch.tag not in self._ended:
-                # Another thread may have sent it meanwhile.
-                named = next((one for one in self.attempts.ledger.batches() if one.tag == batch.tag), batch)
-                self._ended[batch.tag] = self._fetched(named, courier)
-            return self._ended[batch.tag]
+    # Collecting
 
-    def _locked(self, tag: str) -> threading.Lock:
-        """One thread at a time sends or collects a batch."""
+    def _collect(self, batch: OpenBatch, batch_client: BatchClient) -> Failures:
+        """Settles the replies of a batch; returns the errors of its other calls, by key."""
+        with self._lock_of(batch.tag):
+            if batch.tag not in self._finished:
+                # Another thread may have sent it meanwhile.
+                newest = next((one for one in self.sender.ledger.open_batches() if one.tag == batch.tag), batch)
+                self._finished[batch.tag] = self._fetch(newest, batch_client)
+            return self._finished[batch.tag]
+
+    def _lock_of(self, tag: str) -> threading.Lock:
+        """Held by the thread that sends or collects a batch."""
         with self._lock:
             return self._locks[tag]
 
-    def _fetched(self, batch: OpenBatch, courier: BatchClient) -> Failures:
-        names = [batch.name] if batch.name else self._asked(lambda: courier.find(batch.tag, len(batch.calls)))
+    def _fetch(self, batch: OpenBatch, batch_client: BatchClient) -> Failures:
+        names = [batch.name] if batch.name else self._ask(lambda: batch_client.find(batch.tag, len(batch.calls)))
         for name in names:
             try:
-                self._awaited(name, courier)
-                results = self._asked(lambda name=name: list(courier.results(name)))  # type: ignore[misc]
-            except CallError as error:  # the service does not know it, or not any more
+                self._await_end(name, batch_client)
+                results = self._ask(lambda name=name: list(batch_client.results(name)))  # type: ignore[misc]
+            except CallError as error:  # the service does not know the batch, or no longer
                 if batch.name:
-                    return self._lost(batch, error)
+                    return self._abandon(batch, error)
                 continue
-            found = self._settled(batch, results)
-            if found is not None:
-                self._forgotten(name, courier)
-                return found
-        nobody = CallError("retry", "the service has no such batch", reached=False)
-        return self._lost(batch, nobody) if batch.name else self._turned_down(batch.calls, nobody)
+            failures = self._settle_results(batch, results)
+            if failures is not None:
+                self._forget(name, batch_client)
+                return failures
+        missing = CallError("retry", "the service has no such batch", reached=False)
+        return self._abandon(batch, missing) if batch.name else self._release(batch.calls, missing)
 
-    def _settled(self, batch: OpenBatch, results: Sequence[tuple[str, RawReply | CallError]]) -> Failures | None:
-        """What did not succeed; None when the results are of another batch."""
-        ours = {custom.rpartition("-")[2]: result for custom, result in results if custom.startswith(f"{batch.tag}-")}
-        whole = next((result for custom, result in results if not custom and isinstance(result, CallError)), None)
-        if not ours and (batch.name is None or whole is None):
-            return None
-        failures: Failures = {}
-        untold = whole or CallError("retry", "the batch ended without a result for this request")
-        for intent, call in batch.calls.items():
-            result = ours.get(str(intent), untold)
-            if isinstance(result, RawReply):
-                self._settle(intent, call, result)
-            elif result is untold and whole is None:
-                self.attempts.budget.lose(call.worst)  # it may have been billed
-                failures[call.key] = result
-            else:
-                failures |= self._turned_down({intent: call}, result)
-        self.attempts.ledger.lose_batch(batch.tag)
-        return failures
-
-    def _settle(self, intent: int, call: OpenCall, reply: RawReply) -> None:
-        price = Price.from_row(call.price)
-        job = Job(call.key, {}, alone, price, call.worst)
-        self.attempts.settle(job, Answer(intent, call.worst, reply))
-
-    def _turned_down(self, calls: Mapping[int, OpenCall], error: CallError) -> Failures:
-        """The service did none of these: they cost nothing."""
-        for intent, call in calls.items():
-            self.attempts.ledger.release(intent)
-            self.attempts.budget.release(call.worst)
-        return {call.key: error for call in calls.values()}
-
-    def _lost(self, batch: OpenBatch, error: CallError) -> Failures:
-        """Nobody will ever tell what became of a batch: it may have been billed."""
-        for call in batch.calls.values():
-            self.attempts.budget.lose(call.worst)
-        self.attempts.ledger.lose_batch(batch.tag)
-        return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
-
-    def _awaited(self, name: str, courier: BatchClient) -> None:
-        """Looks at a batch until it ends, ever less often."""
+    def _await_end(self, name: str, batch_client: BatchClient) -> None:
+        """Polls a batch until it ends, less and less often."""
         pause = 1.0
-        while not self._asked(lambda: courier.ended(name)):
-            self.attempts.halt.sleep(pause)
+        while not self._ask(lambda: batch_client.is_done(name)):
+            self.sender.breaker.sleep(pause)
             pause = min(LONGEST_PAUSE_S, pause * 1.5)
 
-    def _asked(self, ask: Callable[[], Made]) -> Made:
-        """What the service says of a batch; a service that cannot be reached keeps it.
+    def _ask(self, ask: Callable[[], Response]) -> Response:
+        """The service's response about a batch; a service that cannot be reached still has the batch.
 
         Raises:
-            CallError: it says that there is none.
-            CallsPausedError: it says nothing.
+            CallError: the service has no such batch.
+            CallsPausedError: the service does not respond.
         """
         attempt = 1
         while True:
-            self.attempts.halt.check()
+            self.sender.breaker.check()
             try:
                 return ask()
             except CallError as error:
@@ -258,19 +225,58 @@ class Batches:
                     raise
                 if attempt == ROUNDS:
                     raise CallsPausedError(
-                        f"a batch is under way, and the service does not tell of it ({one_line(error.message)}); "
-                        "run the same command to go on"
+                        f"a batch is under way, and the service does not report on it ({redact(error.message)}); "
+                        "rerun the same command to resume"
                     ) from None
-                self.attempts.halt.sleep(self.wait(attempt, error))
+                self.sender.breaker.sleep(self.wait(attempt, error))
             attempt += 1
 
-    def _forgotten(self, name: str, courier: BatchClient) -> None:
+    def _settle_results(self, batch: OpenBatch, results: Sequence[tuple[str, RawReply | CallError]]) -> Failures | None:
+        """Settles the replies; returns the other calls' errors, or None if the results are of another batch."""
+        ours = {custom.rpartition("-")[2]: result for custom, result in results if custom.startswith(f"{batch.tag}-")}
+        of_all = next((result for custom, result in results if not custom and isinstance(result, CallError)), None)
+        if not ours and (batch.name is None or of_all is None):
+            return None
+        failures: Failures = {}
+        missing = of_all or CallError("retry", "the batch ended without a result for this request")
+        for intent, call in batch.calls.items():
+            result = ours.get(str(intent), missing)
+            if isinstance(result, RawReply):
+                self._settle_reply(intent, call, result)
+            elif result is missing and of_all is None:
+                self.sender.budget.mark_unknown(call.worst)  # it may have been billed
+                failures[call.key] = result
+            else:
+                failures |= self._release({intent: call}, result)
+        self.sender.ledger.abandon_batch(batch.tag)
+        return failures
+
+    def _settle_reply(self, intent: int, call: OpenCall, reply: RawReply) -> None:
+        price = Price.from_row(call.price)
+        job = Job(call.key, {}, send_alone, price, call.worst)
+        self.sender.settle(job, Answer(intent, call.worst, reply))
+
+    def _release(self, calls: Mapping[int, OpenCall], error: CallError) -> Failures:
+        """Releases calls that the service did not carry out: they cost nothing."""
+        for intent, call in calls.items():
+            self.sender.ledger.release(intent)
+            self.sender.budget.release(call.worst)
+        return {call.key: error for call in calls.values()}
+
+    def _abandon(self, batch: OpenBatch, error: CallError) -> Failures:
+        """Gives up a batch whose outcome the service can no longer report: it may have been billed."""
+        for call in batch.calls.values():
+            self.sender.budget.mark_unknown(call.worst)
+        self.sender.ledger.abandon_batch(batch.tag)
+        return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
+
+    def _forget(self, name: str, batch_client: BatchClient) -> None:
         try:
-            courier.forget(name)
+            batch_client.forget(name)
         except CallError:
             return  # the service deletes it by itself, only later
 
 
-def alone(_: Mapping[str, JSON]) -> RawReply:
-    """Stands where a call of a batch would be sent by itself."""
+def send_alone(_: Mapping[str, JSON]) -> RawReply:
+    """Raises CallError: the `send` of a job that is sent in batches only."""
     raise CallError("item", "a call of a batch is not sent alone")

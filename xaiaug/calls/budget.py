@@ -1,4 +1,4 @@
-"""The budget: no call is sent unless the worst that may come of it is still there."""
+"""The budget of a run: a call is sent only while its worst-case cost still fits."""
 
 from __future__ import annotations
 
@@ -11,82 +11,46 @@ from ..records import PICO, Spending
 from .circuit_breaker import CircuitBreaker
 
 
-def cost_picodollars(usd: float | Decimal) -> int:
-    """What may have to be paid, in picodollars, rounded up.
-
-    Raises:
-        ConfigError: it is negative, infinite or not a number.
-    """
-    return int((_checked(usd) * PICO).to_integral_value(ROUND_CEILING))
-
-
-def budget_picodollars(usd: float | Decimal) -> int:
-    """What may be spent, in picodollars, rounded down.
-
-    Raises:
-        ConfigError: it is negative, infinite or not a number.
-    """
-    return int((_checked(usd) * PICO).to_integral_value(ROUND_FLOOR))
-
-
-def dollars(pico: int) -> float:
-    """An amount for reports and files."""
-    return pico / PICO
-
-
-def format_usd(pico: int) -> str:
-    """An amount for people: cents, or three digits that count."""
-    usd = Decimal(pico) / PICO
-    return f"${usd:.2f}" if usd == 0 or usd >= 1 else f"${usd:.3g}"
-
-
-def _checked(usd: float | Decimal) -> Decimal:
-    amount = Decimal(str(usd))
-    if not amount.is_finite() or amount < 0:
-        raise ConfigError(f"an amount of money must be a number of dollars, 0 or more, got {usd!r}")
-    return amount
-
-
 class Budget:
-    """What is settled, what is reserved for calls in flight, and what calls without a reply may have cost.
+    """Splits the money of a run into settled, reserved (calls in flight) and unknown (calls without a reply).
 
-    At every moment settled + reserved + unknown ≤ budget, however many threads call, as long as no call costs more
+    At any moment settled + reserved + unknown ≤ budget, with any number of threads, as long as no call costs more
     than its worst case.
 
     Args:
         budget: picodollars.
-        spending: what the run paid before.
-        halt: ends all waiting.
+        spending: what earlier sessions of the run paid.
+        breaker: ends all waiting.
     """
 
-    def __init__(self, budget: int, spending: Spending, halt: CircuitBreaker) -> None:
+    def __init__(self, budget: int, spending: Spending, breaker: CircuitBreaker) -> None:
         self.budget = budget
         self.settled, self.unknown, self.reserved = spending.settled, spending.open, 0
         self._margin = Fraction(1)
-        self._halt = halt
-        self._changed = halt.condition()
+        self._breaker = breaker
+        self._changed = breaker.condition()
 
     def reserve(self, worst: int) -> int:
-        """Sets the worst case of a call aside; waits while calls in flight may still leave enough for it.
+        """Reserves the worst case of a call; waits while calls in flight may still free enough for it.
 
         Returns:
-            What was set aside: more than `worst` where an earlier call cost more than its worst case.
+            The amount reserved: more than `worst` if an earlier call cost more than its worst case.
 
         Raises:
-            BudgetSpentError: they cannot.
+            BudgetSpentError: the calls in flight cannot free enough.
         """
         with self._changed:
             worst = math.ceil(worst * self._margin)
             while self.settled + self.unknown + self.reserved + worst > self.budget:
                 if self.settled + self.unknown + worst > self.budget:
-                    raise BudgetSpentError(self._spent(worst))
+                    raise BudgetSpentError(self._spent_message(worst))
                 self._changed.wait()
-                self._halt.check()
+                self._breaker.check()
             self.reserved += worst
             return worst
 
-    def take(self, worst: int) -> int | None:
-        """As `reserve`, but waits for nobody: None where it is not left now."""
+    def try_reserve(self, worst: int) -> int | None:
+        """Like `reserve`, without waiting: None if the amount is not available now."""
         with self._changed:
             worst = math.ceil(worst * self._margin)
             if self.settled + self.unknown + self.reserved + worst > self.budget:
@@ -94,36 +58,73 @@ class Budget:
             self.reserved += worst
             return worst
 
-    def recover(self, worst: int) -> None:
-        """A call of an earlier session, counted as unknown, may still be answered: it is reserved again."""
+    def reopen(self, worst: int) -> None:
+        """Moves a call of an earlier session from unknown to reserved: it may still be answered."""
         with self._changed:
             self.unknown -= worst
             self.reserved += worst
 
     def settle(self, worst: int, cost: int) -> None:
-        """A call cost that much."""
-        if cost > worst > 0:  # its plugin reckoned too low, and may do so again
+        """Replaces the reservation of a call by its cost."""
+        if cost > worst > 0:  # its plugin estimated too low, and may do so again
             self._margin *= Fraction(cost, worst)
-        self._end(worst, settled=cost)
+        self._close(worst, settled=cost)
 
     def release(self, worst: int) -> None:
-        """A call cost nothing."""
-        self._end(worst)
+        """Frees the reservation of a call that cost nothing."""
+        self._close(worst)
 
-    def lose(self, worst: int) -> None:
-        """A call may have cost anything up to its worst case: nobody knows."""
-        self._end(worst, unknown=worst)
+    def mark_unknown(self, worst: int) -> None:
+        """Keeps the reservation of a call that may have cost anything up to its worst case."""
+        self._close(worst, unknown=worst)
 
-    def _end(self, worst: int, *, settled: int = 0, unknown: int = 0) -> None:
+    def _close(self, worst: int, *, settled: int = 0, unknown: int = 0) -> None:
         with self._changed:
             self.reserved -= worst
             self.settled += settled
             self.unknown += unknown
             self._changed.notify_all()
 
-    def _spent(self, worst: int) -> str:
+    def _spent_message(self, worst: int) -> str:
         unknown = f" and {format_usd(self.unknown)} may be due for calls without a reply" if self.unknown else ""
         return (
             f"the budget of {format_usd(self.budget)} is spent: {format_usd(self.settled)} is paid{unknown}, and the "
-            f"next call may cost {format_usd(worst)}; raise budget_usd (--budget-usd) and run the same command to go on"
+            f"next call may cost {format_usd(worst)}; raise budget_usd (--budget-usd) and rerun the same command to "
+            "resume"
         )
+
+
+def cost_to_picodollars(usd: float | Decimal) -> int:
+    """A cost in picodollars, rounded up.
+
+    Raises:
+        ConfigError: the amount is negative, infinite or not a number.
+    """
+    return int((_parse_amount(usd) * PICO).to_integral_value(ROUND_CEILING))
+
+
+def budget_to_picodollars(usd: float | Decimal) -> int:
+    """A budget in picodollars, rounded down.
+
+    Raises:
+        ConfigError: the amount is negative, infinite or not a number.
+    """
+    return int((_parse_amount(usd) * PICO).to_integral_value(ROUND_FLOOR))
+
+
+def picodollars_to_usd(pico: int) -> float:
+    """An amount in dollars, for reports and files."""
+    return pico / PICO
+
+
+def format_usd(pico: int) -> str:
+    """An amount for display: to the cent, or three significant digits below a dollar."""
+    usd = Decimal(pico) / PICO
+    return f"${usd:.2f}" if usd == 0 or usd >= 1 else f"${usd:.3g}"
+
+
+def _parse_amount(usd: float | Decimal) -> Decimal:
+    amount = Decimal(str(usd))
+    if not amount.is_finite() or amount < 0:
+        raise ConfigError(f"an amount of money must be a number of dollars, 0 or more, got {usd!r}")
+    return amount

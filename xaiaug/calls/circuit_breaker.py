@@ -1,4 +1,4 @@
-"""The end of all calls, told to every thread that waits."""
+"""The circuit breaker: ends all paid calls at once, for instance when too many items fail."""
 
 from __future__ import annotations
 
@@ -8,86 +8,85 @@ from collections import deque
 
 from ..errors import XaiaugError
 
+WINDOW = 50  # items
+MAX_FAILED_SHARE = 0.2
+
 
 class Clock:
-    """The machine's own time; a simulated one may take its place."""
+    """The system clock; tests may pass a simulated one."""
 
     def now(self) -> float:
-        """Seconds that only ever grow, whatever happens to the date."""
+        """Seconds on a clock that never goes back, even when the date is changed."""
         return time.monotonic()
 
     def condition(self) -> threading.Condition:
-        """What threads wait on, with a limit by this clock."""
+        """A condition whose time-outs follow this clock."""
         return threading.Condition()
 
 
 class CircuitBreaker:
-    """Nothing is sent once an error was told: waiting threads wake up and raise it.
+    """Once tripped, nothing more is sent: waiting threads wake up and raise the error.
 
     Args:
-        clock: what waiting is measured by.
+        clock: measures waiting.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._error: XaiaugError | None = None
         self._conditions: list[threading.Condition] = []
-        self._told = self.condition()
+        self._tripped = self.condition()
 
     def condition(self) -> threading.Condition:
-        """A condition whose waiters are woken by the halt; they must then `check`."""
-        made = self._clock.condition()
-        self._conditions.append(made)
-        return made
+        """A condition whose waiters `trip` wakes; they must then call `check`."""
+        condition = self._clock.condition()
+        self._conditions.append(condition)
+        return condition
 
-    def stop(self, error: XaiaugError) -> None:
-        """Tells the error to everybody; the first one stands."""
+    def trip(self, error: XaiaugError) -> None:
+        """Raises the error in every thread that checks or waits; the first error is kept."""
         self._error = self._error or error
         for condition in self._conditions:
             with condition:
                 condition.notify_all()
 
     def check(self) -> None:
-        """Raises the error when there is one: a copy, since a traceback belongs to one thread."""
+        """Raises the error, if any: a copy, since a traceback belongs to one thread."""
         if self._error is not None:
             raise type(self._error)(*self._error.args)
 
     def sleep(self, seconds: float) -> None:
         """Waits, or raises as soon as there is an error."""
         until = self._clock.now() + seconds
-        with self._told:
+        with self._tripped:
             while self._error is None and (left := until - self._clock.now()) > 0:
-                self._told.wait(left)
+                self._tripped.wait(left)
         self.check()
 
 
-LAST = 50
-MOST = 0.2
-
-
-class FailureShare:
-    """Remembers how the last items went."""
+class FailureWindow:
+    """Which of the last `WINDOW` items failed; threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: deque[tuple[str, bool]] = deque(maxlen=LAST)
+        self._items: deque[tuple[str, bool]] = deque(maxlen=WINDOW)
 
-    def count(self, key: str, *, failed: bool) -> None:
-        """An item is done; told again, the newer word stands."""
+    def record(self, key: str, *, failed: bool) -> None:
+        """Records the outcome of an item; a later outcome of the same item replaces the earlier one."""
         with self._lock:
-            found = next((place for place, (known, _) in enumerate(self._last) if known == key), None)
-            if found is None:
-                self._last.append((key, failed))
+            place = next((place for place, (known, _) in enumerate(self._items) if known == key), None)
+            if place is None:
+                self._items.append((key, failed))
             else:
-                self._last[found] = (key, failed)
+                self._items[place] = (key, failed)
 
     @property
-    def failed(self) -> int:
-        """How many of them failed."""
+    def failures(self) -> int:
+        """How many of these items failed."""
         with self._lock:
-            return sum(failed for _, failed in self._last)
+            return sum(failed for _, failed in self._items)
 
     @property
     def too_many(self) -> bool:
-        """Whether more than a fifth of the last fifty failed; fewer items are given as many failures."""
-        return self.failed > MOST * LAST
+        """Whether more than a fifth of a full window failed; a shorter history may have as many failures."""
+        return self.failures > MAX_FAILED_SHARE * WINDOW

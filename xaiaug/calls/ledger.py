@@ -1,4 +1,4 @@
-"""Where intents and replies are committed before anything goes on."""
+"""The ledger of paid calls: intents and replies, committed before anything else happens."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
 
 
 class Ledger(Protocol):
-    """Keeps every call; each method has committed when it returns. Called from several threads at once."""
+    """Keeps every call; each method has committed when it returns. Threads may share it."""
 
     def spending(self) -> Spending:
-        """What was paid and may have to be paid."""
+        """What was paid, and what may still be due."""
         ...
 
     def reply(self, key: str) -> RawReply | None:
-        """The first reply recorded under a key that can still be read; None when there is none."""
+        """The first readable reply recorded under a key; None if there is none."""
         ...
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
-        """A call is about to be sent: its price and its worst case in picodollars; returns the intent's number."""
+        """Records a call that is about to be sent, with its worst case in picodollars; returns the intent's number."""
         ...
 
     def settle(self, intent: int, reply: RawReply, cost: int) -> None:
-        """The reply to an intent, as received, and its cost in picodollars."""
+        """Records the reply to an intent, as received, and its cost in picodollars."""
         ...
 
     def release(self, intent: int) -> None:
-        """The service turned an intent down without billing it."""
+        """Records that the service rejected an intent without billing it."""
         ...
 
     def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
-        """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
+        """Records a batch that is about to be sent, all of its calls or none; returns the intents' numbers."""
         ...
 
-    def posted(self, tag: str, name: str) -> None:
-        """The service's name for a batch."""
+    def name_batch(self, tag: str, name: str) -> None:
+        """Records the service's name for a batch."""
         ...
 
-    def batches(self) -> list[OpenBatch]:
-        """The batches in which calls are open, the oldest first."""
+    def open_batches(self) -> list[OpenBatch]:
+        """The batches with open calls, oldest first."""
         ...
 
-    def lose_batch(self, tag: str) -> None:
-        """A batch will never be answered: its open calls stay open, and may be sent again."""
+    def abandon_batch(self, tag: str) -> None:
+        """Gives up a batch that will not be answered: its open calls stay open, and may be sent again."""
         ...
 
 
@@ -73,12 +73,12 @@ class MemoryLedger:
         """As in `Ledger`."""
         with self._lock:
             paid = [entry for entry in self._entries if entry.reply is not None]
-            waiting = [entry for entry in self._entries if entry.reply is None and not entry.released]
+            unanswered = [entry for entry in self._entries if entry.reply is None and not entry.released]
             return Spending(
                 settled=sum(entry.cost for entry in paid),
-                open=sum(entry.worst for entry in waiting),
+                open=sum(entry.worst for entry in unanswered),
                 replies=len(paid),
-                unanswered=len(waiting),
+                unanswered=len(unanswered),
                 unbilled=sum(entry.released for entry in self._entries),
                 prices=tuple({repr(entry.price): entry.price for entry in self._entries}.values()),
             )
@@ -112,23 +112,25 @@ class MemoryLedger:
             self._batches[tag] = (None, intents)
         return intents
 
-    def posted(self, tag: str, name: str) -> None:
+    def name_batch(self, tag: str, name: str) -> None:
         """As in `Ledger`."""
         with self._lock:
             self._batches[tag] = (name, self._batches[tag][1])
 
-    def batches(self) -> list[OpenBatch]:
+    def open_batches(self) -> list[OpenBatch]:
         """As in `Ledger`."""
         with self._lock:
-            found = [OpenBatch(tag, name, self._open(intents)) for tag, (name, intents) in self._batches.items()]
-        return [batch for batch in found if batch.calls]
+            batches = [
+                OpenBatch(tag, name, self._open_calls(intents)) for tag, (name, intents) in self._batches.items()
+            ]
+        return [batch for batch in batches if batch.calls]
 
-    def lose_batch(self, tag: str) -> None:
+    def abandon_batch(self, tag: str) -> None:
         """As in `Ledger`."""
         with self._lock:
             del self._batches[tag]
 
-    def _open(self, intents: Sequence[int]) -> dict[int, OpenCall]:
+    def _open_calls(self, intents: Sequence[int]) -> dict[int, OpenCall]:
         entries = {intent: self._entries[intent] for intent in intents}
         return {
             intent: OpenCall(entry.key, entry.price, entry.worst)

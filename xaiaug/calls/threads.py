@@ -1,4 +1,4 @@
-"""A sliding window of calls: as one is done the next begins, with no barrier between chunks."""
+"""Maps a function over items in threads: as one item is done the next begins, without chunks."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-Done = SimpleQueue[tuple[int, Any, BaseException | None]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Results = SimpleQueue[tuple[int, Any, BaseException | None]]
 
 
 def imap_unordered(
-    work: Callable[[Given], Made], items: Iterable[Given], *, most: int = 64
-) -> Iterator[tuple[int, Made]]:
-    """The position and result of each item, in the order they are done.
+    work: Callable[[Item], Result], items: Iterable[Item], *, most: int = 64
+) -> Iterator[tuple[int, Result]]:
+    """The position and result of each item, in the order of completion.
 
-    When one raises, no other begins; those at work end, their results come, and then the first error is raised.
-    Only KeyboardInterrupt does not wait for those at work: they end with the process.
+    After an error no further item begins; those in progress are finished and yielded, then the first error is raised.
+    KeyboardInterrupt alone does not wait for items in progress: they end with the process.
 
     Args:
         work: called from several threads at once.
         items: taken one by one as threads become free.
-        most: items at work at once; `Calls` may admit fewer.
+        most: maximum number of items in progress; `Calls` may admit fewer.
     """
-    left = enumerate(items)
-    done: Done = SimpleQueue()
+    remaining = enumerate(items)
+    results: Results = SimpleQueue()
     error: BaseException | None = None
     running = 0
     try:
         while True:
-            for position, item in islice(left, 0 if error else most - running):
-                # A daemon: a second Ctrl-C must not wait for a service that takes its time.
-                Thread(target=_do, args=(work, position, item, done), name="call", daemon=True).start()
+            for position, item in islice(remaining, 0 if error else most - running):
+                # Daemon threads: a second Ctrl-C must not wait for a slow service.
+                Thread(target=_run, args=(work, position, item, results), name="call", daemon=True).start()
                 running += 1
             if not running:
                 break
-            position, made, raised = done.get()
+            position, result, raised = results.get()
             running -= 1
             if raised is None:
-                yield position, made
+                yield position, result
             error = error or raised
     except GeneratorExit:
-        for _ in range(running):  # what they were paid for is recorded before the caller closes its books
-            done.get()
+        for _ in range(running):  # replies that were paid for are recorded before the caller closes its ledger
+            results.get()
         raise
     if error is not None:
         raise error
 
 
-def _do(work: Callable[[Given], Made], position: int, item: Given, done: Done) -> None:
+def _run(work: Callable[[Item], Result], position: int, item: Item, results: Results) -> None:
     try:
-        done.put((position, work(item), None))
-    except BaseException as error:  # noqa: BLE001  raised again in the thread that asked
-        done.put((position, None, error))
+        results.put((position, work(item), None))
+    except BaseException as error:  # noqa: BLE001  raised again in the calling thread
+        results.put((position, None, error))

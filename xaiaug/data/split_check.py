@@ -12,7 +12,7 @@ from ..records import Sample
 from .entries import SPLITS, UnusableFile
 from .fingerprint import compute_fingerprints
 from .leaks import Leak, SplitImage, display_name, find_exact_leaks, find_label_conflicts, find_near_leaks
-from .options import Policy
+from .split_options import Policy
 
 Parts = Mapping[str, Sequence[Sample]]  # samples by split
 _SHOWN = 10

@@ -17,8 +17,8 @@ from .hugging_face import Columns, scan_datasets
 from .leaks import Leak, SplitImage
 from .manifest import scan_manifest
 from .masks import link_masks
-from .options import DEFAULT_POLICY, Policy, SplitOptions, check_options, to_decoder, to_policy
 from .split_check import check_classes, check_images, count_images
+from .split_options import DEFAULT_POLICY, Policy, SplitOptions, check_options, to_decoder, to_policy
 from .splitting import assign_splits
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import DataError
 from ..records import Sample
 from .entries import SPLITS, Entry, Scan
-from .options import SplitOptions, check_fractions, to_fractions
+from .split_options import SplitOptions, check_fractions, to_fractions
 
 EntriesBySplit = dict[str, list[Entry]]
 

@@ -102,7 +102,7 @@ _OF_DRAWS = {"auroc": auroc_of_draws, "average-precision": average_precision_of_
 
 
 class Scorer:
-    """Scores predictions by one metric.
+    """Scorer predictions by one metric.
 
     Args:
         metric: a name in `METRICS`.

@@ -1,7 +1,7 @@
 """What travels between rooms: frozen dataclasses, and the keys and words made from them."""
 
 from .calls import PICO, BatchClient, BatchedCall, OpenBatch, OpenCall, RawReply, Spending
-from .case import Case, Critique
+from .case import Case, Critique, LazyPanel
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
@@ -26,6 +26,7 @@ __all__ = [
     "Failure",
     "History",
     "ImageSource",
+    "LazyPanel",
     "OpenBatch",
     "OpenCall",
     "Progress",

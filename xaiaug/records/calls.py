@@ -109,7 +109,7 @@ class BatchClient(Protocol):
         """The service's names of batches that may be the one with that tag and number of requests, newest first."""
         ...
 
-    def ended(self, name: str) -> bool:
+    def is_done(self, name: str) -> bool:
         """Whether a batch is done, successful or not."""
         ...
 

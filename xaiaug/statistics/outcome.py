@@ -1,4 +1,4 @@
-"""The outcome of a comparison: no difference, helps, hurts or cannot tell."""
+"""The outcome of a comparison: no difference, helps, hurts or inconclusive."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Literal
 
 from .interval import DifferenceEstimate
 
-OutcomeWord = Literal["no difference", "helps", "hurts", "cannot tell"]
-OUTCOMES: tuple[OutcomeWord, ...] = ("no difference", "helps", "hurts", "cannot tell")
+OutcomeWord = Literal["no difference", "helps", "hurts", "inconclusive"]
+OUTCOMES: tuple[OutcomeWord, ...] = ("no difference", "helps", "hurts", "inconclusive")
 MOST_SEEDS, MOST_IMAGES = 200, 1_000_000
-FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Outcome:
     """One of the four outcomes.
 
     Attributes:
-        word: "no difference" (larger than delta), "helps", "hurts" or "cannot tell".
+        word: "no difference" (larger than delta), "helps", "hurts" or "inconclusive".
         excludes_zero: whether the interval excludes 0, which is possible with "no difference" as well.
         seeds: how many seeds would be enough with these test images; None where no number is or none is needed.
         images: how many test images would be enough with these seeds; likewise.
@@ -47,7 +46,7 @@ def judge_outcome(estimate: DifferenceEstimate, delta: float, level: float = 0.9
         return Outcome("no difference", excludes)
     if excludes:
         return Outcome("helps" if low > 0 else "hurts", excludes)
-    return Outcome("cannot tell", excludes, *_required_sizes(estimate, delta, level))
+    return Outcome("inconclusive", excludes, *_required_sizes(estimate, delta, level))
 
 
 def _required_sizes(estimate: DifferenceEstimate, delta: float, level: float) -> tuple[int | None, int | None]:

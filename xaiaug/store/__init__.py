@@ -3,17 +3,18 @@
 from .blobs import Blob, BlobFile
 from .call_ledger import CallLedger
 from .models import ModelFolder
-from .reader import LEDGER, SPEEDS, Reader, parse_stage
+from .reader import Reader
+from .schema import LEDGER, Fact, StageName
 from .store import Store
 
 __all__ = [
     "LEDGER",
-    "SPEEDS",
     "Blob",
     "BlobFile",
     "CallLedger",
+    "Fact",
     "ModelFolder",
     "Reader",
+    "StageName",
     "Store",
-    "parse_stage",
 ]

@@ -55,7 +55,7 @@ class CallLedger:
         )
 
     def reply(self, key: str) -> RawReply | None:
-        """The first reply recorded under a key whose blob is whole; None when there is none."""
+        """The first reply recorded under a key whose blob is intact; None where there is none."""
         sql = "SELECT reply, usage FROM calls WHERE key = ? AND state = 'settled' ORDER BY id"
         for name, usage in self._ledger.select(sql, (key,)):
             try:
@@ -63,6 +63,11 @@ class CallLedger:
             except RunFolderError:
                 continue  # it was paid and stays in the sum; only its text is lost
         return None
+
+    def replies(self) -> dict[str, tuple[str, dict[str, int]]]:
+        """The first reply recorded under each key: the name of its blob, and its usage."""
+        sql = "SELECT key, reply, usage FROM calls WHERE state = 'settled' AND reply IS NOT NULL ORDER BY id DESC"
+        return {key: (blob, json.loads(usage)) for key, blob, usage in self._ledger.select(sql)}  # the first stands
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
         """A call is about to be sent: its price and its worst case in picodollars; returns the intent's number."""
@@ -77,18 +82,18 @@ class CallLedger:
             connection.executemany("INSERT INTO batched VALUES (?, ?)", [(intent, tag) for intent in intents])
         return intents
 
-    def posted(self, tag: str, name: str) -> None:
+    def name_batch(self, tag: str, name: str) -> None:
         """The service's name for a batch."""
         self._ledger.write("UPDATE batches SET name = ? WHERE tag = ?", (name, tag))
 
-    def batches(self) -> list[OpenBatch]:
+    def open_batches(self) -> list[OpenBatch]:
         """The batches in which calls are open, the oldest first."""
         found: dict[tuple[str, str | None], dict[int, OpenCall]] = defaultdict(dict)
         for tag, name, intent, key, price, worst in self._ledger.select(_BATCHES):
             found[tag, name][intent] = OpenCall(key, json.loads(price), worst)
         return [OpenBatch(tag, name, calls) for (tag, name), calls in found.items()]
 
-    def lose_batch(self, tag: str) -> None:
+    def abandon_batch(self, tag: str) -> None:
         """A batch will never be answered: its open calls stay open, and may be sent again."""
         self._ledger.write("DELETE FROM batched WHERE tag = ?", (tag,))
 

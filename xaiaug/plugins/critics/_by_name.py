@@ -1,4 +1,4 @@
-"""Our critics by name, for a critic that works through another one."""
+"""Makes a built-in critic from its settings table, for a critic that works through another one."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ KNOWN = {
 }
 
 
-def critic_from(table: Mapping[str, Any]) -> Critic:
-    """The critic a table names, with its parameters; not yet prepared.
+def make_critic(table: Mapping[str, Any]) -> Critic:
+    """The critic of a settings table, not prepared.
 
     Raises:
-        ConfigError: the table names no critic of ours, or a parameter it does not have.
+        ConfigError: no built-in critic has that name, or it has no such parameter.
     """
     parameters = dict(table)
     name = parameters.pop("name", None)
     if name not in KNOWN:
         raise ConfigError(f"second: there is no critic {name!r} for this. {suggest(str(name), KNOWN)}")
     module, _, attribute = KNOWN[name].partition(":")
-    kind: type[Critic] = getattr(import_module(f".{module}", __package__), attribute)
-    for given in parameters:
-        if given not in kind.parameter_names():
-            raise ConfigError(f"second: {name!r} has no parameter {given!r}. {suggest(given, kind.parameter_names())}")
-    return kind(**parameters)
+    critic: type[Critic] = getattr(import_module(f".{module}", __package__), attribute)
+    known = critic.parameter_names()
+    for parameter in parameters:
+        if parameter not in known:
+            raise ConfigError(f"second: {name!r} has no parameter {parameter!r}. {suggest(parameter, known)}")
+    return critic(**parameters)
 
 
-def second_critic(table: Mapping[str, Any]) -> Critic:
-    """The critic that takes what another declines; it has no second of its own."""
+def make_second_critic(table: Mapping[str, Any]) -> Critic:
+    """The critic that takes the cases another one declines; it has no second critic itself."""
     if "second" in table:
         raise ConfigError("second: a second critic has no second of its own")
-    return critic_from(table)
+    return make_critic(table)

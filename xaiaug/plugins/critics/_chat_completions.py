@@ -1,55 +1,55 @@
-"""OpenAI's Chat Completions API, which most compatible servers speak."""
+"""OpenAI's Chat Completions API, which most compatible servers support."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ._conversation import Said
-from ._sdk import billed
+from ._conversation import ModelReply
+from ._sdk import to_usage
 
 
-def from_responses(request: Mapping[str, Any], most: str) -> dict[str, Any]:
+def from_responses(request: Mapping[str, Any], limit: str) -> dict[str, Any]:
     """A request of the Responses API as arguments of `chat.completions.create`.
 
     Args:
-        request: as `_responses.request` makes it, with the settings of the critic.
-        most: the server's name for the limit of tokens: "max_tokens" or "max_completion_tokens".
+        request: as made by `_responses_api.to_request`, with the settings of the critic.
+        limit: the server's name for the token limit: "max_tokens" or "max_completion_tokens".
     """
     system = {"role": "system", "content": request["instructions"]}
-    messages = [{"role": turn["role"], "content": _content(turn["content"])} for turn in request["input"]]
-    made = {"model": request["model"], "messages": [system, *messages], most: request["max_output_tokens"]}
+    messages = [{"role": turn["role"], "content": _to_content(turn["content"])} for turn in request["input"]]
+    arguments = {"model": request["model"], "messages": [system, *messages], limit: request["max_output_tokens"]}
     if "text" in request:
-        form = {name: request["text"]["format"][name] for name in ("name", "schema", "strict")}
-        made["response_format"] = {"type": "json_schema", "json_schema": form}
+        schema = {name: request["text"]["format"][name] for name in ("name", "schema", "strict")}
+        arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
     if "reasoning" in request:
-        made["reasoning_effort"] = request["reasoning"]["effort"]
+        arguments["reasoning_effort"] = request["reasoning"]["effort"]
     if "temperature" in request:
-        made["temperature"] = request["temperature"]
-    return made
+        arguments["temperature"] = request["temperature"]
+    return arguments
 
 
-def said(body: Mapping[str, Any]) -> Said:
-    """What a completion says; an answer that a filter cut may come without any message."""
+def read_reply(body: Mapping[str, Any]) -> ModelReply:
+    """The model's reply in a completion; one cut off by a filter may have no message."""
     choice: Mapping[str, Any] = next(iter(body.get("choices") or []), {})
     message, reason = choice.get("message") or {}, choice.get("finish_reason")
     if message.get("refusal"):
-        return Said(str(message["refusal"]), "refusal")
+        return ModelReply(str(message["refusal"]), "refusal")
     if reason == "content_filter":
-        return Said("", "refusal", "content filter")
+        return ModelReply("", "refusal", "content filter")
     content = message.get("content") or ""
-    if isinstance(content, list):  # some servers answer in parts
+    if isinstance(content, list):  # some servers send parts
         content = "".join(str(part.get("text") or "") for part in content)
-    return Said(str(content), "length" if reason == "length" else "end")
+    return ModelReply(str(content), "length" if reason == "length" else "end")
 
 
-def used(usage: Any) -> dict[str, int]:
-    """What is billed."""
+def read_usage(usage: Any) -> dict[str, int]:
+    """The tokens that are billed."""
     details = ("prompt_tokens_details.cached_tokens", "prompt_tokens_details.cache_write_tokens")
-    return billed(usage, ("prompt_tokens", "completion_tokens", *details))
+    return to_usage(usage, ("prompt_tokens", "completion_tokens", *details))
 
 
-def _content(content: Any) -> Any:
+def _to_content(content: Any) -> Any:
     if isinstance(content, str):
         return content
     return [

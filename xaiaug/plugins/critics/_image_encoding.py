@@ -1,4 +1,4 @@
-"""A picture made ready to be sent: large enough, small enough, and without anything but its pixels."""
+"""Encodes images for upload: not too small or large, and without metadata."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-SMALLEST = 200  # below this side models read a picture badly
-TALLEST = 3  # times the side: services refuse or shrink what is higher
+SMALLEST = 200  # pixels of the longer side; models read smaller images badly
+TALLEST = 3  # maximum height as a multiple of the side: services reject or shrink taller images
 QUALITY = 90
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as it is sent.
+class EncodedImage:
+    """An image ready for upload.
 
     Attributes:
         data: a JPEG file without metadata.
         size: width and height in pixels.
-        digest: of the pixels, before they were encoded.
+        digest: of the pixels before encoding.
     """
 
     data: bytes = field(repr=False)
@@ -30,12 +30,12 @@ class Picture:
 
     @property
     def media_type(self) -> str:
-        """As HTTP names it."""
+        """The HTTP media type."""
         return "image/jpeg"
 
     @property
     def base64(self) -> str:
-        """The file as text."""
+        """The file in base64."""
         return base64.b64encode(self.data).decode()
 
     @property
@@ -44,33 +44,33 @@ class Picture:
         return f"data:{self.media_type};base64,{self.base64}"
 
 
-def prepare(image: Image.Image, side: int) -> Picture:
-    """A picture of at most `side` pixels across; one below 200 pixels is enlarged to `side`.
+def encode_image(image: Image.Image, side: int) -> EncodedImage:
+    """Encodes an image at most `side` pixels wide; one with sides below 200 pixels is enlarged to `side`.
 
     Args:
-        image: of any size and mode; what is transparent becomes white. Metadata (EXIF, colour profile, text) is left.
+        image: of any size and mode; transparent pixels become white. Metadata (EXIF, colour profile, text) is dropped.
         side: pixels.
     """
-    pixels = _fitted(_opaque(image), side)
+    pixels = _resize(_flatten(image), side)
     file = io.BytesIO()
-    # Thin letters and edges of the heatmap keep their colour without subsampling.
+    # Without chroma subsampling thin letters and heatmap edges keep their colour.
     pixels.save(file, "JPEG", quality=QUALITY, subsampling=0)
-    named = hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).hexdigest()
-    return Picture(file.getvalue(), pixels.size, named)
+    digest = hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).hexdigest()
+    return EncodedImage(file.getvalue(), pixels.size, digest)
 
 
-def _opaque(image: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image) -> Image.Image:
     if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA"):
         rgb = image.convert("RGB")
     else:
-        above = image.convert("RGBA")
-        rgb = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above).convert("RGB")
-    bare = Image.new("RGB", rgb.size)  # `save` would write the metadata that a copy carries along
+        rgba = image.convert("RGBA")
+        rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    bare = Image.new("RGB", rgb.size)  # a copy would keep the metadata, and `save` would write it
     bare.paste(rgb)
     return bare
 
 
-def _fitted(image: Image.Image, side: int) -> Image.Image:
+def _resize(image: Image.Image, side: int) -> Image.Image:
     scale = min(side / image.width, TALLEST * side / image.height)
     if scale >= 1:
         scale = side / max(image.size) if max(image.size) < SMALLEST else 1

@@ -1,4 +1,4 @@
-"""What is measured of an image."""
+"""Measures an image: colour, light, sharpness, size and position of its subject, and where a heatmap lies."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...records import Explanation
-from .._image_stats import lab, pixels, sharpness
+from .._image_stats import rgb_to_lab, sharpness, to_pixels
 from .._segmentation import SIDE, subject_mask, typical_colour
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Measures:
-    """What was measured of one image.
+class Measurements:
+    """The measurements of one image.
 
     Attributes:
-        subject: the subject's colour: the median of its surest pixels, sRGB from 0 to 255.
-        backdrop: the same of all else.
-        light: lightness (L of Lab, 0 to 100) of the brightest hundredth, and on average.
+        subject: the subject's colour: the median of its most certain pixels, sRGB from 0 to 255.
+        backdrop: the same of the backdrop.
+        light: lightness (L of Lab, 0 to 100): its 99th percentile, and its mean.
         sharpness: 0 (blurred) to 1.
         size: the subject's share of the image, 0 to 1.
-        place: x y of the subject's middle, 0 to 1 from the left and the top.
-        mask: h w, 0 to 1, the subject as it was found.
+        place: x y of the subject's centroid, 0 to 1 from the left and the top.
+        mask: h w, 0 to 1, the estimated subject.
     """
 
     subject: Floats
@@ -38,66 +38,66 @@ class Measures:
     mask: Floats
 
     def vectors(self) -> dict[str, Floats]:
-        """Each attribute as a vector in which distances mean about the same everywhere."""
+        """Each attribute as a vector in a space where distances are about equally meaningful everywhere."""
         return {
-            "subject colour": lab(self.subject),
-            "backdrop colour": lab(self.backdrop),
+            "subject colour": rgb_to_lab(self.subject),
+            "backdrop colour": rgb_to_lab(self.backdrop),
             "light": self.light,
             "sharpness": np.log([self.sharpness + 0.01], dtype=np.float32),
             "size": np.sqrt([self.size], dtype=np.float32),
             "place": self.place,
         }
 
-    def relit(self, light: Floats) -> Measures:
-        """The same image as if its light were `light`: its colours brightened or dimmed with it."""
+    def with_light(self, light: Floats) -> Measurements:
+        """The measurements in another light: colours are brightened or dimmed with it."""
         gain = _luminance(float(light.mean())) / max(_luminance(float(self.light.mean())), 1e-4)
-        subject, backdrop = _brightened(self.subject, gain), _brightened(self.backdrop, gain)
+        subject, backdrop = _scale_light(self.subject, gain), _scale_light(self.backdrop, gain)
         return replace(self, light=light, subject=subject, backdrop=backdrop)
 
 
-def measure(image: Image.Image) -> Measures:
-    """Measures one image, RGB, by its pixels alone."""
+def measure(image: Image.Image) -> Measurements:
+    """Measures one image, RGB."""
     small = image.convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    mask, values = subject_mask(small), pixels(small)
-    lightness = lab(values)[..., 0]
-    return Measures(
+    mask, values = subject_mask(small), to_pixels(small)
+    lightness = rgb_to_lab(values)[..., 0]
+    return Measurements(
         subject=typical_colour(values, mask),
         backdrop=typical_colour(values, 1 - mask),
         light=np.array([np.percentile(lightness, 99), lightness.mean()], np.float32),
         sharpness=sharpness(image),
         size=float(mask.mean()),
-        place=_middle(mask),
+        place=_centroid(mask),
         mask=mask,
     )
 
 
-def _middle(mask: Floats) -> Floats:
+def _centroid(mask: Floats) -> Floats:
     y, x = ((axis + 0.5) / length for axis, length in zip(np.indices(mask.shape), mask.shape, strict=True))
     total = max(float(mask.sum()), 1e-9)
     return np.array([(x * mask).sum() / total, (y * mask).sum() / total], np.float32)
 
 
 def _luminance(lightness: float) -> float:
-    """Relative luminance, 0 to 1, of a lightness, 0 to 100 (near enough to CIE's cube)."""
+    """Relative luminance, 0 to 1, of a lightness, 0 to 100 (CIE's cube law, approximately)."""
     return float(((lightness + 16) / 116) ** 3)
 
 
-def _brightened(colour: Floats, gain: float) -> Floats:
+def _scale_light(colour: Floats, gain: float) -> Floats:
     """An sRGB colour under `gain` times the light."""
     linear = (colour / 255) ** 2.2 * gain
-    brightened: Floats = (255 * np.clip(linear, 0, 1) ** (1 / 2.2)).astype(np.float32)
-    return brightened
+    scaled: Floats = (255 * np.clip(linear, 0, 1) ** (1 / 2.2)).astype(np.float32)
+    return scaled
 
 
 @dataclass(frozen=True)
-class Attended:
+class Attention:
     """Where a heatmap lies.
 
     Attributes:
-        kind: "subject", "part" (of the subject), "background", "other" (both alike), or "unknown" without a map.
+        kind: "subject", "part" (of the subject), "background", "other" (on both alike), or "unknown" without a heatmap.
         mass: share of the heatmap on the subject, 0 to 1.
-        area: share of what the model saw that is subject, 0 to 1.
+        area: the subject's share of what the model saw, 0 to 1.
     """
 
     kind: str = "unknown"
@@ -105,38 +105,37 @@ class Attended:
     area: float = 0.0
 
 
-def attended(explanation: Explanation | None, mask: Floats) -> Attended:
+def measure_attention(explanation: Explanation | None, mask: Floats) -> Attention:
     """Compares the heatmap's share on the subject (`mask`, h w, 0 to 1) with the subject's share of the area.
 
-    The odds of the one must be 1.5 times those of the other to count: a flat map over a large subject is no
-    evidence that the model looked at it. A map is on a part when half of what lies on the subject lies on less than
-    a sixth of it.
+    Their odds must differ by a factor of 1.5: a flat heatmap over a large subject is no evidence that the model looked
+    at it. The heatmap is on a part if half of its mass on the subject lies on less than a sixth of the subject.
     """
     if explanation is None or explanation.degenerate:
-        return Attended()
-    seen, heat = _shrunk(explanation, mask.shape)
+        return Attention()
+    seen, heat = _resize_heatmap(explanation, mask.shape)
     weight, total = heat * seen, float((heat * seen).sum())
     if total <= 0:
-        return Attended()
+        return Attention()
     mass, area = float((weight * mask).sum()) / total, float((seen * mask).sum() / seen.sum())
     lift = _log_odds(mass) - _log_odds(area)
     if abs(lift) < np.log(1.5):
-        return Attended("other", mass, area)
+        return Attention("other", mass, area)
     if lift < 0:
-        return Attended("background", mass, area)
-    return Attended("part" if _concentration(weight * mask, seen * mask) < 1 / 6 else "subject", mass, area)
+        return Attention("background", mass, area)
+    return Attention("part" if _concentration(weight * mask, seen * mask) < 1 / 6 else "subject", mass, area)
 
 
-def _shrunk(explanation: Explanation, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """How far each pixel of the small image was seen, and the heat there, from 0 up: h w each."""
+def _resize_heatmap(explanation: Explanation, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """The share of each pixel of the small image that the model saw, and the heat there, ≥ 0: h w each."""
     finite = np.isfinite(explanation.heatmap)
-    filled = np.where(finite, np.maximum(explanation.heatmap - explanation.floor, 0), 0)
+    heat = np.where(finite, np.maximum(explanation.heatmap - explanation.floor, 0), 0)
     size = (shape[1], shape[0])
-    seen, heat = (
+    seen, small = (
         np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BOX))
-        for values in (finite, filled)
+        for values in (finite, heat)
     )
-    return seen, heat / np.maximum(seen, 1e-6)
+    return seen, small / np.maximum(seen, 1e-6)
 
 
 def _log_odds(share: float) -> float:
@@ -145,7 +144,7 @@ def _log_odds(share: float) -> float:
 
 
 def _concentration(weight: Floats, area: Floats) -> float:
-    """Share of the area that holds the heavier half of the weight, 0 to 1."""
+    """The smallest share of the area that holds half of the weight, 0 to 1."""
     order = np.argsort(weight, axis=None)[::-1]
     held = np.cumsum(weight.ravel()[order])
     half = int(np.searchsorted(held, held[-1] / 2)) + 1

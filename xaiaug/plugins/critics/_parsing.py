@@ -1,4 +1,4 @@
-"""The answer a model is bound to, and how a critique is made of it."""
+"""Parses a model's answers: the schema of a critique, and the rules for a prompt."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ...records.case import ATTENDED
 
 
 class UnusableError(Exception):
-    """A model's answer is of no use.
+    """A model's answer cannot be used.
 
     Args:
         kind: one or two words, for a Failure: "refusal", "truncated", "empty", "too long", "bad reply", "bad prompt".
-        reason: what is wrong with it; may be told to the model.
-        mendable: whether the model may be asked to give it again.
+        reason: may be sent to the model.
+        repairable: whether the model may be asked again.
     """
 
-    def __init__(self, kind: str, reason: str, *, mendable: bool = True) -> None:
+    def __init__(self, kind: str, reason: str, *, repairable: bool = True) -> None:
         super().__init__(kind, reason)
         self.kind = kind
         self.reason = reason
-        self.mendable = mendable
+        self.repairable = repairable
 
 
-LONGEST = 20_000  # characters of an answer that are read at all
+LONGEST = 20_000  # characters of an answer that are read
 CAUSE, LINE, EVIDENCE, PROMPT = 600, 300, 5, 1_000  # characters that are kept; of evidence, lines
-TRIES = 20  # braces that may begin the object
+TRIES = 20  # opening braces that are tried as the start of the object
 PLACES = ("left", "centre", "right", "top", "bottom", "top-left", "top-right", "bottom-left", "bottom-right")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -42,11 +42,11 @@ def _text(description: str) -> dict[str, Any]:
     return {"type": "string", "description": description}
 
 
-def _wish(kind: str, description: str, **more: Any) -> dict[str, Any]:
+def _optional(kind: str, description: str, **more: Any) -> dict[str, Any]:
     return {"anyOf": [{"type": kind, **more}, {"type": "null"}], "description": description}
 
 
-# Both services want every property required and no others, and know no ranges: those are checked here.
+# Both services require every property to be required and no others, and support no ranges: those are checked here.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -59,12 +59,12 @@ SCHEMA: dict[str, Any] = {
         "guidance": {
             "type": "object",
             "properties": {
-                "subject_colour": _wish("string", "#rrggbb"),
-                "backdrop_colour": _wish("string", "#rrggbb"),
-                "brightness": _wish("number", "0 dark to 1 bright"),
-                "sharpness": _wish("number", "0 blurred to 1 sharp"),
-                "size": _wish("number", "subject's share of the image, 0 to 1"),
-                "place": _wish("string", "of the subject", enum=list(PLACES)),
+                "subject_colour": _optional("string", "#rrggbb"),
+                "backdrop_colour": _optional("string", "#rrggbb"),
+                "brightness": _optional("number", "0 dark to 1 bright"),
+                "sharpness": _optional("number", "0 blurred to 1 sharp"),
+                "size": _optional("number", "subject's share of the image, 0 to 1"),
+                "place": _optional("string", "of the subject", enum=list(PLACES)),
             },
             "required": ["subject_colour", "backdrop_colour", "brightness", "sharpness", "size", "place"],
             "additionalProperties": False,
@@ -85,99 +85,101 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def read_critique(text: str) -> Critique:
-    """The critique a JSON object tells; what stands around the object is left.
+def parse_critique(text: str) -> Critique:
+    """The critique in the first JSON object of a text.
 
     Raises:
         UnusableError: there is no such object, or a field is missing or of the wrong type.
     """
-    found = _object(text)
-    missing = [name for name in SCHEMA["required"] if name not in found]
+    fields = _parse_object(text)
+    missing = [name for name in SCHEMA["required"] if name not in fields]
     if missing:
         raise UnusableError("bad reply", f"the fields {', '.join(missing)} are missing")
-    evidence = found["evidence"]
+    evidence = fields["evidence"]
     if not isinstance(evidence, list):
-        raise UnusableError("bad reply", f"evidence must be a list of sentences, got {_kind(evidence)}")
-    if found["attended"] not in ATTENDED:
+        raise UnusableError("bad reply", f"evidence must be a list of sentences, got {_type_name(evidence)}")
+    if fields["attended"] not in ATTENDED:
         raise UnusableError("bad reply", f"attended must be one of {', '.join(ATTENDED)}")
-    if not isinstance(found["label_suspect"], bool):
-        raise UnusableError("bad reply", f"label_suspect must be true or false, got {_kind(found['label_suspect'])}")
+    suspect = fields["label_suspect"]
+    if not isinstance(suspect, bool):
+        raise UnusableError("bad reply", f"label_suspect must be true or false, got {_type_name(suspect)}")
     return Critique(
-        cause=_said(found, "cause", CAUSE),
-        prompt=plain(_said(found, "prompt", LONGEST)),
-        attended=found["attended"],
-        difficulty=_said(found, "difficulty", CAUSE, empty=True),
-        evidence=tuple(capped(line, LINE) for line in evidence[:EVIDENCE] if isinstance(line, str) and line.strip()),
-        label_suspect=found["label_suspect"],
-        confidence=_share(found["confidence"], "confidence"),
-        guidance=_guidance(found["guidance"]),
+        cause=_parse_text(fields, "cause", CAUSE),
+        prompt=to_line(_parse_text(fields, "prompt", LONGEST)),
+        attended=fields["attended"],
+        difficulty=_parse_text(fields, "difficulty", CAUSE, empty=True),
+        evidence=tuple(shorten(line, LINE) for line in evidence[:EVIDENCE] if isinstance(line, str) and line.strip()),
+        label_suspect=suspect,
+        confidence=_parse_share(fields["confidence"], "confidence"),
+        guidance=_parse_guidance(fields["guidance"]),
     )
 
 
-def capped(text: str, most: int) -> str:
-    """Text on one line, of at most so many characters, without control characters."""
-    line = plain(text)
+def shorten(text: str, most: int) -> str:
+    """Text on one line of at most that many characters, without control characters."""
+    line = to_line(text)
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def plain(text: str) -> str:
+def to_line(text: str) -> str:
     """Text on one line, without control characters."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
-def _object(text: str) -> Mapping[str, Any]:
-    """The first JSON object in a text: models without a schema like to talk around it."""
+def _parse_object(text: str) -> Mapping[str, Any]:
+    """The first JSON object in a text: models without a schema often add text around it."""
     decoder = json.JSONDecoder()
     for start in islice((match.start() for match in re.finditer(r"\{", text)), TRIES):
         try:
-            found, _ = decoder.raw_decode(text, start)
+            value, _ = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict):
-            return found
+        if isinstance(value, dict):
+            return value
     raise UnusableError("bad reply", "there is no whole JSON object in it")
 
 
-def _said(found: Mapping[str, Any], name: str, most: int, *, empty: bool = False) -> str:
-    value = found[name]
+def _parse_text(fields: Mapping[str, Any], name: str, most: int, *, empty: bool = False) -> str:
+    value = fields[name]
     if not isinstance(value, str) or not (value.strip() or empty):
-        raise UnusableError("bad reply", f"{name} must be a text, got {_kind(value)}")
-    return capped(value, most)
+        raise UnusableError("bad reply", f"{name} must be a text, got {_type_name(value)}")
+    return shorten(value, most)
 
 
-def _share(value: Any, name: str) -> float:
+def _parse_share(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UnusableError("bad reply", f"{name} must be a number from 0 to 1, got {_kind(value)}")
+        raise UnusableError("bad reply", f"{name} must be a number from 0 to 1, got {_type_name(value)}")
     return float(value)
 
 
-def _guidance(found: Any) -> dict[str, str | float]:
-    """The wishes that can be followed: each is optional, so a useless one is left out."""
-    if not isinstance(found, dict):
-        raise UnusableError("bad reply", f"guidance must be an object, got {_kind(found)}")
-    kept: dict[str, str | float] = {}
+def _parse_guidance(value: Any) -> dict[str, str | float]:
+    """The valid entries: each is optional, so an invalid one is dropped."""
+    if not isinstance(value, dict):
+        raise UnusableError("bad reply", f"guidance must be an object, got {_type_name(value)}")
+    guidance: dict[str, str | float] = {}
     for name in ("subject_colour", "backdrop_colour"):
-        if isinstance(found.get(name), str) and _COLOUR.fullmatch(found[name]):
-            kept[name] = found[name].lower()
+        colour = value.get(name)
+        if isinstance(colour, str) and _COLOUR.fullmatch(colour):
+            guidance[name] = colour.lower()
     for name in ("brightness", "sharpness", "size"):
-        value = found.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= 1:
-            kept[name] = float(value)
-    if found.get("place") in PLACES:
-        kept["place"] = found["place"]
-    return kept
+        share = value.get(name)
+        if isinstance(share, int | float) and not isinstance(share, bool) and math.isfinite(share) and 0 <= share <= 1:
+            guidance[name] = float(share)
+    if value.get("place") in PLACES:
+        guidance["place"] = value["place"]
+    return guidance
 
 
-def _kind(value: Any) -> str:
+def _type_name(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
     return names.get(type(value)) or f"{value!r}"[:30]
 
 
-WORDS = 100
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*-?|[^\w\s]")  # a word keeps the hyphen behind it
-_COMPARED = {"like", "resembling", "resembles", "resemble", "mimicking", "unlike", "than", "similar"}
-# What may follow the noun that names the subject; another noun makes a modifier of it ("a dog bed").
-_FUNCTION = frozenset(
+WORDS = 100  # of a prompt
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*-?|[^\w\s]")  # a word keeps a hyphen that follows it
+_COMPARING = {"like", "resembling", "resembles", "resemble", "mimicking", "unlike", "than", "similar"}
+# Words that may follow a noun that names the subject; another noun would make it a modifier ("a dog bed").
+_FUNCTION_WORDS = frozenset(
     re.findall(
         r"\w+",
         "a an the and or but nor in on at by of with without to from into onto under over beside near behind before "
@@ -185,17 +187,17 @@ _FUNCTION = frozenset(
         "is are was has have its their his her this these facing seen shown next",
     )
 )
-_WRAPPED = re.compile(r"^(?:\W*)(?:(?:image|sdxl|stable diffusion|generation|final)\s+)*prompt\W*:\s*", re.IGNORECASE)
+_HEADING = re.compile(r"^(?:\W*)(?:(?:image|sdxl|stable diffusion|generation|final)\s+)*prompt\W*:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class PromptCheck:
-    """What a prompt must keep to.
+    """The rules for a prompt.
 
     Attributes:
         labels: names of all classes.
-        count_tokens: tokens a prompt takes; None where nobody counts.
-        token_limit: most tokens that are read.
+        count_tokens: counts the tokens of a prompt; None without a limit.
+        token_limit: maximum number of tokens that the image generator reads.
     """
 
     labels: Sequence[str] = ()
@@ -203,10 +205,10 @@ class PromptCheck:
     token_limit: int | None = None
 
     def __call__(self, prompt: str, label: str) -> str:
-        """The prompt, when it can be used.
+        """The prompt, if it follows the rules.
 
         Raises:
-            UnusableError: it names another class or not the true one, or is too long.
+            UnusableError: it shows another class, does not name the true one, or is too long.
         """
         words = len(prompt.split())
         if words > WORDS or len(prompt) > PROMPT:
@@ -218,76 +220,73 @@ class PromptCheck:
                     "bad prompt",
                     f"the prompt takes {tokens} tokens, and the image generator reads {self.token_limit}; shorten it",
                 )
-        named = list(_named(prompt, label, self.labels))
-        # Scripts without spaces have no words to compare.
+        named = list(_find_classes(prompt, label, self.labels))
+        # Scripts without spaces between words cannot be split into words.
         unspaced = not label.isascii() and label.casefold() in prompt.casefold()
         if label not in (name for name, _ in named) and not unspaced:
             raise UnusableError("bad prompt", f"the prompt must name the class {label_to_words(label)!r}")
-        for name, subject in named:
-            if subject and name != label:
-                raise UnusableError(
-                    "bad prompt",
-                    f"the prompt shows a {label_to_words(name)!r}; "
-                    f"the only class in it must be {label_to_words(label)!r}",
-                )
+        for name, is_shown in named:
+            if is_shown and name != label:
+                other, own = label_to_words(name), label_to_words(label)
+                raise UnusableError("bad prompt", f"the prompt shows a {other!r}; the only class in it must be {own!r}")
         return prompt
 
 
-def read_prompt(text: str) -> str:
-    """The prompt in an answer that should hold nothing else: without quotes, fences and a heading.
+def parse_prompt(text: str) -> str:
+    """The prompt in an answer that should contain nothing else: without quotes, code fences and heading.
 
     Raises:
         UnusableError: nothing is left.
     """
     body = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", text)
-    prompt = plain(_WRAPPED.sub("", body)).strip("\"'“”*` ")
+    prompt = to_line(_HEADING.sub("", body)).strip("\"'“”*` ")
     if not prompt:
         raise UnusableError("empty", "there is no prompt in it")
     return prompt
 
 
-def _named(prompt: str, label: str, labels: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The classes a prompt names, each with whether it is shown there and not merely compared with or a modifier."""
-    tokens = _words(prompt)
+def _find_classes(prompt: str, label: str, labels: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The classes that a prompt names, each with whether it is shown, and not a comparison or a modifier."""
+    tokens = _split_words(prompt)
     stems = [_stem(token) for token in tokens]
-    forms = [(form, name) for name in {label, *labels} for form in _forms(name)]
-    # "tabby cat" is that class and not "cat"; of two classes that sound the same the true one is meant.
-    forms.sort(key=lambda one: (-len(one[0]), one[1] != label, one[1]))
-    place = 0
-    while place < len(tokens):
-        found = next((one for one in forms if tuple(stems[place : place + len(one[0])]) == one[0]), None)
-        if found is not None:
-            yield found[1], _shown(tokens, place, place + len(found[0]))
-        place += len(found[0]) if found else 1
+    forms = [(form, name) for name in {label, *labels} for form in _label_forms(name)]
+    # Longest first: "tabby cat" is that class and not "cat". Of two classes with the same form the true one is meant.
+    forms.sort(key=lambda entry: (-len(entry[0]), entry[1] != label, entry[1]))
+    start = 0
+    while start < len(tokens):
+        match = next((entry for entry in forms if tuple(stems[start : start + len(entry[0])]) == entry[0]), None)
+        if match is not None:
+            yield match[1], _is_shown(tokens, start, start + len(match[0]))
+        start += len(match[0]) if match else 1
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return [token.casefold() for token in _TOKEN.findall(text)]
 
 
-def _forms(label: str) -> list[tuple[str, ...]]:
-    """The ways to say a label: "tabby, tabby cat" is two, and a number before it (as in "003.ant") is none of it."""
+def _label_forms(label: str) -> list[tuple[str, ...]]:
+    """The forms of a label in words: "tabby, tabby cat" has two; a leading number (as in "003.ant") is dropped."""
     parts = [label_to_words(part) for part in label.split(",")]
-    spoken = [re.sub(r"^\W*n?\d{2,}\W+", "", part) or part for part in parts]
-    return [form for part in spoken if (form := tuple(_stem(word) for word in _words(part)))]
+    names = [re.sub(r"^\W*n?\d{2,}\W+", "", part) or part for part in parts]
+    return [form for name in names if (form := tuple(_stem(word) for word in _split_words(name)))]
 
 
 def _stem(word: str) -> str:
-    """The singular, roughly: it is only ever compared with other stems."""
+    """The singular, roughly: stems are only compared with each other."""
     word = re.sub(r"['’]s$", "", word.rstrip("-"))
-    for ending, instead in (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x")):
+    for ending, singular in (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x")):
         if word.endswith(ending) and len(word) > len(ending) + 1:
-            return word[: -len(ending)] + instead
+            return word[: -len(ending)] + singular
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
 
-def _shown(tokens: Sequence[str], start: int, end: int) -> bool:
-    """Whether the noun at that place is shown: not compared with ("like a dog"), nor before another ("a dog bed")."""
-    if any(token in _COMPARED for token in tokens[max(0, start - 3) : start]):
+def _is_shown(tokens: Sequence[str], start: int, end: int) -> bool:
+    """Whether the noun is shown: no comparison ("like a dog") and not before another noun ("a dog bed")."""
+    if any(token in _COMPARING for token in tokens[max(0, start - 3) : start]):
         return False
     if tokens[end - 1].endswith(("-", "'s", "’s", "s'", "s’")):
         return False
     following = tokens[end] if end < len(tokens) else "."
-    if not following[0].isalnum() or following in _FUNCTION:
+    if not following[0].isalnum() or following in _FUNCTION_WORDS:
         return True
     return len(following) > 4 and following.endswith(("ing", "ed"))  # "sitting", and no "bed"

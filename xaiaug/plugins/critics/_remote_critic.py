@@ -1,187 +1,222 @@
-"""A critic that asks a service and pays for it: one case is one talk, each of its questions a paid call."""
+"""The base of the critics that ask a paid service: each case is a conversation, each of its questions a paid call."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
 from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply, digest
-from ._by_name import second_critic
-from ._conversation import Dialogue, Question, Said, check_dialogue, made_dialogue, together, words
-from ._parsing import CAUSE, capped
-from ._token_estimate import estimated, most_used
+from ._by_name import make_second_critic
+from ._conversation import Dialogue, ModelReply, Question, run_conversations
+from ._parsing import CAUSE, shorten
+from ._token_estimate import estimate_calls, max_usage
+from ._vlm_critic import DialogueOptions, VLMCritic
 
-# What a result does not depend on: changing these finds all earlier work.
-BESIDE = ("budget_usd", "prices", "timeout_s", "mode")
+NOT_IN_KEY = ("budget_usd", "prices", "timeout_s", "mode")  # changing these reuses all earlier work
 MODES = ("live", "batch")
-IN_A_BATCH = 250  # cases; a run has a few such batches under way at once
+CASES_PER_BATCH = 250  # a run has a few such batches under way at once
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A question with the key of its reply."""
+class RemoteOptions(DialogueOptions, total=False):
+    """The settings that the critics of all paid services take, as `RemoteCritic` explains them."""
 
-    key: str
-    question: Question
-
-
-_Talk = Generator[_Asked, RawReply | CallError, Critique | Failure]
-
-
-class RemoteCritic(Critic):
-    """What the critics of paid services share; each has an `__init__` that stores these and more.
-
-    Attributes:
-        pixels_per_token: of a picture, by the service's rule.
-    """
-
-    remote = True
-    pixels_per_token = 600
-
-    model: str
-    dialogue: str
-    layout: str
-    side: int
-    domain: str
-    templates: Mapping[str, str] | None
     max_tokens: int
+    base_url: str | None
     mode: str
     timeout_s: float
     second: Mapping[str, Any] | None
     budget_usd: float | None
     prices: Mapping[str, Mapping[str, JSON]] | None
 
+
+@dataclass(frozen=True)
+class _KeyedQuestion:
+    """A question with the key of its reply."""
+
+    key: str
+    question: Question
+
+
+_Conversation = Generator[_KeyedQuestion, RawReply | CallError, Critique | Failure]
+
+
+class RemoteCritic(VLMCritic):
+    """Asks a model of a paid service.
+
+    Args:
+        model: its name at the service.
+        max_tokens: maximum length of an answer, thinking or reasoning included.
+        base_url: of a server with the service's protocol; None: from the environment, else the service's own.
+        mode: "live", or "batch": calls are sent together, answered within a day, and cost half.
+        timeout_s: maximum duration of a call in seconds.
+        second: table of a critic that takes the cases this one declines: {"name": "openai", …}.
+        budget_usd: maximum spending outside a run; in a run its own budget counts.
+        prices: by model, for use outside a run; as in `[budget] prices`.
+        options: settings of the dialogue, as in `VLMCritic`.
+
+    Attributes:
+        pixels_per_token: of an image, by the service's rule.
+    """
+
+    remote = True
+    pixels_per_token = 600
+
     _dialogue: Dialogue
     _paid: PaidCalls
     _second: Critic | None = None
-    _connected = False  # recorded replies are read one by one, whatever way they came
+    _connected = False  # recorded replies are read one by one, in whichever mode they were sent
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        max_tokens: int = 2_000,
+        base_url: str | None = None,
+        mode: str = "live",
+        timeout_s: float = 120,
+        second: Mapping[str, Any] | None = None,
+        budget_usd: float | None = None,
+        prices: Mapping[str, Mapping[str, JSON]] | None = None,
+        **options: Unpack[DialogueOptions],
+    ) -> None:
+        super().__init__(model, max_tokens=max_tokens, **options)
+        self.base_url = base_url
+        self.mode = mode
+        self.timeout_s = timeout_s
+        self.second = second
+        self.budget_usd = budget_usd
+        self.prices = prices
 
     @property
     def batch_size(self) -> int:  # type: ignore[override]  # follows from a parameter
-        """Live, a run has many cases in flight at once, each kept as it is done; in a batch they go together."""
-        return IN_A_BATCH if self.mode == "batch" else 1
+        """1 in live mode: a run then has many cases in flight at once, and keeps each as it is done."""
+        return CASES_PER_BATCH if self.mode == "batch" else 1
 
     def check(self) -> None:
-        """Raises what would stop it later: a wrong parameter, a missing package or key."""
+        """Raises ConfigError or MissingExtraError for a wrong parameter, a missing package or a missing key."""
         self._check_parameters()
         self._check_access()
         if self.second is not None:
-            second_critic(self.second).check()
+            make_second_critic(self.second).check()
 
     def prepare(self, context: Context) -> None:
-        """Connects, and takes the labels, the budget and the limits of prompts from the run."""
+        """Connects, and takes the labels, the budget and the limits on prompts from the run."""
         self.check()
-        self.ready(context)
+        self.prepare_offline(context)
         self._connect()
         self._connected = True
         if self.second is not None:
-            self._second = second_critic(self.second)
+            self._second = make_second_critic(self.second)
             self._second.prepare(context)
 
-    def ready(self, context: Context) -> None:
-        """Gets ready to talk, without key, package or connection: enough where all replies are recorded."""
-        self._dialogue = made_dialogue(self, context)
-        # Outside a run there is no budget but its own, and no ledger but memory.
+    def prepare_offline(self, context: Context) -> None:
+        """Prepares without key, package or connection, which is enough to read recorded replies."""
+        self._dialogue = self._make_dialogue(context)
+        # Outside a run the critic has its own budget, and a ledger in memory.
         self._paid = context.paid or Calls(
             MemoryLedger(), budget_usd=self.budget_usd, prices=Prices(self.prices) if self.prices else None
         )
-        second = second_critic(self.second) if self.second is not None else None
+        second = make_second_critic(self.second) if self.second is not None else None
         if isinstance(second, RemoteCritic):
-            second.ready(context)
+            second.prepare_offline(context)
             self._second = second
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order; many calls are in flight at once, or all of them in a batch."""
-        made = self._in_a_batch(cases) if self._connected and self.mode == "batch" else self._live(cases)
-        declined = [place for place, one in enumerate(made) if isinstance(one, Failure) and one.kind == "refusal"]
+        as_batch = self._connected and self.mode == "batch"
+        critiques = self._critique_as_batch(cases) if as_batch else self._critique_live(cases)
+        declined = [i for i, one in enumerate(critiques) if isinstance(one, Failure) and one.kind == "refusal"]
         if declined and self._second is not None:
-            again = self._second.critique([cases[place] for place in declined])
-            for place, one in zip(declined, again, strict=True):
-                made[place] = one
-        return made
+            seconds = self._second.critique([cases[i] for i in declined])
+            for i, second in zip(declined, seconds, strict=True):
+                critiques[i] = second
+        return critiques
 
     def identity(self) -> dict[str, JSON]:
-        """What a result depends on: also on our own words and schema, and not on what a call may cost."""
-        found = super().identity()
-        given = {name: value for name, value in self.parameters().items() if name not in BESIDE}
-        return {**found, "parameters": given, "words": words(self.templates)}
+        """What a result depends on; the cost of a call is not part of it."""
+        parameters = {name: value for name, value in self.parameters().items() if name not in NOT_IN_KEY}
+        return {**super().identity(), "parameters": parameters}
 
     def estimate(self, items: int) -> Estimate:
-        """Calls, tokens and bytes by the texts it would send; panels are taken for those of square images."""
+        """Calls, tokens and bytes by the texts to be sent; panels are assumed to be of square images."""
         if not items:
-            found = Estimate(model=self.model, receiver=self._receiver())
+            estimate = Estimate(model=self.model, receiver=self._receiver())
         else:
-            dialogue = made_dialogue(self, Context())
-            found = estimated(dialogue, self.model, self._receiver(), self.pixels_per_token, items)
-        second = None if self.second is None else second_critic(self.second).estimate(0)
-        return replace(found, batched=self.mode == "batch", second=second)
+            dialogue = self._make_dialogue(Context())
+            estimate = estimate_calls(dialogue, self.model, self._receiver(), self.pixels_per_token, items)
+        second = None if self.second is None else make_second_critic(self.second).estimate(0)
+        return replace(estimate, batched=self.mode == "batch", second=second)
 
-    def _live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
+    def _critique_live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         if len(cases) == 1:
-            return [self._one(cases[0])]
-        made = dict(imap_unordered(self._one, cases))
-        return [made[place] for place in range(len(cases))]
+            return [self._critique_one(cases[0])]
+        critiques = dict(imap_unordered(self._critique_one, cases))
+        return [critiques[i] for i in range(len(cases))]
 
-    def _one(self, case: Case) -> Critique | Failure:
-        return together([self._talk(case)], lambda asked: [self._called(one) for one in asked])[0]
+    def _critique_one(self, case: Case) -> Critique | Failure:
+        return run_conversations([self._converse(case)], lambda questions: [self._call(one) for one in questions])[0]
 
-    def _in_a_batch(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        courier = self._courier()
-        return together([self._talk(case) for case in cases], lambda asked: self._batched(asked, courier))
+    def _critique_as_batch(self, cases: Sequence[Case]) -> list[Critique | Failure]:
+        batch_client = self._make_batch_client()
+        conversations = [self._converse(case) for case in cases]
+        return run_conversations(conversations, lambda questions: self._call_batch(questions, batch_client))
 
-    def _talk(self, case: Case) -> _Talk:
-        """The dialogue about a case, as calls whose replies somebody else fetches."""
-        talk, said, keys = self._dialogue.talk(case), None, list[str]()
+    def _converse(self, case: Case) -> _Conversation:
+        """The dialogue about a case, as calls whose replies the caller fetches."""
+        conversation, reply, keys = self._dialogue.discuss(case), None, list[str]()
         try:
             while True:
-                question = next(talk) if said is None else talk.send(said)
-                keys.append(self._key(case, len(keys), question))
-                reply = yield _Asked(keys[-1], question)
-                if isinstance(reply, CallError):
-                    return Failure(_kind(reply), capped(reply.message, CAUSE))
-                said = self._heard(reply.body)
-        except StopIteration as done:
-            made: Critique | Failure = done.value
-        if isinstance(made, Failure):
-            self._paid.reject(keys[-1], made.message)
-        return made
+                question = next(conversation) if reply is None else conversation.send(reply)
+                keys.append(self._call_key(case, len(keys), question))
+                raw = yield _KeyedQuestion(keys[-1], question)
+                if isinstance(raw, CallError):
+                    return Failure(_failure_kind(raw), shorten(raw.message, CAUSE))
+                reply = self._read_safely(raw.body)
+        except StopIteration as end:
+            critique: Critique | Failure = end.value
+        if isinstance(critique, Failure):
+            self._paid.reject(keys[-1], critique.message)
+        return critique
 
-    def _heard(self, body: Mapping[str, JSON]) -> Said:
+    def _read_safely(self, body: Mapping[str, JSON]) -> ModelReply:
         try:
-            return self._said(body)
+            return self._read_reply(body)
         except (AttributeError, TypeError):
-            return Said("")  # a body of a shape nobody described says nothing
+            return ModelReply("")  # a body of an undocumented shape is an empty reply
 
-    def _called(self, asked: _Asked) -> RawReply | CallError:
-        request, worst = self._request(asked.question), self._worst(asked.question)
+    def _call(self, keyed: _KeyedQuestion) -> RawReply | CallError:
+        request, worst = self._to_request(keyed.question), self._worst_case_usd(keyed.question)
         try:
-            return self._paid.call(asked.key, request, worst_case_usd=worst, send=self._send)
+            return self._paid.call(keyed.key, request, worst_case_usd=worst, send=self._send)
         except CallError as error:
             return error
 
-    def _batched(self, asked: Sequence[_Asked], courier: BatchClient) -> list[RawReply | CallError]:
-        calls = [BatchedCall(one.key, self._request(one.question), self._worst(one.question)) for one in asked]
-        return self._paid.batch(calls, courier)
+    def _call_batch(self, questions: Sequence[_KeyedQuestion], batch_client: BatchClient) -> list[RawReply | CallError]:
+        calls = [
+            BatchedCall(keyed.key, self._to_request(keyed.question), self._worst_case_usd(keyed.question))
+            for keyed in questions
+        ]
+        return self._paid.batch(calls, batch_client)
 
-    def _worst(self, question: Question) -> float:
-        return self._paid.worst_case_usd(self.model, most_used(question, self.pixels_per_token))
+    def _worst_case_usd(self, question: Question) -> float:
+        return self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
 
-    def _key(self, case: Case, number: int, question: Question) -> str:
-        """Equal for calls whose replies may stand for each other; its beginning says which case they are about."""
-        return f"{about(case, self.dialogue, number)}:{digest([self._asks(), question.to_json()])}"
+    def _call_key(self, case: Case, number: int, question: Question) -> str:
+        """Equal for calls with interchangeable replies; its beginning names the case."""
+        return f"{key_prefix(case, self.dialogue, number)}:{digest([self._request_settings(), question.to_json()])}"
 
-    def _asks(self) -> JSON:
-        """All that goes into a request besides the question."""
+    def _request_settings(self) -> JSON:
+        """Everything in a request besides the question."""
         return [type(self).__name__, self.model]
 
     def _check_parameters(self) -> None:
-        check_dialogue(self)
+        self._check_dialogue()
         if self.mode not in MODES:
             raise ConfigError(f"{type(self).__name__}: mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not self.timeout_s >= 1:
@@ -197,36 +232,36 @@ class RemoteCritic(Critic):
 
     @abstractmethod
     def _address(self) -> str:
-        """Of the service."""
+        """The URL of the service."""
 
     def _receiver(self) -> str:
-        """The host that gets what is sent."""
+        """The host that images are sent to."""
         return urlsplit(self._address()).hostname or ""
 
     @abstractmethod
-    def _request(self, question: Question) -> dict[str, Any]:
-        """The question as the service takes it."""
+    def _to_request(self, question: Question) -> dict[str, Any]:
+        """The question as a request body."""
 
     @abstractmethod
     def _send(self, request: Mapping[str, JSON]) -> RawReply:
-        """Sends it once; returns every reply that has a usage."""
+        """Sends a request once; returns every reply that reports its usage."""
 
     @abstractmethod
-    def _courier(self) -> BatchClient:
-        """Carries batches to the service."""
+    def _make_batch_client(self) -> BatchClient:
+        """The batch_client that carries batches to the service."""
 
     @abstractmethod
-    def _said(self, body: Mapping[str, JSON]) -> Said:
-        """What a reply says."""
+    def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
+        """The model's reply in a response body."""
 
 
-def about(case: Case, dialogue: str, number: int) -> str:
-    """The beginning of a key: which case, shown with or without a map, in which dialogue, at which of its questions."""
+def key_prefix(case: Case, dialogue: str, number: int) -> str:
+    """The beginning of a call's key: the case, with or without a map, the dialogue, and the number of the question."""
     shown = "map" if case.explanation is not None else "no-map"
     pair = digest([case.label, case.predicted])[:8]
     return f"critique:{case.id}:{pair}:{shown}:{dialogue}:{number}"
 
 
-def _kind(error: CallError) -> str:
-    # Azure turns a prompt away with an error where others answer with a refusal.
+def _failure_kind(error: CallError) -> str:
+    # Azure rejects a prompt with an error where others answer with a refusal.
     return "refusal" if error.status == 400 and "content_filter" in error.message else "call failed"

@@ -1,51 +1,51 @@
-"""OpenAI's Responses API: a question as a request, a reply as what was said."""
+"""OpenAI's Responses API: questions as requests, and the replies in responses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ._conversation import Question, Said, Turn
-from ._sdk import billed
+from ._conversation import ModelReply, Question, Turn
+from ._sdk import to_usage
 
 
-def request(question: Question) -> dict[str, Any]:
-    """The question as arguments of `responses.create`; nothing is kept by the service."""
-    made: dict[str, Any] = {
+def to_request(question: Question) -> dict[str, Any]:
+    """The question as arguments of `responses.create`; the service stores nothing."""
+    arguments: dict[str, Any] = {
         "instructions": question.system,
-        "input": [{"role": turn.role, "content": _content(turn)} for turn in question.turns],
+        "input": [{"role": turn.role, "content": _to_content(turn)} for turn in question.turns],
         "max_output_tokens": question.max_tokens,
         "store": False,
     }
     if question.schema is not None:
-        form = {"type": "json_schema", "name": "critique", "schema": question.schema, "strict": True}
-        made["text"] = {"format": form}
-    return made
+        schema = {"type": "json_schema", "name": "critique", "schema": question.schema, "strict": True}
+        arguments["text"] = {"format": schema}
+    return arguments
 
 
-def said(body: Mapping[str, Any]) -> Said:
-    """What a response says: the text of its messages, without the reasoning that comes before them."""
+def read_reply(body: Mapping[str, Any]) -> ModelReply:
+    """The model's reply: the text of its messages, without the reasoning before them."""
     parts = [
         part for item in body.get("output") or [] if item.get("type") == "message" for part in item.get("content") or []
     ]
     refusals = [str(part.get("refusal") or "") for part in parts if part.get("type") == "refusal"]
     if refusals:
-        return Said(" ".join(refusals), "refusal")
+        return ModelReply(" ".join(refusals), "refusal")
     reason = (body.get("incomplete_details") or {}).get("reason")
     if reason == "content_filter":
-        return Said("", "refusal", "content filter")
+        return ModelReply("", "refusal", "content filter")
     text = "".join(str(part.get("text") or "") for part in parts if part.get("type") == "output_text")
-    return Said(text, "length" if reason == "max_output_tokens" else "end")
+    return ModelReply(text, "length" if reason == "max_output_tokens" else "end")
 
 
-def used(usage: Any) -> dict[str, int]:
-    """What is billed."""
+def read_usage(usage: Any) -> dict[str, int]:
+    """The tokens that are billed."""
     details = ("input_tokens_details.cached_tokens", "input_tokens_details.cache_write_tokens")
-    return billed(usage, ("input_tokens", "output_tokens", *details))
+    return to_usage(usage, ("input_tokens", "output_tokens", *details))
 
 
-def _content(turn: Turn) -> Any:
+def _to_content(turn: Turn) -> Any:
     if turn.role == "assistant" or turn.picture is None:
         return turn.text
-    picture = {"type": "input_image", "detail": "auto", "image_url": turn.picture.url}
-    return [picture, {"type": "input_text", "text": turn.text}]
+    image = {"type": "input_image", "detail": "auto", "image_url": turn.picture.url}
+    return [image, {"type": "input_text", "text": turn.text}]

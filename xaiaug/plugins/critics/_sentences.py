@@ -1,4 +1,4 @@
-"""Sentences about what was measured."""
+"""Writes a critique from measurements: cause, evidence, difficulty, guidance and prompt."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...records import label_to_words
-from .._image_stats import hex_of, lab, name_of
-from ._measurements import Attended, Floats, Measures
-from ._outliers import ClassReference, Comparison, Finding
+from .._image_stats import colour_name, lab_to_hex, rgb_to_lab
+from ._measurements import Attention, Floats, Measurements
+from ._outliers import LEAST, ClassReference, Comparison, Finding
 
 GUIDANCE_OF = {
     "subject colour": "subject_colour",
@@ -22,13 +22,152 @@ GUIDANCE_OF = {
 UNITS = {"subject colour": " (Lab)", "backdrop colour": " (Lab)", "light": " (L of Lab)"}
 
 
-def colour_words(colour: Floats) -> str:
+def describe_cause(
+    findings: Sequence[Finding], measurements: Measurements, reference: ClassReference, label: str, predicted: str
+) -> str:
+    """The most likely cause in one sentence, with the second one if there is any."""
+    if not reference.enough:
+        return f"Too few images of {label} to compare with: {reference.count} of at least {LEAST}."
+    if not findings:
+        return f"No unusual property found, compared with {reference.count} other images of {label}."
+    first, *others = findings
+    sentence = _capitalize(_describe(first, measurements, reference))
+    sentence += f", unusual for {label}" + (f" but typical of {predicted}" if first.misleading else "")
+    return f"{sentence}; and {_describe(others[0], measurements, reference)}." if others else f"{sentence}."
+
+
+def _describe(finding: Finding, measurements: Measurements, reference: ClassReference) -> str:
+    return {
+        "subject colour": f"the subject's colour is {name_colour(measurements.subject)}",
+        "backdrop colour": f"the backdrop's colour is {name_colour(measurements.backdrop)}",
+        "light": f"the light is {name_light(measurements, reference)}",
+        "sharpness": f"the image is {name_sharpness(measurements, reference)}",
+        "size": f"the subject is {name_size(measurements, reference)}",
+        "place": f"the subject's position is {name_place(measurements.place)}",
+    }[finding.attribute]
+
+
+def list_evidence(
+    findings: Sequence[Finding],
+    comparison: Comparison | None,
+    measurements: Measurements,
+    reference: ClassReference,
+    label: str,
+) -> list[str]:
+    """One line of numbers for each finding; otherwise the lowest p-value, or the bare measurements."""
+    if comparison is None:
+        size = f"{measurements.size:.0%} of the image"
+        colours = f"subject {name_colour(measurements.subject)}, backdrop {name_colour(measurements.backdrop)}"
+        return [f"measured: {colours}; subject {size}; sharpness {measurements.sharpness:.2f}"]
+    if not findings:
+        name, p = comparison.lowest
+        return [
+            f"nothing unusual: lowest corrected p = {p:.2g} ({name}), compared with {reference.count} images of {label}"
+        ]
+    return [_evidence_line(finding, measurements, reference, label) for finding in findings]
+
+
+def _evidence_line(finding: Finding, measurements: Measurements, reference: ClassReference, label: str) -> str:
+    rarity, unit = finding.rarity, UNITS.get(finding.attribute, "")
+    neighbours = reference.attributes[finding.attribute].neighbours
+    value = _format_value(finding.attribute, measurements)
+    line = (
+        f"{finding.attribute}: {value}; unusually far from other images of {label} (corrected p = {finding.p:.2g}): "
+        f"distance to neighbour {neighbours} of {reference.count} is {rarity.distance:.3g}{unit}, typically "
+        f"{rarity.usual:.3g}"
+    )
+    if finding.elsewhere:
+        line += f", and {finding.elsewhere.distance:.3g} in the predicted class"
+    if finding.attribute.endswith("colour"):
+        line += f"; common colours of {label}: {', '.join(reference.common_colours(finding.attribute)) or 'none'}"
+    return line
+
+
+def _format_value(attribute: str, measurements: Measurements) -> str:
+    return {
+        "subject colour": name_colour(measurements.subject),
+        "backdrop colour": name_colour(measurements.backdrop),
+        "light": f"mean lightness {measurements.light[1]:.0f} of 100",
+        "sharpness": f"{measurements.sharpness:.2f} of 1",
+        "size": f"{measurements.size:.0%} of the image",
+        "place": f"{name_place(measurements.place)} (x {measurements.place[0]:.2f}, y {measurements.place[1]:.2f})",
+    }[attribute]
+
+
+def list_attention(attention: Attention) -> list[str]:
+    """A line about where the heatmap lies; none without a heatmap."""
+    if attention.kind == "unknown":
+        return []
+    area = f"{attention.area:.0%} of what the model saw"
+    return [f"attention: {attention.mass:.0%} of the heatmap lies on the subject, which covers {area}"]
+
+
+def describe_difficulty(measurements: Measurements, findings: Sequence[Finding]) -> str:
+    """What makes the image hard in itself; empty if no measurement does."""
+    unusual = {finding.attribute for finding in findings}
+    contrast = float(np.linalg.norm(rgb_to_lab(measurements.subject) - rgb_to_lab(measurements.backdrop)))
+    reasons = [
+        (contrast < 15, "the subject hardly stands out from its backdrop"),
+        (measurements.light[1] < 20, "the image is dark"),
+        (measurements.sharpness < 0.15, "the image is blurred"),
+        (measurements.size < 0.08, "the subject is small"),
+        ("place" in unusual, f"the subject is in an unusual position ({name_place(measurements.place)})"),
+    ]
+    return _capitalize("; ".join(reason for applies, reason in reasons if applies))
+
+
+def write_guidance(measurements: Measurements, findings: Sequence[Finding]) -> dict[str, str | float]:
+    """What a synthesizer should keep: the findings, most likely cause first, then the colours."""
+    values: dict[str, str | float] = {
+        "subject colour": lab_to_hex(rgb_to_lab(measurements.subject)),
+        "backdrop colour": lab_to_hex(rgb_to_lab(measurements.backdrop)),
+        "light": round(float(measurements.light[1]) / 100, 3),
+        "sharpness": round(measurements.sharpness, 3),
+        "size": round(measurements.size, 3),
+        "place": name_place(measurements.place),
+    }
+    wanted = dict.fromkeys([*(finding.attribute for finding in findings), "subject colour", "backdrop colour"])
+    return {GUIDANCE_OF[name]: values[name] for name in wanted}
+
+
+def write_prompt(
+    measurements: Measurements, findings: Sequence[Finding], reference: ClassReference, label: str, medium: str
+) -> str:
+    """The prompt for a new training image: the true class, with the properties that made this image hard."""
+    unusual = {finding.attribute for finding in findings}
+    extras = [
+        f"in {name_light(measurements, reference)} light" if "light" in unusual else "",
+        name_sharpness(measurements, reference) if "sharpness" in unusual else "",
+        name_size(measurements, reference) if "size" in unusual else "",
+        _position(measurements) if "place" in unusual else "",
+    ]
+    thing = label_to_words(label)
+    colour, background = name_colour(measurements.subject), name_colour(measurements.backdrop)
+    start = f"{_article(medium)} {medium} of {_article(colour)} {colour} {thing}"
+    scene = f"on {_article(background)} {background} background"
+    return _capitalize(", ".join([f"{start} {scene}", *(extra for extra in extras if extra)]))
+
+
+def _position(measurements: Measurements) -> str:
+    word = name_place(measurements.place)
+    return "in the centre" if word == "centre" else f"at the {word.replace('-', ' ')}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1].lower() in "aeiou" else "a"
+
+
+def _capitalize(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def name_colour(colour: Floats) -> str:
     """An sRGB colour in words: "dark brown (#4a2c1c)"."""
-    return f"{name_of(lab(colour))} ({hex_of(lab(colour))})"
+    return f"{colour_name(rgb_to_lab(colour))} ({lab_to_hex(rgb_to_lab(colour))})"
 
 
-def place_word(place: Floats) -> str:
-    """Where a point, x y from 0 to 1, lies: "centre", "left", "top-right", …"""
+def name_place(place: Floats) -> str:
+    """The position of a point, x y from 0 to 1, in words: "centre", "left", "top-right", …"""
     across = _third(float(place[0]), "left", "right")
     down = _third(float(place[1]), "top", "bottom")
     return "-".join(word for word in (down, across) if word) or "centre"
@@ -38,148 +177,16 @@ def _third(value: float, low: str, high: str) -> str:
     return low if value < 0.4 else high if value > 0.6 else ""
 
 
-def guidance_of(measures: Measures, findings: Sequence[Finding]) -> dict[str, str | float]:
-    """What a synthesizer should keep: the unusual first, the likeliest cause foremost, then the colours."""
-    values: dict[str, str | float] = {
-        "subject colour": hex_of(lab(measures.subject)),
-        "backdrop colour": hex_of(lab(measures.backdrop)),
-        "light": round(float(measures.light[1]) / 100, 3),
-        "sharpness": round(measures.sharpness, 3),
-        "size": round(measures.size, 3),
-        "place": place_word(measures.place),
-    }
-    wanted = dict.fromkeys([*(finding.attribute for finding in findings), "subject colour", "backdrop colour"])
-    return {GUIDANCE_OF[name]: values[name] for name in wanted}
+def name_light(measurements: Measurements, reference: ClassReference) -> str:
+    """ "dim" or "bright", compared with the class."""
+    return "dim" if measurements.light.mean() < reference.median("light").mean() else "bright"
 
 
-def cause_of(findings: Sequence[Finding], measures: Measures, own: ClassReference, label: str, predicted: str) -> str:
-    """The likeliest cause in one sentence; a second one is named after it."""
-    if not own.enough:
-        return f"There is nothing to compare with: {_count(own)} of {label} at hand."
-    if not findings:
-        return f"Nothing that was measured is unusual among the training images of {label}."
-    first, *others = findings
-    sentence = _deviation(first, measures, own)
-    sentence += f", unusual for {label}" + (f" but usual for {predicted}" if first.misleading else "")
-    return f"{sentence}; and {_deviation(others[0], measures, own, start=False)}." if others else f"{sentence}."
+def name_sharpness(measurements: Measurements, reference: ClassReference) -> str:
+    """ "blurred" or "very sharp", compared with the class."""
+    return "blurred" if measurements.vectors()["sharpness"] < reference.median("sharpness") else "very sharp"
 
 
-def _count(own: ClassReference) -> str:
-    return "no training images" if own.count == 0 else f"only {own.count} training images"
-
-
-def _deviation(finding: Finding, measures: Measures, own: ClassReference, start: bool = True) -> str:
-    sentence = {
-        "subject colour": f"the subject's colour is {colour_words(measures.subject)}",
-        "backdrop colour": f"the backdrop's colour is {colour_words(measures.backdrop)}",
-        "light": f"the light is {light_word(measures, own)}",
-        "sharpness": f"the image is {sharpness_word(measures, own)}",
-        "size": f"the subject is {size_word(measures, own)}",
-        "place": f"the subject's place is {place_word(measures.place)}",
-    }[finding.attribute]
-    return _sentence(sentence) if start else sentence
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def light_word(measures: Measures, own: ClassReference) -> str:
-    """ "dim" or "bright", against what the class shows."""
-    return "dim" if measures.light.mean() < own.middle("light").mean() else "bright"
-
-
-def sharpness_word(measures: Measures, own: ClassReference) -> str:
-    """ "blurred" or "sharp", against what the class shows."""
-    return "blurred" if measures.vectors()["sharpness"] < own.middle("sharpness") else "very sharp"
-
-
-def size_word(measures: Measures, own: ClassReference) -> str:
-    """ "small" or "large", against what the class shows."""
-    return "small" if measures.vectors()["size"] < own.middle("size") else "large"
-
-
-def evidence_of(
-    findings: Sequence[Finding], comparison: Comparison | None, measures: Measures, own: ClassReference, label: str
-) -> list[str]:
-    """One line a finding, with its numbers; a line that says so when there is none, or nothing to compare with."""
-    if comparison is None:
-        size = f"{measures.size:.0%} of the image"
-        colours = f"subject {colour_words(measures.subject)}, backdrop {colour_words(measures.backdrop)}"
-        return [f"measured: {colours}; subject {size}; sharpness {measures.sharpness:.2f}"]
-    if not findings:
-        name, p = comparison.lowest
-        return [f"nothing unusual: the lowest corrected p is {p:.2g} ({name}), against {own.count} images of {label}"]
-    return [_numbers(finding, measures, own, label) for finding in findings]
-
-
-def _numbers(finding: Finding, measures: Measures, own: ClassReference, label: str) -> str:
-    rarity, unit = finding.rarity, UNITS.get(finding.attribute, "")
-    neighbours = own.references[finding.attribute].neighbours
-    line = (
-        f"{finding.attribute}: {_value(finding.attribute, measures)}; {neighbours} of {own.count} training images of "
-        f"{label} lie within {rarity.distance:.3g}{unit}, where {rarity.usual:.3g} is usual "
-        f"(corrected p = {finding.p:.2g})"
-    )
-    if finding.attribute.endswith("colour"):
-        line += f"; common there: {', '.join(own.common_colours(finding.attribute)) or 'no colour above others'}"
-    if finding.elsewhere:
-        line += f"; the predicted class has as many within {finding.elsewhere.distance:.3g}"
-    return line
-
-
-def _value(attribute: str, measures: Measures) -> str:
-    return {
-        "subject colour": colour_words(measures.subject),
-        "backdrop colour": colour_words(measures.backdrop),
-        "light": f"mean lightness {measures.light[1]:.0f} of 100",
-        "sharpness": f"{measures.sharpness:.2f} of 1",
-        "size": f"{measures.size:.0%} of the image",
-        "place": f"{place_word(measures.place)} (x {measures.place[0]:.2f}, y {measures.place[1]:.2f})",
-    }[attribute]
-
-
-def attention_line(seen: Attended) -> list[str]:
-    """What the heatmap says, in one line; none without a map."""
-    if seen.kind == "unknown":
-        return []
-    return [f"attention: {seen.mass:.0%} of the heatmap lies on the subject, which takes {seen.area:.0%} of the area"]
-
-
-def difficulty_of(measures: Measures, findings: Sequence[Finding]) -> str:
-    """What makes the image hard in itself; empty when nothing measured does."""
-    unusual = {finding.attribute for finding in findings}
-    contrast = float(np.linalg.norm(lab(measures.subject) - lab(measures.backdrop)))
-    reasons = [
-        (contrast < 15, "the subject hardly stands out from its backdrop"),
-        (measures.light[1] < 20, "it is dark"),
-        (measures.sharpness < 0.15, "it is blurred"),
-        (measures.size < 0.08, "the subject is small"),
-        ("place" in unusual, f"the subject is at an unusual place ({place_word(measures.place)})"),
-    ]
-    return _sentence("; ".join(words for holds, words in reasons if holds))
-
-
-def prompt_of(measures: Measures, findings: Sequence[Finding], own: ClassReference, label: str, medium: str) -> str:
-    """What a new training image should show: the true class, in what made this image hard."""
-    unusual = {finding.attribute for finding in findings}
-    extras = [
-        f"in {light_word(measures, own)} light" if "light" in unusual else "",
-        sharpness_word(measures, own) if "sharpness" in unusual else "",
-        size_word(measures, own) if "size" in unusual else "",
-        _position(measures) if "place" in unusual else "",
-    ]
-    thing = label_to_words(label)
-    colour, background = colour_words(measures.subject), colour_words(measures.backdrop)
-    start = f"{_article(medium)} {medium} of {_article(colour)} {colour} {thing}"
-    scene = f"on {_article(background)} {background} background"
-    return _sentence(", ".join([f"{start} {scene}", *(extra for extra in extras if extra)]))
-
-
-def _position(measures: Measures) -> str:
-    word = place_word(measures.place)
-    return "in the centre" if word == "centre" else f"at the {word.replace('-', ' ')}"
-
-
-def _article(word: str) -> str:
-    return "an" if word[:1].lower() in "aeiou" else "a"
+def name_size(measurements: Measurements, reference: ClassReference) -> str:
+    """ "small" or "large", compared with the class."""
+    return "small" if measurements.vectors()["size"] < reference.median("size") else "large"

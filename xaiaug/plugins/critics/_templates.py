@@ -1,4 +1,4 @@
-"""What critics say to a model: templates that settings may replace."""
+"""The texts that critics send to a model: templates that settings may replace."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ FIELDS = {
 }
 
 
-def templates(given: Mapping[str, str] | None) -> dict[str, str]:
-    """All templates: ours, and in their place those that were given.
+def merge_templates(replacements: Mapping[str, str] | None) -> dict[str, str]:
+    """All templates: the replacements, and the built-in texts otherwise.
 
     Raises:
-        ConfigError: an unknown template, or a field in braces that it does not have.
+        ConfigError: an unknown template, or a field in braces that the template does not have.
     """
-    for name, text in (given or {}).items():
+    for name, text in (replacements or {}).items():
         if name not in TEMPLATES:
             raise ConfigError(f"templates: there is no template {name!r}. {suggest(name, TEMPLATES)}")
         if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f"templates: {name} must be a text, got {text!r}")
+            raise ConfigError(f"templates: {name} must be text, got {text!r}")
         for field in _FIELD.findall(text):
             if field not in FIELDS[name]:
                 raise ConfigError(f"templates: {name} has no field {{{field}}}. {suggest(field, FIELDS[name])}")
-    return {**TEMPLATES, **(given or {})}
+    return {**TEMPLATES, **(replacements or {})}
 
 
-def filled(template: str, **fields: str) -> str:
-    """A template with its fields filled; braces inside what fills them stay as they are."""
+def fill(template: str, **fields: str) -> str:
+    """Fills the fields of a template; braces inside the values are kept."""
     return _FIELD.sub(lambda match: fields.get(match[1], match[0]), template)

@@ -1,18 +1,18 @@
-"""The critic that asks Claude, by Anthropic's Messages API."""
+"""The critic that asks Claude through Anthropic's Messages API."""
 
 from __future__ import annotations
 
 import os
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from ...errors import ConfigError
 from ...records import JSON, BatchClient, RawReply
-from ._claude_batches import ClaudeCourier
-from ._conversation import Question, Said, Turn
-from ._remote_critic import RemoteCritic
-from ._sdk import Wire, billed, checked_address, key_from, need
+from ._claude_batches import ClaudeBatchClient
+from ._conversation import ModelReply, Question, Turn
+from ._remote_critic import RemoteCritic, RemoteOptions
+from ._sdk import SdkClient, check_address, read_key, require_package, to_usage
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 ADDRESS = "https://api.anthropic.com"
@@ -23,57 +23,23 @@ class ClaudeCritic(RemoteCritic):
     """Shows Claude the panel and the two classes; the key comes from ANTHROPIC_API_KEY.
 
     Args:
-        model: as Anthropic names it.
-        dialogue: "structured" (one call, bound to a schema) or "paper" (an analysis, then the prompt alone).
-        layout: of the panel: "side-by-side", "overlay", "masked" or "image-only".
-        side: width of the panel in pixels, at least 200.
-        domain: one line on what the images are, such as "chest X-rays of adults"; may be empty.
-        templates: texts in place of ours, by name.
-        max_tokens: most an answer may take, thinking included.
-        effort: "low" to "max"; None leaves it to the model.
-        thinking: "adaptive" or "disabled", for models that know it; None leaves it to the model.
-        base_url: of a server that speaks this protocol; None: ANTHROPIC_BASE_URL, else Anthropic's own.
-        mode: "live", or "batch": all calls wait for one another, come back within a day, and cost half.
-        timeout_s: most seconds a call may take.
-        second: table of a critic that takes what this one declines: {"name": "openai", …}.
-        budget_usd: most that may be spent outside a run; in a run its own budget counts.
-        prices: by model, for use outside a run; as in `[budget] prices`.
+        model: Anthropic's name for it.
+        effort: "low" to "max"; None: the model's default.
+        thinking: "adaptive" or "disabled", for models that support it; None: the model's default.
+        options: as in `RemoteCritic`; without a `base_url`, ANTHROPIC_BASE_URL or Anthropic's own address.
     """
 
-    def __init__(  # noqa: PLR0913  each is one decision of the user, and stands in the settings table
+    def __init__(
         self,
         model: str = "claude-haiku-5-5",
         *,
-        dialogue: str = "structured",
-        layout: str = "side-by-side",
-        side: int = 512,
-        domain: str = "",
-        templates: Mapping[str, str] | None = None,
-        max_tokens: int = 2_000,
         effort: str | None = None,
         thinking: str | None = None,
-        base_url: str | None = None,
-        mode: str = "live",
-        timeout_s: float = 120,
-        second: Mapping[str, Any] | None = None,
-        budget_usd: float | None = None,
-        prices: Mapping[str, Mapping[str, JSON]] | None = None,
+        **options: Unpack[RemoteOptions],
     ) -> None:
-        self.model = model
-        self.dialogue = dialogue
-        self.layout = layout
-        self.side = side
-        self.domain = domain
-        self.templates = templates
-        self.max_tokens = max_tokens
+        super().__init__(model, **options)
         self.effort = effort
         self.thinking = thinking
-        self.base_url = base_url
-        self.mode = mode
-        self.timeout_s = timeout_s
-        self.second = second
-        self.budget_usd = budget_usd
-        self.prices = prices
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -84,26 +50,26 @@ class ClaudeCritic(RemoteCritic):
                 )
 
     def _check_access(self) -> None:
-        need("anthropic", "claude")
-        checked_address(self.base_url)
-        key_from(KEYS, "claude")
+        require_package("anthropic", "claude")
+        check_address(self.base_url)
+        read_key(KEYS, "claude")
 
     def _connect(self) -> None:
         import anthropic
 
-        key = key_from(KEYS, "claude")
-        how = {"api_key": key} if os.environ.get(KEYS[0], "").strip() else {"auth_token": key}
-        client = anthropic.Anthropic(**how, base_url=self._address(), max_retries=0)  # type: ignore[arg-type]
+        key = read_key(KEYS, "claude")
+        credentials = {"api_key": key} if os.environ.get(KEYS[0], "").strip() else {"auth_token": key}
+        client = anthropic.Anthropic(**credentials, base_url=self._address(), max_retries=0)  # type: ignore[arg-type]
         weakref.finalize(self, client.close)
-        self._wire = Wire(client, key, self.timeout_s)
+        self._client = SdkClient(client, key, self.timeout_s)
 
     def _address(self) -> str:
         return self.base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS
 
-    def _asks(self) -> JSON:
+    def _request_settings(self) -> JSON:
         return ["claude", self.model, self.effort, self.thinking]
 
-    def _request(self, question: Question) -> dict[str, Any]:
+    def _to_request(self, question: Question) -> dict[str, Any]:
         output = {"effort": self.effort} if self.effort else {}
         if question.schema is not None:
             output["format"] = {"type": "json_schema", "schema": question.schema}  # type: ignore[assignment]
@@ -111,7 +77,7 @@ class ClaudeCritic(RemoteCritic):
             "model": self.model,
             "max_tokens": question.max_tokens,
             "system": question.system,
-            "messages": [{"role": turn.role, "content": _content(turn)} for turn in question.turns],
+            "messages": [{"role": turn.role, "content": _to_content(turn)} for turn in question.turns],
         }
         if output:
             request["output_config"] = output
@@ -120,35 +86,36 @@ class ClaudeCritic(RemoteCritic):
         return request
 
     def _send(self, request: Mapping[str, JSON]) -> RawReply:
-        body = self._wire.post(self._wire.client.messages, request)
-        return RawReply(body, used(body.get("usage") or {}))
+        body = self._client.post(self._client.sdk.messages, request)
+        return RawReply(body, read_usage(body.get("usage") or {}))
 
-    def _courier(self) -> BatchClient:
-        return ClaudeCourier(self._wire, used)
+    def _make_batch_client(self) -> BatchClient:
+        return ClaudeBatchClient(self._client, read_usage)
 
-    def _said(self, body: Mapping[str, JSON]) -> Said:
-        return said(body)
-
-
-def used(usage: Any) -> dict[str, int]:
-    """What is billed. The service tells cached tokens beside the input, not within it."""
-    told = billed(usage, ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"))
-    cached = told.get("cache_read_tokens", 0) + told.get("cache_write_tokens", 0)
-    return {**told, "input_tokens": told["input_tokens"] + cached} if cached else told
+    def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
+        return read_reply(body)
 
 
-def said(body: Mapping[str, Any]) -> Said:
-    """What a message says: its text blocks, without the thinking that comes before them."""
+def read_usage(usage: Any) -> dict[str, int]:
+    """The tokens that are billed. The service does not count cached tokens as input tokens; we do."""
+    paths = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    tokens = to_usage(usage, paths)
+    cached = tokens.get("cache_read_tokens", 0) + tokens.get("cache_write_tokens", 0)
+    return {**tokens, "input_tokens": tokens["input_tokens"] + cached} if cached else tokens
+
+
+def read_reply(body: Mapping[str, Any]) -> ModelReply:
+    """The model's reply: the text blocks of a message, without the thinking before them."""
     stop = body.get("stop_reason")
     if stop == "refusal":
         details = body.get("stop_details") or {}
-        return Said(str(details.get("explanation") or ""), "refusal", str(details.get("category") or ""))
+        return ModelReply(str(details.get("explanation") or ""), "refusal", str(details.get("category") or ""))
     blocks = body.get("content") or []
     text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
-    return Said(text, "length" if stop in ("max_tokens", "model_context_window_exceeded") else "end")
+    return ModelReply(text, "length" if stop in ("max_tokens", "model_context_window_exceeded") else "end")
 
 
-def _content(turn: Turn) -> list[dict[str, Any]]:
+def _to_content(turn: Turn) -> list[dict[str, Any]]:
     text = {"type": "text", "text": turn.text}
     if turn.picture is None:
         return [text]

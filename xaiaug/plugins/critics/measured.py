@@ -1,4 +1,4 @@
-"""The critic that measures: what of a failed image is unusual for its class."""
+"""The critic that measures: it looks for properties of the image that are unusual for its class."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ import numpy as np
 from ...errors import ConfigError
 from ...interfaces import Context, Critic
 from ...records import Case, Critique, Failure, Sample
-from ._measurements import Attended, attended, measure
+from ._measurements import Attention, measure, measure_attention
 from ._outliers import ClassReference, Comparison, Finding, compare
-from ._sentences import attention_line, cause_of, difficulty_of, evidence_of, guidance_of, prompt_of
+from ._sentences import (
+    describe_cause,
+    describe_difficulty,
+    list_attention,
+    list_evidence,
+    write_guidance,
+    write_prompt,
+)
 
 
 class MeasuredCritic(Critic):
-    """Compares colour, light, sharpness, size and place of a failed image with the training images of its class.
+    """Compares colour, light, sharpness, size and position in a misclassified image with other images of its class.
 
-    It needs no key, no weights and no network. What it does not measure (shape, breed, pose, a second animal) it
-    cannot name; then it says that nothing it measured is unusual.
+    It needs no key, no weights and no network. It cannot name what it does not measure (shape, breed, pose, a second
+    animal), and reports that no unusual property was found.
 
     Args:
-        level: share of images without anything unusual that may still be called unusual, over all attributes
-            together, 0 to 1.
-        reference: most training images a class that are measured, at least 8.
+        level: significance level over all attributes together, 0 to 1: the share of ordinary images that may be
+            reported as unusual.
+        reference: maximum number of training images measured per class, at least 8.
         medium: what the prompt asks for: "photo", "drawing", …
-        seed: decides which training images are measured.
+        seed: selects the training images.
 
     Raises:
         ConfigError: a parameter out of its range.
@@ -44,73 +51,78 @@ class MeasuredCritic(Critic):
             raise ConfigError(f"MeasuredCritic: reference must be at least 8 images a class, got {reference}")
         self._labels: tuple[str, ...] = ()
         self._train: Sequence[Sample] = ()
-        self._measured: dict[str, ClassReference] = {}
+        self._references: dict[str, ClassReference] = {}
 
     def prepare(self, context: Context) -> None:
-        """Takes the training images; those of a class are measured when its first case comes."""
+        """Takes the training images; those of a class are measured with its first case."""
         train = context.train or ()
         if train is not self._train or context.labels != self._labels:
-            # Otherwise a loop prepares again for another source, and what was measured still holds.
-            self._labels, self._train, self._measured = context.labels, train, {}
+            # A loop prepares again for every source: the references of the same images are kept.
+            self._labels, self._train, self._references = context.labels, train, {}
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        """One critique a case, in order; each depends on its own case and the training images alone."""
-        return [self._judge(case) for case in cases]
+        """One critique a case, in order; each depends only on its case and the training images."""
+        return [self._critique_one(case) for case in cases]
 
-    def _judge(self, case: Case) -> Critique:
-        measures = measure(case.image)
-        own, seen = self._class(case.label), attended(case.explanation, measures.mask)
-        other = self._class(case.predicted) if case.predicted != case.label else None
-        comparison = compare(measures, own, other, self.level) if own.enough else None
-        findings = _ordered(comparison, seen)
+    def _critique_one(self, case: Case) -> Critique:
+        measurements = measure(case.image)
+        attention = measure_attention(case.explanation, measurements.mask)
+        reference = self._reference(case.label)
+        predicted = self._reference(case.predicted) if case.predicted != case.label else None
+        comparison = compare(measurements, reference, predicted, self.level) if reference.enough else None
+        findings = _rank_findings(comparison, attention)
         return Critique(
-            cause=cause_of(findings, measures, own, case.label, case.predicted),
-            prompt=prompt_of(measures, findings, own, case.label, self.medium),
-            attended=seen.kind,
-            difficulty=difficulty_of(measures, findings),
-            evidence=(*evidence_of(findings, comparison, measures, own, case.label), *attention_line(seen)),
-            label_suspect=self._suspect(case, seen, comparison),
+            cause=describe_cause(findings, measurements, reference, case.label, case.predicted),
+            prompt=write_prompt(measurements, findings, reference, case.label, self.medium),
+            attended=attention.kind,
+            difficulty=describe_difficulty(measurements, findings),
+            evidence=(
+                *list_evidence(findings, comparison, measurements, reference, case.label),
+                *list_attention(attention),
+            ),
+            label_suspect=self._is_label_suspect(case, attention, comparison),
             confidence=_confidence(findings),
-            guidance=guidance_of(measures, findings),
+            guidance=write_guidance(measurements, findings),
         )
 
-    def _class(self, label: str) -> ClassReference:
-        if label not in self._measured:
-            self._measured[label] = ClassReference([measure(sample.open()) for sample in self._drawn(label)])
-        return self._measured[label]
+    def _reference(self, label: str) -> ClassReference:
+        if label not in self._references:
+            self._references[label] = ClassReference([measure(sample.open()) for sample in self._select(label)])
+        return self._references[label]
 
-    def _drawn(self, label: str) -> list[Sample]:
-        """Training images of one class: at most `reference` of them, the same ones whatever their order."""
+    def _select(self, label: str) -> list[Sample]:
+        """At most `reference` training images of one class, selected independently of their order."""
         index = self._labels.index(label) if label in self._labels else None
         samples = sorted((sample for sample in self._train if sample.label == index), key=lambda sample: sample.id)
         order = np.random.default_rng([self.seed, 0]).permutation(len(samples))[: self.reference]
         return [samples[i] for i in order]
 
-    def _suspect(self, case: Case, seen: Attended, comparison: Comparison | None) -> bool:
-        """Whether the label looks wrong: the model is sure, looks at the subject, and nothing speaks against it.
+    def _is_label_suspect(self, case: Case, attention: Attention, comparison: Comparison | None) -> bool:
+        """Whether the label looks wrong: the model is confident, looks at the subject, and no property is unusual.
 
-        An image that has the colours of the predicted class is what a shortcut would be misled by, so anything
-        unusual for the true class counts against a wrong label.
+        Anything unusual for the true class speaks against a wrong label: with the colours of the predicted class, for
+        instance, a shortcut is the better explanation.
         """
         if comparison is None or comparison.findings or not set(self._labels) >= {case.label, case.predicted}:
             return False
-        chance = {name: float(case.probabilities[self._labels.index(name)]) for name in (case.label, case.predicted)}
-        sure = chance[case.predicted] >= 0.98 and chance[case.label] <= 0.01
-        return sure and seen.kind in ("subject", "part") and comparison.highest_elsewhere < 1.3
+        label, predicted = (case.probabilities[self._labels.index(name)] for name in (case.label, case.predicted))
+        confident = float(predicted) >= 0.98 and float(label) <= 0.01
+        return confident and attention.kind in ("subject", "part") and comparison.highest_elsewhere < 1.3
 
 
-def _ordered(comparison: Comparison | None, seen: Attended) -> tuple[Finding, ...]:
-    """The findings, the likeliest cause first: what misleads before all else, and of that what the model looked at."""
-    looked = {"subject": "subject colour", "part": "subject colour", "background": "backdrop colour"}.get(seen.kind)
+def _rank_findings(comparison: Comparison | None, attention: Attention) -> tuple[Finding, ...]:
+    """The findings, most likely cause first: misleading ones before others, and among them what the model looked at."""
+    colours = {"subject": "subject colour", "part": "subject colour", "background": "backdrop colour"}
+    attended = colours.get(attention.kind)
 
     def likelihood(finding: Finding) -> tuple[bool, bool, float]:
-        return finding.misleading, finding.misleading and finding.attribute == looked, finding.strength
+        return finding.misleading, finding.misleading and finding.attribute == attended, finding.strength
 
     return tuple(sorted(comparison.findings, key=likelihood, reverse=True)) if comparison else ()
 
 
 def _confidence(findings: Sequence[Finding]) -> float:
-    """How sure the cause is: higher where the predicted class explains what is unusual for the true one."""
+    """Confidence in the cause, 0 to 1: higher if the predicted class explains what is unusual for the true one."""
     if not findings:
         return 0.1
     return round((0.9 if findings[0].misleading else 0.6) * (1 - findings[0].p), 3)

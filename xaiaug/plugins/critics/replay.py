@@ -1,10 +1,11 @@
-"""The critic that repeats what an earlier run's critic said, without key or network."""
+"""The critic that reads the recorded replies of an earlier run, without key or network."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,20 @@ from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
 from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Failure, RawReply
-from ...store import Blob, Reader
+from ...records.pipeline import StageKind
+from ...store import Blob, CallLedger, Reader
 from ...store.blobs import Blobs
-from ._by_name import KNOWN, critic_from
+from ...store.schema import PLUGINS, critique_of
+from ._by_name import KNOWN, make_critic
 from ._remote_critic import RemoteCritic
 
-PAID = ("claude", "openai")  # critics whose replies are recorded before they are read
+PAID = ("claude", "openai")  # critics whose replies are recorded before they are parsed
 
 
 class ReplayCritic(Critic):
-    """Reads the recorded replies of a paid critic again, so that a new parser or prompt check costs nothing.
+    """Parses the recorded replies of a paid critic again, so that a new parser or prompt check costs nothing.
 
-    Where the replies of a case cannot be used it repeats the critique that the run committed, and so it does for every
-    critic that paid for nothing.
+    For a case without usable replies, and for any other critic, it repeats the critique that the run committed.
 
     Args:
         run: the folder of that run.
@@ -34,121 +36,107 @@ class ReplayCritic(Critic):
         self.run = run
 
     def check(self) -> None:
-        """Raises RunFolderError when there is no run in that folder."""
+        """Raises RunFolderError if there is no run in that folder."""
         Reader(Path(self.run).expanduser()).close()
 
     def prepare(self, context: Context) -> None:
-        """Looks up what is recorded, and makes the critic that read it."""
+        """Reads what the run recorded, and makes the critic that parses its replies."""
         reader = Reader(Path(self.run).expanduser())
         try:
-            self._rows = _committed(reader)
-            recorded = Recorded(_replies(reader), reader.blobs, self.run)
-            self._reading = _critic_of(reader)
+            self._rows = _critique_rows(reader)
+            recorded = RecordedCalls(CallLedger(reader.ledger, reader.blobs).replies(), reader.blobs, self.run)
+            self._paid_critic = _paid_critic(reader)
         finally:
             reader.close()
-        if self._reading is not None:
-            asked = Context(context.labels, None, recorded, context.count_tokens, context.token_limit, context.device)
-            self._reading.ready(asked)
-            self.layout, self.side = self._reading.layout, self._reading.side
+        if self._paid_critic is not None:
+            self._paid_critic.prepare_offline(replace(context, train=None, paid=recorded))
+            self.layout, self.side = self._paid_critic.layout, self._paid_critic.side
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order."""
-        return [self._one(case) for case in cases]
+        return [self._critique_one(case) for case in cases]
 
-    def _one(self, case: Case) -> Critique | Failure:
-        made = self._reading.critique([case])[0] if self._reading is not None else None
-        if made is None or (isinstance(made, Failure) and made.kind in ("call failed", "refusal")):
-            return self._repeated(case) or made or self._unknown(case)
-        return made
+    def _critique_one(self, case: Case) -> Critique | Failure:
+        critique = self._paid_critic.critique([case])[0] if self._paid_critic is not None else None
+        if critique is None or (isinstance(critique, Failure) and critique.kind in ("call failed", "refusal")):
+            missing = Failure("not recorded", f"the run in {self.run} has no critique of the case {case.id}")
+            return self._committed_critique(case) or critique or missing
+        return critique
 
-    def _repeated(self, case: Case) -> Critique | Failure | None:
-        """What the run committed; where it judged a case more than once, with different maps, by the panel."""
+    def _committed_critique(self, case: Case) -> Critique | Failure | None:
+        """The critique that the run committed; if there are several, with different heatmaps, that of this panel."""
         rows = self._rows.get(case.id, [])
         if len(rows) > 1:
-            drawn = Blob.image(case.panel).name
-            rows = [row for row in rows if row["panel"] == drawn]
-        return _made(rows[0]) if rows else None
-
-    def _unknown(self, case: Case) -> Failure:
-        return Failure("not recorded", f"the run in {self.run} says nothing about the case {case.id}")
+            panel = Blob.image(case.panel).name
+            rows = [row for row in rows if row["panel"] == panel]
+        return critique_of(rows[0]) if rows else None
 
 
-class Recorded:
-    """Answers calls with what is recorded, and sends nothing; satisfies `PaidCalls`.
+class RecordedCalls:
+    """Answers calls from the record of a run, and sends nothing; satisfies `PaidCalls`.
 
-    A question whose words or pixels differ a little (another version drew the panel) finds the only reply that the
-    same case got at the same place of the dialogue.
+    If there is no reply to the exact question (another version may draw the panel a little differently), it returns the
+    only reply about the same case at the same point of the dialogue.
 
     Args:
-        replies: blob and usage of each settled call, by its key.
-        blobs: where the raw replies lie.
+        replies: blob and usage of each reply, by the key of the call.
+        blobs: with the raw replies.
         run: the folder's name, for messages.
     """
 
     def __init__(self, replies: Mapping[str, tuple[str, dict[str, int]]], blobs: Blobs, run: str) -> None:
         self._replies, self._blobs, self._run = replies, blobs, run
-        self._about: dict[str, list[str]] = defaultdict(list)
+        self._keys: dict[str, list[str]] = defaultdict(list)
         for key in replies:
-            self._about[key.rpartition(":")[0]].append(key)
+            self._keys[key.rpartition(":")[0]].append(key)
 
     def call(self, key: str, request: Mapping[str, JSON], *, worst_case_usd: float, send: Any) -> RawReply:  # noqa: ARG002
-        """The recorded reply; raises CallError where there is none."""
-        alike = self._about.get(key.rpartition(":")[0], [])
-        found = key if key in self._replies else (alike[0] if len(alike) == 1 else None)
-        if found is None:
+        """The recorded reply; raises CallError if there is none."""
+        similar = self._keys.get(key.rpartition(":")[0], [])
+        recorded = key if key in self._replies else (similar[0] if len(similar) == 1 else None)
+        if recorded is None:
             raise CallError("item", f"the run in {self._run} has no reply to this question")
-        blob, usage = self._replies[found]
+        blob, usage = self._replies[recorded]
         try:
             return RawReply(json.loads(self._blobs.read(blob)), usage)
         except (RunFolderError, ValueError) as error:
-            raise CallError("item", f"a reply recorded in {self._run} is lost: {error}") from error
+            raise CallError("item", f"a reply recorded in {self._run} cannot be read: {error}") from error
 
-    def batch(self, calls: Sequence[BatchedCall], courier: BatchClient) -> list[RawReply | CallError]:
-        """The recorded replies, and errors where there are none."""
-        made: list[RawReply | CallError] = []
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
+        """The recorded reply to each call, or an error if there is none."""
+        replies: list[RawReply | CallError] = []
         for call in calls:
             try:
-                made.append(self.call(call.key, call.request, worst_case_usd=0, send=courier))
+                replies.append(self.call(call.key, call.request, worst_case_usd=0, send=batch_client))
             except CallError as error:
-                made.append(error)
-        return made
+                replies.append(error)
+        return replies
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:  # noqa: ARG002
-        """Nothing costs anything."""
+        """Zero: nothing is sent."""
         return 0.0
 
     def reject(self, key: str, reason: str) -> None:
-        """Does nothing: however many replies are of no use, none is paid for."""
+        """Does nothing: unusable replies cost nothing here."""
 
 
-def _replies(reader: Reader) -> dict[str, tuple[str, dict[str, int]]]:
-    sql = "SELECT key, reply, usage FROM calls WHERE state = 'settled' AND reply IS NOT NULL ORDER BY id DESC"
-    return {key: (reply, json.loads(usage)) for key, reply, usage in reader.ledger.select(sql)}  # the first one stands
-
-
-def _committed(reader: Reader) -> dict[str, list[Any]]:
-    """The rows of all critique stages, by case; equal ones once."""
+def _critique_rows(reader: Reader) -> dict[str, list[Any]]:
+    """The distinct rows of all critique stages, by case."""
     rows: dict[str, list[Any]] = defaultdict(list)
     for stage in reader.stages():
-        if "critique" in stage.split("/"):
+        if stage.kind == StageKind.CRITIQUE:
             for row in reader.rows(stage):
                 if row not in rows[row["id"]]:
                     rows[row["id"]].append(row)
     return rows
 
 
-def _critic_of(reader: Reader) -> RemoteCritic | None:
-    """The paid critic of the run, not prepared; None where its critic was another."""
-    told = (reader.fact("plugins") or {}).get("critic") or {}
-    ours = {f"{__package__}.{KNOWN[name].replace(':', '.')}": name for name in PAID}
-    name = ours.get(str(told.get("implementation")))
+def _paid_critic(reader: Reader) -> RemoteCritic | None:
+    """The paid critic of the run, not prepared; None if the run had another critic."""
+    recorded = (reader.get_fact(PLUGINS) or {}).get("critic") or {}
+    names = {f"{__package__}.{KNOWN[name].replace(':', '.')}": name for name in PAID}
+    name = names.get(str(recorded.get("implementation")))
     if name is None:
         return None
-    made = critic_from({"name": name, **told["parameters"]})
-    return made if isinstance(made, RemoteCritic) else None
-
-
-def _made(row: Any) -> Critique | Failure:
-    if "failure" in row:
-        return Failure(**row["failure"])
-    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+    critic = make_critic({"name": name, **recorded["parameters"]})
+    return critic if isinstance(critic, RemoteCritic) else None

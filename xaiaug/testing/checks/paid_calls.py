@@ -40,10 +40,10 @@ class Till:
 
         return self._calls.call(key, request, worst_case_usd=worst_case_usd, send=counted)
 
-    def batch(self, calls: Sequence[BatchedCall], courier: BatchClient) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
         """As in `PaidCalls`; each of the calls counts as sent."""
         self.sent += len(calls)
-        return self._calls.batch(calls, courier)
+        return self._calls.batch(calls, batch_client)
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
         """As in `PaidCalls`."""

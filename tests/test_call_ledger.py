@@ -1,5 +1,6 @@
 """The ledger of a run keeps every intent, reply and cost, whatever happens between two commits."""
 
+import json
 import shutil
 import threading
 
@@ -45,6 +46,17 @@ def test_replies_come_back_as_received_and_the_first_stands(money):
         money.settle(money.intend("a", PRICE, 5), RawReply(body, REPLY.usage), 5)
     assert money.reply("a") == REPLY
     assert money.spending().settled == 10
+
+
+def test_replies_lists_the_first_of_each_key_without_reading_any_text(store, money):
+    for key in ("a", "b", "a"):
+        money.settle(money.intend(key, PRICE, 5), RawReply({"text": key}, {"input_tokens": 3}), 5)
+    money.intend("open", PRICE, 5)
+    money.release(money.intend("released", PRICE, 5))
+    replies = money.replies()
+    assert replies.keys() == {"a", "b"}
+    blob, usage = replies["a"]
+    assert json.loads(store.blobs.read(blob)) == {"text": "a"} and usage == {"input_tokens": 3}
 
 
 def test_sums_are_exact_beyond_what_a_float_holds(money):
@@ -131,7 +143,7 @@ def test_replies_survive_the_sweep_and_torn_ones_are_told(tmp_path):
     with Store(tmp_path) as store:
         money = CallLedger(store.ledger, store.blobs)
         money.settle(money.intend("a", PRICE, 5), REPLY, 4)
-        sweep(store)
+        sweep(store, keep_unfinished=False)
         assert money.reply("a") == REPLY
         (name,) = money.blobs()
         store.blobs.path(name).write_bytes(b"torn")

@@ -1,4 +1,4 @@
-"""Figures of one map have closed forms for constant and one-hot maps, and stay in their range for all others."""
+"""Statistics of one map have closed forms for constant and one-hot maps, and stay in their range for all others."""
 
 import math
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.calls import Prices
-from xaiaug.calls.budget import budget_picodollars, cost_picodollars, dollars, format_usd
+from xaiaug.calls.budget import budget_to_picodollars, cost_to_picodollars, format_usd, picodollars_to_usd
 from xaiaug.errors import ConfigError, MissingExtraError, UnknownPriceError
 from xaiaug.records import PICO
 
@@ -85,13 +85,13 @@ def test_without_genai_prices_the_extra_is_named(monkeypatch):
 
 @given(st.decimals(0, 10**4, places=12), st.decimals(0, 10**4, places=15))
 def test_costs_are_rounded_up_and_budgets_down(exact, fine):
-    assert cost_picodollars(exact) == budget_picodollars(exact) == exact * PICO
-    assert budget_picodollars(fine) <= fine * PICO <= cost_picodollars(fine) <= budget_picodollars(fine) + 1
+    assert cost_to_picodollars(exact) == budget_to_picodollars(exact) == exact * PICO
+    assert budget_to_picodollars(fine) <= fine * PICO <= cost_to_picodollars(fine) <= budget_to_picodollars(fine) + 1
 
 
 @given(st.floats(0, 1000))
 def test_a_cost_survives_being_told_in_dollars(usd):
-    assert cost_picodollars(dollars(cost_picodollars(usd))) == cost_picodollars(usd)
+    assert cost_to_picodollars(picodollars_to_usd(cost_to_picodollars(usd))) == cost_to_picodollars(usd)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_amounts_are_told_with_the_digits_that_count(pico, text):
 
 @pytest.mark.parametrize("wrong", [-0.01, float("nan"), float("inf")])
 def test_what_is_no_amount_of_money_is_refused(wrong):
-    for read in (cost_picodollars, budget_picodollars):
+    for read in (cost_to_picodollars, budget_to_picodollars):
         with pytest.raises(ConfigError, match="number of dollars"):
             read(wrong)
 

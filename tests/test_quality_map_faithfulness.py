@@ -1,6 +1,9 @@
-"""A map that knows what the classifier reads is nearly perfect; one that says nothing is one of chance."""
+"""A map of what the classifier reads is nearly perfect; a constant one is as good as a random one."""
 
+import importlib
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,10 +13,10 @@ from hypothesis.extra import numpy as arrays
 from one_patch import CELLS, SIDE, OnePatch, explained, on_patch, one_hot, picture
 from PIL import Image
 
-import xaiaug
+import xaiaug.quality
 from xaiaug import Failure
 from xaiaug.errors import DataError, PluginError
-from xaiaug.quality import predictions
+from xaiaug.quality import count_predictions
 
 STEPS = CELLS * CELLS  # one cell a step
 
@@ -21,6 +24,13 @@ STEPS = CELLS * CELLS  # one cell a step
 def measured(maps, *, seed=0, **options):
     images = [picture(i) for i in range(len(maps))]
     return xaiaug.faithfulness(OnePatch(), images, maps, **{"steps": STEPS, "seed": seed, **options})
+
+
+def test_no_module_hides_behind_the_function():
+    assert callable(xaiaug.faithfulness)
+    for path in Path(xaiaug.quality.__path__[0]).glob("[a-z]*.py"):
+        assert isinstance(importlib.import_module(f"xaiaug.quality.{path.stem}"), ModuleType)
+        assert isinstance(getattr(xaiaug.quality, path.stem), ModuleType)
 
 
 def test_an_oracle_is_as_good_as_the_steps_allow():
@@ -149,7 +159,7 @@ def test_failures_and_images_without_a_mask_are_left_out():
 def test_it_is_told_as_a_table_and_never_judges_few_images():
     few = str(measured([explained(one_hot())] * 2, masks=[on_patch()] * 2, steps=4))
     assert few.splitlines()[0] == "told, 2 images"
-    assert "2 images are too few to say whether told does better than random maps." in few
+    assert "2 images are too few to tell whether told is better than random maps." in few
     many = str(measured([explained(one_hot())] * 12, steps=4))
     assert "better than random maps do (gain +" in many
 
@@ -157,7 +167,7 @@ def test_it_is_told_as_a_table_and_never_judges_few_images():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"explanations": []}, "one explanation an image, got 1 images and 0"),
+        ({"explanations": []}, "one explanation per image, got 1 images and 0"),
         ({"masks": []}, "a mask or None for each image, got 1 and 0"),
         ({"masks": [np.ones((3, 3))]}, r"size of its image, \(64, 64\) \(h w\), got \(3, 3\)"),
         ({"masks": [np.full((SIDE, SIDE), 2)]}, "such as `mask == 1`"),
@@ -208,4 +218,4 @@ def test_it_is_told_beforehand_how_often_the_classifier_is_asked(steps, random_m
             return super().predict_proba(images)
 
     xaiaug.faithfulness(Counting(), [picture()], [explained(one_hot())], steps=steps, random_maps=random_maps)
-    assert Counting.asked == predictions(steps, random_maps) == count
+    assert Counting.asked == count_predictions(steps, random_maps) == count

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from xaiaug.plugins.critics._image_encoding import prepare
+from xaiaug.plugins.critics._image_encoding import encode_image
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from xaiaug.plugins.critics._image_encoding import prepare
     ],
 )
 def test_tiny_pictures_grow_and_large_ones_shrink(size, sent):
-    made = prepare(Image.new("RGB", size, "teal"), 512)
+    made = encode_image(Image.new("RGB", size, "teal"), 512)
     assert made.size == sent
     with Image.open(io.BytesIO(made.data)) as image:
         assert (image.size, image.format, image.mode) == (sent, "JPEG", "RGB")
@@ -40,7 +40,7 @@ def test_metadata_stays_here():
     with Image.open(io.BytesIO(file.getvalue())) as loaded:
         loaded.load()
         assert loaded.info and loaded.getexif()
-        made = prepare(loaded, 512)
+        made = encode_image(loaded, 512)
     assert b"canary" in file.getvalue() and b"canary" not in made.data
     with Image.open(io.BytesIO(made.data)) as sent:
         assert not sent.getexif() and set(sent.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
@@ -48,16 +48,16 @@ def test_metadata_stays_here():
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "I;16", "1"])
 def test_every_mode_can_be_sent(mode):
-    assert prepare(Image.new(mode, (220, 220)), 512).size == (220, 220)
+    assert encode_image(Image.new(mode, (220, 220)), 512).size == (220, 220)
 
 
 def test_what_is_transparent_becomes_white():
-    made = prepare(Image.new("RGBA", (220, 220), (0, 0, 0, 0)), 512)
+    made = encode_image(Image.new("RGBA", (220, 220), (0, 0, 0, 0)), 512)
     with Image.open(io.BytesIO(made.data)) as image:
         assert np.asarray(image).min() > 250
 
 
 def test_the_digest_is_of_the_pixels():
-    one, same = (prepare(Image.new("RGB", (220, 220), "teal"), 512).digest for _ in range(2))
-    other = prepare(Image.new("RGB", (220, 220), "navy"), 512).digest
+    one, same = (encode_image(Image.new("RGB", (220, 220), "teal"), 512).digest for _ in range(2))
+    other = encode_image(Image.new("RGB", (220, 220), "navy"), 512).digest
     assert one == same != other

@@ -20,5 +20,5 @@ def test_a_torn_file_is_refused(tmp_path):
     write_state(tmp_path, {"labels": ["a"]})
     whole = (tmp_path / STATE).read_text(encoding="utf-8")
     (tmp_path / STATE).write_text(whole[:-3], encoding="utf-8")
-    with pytest.raises(DataError, match="is not whole"):
+    with pytest.raises(DataError, match="is damaged"):
         read_state(tmp_path, int)

@@ -9,13 +9,13 @@ from critic_cases import ANSWER, PROMPT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._parsing import SCHEMA, UnusableError, capped, read_critique
+from xaiaug.plugins.critics._parsing import SCHEMA, UnusableError, parse_critique, shorten
 
 
 def test_an_answer_in_the_schema_becomes_a_critique():
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.validate(ANSWER, SCHEMA)
-    made = read_critique(json.dumps(ANSWER))
+    made = parse_critique(json.dumps(ANSWER))
     assert (made.prompt, made.attended, made.confidence) == (PROMPT, "background", 0.8)
     assert made.evidence == tuple(ANSWER["evidence"])
     assert made.guidance == {
@@ -28,7 +28,7 @@ def test_an_answer_in_the_schema_becomes_a_critique():
 
 
 def test_talk_and_fences_around_the_object_are_left():
-    assert read_critique(f"Here {{you}} are:\n```json\n{json.dumps(ANSWER, indent=2)}\n```\nBye.").prompt == PROMPT
+    assert parse_critique(f"Here {{you}} are:\n```json\n{json.dumps(ANSWER, indent=2)}\n```\nBye.").prompt == PROMPT
 
 
 @pytest.mark.parametrize(
@@ -46,22 +46,24 @@ def test_talk_and_fences_around_the_object_are_left():
 )
 def test_a_wrong_field_is_named(change, reason):
     with pytest.raises(UnusableError, match=reason) as caught:
-        read_critique(json.dumps({**ANSWER, **change}))
+        parse_critique(json.dumps({**ANSWER, **change}))
     assert caught.value.kind == "bad reply"
 
 
 def test_missing_fields_are_all_named():
     with pytest.raises(UnusableError, match="cause, evidence"):
-        read_critique(json.dumps({name: ANSWER[name] for name in ANSWER if name not in ("cause", "evidence")}))
+        parse_critique(json.dumps({name: ANSWER[name] for name in ANSWER if name not in ("cause", "evidence")}))
 
 
 def test_a_wish_that_nobody_can_follow_is_left_out():
     wishes = {"subject_colour": "grey", "brightness": 9, "size": float("nan"), "place": "nowhere", "mood": "sad"}
-    assert read_critique(json.dumps({**ANSWER, "guidance": wishes})).guidance == {}
+    assert parse_critique(json.dumps({**ANSWER, "guidance": wishes})).guidance == {}
 
 
 def test_long_texts_are_cut_and_control_characters_go():
-    made = read_critique(json.dumps({**ANSWER, "cause": "a\x1b[31m\u202e" + "b" * 5_000, "evidence": ["c" * 999] * 99}))
+    made = parse_critique(
+        json.dumps({**ANSWER, "cause": "a\x1b[31m\u202e" + "b" * 5_000, "evidence": ["c" * 999] * 99})
+    )
     assert made.cause.startswith("a [31m b") and len(made.cause) == 600
     assert len(made.evidence) == 5 and {len(line) for line in made.evidence} == {300}
 
@@ -69,19 +71,19 @@ def test_long_texts_are_cut_and_control_characters_go():
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"a": ' * 3_000, "{" * 19_000, "null", '{"cause": "cut off'])
 def test_what_is_no_object_is_refused_quickly(text):
     with pytest.raises(UnusableError):
-        read_critique(text)
+        parse_critique(text)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=9), st.lists))
 def test_any_value_of_a_field_is_read_or_refused(value):
     for name in ANSWER:
         try:
-            read_critique(json.dumps({**ANSWER, name: value}))
+            parse_critique(json.dumps({**ANSWER, name: value}))
         except UnusableError as error:
             assert error.kind == "bad reply"
 
 
 @given(st.text(max_size=200), st.integers(1, 50))
 def test_capped_text_is_one_short_line(text, most):
-    line = capped(text, most)
+    line = shorten(text, most)
     assert len(line) <= most and "\n" not in line and "\x1b" not in line

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from xaiaug.calls import CallError, classify, retry_after
-from xaiaug.calls.retry import advice, from_network, may_be_billed, one_line
+from xaiaug.calls.retry import may_be_billed, network_error, redact, refusal_message
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_retry_after_may_be_a_date():
         (CallError("retry", "no connection", reached=False), False),
         (CallError("retry", "overloaded", status=529), False),
         (CallError("item", "too large", status=413), False),
-        (from_network(TimeoutError("read")), True),
-        (from_network(ConnectionResetError("peer")), True),
-        (from_network(ConnectionRefusedError("port")), False),
-        (from_network(socket.gaierror("name")), False),
+        (network_error(TimeoutError("read")), True),
+        (network_error(ConnectionResetError("peer")), True),
+        (network_error(ConnectionRefusedError("port")), False),
+        (network_error(socket.gaierror("name")), False),
     ],
 )
 def test_a_call_may_be_billed_when_the_request_may_have_come_through_and_nothing_came_back(error, billed):
@@ -72,7 +72,7 @@ def test_a_call_may_be_billed_when_the_request_may_have_come_through_and_nothing
     ("status", "todo"), [(401, "check the API key"), (402, "top up"), (404, "model's name"), (429, "limits")]
 )
 def test_a_fatal_failure_is_told_on_one_line_with_what_to_do(status, todo):
-    line = advice(CallError("fatal", "Incorrect API key\n provided: sk-proj-abcdef123456", status=status))
+    line = refusal_message(CallError("fatal", "Incorrect API key\n provided: sk-proj-abcdef123456", status=status))
     assert todo in line
     assert str(status) in line
     assert "\n" not in line
@@ -80,4 +80,4 @@ def test_a_fatal_failure_is_told_on_one_line_with_what_to_do(status, todo):
 
 
 def test_long_messages_are_cut():
-    assert len(one_line("word " * 1000)) == 200
+    assert len(redact("word " * 1000)) == 200

@@ -5,15 +5,15 @@ import random
 import pytest
 from simulated import RateLimited, Simulation
 
-from xaiaug.calls import CallLimiter, Calls, MemoryLedger, Prices
+from xaiaug.calls import Calls, ConcurrencyLimit, MemoryLedger, Prices
 from xaiaug.errors import ConfigError
 
 PRICES = {"m": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}}
 
 
-def answers(limit: CallLimiter, count: int, now: float = 0.0) -> None:
+def answers(limit: ConcurrencyLimit, count: int, now: float = 0.0) -> None:
     for _ in range(count):
-        limit.answered(0.5, now, crowded=True)
+        limit.on_answer(0.5, now, crowded=True)
 
 
 def simulate(rate: int | None, count: int, threads: int, latency: float = 0.5, seed: int = 0) -> tuple[float, float]:
@@ -33,7 +33,7 @@ def simulate(rate: int | None, count: int, threads: int, latency: float = 0.5, s
 
 
 def test_it_doubles_with_every_window_of_answers_up_to_the_most():
-    limit = CallLimiter(8, 64)
+    limit = ConcurrencyLimit(8, 64)
     seen = [limit.allowed]
     for _ in range(5):
         answers(limit, limit.allowed)
@@ -42,26 +42,26 @@ def test_it_doubles_with_every_window_of_answers_up_to_the_most():
 
 
 def test_it_does_not_grow_while_nobody_asks_for_more():
-    limit = CallLimiter(8, 64)
+    limit = ConcurrencyLimit(8, 64)
     for _ in range(100):
-        limit.answered(0.5, 0.0, crowded=False)
+        limit.on_answer(0.5, 0.0, crowded=False)
     assert limit.allowed == 8
 
 
 def test_a_429_cuts_a_quarter_once_for_all_calls_that_were_sent_before_it():
-    limit = CallLimiter(32, 64)
+    limit = ConcurrencyLimit(32, 64)
     for _ in range(10):
-        limit.throttled(sent_s=1.0, now_s=2.0)
+        limit.on_throttle(sent_s=1.0, now_s=2.0)
     assert limit.allowed == 25  # 24 in flight and one that waits for its moment
-    limit.throttled(sent_s=2.2, now_s=2.3)  # the service still counts what came before the cut
+    limit.on_throttle(sent_s=2.2, now_s=2.3)  # the service still counts what came before the cut
     assert limit.allowed == 25
-    limit.throttled(sent_s=2.3, now_s=2.4)
+    limit.on_throttle(sent_s=2.3, now_s=2.4)
     assert limit.allowed == 19
 
 
 def test_after_a_429_it_never_doubles_again_and_goes_up_slowly():
-    limit = CallLimiter(32, 64)
-    limit.throttled(0.0, 0.0)
+    limit = ConcurrencyLimit(32, 64)
+    limit.on_throttle(0.0, 0.0)
     cut = limit.allowed
     answers(limit, 32)
     assert cut <= limit.allowed <= cut + 1
@@ -72,24 +72,24 @@ def test_after_a_429_it_never_doubles_again_and_goes_up_slowly():
 
 
 def test_after_a_429_calls_are_spread_over_the_time_of_an_answer():
-    limit = CallLimiter(8, 64)
+    limit = ConcurrencyLimit(8, 64)
     answers(limit, 1)
     assert limit.gap_s == 0
-    limit.throttled(0.0, 0.0)
+    limit.on_throttle(0.0, 0.0)
     assert limit.gap_s == pytest.approx(0.5 / 6)
 
 
 def test_storms_never_cut_below_one():
-    limit = CallLimiter(8, 64)
+    limit = ConcurrencyLimit(8, 64)
     for second in range(100):
-        limit.throttled(2.0 * second, 2.0 * second)
+        limit.on_throttle(2.0 * second, 2.0 * second)
     assert limit.allowed == 2  # one in flight, one that waits for its moment
 
 
 @pytest.mark.parametrize(("start", "most"), [(0, 4), (5, 4)])
 def test_an_impossible_limit_is_refused(start, most):
     with pytest.raises(ConfigError, match="1 ≤ start ≤ most"):
-        CallLimiter(start, most)
+        ConcurrencyLimit(start, most)
 
 
 def test_without_a_limit_of_the_service_all_threads_are_soon_at_work():

@@ -14,17 +14,17 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.plugins.explainers import _tokens
-from xaiaug.plugins.explainers._attention import observing
-from xaiaug.plugins.explainers._hooks import hooked, undone
+from xaiaug.plugins.explainers._attention import current_observer
+from xaiaug.plugins.explainers._hooks import attach_hooks, ensure_undo
 
-OURS = ("_undoing.py", "_attention.py", "_pooling.py", "_probe.py", "_layers.py", "_tap.py", "_relevance.py")
+OURS = ("_hooks.py", "_attention.py", "_token_probe.py", "_layers.py", "_aggregation.py")
 TRIES = 12
 
 
 def state(module: nn.Module) -> list[Any]:
     hooks = [[len(held) for name, held in vars(part).items() if "hooks" in name] for part in module.modules()]
     ways = [part.config._attn_implementation for part in module.modules() if hasattr(part, "config")]
-    return [hooks, ways, [parameter.grad for parameter in module.parameters()], observing.get()]
+    return [hooks, ways, [parameter.grad for parameter in module.parameters()], current_observer.get()]
 
 
 def traced(work: Callable[[], object], stop: int | None) -> int:
@@ -83,10 +83,10 @@ def test_what_is_cut_short_while_it_is_undone_is_undone_again(cut: bool) -> None
             raise KeyboardInterrupt
 
     if cut:
-        with pytest.raises(KeyboardInterrupt), undone(undo):
+        with pytest.raises(KeyboardInterrupt), ensure_undo(undo):
             pass
     else:
-        with undone(undo):
+        with ensure_undo(undo):
             pass
     assert len(done) == 1 + cut
 
@@ -94,9 +94,9 @@ def test_what_is_cut_short_while_it_is_undone_is_undone_again(cut: bool) -> None
 def test_only_the_hooks_of_the_block_are_taken_away() -> None:
     part, calls = nn.ReLU(), []
     part.register_forward_hook(lambda *_: calls.append("mine"))
-    with hooked([part], lambda *_: calls.append("after"), lambda *_: calls.append("before")):
+    with attach_hooks([part], lambda *_: calls.append("after"), lambda *_: calls.append("before")):
         inner = lambda *_: calls.append("inner")  # noqa: E731
-        with hooked([part], inner, with_kwargs=True):
+        with attach_hooks([part], inner, with_kwargs=True):
             part(torch.ones(1))
         part(torch.ones(1))
     part(torch.ones(1))
