@@ -14,7 +14,7 @@ from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings, create_plugin, merge_tables, parse_settings
 from ..data import Splits
-from ..data.options import Policy
+from ..data.split_options import Policy
 from ..engines import LocalEngine
 from ..plan import Assumptions
 from ..records import Sample
@@ -86,7 +86,7 @@ def _run_small(settings: Settings, plugins: PluginSet, splits: Splits, folder: P
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        run_stages(settings, plugins, rows.resolve((HEADLINE,)), runtime, splits, calls, until=until)
+        run_stages(settings, plugins, rows.resolve_arms((HEADLINE,)), runtime, splits, calls, until=until)
         return store.ledger.get_fact(SPEEDS) or {}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import Settings
-from ..records.estimate import Range, at_most
+from ..records.estimate import Range, cap_range
 from ..records.pipeline import StageKind
 from .record import Line
 
@@ -60,7 +60,7 @@ class Assumptions:
         if self.mistakes is not None:
             found = (self.mistakes, self.mistakes)
         most = settings.mistakes.max
-        return at_most(found, math.inf if most == "all" else most)
+        return cap_range(found, math.inf if most == "all" else most)
 
 
 def describe_upload(kind: str, uses: Collection[str]) -> str:

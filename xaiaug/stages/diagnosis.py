@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..arms import asks
+from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from ..store.schema import ExplainRow
@@ -80,7 +80,7 @@ class Diagnosis:
         labels = self.runtime.context.labels
         critiques = (
             self.critiques(source)
-            if asks(source)
+            if uses_critic(source)
             else [class_name_critique(labels[mistake.sample.label]) for mistake in chosen]
         )
         return [

@@ -11,7 +11,7 @@ import torch
 
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
-from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
+from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage, label_to_words
 from .._device import resolve_device
 from ._batch_generation import BatchGenerator, GeneratedImage, GenerationJob
 from ._pipelines import PipelineSetup, dtype_for, open_pipeline, parse_loras
@@ -264,7 +264,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def _prompt(self, request: SynthesisRequest) -> FittedPrompt | Failure:
         """The prompt as it will be read."""
-        asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
+        asked = request.prompt.strip() or f"a photo of a {label_to_words(request.label)}"
         whole, budget = add_style(asked, self.style), self._read_budget()
         if self._long is not None:
             return FittedPrompt(whole, budget.count(whole))

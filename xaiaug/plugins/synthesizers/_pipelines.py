@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...errors import ConfigError, MissingExtraError, nearest
+from ...errors import ConfigError, MissingExtraError, suggest
 from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
@@ -52,7 +52,7 @@ def dtype_for(wish: str, device: torch.device) -> torch.dtype:
     """
     if wish != "auto":
         if wish not in DTYPES:
-            raise ConfigError(f"dtype = {wish!r}: there is no such dtype. {nearest(wish, (*DTYPES, 'auto'))}")
+            raise ConfigError(f"dtype = {wish!r}: there is no such dtype. {suggest(wish, (*DTYPES, 'auto'))}")
         return DTYPES[wish]
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
@@ -123,7 +123,7 @@ def silence_diffusers() -> Iterator[None]:
 
 def _place(pipe: Any, fitting: PipelineSetup) -> None:
     if fitting.memory not in MEMORY:
-        raise ConfigError(f"memory = {fitting.memory!r}: there is no such preset. {nearest(fitting.memory, MEMORY)}")
+        raise ConfigError(f"memory = {fitting.memory!r}: there is no such preset. {suggest(fitting.memory, MEMORY)}")
     vae: Any = getattr(pipe, "vae", None)
     if fitting.memory != "fast" and hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
@@ -144,7 +144,7 @@ def _schedule(pipe: Any, name: str | None, spacing: str | None) -> None:
     kind = type(pipe.scheduler) if name is None else getattr(diffusers, name, None)
     if kind is None or not hasattr(kind, "from_config"):
         known = [type_.__name__ for type_ in pipe.scheduler.compatibles]
-        raise ConfigError(f"scheduler = {name!r}: diffusers has no such scheduler. {nearest(str(name), known)}")
+        raise ConfigError(f"scheduler = {name!r}: diffusers has no such scheduler. {suggest(str(name), known)}")
     changed = {} if spacing is None else {"timestep_spacing": spacing}
     pipe.scheduler = kind.from_config(pipe.scheduler.config, **changed)
 
@@ -201,7 +201,7 @@ def _parse_lora(entry: Mapping[str, Any]) -> tuple[Weights, float]:
     known = ("weights", "file", "scale", "revision")
     for name in entry:
         if name not in known:
-            raise ConfigError(f"loras: an entry has no key {name!r}. {nearest(name, known)}")
+            raise ConfigError(f"loras: an entry has no key {name!r}. {suggest(name, known)}")
     if "weights" not in entry:
         raise ConfigError('loras: an entry needs weights = "…": a folder, a .safetensors file or a name on the hub')
     found = Weights.of(entry["weights"], None, entry.get("revision"), "loras")

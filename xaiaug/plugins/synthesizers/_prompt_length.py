@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError
+from ...records import label_to_words
 from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
@@ -90,7 +91,7 @@ def add_style(prompt: str, style: str) -> str:
 
 def names_class(text: str, label: str) -> bool:
     """Whether a text names a class, as whole words, in whatever case."""
-    words = re.escape(label.replace("_", " ").strip()).replace(r"\ ", r"\s+")
+    words = re.escape(label_to_words(label).strip()).replace(r"\ ", r"\s+")
     return re.search(rf"(?<!\w){words}(?!\w)", text.replace("_", " "), re.IGNORECASE) is not None
 
 
