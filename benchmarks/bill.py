@@ -1,24 +1,23 @@
-"""How close a plan comes to the bill: critics estimate many cases, ask about them, and are billed.
+"""How close a plan's estimate comes to the bill of a paid critic.
 
     python benchmarks/bill.py [--quick] [--json FILE]
 
-The server is `xaiaug.testing.Loopback`, asked by the real SDKs: it counts tokens by the services' own rule for pictures
-and by four characters for words. Images are of mixed shapes. Answers are as long as the templates ask for, drawn evenly
-between short and long; a few prompts name the wrong class and have to be given again. Prices are those of today.
+Critics estimate many cases, ask about them, and are billed. The server is `xaiaug.testing.Loopback`, called by the real
+SDKs: it counts image tokens by each service's own rule and text tokens as four characters. Images have mixed shapes.
+Answers are as long as the templates ask for, spread evenly between short and long; a few prompts name the wrong class
+and are asked for again. Prices are the current ones.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import panel
 from xaiaug.calls import Calls, MemoryLedger, Prices
@@ -31,20 +30,21 @@ from xaiaug.testing import Loopback, Reply, Request
 
 LABELS = ("cat", "dog")
 SIZES = ((500, 375), (375, 500), (400, 400), (320, 240), (640, 360))
-BAD = 0.025  # of the prompts
-LAST = ("floor", "blurred", "orange", "pillow", "grass", "under")
-WORDS = ("light", "coat", "sofa", "window", "shadow", "narrow", "grey", "brown", "behind", "corner", *LAST)
+WRONG_CLASS = 0.025  # share of the prompts
+LONG_WORDS = ("floor", "blurred", "orange", "pillow", "grass", "under")
+WORDS = ("light", "coat", "sofa", "window", "shadow", "narrow", "grey", "brown", "behind", "corner", *LONG_WORDS)
 CRITICS = {"claude": ClaudeCritic, "openai": OpenAICritic}
+CASES, QUICK, SEED = 1000, 25, 0
 
 
-def case(number: int) -> Case:
-    """A grey image with a map; what is in it costs nothing."""
+def create_case(number: int) -> Case:
+    """A grey image with a heatmap; what it shows does not change its price."""
     size = SIZES[number % len(SIZES)]
     image = Image.new("RGB", size, (number % 251, 90, 120))
-    heat = np.tile(np.linspace(0, 1, size[0], dtype=np.float32), (size[1], 1))
-    seen = Explanation(heat, "attention-rollout", 1, True)
-    drawn = panel.draw(image, seen, label="cat", predicted="dog", side=512)
-    return Case(f"{number}", image, drawn, "cat", "dog", np.array([0.2, 0.8], np.float32), seen)
+    heatmap = np.tile(np.linspace(0, 1, size[0], dtype=np.float32), (size[1], 1))
+    explanation = Explanation(heatmap, "attention-rollout", 1, True)
+    picture = panel.draw(image, explanation, label="cat", predicted="dog", side=512)
+    return Case(f"{number}", image, picture, "cat", "dog", np.array([0.2, 0.8], np.float32), explanation)
 
 
 class Model:
@@ -58,13 +58,13 @@ class Model:
         if request.schema is None:
             first = request.turn == 1
             return Reply(self._words(60, 120) if first else self._prompt(30, 90))
-        lines = [self._words(4, 10) for _ in range(self._random.randint(1, 3))]
+        evidence = [self._words(4, 10) for _ in range(self._random.randint(1, 3))]
         guidance = {"subject_colour": "#808080", "backdrop_colour": "#e08020", "brightness": 0.3, "sharpness": None}
         answer: dict[str, Any] = {
             "cause": self._words(10, 20),
             "attended": "background",
             "difficulty": self._words(8, 20),
-            "evidence": lines,
+            "evidence": evidence,
             "label_suspect": False,
             "confidence": 0.8,
             "guidance": {**guidance, "size": 0.2, "place": "left"},
@@ -73,49 +73,46 @@ class Model:
         return Reply(json=answer)
 
     def _prompt(self, least: int, most: int) -> str:
-        subject = "dog" if self._random.random() < BAD else "cat"
+        subject = "dog" if self._random.random() < WRONG_CLASS else "cat"
         return f"a photo of a {subject}, {self._words(least - 5, most - 5)}"
 
     def _words(self, least: int, most: int) -> str:
         return " ".join(self._random.choices(WORDS, k=self._random.randint(least, most)))
 
 
-def measured(name: str, dialogue: str, mode: str, cases: list[Case]) -> dict[str, Any]:
+def compare_plan_with_bill(name: str, dialogue: str, mode: str, cases: list[Case]) -> dict[str, Any]:
     """One critic's plan and bill."""
     prices = Prices()
-    with Loopback(Model(0), keep=1) as server:
+    with Loopback(Model(SEED), keep=1) as server:
         os.environ.update(server.environment())
         critic = CRITICS[name](dialogue=dialogue, mode=mode)
         calls = Calls(MemoryLedger(), budget_usd=100, prices=prices)
         critic.prepare(Context(labels=LABELS, paid=calls))
         critic.critique(cases)
-        planned = bill(critic, (len(cases), len(cases)), prices)
+        plan = bill(critic, (len(cases), len(cases)), prices)
         paid: Any = calls.summary()["settled_usd"]
-    low, high = planned.usd or (float("nan"),) * 2
-    answered = server.bill.output_tokens / server.bill.requests
-    figures = {"plan_usd": [low, high], "paid_usd": paid, "calls": server.bill.requests, "answer_tokens": answered}
+    low, high = plan.usd or (float("nan"),) * 2
+    tokens = server.bill.output_tokens / server.bill.requests
+    figures = {"plan_usd": [low, high], "paid_usd": paid, "calls": server.bill.requests, "answer_tokens": tokens}
     return {"critic": name, "dialogue": dialogue, "mode": mode, **figures, "middle": (low + high) / 2 / paid}
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="50 cases")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    given = parser.parse_args()
-    cases = [case(number) for number in range(50 if given.quick else 1000)]
-    print(f"{len(cases)} cases; {machine()['summary']}")
+    """Measures, prints and writes."""
+    options = create_parser(__doc__, quick=f"{QUICK} cases instead of {CASES:,}").parse_args()
+    cases = [create_case(number) for number in range(QUICK if options.quick else CASES)]
+    print(f"{len(cases)} cases; {describe_machine()['summary']}")
     print(f"{'critic':<8} {'dialogue':<11} {'mode':<6} {'plan':>18} {'paid':>8} {'calls':>6} {'middle / paid':>14}")
     rows = []
     for name, dialogue, mode in itertools.product(CRITICS, ("structured", "paper"), ("live", "batch")):
-        row = measured(name, dialogue, mode, cases)
+        row = compare_plan_with_bill(name, dialogue, mode, cases)
         rows.append(row)
         low, high = row["plan_usd"]
         plan, paid = f"${low:.3f} to ${high:.3f}", f"${row['paid_usd']:.3f}"
-        what = f"{name:<8} {dialogue:<11} {mode:<6} {plan:>18}"
-        print(f"{what} {paid:>8} {row['calls']:>6} {row['middle']:>14.2f}", flush=True)
-    if given.json:
-        write_json(given.json, {"cases": len(cases), "rows": rows})
+        head = f"{name:<8} {dialogue:<11} {mode:<6} {plan:>18}"
+        print(f"{head} {paid:>8} {row['calls']:>6} {row['middle']:>14.2f}", flush=True)
+    if options.json:
+        write_json(options.json, {"cases": len(cases), "rows": rows}, seeds=[SEED])
 
 
 if __name__ == "__main__":

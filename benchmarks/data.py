@@ -1,9 +1,9 @@
-"""What it costs to read a folder of photographs and to look for leaks in it: time, and memory.
+"""What it costs to read a folder of photographs and to check it for leaks: time and memory.
 
     python benchmarks/data.py --data FOLDER [--quick] [--json FILE]
 
-Each row is measured in a process of its own, with a cache of fingerprints that is empty at first. Memory is the
-greatest the process ever held, over that of a process that read 200 images.
+FOLDER is a folder of images as `Splits.from_folder` takes it. Each row runs in its own process, with a cache of
+fingerprints that is empty at first. Memory is the peak of the process, less that of one that read 200 images.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Splits
 from xaiaug.data import SPLITS
 from xaiaug.data.decode import Reading
 from xaiaug.data.image_file import ImageFile
 
-FEW, LARGE = 200, 12
-QUICK = 1000
+FEW, QUICK = 200, 600  # images
+LARGE = 6  # photographs of 12 megapixels
+SEED = 0  # of the split, where the folder holds classes alone
 
 
 def read_few(splits: Splits) -> dict[str, Any]:
     """Opens 200 images."""
-    return read_all(_thinned(splits, FEW))
+    return read_all(_sample_evenly(splits, FEW))
 
 
 def read_all(splits: Splits) -> dict[str, Any]:
@@ -48,19 +49,19 @@ def read_all(splits: Splits) -> dict[str, Any]:
 
 def check(splits: Splits) -> dict[str, Any]:
     """Decodes, fingerprints and compares every image, or takes its fingerprint from the cache."""
-    found = splits.check()
-    return {"images": len(found.places), "near": len(found.allowed), "dropped": len(found.dropped)}
+    report = splits.check()
+    return {"images": len(report.places), "near": len(report.allowed), "dropped": len(report.dropped)}
 
 
 def read_large(splits: Splits) -> dict[str, Any]:
-    """Opens photographs of 12 megapixels: whole, reduced to a side of 512, and by their reduced copies."""
+    """Opens photographs of 12 megapixels: at full size, reduced to a side of 512, and from their reduced copies."""
     with tempfile.TemporaryDirectory() as folder:
         files = []
-        for number, sample in enumerate(_thinned(splits, LARGE).train[:LARGE]):
+        for number, sample in enumerate(splits.train[:: max(1, len(splits.train) // LARGE)][:LARGE]):
             files.append(Path(folder) / f"{number}.jpg")
             sample.open().resize((4000, 3000)).save(files[-1], quality=90)
         times = {}
-        for name, side in (("whole", None), ("reduced", 512), ("copy", 512)):
+        for name, side in (("full", None), ("reduced", 512), ("copy", 512)):
             started = time.perf_counter()
             for file in files:
                 ImageFile(str(file), file.name, Reading(side=side))()
@@ -78,12 +79,13 @@ JOBS: dict[str, tuple[Callable[[Splits], dict[str, Any]], str]] = {
 
 
 def main() -> None:
-    options = _options()
+    """Measures, prints and writes."""
+    options = _parse_options()
     if options.job:
-        print(json.dumps(_measured(options)))
+        print(json.dumps(_measure(options)))
         return
     with tempfile.TemporaryDirectory() as cache:
-        rows = {job: _in_own_process(job, options, Path(cache) / job.split()[0]) for job in JOBS}
+        rows = {job: _run_in_process(job, options, Path(cache) / job.split()[0]) for job in JOBS}
     few = rows["read few"]["megabytes"]
     print(f"{'':<28}{'images':>8}{'find s':>9}{'do s':>9}{'ms each':>9}{'MB over few':>13}")
     large = rows.pop("large")["ms"]
@@ -94,44 +96,42 @@ def main() -> None:
             f"{each:>9.3f}{row['megabytes'] - few:>13.0f}"
         )
     print("a photograph of 12 megapixels: " + ", ".join(f"{name} {each:.1f} ms" for name, each in large.items()))
-    print(f"nearly equal images in two splits: {rows['check cold']['near']}; {machine()['summary']}")
+    print(f"near-duplicates in two splits: {rows['check cold']['near']}; {describe_machine()['summary']}")
     if options.json:
-        write_json(options.json, {"rows": rows, "milliseconds at 12 megapixels": large})
+        write_json(options.json, {"rows": rows, "milliseconds at 12 megapixels": large}, seeds=[SEED])
 
 
-def _in_own_process(job: str, options: argparse.Namespace, cache: Path) -> dict[str, Any]:
+def _run_in_process(job: str, options: argparse.Namespace, cache: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--data", str(options.data), "--job", job]
     command += ["--quick"] if options.quick else []
-    done = subprocess.run(
-        command, env={**os.environ, "XAIAUG_CACHE": str(cache)}, check=True, capture_output=True, text=True
+    process = subprocess.run(
+        command, env={**os.environ, "XAIAUG_CACHE": str(cache)}, check=True, stdout=subprocess.PIPE, text=True
     )
-    row: dict[str, Any] = json.loads(done.stdout)
+    row: dict[str, Any] = json.loads(process.stdout)
     return row
 
 
-def _measured(options: argparse.Namespace) -> dict[str, Any]:
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
     import resource
 
     started = time.perf_counter()
-    splits = Splits.from_folder(options.data, on_near_duplicate="allow")
-    found = time.perf_counter()
-    told = JOBS[options.job][0](_thinned(splits, QUICK) if options.quick else splits)
+    splits = Splits.from_folder(options.data, seed=SEED, on_near_duplicate="allow")
+    listed = time.perf_counter()
+    row = JOBS[options.job][0](_sample_evenly(splits, QUICK) if options.quick else splits)
     ended = time.perf_counter()
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {**told, "find_seconds": found - started, "seconds": ended - found, "megabytes": kilobytes / 1024}
+    return {**row, "find_seconds": listed - started, "seconds": ended - listed, "megabytes": kilobytes / 1024}
 
 
-def _thinned(splits: Splits, count: int) -> Splits:
-    """About that many images, every so many-th of each split."""
+def _sample_evenly(splits: Splits, count: int) -> Splits:
+    """About `count` images, evenly spaced over each split."""
     step = max(1, sum(len(splits[name]) for name in splits.distinct) // count)
     return replace(splits, **{name: tuple(splits[name][::step]) for name in SPLITS})
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of images, as Splits.from_folder takes it")
-    parser.add_argument("--quick", action="store_true", help=f"about {QUICK} images")
-    parser.add_argument("--json", type=Path, help="write the figures, with hardware and versions, to this file")
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(__doc__, quick=f"about {QUICK} images")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="a folder of images")
     parser.add_argument("--job", choices=list(JOBS), help=argparse.SUPPRESS)
     return parser.parse_args()
 

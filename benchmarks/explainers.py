@@ -1,21 +1,21 @@
-"""What an explanation costs over the plain forward pass, beside the textbook ways and captum.
+"""What an explanation costs over the plain forward pass, next to textbook implementations and captum.
 
     python benchmarks/explainers.py [--models ViT-S/16 ViT-B/16] [--batch 8] [--rounds 15] [--device cpu] [--quick]
                                     [--json FILE]
 
-Random weights at 224 pixels, float32. All sides are timed in turn, round by round; a ratio is the median over the
-rounds of a side's time over that of the plain pass (SDPA, inference mode) of the same round: of CPU time, which other
-processes on the machine change little, and of time on the clock, which is all there is on a GPU. Memory is the peak of
-what torch holds, weights included, over that of the plain pass.
+Random weights at 224 pixels, float32. The methods take turns, round by round; a ratio is the median over the rounds of
+a method's time over the plain pass (SDPA, inference mode) of the same round, in CPU time, which other processes on the
+machine change little, and in wall time, which is all there is on a GPU. Memory is the peak of what torch holds, weights
+included, over that of the plain pass.
 
-- ours: `explain`, from images to placed heatmaps; their pixels are prepared beforehand, as for the plain pass.
-- textbook rollout: `output_attentions` of eager attention, and the product of whole matrices.
+- ours: `explain`, from images to heatmaps at image size; pixels are prepared beforehand, as for the plain pass.
+- textbook rollout: `output_attentions` of eager attention, and the product of full matrices.
 - textbook relevance: the same, with a backward pass over all parameters.
 - textbook Grad-CAM: hooks at the same layer, and a backward pass over all parameters.
 - captum: its LayerGradCam at the same layer.
-- products: rollout's alone, over maps of 12 layers, as a row and as whole matrices.
+- products: rollout's product alone, over maps of 12 layers, as a row and as full matrices.
 
-Integrated gradients are left out: they are captum's own, at a forward and a backward pass a step.
+Integrated gradients are left out: they are captum's own, at one forward and one backward pass a step.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ import gc
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 from captum.attr import LayerGradCam
 from PIL import Image
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTForImageClassification
 
@@ -46,15 +45,17 @@ MODELS = {
 }
 LABELS = tuple("abcdefghij")
 REPEATS = 5  # of a product, so that both are timed with warm caches
+SEED = 0
 TOKENS = (197, 577)  # of 224 and 384 pixels, in patches of 16
-Side = Callable[[], Any]
+QUICK_ROUNDS, QUICK_BATCH = 1, 2
+Method = Callable[[], Any]
 
 
 class Bench:
-    """The sides of one network."""
+    """The methods on one network."""
 
     def __init__(self, name: str, batch: int, device: torch.device) -> None:
-        torch.manual_seed(0)
+        torch.manual_seed(SEED)
         config = ViTConfig(**MODELS[name], num_labels=len(LABELS))
         self.network = ViTForImageClassification(config).eval().to(device)
         self.eager = ViTForImageClassification._from_config(config, attn_implementation="eager").eval().to(device)
@@ -64,15 +65,17 @@ class Bench:
         self.targets = [index % len(LABELS) for index in range(batch)]
         self.layer = self.network.vit.layers[-1].layernorm_before
         place = {id(image): index for index, image in enumerate(self.images)}
-        # Images are prepared one by one: each is handed its own pixels.
-        prepared = lambda images: self.pixels[[place[id(image)] for image in images]]  # noqa: E731
-        self.classifier = TorchClassifier(self.network, prepared, LABELS)
 
-    def sides(self) -> dict[str, Side]:
+        def preprocess(images: list[Image.Image]) -> Tensor:
+            return self.pixels[[place[id(image)] for image in images]]  # each image is given its own pixels
+
+        self.classifier = TorchClassifier(self.network, preprocess, LABELS)
+
+    def methods(self) -> dict[str, Method]:
         """What is timed, the plain pass first."""
         ours = ("attention-rollout", "attention-last", "attention-relevance", "grad-cam")
         return {
-            "plain forward": self.plain,
+            "plain forward": self.run_plain,
             **{name: self._ours(load("explainer", name)) for name in ours},
             "textbook rollout": self.textbook_rollout,
             "textbook relevance": self.textbook_relevance,
@@ -80,61 +83,61 @@ class Bench:
             "captum LayerGradCam": self.captum_grad_cam,
         }
 
-    def plain(self) -> Tensor:
-        """The forward pass that all others are measured by."""
+    def run_plain(self) -> Tensor:
+        """The forward pass that all others are compared with."""
         with torch.inference_mode():
             return self.network(self.pixels).logits.cpu()
 
-    def _ours(self, explainer: Explainer) -> Side:
+    def _ours(self, explainer: Explainer) -> Method:
         return lambda: explainer.explain(self.classifier, self.images, self.targets)
 
     def textbook_rollout(self) -> Tensor:
-        """The product of whole matrices over kept attentions."""
+        """The product of full matrices over recorded attentions."""
         with torch.no_grad():
             maps = [layer.mean(1) for layer in self.eager(self.pixels, output_attentions=True).attentions]
             return full_product(maps)[:, 0, 1:].cpu()
 
     def textbook_relevance(self) -> Tensor:
-        """The whole matrix R, after a backward pass over all parameters."""
-        found = self.eager(self.pixels, output_attentions=True)
-        for layer in found.attentions:
+        """The full matrix R, after a backward pass over all parameters."""
+        output = self.eager(self.pixels, output_attentions=True)
+        for layer in output.attentions:
             layer.retain_grad()
-        self._backward(self.eager, found.logits)
-        identity = torch.eye(found.attentions[0].shape[-1], device=self.pixels.device)
+        self._backward(self.eager, output.logits)
+        identity = torch.eye(output.attentions[0].shape[-1], device=self.pixels.device)
         relevance = identity.expand(len(self.pixels), -1, -1)
         with torch.no_grad():
-            for layer in found.attentions:
+            for layer in output.attentions:
                 relevance = relevance + (layer.grad * layer).clamp(min=0).mean(1) @ relevance
         return relevance[:, 0, 1:].cpu()
 
     def textbook_grad_cam(self) -> Tensor:
         """Features and gradients by hooks, after a backward pass over all parameters."""
-        kept: list[Tensor] = []
+        recorded: list[Tensor] = []
 
-        def keep(_: nn.Module, __: object, output: Tensor) -> None:
+        def record(_: nn.Module, __: object, output: Tensor) -> None:
             output.retain_grad()
-            kept.append(output)
+            recorded.append(output)
 
-        hook = self.layer.register_forward_hook(keep)
+        hook = self.layer.register_forward_hook(record)
         self._backward(self.network, self.network(self.pixels).logits)
         hook.remove()
-        features, gradients = kept[0].detach()[:, 1:], kept[0].grad[:, 1:]
+        features, gradients = recorded[0].detach()[:, 1:], recorded[0].grad[:, 1:]
         return (features * gradients.mean(1, keepdim=True)).sum(-1).relu().cpu()
 
     def _backward(self, network: nn.Module, logits: Tensor) -> None:
         logits[range(len(self.targets)), self.targets].sum().backward()
         network.zero_grad(set_to_none=True)
 
-    def _ask(self, pixels: Tensor) -> Tensor:
+    def _logits(self, pixels: Tensor) -> Tensor:
         return self.network(pixels).logits
 
     def captum_grad_cam(self) -> Tensor:
-        """captum's, which takes the tokens for channels: its time only, not its map, can be compared."""
-        return LayerGradCam(self._ask, self.layer).attribute(self.pixels, self.targets).detach().cpu()
+        """captum's, which takes tokens for channels, so only its time can be compared, not its map."""
+        return LayerGradCam(self._logits, self.layer).attribute(self.pixels, self.targets).detach().cpu()
 
 
 def full_product(maps: list[Tensor]) -> Tensor:
-    """Rollout as whole matrices: b n n."""
+    """Rollout by full matrices: b n n."""
     identity = torch.eye(maps[0].shape[-1], device=maps[0].device)
     product = identity.expand_as(maps[0])
     for layer in maps:
@@ -143,8 +146,8 @@ def full_product(maps: list[Tensor]) -> Tensor:
     return product
 
 
-def products(batch: int, tokens: int, device: torch.device, layers: int = 12) -> dict[str, Side]:
-    """The product alone, as a row and as whole matrices."""
+def rollout_products(batch: int, tokens: int, device: torch.device, layers: int = 12) -> dict[str, Method]:
+    """Rollout's product alone, as a row and as full matrices."""
     maps = [torch.rand(batch, tokens, tokens, device=device).softmax(-1) for _ in range(layers)]
     readout = torch.eye(tokens, device=device)[0]
 
@@ -159,20 +162,20 @@ def products(batch: int, tokens: int, device: torch.device, layers: int = 12) ->
     return {"row": row, "full": full}
 
 
-def timed(sides: dict[str, Side], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """CPU seconds and seconds of each side in each round, in turn, after a round that does not count."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+def time_in_turn(methods: dict[str, Method], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """CPU and wall seconds of each method in each round, in turn, after one round that does not count."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     for number in range(rounds + 1):
-        for name, side in sides.items():
-            start, busy = time.perf_counter(), time.process_time()
-            side()
+        for name, method in methods.items():
+            start, cpu_start = time.perf_counter(), time.process_time()
+            method()
             if number:
-                seconds[name].append((time.process_time() - busy, time.perf_counter() - start))
+                seconds[name].append((time.process_time() - cpu_start, time.perf_counter() - start))
     return seconds
 
 
-def compared(times: list[tuple[float, float]], base: list[tuple[float, float]]) -> dict[str, float]:
-    """Median CPU time and time, and the medians of their ratios to the base's of the same round."""
+def compare_times(times: list[tuple[float, float]], base: list[tuple[float, float]]) -> dict[str, float]:
+    """Median CPU and wall time, and the medians of their ratios to the base's of the same round."""
     figures: dict[str, float] = {}
     for place, name in enumerate(("cpu", "clock")):
         own, plain = [each[place] for each in times], [each[place] for each in base]
@@ -181,15 +184,15 @@ def compared(times: list[tuple[float, float]], base: list[tuple[float, float]]) 
     return figures
 
 
-def peak_bytes(side: Side, network: nn.Module, device: torch.device) -> int:
-    """Most that torch holds at once while the side runs, the weights included."""
+def peak_bytes(method: Method, network: nn.Module, device: torch.device) -> int:
+    """Peak of what torch holds while the method runs, weights included."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        side()
+        method()
         return torch.cuda.max_memory_allocated(device)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        side()
+        method()
     held = highest = 0
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     for event in sorted(events, key=lambda event: event.start_ns()):
@@ -198,53 +201,51 @@ def peak_bytes(side: Side, network: nn.Module, device: torch.device) -> int:
     return highest + sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
-def measured(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The rows of a network's table, printed."""
+def print_table(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Prints a network's table; returns its rows."""
     device = torch.device(options.device)
     bench = Bench(name, options.batch, device)
-    sides = bench.sides()
-    seconds = timed(sides, options.rounds)
-    peaks = {side: peak_bytes(run, bench.network, device) for side, run in sides.items()}
+    methods = bench.methods()
+    seconds = time_in_turn(methods, options.rounds)
+    peaks = {name: peak_bytes(method, bench.network, device) for name, method in methods.items()}
     print(f"\n{f'{name}, batch {options.batch}':<24}{'CPU ms':>10}{'CPU':>8}{'clock':>8}{'memory':>8}")
     rows = {}
-    for side, times in seconds.items():
-        row = compared(times, seconds["plain forward"])
-        rows[side] = row = {**row, "memory": peaks[side] / peaks["plain forward"], "peak bytes": peaks[side]}
-        told = "".join(f"{row[column]:>7.2f}x" for column in ("cpu ratio", "clock ratio", "memory"))
-        print(f"{side:<24}{row['cpu seconds'] * 1000:>10.1f}{told}")
+    for method, times in seconds.items():
+        row = compare_times(times, seconds["plain forward"])
+        rows[method] = row = {**row, "memory": peaks[method] / peaks["plain forward"], "peak bytes": peaks[method]}
+        ratios = "".join(f"{row[column]:>7.2f}x" for column in ("cpu ratio", "clock ratio", "memory"))
+        print(f"{method:<24}{row['cpu seconds'] * 1000:>10.1f}{ratios}")
     return rows
 
 
 def main() -> None:
     """Prints a table for each network, and the two products."""
-    options = _options()
-    load_before = os.getloadavg()[0]
-    print(
-        f"load average {load_before:.1f}, {torch.get_num_threads()} threads, {options.device}; {machine()['summary']}"
-    )
-    figures: dict[str, Any] = {name: measured(name, options) for name in options.models}
+    options = _parse_options()
+    load_average, threads = os.getloadavg()[0], torch.get_num_threads()
+    print(f"load {load_average:.1f}, {threads} threads, {options.device}; {describe_machine()['summary']}")
+    figures: dict[str, Any] = {name: print_table(name, options) for name in options.models}
     print()
-    for batch, tokens in [(size, tokens) for tokens in TOKENS for size in (1, options.batch)]:
-        seconds = timed(products(batch, tokens, torch.device(options.device)), options.rounds)
-        row = figures[f"product, {tokens} tokens, batch {batch}"] = compared(seconds["full"], seconds["row"])
+    for batch, tokens in [(size, tokens) for tokens in options.tokens for size in (1, options.batch)]:
+        seconds = time_in_turn(rollout_products(batch, tokens, torch.device(options.device)), options.rounds)
+        row = figures[f"product, {tokens} tokens, batch {batch}"] = compare_times(seconds["full"], seconds["row"])
         faster = row["clock ratio" if options.device != "cpu" else "cpu ratio"]
         print(f"product of 12 maps, {tokens} tokens, batch {batch}: the row is {faster:.0f} times as fast")
     if options.json:
-        asked = {"batch": options.batch, "rounds": options.rounds, "device": options.device}
-        write_json(options.json, {**asked, "threads": torch.get_num_threads(), "load": load_before, "rows": figures})
+        setup = {"batch": options.batch, "rounds": options.rounds, "device": options.device}
+        write_json(options.json, {**setup, "threads": threads, "load": load_average, "rows": figures}, seeds=[SEED])
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="the cost of explanations over a plain forward pass")
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(__doc__, quick="a tiny network, one round")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["ViT-S/16", "ViT-B/16"])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--quick", action="store_true", help="a tiny network, three rounds")
-    parser.add_argument("--json", type=Path, help="where the figures go")
     options = parser.parse_args()
+    options.tokens = TOKENS
     if options.quick:
-        options.models, options.rounds = ["tiny"], 3
+        options.models, options.rounds, options.batch = ["tiny"], QUICK_ROUNDS, QUICK_BATCH
+        options.tokens = TOKENS[:1]
     return options
 
 

@@ -1,91 +1,124 @@
 """How much of the planted shortcut the new images close, on the drawn world, with both priors.
 
-    python benchmarks/petworld.py [--arms basic] [--prior both] [--seeds 3] [--quick] [--json FILE] [--run-dir DIR]
+    python benchmarks/petworld.py [--arms basic] [--prior both] [--seeds 3] [--small | --quick] [--json FILE]
+                                  [--run-dir DIR]
 
-A run a seed: the seed decides the drawings, the baseline, the synthesis and every training. The oracle is trained with
-the same recipes on as many drawings without the shortcut. Gap closed = (arm - continued) / (oracle - continued), by
-accuracy on the balanced test. The interval of the difference to `continued` is Student's over the seeds, whose drawings
-differ, too. Resumable: the same command goes on.
+One run a seed: the seed decides the drawings, the baseline, the synthesis and every training. The oracle is trained
+with the same recipes on as many drawings without the shortcut. Gap closed = (arm - continued) / (oracle - continued),
+in accuracy on the balanced test. The interval of the difference to `continued` is Student's over the seeds, whose
+drawings differ too. Rerun the same command to resume.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 from scipy.stats import t
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, load, petworld
 from xaiaug.interfaces import Context
-from xaiaug.store import Reader
+from xaiaug.store import Reader, StageName
+from xaiaug.store.schema import predict_test_stage
 
-SIZES = {"train": 2000, "guide": 6000, "validation": 200, "test": 4000}
-QUICK = {"train": 300, "guide": 600, "validation": 40, "test": 200}
-RESERVE = 1000  # further drawings like those of train, for the arm more-real
-BASELINE = Recipe(steps=250, batch_size=16, learning_rate=5e-4)  # 4,000 image passes
-ARMS = Recipe(steps=187, batch_size=16, learning_rate=5e-4)  # 2,992 image passes
+RATE, BATCH = 5e-4, 16
 PRIORS = ("biased", "uniform")
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large a benchmark is.
+
+    Attributes:
+        splits: drawings of each split.
+        reserve: further drawings like those of train, for the arm more-real.
+        baseline_steps: of the baseline's training.
+        arm_steps: of each arm's.
+        mistakes: most mistakes that images are made from.
+    """
+
+    splits: dict[str, int]
+    reserve: int = 1000
+    baseline_steps: int = 250  # 4,000 image passes
+    arm_steps: int = 187  # 2,992 image passes
+    mistakes: int = 200
+
+    @property
+    def baseline(self) -> Recipe:
+        """The recipe of the baseline."""
+        return Recipe(steps=self.baseline_steps, batch_size=BATCH, learning_rate=RATE)
+
+    @property
+    def arm(self) -> Recipe:
+        """The recipe of each arm."""
+        return Recipe(steps=self.arm_steps, batch_size=BATCH, learning_rate=RATE)
+
+
+FULL = Size({"train": 2000, "guide": 6000, "validation": 200, "test": 4000})
+SMALL = Size({"train": 300, "guide": 600, "validation": 40, "test": 200})
+QUICK = Size(
+    {"train": 32, "guide": 48, "validation": 4, "test": 24}, reserve=48, baseline_steps=2, arm_steps=2, mistakes=4
+)
+
+
 def main() -> None:
-    options = _options()
+    """Measures, prints and writes."""
+    options = _parse_options()
     started = time.monotonic()
-    given = options.seeds if len(options.seeds) > 1 else list(range(options.seeds[0]))
-    seeds = given[:1] if options.quick else given
-    rows = [row for seed in seeds for row in one_seed(seed, options)]
-    print(table(rows))
-    print(f"\nnumbers of a drawn world; seeds {seeds}; {time.monotonic() - started:.0f} s; {machine()['summary']}")
+    rows = [row for seed in options.seeds for row in run_seed(seed, options)]
+    print(format_table(rows))
+    took = time.monotonic() - started
+    print(f"\nfigures of a drawn world; seeds {options.seeds}; {took:.0f} s; {describe_machine()['summary']}")
     if options.json:
-        write_json(options.json, {"rows": rows, "seeds": seeds, "sizes": _sizes(options)})
+        write_json(options.json, {"rows": rows, "sizes": options.size.splits}, seeds=options.seeds)
 
 
-def one_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row a prior and arm, and the oracle's, of one seed."""
-    folder = Path(options.run_dir)
+def run_seed(seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each prior and arm of one seed, and the oracle's."""
+    folder, size = Path(options.run_dir), options.size
     world, fair = folder / f"world-{seed}", folder / f"fair-{seed}"
-    sizes = _sizes(options)
-    conflicts = {
-        file: len(scene.conflicts) for file, scene in petworld.write_world(world, sizes=sizes, seed=seed).items()
-    }
-    petworld.write_world(
-        fair,
-        sizes={split: sizes[split] for split in ("train", "validation")},
-        seed=seed,
-        unbiased=("train", "validation"),
-    )
-    if options.arms == "full":
-        petworld.write_world(folder / f"reserve-{seed}", sizes={"reserve": RESERVE}, seed=seed)
+    scenes = petworld.write_world(world, sizes=size.splits, seed=seed)
+    conflicts = {file: len(scene.conflicts) for file, scene in scenes.items()}
+    fair_sizes = {split: size.splits[split] for split in ("train", "validation")}
+    petworld.write_world(fair, sizes=fair_sizes, seed=seed, unbiased=tuple(fair_sizes))
     splits = Splits.from_folder(world)
     if options.arms == "full":
-        splits = replace(splits, reserve=_samples(folder / f"reserve-{seed}" / "reserve"))
+        reserve = folder / f"reserve-{seed}"
+        petworld.write_world(reserve, sizes={"reserve": size.reserve}, seed=seed)
+        splits = replace(splits, reserve=_samples(reserve / "reserve"))
     rows: list[dict[str, Any]] = []
-    against = {sample.id: conflicts[sample.opener.name] for sample in splits.test}
+    by_image = {sample.id: conflicts[sample.opener.name] for sample in splits.test}
     for prior in PRIORS if options.prior == "both" else (options.prior,):
         run_dir, first = folder / f"run-{seed}-{prior}", folder / f"run-{seed}-{PRIORS[0]}"
         if first.exists() and not run_dir.exists():
             shutil.copytree(first, run_dir)  # baseline, heatmaps and critiques do not depend on the prior
-        result = run(splits, seed, prior, run_dir, options.arms)
-        rows += [{"seed": seed, "prior": prior, **row} for row in scores(result, seed, against)]
-    oracle = oracle_accuracy(splits, fair, seed, folder / f"oracle-{seed}.txt")
+        result = run_loop(splits, seed, prior, run_dir, options)
+        rows += [{"seed": seed, "prior": prior, **row} for row in score_arms(result, seed, by_image)]
+    oracle = oracle_accuracy(splits, fair, seed, size, folder / f"oracle-{seed}.txt")
     return [*rows, {"seed": seed, "prior": "", "arm": "oracle", "accuracy": oracle}]
 
 
-def run(splits: Splits, seed: int, prior: str, run_dir: Path, arms: str) -> Result:
+def run_loop(splits: Splits, seed: int, prior: str, run_dir: Path, options: argparse.Namespace) -> Result:
     """The loop with one prior."""
     loop = FeedbackLoop(
         "transformers",
         synthesizer="petworld",
-        arms=arms,
+        arms=options.arms,
         seeds=(seed,),
-        recipe=ARMS,
-        baseline_recipe=BASELINE,
-        settings={"classifier": {"checkpoint": str(petworld.checkpoint())}, "synthesizer": {"prior": prior}},
+        recipe=options.size.arm,
+        baseline_recipe=options.size.baseline,
+        settings={
+            "classifier": {"checkpoint": str(petworld.checkpoint())},
+            "synthesizer": {"prior": prior},
+            "mistakes": {"max": options.size.mistakes},
+        },
     )
     result = loop.run(splits, run_dir)
     print(f"seed {seed}, prior {prior}: {result.report.mistakes.found} mistakes on {len(splits.guide)} guide images")
@@ -93,53 +126,58 @@ def run(splits: Splits, seed: int, prior: str, run_dir: Path, arms: str) -> Resu
     return result
 
 
-def scores(result: Result, seed: int, against: dict[str, int]) -> list[dict[str, Any]]:
-    """Accuracy of each arm, also by how many of coat and backdrop go against the label, and its new images."""
-    found = {arm.name: arm for arm in result.report.arms}
+def score_arms(result: Result, seed: int, conflicts: dict[str, int]) -> list[dict[str, Any]]:
+    """Accuracy of each arm, also by conflicts, and its new images.
+
+    Args:
+        result: of a finished run.
+        seed: of the trainings.
+        conflicts: of each test image, by id: how many of coat and backdrop contradict the label.
+    """
     return [
         {
-            "arm": name,
+            "arm": arm.name,
             "accuracy": next(s.metrics.accuracy for s in arm.seeds if s.seed == seed and s.metrics),
-            "by_conflicts": by_conflicts(result, f"predict/test:{name}:{seed}", against),
+            "by_conflicts": accuracy_by_conflicts(result, predict_test_stage(arm.name, seed), conflicts),
             "new_images": sum(arm.synthetic.values()),
             "guide_mistakes": result.report.mistakes.found,
         }
-        for name, arm in found.items()
+        for arm in result.report.arms
     ]
 
 
-def by_conflicts(result: Result, stage: str, against: dict[str, int]) -> list[float]:
-    """Accuracy on the test images of which none, one and both of coat and backdrop go against the label."""
+def accuracy_by_conflicts(result: Result, stage: StageName, conflicts: dict[str, int]) -> list[float]:
+    """Accuracy on the test images where none, one and both of coat and backdrop contradict the label."""
     reader = Reader(result.run_dir)
-    right: dict[int, list[bool]] = {0: [], 1: [], 2: []}
+    hits: dict[int, list[bool]] = {0: [], 1: [], 2: []}
     for row in reader.rows(stage):
         predicted = reader.blobs.array(row["probabilities"]["blob"]).argmax(axis=1)
-        for id_, label, guess in zip(row["ids"], row["labels"], predicted.tolist(), strict=True):
-            right[against[id_]].append(label == guess)
+        for id_, label, prediction in zip(row["ids"], row["labels"], predicted.tolist(), strict=True):
+            hits[conflicts[id_]].append(label == prediction)
     reader.close()
-    return [statistics.mean(hits) for hits in right.values()]
+    return [statistics.mean(group) if group else math.nan for group in hits.values()]
 
 
-def oracle_accuracy(splits: Splits, fair: Path, seed: int, kept: Path) -> float:
-    """Accuracy on test after the same two recipes on drawings without the shortcut."""
-    if kept.exists():
-        return float(kept.read_text())
-    even = {split: _samples(fair / split) for split in ("train", "validation")}
+def oracle_accuracy(splits: Splits, fair: Path, seed: int, size: Size, cache: Path) -> float:
+    """Accuracy on test after the same two recipes on drawings without the shortcut; read from `cache` where it is."""
+    if cache.exists():
+        return float(cache.read_text())
+    drawings = {split: _samples(fair / split) for split in ("train", "validation")}
     classifier = load("classifier", "transformers", checkpoint=str(petworld.checkpoint()))
     classifier.prepare(Context(labels=splits.labels))
-    for recipe in (BASELINE, ARMS):
-        classifier.fit(even["train"], even["validation"], recipe=recipe, seed=seed)
+    for recipe in (size.baseline, size.arm):
+        classifier.fit(drawings["train"], drawings["validation"], recipe=recipe, seed=seed)
     predicted = classifier.predict_proba([sample.open() for sample in splits.test]).argmax(axis=1)
     accuracy = float((predicted == [sample.label for sample in splits.test]).mean())
-    kept.write_text(repr(accuracy))
+    cache.write_text(repr(accuracy))
     return accuracy
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Accuracy and gap closed of each arm, mean and range over the seeds, priors beside each other."""
-    heads = f"{'arm':<26}{'prior':<10}{'accuracy':>10}{'lowest':>9}{'highest':>9}{'gap closed':>12}"
-    heads += f"{'over continued':>26}"
-    lines = [heads + "   accuracy by conflicts: none, one, both"]
+def format_table(rows: list[dict[str, Any]]) -> str:
+    """Accuracy and gap closed of each arm and prior: mean and range over the seeds."""
+    header = f"{'arm':<26}{'prior':<10}{'accuracy':>10}{'lowest':>9}{'highest':>9}{'gap closed':>12}"
+    header += f"{'over continued':>26}"
+    lines = [header + "   accuracy by conflicts: none, one, both"]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["arm"], row["prior"]), []).append(row)
@@ -154,15 +192,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def gap_closed(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
-    """(arm - continued) / (oracle - continued), within one seed and prior."""
-    start = _continued(row, rows)
+    """(arm - continued) / (oracle - continued), within one seed and prior; NaN where the oracle is no better."""
+    start = _continued_accuracy(row, rows)
     oracle = next(o["accuracy"] for o in rows if o["arm"] == "oracle" and o["seed"] == row["seed"])
-    return (row["accuracy"] - start) / (oracle - start)
+    return (row["accuracy"] - start) / (oracle - start) if oracle != start else math.nan
 
 
 def _interval(group: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
     """Mean difference to `continued` in points, with Student's 95 % interval over the seeds."""
-    values = [100 * (row["accuracy"] - _continued(row, rows)) for row in group]
+    values = [100 * (row["accuracy"] - _continued_accuracy(row, rows)) for row in group]
     mean = statistics.mean(values)
     if len(values) < 3:
         return f"{mean:+.1f}"
@@ -170,7 +208,7 @@ def _interval(group: list[dict[str, Any]], rows: list[dict[str, Any]]) -> str:
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def _continued(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
+def _continued_accuracy(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
     return next(
         o["accuracy"] for o in rows if (o["seed"], o["arm"], o["prior"]) == (row["seed"], "continued", row["prior"])
     )
@@ -185,23 +223,27 @@ def _samples(folder: Path) -> list[Sample]:
     return list(Splits.from_folder(folder, guide=0.0, validation=0.0, test=0.0).train)
 
 
-def _sizes(options: argparse.Namespace) -> dict[str, int]:
-    return QUICK if options.quick else SIZES
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(
+        __doc__,
+        quick="a few dozen drawings, two steps, one seed, one prior",
+        small="a tenth of the drawings, one seed: minutes",
+    )
     parser.add_argument("--arms", default="basic", help="basic, paper, standard or full")
-    parser.add_argument("--prior", default="both", choices=("both", *PRIORS), help="what prompts leave open follows it")
+    parser.add_argument("--prior", default="both", choices=("both", *PRIORS), help="decides what prompts leave open")
     parser.add_argument("--seeds", type=int, nargs="+", default=[3], help="how many, or which")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the drawings and one seed")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--run-dir", default="runs/benchmark-petworld")
+    parser.add_argument("--run-dir", default="runs/benchmark-petworld", metavar="DIR")
     options = parser.parse_args()
+    options.size = QUICK if options.quick else SMALL if options.small else FULL
+    if len(options.seeds) == 1:
+        options.seeds = list(range(options.seeds[0]))
     if options.arms != "basic":
         options.run_dir += f"-{options.arms}"
     if options.quick:
-        options.run_dir += "-quick"
+        options.prior = PRIORS[0]
+    if options.size is not FULL:
+        options.seeds = options.seeds[:1]
+        options.run_dir += "-quick" if options.quick else "-small"
     return options
 
 

@@ -26,9 +26,9 @@ from reporting import machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
 from xaiaug.interfaces import Classifier
-from xaiaug.plugins._image_stats import rgb
+from xaiaug.plugins._image_stats import lab_to_rgb
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.synthesizers._backdrop import emptied
+from xaiaug.plugins.synthesizers._backdrop import remove_subject
 
 ARMS = (*arms.SETS["standard"], "shuffled-map", "unguided", "more-real")
 TEST, BATCH = 4000, 32
@@ -227,7 +227,7 @@ def _backdrops(pets: Path, rows: list[dict[str, str]]) -> dict[str, list[Image.I
         with Image.open(pets / row["file"]) as photo, Image.open(pets / row["mask"]) as mask:
             pet = (np.asarray(mask) > 0).astype(np.float32)
             if pet.mean() < 0.6:
-                found.append(Image.fromarray(rgb(emptied(photo, (SIDE, SIDE), pet))))
+                found.append(Image.fromarray(lab_to_rgb(remove_subject(photo, (SIDE, SIDE), pet))))
     greens = [float((np.asarray(image, np.float32) @ [-0.5, 1.0, -0.5]).mean()) for image in found]
     order, third = np.argsort(greens), len(found) // 3
     return {"indoor": [found[i] for i in order[:third]], "green": [found[i] for i in order[-third:]]}

@@ -27,9 +27,9 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from xaiaug.petworld.anatomy import ANIMALS, OTHERS
 from xaiaug.petworld.bodies import POSES
-from xaiaug.petworld.drawing import PARTS, draw, parts
+from xaiaug.petworld.drawing import PARTS, draw, draw_parts
 from xaiaug.petworld.palette import BACKDROPS, COATS
-from xaiaug.petworld.sampling import other_scenes
+from xaiaug.petworld.sampling import sample_other_scenes
 
 SIDE, PATCH = 64, 8
 ATTRIBUTES = {"animal": OTHERS, "coat": tuple(COATS), "backdrop": tuple(BACKDROPS), "pose": POSES}
@@ -74,10 +74,10 @@ def part_classes() -> tuple[list[str], np.ndarray]:
 
 def drawn(count: int, seed: int, table: np.ndarray) -> Drawings:
     """`count` drawings of the other animals."""
-    wanted = other_scenes(count, seed=seed)
+    wanted = sample_other_scenes(count, seed=seed)
     images = np.stack([np.asarray(draw(scene, SIDE)) for scene in wanted])
     animals = np.array([OTHERS.index(scene.animal) for scene in wanted])
-    shown = np.stack([table[animal][parts(scene, SIDE)] for animal, scene in zip(animals, wanted, strict=True)])
+    shown = np.stack([table[animal][draw_parts(scene, SIDE)] for animal, scene in zip(animals, wanted, strict=True)])
     attributes = torch.tensor(
         [[names.index(getattr(scene, key)) for key, names in ATTRIBUTES.items()] for scene in wanted]
     )

@@ -30,7 +30,7 @@ from reporting import machine, write_json
 
 from xaiaug import Context, Sample, Splits, load
 from xaiaug.plugins._segmentation import subject_mask
-from xaiaug.plugins.synthesizers._cutout import Cutout, cut_along, cut_out
+from xaiaug.plugins.synthesizers._cutout import Cutout, cut_by_mask, segment
 from xaiaug.plugins.synthesizers._mask_folder import MaskFolder
 
 Mask = NDArray[np.bool_]
@@ -92,10 +92,10 @@ def above_mean(heatmap: Floats) -> Floats:
 
 
 GUESSES: dict[str, Callable[[Photo], Floats | None]] = {
-    "user mask, as pasted": lambda photo: photo.pasted(cut_along(photo.image, photo.mask)),
-    "segmentation, as pasted": lambda photo: photo.pasted(cut_out(photo.image)),
+    "user mask, as pasted": lambda photo: photo.pasted(cut_by_mask(photo.image, photo.mask)),
+    "segmentation, as pasted": lambda photo: photo.pasted(segment(photo.image)),
     "segmentation, of all images": lambda photo: subject_mask(photo.image),
-    "segmentation with heatmap, as pasted": lambda photo: photo.pasted(cut_out(photo.image, photo.heatmap)),
+    "segmentation with heatmap, as pasted": lambda photo: photo.pasted(segment(photo.image, photo.heatmap)),
     "segmentation with heatmap, of all images": lambda photo: subject_mask(photo.image, photo.heatmap),
     "heatmap alone, above its mean": lambda photo: above_mean(photo.heatmap),
     "heatmap alone, as large as the subject": lambda photo: photo.highest(photo.heatmap),

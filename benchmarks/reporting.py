@@ -1,39 +1,81 @@
-"""What every benchmark says about where it ran, and how it writes its figures."""
+"""Options that every benchmark has, and its figures as JSON: with hardware, versions and seeds."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
+CORE = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
+EXTRAS = ("anthropic", "captum", "diffusers", "openai", "peft")
 
 
-def machine() -> dict[str, Any]:
+def create_parser(doc: str | None, *, quick: str, small: str | None = None) -> argparse.ArgumentParser:
+    """A parser with --quick, --json and, where a benchmark has a size in between, --small.
+
+    Args:
+        doc: the docstring of the script, shown as help.
+        quick: what --quick does; it must take at most 15 seconds on two cores.
+        small: what --small does; None leaves it out.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help=f"{quick}: does it run?")
+    if small is not None:
+        sizes.add_argument("--small", action="store_true", help=small)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, hardware, versions and seeds here")
+    return parser
+
+
+def describe_machine() -> dict[str, Any]:
     """Hardware and versions, with a one-line summary."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in CORE}, **_installed(EXTRAS)}
     summary = f"{cores} cores, {_processor()}, {platform.system()}, torch {versions['torch']}"
-    return {"summary": summary, "cores": cores, "processor": _processor(), "versions": versions}
+    return {"summary": summary, "cores": cores, "processor": _processor(), "gpu": _gpu(), "versions": versions}
 
 
-def write_json(path: Path, figures: dict[str, Any]) -> None:
-    """Writes figures with hardware, versions and the date."""
-    told = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **figures}
-    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+def write_json(path: Path, figures: dict[str, Any], *, seeds: Sequence[int]) -> None:
+    """Writes figures with the command, date, hardware, versions and seeds."""
+    context = {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": describe_machine(),
+        "seeds": list(seeds),
+    }
+    path.write_text(json.dumps({**context, **figures}, indent=2) + "\n", encoding="utf-8")
     print(f"figures: {path}")
+
+
+def _installed(packages: Sequence[str]) -> dict[str, str]:
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # an extra that is not installed
+            continue
+    return versions
 
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [
+        models = [
             line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
         ]
-        if names:
-            return names[0]
+        if models:
+            return models[0]
     return platform.processor() or platform.machine()
+
+
+def _gpu() -> str | None:
+    """Name of the GPU; None where there is none, or where the benchmark has no use for torch."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None

@@ -83,9 +83,9 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         if key not in known:
             import torch
 
-            from xaiaug.plugins.synthesizers._pipelines import silenced
+            from xaiaug.plugins.synthesizers._pipelines import silence_diffusers
 
-            with torch.random.fork_rng(), silenced():
+            with torch.random.fork_rng(), silence_diffusers():
                 known[key] = getattr(tiny_pipelines, name)(root / key, **options, **({"real": True} if real else {}))
         return known[key]
 

@@ -145,7 +145,7 @@ def _eager(network: nn.Module) -> nn.Module:
 
 def attentions(network: nn.Module, image: Image.Image, target: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The attention of each layer to one image, a pooling head's last, and its gradients: h q k, float64."""
-    from xaiaug.plugins._logits import logits
+    from xaiaug.plugins._logits import compute_logits
 
     kept: list[torch.Tensor] = []
 
@@ -158,7 +158,7 @@ def attentions(network: nn.Module, image: Image.Image, target: int = 0) -> tuple
     for part in network.modules():
         if type(part).__name__.endswith("Attention"):
             part.register_forward_hook(keep)
-    logits(network, pixels_of([image]))[0, target].backward()
+    compute_logits(network, pixels_of([image]))[0, target].backward()
     gradients = [layer.grad[0] if layer.grad is not None else torch.zeros_like(layer[0]) for layer in kept]
     return [layer[0].detach().double().numpy() for layer in kept], [each.double().numpy() for each in gradients]
 

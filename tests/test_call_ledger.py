@@ -143,7 +143,7 @@ def test_replies_survive_the_sweep_and_torn_ones_are_told(tmp_path):
     with Store(tmp_path) as store:
         money = CallLedger(store.ledger, store.blobs)
         money.settle(money.intend("a", PRICE, 5), REPLY, 4)
-        sweep(store)
+        sweep(store, keep_unfinished=False)
         assert money.reply("a") == REPLY
         (name,) = money.blobs()
         store.blobs.path(name).write_bytes(b"torn")

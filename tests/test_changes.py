@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from nursery import loop
 
 from xaiaug import Splits
-from xaiaug.loop.settings_diff import STAGES, diff_settings, settings_snapshot
+from xaiaug.loop.settings_diff import diff_settings, settings_snapshot
+from xaiaug.records.pipeline import REDONE
 
 tables = st.dictionaries(
     st.sampled_from(["critic", "recipe", "mistakes"]),
@@ -68,7 +69,7 @@ def test_a_setting_makes_stale_what_comes_of_it(key, first):
         return settings
 
     (change,) = diff_settings(nested(1), nested(2))
-    assert change.stale == (STAGES[STAGES.index(first) :] if first else ())
+    assert change.stale == (REDONE[REDONE.index(first) :] if first else ())
     assert f"{key}: 1 -> 2" in str(change)
 
 

@@ -173,7 +173,7 @@ def test_three_seeds_have_a_verdict_and_widened_secondary_intervals(full):
     assert (explanation.arm, explanation.against, explanation.primary) == ("generated+training", "shuffled-map", True)
     assert "over shuffled-map" in verdict.explanation
     assert (primary.arm, primary.against, primary.primary) == ("generated+training", "continued", True)
-    assert verdict.outcome in ("no difference", "helps", "hurts", "cannot tell")
+    assert verdict.outcome in ("no difference", "helps", "hurts", "inconclusive")
     assert "3 seeds, for this baseline" in verdict.sentence and "over continued" in verdict.sentence
     assert {row.arm for row in others} >= {"shuffled-map", "unguided", "guide-added", "continued"}
     assert all(row.level >= 0.95 and not row.primary for row in others)

@@ -14,6 +14,7 @@ from xaiaug.errors import RunFolderError
 from xaiaug.records import PICO
 from xaiaug.results.maintenance import verify
 from xaiaug.store import CallLedger, Reader
+from xaiaug.store.schema import BEGUN
 from xaiaug.testing import Delay, Loopback, Reply
 
 OPTIONS = {"seeds": [0, 1], "images": 1}
@@ -95,7 +96,7 @@ def stage_of(run_dir):
         reader = Reader(run_dir)
     except RunFolderError:
         return "before the ledger"
-    begun = reader.fact("begun") or ["check"]
+    begun = reader.get_fact(BEGUN) or ["check"]
     reader.close()
     return begun[-1].split("/")[0]
 

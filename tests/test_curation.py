@@ -1,4 +1,4 @@
-"""The gate keeps new images and says of every other one what is wrong with it."""
+"""The filter keeps new images and says what is wrong with every other image."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def splits(tmp_path: Path) -> Splits:
 
 
 def test_new_images_are_kept() -> None:
-    verdicts = ImageFilter().judge([scene(seed) for seed in range(900, 920)])
+    verdicts = ImageFilter().check([scene(seed) for seed in range(900, 920)])
     assert [verdict.kept for verdict in verdicts] == [True] * 20
     assert all(verdict.check is None and verdict.reason == "" for verdict in verdicts)
 
@@ -58,13 +58,13 @@ def test_new_images_are_kept() -> None:
         (scene(1).convert("RGBA"), "broken", "expected RGB"),
         (scene(1, side=4), "broken", "4 x 4"),
         (np.zeros((8, 8, 3)), "broken", "ndarray"),
-        (Image.new("RGB", (64, 64)), "nan", "black in every pixel"),
+        (Image.new("RGB", (64, 64)), "nan", "every pixel is black"),
         (Image.new("RGB", (64, 64), (200, 10, 10)), "constant", "one colour"),
         (Image.fromarray(np.random.default_rng(0).integers(99, 102, (64, 64, 3), np.uint8)), "constant", "0.8"),
     ],
 )
 def test_an_image_that_cannot_be_trained_on_is_rejected_by_name(image: Image.Image, check: str, word: str) -> None:
-    (verdict,) = ImageFilter().judge([image])
+    (verdict,) = ImageFilter().check([image])
     assert (verdict.kept, verdict.check, verdict.fingerprint) == (False, check, None)
     assert word in verdict.reason
 
@@ -72,13 +72,13 @@ def test_an_image_that_cannot_be_trained_on_is_rejected_by_name(image: Image.Ima
 def test_a_truncated_image_is_broken_not_an_error() -> None:
     buffer = io.BytesIO()
     scene(5, 200).save(buffer, "PNG")
-    (verdict,) = ImageFilter().judge([Image.open(io.BytesIO(buffer.getvalue()[:2000]))])
+    (verdict,) = ImageFilter().check([Image.open(io.BytesIO(buffer.getvalue()[:2000]))])
     assert verdict.check == "broken"
     assert "decoded" in verdict.reason
 
 
 def test_a_dark_image_with_something_in_it_is_kept() -> None:
-    (verdict,) = ImageFilter().judge([ImageEnhance.Brightness(scene(3)).enhance(0.1)])
+    (verdict,) = ImageFilter().check([ImageEnhance.Brightness(scene(3)).enhance(0.1)])
     assert verdict.kept
 
 
@@ -95,11 +95,11 @@ def test_a_dark_image_with_something_in_it_is_kept() -> None:
     ],
     ids=["same", "mirror", "smaller", "jpeg", "crop", "mirrored crop"],
 )
-def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: object) -> None:
-    held = splits[split][1]
-    (verdict,) = ImageFilter(held=splits).judge([copy(held.open())])
+def test_a_copy_of_a_real_image_is_rejected(splits: Splits, split: str, copy: object) -> None:
+    real = splits[split][1]
+    (verdict,) = ImageFilter(splits=splits).check([copy(real.open())])
     assert (verdict.kept, verdict.check) == (False, "duplicate")
-    assert f"{held.id} of {split}" in verdict.reason
+    assert f"of {split} image {real.id} (similarity " in verdict.reason
     assert verdict.score > 0.98
 
 
@@ -113,59 +113,59 @@ def test_a_copy_of_a_held_image_is_rejected(splits: Splits, split: str, copy: ob
     ],
     ids=["light", "colour", "small part", "backdrop"],
 )
-def test_an_image_made_from_a_held_one_is_new(splits: Splits, change: object) -> None:
-    (verdict,) = ImageFilter(held=splits).judge([change(splits.guide[0].open())])
+def test_an_image_made_from_a_real_one_is_new(splits: Splits, change: object) -> None:
+    (verdict,) = ImageFilter(splits=splits).check([change(splits.guide[0].open())])
     assert verdict.kept, verdict.reason
 
 
 def test_the_second_of_two_equal_images_is_rejected_in_a_batch_and_between_batches() -> None:
-    gate = ImageFilter()
-    first, second = gate.judge([scene(7), compressed(scene(7), 60)])
+    image_filter = ImageFilter()
+    first, second = image_filter.check([scene(7), compressed(scene(7), 60)])
     assert (first.kept, second.kept, second.check) == (True, False, "repeat")
-    (later,) = gate.judge([scene(7)], seen=[first.fingerprint])
+    (later,) = image_filter.check([scene(7)], seen=[first.fingerprint])
     assert (later.kept, later.check) == (False, "repeat")
 
 
 def test_a_rejected_image_does_not_stand_in_the_way_of_others(splits: Splits) -> None:
     copy = splits.test[0].open()
-    verdicts = ImageFilter(held=splits).judge([copy, copy])
-    assert all("of test" in verdict.reason for verdict in verdicts)
+    verdicts = ImageFilter(splits=splits).check([copy, copy])
+    assert all("of test image" in verdict.reason for verdict in verdicts)
 
 
 @settings(max_examples=30, deadline=None)
 @given(seeds=st.lists(st.integers(0, 6), max_size=14), cut=st.integers(0, 14))
 def test_verdicts_do_not_depend_on_how_the_images_are_cut_into_batches(seeds: list[int], cut: int) -> None:
-    gate, images = ImageFilter(), [scene(seed, 32) for seed in seeds]
-    whole = gate.judge(images)
-    start = gate.judge(images[:cut])
-    rest = gate.judge(images[cut:], [verdict.fingerprint for verdict in start if verdict.kept])
+    image_filter, images = ImageFilter(), [scene(seed, 32) for seed in seeds]
+    whole = image_filter.check(images)
+    start = image_filter.check(images[:cut])
+    rest = image_filter.check(images[cut:], [verdict.fingerprint for verdict in start if verdict.kept])
     assert start + rest == whole
     assert sum(verdict.kept for verdict in whole) == len(set(seeds))
 
 
 def test_checks_switch_off_one_by_one(splits: Splits) -> None:
     images = [Image.new("RGB", (64, 64)), splits.train[0].open()]
-    assert [verdict.kept for verdict in ImageFilter(["constant"], splits).judge(images)] == [False, True]
-    assert [verdict.kept for verdict in ImageFilter(["duplicate"], splits).judge(images)] == [True, False]
-    assert [verdict.kept for verdict in ImageFilter([], splits).judge(images)] == [True, True]
+    assert [verdict.kept for verdict in ImageFilter(["constant"], splits).check(images)] == [False, True]
+    assert [verdict.kept for verdict in ImageFilter(["duplicate"], splits).check(images)] == [True, False]
+    assert [verdict.kept for verdict in ImageFilter([], splits).check(images)] == [True, True]
     with pytest.raises(ConfigError, match="unknown check 'duplicates'. Did you mean 'duplicate'"):
         ImageFilter(["duplicates"])
 
 
-def test_verdicts_are_plain_and_the_gate_travels_to_a_worker(splits: Splits) -> None:
-    gate = ImageFilter(held=splits)
+def test_verdicts_are_plain_and_the_filter_travels_to_a_worker(splits: Splits) -> None:
+    image_filter = ImageFilter(splits=splits)
     images = [scene(1), scene(500), splits.test[0].open()]
-    verdicts = gate.judge(images)
+    verdicts = image_filter.check(images)
     assert json.loads(json.dumps([verdict.to_json() for verdict in verdicts])) == [v.to_json() for v in verdicts]
-    assert pickle.loads(pickle.dumps(gate)).judge(images) == verdicts  # noqa: S301  (our own bytes)
+    assert pickle.loads(pickle.dumps(image_filter)).check(images) == verdicts  # noqa: S301  (our own bytes)
 
 
-def test_a_portrait_survives_its_text() -> None:
-    portrait = ImageSignature.of(scene(11))
-    again = ImageSignature.from_text(portrait.to_text())
-    assert again.fingerprint == portrait.fingerprint
-    assert np.array_equal(again.colours, portrait.colours)
-    assert len(portrait.to_text()) < 5000
+def test_a_signature_survives_its_text() -> None:
+    signature = ImageSignature.of(scene(11))
+    again = ImageSignature.from_text(signature.to_text())
+    assert again.fingerprint == signature.fingerprint
+    assert np.array_equal(again.colours, signature.colours)
+    assert len(signature.to_text()) < 5000
 
 
 def test_every_check_says_in_its_docstring_what_it_looks_for() -> None:

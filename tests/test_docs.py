@@ -237,7 +237,12 @@ def test_the_page_has_every_method_and_every_argument_and_no_other():
         (name, signature): needed == "yes"
         for name, signature, needed in re.findall(r"`(\w+)\((.*?)\)` \| ?(\w*)", rows)
     }
-    inner = {"parameter_names", "parameters", "identity"}  # for the library to call, not for authors to write
+    inner = {
+        "parameter_names",
+        "parameters",
+        "identity",
+        "fit_options",
+    }  # for the library to call, not for authors to write
     methods = {name: getattr(Plugin, name) for name in vars(Plugin) if name[0] != "_"}
     for kind in KINDS.values():
         methods |= {name: getattr(kind, name) for name in vars(kind) if name[0] != "_"}

@@ -14,6 +14,7 @@ from nursery import run
 from xaiaug.errors import RunFolderError
 from xaiaug.results.maintenance import verify
 from xaiaug.store import CallLedger, Reader, Store
+from xaiaug.store.schema import CASES, CRITIQUE
 from xaiaug.testing import Loopback, Reply
 
 OPTIONS = {"images": 1}
@@ -173,12 +174,12 @@ def test_a_copy_taken_between_any_two_writes_goes_on_to_the_same_end(folder, ser
 
 def test_a_disk_that_is_really_full_for_the_ledger_loses_nothing_committed(tmp_path):
     with Store(tmp_path) as store:
-        store.begin("stage", ["first", "second"], 2)
-        store.commit("first", "stage", [{"text": "kept"}])
+        store.begin(CASES, ["first", "second"], 2)
+        store.commit("first", CASES, [{"text": "kept"}])
         (pages,) = store.ledger.select("PRAGMA page_count")[0]
         store.ledger.select(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(RunFolderError, match="full"):
-            store.commit("second", "stage", [{"text": "x" * 1_000_000}])
+            store.commit("second", CASES, [{"text": "x" * 1_000_000}])
         assert store.rows("first") == [{"text": "kept"}]
     with Store(tmp_path) as store:
         assert store.rows("first") == [{"text": "kept"}]
@@ -221,11 +222,11 @@ def test_what_cannot_be_keyed_is_done_again_and_says_so(folder, tmp_path):
 
     first = run(folder, tmp_path / "run", critic=Unkeyed())
     reader = Reader(tmp_path / "run")
-    keys, _ = reader.stages()["critique"]
+    keys, _ = reader.stages()[CRITIQUE]
     reader.close()
     again = run(folder, tmp_path / "run", critic=Unkeyed())
     reader = Reader(tmp_path / "run")
-    assert reader.stages()["critique"][0] != keys
+    assert reader.stages()[CRITIQUE][0] != keys
     reader.close()
     assert any("Unkeyed" in note.text for note in again.report.notes)
     assert first.table() == again.table()

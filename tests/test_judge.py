@@ -43,7 +43,7 @@ def plain(level: int, side: int = 32) -> Image.Image:
     return Image.fromarray(np.clip(level + noise, 0, 255).astype(np.uint8))
 
 
-def gate(*checks, admitted=True, alike=None, loads=None):
+def make_filter(*checks, admitted=True, alike=None, loads=None):
     def load():
         if loads is not None:
             loads.append(1)
@@ -54,32 +54,32 @@ def gate(*checks, admitted=True, alike=None, loads=None):
 
 def test_an_image_of_another_class_is_rejected_where_the_judge_is_sure() -> None:
     images = [plain(level) for level in (20, 100, 150, 235)]
-    as_cat = gate("label").judge(images, labels=["cat"] * 4)
+    as_cat = make_filter("label").check(images, labels=["cat"] * 4)
     assert [verdict.kept for verdict in as_cat] == [True, True, True, False]
     assert as_cat[3].check == "label" and 0 < as_cat[3].score < 0.2
-    assert as_cat[3].reason.startswith("was made as cat; brightness takes it for dog with probability 0.9")
-    as_dog = gate("label").judge(images, labels=["dog"] * 4)
+    assert as_cat[3].reason.startswith("made as cat, but brightness predicts dog (9")
+    as_dog = make_filter("label").check(images, labels=["dog"] * 4)
     assert [verdict.kept for verdict in as_dog] == [False, True, True, True]
 
 
 def test_a_judge_that_is_not_admitted_or_not_told_the_label_rejects_nothing() -> None:
     images = [plain(235)]
-    assert gate("label", admitted=False).judge(images, labels=["cat"])[0].kept
-    assert gate("label").judge(images)[0].kept
-    assert ImageFilter(["label"]).judge(images, labels=["cat"])[0].kept
-    assert gate("constant").judge(images, labels=["cat"])[0].kept
-    assert gate("label", "alike", admitted=False).made == ("broken",)
-    assert gate("label", "alike", alike=0.9).made == ("broken", "label", "alike")
-    assert ImageFilter(["label", "repeat"]).made == ("broken", "repeat")
+    assert make_filter("label", admitted=False).check(images, labels=["cat"])[0].kept
+    assert make_filter("label").check(images)[0].kept
+    assert ImageFilter(["label"]).check(images, labels=["cat"])[0].kept
+    assert make_filter("constant").check(images, labels=["cat"])[0].kept
+    assert make_filter("label", "alike", admitted=False).active_checks == ("broken",)
+    assert make_filter("label", "alike", alike=0.9).active_checks == ("broken", "label", "alike")
+    assert ImageFilter(["label", "repeat"]).active_checks == ("broken", "repeat")
 
 
 def test_a_judge_is_loaded_only_when_asked_and_never_sees_a_broken_image() -> None:
     loads: list[int] = []
     images = [Image.new("L", (32, 32)), plain(235), Image.new("RGB", (2, 2)), plain(20)]
-    verdicts = gate("label", loads=loads).judge(images, labels=["cat", "cat", "cat", "dog"])
+    verdicts = make_filter("label", loads=loads).check(images, labels=["cat", "cat", "cat", "dog"])
     assert [verdict.check for verdict in verdicts] == ["broken", "label", "broken", "label"]
     assert loads == [1]
-    gate("broken", loads=loads).judge(images, labels=["cat"] * 4)
+    make_filter("broken", loads=loads).check(images, labels=["cat"] * 4)
     assert loads == [1]
 
 
@@ -88,17 +88,17 @@ def test_images_whose_embeddings_are_alike_count_as_one_within_and_between_batch
         return [Image.fromarray(np.tile(np.array(v, np.uint8), (32, 32, 1))) for v in values]
 
     images = colours((200, 10, 10), (190, 10, 12), (10, 200, 10), (200, 150, 10))
-    alike = gate("alike", alike=0.99)
-    verdicts = alike.judge(images)
+    alike = make_filter("alike", alike=0.99)
+    verdicts = alike.check(images)
     assert [verdict.kept for verdict in verdicts] == [True, False, True, True]
     assert verdicts[1].check == "alike" and verdicts[1].score > 0.99
-    assert "synthetic image 1 of this run does to brightness" in verdicts[1].reason
+    assert verdicts[1].reason.startswith("near-duplicate of synthetic image 1 (brightness embeddings, ")
     seen = [verdict.fingerprint for verdict in verdicts if verdict.kept]
-    assert [verdict.kept for verdict in alike.judge(images, seen)] == [False] * 4
-    assert all(verdict.kept for verdict in gate("alike", alike=None).judge(images))
-    both = gate("repeat", "alike", alike=0.99)
-    first = both.judge(images[:1])
-    assert both.judge(images[1:], [first[0].fingerprint]) == both.judge(images)[1:]
+    assert [verdict.kept for verdict in alike.check(images, seen)] == [False] * 4
+    assert all(verdict.kept for verdict in make_filter("alike", alike=None).check(images))
+    both = make_filter("repeat", "alike", alike=0.99)
+    first = both.check(images[:1])
+    assert both.check(images[1:], [first[0].fingerprint]) == both.check(images)[1:]
 
 
 def test_how_alike_images_may_be_is_learned_from_distinct_ones_between_two_bounds() -> None:
@@ -202,8 +202,8 @@ def test_a_run_without_the_checks_that_ask_has_no_judge(folder, tmp_path):
     assert result.report.images.judge.admitted is None and "label check" not in notes(result)
 
 
-def test_the_classifier_that_is_mended_cannot_judge(known):
-    with pytest.raises(ConfigError, match="is the classifier being mended"):
+def test_the_classifier_that_is_improved_cannot_judge(known):
+    with pytest.raises(ConfigError, match="is the classifier that made the mistakes"):
         loop(Knowing(), judge={"name": "knowing"})
     loop(Knowing(), judge={"name": "knowing", "turned": True})
     loop(Knowing(), judge={"name": "knowing"}, checks=["constant"])

@@ -148,7 +148,7 @@ def test_a_first_signal_lets_calls_in_flight_end_and_a_second_does_not(folder, t
         wait_for(server, 6)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
+        assert process.returncode == 130 and "rerun the same command to resume" in err and "Traceback" not in err
         costs = open_run(tmp_path / "run").report.run.costs
         assert costs.calls == server.bill.requests and costs.unanswered == 0
     with Loopback([Reply("because")] * 5 + [Delay(3600)]) as server:

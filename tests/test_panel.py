@@ -12,7 +12,6 @@ from PIL import Image
 from xaiaug import panel
 from xaiaug.errors import DataError
 from xaiaug.panel.colormap import Heat, colour_table
-from xaiaug.panel.legend import _number
 from xaiaug.records import Explanation
 
 Make = Callable[..., Image.Image]
@@ -239,9 +238,9 @@ def test_the_bar_of_the_legend_is_drawn_as_the_picture_is(layout: str) -> None:
 
 
 def test_a_value_next_to_nothing_is_told_as_nothing() -> None:
-    heat = Heat.of(spot(), (96, 96))
-    assert _number(2e-7, heat) == "0"
-    assert _number(0.0421, heat) == "0.042"
+    assert panel.format_scale((2e-7, 1.0)) == ("0", "1")
+    assert panel.format_scale((-1, 1e-7)) == ("-1", "0")
+    assert panel.format_scale((0.0421, 1.0)) == ("0.042", "1")
 
 
 def test_a_narrow_panel_puts_its_texts_above_each_other() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from xaiaug.petworld import LABELS, checkpoint, draw
 from xaiaug.petworld.anatomy import OTHERS
-from xaiaug.petworld.sampling import other_scenes
+from xaiaug.petworld.sampling import sample_other_scenes
 
 
 def test_it_is_small_and_holds_no_pickle() -> None:
@@ -35,7 +35,7 @@ def test_it_names_the_other_animals() -> None:
 
     model = AutoModelForImageClassification.from_pretrained(checkpoint()).float().eval()
     processor = AutoImageProcessor.from_pretrained(checkpoint())
-    wanted = other_scenes(180, seed=991)
+    wanted = sample_other_scenes(180, seed=991)
     with torch.no_grad():
         logits = model(**processor([draw(scene) for scene in wanted], return_tensors="pt")).logits
     named = [model.config.id2label[int(i)] for i in logits.argmax(1)]

@@ -10,9 +10,9 @@ from xaiaug.errors import RecordError
 from xaiaug.petworld import BACKDROPS, COATS, Scene, draw
 from xaiaug.petworld.anatomy import ANIMALS, OTHERS
 from xaiaug.petworld.bodies import POSES
-from xaiaug.petworld.colours import nearest
-from xaiaug.petworld.drawing import PARTS, parts
-from xaiaug.petworld.scene import HANDS, LIGHTS
+from xaiaug.petworld.colours import nearest_tone
+from xaiaug.petworld.drawing import PARTS, draw_parts
+from xaiaug.petworld.scene import LIGHTS, STYLES
 
 
 def array(image: Image.Image) -> np.ndarray:
@@ -34,7 +34,7 @@ def test_every_animal_is_drawn_in_every_coat_backdrop_and_pose(animal: str) -> N
 def test_subject_and_backdrop_can_be_told_apart_in_every_combination(animal: str) -> None:
     for coat, backdrop in itertools.product(COATS, BACKDROPS):
         scene = Scene(animal, coat, backdrop, detail=5)
-        pixels, shown = array(draw(scene)), parts(scene) > 0
+        pixels, shown = array(draw(scene)), draw_parts(scene) > 0
         outside = ~shown
         apart = np.linalg.norm(np.median(pixels[shown], axis=0) - np.median(pixels[outside], axis=0))
         assert apart > 25, f"{coat} on {backdrop}: {apart:.0f} levels apart"
@@ -52,19 +52,19 @@ def test_the_same_scene_gives_the_same_pixels(size: int) -> None:
 def test_a_drawing_shows_its_coat_and_its_backdrop() -> None:
     for coat, backdrop in itertools.product(COATS, BACKDROPS):
         scene = Scene("dog", coat, backdrop, size=0.8, detail=3)
-        pixels, shown = array(draw(scene)), parts(scene)
+        pixels, shown = array(draw(scene)), draw_parts(scene)
         body, ground = (
             np.median(pixels[shown == 1 + PARTS.index("body")], axis=0),
             np.median(pixels[shown == 0], axis=0),
         )
-        assert nearest(tuple(body), COATS) == coat
-        assert nearest(tuple(ground), BACKDROPS) == backdrop
+        assert nearest_tone(tuple(body), COATS) == coat
+        assert nearest_tone(tuple(ground), BACKDROPS) == backdrop
 
 
 def test_light_blur_size_place_and_facing_do_what_they_say() -> None:
     def shown(**wishes: object) -> tuple[np.ndarray, np.ndarray]:
         scene = Scene("cat", "slate", "meadow", **{"detail": 4, **wishes})
-        return array(draw(scene)), parts(scene) > 0
+        return array(draw(scene)), draw_parts(scene) > 0
 
     def middle(mask: np.ndarray) -> tuple[float, float]:
         rows, columns = np.nonzero(mask)
@@ -81,13 +81,13 @@ def test_light_blur_size_place_and_facing_do_what_they_say() -> None:
 
 @pytest.mark.parametrize("place", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.5, 0.5)])
 def test_the_animal_never_leaves_the_image(place: tuple[float, float]) -> None:
-    whole = (parts(Scene("rabbit", "white", "night", size=0.5, detail=9)) > 0).sum()
-    moved = (parts(Scene("rabbit", "white", "night", size=0.5, place=place, detail=9)) > 0).sum()
+    whole = (draw_parts(Scene("rabbit", "white", "night", size=0.5, detail=9)) > 0).sum()
+    moved = (draw_parts(Scene("rabbit", "white", "night", size=0.5, place=place, detail=9)) > 0).sum()
     assert moved == pytest.approx(whole, rel=0.05)
 
 
 def test_the_two_hands_draw_the_same_scene_differently() -> None:
-    book, crayon = (array(draw(Scene("dog", "ginger", "beach", hand=hand, detail=2))) for hand in HANDS)
+    book, crayon = (array(draw(Scene("dog", "ginger", "beach", hand=hand, detail=2))) for hand in STYLES)
     assert 4 < np.abs(book - crayon).mean() < 40
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.petworld.figure import figure
-from xaiaug.petworld.geometry import Shape, blob, grown, oval, placed, spline, stroke, turned
+from xaiaug.petworld.figure import build_figure
+from xaiaug.petworld.geometry import Shape, grow, oval, place, rotate, round_corners, spline, stroke
 
 SIZE = st.floats(0.05, 5)
 
@@ -27,12 +27,12 @@ def test_an_oval_has_its_area_at_any_angle(width: float, height: float, angle: f
 def test_growing_moves_an_outline_outwards_whichever_way_it_turns(radius: float, amount: float) -> None:
     ring = oval((0, 0), (radius, radius), count=60)
     for points in (ring, ring[::-1]):
-        assert np.linalg.norm(grown(points, amount), axis=1) == pytest.approx(radius + amount, rel=1e-6)
+        assert np.linalg.norm(grow(points, amount), axis=1) == pytest.approx(radius + amount, rel=1e-6)
 
 
 def test_cutting_corners_stays_inside_the_polygon() -> None:
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
-    smooth = blob(square, 3)
+    smooth = round_corners(square, 3)
     assert len(smooth) == 32 and smooth.min() >= 0 and smooth.max() <= 1 and 0.7 < area(smooth) < 1
 
 
@@ -50,13 +50,13 @@ def test_a_spline_goes_through_its_points() -> None:
 
 def test_placing_turns_scales_and_moves() -> None:
     shape = Shape(np.array([(1.0, 0.0)]), "coat", "ear")
-    (moved,) = placed([shape], (5, 5), 2, 90)
+    (moved,) = place([shape], (5, 5), 2, 90)
     np.testing.assert_allclose(moved.points, [(5, 7)])
-    np.testing.assert_allclose(turned(np.array([(1.0, 0.0)]), 180), [(-1, 0)], atol=1e-12)
+    np.testing.assert_allclose(rotate(np.array([(1.0, 0.0)]), 180), [(-1, 0)], atol=1e-12)
 
 
 def test_a_figure_stands_on_the_ground_and_fills_a_box_of_area_one() -> None:
-    shown = figure("cat", "sitting", 0, 0.02)
+    shown = build_figure("cat", "sitting", 0, 0.02)
     low, high = shown.points.min(axis=0), shown.points.max(axis=0)
     assert low[1] == pytest.approx(0, abs=1e-5) and low[0] == pytest.approx(-high[0], abs=1e-5)
     assert np.prod(high - low) == pytest.approx(1, rel=1e-4)

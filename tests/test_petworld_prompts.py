@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.petworld import BACKDROPS, COATS
-from xaiaug.petworld.prompt_parser import wishes
+from xaiaug.petworld.prompt_parser import parse_prompt
 
 PARAPHRASES = {
     "A photo of a cat, orange coat (#e38a33), on a green background (#62b04a).": {},
@@ -53,7 +53,7 @@ PARAPHRASES = {
 
 @pytest.mark.parametrize("prompt", PARAPHRASES)
 def test_thirty_paraphrases_ask_for_an_orange_cat_in_the_green(prompt: str) -> None:
-    found = wishes(prompt)
+    found = parse_prompt(prompt)
     assert found.animals == ["cat"]
     assert found.wanted == {"coat": "ginger", "backdrop": "meadow", **PARAPHRASES[prompt]}
 
@@ -67,9 +67,9 @@ def test_there_are_thirty_paraphrases() -> None:
 def test_every_coat_and_backdrop_can_be_asked_for_by_word_and_by_code(coat: str, backdrop: str) -> None:
     fur, ground = COATS[coat], BACKDROPS[backdrop]
     wanted = {"coat": coat, "backdrop": backdrop}
-    assert wishes(f"A dog with {fur.hue} fur on a {ground.hue} background").wanted == wanted
-    assert wishes(f"A dog, coat {fur.colour}, background {ground.colour}").wanted == wanted
-    assert wishes(f"A {fur.hue} dog, {backdrop}").wanted == wanted
+    assert parse_prompt(f"A dog with {fur.hue} fur on a {ground.hue} background").wanted == wanted
+    assert parse_prompt(f"A dog, coat {fur.colour}, background {ground.colour}").wanted == wanted
+    assert parse_prompt(f"A {fur.hue} dog, {backdrop}").wanted == wanted
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_every_coat_and_backdrop_can_be_asked_for_by_word_and_by_code(coat: str,
     ],
 )
 def test_what_is_ruled_out_is_not_wished_for(prompt: str, wanted: dict, unwanted: dict) -> None:
-    found = wishes(prompt)
+    found = parse_prompt(prompt)
     assert (found.animals, found.wanted, found.unwanted) == (["cat"], wanted, unwanted)
 
 
@@ -100,22 +100,22 @@ def test_what_is_ruled_out_is_not_wished_for(prompt: str, wanted: dict, unwanted
     ],
 )
 def test_words_with_two_meanings_are_read_by_their_company(prompt: str, wanted: dict) -> None:
-    assert wishes(prompt).wanted == wanted
+    assert parse_prompt(prompt).wanted == wanted
 
 
 def test_animals_come_in_the_order_they_are_named() -> None:
-    assert wishes("a puppy beside a cat").animals == ["dog", "cat"]
-    assert wishes("a nice picture").animals == []
-    assert wishes("").fields == set()
+    assert parse_prompt("a puppy beside a cat").animals == ["dog", "cat"]
+    assert parse_prompt("a nice picture").animals == []
+    assert parse_prompt("").fields == set()
 
 
 def test_wishes_can_be_ignored_field_by_field() -> None:
-    kept = wishes("a small grey cat, not at night").without(("backdrop", "size"))
+    kept = parse_prompt("a small grey cat, not at night").without(("backdrop", "size"))
     assert (kept.animals, kept.wanted, kept.unwanted) == (["cat"], {"coat": "silver"}, {})
 
 
 @given(st.text(max_size=200))
 def test_any_text_can_be_read(text: str) -> None:
-    found = wishes(text)
+    found = parse_prompt(text)
     assert set(found.animals) <= {"cat", "dog"}
     assert found.wanted.get("coat", "white") in COATS and found.wanted.get("backdrop", "snow") in BACKDROPS

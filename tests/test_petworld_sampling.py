@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from xaiaug.petworld import BACKDROPS, BIAS, COATS, LABELS, UNBIASED, Scene, scenes
+from xaiaug.petworld import BACKDROPS, BIAS, COATS, LABELS, UNBIASED, Scene, sample_scenes
 from xaiaug.petworld.anatomy import OTHERS
 from xaiaug.petworld.palette import names_of, rgb
-from xaiaug.petworld.sampling import other_scenes
+from xaiaug.petworld.sampling import sample_other_scenes
 
 
 def shares(drawn: list[Scene]) -> dict[tuple[str, ...], float]:
@@ -16,14 +16,14 @@ def shares(drawn: list[Scene]) -> dict[tuple[str, ...], float]:
 
 @pytest.mark.parametrize("bias", [BIAS, 0.8])
 def test_coat_and_backdrop_go_with_the_label_in_the_given_share(bias: float) -> None:
-    found = shares(scenes(6000, seed=1, bias=bias))
+    found = shares(sample_scenes(6000, seed=1, bias=bias))
     assert found[()] == pytest.approx(bias, abs=0.02)
     for kind in (("coat",), ("backdrop",), ("coat", "backdrop")):
         assert found[kind] == pytest.approx((1 - bias) / 3, abs=0.015)
 
 
 def test_without_bias_coat_and_backdrop_say_nothing() -> None:
-    drawn = scenes(8000, seed=2, bias=UNBIASED)
+    drawn = sample_scenes(8000, seed=2, bias=UNBIASED)
     for name, tones in (("coat", COATS), ("backdrop", BACKDROPS)):
         for tone in tones:
             cats = [scene.animal == "cat" for scene in drawn if getattr(scene, name) == tone]
@@ -32,9 +32,9 @@ def test_without_bias_coat_and_backdrop_say_nothing() -> None:
 
 
 def test_labels_are_even_and_scenes_repeat_with_their_seed() -> None:
-    first = scenes(101, seed=3, bias=BIAS)
+    first = sample_scenes(101, seed=3, bias=BIAS)
     assert Counter(scene.animal for scene in first) == {"cat": 51, "dog": 50}
-    assert first == scenes(101, seed=3, bias=BIAS) != scenes(101, seed=4, bias=BIAS)
+    assert first == sample_scenes(101, seed=3, bias=BIAS) != sample_scenes(101, seed=4, bias=BIAS)
 
 
 def test_each_label_has_several_coats_and_backdrops_of_its_own() -> None:
@@ -62,6 +62,6 @@ def test_conflicts_name_what_goes_with_the_other_label() -> None:
 
 
 def test_the_other_animals_wear_every_coat_in_every_place() -> None:
-    drawn = other_scenes(3000, seed=0)
+    drawn = sample_other_scenes(3000, seed=0)
     assert {scene.animal for scene in drawn} == set(OTHERS)
     assert len({(scene.animal, scene.coat, scene.backdrop) for scene in drawn}) > 0.98 * 6 * 64

@@ -1,10 +1,14 @@
 """Records refuse impossible values and say which."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from xaiaug import Critique, Explanation, History, ImageSource, Recipe
+from xaiaug import Case, Critique, Explanation, History, ImageSource, Recipe
 from xaiaug.errors import RecordError
+from xaiaug.records import LazyPanel
 
 
 def explanation(grid, heatmap=None):
@@ -52,3 +56,24 @@ def test_heat_counts_from_nought_where_a_map_has_both_signs_and_else_from_its_le
 def test_impossible_values_are_refused_by_name(make, message):
     with pytest.raises(RecordError, match=message):
         make()
+
+
+def case(panel):
+    image = Image.new("RGB", (8, 8), "teal")
+    return Case("x", image, panel, "cat", "dog", np.array([0.2, 0.8], np.float32))
+
+
+def test_a_lazy_panel_is_drawn_once_when_it_is_first_read():
+    drawn = []
+    lazy = LazyPanel(lambda: drawn.append(1) or Image.new("RGB", (16, 8)))
+    shown = case(lazy)
+    assert (lazy.image, drawn) == (None, [])
+    assert shown.panel.size == (16, 8) and shown.panel is shown.panel is lazy.image
+    assert replace(shown, label="dog").panel is lazy.image and drawn == [1]
+
+
+def test_a_case_takes_an_image_as_panel_and_needs_one():
+    image = Image.new("RGB", (16, 8))
+    assert case(image).panel is image
+    with pytest.raises(TypeError, match="panel"):
+        Case("x", image, label="cat", predicted="dog", probabilities=np.zeros(2, np.float32))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.report.charts import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, Axis, arm_curves, dot_plot
-from xaiaug.report.confusion import MOST_PAIRS, confusions
+from xaiaug.report.confusion import MOST_PAIRS, confusion_tables
 from xaiaug.report.schema_arms import ArmResult, Curves, Scores, SeedResult
 from xaiaug.report.schema_report import Data
 
@@ -92,7 +92,7 @@ def test_an_arm_without_scores_has_no_dot_and_a_run_without_scores_no_plot() -> 
 
 
 def test_few_classes_give_a_matrix_summed_over_seeds() -> None:
-    found = {confusion.arm: confusion for confusion in confusions(example.report(seeds=2))}["continued"]
+    found = {confusion.arm: confusion for confusion in confusion_tables(example.report(seeds=2))}["continued"]
     first, second = example.scores(0.80).confusion, example.scores(0.81).confusion
     assert [[cell.count for cell in row] for row in found.matrix] == [
         [a + b for a, b in zip(*rows, strict=True)] for rows in zip(first, second, strict=True)
@@ -101,16 +101,16 @@ def test_few_classes_give_a_matrix_summed_over_seeds() -> None:
 
 
 def test_a_single_confused_image_leaves_a_shade_and_none_leaves_none() -> None:
-    right, wrong = confusions(example.report(arms=example.arms()))[0].matrix[0]
+    right, wrong = confusion_tables(example.report(arms=example.arms()))[0].matrix[0]
     assert (right.shade, wrong.shade) == (4, 2)
     perfect = ArmResult(name="a", seeds=(SeedResult(seed=0, metrics=example.scores(1.0)),))
-    assert [cell.shade for cell in confusions(example.report(arms=(perfect,)))[0].matrix[0]] == [5, 0]
+    assert [cell.shade for cell in confusion_tables(example.report(arms=(perfect,)))[0].matrix[0]] == [5, 0]
 
 
 def test_many_classes_give_the_worst_pairs_and_say_how_many_there_are() -> None:
     labels = tuple(f"class {number}" for number in range(200))
     report = example.report(data=Data(labels=labels), arms=example.arms(labels=labels))
-    confusion = confusions(report)[0]
+    confusion = confusion_tables(report)[0]
     assert confusion.matrix == ()
     assert len(confusion.pairs) == MOST_PAIRS
     assert confusion.pair_count == 200

@@ -3,17 +3,17 @@
 import pytest
 import report_example as example
 
-from xaiaug.report.conclusion import meaning, outcome, tags
+from xaiaug.report.conclusion import explain_table, list_limits, write_conclusion
 from xaiaug.report.schema_cases import Mistakes
 from xaiaug.report.schema_report import Data
 
 
 def test_a_verdict_is_repeated_word_for_word() -> None:
-    assert outcome(example.report(verdict=example.verdict("It cannot be told."))) == "It cannot be told."
+    assert write_conclusion(example.report(verdict=example.verdict("It cannot be told."))) == "It cannot be told."
 
 
 def test_without_a_verdict_two_accuracies_and_their_difference_are_told() -> None:
-    sentence = outcome(example.report())
+    sentence = write_conclusion(example.report())
     assert "91.0 %" in sentence
     assert "80.0 %" in sentence
     assert "+11.0 percentage points" in sentence
@@ -25,7 +25,7 @@ def test_a_worse_arm_is_told_as_plainly() -> None:
         arm.model_copy(update={"seeds": (arm.seeds[0].model_copy(update={"metrics": scores}),)})
         for arm, scores in zip(example.arms()[1:4:2], (better, worse), strict=True)
     )
-    assert "−20.0 percentage points" in outcome(example.report(arms=arms))
+    assert "−20.0 percentage points" in write_conclusion(example.report(arms=arms))
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ def test_a_worse_arm_is_told_as_plainly() -> None:
 )
 def test_a_run_without_arms_tells_of_its_mistakes(found: int, size: int, words: str) -> None:
     mistakes = Mistakes(found=found, guide_size=size, chosen=found)
-    assert words in outcome(example.report(found, arms=(), cases=(), mistakes=mistakes))
+    assert words in write_conclusion(example.report(found, arms=(), cases=(), mistakes=mistakes))
 
 
 def test_what_limits_a_run_is_tagged() -> None:
     data = Data(labels=("cat", "dog"), drawn=True, guide_is_validation=True)
-    assert tags(example.report(9, complete=False, data=data)) == (
+    assert list_limits(example.report(9, complete=False, data=data)) == (
         "unfinished", "drawn world", "one seed", "few mistakes", "guide = validation",
     )  # fmt: skip
 
 
 def test_a_run_without_limits_has_no_tag() -> None:
-    assert tags(example.report(30, seeds=3, data=Data(labels=("cat", "dog")))) == ()
-    assert tags(example.report(30, seeds=2, data=Data(labels=("cat", "dog")))) == ("2 seeds",)
+    assert list_limits(example.report(30, seeds=3, data=Data(labels=("cat", "dog")))) == ()
+    assert list_limits(example.report(30, seeds=2, data=Data(labels=("cat", "dog")))) == ("2 seeds",)
 
 
 def test_unequal_budgets_are_called_unfair() -> None:
@@ -59,14 +59,14 @@ def test_unequal_budgets_are_called_unfair() -> None:
         example.report(arms=(first, *rest)),
         example.report(arms=(first.model_copy(update={"steps": 1}), *rest)),
     )
-    assert "300 steps of 16 images" in meaning(fair)[0]
-    assert "not fair" in meaning(unfair)[0]
+    assert "300 steps of 16 images" in explain_table(fair)[0]
+    assert "not fair" in explain_table(unfair)[0]
 
 
 def test_the_test_size_is_told_in_points() -> None:
     low, high = example.interval(0.8, 400)
     assert any(
         f"{50 * (high - low):.1f} percentage points" in sentence.replace("\xa0", " ")
-        for sentence in meaning(example.report(arms=example.arms()[1:2]))
+        for sentence in explain_table(example.report(arms=example.arms()[1:2]))
     )
-    assert meaning(example.report(arms=())) == ()
+    assert explain_table(example.report(arms=())) == ()

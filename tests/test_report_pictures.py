@@ -1,7 +1,8 @@
-"""Pictures on the page are small, fit their budget, and say it when they are missing."""
+"""Thumbnails on the page are small, fit their budget, and say it when they are missing."""
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, shown_cases
-from xaiaug.report.heatmaps import overlay
+from xaiaug import panel
+from xaiaug.records import Explanation
+from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, select_cases
+from xaiaug.report.page import render
 from xaiaug.report.schema_cases import CritiqueRow
-from xaiaug.report.thumbnails import Pictures
+from xaiaug.report.thumbnails import Thumbnails, overlay, read_heatmap, run_scale
 
 
 def decoded(uri: str) -> Image.Image:
@@ -35,7 +38,7 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 ) -> None:
     out = io.BytesIO()
     Image.new("RGB", size, "teal").save(out, "PNG")
-    picture = Pictures(lambda name: out.getvalue())("a", 160)
+    picture = Thumbnails(lambda name: out.getvalue())("a", 160)
     assert decoded(picture.uri).size == kept
     assert (picture.width, picture.height) == shown
 
@@ -44,14 +47,14 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 def test_every_kind_of_image_becomes_a_picture(mode: str) -> None:
     out = io.BytesIO()
     Image.new(mode, (20, 20)).save(out, "TIFF")
-    assert Pictures(lambda name: out.getvalue())("a", 160).uri
+    assert Thumbnails(lambda name: out.getvalue())("a", 160).uri
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 400), st.binary(max_size=8))
 def test_a_damaged_picture_is_a_missing_one_and_never_an_error(cut: int, junk: bytes) -> None:
     whole = example.png("image-1", 24)
-    picture = Pictures(lambda name: whole[:cut] + junk + whole[cut + 4 :])("a", 160)
+    picture = Thumbnails(lambda name: whole[:cut] + junk + whole[cut + 4 :])("a", 160)
     assert bool(picture.uri) != bool(picture.missing)
 
 
@@ -61,7 +64,7 @@ def test_a_heatmap_that_is_cut_short_or_holds_odd_values_is_never_an_error(cut: 
     whole = example.heatmap("heatmap-1", 24)
     # The first 128 bytes are the header; a store whose blobs are named by their digest lets no such damage through.
     damaged = whole[:cut] if cut < 128 else whole[:cut] + junk + whole[cut + len(junk) :]
-    picture = Pictures({"image": example.png("image-1", 24), "map": damaged}.__getitem__).overlay("image", "map", 160)
+    picture = Thumbnails({"image": example.png("image-1", 24), "map": damaged}.__getitem__).overlay("image", "map", 160)
     assert bool(picture.missing) == (cut < 128)
 
 
@@ -70,47 +73,86 @@ def test_a_blob_that_is_gone_is_a_missing_picture(error: Exception) -> None:
     def blob(name: str) -> bytes:
         raise error
 
-    assert Pictures(blob)("a", 160).missing == "picture cannot be read"
+    assert Thumbnails(blob)("a", 160).missing == "picture cannot be read"
 
 
 def test_the_budget_ends_the_pictures_and_counts_what_is_left_out() -> None:
-    pictures = Pictures(example.png, budget=2_000)
+    pictures = Thumbnails(example.png, budget=2_000)
     made = [pictures(f"image-{number}", 160) for number in range(50)]
     held = sum(len(picture.uri) for picture in made)
     assert 2_000 <= held < 2_000 + max(len(picture.uri) for picture in made)
     assert pictures.left_out == sum(not picture.uri for picture in made) > 0
 
 
-def test_an_overlay_is_bright_where_the_heat_is_and_grey_where_the_model_saw_nothing() -> None:
-    values = np.zeros((40, 40), np.float32)
-    values[10:20, 10:20] = 1
-    values[30:] = np.nan
-    pixels = np.asarray(overlay(Image.new("RGB", (40, 40), "grey"), encoded(values)), dtype=int)
-    assert pixels[15, 15].sum() > pixels[5, 30].sum() + 200
-    assert len(set(pixels[36, 20])) == 1
+IMAGE_SIDE = 160
 
 
-def test_in_a_map_of_both_signs_what_speaks_against_the_class_is_as_cold_as_nothing() -> None:
-    values = np.zeros((40, 40), np.float32)
-    values[5:15, 5:15], values[25:35, 25:35] = 1, -4
-    pixels = np.asarray(overlay(Image.new("RGB", (40, 40), "grey"), encoded(values)), dtype=int)
-    assert pixels[10, 10].sum() > pixels[20, 20].sum() + 200
-    assert pixels[30, 30].tolist() == pixels[20, 20].tolist()
+def heat(seed: int, strength: float = 1.0) -> np.ndarray:
+    """A map with a hot spot, values below zero, an outlier, and a corner that the model did not see."""
+    values = np.random.default_rng(seed).normal(0.1, 0.05, (IMAGE_SIDE, IMAGE_SIDE))
+    values[30:70, 80:130] += strength
+    values[100, 20] = 40 * strength
+    values[120:, 120:] = np.nan
+    return values.astype(np.float32)
+
+
+def critic_panel(image: Image.Image, explanation: Explanation, scale: panel.Scale | None) -> Image.Image:
+    """What a panel shows of a map over its image, without the margins and the text around it."""
+    drawn = panel.draw(image, explanation, label="cat", predicted="dog", layout="overlay", side=168, scale=scale)
+    blank = panel.draw(image, None, label="cat", predicted="dog", layout="overlay", side=168)
+    rows = np.nonzero((np.asarray(blank) != 255).all(axis=2).sum(axis=1) > 150)[0]
+    return drawn.crop((4, rows[0], 4 + image.width, rows[0] + image.height))
+
+
+@pytest.mark.parametrize("scale", ["image", "run"])
+def test_the_page_shows_the_pixels_that_the_critic_saw(scale: str) -> None:
+    pixels = np.random.default_rng(7).integers(0, 250, (IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
+    image, maps = Image.fromarray(pixels), {"strong": heat(1), "weak": heat(2, 0.3)}
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    blobs = {"image": out.getvalue(), **{name: encoded(values) for name, values in maps.items()}}
+    cases = tuple(example.case(n, image="image", panel=None, heatmap=name, images=()) for n, name in enumerate(maps))
+    text = render(example.report(2, cases=cases, settings={"panel": {"scale": scale}}), blobs.__getitem__)
+    shown = [uri for uri in re.findall('src="(data:[^"]+)"', text) if uri != data_uri(image)]
+    explanations = [Explanation(values, "rollout", 0, True) for values in maps.values()]
+    shared = panel.shared_scale(explanations) if scale == "run" else None
+    assert shown == [data_uri(critic_panel(image, one, shared)) for one in explanations]
+
+
+def data_uri(image: Image.Image) -> str:
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=80, method=2)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def test_a_shared_scale_leaves_out_maps_that_cannot_be_read_and_is_asked_for() -> None:
+    blobs = {"a": encoded(np.linspace(0, 1, 1000).reshape(10, 100)), "torn": b"torn"}
+    assert run_scale({"panel": {"scale": "run"}}, ["torn", "a", "gone"], blobs.__getitem__) == pytest.approx((0, 0.995))
+    for other in ({}, {"panel": {"scale": "image"}}, {"panel": None}):
+        assert run_scale(other, ["a"], blobs.__getitem__) is None
+
+
+def test_a_case_whose_grid_is_constant_is_drawn_without_signal() -> None:
+    blobs = {"image": example.png("image-1"), "map": encoded(heat(0))}
+    case = example.case(image="image", panel=None, heatmap="map", images=())
+    cases = (case, case.model_copy(update={"degenerate": True}))
+    hot, flat = select_cases(example.report(1, cases=cases), Thumbnails(blobs.__getitem__))
+    assert flat.heatmap.uri == Thumbnails(blobs.__getitem__).overlay("image", None, IMAGE_SIDE).uri != hot.heatmap.uri
 
 
 @pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf)])
 def test_a_map_that_says_nothing_is_still_drawn(values: np.ndarray) -> None:
-    assert overlay(Image.new("RGB", (8, 6)), encoded(values)).size == (8, 6)
+    assert overlay(Image.new("RGB", (8, 6)), read_heatmap(encoded(values)), None).size == (8, 6)
 
 
 def test_what_is_no_map_is_refused() -> None:
     with pytest.raises(ValueError, match="h w"):
-        overlay(Image.new("RGB", (8, 6)), encoded(np.zeros(3)))
+        read_heatmap(encoded(np.zeros(3)))
 
 
 def test_each_pair_of_classes_comes_in_turn() -> None:
     report = example.report(7)
-    cases = shown_cases(report, Pictures(example.blob))
+    cases = select_cases(report, Thumbnails(example.blob))
     assert [case.row.label for case in cases] == ["dog", "cat", "dog", "cat", "dog", "cat", "cat"]
     assert [case.number for case in cases] == [1, 2, 3, 4, 5, 6, 7]
     assert {case.row.id for case in cases} == {row.id for row in report.cases}
@@ -118,12 +160,12 @@ def test_each_pair_of_classes_comes_in_turn() -> None:
 
 def test_cases_and_images_are_capped_and_still_counted() -> None:
     rows = tuple(example.case(number, asked=0) for number in range(MOST_CASES + 20))
-    cases = shown_cases(example.report(1, cases=rows), Pictures(example.blob))
+    cases = select_cases(example.report(1, cases=rows), Thumbnails(example.blob))
     assert len(cases) == MOST_CASES
     images = tuple(
         image.model_copy(update={"kept": turn % 2 == 0}) for turn, image in enumerate(example.case(1, 30).images)
     )
-    (case,) = shown_cases(example.report(1, cases=(example.case(1, images=images),)), Pictures(example.blob))
+    (case,) = select_cases(example.report(1, cases=(example.case(1, images=images),)), Thumbnails(example.blob))
     assert (len(case.kept), len(case.rejected)) == (MOST_KEPT, MOST_REJECTED)
     assert (case.kept_count, case.rejected_count) == (15, 15)
 
@@ -132,7 +174,7 @@ def test_only_a_plain_colour_is_painted() -> None:
     critique = CritiqueRow(
         cause="", guidance={"subject_colour": "#12ab9f", "backdrop_colour": "url(http://x)", "size": 0.5}
     )
-    (case,) = shown_cases(example.report(1, cases=(example.case(critique=critique),)), Pictures(example.blob))
+    (case,) = select_cases(example.report(1, cases=(example.case(critique=critique),)), Thumbnails(example.blob))
     assert [(wish.name, wish.value, wish.colour) for wish in case.wishes] == [
         ("subject colour", "#12ab9f", "#12ab9f"),
         ("backdrop colour", "url(http://x)", ""),

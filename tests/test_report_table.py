@@ -8,19 +8,19 @@ import pytest
 import report_example as example
 
 from xaiaug.errors import ConfigError
-from xaiaug.report.arm_table import FORMATS, HEADS, Spread, arm_rows, percent, points, table
+from xaiaug.report.arm_table import FORMATS, HEADS, Spread, format_percent, format_points, format_table, summarise_arms
 from xaiaug.report.schema_arms import ArmResult
 
 
 def test_text_is_aligned_and_its_numbers_end_in_one_column() -> None:
-    lines = table(example.report(seeds=3)).splitlines()
+    lines = format_table(example.report(seeds=3)).splitlines()
     assert [head for head in HEADS if head in lines[0]] == list(HEADS)
     assert {len(line) for line in lines if not line.endswith("–")} == {len(lines[1])}
     assert [line.split()[0] for line in lines[2:]] == list(example.ARMS)
 
 
 def test_differences_are_taken_seed_by_seed() -> None:
-    rows = {row.name: row for row in arm_rows(example.report(seeds=3))}
+    rows = {row.name: row for row in summarise_arms(example.report(seeds=3))}
     # Every arm of the example gains a point a seed, so that the differences do not vary although accuracies do.
     assert rows["generated+training"].accuracy.sd == pytest.approx(0.01)
     assert rows["generated+training"].difference.mean == pytest.approx(0.11)
@@ -32,23 +32,23 @@ def test_differences_are_taken_seed_by_seed() -> None:
 
 def test_without_continued_no_difference_is_shown() -> None:
     arms = tuple(arm for arm in example.arms() if arm.name != "continued")
-    assert all(row.difference == Spread() for row in arm_rows(example.report(arms=arms)))
+    assert all(row.difference == Spread() for row in summarise_arms(example.report(arms=arms)))
 
 
 def test_one_seed_has_no_deviation() -> None:
-    assert "±" not in table(example.report(seeds=1))
-    assert "±" in table(example.report(seeds=2))
+    assert "±" not in format_table(example.report(seeds=1))
+    assert "±" in format_table(example.report(seeds=2))
 
 
 def test_an_arm_without_scores_has_dashes() -> None:
-    line = table(example.report(arms=(ArmResult(name="later"),))).splitlines()[-1]
+    line = format_table(example.report(arms=(ArmResult(name="later"),))).splitlines()[-1]
     assert line.split() == ["later", "0", "0", "0", "–", "–", "–", "–"]
 
 
 def test_csv_and_json_give_the_same_plain_numbers() -> None:
     report = example.report(seeds=2)
-    rows = json.loads(table(report, "json"))
-    read = list(csv.DictReader(io.StringIO(table(report, "csv"))))
+    rows = json.loads(format_table(report, "json"))
+    read = list(csv.DictReader(io.StringIO(format_table(report, "csv"))))
     assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows] == read
     assert rows[-1]["accuracy"] == 0.915
     assert rows[-1]["difference"] == 0.11
@@ -56,25 +56,25 @@ def test_csv_and_json_give_the_same_plain_numbers() -> None:
 
 def test_markdown_and_latex_escape_what_would_end_a_cell() -> None:
     report = example.report(arms=(ArmResult(name="a|b&c_d\\\n%"),))
-    assert r"a\|b&c_d\\ %" in table(report, "markdown")
-    assert r"a|b\&c\_d\textbackslash{} \% &" in table(report, "latex")
+    assert r"a\|b&c_d\\ %" in format_table(report, "markdown")
+    assert r"a|b\&c\_d\textbackslash{} \% &" in format_table(report, "latex")
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_has_a_line_for_no_arms_and_ends_with_a_newline(name: str) -> None:
-    assert table(example.report(arms=()), name).endswith("\n")
+    assert format_table(example.report(arms=()), name).endswith("\n")
 
 
 def test_an_unknown_format_is_told_the_nearest() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'markdown'"):
-        table(example.report(), "markdwon")
+        format_table(example.report(), "markdwon")
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0, "+0.0"), (-0.0004, "+0.0"), (0.0321, "+3.2"), (-0.5, "−50.0")])
 def test_points_carry_a_sign_and_never_a_minus_zero(value: float, shown: str) -> None:
-    assert points(Spread(value)) == shown
+    assert format_points(Spread(value)) == shown
 
 
 def test_percentages_have_one_digit() -> None:
-    assert percent(Spread(0.9125, 0.0044)) == "91.2 ± 0.4"
-    assert percent(Spread()) == "–"
+    assert format_percent(Spread(0.9125, 0.0044)) == "91.2 ± 0.4"
+    assert format_percent(Spread()) == "–"

@@ -2,18 +2,22 @@
 
 import csv
 import http.client
+import io
 import json
 from dataclasses import replace
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
+from PIL import Image
 
-from xaiaug import FeedbackLoop, Recipe, Splits, open_run
+from xaiaug import FeedbackLoop, Recipe, Splits, open_run, panel
 from xaiaug.curation.review_table import COLUMNS, ReviewDecision
 from xaiaug.errors import DataError, RunFolderError, RunLockedError, WaitingForReview
+from xaiaug.report.thumbnails import read_heatmap
 from xaiaug.results.maintenance import status, verify
 from xaiaug.review import ReviewServer
-from xaiaug.store import Store
+from xaiaug.review.gallery import Gallery
+from xaiaug.store import Reader, Store
 
 
 class Wording(Painter):
@@ -84,7 +88,7 @@ def waiting(first, tmp_path):
 def test_the_run_stops_and_says_what_to_do(folder, waiting):
     rows = read(waiting)
     message = wait(folder, waiting)
-    assert f"looked at {len(rows)} of the new images" in message and f"xaiaug review {waiting}" in message
+    assert f"{len(rows)} of the new images have no decision" in message and f"xaiaug review {waiting}" in message
     assert status(waiting)["state"] == "waiting for review"
     report = open_run(waiting).report
     assert not report.complete and report.images.review.waiting == len(rows) and not report.arms
@@ -108,7 +112,7 @@ def test_a_rejected_image_is_made_again_with_another_seed_and_looked_at_again(fo
     rows = read(waiting)
     gone = rows[0]
     write(waiting, [{**row, "decision": "reject" if row is gone else "keep"} for row in rows])
-    assert "looked at 1 of the new images" in wait(folder, waiting)
+    assert "1 of the new images have no decision" in wait(folder, waiting)
     (new,) = [row for row in read(waiting) if not row["decision"]]
     assert new["case"] == gone["case"] and new["id"] != gone["id"]
     write(waiting, [{**row, "decision": row["decision"] or "keep"} for row in read(waiting)])
@@ -116,7 +120,7 @@ def test_a_rejected_image_is_made_again_with_another_seed_and_looked_at_again(fo
     assert report.images.rejected == {"review": 1}
     images = [image for case in report.cases for image in case.images]
     (rejected,) = [image for image in images if image.check == "review"]
-    assert rejected.reason == "a person rejected it" and not rejected.kept and rejected.arms == ()
+    assert rejected.reason == "rejected by a reviewer" and not rejected.kept and rejected.arms == ()
     assert rejected.blob not in [image.blob for image in images if image.kept]
 
 
@@ -194,6 +198,23 @@ def test_the_page_shows_what_is_in_the_table_and_forbids_everything_else(server,
     name = shown["items"][0]["id"]
     for what in ("image", "failed", "heatmap"):
         assert ask(server, f"{what}/{name}")[1].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("scale", "shared"), [("image", None), ("run", (0.1, 0.5))])
+def test_the_heatmap_has_the_colours_of_the_panel(waiting, scale, shared, monkeypatch):
+    fact = Reader.fact
+    monkeypatch.setattr(
+        Reader, "fact", lambda self, name: {"panel": {"scale": scale}} if name == "settings" else fact(self, name)
+    )
+    monkeypatch.setattr(panel, "shared_scale", lambda maps: shared if list(maps) else None)
+    gallery, run = Gallery(waiting), Reader(waiting)
+    rows = [row for row in run.rows("explain") if "heatmap" in row["predicted"]]
+    maps = {row["id"]: read_heatmap(run.blobs.read(row["predicted"]["heatmap"]["blob"])) for row in rows}
+    for item in gallery.items():
+        image = run.blobs.image(next(row["image"]["blob"] for row in rows if row["id"] == item["case"]))
+        shown = Image.open(io.BytesIO(gallery.picture(item["id"], "heatmap")))
+        assert shown.tobytes() == panel.overlay_heatmap(image, maps[item["case"]], shared).tobytes()
+    run.close()
 
 
 @pytest.mark.parametrize(

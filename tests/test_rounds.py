@@ -38,9 +38,9 @@ def test_each_round_starts_from_what_the_one_before_promoted(folder, tmp_path):
     single = go(folder, tmp_path / "single")
     assert single.report.mistakes.found == before
     assert any(f"Mistakes on guide: {before} -> {result.report.mistakes.found}" in n.text for n in result.report.notes)
-    stages = dict.fromkeys(name.split("/")[0] for name in _stages(run_dir))
-    assert {"round-1", "predict", "fit"} <= set(stages)
-    assert [name for name in _stages(run_dir) if name.startswith("round-1/predict/test")] == []
+    stages = _stages(run_dir)
+    assert {stage.part for stage in stages} == {"", "round-1"}
+    assert [stage for stage in stages if stage.of_early_round and stage.is_test] == []
     assert verify(run_dir) == []
     collect_garbage(run_dir)
     assert verify(run_dir) == [] and (run_dir / "models/generated+training@round-1/0").is_dir()

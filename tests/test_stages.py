@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from xaiaug import Critique, Failure, Sample
+from xaiaug import Critique, Failure, ImageSource, Sample
 from xaiaug.engines import LocalEngine
 from xaiaug.errors import PluginError, XaiaugError
 from xaiaug.stages import GeneratedImage, Mistake, Predictions, StageRuntime, choose, equally_many
 from xaiaug.stages.chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
-from xaiaug.stages.critique import critique_of
-from xaiaug.stages.generation import ImagePlan, _Slots
+from xaiaug.stages.generation import ImagePlan, _Requests
 from xaiaug.store import Store
+from xaiaug.store.schema import CASES, critique_of
 
 
 def sample(name, label=0):
@@ -57,24 +57,24 @@ def doubled(calls):
 def test_only_missing_chunks_are_done_and_rows_keep_their_order(runtime):
     calls = []
     items = [Item(i, i) for i in range(7)]
-    stage = Stage("double", "double", None, 3)
+    stage = Stage(CASES, "double", None, 3)
     assert list(complete(runtime, stage, items, doubled(calls))) == [0, 2, 4, 6, 8, 10, 12]
     assert calls == [[0, 1, 2], [3, 4, 5], [6]]
     complete(runtime, stage, items, doubled(calls))
     assert len(calls) == 3
-    complete(runtime, Stage("double", "double", "another basis", 3), items, doubled(calls))
+    complete(runtime, Stage(CASES, "double", "another basis", 3), items, doubled(calls))
     assert len(calls) == 6
 
 
 def test_chunks_are_cut_before_the_store_is_asked(runtime):
     calls = []
-    complete(runtime, Stage("double", "double", None, 3), [Item(i, i) for i in range(7)], doubled(calls))
-    complete(runtime, Stage("double", "double", None, 3), [Item(i, i) for i in range(8)], doubled(calls))
+    complete(runtime, Stage(CASES, "double", None, 3), [Item(i, i) for i in range(7)], doubled(calls))
+    complete(runtime, Stage(CASES, "double", None, 3), [Item(i, i) for i in range(8)], doubled(calls))
     assert calls[3:] == [[6, 7]]
 
 
 def test_no_items_make_no_rows(runtime):
-    assert list(complete(runtime, Stage("double", "double", None, 3), [], doubled([]))) == []
+    assert list(complete(runtime, Stage(CASES, "double", None, 3), [], doubled([]))) == []
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -140,22 +140,22 @@ def test_every_source_and_seed_gives_equally_many_of_each_class():
     assert equally_many({"a": [image(0)], "b": []}) == {"a": [], "b": []}
 
 
-def slots(per_mistake=2, labels=(0, 0, 1), most=None):
-    plan = ImagePlan(None, None, "", per_mistake, None, None, 3, most)
+def requests(per_mistake=2, labels=(0, 0, 1), most=None):
+    plan = ImagePlan(ImageSource(), None, per_mistake, None, None, 3, most)
     cases = [
         (Mistake(sample(i, label), 1 - label, (0.5, 0.5)), {"predicted": None}, Critique("c", "p"))
         for i, label in enumerate(labels)
     ]
-    return _Slots(plan, cases, seed=0)
+    return _Requests(plan, cases, seed=0)
 
 
-def every(slots):
-    return slots.first(slots.plan.wanted(slots.cases))
+def every(requests):
+    return requests.first_wave(requests.plan.count_wanted(requests.cases))
 
 
 def test_no_more_images_of_a_class_are_asked_for_than_may_be():
-    wishes = every(slots(per_mistake=3, most=2))
-    assert [(wish.mistake.sample.id, wish.index) for wish in wishes] == [
+    wave = every(requests(per_mistake=3, most=2))
+    assert [(request.mistake.sample.id, request.index) for request in wave] == [
         ("00000", 0),
         ("00001", 0),
         ("00002", 0),
@@ -164,21 +164,25 @@ def test_no_more_images_of_a_class_are_asked_for_than_may_be():
 
 
 def test_seeds_of_images_follow_case_index_and_attempt_alone():
-    first, other = slots(), slots()
-    one = {(wish.mistake.sample.id, wish.index): wish.seed for wish in every(first)}
-    two = {(wish.mistake.sample.id, wish.index): wish.seed for wish in reversed(every(other))}
+    first, other = requests(), requests()
+    one = {(request.mistake.sample.id, request.index): request.seed for request in every(first)}
+    two = {(request.mistake.sample.id, request.index): request.seed for request in reversed(every(other))}
     assert one == two
     assert len(set(one.values())) == len(one) == 6
-    (again,) = first.again([(every(first)[0], None)], 1)
+    (again,) = first.remake([(every(first)[0], None)], 1)
     assert again.seed not in one.values()
 
 
 def test_other_cases_of_the_class_top_up_in_turn_and_never_repeat_an_index():
-    mine = slots()
+    mine = requests()
     every(mine)
-    wishes = mine.top_up({0: 3, 1: 0})
-    assert [(wish.mistake.sample.id, wish.index) for wish in wishes] == [("00000", 2), ("00001", 2), ("00000", 3)]
-    assert slots(labels=(0,)).top_up({1: 2}) == []
+    wave = mine.top_up({0: 3, 1: 0})
+    assert [(request.mistake.sample.id, request.index) for request in wave] == [
+        ("00000", 2),
+        ("00001", 2),
+        ("00000", 3),
+    ]
+    assert requests(labels=(0,)).top_up({1: 2}) == []
 
 
 def test_a_critique_survives_the_ledger():

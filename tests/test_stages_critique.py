@@ -25,6 +25,13 @@ def folder(tmp_path_factory):
     return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 40})
 
 
+class Halfway(ColourCritic):
+    """Looks at every second panel."""
+
+    def critique(self, cases):
+        return [self._one(case) for number, case in enumerate(cases) if number % 2 or case.panel.width]
+
+
 def panels(folder, run_dir, **tables):
     loop = FeedbackLoop(
         NearestColour(),
@@ -74,3 +81,14 @@ def test_a_change_of_the_scale_has_the_critic_asked_again_and_going_back_does_no
     assert any("panel.scale: 'image' -> 'run' (again: critiques" in step.note for step in told)
     _, again = panels(folder, tmp_path / "run")
     assert all(hottest(pixels) > 240 for pixels in again)
+
+
+def test_a_panel_that_the_critic_did_not_look_at_is_neither_drawn_nor_kept(folder, tmp_path, monkeypatch):
+    from xaiaug import panel
+
+    drawn, draw = [], panel.draw
+    monkeypatch.setattr(panel, "draw", lambda *args, **options: drawn.append(1) or draw(*args, **options))
+    loop = FeedbackLoop(NearestColour(), Brightness(), Halfway(), Painter(), recipe=Recipe(steps=4, batch_size=8))
+    splits = Splits.from_folder(folder, validation=0.0, test=0.0)
+    kept = [case.panel is not None for case in loop.run(splits, tmp_path / "run", until="critique").mistakes]
+    assert 0 < sum(kept) == len(drawn) < len(kept)

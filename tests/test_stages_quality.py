@@ -11,6 +11,7 @@ from PIL import Image
 from xaiaug import Explainer, Explanation, Failure, FeedbackLoop, Recipe, Sample, Splits
 from xaiaug.errors import PluginError
 from xaiaug.store import Reader
+from xaiaug.store.schema import FAITHFULNESS
 
 COUNTS = {"train": 30, "guide": 60, "validation": 6, "test": 10}
 
@@ -174,7 +175,7 @@ def test_a_run_cut_off_while_it_tests_the_maps_goes_on_with_the_next_chunk_and_e
     with pytest.raises(KeyboardInterrupt):
         stopping(folder, tmp_path / "cut", 30)
     reader = Reader(tmp_path / "cut")
-    finished = len(list(reader.rows("faithfulness")))
+    finished = len(list(reader.rows(FAITHFULNESS)))
     reader.close()
     assert 0 < finished < 24
     assert stopping(folder, tmp_path / "cut", 10**6) == stopping(folder, tmp_path / "whole", 10**6)
@@ -204,6 +205,6 @@ def test_the_sample_does_not_depend_on_the_order_of_the_images(folder, tmp_path)
         loop = FeedbackLoop(NearestColour(), Ramp(), ColourCritic(), Painter(), recipe=Recipe(steps=4, batch_size=8))
         loop.run(given, tmp_path / name, until="explain")
         reader = Reader(tmp_path / name)
-        told.append(sorted(row["id"] for row in reader.rows("faithfulness")))
+        told.append(sorted(row["id"] for row in reader.rows(FAITHFULNESS)))
         reader.close()
     assert told[0] == told[1]

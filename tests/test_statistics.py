@@ -134,7 +134,7 @@ def estimate(difference, error, seeds=5, images=10_000, share=0.5):
         (-0.02, 0.003, "hurts", True),
         (0.0, 0.001, "no difference", False),
         (0.003, 0.0005, "no difference", True),
-        (0.01, 0.02, "cannot tell", False),
+        (0.01, 0.02, "inconclusive", False),
         (0.0, 0.0, "no difference", False),
         (0.02, 0.0, "helps", True),
     ],
@@ -149,7 +149,7 @@ def test_what_it_would_take_is_enough_and_no_more(difference, error, share, seed
     found = estimate(difference, error, seeds, images, share)
     outcome = judge_outcome(found, 0.005)
     wanted = max(abs(difference), 0.005)
-    if outcome.word != "cannot tell":
+    if outcome.word != "inconclusive":
         return
     for needed, grow, have in (
         (outcome.seeds, found.spread.with_seeds, seeds),

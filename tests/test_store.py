@@ -12,6 +12,7 @@ from PIL import Image
 from xaiaug.errors import RunFolderError, RunLockedError
 from xaiaug.store import Blob, Reader, Store, digest, seed_of
 from xaiaug.store.blobs import Blobs, write_atomically
+from xaiaug.store.schema import CASES, EXPLAIN, SETTINGS, UNTIL, fit_stage
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
@@ -47,29 +48,29 @@ def test_a_seed_fits_every_generator(number, text):
 def test_rows_come_back_as_they_were_with_blobs_by_name(tmp_path):
     image = Image.new("RGB", (3, 2), (1, 2, 3))
     with Store(tmp_path) as store:
-        store.begin("stage", ["k"], 1)
-        store.commit("k", "stage", [{"a": [1, {"b": Blob.image(image)}], "c": Blob.array(np.arange(3.0))}])
+        store.begin(CASES, ["k"], 1)
+        store.commit("k", CASES, [{"a": [1, {"b": Blob.image(image)}], "c": Blob.array(np.arange(3.0))}])
         (row,) = store.rows("k")
         assert store.blobs.image(row["a"][1]["b"]["blob"]).getpixel((0, 0)) == (1, 2, 3)
     reader = Reader(tmp_path)
-    (row,) = reader.rows("stage")
+    (row,) = reader.rows(CASES)
     assert reader.blobs.array(row["c"]["blob"]).tolist() == [0, 1, 2]
     reader.close()
 
 
 def test_the_first_committed_rows_stand(tmp_path):
     with Store(tmp_path) as store:
-        store.commit("k", "stage", [1])
-        store.commit("k", "stage", [2])
+        store.commit("k", CASES, [1])
+        store.commit("k", CASES, [2])
         assert store.rows("k") == [1]
 
 
 def test_a_chunk_whose_blob_is_lost_counts_as_not_done(tmp_path):
     with Store(tmp_path) as store:
-        (row,) = store.commit("k", "stage", [{"x": Blob(b"hello", ".txt")}])
+        (row,) = store.commit("k", CASES, [{"x": Blob(b"hello", ".txt")}])
         store.blobs.path(row["x"]["blob"]).unlink()
         assert store.rows("k") is None
-        store.commit("k", "stage", [{"x": Blob(b"hello", ".txt")}])
+        store.commit("k", CASES, [{"x": Blob(b"hello", ".txt")}])
         assert store.rows("k") == [row]
 
 
@@ -105,7 +106,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
 def test_a_model_folder_is_whole_or_done_again(tmp_path):
     with Store(tmp_path) as store:
         model = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
-        store.commit("k", "fit", [{"model": model.to_row()}])
+        store.commit("k", fit_stage("arm", 0), [{"model": model.to_row()}])
         assert store.rows("k") is not None
         (tmp_path / "models/a/0/w").write_bytes(b"weight")
         assert store.rows("k") is None
@@ -125,12 +126,12 @@ def test_a_model_that_cannot_be_saved_leaves_the_old_one(tmp_path):
 
 def test_stages_of_earlier_settings_are_forgotten_and_their_chunks_kept(tmp_path):
     with Store(tmp_path) as store:
-        store.begin("old", ["k"], 1)
-        store.commit("k", "old", [1])
+        store.begin(CASES, ["k"], 1)
+        store.commit("k", CASES, [1])
     with Store(tmp_path) as store:
-        store.begin("new", ["n"], 1)
+        store.begin(EXPLAIN, ["n"], 1)
         store.finish()
-        assert list(store.ledger.stages()) == ["new"]
+        assert list(store.ledger.stages()) == [EXPLAIN]
         assert store.rows("k") == [1]
 
 
@@ -175,16 +176,16 @@ def test_a_corrupt_ledger_and_one_of_another_version_are_named(tmp_path):
     with sqlite3.connect(tmp_path / "b" / "ledger.sqlite") as connection:
         connection.execute("UPDATE facts SET value = '99' WHERE name = 'version'")
     connection.close()
-    with pytest.raises(RunFolderError, match="has format 99, this xaiaug reads format 1"):
+    with pytest.raises(RunFolderError, match="has format 99; this version of xaiaug reads format 2"):
         Reader(tmp_path / "b")
 
 
 def test_reading_changes_nothing(tmp_path):
     with Store(tmp_path) as store:
-        store.ledger.tell("labels", ["a"])
+        store.ledger.set_fact(UNTIL, "report")
     before = sorted((path.name, path.stat().st_size) for path in tmp_path.iterdir())
     reader = Reader(tmp_path)
-    assert reader.fact("labels") == ["a"]
-    assert reader.fact("nothing") is None
+    assert reader.get_fact(UNTIL) == "report"
+    assert reader.get_fact(SETTINGS) is None
     reader.close()
     assert sorted((path.name, path.stat().st_size) for path in tmp_path.iterdir()) == before

@@ -10,6 +10,7 @@ from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.errors import RunFolderError, RunLockedError
 from xaiaug.results.maintenance import collect_garbage, status, verify
 from xaiaug.store import Store
+from xaiaug.store.schema import IMAGES
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,9 @@ def test_torn_blobs_lost_models_and_broken_ancestry_are_each_told(copy, finished
     (copy / "blobs" / case.panel[:2] / case.panel).write_bytes(b"torn")
     (copy / "models" / "continued" / "0" / "means.npz").write_bytes(b"lost")
     with Store(copy) as store:
-        images = store.ledger.fact("images")
+        images = store.ledger.get_fact(IMAGES)
         images[0]["used"].append("0" * 40 + ".png")
-        store.ledger.tell("images", images)
+        store.ledger.set_fact(IMAGES, images)
     lines = verify(copy)
     assert any(case.panel in line and "torn" in line for line in lines)
     assert any("models/continued/0 is not what was written" in line for line in lines)

@@ -6,9 +6,11 @@ from PIL import Image
 
 from xaiaug import Context, FeedbackLoop, Recipe, Sample, Splits
 from xaiaug.errors import ConfigError, DataError
+from xaiaug.records.pipeline import StageKind
 from xaiaug.results.maintenance import collect_garbage, verify
 from xaiaug.stages.runtime import StageRuntime
 from xaiaug.store import Reader
+from xaiaug.store.schema import CRITIQUE, fit_stage
 
 
 class Counting(ColourCritic):
@@ -27,12 +29,12 @@ class Counting(ColourCritic):
 
 
 class Snapping(NearestColour):
-    """Keeps its weights after the last step, as a classifier that heeds snapshots does."""
+    """Keeps its weights after the last step, as a classifier that takes snapshots does."""
 
-    def fit(self, train, validation, *, recipe, seed):
+    def fit(self, train, validation, *, recipe, seed, snapshots=None):
         history = super().fit(train, validation, recipe=recipe, seed=seed)
-        if self.snapshots is not None:
-            folder = self.snapshots / str(recipe.steps)
+        if snapshots is not None:
+            folder = snapshots / str(recipe.steps)
             folder.mkdir(parents=True, exist_ok=True)
             self.save(folder)
         return history
@@ -72,7 +74,8 @@ def stages(run_dir):
 def test_by_default_one_baseline_and_one_critique_serve_all_seeds(folder, tmp_path):
     result = go(folder, tmp_path / "run")
     assert len(asked(tmp_path / "run")) == result.report.mistakes.chosen
-    assert [name for name in stages(tmp_path / "run") if name.startswith("fit/baseline")] == ["fit/baseline/0"]
+    baselines = [fit_stage("baseline", seed) for seed in range(3)]
+    assert [stage for stage in stages(tmp_path / "run") if stage in baselines] == baselines[:1]
     assert "for this baseline and these critiques" in result.report.verdict.sentence
 
 
@@ -82,7 +85,7 @@ def test_a_varied_critique_asks_afresh_for_each_seed_about_the_same_cases(folder
     cases = asked(run_dir)
     assert len(cases) == 3 * result.report.mistakes.chosen
     assert len(set(cases)) == result.report.mistakes.chosen
-    assert {"critique", "seed-1/critique", "seed-2/critique"} <= set(stages(run_dir))
+    assert {CRITIQUE, CRITIQUE.in_part("seed-1"), CRITIQUE.in_part("seed-2")} <= set(stages(run_dir))
     assert verify(run_dir) == []
     assert result.report.verdict.sentence.count("for this baseline") == 1
     assert "these critiques" not in result.report.verdict.sentence
@@ -121,9 +124,9 @@ def test_test_accuracy_along_the_training_is_measured_on_request_and_after_the_e
         (seed,) = arm.seeds
         assert seed.history.test_accuracy == (seed.metrics.accuracy,)
     names = stages(run_dir)
-    first_curve = next(place for place, name in enumerate(names) if name.startswith("predict/curve:"))
-    assert all(not name.startswith("fit/") for name in names[first_curve:])
-    last_test = max(place for place, name in enumerate(names) if name.startswith("predict/test:"))
+    first_curve = next(place for place, name in enumerate(names) if name.detail[:1] == ("curve",))
+    assert all(name.kind != StageKind.FIT for name in names[first_curve:])
+    last_test = max(place for place, name in enumerate(names) if name.detail[:1] == ("test",))
     assert first_curve > last_test
     assert "test, measured after the end" in (run_dir / "report.html").read_text()
     assert go(folder, run_dir, Snapping(), seeds=(0,)).report.arms[0].seeds[0].history.test_accuracy == ()

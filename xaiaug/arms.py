@@ -10,6 +10,7 @@ from itertools import chain, cycle, islice
 
 from .errors import BudgetError, ConfigError, nearest
 from .records import Arm, ImageSource, Recipe, Sample
+from .records.pipeline import BASELINE, CONTINUED, EXPLANATION, HEADLINE
 
 GENERATED = ImageSource()
 CLASS_NAMES = ImageSource(prompt="class-name", guidance="none", image_guided=False)
@@ -22,10 +23,10 @@ CLASSICAL = "trivialaugment+cutmix"
 ROWS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("baseline", "the untouched start", real="none"),
-        Arm("continued", "more training on the same real images", real="train"),
+        Arm(BASELINE, "the classifier as it was", real="none"),
+        Arm(CONTINUED, "more training on the same real images", real="train"),
         Arm("generated-only", "the new images by themselves", images=GENERATED, real="none"),
-        Arm("generated+training", "the new images beside the real ones", images=GENERATED, real="train"),
+        Arm(HEADLINE, "the new images beside the real ones", images=GENERATED, real="train"),
         Arm("generated+training-lora", "adapters in place of all weights", images=GENERATED, adapter="lora"),
         Arm("class-name-prompts", "targeting: as many images, but of the class and no more", images=CLASS_NAMES),
         Arm("oversampled-failures", "re-weighting: the mistakes themselves, none made", real="train+failures"),
@@ -34,8 +35,8 @@ ROWS: dict[str, Arm] = {
         Arm("correct-case-prompts", "the choice of failures", images=ImageSource(cases="correct")),
         Arm("no-map", "the map: a critic that sees none", images=ImageSource(map="none")),
         Arm("shuffled-map", "the explanation: another mistake's map", images=ImageSource(map="shuffled")),
-        Arm("random-map", "the explanation: a map of chance", images=ImageSource(map="random")),
-        Arm("unguided", "the critic: wishes of chance", images=BY_CHANCE),
+        Arm("random-map", "the explanation: a random map", images=ImageSource(map="random")),
+        Arm("unguided", "the critic: random prompts", images=BY_CHANCE),
         Arm("image-guided-no-critic", "the critic: the failed images varied without words", images=GUIDED_ALONE),
         Arm("classical", "the cheap way: TrivialAugment and CutMix", augment=CLASSICAL),
         Arm("classical+generated", "the cheap way beside the new images", images=GENERATED, augment=CLASSICAL),
@@ -44,10 +45,9 @@ ROWS: dict[str, Arm] = {
     )
 }
 
-EXPLANATION = ("generated+training", "shuffled-map")
-BASIC = ("baseline", "generated-only", "generated+training", "continued")
-PAPER = ("baseline", "generated-only", "generated+training", "generated+training-lora")
-STANDARD = (*PAPER, "continued", "class-name-prompts", "oversampled-failures", "guide-added")
+BASIC = (BASELINE, "generated-only", HEADLINE, CONTINUED)
+PAPER = (BASELINE, "generated-only", HEADLINE, "generated+training-lora")
+STANDARD = (*PAPER, CONTINUED, "class-name-prompts", "oversampled-failures", "guide-added")
 SETS: dict[str, tuple[str, ...]] = {
     "basic": BASIC,
     "paper": PAPER,
@@ -61,7 +61,7 @@ def resolve(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -
 
     Args:
         chosen: the set, or the list.
-        test_explanation: whether to add what tells if the explanation helps: `shuffled-map` beside the real map.
+        test_explanation: whether to add what shows whether the explanation helps: `shuffled-map` beside the real map.
 
     Raises:
         ConfigError: an unknown name, or a name twice.
@@ -77,8 +77,8 @@ def resolve(chosen: str | Sequence[str | Arm], test_explanation: bool = False) -
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two arms are called {name!r}")
-    if "baseline" not in names:
-        arms = (ROWS["baseline"], *arms)
+    if BASELINE not in names:
+        arms = (ROWS[BASELINE], *arms)
     return arms
 
 

@@ -10,13 +10,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError, RecordError, nearest
 from .records import Arm, ImageSource, Recipe
+from .records.pipeline import HEADLINE, PRIMARY, STOPS
+from .records.recipe import SET_BY_ARM
 from .registry import KINDS, registry
 
-STOPS = ("mistakes", "explain", "critique", "images", "report")
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 # Shapes of the keys of services; a folder such as "sk-learn-photos" is none.
 _SECRET = re.compile(
@@ -28,7 +29,6 @@ _SECRET_NAME = re.compile(
     r"|^((hf|auth|access|api)[_-])?token$",
     re.IGNORECASE,
 )
-_RUN = ("sampling", "adapter", "augment")  # the fields of a recipe that the arm sets
 
 
 class Table(BaseModel):
@@ -95,16 +95,23 @@ class ExperimentTable(Table):
     metric: Literal["accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-group"] = (
         "accuracy"
     )
-    primary: tuple[str, str] = ("generated+training", "continued")
+    primary: tuple[str, str] = PRIMARY
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     test_explanation: bool = False
     vary: tuple[Literal["critique", "baseline"], ...] = ()
     rounds: Annotated[int, Field(ge=1)] = 1
-    promote: str = "generated+training"
+    promote: str = HEADLINE
     fit_baseline: bool = True
     test_curves: bool = False
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
-    until: Literal["mistakes", "explain", "critique", "images", "report"] = "report"
+    until: str = STOPS[-1]
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_stop(cls, until: str) -> str:
+        if until not in STOPS:
+            raise ValueError(f"there is no such stop. {nearest(until, STOPS)}")
+        return until
 
     @model_validator(mode="after")
     def _baselines_can_vary(self) -> Self:
@@ -171,7 +178,7 @@ class Settings(Table):
     limits: LimitsTable = LimitsTable()
 
     def recipes(self) -> tuple[Recipe, Recipe]:
-        """The arms' recipe and the baseline's, which is the arms' where `[baseline]` says nothing else.
+        """The arms' recipe and the baseline's, which is the arms' unless `[baseline]` overrides it.
 
         Raises:
             ConfigError: a field is unknown, set by the arm, or out of range.
@@ -200,7 +207,7 @@ def parse_settings(tables: Mapping[str, Any], source: str = "settings") -> Setti
     """
     _refuse_keys(tables, source)
     try:
-        found = Settings.model_validate(_named(tables))
+        found = Settings.model_validate(_with_default_names(tables))
     except ValidationError as error:
         problems = "\n".join(f"  {_problem(detail)}" for detail in error.errors())
         raise ConfigError(f"{source} cannot be used:\n{problems}") from None
@@ -288,7 +295,7 @@ def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
         )
 
 
-def _named(tables: Mapping[str, Any]) -> dict[str, Any]:
+def _with_default_names(tables: Mapping[str, Any]) -> dict[str, Any]:
     """The tables, where a plugin's table without a name has the default one."""
     usual = {kind: Settings.model_fields[kind].default.name for kind in KINDS}
     return {
@@ -298,10 +305,10 @@ def _named(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _recipe(table: str, values: Mapping[str, Any]) -> Recipe:
-    known = {field.name for field in fields(Recipe)} - set(_RUN)
+    known = {field.name for field in fields(Recipe)} - set(SET_BY_ARM)
     for name in values:
         if name not in known:
-            hint = "it is set by the arm" if name in _RUN else nearest(name, known)
+            hint = "it is set by the arm" if name in SET_BY_ARM else nearest(name, known)
             raise ConfigError(f"[{table}] has no key {name!r}. {hint}")
     weights = values.get("class_weights")
     try:

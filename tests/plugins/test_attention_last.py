@@ -9,7 +9,7 @@ from families import TRANSFORMERS, attentions, noise, pixels_of, read, transform
 
 from xaiaug import load
 from xaiaug.errors import ConfigError, DataError, UndefinedMethodError
-from xaiaug.plugins.explainers._attention import recorded_attention
+from xaiaug.plugins.explainers._attention import record_attention
 from xaiaug.plugins.explainers.attention_last import AttentionLast
 
 
@@ -50,7 +50,7 @@ def test_a_batch_is_the_stack_of_its_images(name: str) -> None:
 
 def test_only_the_last_map_is_kept() -> None:
     network = transformer("vit")
-    with torch.inference_mode(), recorded_attention(network, last=True) as recording:
+    with torch.inference_mode(), record_attention(network, last=True) as recording:
         network(pixels_of([noise(32, 32)]))
     assert len(recording.maps) == 1
 

@@ -81,14 +81,14 @@ def test_the_row_kept_on_the_way_back_is_that_of_the_matrix(
         found, mixed = [], values
         for layer in scores:
             weights = (layer + mixed[..., :1]).softmax(-1)
-            weights = weights if see is None else see.weights(weights, pooling=False)
+            weights = weights if see is None else see.on_weights(weights, pooling=False)
             found.append(weights)
             mixed = mixed + weights @ mixed
         return (mixed**2).sum(), found
 
     with torch.no_grad():
         relevance = Relevance(start)
-        assert relevance.follow(attended(relevance)[0])
+        assert relevance.backpropagate(attended(relevance)[0])
     scores.requires_grad_()
     total, maps = attended(None)
     matrix = torch.eye(n).expand(batch, n, n)
@@ -249,7 +249,7 @@ def test_it_is_left_as_it_was_when_the_forward_fails(
 
 def test_nothing_of_a_pass_stays_in_memory(networks: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[weakref.ref] = []
-    original = Relevance.weights
+    original = Relevance.on_weights
 
     def weights(self: Relevance, given: torch.Tensor, pooling: bool) -> torch.Tensor:
         found = original(self, given, pooling)
@@ -258,7 +258,7 @@ def test_nothing_of_a_pass_stays_in_memory(networks: dict[str, nn.Module], monke
 
     classifier, explainer = wrapped(networks["vit"]), AttentionRelevance()
     explainer.explain(classifier, [noise(32, 32)], [0])
-    monkeypatch.setattr(Relevance, "weights", weights)
+    monkeypatch.setattr(Relevance, "on_weights", weights)
     gc.disable()
     try:
         explainer.explain(classifier, [noise(32, 32)], [0])
@@ -292,7 +292,7 @@ def test_threads_explain_and_predict_side_by_side(networks: dict[str, nn.Module]
 
 
 class Frozen(Headed):
-    """A backbone that keeps gradients back."""
+    """A backbone that blocks gradients."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -300,7 +300,7 @@ class Frozen(Headed):
         return self.head(read.detach())
 
 
-def test_without_gradients_it_says_so_and_names_another() -> None:
+def test_without_gradients_the_error_names_other_methods() -> None:
     network = drawn(Frozen(transformers.AutoModel.from_config(TRANSFORMERS["dinov3"][0])))
     with pytest.raises(
         UndefinedMethodError, match="attention-relevance is not defined for Frozen: gradients.*grad-cam"
@@ -312,9 +312,9 @@ def test_without_gradients_it_says_so_and_names_another() -> None:
     np.testing.assert_array_equal(found.grid, expected.grid)
 
 
-def test_a_pooling_head_that_nobody_reads_has_no_relevance(networks: dict[str, nn.Module]) -> None:
+def test_an_unread_pooling_head_has_no_relevance(networks: dict[str, nn.Module]) -> None:
     with pytest.raises(
-        UndefinedMethodError, match="SiglipForImageClassification: its answer does not rest on its pool"
+        UndefinedMethodError, match="SiglipForImageClassification: its logits do not depend on its pool"
     ):
         AttentionRelevance("pooling").explain(wrapped(networks["siglip"]), [noise(32, 32)], [0])
     with pytest.raises(UndefinedMethodError, match='readout = "cls".*SiglipFor.*no CLS token; use readout = "auto"'):
@@ -346,7 +346,7 @@ def test_requests_that_do_not_fit_are_refused(networks: dict[str, nn.Module]) ->
         AttentionRelevance("eos")
 
 
-def test_a_part_in_training_mode_is_noticed() -> None:
+def test_a_part_in_training_mode_is_refused() -> None:
     classifier = wrapped(transformer("vit"))
     classifier.module.vit.layers[1].train()
     with pytest.raises(PluginError, match="attention-relevance: ViTForImageClassification is in training mode"):

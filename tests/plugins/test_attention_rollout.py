@@ -21,7 +21,7 @@ from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodEr
 from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers._aggregation import rollout
-from xaiaug.plugins.explainers._attention import recorded_attention
+from xaiaug.plugins.explainers._attention import record_attention
 from xaiaug.plugins.explainers._heatmap import place
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
 
@@ -217,7 +217,7 @@ def test_networks_on_oblong_images_have_oblong_grids(tmp_path: Path) -> None:
     assert found.heatmap.shape == (33, 70)
 
 
-def test_nothing_asked_is_refused(vit: TransformersClassifier) -> None:
+def test_no_images_are_refused(vit: TransformersClassifier) -> None:
     with pytest.raises(DataError, match="attention-rollout: got no images to explain ViTForImageClassification"):
         AttentionRollout().explain(vit, [], [])
 
@@ -235,7 +235,7 @@ def test_over_the_whole_image_it_is_bilinear_interpolation(gh: int, gw: int, h: 
 
 
 @given(st.integers(0, 10), st.integers(1, 20), st.integers(0, 10), st.integers(1, 20))
-def test_pixels_outside_the_box_are_unknown_and_all_inside_known(x: int, w: int, y: int, h: int) -> None:
+def test_pixels_outside_the_box_are_nan_and_none_inside(x: int, w: int, y: int, h: int) -> None:
     found = place(np.full((3, 4), 2.5, np.float32), (x, y, x + w, y + h), (40, 35))
     inside = np.zeros((35, 40), bool)
     inside[y : y + h, x : x + w] = True
@@ -341,12 +341,12 @@ def test_it_is_left_as_it_was_when_the_forward_fails(
     assert len(AttentionRollout().explain(vit, images, [0])) == 1
 
 
-def test_recording_does_not_change_the_answer(family: tuple[str, Path]) -> None:
+def test_recording_does_not_change_the_logits(family: tuple[str, Path]) -> None:
     classifier = ready(family[1])
     pixels = classifier.preprocess([noise(40, 33)]).pixels
     with torch.inference_mode():
         expected = classifier.module(pixels).logits
-        with recorded_attention(classifier.module) as recording:
+        with record_attention(classifier.module) as recording:
             found = classifier.module(pixels).logits
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert len(recording.maps) == 3
@@ -390,7 +390,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_where_it_is_not_defined_it_says_so_and_names_another(name: str, tmp_path: Path) -> None:
+def test_where_it_is_not_defined_the_error_names_other_methods(name: str, tmp_path: Path) -> None:
     config, reason = REFUSED[name]
     classifier = ready(saved(config, tmp_path, size={"height": 32, "width": 32}))
     with pytest.raises(UndefinedMethodError, match=rf"attention-rollout is not defined for .*{reason}.*grad-cam"):
@@ -432,7 +432,7 @@ def test_it_travels_as_class_and_parameters() -> None:
 @pytest.mark.parametrize(
     ("name", "readout", "lacks"), [("siglip", "cls", "no CLS token"), ("vit", "pooling", "no head")]
 )
-def test_a_row_that_is_not_there_is_refused(name: str, readout: str, lacks: str) -> None:
+def test_a_missing_row_is_refused(name: str, readout: str, lacks: str) -> None:
     network = transformer(name)
     with pytest.raises(UndefinedMethodError, match=f'readout = "{readout}".*{type(network).__name__}.*{lacks}.*"auto"'):
         AttentionRollout(readout=readout).explain(wrapped(network), [noise(32, 32)], [0])

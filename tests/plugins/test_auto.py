@@ -1,4 +1,4 @@
-"""`auto` explains every network it can, by the method that suits it, and says which one that was."""
+"""`auto` explains every network that it can, by the method that suits it, and names that method."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_it_explains_as_the_method_it_names(name: str) -> None:
         assert (found.target, found.class_specific) == (other.target, other.class_specific)
 
 
-def test_one_explainer_serves_several_networks_and_looks_at_each_once() -> None:
+def test_one_explainer_serves_several_networks_and_probes_each_once() -> None:
     explainer, passes = AutoExplainer(), []
     classifiers = [wrapped(network(name)) for name in ("vit", "resnet")]
     for classifier in classifiers:
@@ -94,7 +94,7 @@ def test_the_choice_leaves_the_network_as_it_was() -> None:
     np.testing.assert_array_equal(classifier.predict_proba([noise(32, 32)]), expected)
 
 
-def test_a_failing_forward_is_told_and_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_forward_is_raised_and_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("in the middle")
 
@@ -106,7 +106,7 @@ def test_a_failing_forward_is_told_and_decides_nothing(monkeypatch: pytest.Monke
     assert explainer.explain(classifier, [noise(32, 32)], [0])[0].method == "attention-relevance"
 
 
-def test_where_no_method_is_defined_it_says_what_to_use() -> None:
+def test_where_no_method_is_defined_the_error_names_others() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     with pytest.raises(UndefinedMethodError, match="not defined for Sequential.*random or uniform"):
         AutoExplainer().explain(wrapped(flat), [noise(8, 8)], [0])

@@ -1,4 +1,4 @@
-"""The controls, random and uniform, know nothing of the network, and are as alike as other maps in all else."""
+"""The controls, random and uniform, do not depend on the network, and are like other maps in all else."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_they_need_no_network(name: str, kind: type) -> None:
 
 
 @pytest.mark.parametrize("explainer", [RandomMap(), UniformMap()])
-def test_where_the_network_sees_nothing_they_know_nothing(explainer: RandomMap | UniformMap) -> None:
+def test_they_are_nan_where_the_network_sees_nothing(explainer: RandomMap | UniformMap) -> None:
     (found,) = explainer.explain(TorchClassifier(nn.Identity(), left_half, ("a",)), [noise(30, 20)], [0])
     assert np.isnan(found.heatmap[:, 15:]).all()
     assert np.isfinite(found.heatmap[:, :15]).all()
 
 
-def test_a_uniform_map_says_that_it_is_one() -> None:
+def test_a_uniform_map_is_degenerate() -> None:
     (found,) = UniformMap().explain(Guess(), [noise(30, 20)], [0])
     assert found.degenerate
     np.testing.assert_allclose(found.heatmap, 1, rtol=1e-6)

@@ -26,9 +26,9 @@ from torch import nn
 from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context, Prepared
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.explainers._layers import Layout, find_layer, layout_of
+from xaiaug.plugins.explainers._layers import Layout, find_layer, infer_layout
 from xaiaug.plugins.explainers.grad_cam import GradCam
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "num_labels": 3}
@@ -223,7 +223,7 @@ def test_images_may_differ_in_size_and_shape(name: str, networks: dict[str, nn.M
     assert [each.heatmap.shape for each in found] == [(32, 64), (64, 32), (32, 64), (48, 96)]
 
 
-def test_nothing_asked_is_refused(networks: dict[str, nn.Module]) -> None:
+def test_no_images_are_refused(networks: dict[str, nn.Module]) -> None:
     with pytest.raises(DataError, match="grad-cam: got no images to explain ViTForImageClassification"):
         GradCam().explain(wrapped(networks["vit"]), [], [])
 
@@ -338,13 +338,13 @@ def test_an_unknown_transformer_without_a_name_is_refused_with_the_layers_that_w
         ("head", "layer 'head'.*holds no map.*such as 'before'"),
     ],
 )
-def test_layers_that_do_not_serve_are_refused(layer: str, message: str) -> None:
+def test_layers_without_a_map_are_refused(layer: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         GradCam(layer).explain(wrapped(drawn(Homemade())), [noise(32, 32)], [0])
 
 
 def test_tokens_in_another_order_are_noticed() -> None:
-    with pytest.raises(UndefinedMethodError, match="row by row"):
+    with pytest.raises(UndefinedMethodError, match="row-major order"):
         GradCam("before").explain(wrapped(drawn(Homemade(order=range(15, -1, -1)))), [noise(32, 32)], [0])
 
 
@@ -401,13 +401,13 @@ def test_tokens_lie_as_their_convolution_left_them(h: int, w: int, merges: int, 
     # Tokens before those of the patches stand where nothing is merged.
     prefix = prefix if merges == 0 else 0
     rows, columns = -(-h // 2**merges), -(-w // 2**merges)
-    found = layout_of(torch.Size((1, rows * columns + prefix, 4)), torch.Size((1, 3, 8 * h, 8 * w)), [(h, w)])
+    found = infer_layout(torch.Size((1, rows * columns + prefix, 4)), torch.Size((1, 3, 8 * h, 8 * w)), [(h, w)])
     assert found == (Layout("tokens", (rows, columns), prefix) if min(rows, columns) > 1 else None)
 
 
 @pytest.mark.parametrize(("patch", "prefix"), [(8, 0), (14, 1), (16, 5), (32, 2)])
 def test_without_a_convolution_they_lie_as_even_patches(patch: int, prefix: int) -> None:
-    found = layout_of(torch.Size((2, 35 + prefix, 4)), torch.Size((2, 3, 5 * patch, 7 * patch)), [])
+    found = infer_layout(torch.Size((2, 35 + prefix, 4)), torch.Size((2, 3, 5 * patch, 7 * patch)), [])
     assert found == Layout("tokens", (5, 7), prefix)
 
 
@@ -456,7 +456,7 @@ def test_it_is_left_as_it_was_when_the_forward_fails(
     assert len(explainer.explain(classifier, images, [0])) == 1
 
 
-def test_the_network_is_looked_through_once_and_nothing_is_kept_of_what_lies_before(
+def test_the_network_is_probed_once_and_nothing_is_kept_of_earlier_layers(
     networks: dict[str, nn.Module],
 ) -> None:
     network, explainer, images = networks["vit"], GradCam(), [noise(32, 32)]
@@ -522,7 +522,7 @@ def test_a_network_in_training_mode_is_refused() -> None:
         GradCam().explain(classifier, [noise(8, 8)], [0])
 
 
-def test_without_captum_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
         load("explainer", "grad-cam")
@@ -615,7 +615,7 @@ def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block
     for target in range(3):
         kept: list[torch.Tensor] = []
         hook = network.get_submodule(block).register_forward_hook(lambda _, __, output: kept.append(output))  # noqa: B023
-        answer = logits(network, pixels)[0, target]
+        answer = compute_logits(network, pixels)[0, target]
         hook.remove()
         (gradient,) = torch.autograd.grad(answer, kept[0])
         cells = [part[0, layer.layout.prefix :].detach().double().numpy() for part in (kept[0], gradient)]

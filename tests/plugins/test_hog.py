@@ -1,4 +1,4 @@
-"""The classifier by gradients learns shapes, sees no colour, and forgets nothing on disk."""
+"""The HOG classifier learns shapes, ignores colour, and loads as it was saved."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def fitted(labels=LABELS[:2], most: int = 4000, train: list[Sample] | None = Non
     return made
 
 
-def test_it_tells_shapes_apart_that_it_has_not_seen() -> None:
+def test_it_separates_shapes_that_it_has_not_seen() -> None:
     made, unseen = fitted(), samples(40, 900)
     found = made.predict_proba([sample.open() for sample in unseen])
     assert found.dtype == np.float32 and np.allclose(found.sum(1), 1, atol=1e-5)
@@ -51,7 +51,7 @@ def test_it_tells_shapes_apart_that_it_has_not_seen() -> None:
     assert made.history.steps == (7,) and made.history.validation_accuracy[0] > 0.8
 
 
-def test_its_decision_sees_no_colour() -> None:
+def test_its_decision_ignores_colour() -> None:
     made = fitted()
     grey = picture(1, 77).convert("L").convert("RGB")
     assert np.allclose(made.predict_proba([grey]), made.predict_proba([grey.convert("L")]), atol=1e-4)
@@ -72,13 +72,13 @@ def test_a_class_that_training_never_saw_is_never_predicted() -> None:
     assert (only.predict_proba([picture(0, 1)]).argmax(1) == 1).all()
 
 
-def test_more_than_two_classes_are_told_apart() -> None:
+def test_more_than_two_classes_are_separated() -> None:
     empty = [Sample(id=f"e{i}", label=2, opener=lambda: Image.new("RGB", (60, 52), "tan")) for i in range(30)]
     made = fitted(LABELS, train=samples(60) + empty)
     assert made.predict_proba([picture(0, 800), picture(1, 801), empty[0].open()]).argmax(1).tolist() == [0, 1, 2]
 
 
-def test_it_looks_at_no_more_images_than_allowed_and_evenly() -> None:
+def test_it_uses_no_more_images_than_allowed_and_balances_them() -> None:
     opened: list[int] = []
 
     def counting(label: int, seed: int):
@@ -100,14 +100,14 @@ def test_it_is_the_same_from_its_folder_and_as_a_fork(tmp_path) -> None:
     assert np.array_equal(again.predict_proba(images), made.predict_proba(images))
 
 
-def test_the_same_picture_embeds_alike_after_compression_and_another_does_not() -> None:
+def test_a_compressed_copy_embeds_nearby_and_another_image_does_not() -> None:
     made = fitted()
     one, smaller, other = made.embed([picture(1, 5), picture(1, 5).resize((48, 42)), picture(1, 6)])
     similarity = lambda a, b: float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))  # noqa: E731
     assert similarity(one, smaller) > 0.9 > similarity(one, other)
 
 
-def test_what_it_cannot_do_is_said(tmp_path) -> None:
+def test_what_it_cannot_do_is_refused(tmp_path) -> None:
     with pytest.raises(NotFittedError, match="call fit first"):
         HogClassifier().predict_proba([picture(0, 0)])
     with pytest.raises(DataError, match="train split is empty"):

@@ -14,7 +14,7 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.explainers.integrated_gradients import IntegratedGradients
 
 CONVOLUTIONAL = {
@@ -41,7 +41,7 @@ def by_definition(module: nn.Module, pixels: torch.Tensor, target: int, steps: i
     total = np.zeros(pixels.shape[1:])
     for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
         between = (baseline + float(point) * (pixels - baseline)).requires_grad_()
-        (gradient,) = torch.autograd.grad(logits(module, between)[0, target], between)
+        (gradient,) = torch.autograd.grad(compute_logits(module, between)[0, target], between)
         total += weight * gradient[0].double().numpy()
     return (total * (pixels[0].double().numpy() - baseline)).sum(0)
 
@@ -143,7 +143,7 @@ def test_what_it_cannot_do_it_refuses() -> None:
         IntegratedGradients(2).explain(classifier, [noise(8, 8)], [0])
 
 
-def test_without_captum_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtraError, match=r"integrated-gradients needs.*pip install 'xaiaug\[captum\]'"):
         load("explainer", "integrated-gradients")

@@ -1,4 +1,4 @@
-"""Every family answers at other sizes than its own, and SigLIP 2 as its own processor would have it asked."""
+"""Every family gives logits at other sizes than its own, and SigLIP 2 those of its own processor's patches."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.errors import ConfigError, PluginError
-from xaiaug.plugins._logits import logits
+from xaiaug.plugins._logits import compute_logits
 
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name != "siglip-pooled"])
 def test_every_vision_transformer_answers_at_any_size(name: str) -> None:
     network = transformer(name)
     with torch.no_grad():
-        assert logits(network, pixels_of([noise(64, 40), noise(64, 40, 1)])).shape == (2, 3)
+        assert compute_logits(network, pixels_of([noise(64, 40), noise(64, 40, 1)])).shape == (2, 3)
 
 
 def test_clip_at_another_size_has_its_positions_interpolated() -> None:
     network, pixels = transformer("clip"), pixels_of([noise(48, 32)])
     with torch.no_grad():
         expected = network(pixels, interpolate_pos_encoding=True).logits
-        torch.testing.assert_close(logits(network, pixels), expected, rtol=0, atol=0)
+        torch.testing.assert_close(compute_logits(network, pixels), expected, rtol=0, atol=0)
 
 
-def test_a_network_is_not_handed_a_word_it_does_not_know() -> None:
+def test_a_network_gets_no_argument_that_it_does_not_take() -> None:
     class Strict(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -43,17 +43,17 @@ def test_a_network_is_not_handed_a_word_it_does_not_know() -> None:
             return pixels.mean((2, 3))
 
     assert "interpolate_pos_encoding" not in inspect.signature(Strict().forward).parameters
-    assert logits(Strict(), torch.ones(1, 3, 8, 8)).tolist() == [[1, 1, 1]]
+    assert compute_logits(Strict(), torch.ones(1, 3, 8, 8)).tolist() == [[1, 1, 1]]
 
 
-def test_siglip_2_is_asked_with_the_patches_its_own_processor_makes() -> None:
+def test_siglip_2_gets_the_patches_that_its_own_processor_makes() -> None:
     network, image = transformer("siglip2"), noise(64, 32)
     processor = transformers.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=32, do_normalize=False)
     given = processor([image], return_tensors="pt")
     assert given["spatial_shapes"].tolist() == [[4, 8]]
     with torch.no_grad():
         expected = network(**given).logits
-        found = logits(network, pixels_of([image]))
+        found = compute_logits(network, pixels_of([image]))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -75,7 +75,7 @@ def test_a_clip_checkpoint_behind_a_larger_processor_predicts_embeds_and_is_expl
 
 def test_patches_in_place_of_images_are_refused() -> None:
     with pytest.raises(ConfigError, match="Siglip2ForImageClassification.*TorchClassifier"):
-        logits(transformer("siglip2"), torch.rand(1, 16, 192))
+        compute_logits(transformer("siglip2"), torch.rand(1, 16, 192))
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_patches_in_place_of_images_are_refused() -> None:
         (lambda pixels: pixels.mean((1, 2, 3)), r"got shape \(2,\)"),
     ],
 )
-def test_an_answer_that_holds_no_logits_is_refused(answer: Callable, got: str) -> None:
+def test_an_output_without_logits_is_refused(answer: Callable, got: str) -> None:
     class Other(nn.Module):
         def forward(self, pixels: torch.Tensor) -> object:
             return answer(pixels)
 
     with pytest.raises(PluginError, match=f"Other must return logits n k.*{got}"):
-        logits(Other(), torch.ones(2, 3, 8, 8))
+        compute_logits(Other(), torch.ones(2, 3, 8, 8))

@@ -12,7 +12,7 @@ import transformers
 
 from xaiaug.errors import UnsupportedRecipeError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.classifiers._lora import adapted_layers, adapters
+from xaiaug.plugins.classifiers._lora import find_lora_targets, train_lora
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe
 
@@ -57,7 +57,7 @@ def test_adapted_layers_and_head_move_and_nothing_else(
     classifier = ready(request.getfixturevalue(which))
     classifier.fit(painted(8), [], recipe=Recipe(steps=1, batch_size=4, learning_rate=1e-9), seed=0)
     before = weights(classifier)
-    targets = adapted_layers(classifier.module)
+    targets = find_lora_targets(classifier.module)
     classifier.fit(painted(40), painted(8, seed=1), recipe=RECIPE, seed=0)
     after = weights(classifier)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
@@ -82,12 +82,12 @@ def test_a_saved_classifier_predicts_the_same(tiny_vit: Path, painted: Callable,
 def test_attention_is_adapted_where_there_is_any_and_pointwise_convolutions_elsewhere(
     tiny_vit: Path, tiny_mobilenet: Path
 ) -> None:
-    assert all("attention" in name for name in adapted_layers(ready(tiny_vit).module))
+    assert all("attention" in name for name in find_lora_targets(ready(tiny_vit).module))
     module = ready(tiny_mobilenet).module
-    names = adapted_layers(module)
+    names = find_lora_targets(module)
     assert names and all(module.get_submodule(name).kernel_size == (1, 1) for name in names)
 
 
 def test_a_network_with_nothing_to_adapt_is_refused() -> None:
-    with pytest.raises(UnsupportedRecipeError, match="neither attention"), adapters(torch.nn.Linear(2, 2)):
+    with pytest.raises(UnsupportedRecipeError, match="neither attention"), train_lora(torch.nn.Linear(2, 2)):
         pass

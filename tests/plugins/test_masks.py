@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug.errors import ConfigError
-from xaiaug.plugins.synthesizers._mask_folder import BadMaskError, MaskFolder, resized
+from xaiaug.plugins.synthesizers._mask_folder import BadMaskError, MaskFolder, resize_mask
 
 INSIDE = outline()
 SIZE = (64, 64)
@@ -82,9 +82,9 @@ def test_soft_edges_stay_soft(kind: type, top: int, tmp_path: Path) -> None:
 
 @given(width=st.integers(1, 80), height=st.integers(1, 80), level=st.floats(0, 1))
 def test_a_mask_is_resized_without_leaving_its_range(width: int, height: int, level: float) -> None:
-    hard = resized(INSIDE.astype(np.float32), (width, height))
+    hard = resize_mask(INSIDE.astype(np.float32), (width, height))
     assert set(np.unique(hard)) <= {0, 1}
-    soft = resized((INSIDE * np.float32(level)).astype(np.float32), (width, height))
+    soft = resize_mask((INSIDE * np.float32(level)).astype(np.float32), (width, height))
     assert soft.shape == (height, width)
     assert soft.min() >= 0
     assert soft.max() <= 1

@@ -18,8 +18,8 @@ from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
 from xaiaug.petworld import COATS as PETWORLD_COATS
 from xaiaug.petworld import Scene, write_world
-from xaiaug.petworld.colours import nearest
-from xaiaug.petworld.prompt_parser import wishes
+from xaiaug.petworld.colours import nearest_tone
+from xaiaug.petworld.prompt_parser import parse_prompt
 from xaiaug.plugins.critics.measured import MeasuredCritic
 from xaiaug.records import Case, Critique, Explanation, Sample
 
@@ -122,10 +122,10 @@ def test_the_prompt_suits_any_thing_and_any_medium() -> None:
 def test_the_drawn_world_understands_the_prompt(critic: MeasuredCritic, changes: dict[str, object]) -> None:
     image = ordinary("cat", 1001, coat="#e38a33", backdrop="#2fb5aa", **changes)
     (critique,) = critic.critique([case(image, "cat")])
-    understood = wishes(critique.prompt)
+    understood = parse_prompt(critique.prompt)
     assert understood.animals == ["cat"]
     red, green, blue = (int(critique.guidance["subject_colour"][at : at + 2], 16) for at in (1, 3, 5))
-    assert understood.wanted["coat"] == nearest((red, green, blue), PETWORLD_COATS)
+    assert understood.wanted["coat"] == nearest_tone((red, green, blue), PETWORLD_COATS)
     fields = {"light": "light", "blur": "focus", "size": "size", "place": "across"}
     assert {fields[change] for change in changes} <= set(understood.wanted)
     assert understood.unwanted == {}

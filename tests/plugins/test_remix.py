@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
-from xaiaug.plugins._image_stats import lab, lab_of, sharpness
+from xaiaug.plugins._image_stats import css_to_lab, rgb_to_lab, sharpness
 from xaiaug.plugins._segmentation import subject_mask, typical_colour
-from xaiaug.plugins.synthesizers._backdrop import emptied
-from xaiaug.plugins.synthesizers._cutout import cut_along, cut_out
+from xaiaug.plugins.synthesizers._backdrop import remove_subject
+from xaiaug.plugins.synthesizers._cutout import cut_by_mask, segment
 from xaiaug.plugins.synthesizers.remix import RemixSynthesizer
 from xaiaug.records import Failure, Sample, SynthesisRequest, SyntheticImage
 
@@ -55,7 +55,7 @@ def made(synthesizer: RemixSynthesizer, **wishes: object) -> list[SyntheticImage
 
 def middle(one: SyntheticImage) -> tuple[float, float]:
     """Where the middle of the pasted subject's box lies, x y, 0 to 1, before any flip."""
-    left, top, right, bottom = cut_out(blob(77)).box
+    left, top, right, bottom = segment(blob(77)).box
     scale = float(one.details["scale"])
     return (one.details["left"] + (right - left) * scale / 2) / 64, (
         one.details["top"] + (bottom - top) * scale / 2
@@ -109,9 +109,9 @@ def test_a_wished_backdrop_is_chosen(remix: RemixSynthesizer) -> None:
 
 
 def test_a_wished_subject_colour_is_taken_on(remix: RemixSynthesizer) -> None:
-    wanted = lab_of("#7a4a9c")
+    wanted = css_to_lab("#7a4a9c")
     for one in made(remix, subject_colour="#7a4a9c", backdrop_colour="#5a9a50"):
-        colour = typical_colour(lab(np.asarray(one.image)), subject_mask(one.image))
+        colour = typical_colour(rgb_to_lab(np.asarray(one.image)), subject_mask(one.image))
         assert np.linalg.norm(colour - wanted) < 22
 
 
@@ -130,7 +130,7 @@ def test_a_wished_size_is_taken(remix: RemixSynthesizer) -> None:
 
 def test_wished_light_is_given(remix: RemixSynthesizer) -> None:
     for one in made(remix, brightness=0.3):
-        assert lab(np.asarray(one.image))[..., 0].mean() == pytest.approx(30, abs=4)
+        assert rgb_to_lab(np.asarray(one.image))[..., 0].mean() == pytest.approx(30, abs=4)
 
 
 def test_wished_blur_is_given_and_blur_alone(remix: RemixSynthesizer) -> None:
@@ -184,13 +184,13 @@ def test_a_mask_of_another_size_is_resized(tmp_path: Path) -> None:
 
 def test_a_small_subject_keeps_its_own_colour() -> None:
     photo = blob(3, coat="#e02020", backdrop="#3050c0", size=0.01)
-    cutout = cut_along(photo, outline(0.01).astype(np.float32))
-    assert np.linalg.norm(cutout.main - lab_of("#e02020")) < 25
+    cutout = cut_by_mask(photo, outline(0.01).astype(np.float32))
+    assert np.linalg.norm(cutout.main - css_to_lab("#e02020")) < 25
 
 
 def test_a_soft_mask_is_pasted_as_soft_as_it_is() -> None:
     ramp = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(64, 0)
-    alpha = cut_along(blob(1), ramp).alpha
+    alpha = cut_by_mask(blob(1), ramp).alpha
     assert np.abs(alpha - ramp[:, -alpha.shape[1] :]).max() < 1e-6
 
 
@@ -227,29 +227,29 @@ def test_other_masks_are_another_identity(tmp_path: Path) -> None:
 
 def test_what_the_label_depends_on_is_left_alone() -> None:
     fixed = prepared(invariances=[])
-    before = cut_out(blob(77))
+    before = segment(blob(77))
     for seed in range(4):
         (one,) = fixed.synthesize([request(seed, {"subject_colour": "#7a4a9c", "size": 0.05, "place": "left"})])
         assert not one.details["flipped"]
         assert one.details["scale"] == 1
         assert (one.details["left"], one.details["top"]) == before.box[:2]
-        now = typical_colour(lab(np.asarray(one.image)), outline(0.15).astype(np.float32))
+        now = typical_colour(rgb_to_lab(np.asarray(one.image)), outline(0.15).astype(np.float32))
         assert np.linalg.norm(now - before.main) < 15
 
 
 def test_a_subject_that_the_photo_cuts_off_stays_cut_off(remix: RemixSynthesizer) -> None:
     photo = blob(5, size=0.3, place=(0.5, 0.95))
-    assert "bottom" in cut_out(photo).cut
+    assert "bottom" in segment(photo).cut
     for one in remix.synthesize([SynthesisRequest("cut", 0, "", "cat", seed, source=photo) for seed in range(4)]):
         assert (subject_mask(one.image)[-1] > 0.5).any()
 
 
 def test_the_backdrop_has_lost_its_own_subject() -> None:
     photo = blob(9, coat="#d8d8dc", backdrop="#5a9a50")
-    empty = emptied(photo, photo.size)
+    empty = remove_subject(photo, photo.size)
     inside = outline()
     assert np.linalg.norm(empty[inside].mean(axis=0) - empty[~inside].mean(axis=0)) < 6
-    untouched = np.abs(empty - lab(np.asarray(photo))).max(axis=-1) == 0
+    untouched = np.abs(empty - rgb_to_lab(np.asarray(photo))).max(axis=-1) == 0
     assert untouched.mean() > 0.4
 
 
@@ -276,7 +276,7 @@ def test_impossible_parameters_are_refused(wrong: dict[str, object], told: str) 
 
 def test_a_cutout_has_soft_edges_without_a_rim_of_the_old_backdrop() -> None:
     photo = blob(11, coat="#f0f0f0", backdrop="#101018").resize((128, 128), Image.Resampling.BICUBIC)
-    cutout = cut_out(photo)
+    cutout = segment(photo)
     edge = (cutout.alpha > 0.15) & (cutout.alpha < 0.85)
     assert edge.sum() > 50
     assert np.percentile(cutout.colour[edge][:, 0], 10) > 70, "the rim is as dark as the old backdrop"
@@ -286,4 +286,4 @@ def test_most_photographs_of_pets_have_a_clear_subject() -> None:
     if not PETS.is_dir():
         pytest.skip("shared/data/pets-with-masks is not present")
     photos = [ImageOps.contain(Image.open(file), (128, 128)) for file in sorted(PETS.glob("images/*/*.jpg"))[::25]]
-    assert np.mean([cut_out(photo) is not None for photo in photos]) > 0.7
+    assert np.mean([segment(photo) is not None for photo in photos]) > 0.7

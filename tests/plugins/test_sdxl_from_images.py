@@ -16,7 +16,7 @@ from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
 from xaiaug.plugins.synthesizers._resolution import working_size
 from xaiaug.plugins.synthesizers.sdxl import SdxlSynthesizer
-from xaiaug.plugins.synthesizers.sdxl_controlnet import SdxlControlNetSynthesizer, edges
+from xaiaug.plugins.synthesizers.sdxl_controlnet import SdxlControlNetSynthesizer, detect_edges
 from xaiaug.plugins.synthesizers.sdxl_img2img import SdxlImageToImageSynthesizer
 from xaiaug.plugins.synthesizers.sdxl_inpaint import SdxlInpaintSynthesizer
 from xaiaug.plugins.synthesizers.sdxl_refiner import SdxlRefinerSynthesizer
@@ -245,7 +245,7 @@ def test_outlines_count_by_their_scale(outlined: SdxlSynthesizer, pipelines: Pip
 
 
 def test_edges_lie_on_the_outline() -> None:
-    white = pixels(edges(PHOTO, sigma=1.0))[..., 0] > 0
+    white = pixels(detect_edges(PHOTO, sigma=1.0))[..., 0] > 0
     rim = np.zeros((64, 64), bool)
     rim[1:-1, 1:-1] = outline()[1:-1, 1:-1] & ~(outline()[:-2, 1:-1] & outline()[2:, 1:-1])
     assert white.any()

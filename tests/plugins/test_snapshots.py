@@ -1,4 +1,4 @@
-"""Weights on the way: each snapshot loads, the last is the end, and keeping them changes nothing."""
+"""Each snapshot loads, the last is the trained classifier, and saving them changes nothing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from xaiaug.records import Recipe
 def trained(checkpoint: Path, painted: Callable, adapter: str | None, snapshots: Path | None) -> TransformersClassifier:
     classifier = TransformersClassifier(str(checkpoint), new_head=True)
     classifier.prepare(Context(labels=("cat", "dog"), device="cpu"))
-    classifier.snapshots = snapshots
     recipe = Recipe(steps=5, batch_size=4, learning_rate=1e-2, adapter=adapter)
-    classifier.fit(painted(16), painted(4, seed=1), recipe=recipe, seed=0)
+    classifier.fit(painted(16), painted(4, seed=1), recipe=recipe, seed=0, snapshots=snapshots)
     return classifier
 
 

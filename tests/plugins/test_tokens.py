@@ -1,4 +1,4 @@
-"""What a network's tokens are is asked of the network: grid, prefix and what its head reads."""
+"""Grid, prefix and readout of a network's tokens are found by probing the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from xaiaug.errors import UndefinedMethodError
-from xaiaug.plugins.explainers._tokens import Tokens, find_tokens, readout_row
+from xaiaug.plugins.explainers._tokens import Tokens, find_readout_row, find_tokens
 
 
 def found(network: nn.Module, height: int = 32, width: int = 32) -> Tokens:
@@ -66,7 +66,7 @@ def test_patches_of_every_shape_behind_any_number_of_registers(
 
 
 @pytest.mark.parametrize("zeros", ["classifier", "q_proj", "k_proj"])
-def test_it_does_not_rest_on_the_values_of_weights(zeros: str) -> None:
+def test_the_description_does_not_depend_on_the_values_of_weights(zeros: str) -> None:
     network = transformer("vit")
     for name, parameter in network.named_parameters():
         if zeros in name:
@@ -95,7 +95,7 @@ class Heads(Headed):
         (lambda tokens: torch.ones(len(tokens), 16), "", ()),
     ],
 )
-def test_what_a_head_reads_is_found_out(read: Callable, readout: str, rows: tuple[int, ...]) -> None:
+def test_what_a_head_reads_is_found(read: Callable, readout: str, rows: tuple[int, ...]) -> None:
     tokens = found(drawn(Heads(read)))
     assert (tokens.readout, tokens.read) == (readout, rows)
 
@@ -104,17 +104,17 @@ def test_the_row_of_a_head_is_an_equal_share_on_what_it_reads() -> None:
     network = transformer("deit-distilled")
     tokens = found(network)
     device = torch.device("cpu")
-    assert readout_row("probe", network, tokens, "auto", device).tolist() == [0.5, 0.5] + [0] * 16
-    assert readout_row("probe", network, tokens, "cls", device).tolist() == [1, 0] + [0] * 16
-    assert readout_row("probe", network, tokens, "mean", device).tolist() == [0, 0] + [1 / 16] * 16
+    assert find_readout_row("probe", network, tokens, "auto", device).tolist() == [0.5, 0.5] + [0] * 16
+    assert find_readout_row("probe", network, tokens, "cls", device).tolist() == [1, 0] + [0] * 16
+    assert find_readout_row("probe", network, tokens, "mean", device).tolist() == [0, 0] + [1 / 16] * 16
     with pytest.raises(UndefinedMethodError, match="probe.*DeiTFor.*no head that pools by attention"):
-        readout_row("probe", network, tokens, "pooling", device)
+        find_readout_row("probe", network, tokens, "pooling", device)
 
 
 def test_a_head_that_reads_no_token_is_refused() -> None:
     network = drawn(Heads(lambda tokens: torch.ones(len(tokens), 16)))
-    with pytest.raises(UndefinedMethodError, match="Heads: its answer reads none of its tokens"):
-        readout_row("probe", network, found(network), "auto", torch.device("cpu"))
+    with pytest.raises(UndefinedMethodError, match="Heads: its head reads none of its tokens"):
+        find_readout_row("probe", network, found(network), "auto", torch.device("cpu"))
 
 
 class Shuffle(nn.Module):
@@ -132,8 +132,11 @@ class Shuffle(nn.Module):
     ("order", "message"),
     [
         ([0, *range(16, 0, -1)], "do not lie on a grid"),
-        ([0, *range(1, 7), 8, 7, *range(9, 17)], "row by row behind 1 others: patches planted.*6, 8, 7, 9"),
-        ([0, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16], "row by row behind 1 others.*1, 5, 9, 13"),
+        (
+            [0, *range(1, 7), 8, 7, *range(9, 17)],
+            "row-major order behind 1 others: changing the patches.*6, 8, 7, 9",
+        ),
+        ([0, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16], "in row-major order behind 1 others.*1, 5, 9, 13"),
         ([*range(1, 17), 0], "its last token is not computed from pixels"),
         ([1, 0, *range(2, 17)], "do not lie on a grid"),
     ],
@@ -145,7 +148,7 @@ def test_tokens_in_another_order_are_noticed(order: list[int], message: str) -> 
         found(network)
 
 
-def test_looking_leaves_no_trace_and_is_done_once() -> None:
+def test_probing_leaves_no_trace_and_is_done_once() -> None:
     network = transformer("siglip-pooled")
     passes: list[int] = []
     hook = network.body.embeddings.register_forward_hook(lambda *_: passes.append(1))

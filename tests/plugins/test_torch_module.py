@@ -1,4 +1,4 @@
-"""A network of one's own: keyed by its weights, at home in its process, elsewhere by its names."""
+"""Any torch module: keyed by its weights, live in its process, imported by name elsewhere."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_it_predicts_the_softmax_of_the_logits(live: TorchClassifier, own: objec
     assert isinstance(live, TorchModel)
 
 
-def test_boxes_are_whole_images_unless_preprocess_tells(live: TorchClassifier, own: object) -> None:
+def test_boxes_are_whole_images_unless_preprocess_returns_them(live: TorchClassifier, own: object) -> None:
     assert live.preprocess(images(1)).boxes.tolist() == [[0, 0, 12, 9]]
     cropped = TorchClassifier(own.make(), lambda im: Prepared(own.see(im), torch.tensor([[1.0, 2, 3, 4]])), LABELS)
     assert cropped.preprocess(images(1)).boxes.tolist() == [[1, 2, 3, 4]]
@@ -133,12 +133,12 @@ def test_labels_in_another_order_reorder_the_logits_and_leave_the_users_module(o
     assert not module._forward_hooks
 
 
-def test_labels_it_does_not_know_are_refused(live: TorchClassifier) -> None:
-    with pytest.raises(ConfigError, match="tells a, b, c apart, the data has x, y"):
+def test_other_labels_are_refused(live: TorchClassifier) -> None:
+    with pytest.raises(ConfigError, match="has the labels a, b, c, the data x, y"):
         live.prepare(Context(labels=("x", "y")))
 
 
-def test_it_trains_by_the_function_it_was_given(live: TorchClassifier) -> None:
+def test_it_trains_by_the_given_function(live: TorchClassifier) -> None:
     before = torch.get_rng_state()
     history = live.fit(samples(), [], recipe=Recipe(steps=60, learning_rate=0.5), seed=0)
     assert isinstance(history, History)
@@ -161,8 +161,8 @@ def test_without_a_function_it_cannot_be_trained(own: object) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"adapter": "lora"}, {"augment": "cutmix"}])
-def test_what_its_function_cannot_know_of_is_refused(named: TorchClassifier, asked: dict) -> None:
-    with pytest.raises(UnsupportedRecipeError, match="knows nothing of adapters"):
+def test_adapters_and_augmentations_are_refused(named: TorchClassifier, asked: dict) -> None:
+    with pytest.raises(UnsupportedRecipeError, match="does not handle adapters"):
         named.fork().fit(samples(), [], recipe=Recipe(steps=1, **asked), seed=0)
 
 
@@ -187,7 +187,7 @@ def test_it_is_keyed_by_its_weights(own: object) -> None:
     assert TorchClassifier(own.make(), own.see, ("a", "b", "d")).identity() != first
 
 
-def test_it_is_keyed_by_what_its_functions_say_and_hold(own: object) -> None:
+def test_it_is_keyed_by_the_source_and_values_of_its_functions(own: object) -> None:
     def scaled(factor: float) -> object:
         return lambda im: own.see(im) * factor
 
@@ -196,7 +196,7 @@ def test_it_is_keyed_by_what_its_functions_say_and_hold(own: object) -> None:
     assert keys[1] == keys[2]
 
 
-def test_training_does_not_change_what_it_is_known_by(live: TorchClassifier) -> None:
+def test_training_does_not_change_its_key(live: TorchClassifier) -> None:
     before = live.identity()
     live.fit(samples(), [], recipe=Recipe(steps=3, learning_rate=0.5), seed=0)
     assert live.identity() == before == live.fork().identity()
@@ -249,7 +249,7 @@ def test_one_given_by_names_travels(named: TorchClassifier) -> None:
     np.testing.assert_array_equal(other.predict_proba(images()), named.predict_proba(images()))
 
 
-def test_a_live_one_cannot_be_pickled_and_says_so(live: TorchClassifier) -> None:
+def test_a_live_one_cannot_be_pickled(live: TorchClassifier) -> None:
     with pytest.raises(ConfigError, match=r"module, preprocess, fit are live objects .*package\.module:function"):
         pickle.dumps(live)
 
@@ -286,8 +286,8 @@ def test_a_folder_that_save_did_not_write_is_refused(tmp_path: Path) -> None:
     ("module", "words"),
     [
         ("own_network", "of the form"),
-        ("no_such_package:make", "cannot find"),
-        ("own_network:no_such", "cannot find"),
+        ("no_such_package:make", "cannot import"),
+        ("own_network:no_such", "cannot import"),
         ("own_network:not_a_network", "must give a torch.nn.Module, got int"),
     ],
 )

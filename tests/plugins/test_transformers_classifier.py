@@ -21,7 +21,7 @@ from PIL import Image
 from xaiaug import Splits
 from xaiaug.errors import ConfigError, DataError, NotFittedError, UnsupportedRecipeError
 from xaiaug.interfaces import Context, TorchModel
-from xaiaug.plugins.classifiers._dataset import TrainingSequence, training_order
+from xaiaug.plugins.classifiers._dataset import TrainingDataset, draw_order
 from xaiaug.plugins.classifiers._preprocessor import Preprocessor
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe, Sample
@@ -238,10 +238,10 @@ def test_pixels_equal_the_processors_own(family: Path, size: tuple[int, int]) ->
     image = noise(*size)
     assert preprocessor.exact
     expected = processor(images=[image], return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(preprocessor.pixels([preprocessor.frame(image)]), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(preprocessor.normalize([preprocessor.make_frame(image)]), expected, atol=1e-5, rtol=0)
 
 
-def test_a_processor_its_settings_do_not_describe_is_asked_itself() -> None:
+def test_a_processor_that_its_settings_do_not_describe_is_used_itself() -> None:
     # MobileViT turns the channels around.
     processor = transformers.MobileViTImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
@@ -250,10 +250,10 @@ def test_a_processor_its_settings_do_not_describe_is_asked_itself() -> None:
     assert not preprocessor.exact
     images = [noise(64, 40), noise(40, 64)]
     expected = processor(images=images, return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(preprocessor.pixels([preprocessor.frame(image) for image in images]), expected)
+    torch.testing.assert_close(preprocessor.normalize([preprocessor.make_frame(image) for image in images]), expected)
 
 
-def test_boxes_tell_what_a_centre_crop_leaves(family: Path) -> None:
+def test_boxes_are_what_a_centre_crop_leaves(family: Path) -> None:
     classifier = ready(family)
     prepared = classifier.preprocess([noise(96, 32)])
     x0, y0, x1, y1 = prepared.boxes[0].tolist()
@@ -271,11 +271,11 @@ def test_a_mark_in_the_box_is_seen_and_one_outside_is_not() -> None:
     processor = transformers.BitImageProcessorPil(size={"shortest_edge": 36}, crop_size={"height": 32, "width": 32})
     preprocessor = Preprocessor(processor)
     plain = Image.new("RGB", (120, 40))
-    x0, _, x1, _ = preprocessor.box(plain)
+    x0, _, x1, _ = preprocessor.find_box(plain)
     for x, seen in ((int(x0) - 6, False), (int(x0) + 2, True), (int(x1) - 4, True), (int(x1) + 4, False)):
         marked = plain.copy()
         marked.paste((255, 255, 255), (x, 10, x + 2, 20))
-        assert (preprocessor.frame(marked) != preprocessor.frame(plain)).any() == seen
+        assert (preprocessor.make_frame(marked) != preprocessor.make_frame(plain)).any() == seen
 
 
 def test_grey_palette_and_transparent_images_are_read_as_rgb(vit: TransformersClassifier) -> None:
@@ -403,7 +403,7 @@ def test_images_of_weight_near_nothing_do_not_teach(tiny_vit: Path, painted: Cal
     assert (classifier.predict_proba(opened(held_out)).argmax(1) == [s.label for s in held_out]).all()
 
 
-def test_class_weights_shift_what_cannot_be_told_apart(tiny_vit: Path) -> None:
+def test_class_weights_shift_what_cannot_be_distinguished(tiny_vit: Path) -> None:
     samples = [Sample(id=str(index), label=index % 2, opener=noise(32, 32).copy) for index in range(16)]
     classifier = ready(tiny_vit, ("a", "b"))
     classifier.fit(samples, [], recipe=replace(QUICK, steps=40, class_weights=(9.0, 1.0)), seed=0)
@@ -412,7 +412,7 @@ def test_class_weights_shift_what_cannot_be_told_apart(tiny_vit: Path) -> None:
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 200), st.integers(0, 2**31))
 def test_uniform_order_sees_all_images_equally_often(labels: list[int], count: int, seed: int) -> None:
-    order = training_order(np.array(labels), count, "uniform", np.random.default_rng(seed))
+    order = draw_order(np.array(labels), count, "uniform", np.random.default_rng(seed))
     seen = Counter(order.tolist())
     assert len(order) == count
     assert max(seen.values()) - min(seen[index] for index in range(len(labels))) <= 1
@@ -420,15 +420,15 @@ def test_uniform_order_sees_all_images_equally_often(labels: list[int], count: i
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 200), st.integers(0, 2**31))
 def test_balanced_order_sees_all_classes_equally_often(labels: list[int], count: int, seed: int) -> None:
-    order = training_order(np.array(labels), count, "balanced", np.random.default_rng(seed))
+    order = draw_order(np.array(labels), count, "balanced", np.random.default_rng(seed))
     seen = Counter(labels[index] for index in order)
     assert max(seen.values()) - min(seen[label] for label in set(labels)) <= 1
 
 
 def test_views_depend_on_seed_and_position_alone(painted: Callable) -> None:
     samples = painted(5)
-    first = TrainingSequence(samples, (32, 32), count=40, sampling="uniform", seed=1)
-    second = TrainingSequence(samples, (32, 32), count=40, sampling="uniform", seed=1)
+    first = TrainingDataset(samples, (32, 32), count=40, sampling="uniform", seed=1)
+    second = TrainingDataset(samples, (32, 32), count=40, sampling="uniform", seed=1)
     for position in (39, 3, 17):
         view, label, weight, place = first[position]
         assert place == position
@@ -440,8 +440,8 @@ def test_views_depend_on_seed_and_position_alone(painted: Callable) -> None:
 
 def test_large_images_are_kept_small() -> None:
     sample = Sample(id="large", label=0, opener=noise(1600, 800).copy)
-    sequence = TrainingSequence([sample], (32, 32), count=4, sampling="uniform", seed=0)
-    assert sequence.frames[0].shape == (67, 134, 3)
+    dataset = TrainingDataset([sample], (32, 32), count=4, sampling="uniform", seed=0)
+    assert dataset.frames[0].shape == (67, 134, 3)
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ def test_the_head_is_kept_where_labels_agree_and_replaced_where_they_do_not(tiny
     assert not np.allclose(replaced.predict_proba(images), before, atol=1e-3)
 
 
-def test_new_head_replaces_it_once_and_later_training_goes_on(tiny_vit: Path, painted: Callable) -> None:
+def test_new_head_replaces_it_once_and_later_training_continues(tiny_vit: Path, painted: Callable) -> None:
     images = [noise(32, 32)]
     classifier = ready(tiny_vit, new_head=True)
     before = classifier.predict_proba(images)
@@ -618,7 +618,7 @@ def test_a_real_cat_and_dog_classifier_is_mostly_right(photographs: list[tuple[I
     assert (classifier.predict_proba(images).argmax(1) == labels).mean() >= 0.85
 
 
-def test_a_real_backbone_asks_to_be_fitted() -> None:
+def test_a_real_backbone_has_to_be_fitted() -> None:
     folder = DATA / "weights" / "vit-tiny-distilled"
     if not folder.is_dir():
         pytest.skip("shared/data/weights is not present")

@@ -73,17 +73,17 @@ def test_other_weights_are_another_identity(checkpoint, tmp_path):
     )
 
 
-def test_what_it_cannot_do_is_said(checkpoint, tmp_path, tiny_vit):
+def test_what_it_cannot_do_is_refused(checkpoint, tmp_path, tiny_vit):
     folder = checkpoint[1]
     with pytest.raises(UnsupportedRecipeError, match="fit_baseline = false"):
         ready(folder).fit([], [], recipe=Recipe(), seed=0)
-    with pytest.raises(NotFittedError, match="knows no classes"):
+    with pytest.raises(NotFittedError, match="has no classes"):
         ready(folder, ()).predict_proba(images())
     with pytest.raises(ConfigError, match="must hold {label}"):
         ready(folder, template="a photo")
     with pytest.raises(ConfigError, match="ZeroShotClassifier: cannot load"):
         ready(tmp_path)
-    with pytest.raises(ConfigError, match="no images with texts|cannot load"):
+    with pytest.raises(ConfigError, match="compare images with texts|cannot load"):
         ready(tiny_vit)
     with pytest.raises(DataError, match=r"holds no xaiaug\.json"):
         ZeroShotClassifier.load(tmp_path)

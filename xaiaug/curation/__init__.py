@@ -1,18 +1,18 @@
 """Which synthetic images are kept."""
 
-from .checks import CHECKS, Check, Finding
+from .checks import CHECKS, Check, Rejection
 from .filter import DEFAULT, VERSION, ImageFilter, Verdict
-from .label_judge import ADMITTED, Judge, near_duplicate_threshold
+from .label_judge import ADMISSION_THRESHOLD, Judge, near_duplicate_threshold
 
 __all__ = [
-    "ADMITTED",
+    "ADMISSION_THRESHOLD",
     "CHECKS",
     "DEFAULT",
     "VERSION",
     "Check",
-    "Finding",
     "ImageFilter",
     "Judge",
+    "Rejection",
     "Verdict",
     "near_duplicate_threshold",
 ]

@@ -1,4 +1,4 @@
-"""The checks a synthetic image must pass, one unit each."""
+"""The checks of new images, by the names that `[curation] checks` takes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .duplicates import Memory
+from .duplicates import NearDuplicateIndex
 from .label_judge import JudgePredictions
 from .similarity import ImageSignature
 
 _LEAST_SIDE = 8
 # A wall in the dark still varies by 3 or more grey levels; a decoder that met NaN gives 0.
 _LEAST_DEVIATION = 2.0
-# A judge that is right on 80 % of the mistakes is wrong on a fifth: only where it is sure does its word count.
-_SURE = 0.8
+# A judge that is right on 80 % of the mistakes is wrong on a fifth: it counts only where it is confident.
+_CONFIDENT = 0.8
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Why an image does not pass a check.
+class Rejection:
+    """Why an image fails a check.
 
     Attributes:
-        reason: what is wrong, for a person.
-        score: the measure behind it, where there is one.
+        reason: what is wrong, in plain words.
+        score: the measure behind it, if there is one.
     """
 
     reason: str
@@ -36,109 +36,116 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An image that asks to be let in, with what several checks need of it.
+    """A new image, with what several checks need of it.
 
     Attributes:
         image: the image.
-        memory: the images it must not repeat.
-        label: name of the class it was made for; None where nobody said.
-        opinions: what a judge says of the images of this batch; None without a judge.
-        place: its place in the batch.
+        index: the images it must not repeat.
+        label: name of the class it was made for; None if unknown.
+        predictions: of the judge, for the images of this batch; None without a judge.
+        position: of the image in the batch.
     """
 
     image: Image.Image
-    memory: Memory
+    index: NearDuplicateIndex
     label: str | None = None
-    opinions: JudgePredictions | None = None
-    place: int = 0
+    predictions: JudgePredictions | None = None
+    position: int = 0
 
     @cached_property
-    def portrait(self) -> ImageSignature:
-        """Its portrait; only for images that are not broken."""
+    def signature(self) -> ImageSignature:
+        """The image's signature; only for images that are not broken."""
         return ImageSignature.of(self.image)
 
     @cached_property
     def embedding(self) -> NDArray[np.float32] | None:
-        """Its embedding, of length 1; None where nobody gives one."""
-        if self.opinions is None or self.opinions.judge.alike is None:
+        """The image's embedding by the judge, of length 1; None if the judge gives none."""
+        if self.predictions is None or self.predictions.judge.near_duplicate_threshold is None:
             return None
-        return self.opinions.embedding(self.place)
+        return self.predictions.embedding(self.position)
 
 
-Check = Callable[[Candidate], Finding | None]
+Check = Callable[[Candidate], Rejection | None]
 
 
-def broken(candidate: Candidate) -> Finding | None:
-    """Whether it is no image that can be trained on: not RGB, tiny or not decodable."""
+def check_broken(candidate: Candidate) -> Rejection | None:
+    """Whether it cannot be trained on: not RGB, tiny or not decodable."""
     image = candidate.image
     if not isinstance(image, Image.Image):
-        return Finding(f"is no image but {type(image).__name__}")
+        return Rejection(f"not an image: {type(image).__name__}")
     try:
         image.load()
     except (OSError, ValueError, SyntaxError) as error:
-        return Finding(f"cannot be decoded ({error})")
+        return Rejection(f"cannot be decoded ({error})")
     if image.mode != "RGB":
-        return Finding(f"is {image.mode}, expected RGB")
+        return Rejection(f"mode {image.mode}, expected RGB")
     if min(image.size) < _LEAST_SIDE:
-        return Finding(f"is {image.width} x {image.height} pixels, the least is {_LEAST_SIDE}", float(min(image.size)))
+        return Rejection(
+            f"{image.width} x {image.height} pixels, expected at least {_LEAST_SIDE}", float(min(image.size))
+        )
     return None
 
 
-def nan(candidate: Candidate) -> Finding | None:
-    """Whether it is black in every pixel, which is what becomes of a NaN in a decoder."""
+def check_nan(candidate: Candidate) -> Rejection | None:
+    """Whether it is black in every pixel, which a NaN in a decoder leads to."""
     if max(high for _, high in candidate.image.getextrema()) == 0:  # type: ignore[misc]  # RGB has three pairs
-        return Finding("is black in every pixel, as after a NaN in the decoder", 0.0)
+        return Rejection("every pixel is black, as after a NaN in the decoder", 0.0)
     return None
 
 
-def constant(candidate: Candidate) -> Finding | None:
-    """Whether it shows nearly one colour alone."""
+def check_constant(candidate: Candidate) -> Rejection | None:
+    """Whether it is nearly one colour."""
     values = np.asarray(candidate.image, dtype=np.float32)
     deviation = float(values.std(axis=(0, 1)).max())
     if deviation < _LEAST_DEVIATION:
-        return Finding(f"is nearly one colour: its values deviate by {deviation:.2f} of 255", deviation)
+        return Rejection(f"nearly one colour: standard deviation {deviation:.2f} of 255", deviation)
     return None
 
 
-def duplicate(candidate: Candidate) -> Finding | None:
-    """Whether it repeats a real image of any split, by hashes and colours: no model looks at those."""
-    found = candidate.memory.find_held(candidate.portrait)
-    return Finding(f"repeats {found[0]}", found[1]) if found else None
+def check_duplicate(candidate: Candidate) -> Rejection | None:
+    """Whether it repeats a real image of any split, by hashes and colours: no model looks at the test images."""
+    match = candidate.index.find_real(candidate.signature)
+    return Rejection(f"{match[0]} (similarity {match[1]:.2f})", match[1]) if match else None
 
 
-def repeat(candidate: Candidate) -> Finding | None:
+def check_repeat(candidate: Candidate) -> Rejection | None:
     """Whether it repeats a synthetic image that was kept before, by hashes and colours."""
-    found = candidate.memory.find_seen(candidate.portrait)
-    return Finding(f"repeats {found[0]}", found[1]) if found else None
+    match = candidate.index.find_synthetic(candidate.signature)
+    return Rejection(f"duplicate of {match[0]} (similarity {match[1]:.2f})", match[1]) if match else None
 
 
-def label(candidate: Candidate) -> Finding | None:
-    """Whether it shows another class than it was made for, to a judge that is sure."""
-    if candidate.opinions is None or not candidate.opinions.judge.admitted or candidate.label is None:
+def check_label(candidate: Candidate) -> Rejection | None:
+    """Whether it shows another class than it was made for, according to a confident judge."""
+    if candidate.predictions is None or not candidate.predictions.judge.admitted or candidate.label is None:
         return None
-    judge, likely = candidate.opinions.judge, candidate.opinions.probabilities(candidate.place)
-    best = int(likely.argmax())
-    other, sure = judge.labels[best], float(likely[best])
-    if other == candidate.label or sure < _SURE:
+    judge, probabilities = candidate.predictions.judge, candidate.predictions.probabilities(candidate.position)
+    best = int(probabilities.argmax())
+    predicted, confidence = judge.labels[best], float(probabilities[best])
+    if predicted == candidate.label or confidence < _CONFIDENT:
         return None
-    text = f"was made as {candidate.label}; {judge.name} takes it for {other} with probability {sure:.2f}"
-    return Finding(text, float(likely[judge.labels.index(candidate.label)]))
+    reason = f"made as {candidate.label}, but {judge.name} predicts {predicted} ({100 * confidence:.0f} %)"
+    return Rejection(reason, float(probabilities[judge.labels.index(candidate.label)]))
 
 
-def alike(candidate: Candidate) -> Finding | None:
-    """Whether it is as like a synthetic image that was kept before as no two training images are, to the judge."""
-    if candidate.embedding is None or candidate.opinions is None or candidate.opinions.judge.alike is None:
+def check_alike(candidate: Candidate) -> Rejection | None:
+    """Whether it is nearer to a synthetic image kept before than any two training images are, in embedding space."""
+    if candidate.embedding is None or candidate.predictions is None:
         return None
-    found = candidate.memory.find_alike(candidate.embedding, candidate.opinions.judge.alike)
-    return Finding(f"looks as {found[0]} does to {candidate.opinions.judge.name}", found[1]) if found else None
+    judge = candidate.predictions.judge
+    if judge.near_duplicate_threshold is None:
+        return None
+    match = candidate.index.find_similar(candidate.embedding, judge.near_duplicate_threshold)
+    if match is None:
+        return None
+    return Rejection(f"near-duplicate of {match[0]} ({judge.name} embeddings, {match[1]:.2f})", match[1])
 
 
 CHECKS: Mapping[str, Check] = {
-    "broken": broken,
-    "nan": nan,
-    "constant": constant,
-    "duplicate": duplicate,
-    "repeat": repeat,
-    "label": label,
-    "alike": alike,
+    "broken": check_broken,
+    "nan": check_nan,
+    "constant": check_constant,
+    "duplicate": check_duplicate,
+    "repeat": check_repeat,
+    "label": check_label,
+    "alike": check_alike,
 }

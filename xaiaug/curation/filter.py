@@ -1,4 +1,4 @@
-"""The gate between synthesis and training."""
+"""The filter between synthesis and training: which new images are kept."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PIL import Image
 from ..data import Splits
 from ..errors import ConfigError, nearest
 from ..records import JSON
-from .checks import CHECKS, Candidate, broken
-from .duplicates import Held, Memory
+from .checks import CHECKS, Candidate, check_broken
+from .duplicates import NearDuplicateIndex, RealImages
 from .label_judge import Judge, JudgePredictions
 
 DEFAULT = tuple(CHECKS)
-VERSION = 2  # raised when the same image may get another verdict: a run that goes on then judges anew
+VERSION = 2  # raise it when the same image may get another verdict: a resumed run then checks its images again
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Verdict:
 
     Attributes:
         kept: whether it passed every check.
-        check: name of the check it did not pass; None when it is kept.
-        reason: what is wrong with it, for a person; empty when it is kept.
-        score: the measure behind the reason, where there is one.
+        check: name of the check it failed; None if it is kept.
+        reason: what is wrong with it, in plain words; empty if it is kept.
+        score: the measure behind the reason, if there is one.
         fingerprint: what later images are compared with; None unless it is kept and "repeat" or "alike" is among
             the checks.
     """
@@ -44,18 +44,20 @@ class Verdict:
 
 
 class ImageFilter:
-    """Judges synthetic images by the checks it is given, each in turn.
+    """Checks synthetic images; the first check that an image fails rejects it.
 
-    The same images in the same order get the same verdicts, however they are cut into batches.
+    The same images in the same order get the same verdicts, in batches of any size.
     """
 
-    def __init__(self, checks: Sequence[str] = DEFAULT, held: Splits | None = None, judge: Judge | None = None) -> None:
-        """Stores what to check; held images are looked at when the first image is judged.
+    def __init__(
+        self, checks: Sequence[str] = DEFAULT, splits: Splits | None = None, judge: Judge | None = None
+    ) -> None:
+        """Stores what to check; the real images are read when the first image is checked.
 
         Args:
-            checks: names from `CHECKS`, in the order they are made; "broken" is always made first.
-            held: the real images a synthetic one must not repeat; None compares synthetic images alone.
-            judge: who is asked by "label" and "alike"; None: they find nothing.
+            checks: names from `CHECKS`, in the order they run; "broken" always runs first.
+            splits: the real images a synthetic one must not repeat; None compares synthetic images only.
+            judge: asked by "label" and "alike"; None disables them.
 
         Raises:
             ConfigError: an unknown check.
@@ -64,50 +66,54 @@ class ImageFilter:
             if name not in CHECKS:
                 raise ConfigError(f"curation: unknown check {name!r}. {nearest(name, CHECKS)}")
         self.checks = tuple(dict.fromkeys(("broken", *checks)))
-        self.held, self.asked = held, judge
+        self.splits, self.judge = splits, judge
 
-    def judge(
+    def check(
         self, images: Sequence[Image.Image], seen: Sequence[str] = (), labels: Sequence[str] | None = None
     ) -> list[Verdict]:
         """One verdict an image, in order.
 
         Args:
-            images: what was made.
-            seen: fingerprints of the verdicts on the images that were kept before.
+            images: the new images.
+            seen: fingerprints from the verdicts on images that were kept before.
             labels: name of the class each was made for; None skips the label check.
         """
-        memory = Memory(self._held_images if "duplicate" in self.checks else None, [text for text in seen if text])
-        opinions = JudgePredictions(self.asked, images, _sound) if self.asked else None
+        real = self._real_images if "duplicate" in self.checks else None
+        index = NearDuplicateIndex(real, [entry for entry in seen if entry])
+        predictions = JudgePredictions(self.judge, images, _is_readable) if self.judge else None
         targets = [None] * len(images) if labels is None else labels
         return [
-            self._judge(Candidate(images[place], memory, target, opinions, place))
-            for place, target in enumerate(targets)
+            self._check(Candidate(images[position], index, target, predictions, position))
+            for position, target in enumerate(targets)
         ]
 
-    def _judge(self, candidate: Candidate) -> Verdict:
+    def _check(self, candidate: Candidate) -> Verdict:
         for name in self.checks:
-            finding = CHECKS[name](candidate)
-            if finding is not None:
-                return Verdict(False, name, finding.reason, finding.score)
-        portrait = candidate.portrait if "repeat" in self.checks else None
+            rejection = CHECKS[name](candidate)
+            if rejection is not None:
+                return Verdict(False, name, rejection.reason, rejection.score)
+        signature = candidate.signature if "repeat" in self.checks else None
         embedding = candidate.embedding if "alike" in self.checks else None
-        return Verdict(True, fingerprint=candidate.memory.remember(portrait, embedding) or None)
+        return Verdict(True, fingerprint=candidate.index.add(signature, embedding) or None)
 
     @property
-    def made(self) -> tuple[str, ...]:
-        """The checks that can find something: without a judge whose word counts, "label" and "alike" are not made."""
-        judge = self.asked
-        off = {"label": judge is None or not judge.admitted, "alike": judge is None or judge.alike is None}
-        return tuple(name for name in self.checks if not off.get(name))
+    def active_checks(self) -> tuple[str, ...]:
+        """The checks that can reject an image: "label" needs an admitted judge, "alike" one with embeddings."""
+        judge = self.judge
+        inactive = {
+            "label": judge is None or not judge.admitted,
+            "alike": judge is None or judge.near_duplicate_threshold is None,
+        }
+        return tuple(name for name in self.checks if not inactive.get(name))
 
     @cached_property
-    def _held_images(self) -> Held | None:
-        return Held(self.held) if self.held is not None else None
+    def _real_images(self) -> RealImages | None:
+        return RealImages(self.splits) if self.splits is not None else None
 
     def __getstate__(self) -> dict[str, object]:
-        # A worker looks for itself: samples travel, what was made of them does not.
-        return {"checks": self.checks, "held": self.held, "asked": self.asked}
+        # A worker reads the real images itself: samples travel, their fingerprints do not.
+        return {"checks": self.checks, "splits": self.splits, "judge": self.judge}
 
 
-def _sound(image: Image.Image) -> bool:
-    return broken(Candidate(image, Memory(None, ()))) is None
+def _is_readable(image: Image.Image) -> bool:
+    return check_broken(Candidate(image, NearDuplicateIndex(None, ()))) is None

@@ -1,4 +1,4 @@
-"""What a classifier other than the one being mended says of new images."""
+"""The judge: a classifier other than the one being improved, which checks new images."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from PIL import Image
 
 from ..interfaces import Classifier
 
-ADMITTED = 0.8  # share of the guide's mistakes a judge must get right
-# Copies lie above, other photographs below; what the training images show is believed between the two.
-_LEAST_ALIKE, _MOST_ALIKE = 0.9, 0.97
+ADMISSION_THRESHOLD = 0.8  # share of the guide's mistakes that a judge must classify correctly
+# Copies lie above, other photographs below; between the two the training images decide.
+_LOWEST_THRESHOLD, _HIGHEST_THRESHOLD = 0.9, 0.97
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A classifier that looks at new images; travels to a worker as it is.
+    """A classifier that checks new images; can be sent to a worker.
 
     Attributes:
-        name: what people call it.
+        name: such as "hog".
         labels: names of the classes, in the order of its outputs.
-        load: gives the classifier, ready to predict.
+        load: returns the classifier, ready to predict.
         key: equal for equal weights.
-        admitted: whether its word on labels counts.
-        alike: images whose embeddings are this similar count as one; None where it gives no embeddings.
+        admitted: whether its predictions may reject an image.
+        near_duplicate_threshold: cosine similarity of embeddings from which two images count as near-duplicates; None
+            if it gives no embeddings.
     """
 
     name: str
@@ -36,76 +37,77 @@ class Judge:
     load: Callable[[], Classifier]
     key: str
     admitted: bool
-    alike: float | None = None
+    near_duplicate_threshold: float | None = None
 
 
 class JudgePredictions:
-    """What a judge says of one batch of images; it is asked once, and only if a check wants to know.
+    """A judge's predictions for one batch of images; the judge runs once, and only if a check needs it.
 
     Args:
         judge: the judge.
         images: the batch.
-        sound: whether an image can be looked at.
+        is_readable: whether an image can be classified.
     """
 
-    def __init__(self, judge: Judge, images: Sequence[Image.Image], sound: Callable[[Image.Image], bool]) -> None:
+    def __init__(self, judge: Judge, images: Sequence[Image.Image], is_readable: Callable[[Image.Image], bool]) -> None:
         self.judge = judge
-        self._images, self._sound = images, sound
+        self._images, self._is_readable = images, is_readable
 
-    def probabilities(self, place: int) -> NDArray[np.float32]:
-        """Of each class, for the image at that place: k, float32."""
-        found: NDArray[np.float32] = self._probabilities[self._rows[place]]
-        return found
+    def probabilities(self, position: int) -> NDArray[np.float32]:
+        """Probability of each class for the image at that position: k, float32."""
+        row: NDArray[np.float32] = self._probabilities[self._rows[position]]
+        return row
 
-    def embedding(self, place: int) -> NDArray[np.float32]:
-        """The embedding of the image at that place, of length 1: d, float32."""
-        found: NDArray[np.float32] = self._embeddings[self._rows[place]]
-        return found
+    def embedding(self, position: int) -> NDArray[np.float32]:
+        """Embedding of the image at that position, of length 1: d, float32."""
+        row: NDArray[np.float32] = self._embeddings[self._rows[position]]
+        return row
 
     @cached_property
     def _rows(self) -> dict[int, int]:
-        places = [place for place, image in enumerate(self._images) if self._sound(image)]
-        return {place: row for row, place in enumerate(places)}
+        positions = [position for position, image in enumerate(self._images) if self._is_readable(image)]
+        return {position: row for row, position in enumerate(positions)}
 
     @cached_property
     def _probabilities(self) -> NDArray[np.float32]:
-        return self.judge.load().predict_proba(self._looked_at())
+        return self.judge.load().predict_proba(self._readable_images())
 
     @cached_property
     def _embeddings(self) -> NDArray[np.float32]:
-        found = self.judge.load().embed(self._looked_at())
-        return unit(np.zeros((len(self._rows), 1), np.float32) if found is None else found)
+        embeddings = self.judge.load().embed(self._readable_images())
+        return normalize(np.zeros((len(self._rows), 1), np.float32) if embeddings is None else embeddings)
 
-    def _looked_at(self) -> Sequence[Image.Image]:
-        return _Some(self._images, list(self._rows))
+    def _readable_images(self) -> Sequence[Image.Image]:
+        return _Subset(self._images, list(self._rows))
 
 
-class _Some(Sequence[Image.Image]):
-    """Some images of a sequence, opened as they are asked for: a batch of large ones need not fit into memory."""
+class _Subset(Sequence[Image.Image]):
+    """Some images of a sequence, opened on access: a batch of large images need not fit into memory."""
 
-    def __init__(self, images: Sequence[Image.Image], places: Sequence[int]) -> None:
-        self._images, self._places = images, places
+    def __init__(self, images: Sequence[Image.Image], positions: Sequence[int]) -> None:
+        self._images, self._positions = images, positions
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._images[self._places[index]]
+        return self._images[self._positions[index]]
 
 
-def unit(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Embeddings of length 1: n d."""
-    found: NDArray[np.float32] = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    return found
+def normalize(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The embeddings, n d, scaled to length 1."""
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = embeddings / np.maximum(lengths, 1e-12)
+    return scaled
 
 
 def near_duplicate_threshold(embeddings: NDArray[np.float32]) -> float:
-    """The similarity that no two of these images reach, from 0.9 to 0.97.
+    """The highest cosine similarity between two of these images, clipped to 0.9–0.97.
 
     Args:
         embeddings: n d, of distinct training images.
     """
-    ones = unit(embeddings.astype(np.float32))
-    similarity = ones @ ones.T
+    unit = normalize(embeddings.astype(np.float32))
+    similarity = unit @ unit.T
     np.fill_diagonal(similarity, -1)
-    return float(np.clip(similarity.max(initial=-1), _LEAST_ALIKE, _MOST_ALIKE))
+    return float(np.clip(similarity.max(initial=-1), _LOWEST_THRESHOLD, _HIGHEST_THRESHOLD))

@@ -1,4 +1,4 @@
-"""How chunks of work are spread over processes and machines."""
+"""Engines: how chunks of work are spread over processes and machines."""
 
 from ..errors import ConfigError, nearest
 from .local import LocalEngine
@@ -6,15 +6,15 @@ from .local import LocalEngine
 ENGINES = {"local": LocalEngine}
 
 
-def engine(name: str) -> LocalEngine:
+def make_engine(name: str) -> LocalEngine:
     """The engine of that name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such engine.
     """
     if name not in ENGINES:
         raise ConfigError(f"there is no engine {name!r}. {nearest(name, ENGINES)}")
     return ENGINES[name]()
 
 
-__all__ = ["ENGINES", "LocalEngine", "engine"]
+__all__ = ["ENGINES", "LocalEngine", "make_engine"]

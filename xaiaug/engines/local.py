@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class LocalEngine:
-    """Does the work here, in order."""
+    """Runs chunks in this process, in order."""
 
     def map(self, work: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[Result]:
         """The result of each chunk, in order, each as soon as it is done."""

@@ -1,4 +1,4 @@
-"""What a plugin is: the abstract classes that authors implement, and what they are handed."""
+"""The interfaces of plugins: the abstract classes that authors implement, and what they receive."""
 
 from ..records import RawReply
 from .classifier import Checkpoints, Classifier, Prepared, TorchModel

@@ -1,7 +1,8 @@
-"""The classifier: what is mended."""
+"""The classifier: what is trained, explained and improved."""
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where an unfinished training may keep itself, and find what an earlier one left.
+    """Where a training saves checkpoints, and finds those of an earlier attempt.
 
     Attributes:
-        folder: of this training alone; made when needed, removed by the loop when the training is kept.
+        folder: of this training alone; made when needed, removed by the loop once the training is complete.
         every: optimiser steps between two checkpoints.
     """
 
@@ -33,23 +34,25 @@ class Checkpoints:
 
 
 class Classifier(Plugin):
-    """An image classifier that can be trained, copied, kept in a folder and asked.
+    """An image classifier that can be trained, copied, saved to a folder and asked for predictions.
 
     Attributes:
         labels: names of the classes, in the order of its outputs; empty until `prepare`, `fit` or `load` sets them.
-        checkpoints: set by a loop before `fit` where the user asked for it. A classifier that heeds it goes on from
-            the newest one, and ends with the same weights as without.
-        snapshots: set by a loop before `fit` where the user asked for curves of the test split: a folder for the
-            weights at each point of the curves, as `save` writes them, in folders named by their step.
     """
 
     labels: tuple[str, ...] = ()
-    checkpoints: Checkpoints | None = None
-    snapshots: Path | None = None
 
     @abstractmethod
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
         """Trains in place, from the present weights, and returns the curves.
+
+        A classifier may declare two more keywords, each with None as its default. A loop passes one only where its user
+        asked for it and `fit` declares it:
+
+        - `checkpoints: Checkpoints | None`: save a checkpoint every so many steps, resume from the newest one there,
+          and end with the same weights as without.
+        - `snapshots: Path | None`: a folder for the weights at each point of the curves, as `save` writes them, in
+          folders named by their step.
 
         Args:
             train: images to train on; their `weight` counts in the loss.
@@ -61,6 +64,11 @@ class Classifier(Plugin):
             UnsupportedRecipeError: before training, when the recipe cannot be followed.
         """
 
+    @classmethod
+    def fit_options(cls) -> frozenset[str]:
+        """Which of the optional keywords, "checkpoints" and "snapshots", `fit` declares."""
+        return frozenset({"checkpoints", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
+
     @abstractmethod
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1.
@@ -71,7 +79,7 @@ class Classifier(Plugin):
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
-        """Writes all that `load` needs into `folder`."""
+        """Writes everything that `load` needs into `folder`."""
 
     @classmethod
     @abstractmethod
@@ -80,10 +88,10 @@ class Classifier(Plugin):
 
     @abstractmethod
     def fork(self) -> Self:
-        """An independent copy with the same weights: training one leaves the other as it is."""
+        """An independent copy with the same weights: training one does not change the other."""
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:  # noqa: ARG002
-        """Features of the images: n d, float32; None where the classifier has none to give."""
+        """Features of the images: n d, float32; None where the classifier has none."""
         return None
 
 
@@ -102,7 +110,7 @@ class Prepared:
 
 @runtime_checkable
 class TorchModel(Protocol):
-    """What explainers by gradient or attention need of a classifier."""
+    """What gradient and attention explainers need of a classifier."""
 
     @property
     def module(self) -> nn.Module:

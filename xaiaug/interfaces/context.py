@@ -1,4 +1,4 @@
-"""What a plugin is told before its first batch."""
+"""The context that a plugin is prepared with, and the paid calls in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..records import JSON, BatchedCall, Courier, RawReply, Sample
 
 
 class PaidCalls(Protocol):
-    """Lets a plugin spend money under the run's budget."""
+    """Makes paid calls for a plugin under the run's budget."""
 
     def call(
         self,
@@ -28,30 +28,30 @@ class PaidCalls(Protocol):
         ...
 
     def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
-        """The reply to each request or why it failed for good: sent in batches, at half the price, within a day."""
+        """The reply to each request, or its final error: sent in batches, at half the price, within a day."""
         ...
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
-        """Most that a call with that usage can cost, in dollars."""
+        """The most that a call with that usage can cost, in dollars."""
         ...
 
     def reject(self, key: str, reason: str) -> None:
-        """The reply under that key is of no use (a refusal, cut off, a bad schema): counts as a failed item."""
+        """Counts the reply under that key as a failed item, since it is unusable (a refusal, cut off, a bad schema)."""
         ...
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a plugin may know of the run it works in; every field has a default.
+    """What a plugin may know about the run it works in; every field has a default.
 
     Attributes:
         labels: names of the classes; `Sample.label` and `Explanation.target` are indices into it.
         train: the training split, never guide, validation or test; None outside a run. When a model is diagnosed
             without training it holds the guide images the model gets right.
-        paid: for calls that cost money; None outside a run.
-        count_tokens: tokens a prompt takes in the run's synthesizer; None where it has no such limit.
-        token_limit: most tokens that synthesizer reads.
-        device: "auto", or a device in torch's words, such as "cpu" or "cuda:0".
+        paid: makes calls that cost money; None outside a run.
+        count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
+        token_limit: the most tokens that the synthesizer reads.
+        device: "auto", or the name of a torch device, such as "cpu" or "cuda:0".
     """
 
     labels: tuple[str, ...] = ()

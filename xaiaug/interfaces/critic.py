@@ -1,4 +1,4 @@
-"""The critic: why the classifier failed, and what would mend it."""
+"""The critic: why the classifier failed, and which new image would fix it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .plugin import Plugin
 
 
 class Critic(Plugin):
-    """Says why a classifier failed, and what a new training image should show.
+    """Explains why a classifier failed, and describes a new training image.
 
     Attributes:
-        layout: of the panels a run draws for it: "side-by-side", "overlay", "masked" or "image-only".
+        layout: of the panels that a run draws for it: "side-by-side", "overlay", "masked" or "image-only".
         side: width of those panels in pixels.
     """
 
@@ -22,4 +22,4 @@ class Critic(Plugin):
 
     @abstractmethod
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        """One critique a case, in order."""
+        """One critique per case, in order."""

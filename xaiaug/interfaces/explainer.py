@@ -1,4 +1,4 @@
-"""The explainer: where the classifier looked."""
+"""The explainer: what the classifier's decision depends on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .plugin import Plugin
 
 
 class Explainer(Plugin):
-    """Makes heatmaps of what a classifier's decision rests on."""
+    """Makes heatmaps of what a classifier's decision depends on."""
 
     @abstractmethod
     def explain(
         self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
     ) -> list[Explanation | Failure]:
-        """One explanation an image, in order.
+        """One explanation per image, in order.
 
         Args:
             classifier: a trained classifier; left as it was.

@@ -1,8 +1,7 @@
-"""What every plugin shares: its parameters, its version, and what it is prepared with."""
+"""The base of every plugin: its parameters, its version and its identity in keys."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from abc import ABC
 from collections.abc import Mapping
@@ -12,30 +11,34 @@ from typing import Any, ClassVar
 from ..errors import PluginError
 from ..records import JSON, Estimate
 from .context import Context
+from .source_digest import source_digest
 
 
 class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of its own
     """Base of every plugin.
 
-    `__init__` only stores JSON-plain parameters under their own names: its signature gives the key, the settings
-    table, the pickle and the nearest name for a misspelt one. Weights are loaded in `prepare`.
+    `__init__` only stores JSON-plain parameters under their own names: keys, settings tables, pickles and suggestions
+    for misspelt names follow from its signature. Weights are loaded in `prepare`.
 
     Attributes:
-        version: stands in every key beside a digest of the class's source; raise it when results change.
-        batch_size: most items one call receives.
-        uses: synthesizers only: which of "prompt", "guidance" and "image" they read.
-        remote: whether it talks to an outside service; refused when offline, called from the driver's threads only.
-        expected_failures: names of checks of `xaiaug.testing` that it is known to fail, each with the reason.
+        version: part of every key, beside a digest of the sources that the results depend on (see `source_digest`);
+            raise it when results change for another reason.
+        batch_size: the most items that one call receives.
+        uses: of synthesizers only: which of "prompt", "guidance" and "image" they read.
+        drawn_world: whether its results are about a drawn world, not about photographs.
+        remote: whether it calls an outside service; refused when offline, called from the driver's threads only.
+        expected_failures: checks of `xaiaug.testing` that it is known to fail, by name, each with the reason.
     """
 
     version: ClassVar[str] = "1"
     batch_size: int = 16
     uses: frozenset[str] = frozenset()
+    drawn_world: ClassVar[bool] = False
     remote: bool = False
     expected_failures: ClassVar[Mapping[str, str]] = {}
 
     def check(self) -> None:  # noqa: B027  (optional on purpose)
-        """Raises what would stop the work later, such as a missing key: asked before any work is done. Loads nothing.
+        """Raises early what would stop the work later, such as a missing key. Loads nothing.
 
         Raises:
             ConfigError: a parameter or a key is missing or wrong.
@@ -43,14 +46,14 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         """
 
     def prepare(self, context: Context) -> None:  # noqa: B027  (optional on purpose)
-        """Gets ready to work: called once a process before the first batch, and again with another context.
+        """Prepares for work: called once per process before the first batch, and again with another context.
 
         Args:
-            context: what the plugin may know of the run.
+            context: what the plugin may know about the run.
         """
 
     def estimate(self, items: int) -> Estimate:  # noqa: ARG002  (for plugins to use)
-        """What work on so many items will take, before any is done; read by `xaiaug plan`. Loads no weights.
+        """Estimates what work on so many items will take, for `xaiaug plan`. Loads no weights.
 
         Args:
             items: cases of a critic, images of a synthesizer, images of a classifier or explainer.
@@ -65,7 +68,7 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         return tuple(inspect.signature(cls).parameters)
 
     def parameters(self) -> dict[str, JSON]:
-        """The parameters as they were given, by name.
+        """The parameters by name, as `__init__` received them.
 
         Raises:
             PluginError: `__init__` did not store one.
@@ -81,34 +84,34 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
     def identity(self) -> dict[str, JSON]:
         """What a result depends on besides its inputs: class, version, source and parameters.
 
-        The source is None where it cannot be read (a class typed at a prompt): such results are not reused.
+        The source is None where it cannot be read (a class defined at a prompt): such results are not reused.
         """
         kind = type(self)
         return {
             "class": f"{kind.__module__}.{kind.__qualname__}",
             "version": self.version,
-            "source": _source_digest(kind),
+            "source": source_digest(kind),
             "parameters": self.parameters(),
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to a worker as class and parameters; what `prepare` loaded stays behind."""
+        """Pickles class and parameters, not what `prepare` loaded."""
         return _rebuild, (type(self), self.parameters())
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return f"{type(self).__name__}({given})"
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
+        return f"{type(self).__name__}({parameters})"
 
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """What is known of a plugin without importing it.
+    """A plugin as the registry knows it without importing it.
 
     Attributes:
-        name: the name it is asked for by.
+        name: the name that users ask for.
         kind: "classifier", "explainer", "critic" or "synthesizer"; "plugin" for a package that failed to load.
-        origin: where it comes from: the entry point or module that registered it.
-        extra: name of the extra it needs, such as "claude"; None for the core.
+        origin: the entry point or module that registered it.
+        extra: the extra that installs what it needs, such as "claude"; None for the core.
         error: why it cannot be used; None when it can.
     """
 
@@ -121,11 +124,3 @@ class PluginInfo:
 
 def _rebuild(kind: type[Plugin], parameters: dict[str, JSON]) -> Plugin:
     return kind(**parameters)
-
-
-def _source_digest(kind: type) -> str | None:
-    try:
-        source = inspect.getsource(kind)
-    except (OSError, TypeError):
-        return None
-    return hashlib.sha256(source.encode()).hexdigest()[:16]

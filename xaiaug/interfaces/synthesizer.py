@@ -10,24 +10,24 @@ from .plugin import Plugin
 
 
 class Synthesizer(Plugin):
-    """Makes training images from prompts, guidance or other images; says in `uses` which of them it reads.
+    """Makes training images from prompts, guidance or other images; `uses` lists which of them it reads.
 
     Attributes:
-        needs: which of "prompt", "guidance" and "image" it makes nothing without.
+        needs: which of "prompt", "guidance" and "image" it cannot do without.
     """
 
     needs: frozenset[str] = frozenset()
 
     @abstractmethod
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
-        """One image a request, in order.
+        """One image per request, in order.
 
         The same request with the same seed gives the same image, whatever else is in the batch.
         """
 
     def token_budget(self) -> tuple[Callable[[str], int], int] | None:
-        """How it counts the tokens of a prompt, and most of them it reads; None where it has no such limit.
+        """A function that counts the tokens of a prompt, and the most it reads; None where it has no limit.
 
-        A loop asks before it prepares the critic, which is told both: loads no weights.
+        A loop passes both to the critic through its context. Loads no weights.
         """
         return None

@@ -27,14 +27,14 @@ def diagnose(
 
     Args:
         checkpoint: a folder that the classifier `transformers` reads, with a trained head.
-        data: class/image, taken as the guide as a whole: the critic then compares with the images the classifier gets
+        data: class/image, all of it taken as the guide: the critic then compares with the images the classifier gets
             right; or split/class/image, whose guide (else validation) split is looked at and whose train split, where
             there is one, is compared with.
         run_dir: the run folder.
         explainer: an object or a registered name.
         critic: likewise.
         most: mistakes to look into; None: all.
-        watch: is told how far the run has come.
+        watch: receives the progress of the run.
 
     Raises:
         NotFittedError: the checkpoint has no trained head.

@@ -1,4 +1,4 @@
-"""What the arms of a seed start from: a baseline, its mistakes, and what is said of them."""
+"""Diagnoses the baselines of a run: their mistakes, and which of these have labels that look wrong."""
 
 from __future__ import annotations
 
@@ -18,51 +18,52 @@ from ..stages import (
     list_suspects,
     predict,
 )
+from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, is_seed_part, seed_part
 from .run_context import RunContext, for_seed
 
 
 def diagnose_seeds(run: RunContext, baselines: Mapping[int, Fitted]) -> dict[int, Diagnosis]:
     """The diagnosis of each seed: one for all, or its own where baselines or critiques vary."""
-    first, *others = run.varied("baseline", "critique")
+    first, *others = run.seeds_that_vary("baseline", "critique")
     diagnoses = {first: diagnose_baseline(run, run.runtime, baselines[first], first)}
     for seed in others:
-        runtime = replace(run.runtime, part=f"seed-{seed}")
+        runtime = run.runtime.in_part(seed_part(seed))
         diagnoses[seed] = diagnose_baseline(run, runtime, for_seed(baselines, seed), seed)
     return diagnoses
 
 
 def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, seed: int) -> Diagnosis:
-    """The mistakes of a baseline on the guide images."""
+    """The mistakes of a baseline on the guide images, not explained yet."""
     guide = run.splits.guide
-    predictions = predict(runtime, "guide", baseline, guide, len(run.splits.labels))
-    chosen = choose(guide, predictions, run.settings.mistakes.max)
+    predictions = predict(runtime, PREDICT_GUIDE, baseline, guide, len(run.splits.labels))
+    mistakes = choose(guide, predictions, run.settings.mistakes.max)
     if not run.splits.train:
         right = predictions.predicted == predictions.labels
-        run.refer_to([sample for sample, known in zip(guide, right, strict=True) if known])
-    if not runtime.part.startswith("seed-"):
-        run.tell("mistakes", count_by_pair(predictions))
-    list_cases(runtime, chosen)
-    wanted = any(source.cases == "correct" for source in rows.sources(run.arms))
+        known = [sample for sample, is_right in zip(guide, right, strict=True) if is_right]
+        runtime = replace(runtime, context=replace(runtime.context, train=known))
+    if not is_seed_part(runtime.part):
+        run.set_fact(MISTAKES, count_by_pair(predictions))
+    list_cases(runtime, mistakes)
+    needs_correct = any(source.cases == "correct" for source in rows.sources(run.arms))
     return Diagnosis(
         runtime,
         run.plugins.explainer,
         run.plugins.critic,
-        run.context,
-        run.reference_key,
         baseline,
         predictions,
-        chosen,
-        choose_correct(guide, predictions, chosen) if wanted else (),
+        mistakes,
+        choose_correct(guide, predictions, mistakes) if needs_correct else (),
         seed,
         draw=run.seeds.index(seed) if "critique" in run.settings.experiment.vary else 0,
         scale=run.settings.panel.scale,
     )
 
 
-def exclude_suspects(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> dict[int, Diagnosis]:
-    """The diagnoses without the mistakes whose label looks wrong, as the primary source's critiques say."""
-    asked, guide = run.settings.curation.suspects, run.splits.guide
-    found = {seed: hold_out_suspects(one, asked, guide, one.judged(rows.GENERATED)) for seed, one in diagnoses.items()}
-    list_suspects(run.runtime.store, [row for _, suspects in found.values() for row in suspects])
-    run.tell("held", sorted(next(iter(found.values()))[0].held))
-    return {seed: diagnosis for seed, (diagnosis, _) in found.items()}
+def exclude_suspects(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
+    """Holds out the mistakes whose label looks wrong, going by the critiques of the primary source."""
+    ways, guide = run.settings.curation.suspects, run.splits.guide
+    suspects = [
+        row for diagnosis in diagnoses.values() for row in hold_out_suspects(diagnosis, ways, guide, rows.GENERATED)
+    ]
+    list_suspects(run.runtime.store, suspects)
+    run.set_fact(HELD, sorted(next(iter(diagnoses.values())).held))

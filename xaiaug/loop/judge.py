@@ -1,4 +1,4 @@
-"""Who checks the labels of new images: a classifier other than the one being mended."""
+"""The judge that checks the labels of new images: a classifier other than the one that made the mistakes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config import PluginTable, Settings, create_plugin
-from ..curation import ADMITTED, Judge
+from ..curation import ADMISSION_THRESHOLD, Judge
 from ..data import Splits
 from ..errors import ConfigError
 from ..interfaces import Classifier
@@ -19,11 +19,11 @@ KNOWN = (OWN, "zero-shot")  # whose training data need no declaration: this run'
 FOLDER = "curation-judge"
 
 
-def create_judge(settings: Settings, mended: Classifier) -> Classifier | None:
-    """The judge that the settings name, not yet prepared; None where no check asks one.
+def create_judge(settings: Settings, examined: Classifier) -> Classifier | None:
+    """The judge that the settings name, not yet prepared; None where no check needs one.
 
     Raises:
-        ConfigError: it is the classifier that is mended, or its parameters do not fit.
+        ConfigError: it is the classifier that made the mistakes, or its parameters do not fit.
         OfflineError: it talks to an outside service that the settings do not allow.
     """
     if not {"label", "alike"} & set(settings.curation.checks):
@@ -31,10 +31,10 @@ def create_judge(settings: Settings, mended: Classifier) -> Classifier | None:
     judge: Classifier = create_plugin("classifier", _table(settings))
     if error := forbidden("judge of the curation", _table(settings).name, judge, settings):
         raise error
-    if judge.identity() == mended.identity():
+    if judge.identity() == examined.identity():
         raise ConfigError(
-            "[curation] judge is the classifier being mended: it would reject the very images that mend it. Name "
-            'another one, "auto", or leave "label" and "alike" out of checks'
+            "[curation] judge is the classifier that made the mistakes: it would reject the very images that fix them. "
+            'Name another one, or "auto", or leave "label" and "alike" out of checks'
         )
     return judge
 
@@ -42,10 +42,10 @@ def create_judge(settings: Settings, mended: Classifier) -> Classifier | None:
 def admit_judge(
     settings: Settings, judge: Classifier, splits: Splits, diagnosis: Diagnosis
 ) -> tuple[Judge | None, dict[str, Any]]:
-    """The judge as the gate needs it, and what the report tells of it.
+    """The judge as the filter needs it, and what the report says of it.
 
-    One that was fitted here is admitted by its share of the guide's mistakes alone; one the user named is taken at the
-    user's word, and its share is told.
+    A judge that was fitted here is admitted by its share of the guide's mistakes alone; one that the user named is
+    trusted, and its share is reported.
 
     Args:
         settings: of the run.
@@ -53,18 +53,18 @@ def admit_judge(
         splits: whose training images it may learn from.
         diagnosis: of the round: whose mistakes it is asked about, and where its weights and answers are kept.
     """
-    name, own = _table(settings).name, _table(settings).name == OWN
-    told = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMITTED}
-    doubted = [mistake for mistake in diagnosis.mistakes if mistake.sample.id not in diagnosis.held]
-    if not doubted or (own and not splits.train):
-        return None, told
-    recipe, train = (Recipe(), splits.train) if own else (None, ())
-    fitted = fit(diagnosis.runtime, judge, diagnosis.context, Training(FOLDER, diagnosis.seed, recipe, train, ()))
+    name, fits_here = _table(settings).name, _table(settings).name == OWN
+    exam = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMISSION_THRESHOLD}
+    mistakes = [mistake for mistake in diagnosis.mistakes if mistake.sample.id not in diagnosis.held]
+    if not mistakes or (fits_here and not splits.train):
+        return None, exam
+    recipe, train = (Recipe(), splits.train) if fits_here else (None, ())
+    fitted = fit(diagnosis.runtime, judge, Training(FOLDER, diagnosis.seed, recipe, train, ()))
     checks = settings.curation.checks
-    found = examine_judge(diagnosis.runtime, fitted, doubted, splits.train, len(splits.labels), "alike" in checks)
-    admitted = None if "label" not in checks else not own or found.right >= ADMITTED * found.of
-    told |= {"right": found.right, "of": found.of, "admitted": admitted, "alike": found.alike}
-    return Judge(name, splits.labels, fitted.load, fitted.key, bool(admitted), found.alike), told
+    result = examine_judge(diagnosis.runtime, fitted, mistakes, splits.train, len(splits.labels), "alike" in checks)
+    admitted = None if "label" not in checks else not fits_here or result.right >= ADMISSION_THRESHOLD * result.of
+    exam |= {"right": result.right, "of": result.of, "admitted": admitted, "alike": result.alike}
+    return Judge(name, splits.labels, fitted.load, fitted.key, bool(admitted), result.alike), exam
 
 
 def _table(settings: Settings) -> PluginTable:
@@ -75,8 +75,8 @@ def _table(settings: Settings) -> PluginTable:
 
 
 def _trained_on(settings: Settings) -> str:
-    """What it learned from, in words; empty where nobody said."""
+    """What it learned from, in words; empty where it is not declared."""
     named = settings.curation.judge
-    said = "" if isinstance(named, str) else named.trained_on
+    declared = "" if isinstance(named, str) else named.trained_on
     usual: Sequence[str] = ("this run's training images", "images and texts of its publisher")
-    return said or dict(zip(KNOWN, usual, strict=True)).get(_table(settings).name, "")
+    return declared or dict(zip(KNOWN, usual, strict=True)).get(_table(settings).name, "")

@@ -1,12 +1,10 @@
-"""Gathers what is known of a run, and has its plan drawn up."""
+"""Plans a run: gathers what is known of it, from its folder too, and has the plan built."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from ..config import Settings
 from ..data import Splits
@@ -14,54 +12,47 @@ from ..errors import RunFolderError, RunLockedError
 from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
+from ..records.pipeline import TIMED, StageKind
 from ..stages.faithfulness import PREDICTIONS
-from ..store import LEDGER, SPEEDS, CallLedger, Reader, parse_stage
+from ..store import LEDGER, CallLedger, Reader
+from ..store.schema import CASES, HELD, IMAGES, MISTAKES, REACHED, SETTINGS, SNAPSHOT, SPEEDS
 from .plugin_set import PluginSet
-from .probe import image_bytes, model_bytes
+from .probe import image_bytes, model_bytes, probe_speeds
 from .settings_diff import diff_settings, settings_snapshot
 
 SPREAD: Range = (0.8, 1.25)  # how much a speed, or a number of images, may differ from that of the run before
-WHOSE = {
-    "fit": ("classifier",),
-    "predict": ("classifier",),
-    "explain": ("classifier", "explainer"),
-    "critique": ("critic",),
-    "synthesize": ("synthesizer",),
-}
+LOOKED_AT = 8  # images of the guide that are opened to see how large images are
 
 
-def add_past_run(
-    known: Assumptions, run_dir: str | Path, settings: Settings, plugins: PluginSet, until: str
-) -> Assumptions:
-    """What is known, and what the run folder adds to it; nothing where there is no run.
+def plan_run(
+    request: PlanRequest, plugins: PluginSet, splits: Splits, run_dir: str | Path, *, probe: bool = False
+) -> Plan:
+    """The plan of a run.
 
     Args:
-        known: before looking into the run folder.
-        run_dir: the run folder.
-        settings: of the run that is planned: what other settings came to does not count.
-        plugins: likewise.
-        until: the stage it stops after.
+        request: what it is about.
+        plugins: of the run; none is prepared unless there is a probe.
+        splits: the data, not checked.
+        run_dir: where the run lies, or will lie.
+        probe: whether to measure speeds on a few images.
 
     Raises:
         RunLockedError: another process is writing the run.
     """
-    if not Path(run_dir, LEDGER).exists():
-        return known
-    reader = Reader(run_dir)
-    try:
-        return _Past(reader, settings, plugins).added_to(known, until)
-    finally:
-        reader.close()
+    known = _add_past_run(_look_at(splits), request, plugins, run_dir)
+    if probe:
+        known = probe_speeds(known, request.settings, plugins, splits)
+    return build_plan(request, known)
 
 
 def is_finished(run_dir: str | Path, settings: Settings, plugins: PluginSet, until: str) -> bool:
-    """Whether a run folder holds all that was asked for: then nothing will be paid.
+    """Whether a run folder holds all that is asked for: then nothing will be paid.
 
     Args:
         run_dir: the run folder.
         settings: of the run.
-        plugins: likewise.
-        until: the stage it stops after.
+        plugins: of the run.
+        until: the step it ends after.
 
     Raises:
         RunLockedError: another process is writing the run.
@@ -73,105 +64,94 @@ def is_finished(run_dir: str | Path, settings: Settings, plugins: PluginSet, unt
     except RunLockedError:
         raise
     except RunFolderError:
-        return False  # torn while it was begun; what is worse is told when it is opened for writing
+        return False  # torn while it was begun; anything worse is reported when it is opened for writing
     try:
-        return _Past(reader, settings, plugins).finished(until)
+        return _PastRun(reader, settings, plugins).is_finished(until)
     finally:
         reader.close()
 
 
-class _Past:
-    def __init__(self, reader: Reader, settings: Settings, plugins: PluginSet) -> None:
-        self._reader, self._settings = reader, settings
-        self._before: Mapping[str, Any] = reader.fact("compared") or {}
-        plain = settings.model_dump(mode="json")
-        same_data = (reader.fact("settings") or {}).get("data") == plain["data"]
-        # The images themselves were not read yet: the same table of settings is taken for the same images.
-        fingerprint = self._before.get("data", {}).get("fingerprint", "") if same_data else ""
-        self._now = settings_snapshot(plain, plugins.identities(), fingerprint)
-        found = diff_settings(self._before, self._now)
-        self._stale = {stage for change in found for stage in change.stale} if self._before else {"all"}
-
-    def added_to(self, known: Assumptions, until: str) -> Assumptions:
-        spent = CallLedger(self._reader.ledger, self._reader.blobs).spending()
-        return replace(
-            known,
-            mistakes=self._mistakes(),
-            made_each=self._made_each(),
-            seconds=self._seconds(),
-            seconds_from="the run folder" if self._reader.fact(SPEEDS) else "",
-            model_bytes=model_bytes(self._reader.folder) if self._same("classifier") else None,
-            image_bytes=image_bytes(self._reader.folder) if self._same("synthesizer") else None,
-            paid_calls=spent.replies,
-            paid_usd=(spent.settled + spent.open) / PICO,
-            finished=self.finished(until),
-        )
-
-    def finished(self, until: str) -> bool:
-        """Whether nothing is left to do."""
-        return not self._stale and self._reader.fact("reached") == until
-
-    def _mistakes(self) -> int | None:
-        """Mistakes of the baseline; of a later round they say nothing about the first."""
-        found = self._reader.fact("mistakes")
-        if found is None or self._settings.experiment.rounds > 1 or not self._same("data", "classifier", "baseline"):
-            return None
-        if "baseline" in self._stale:
-            return None
-        return sum(int(count) for _, _, count in found)
-
-    def _made_each(self) -> Range | None:
-        """Images made for one that was wanted, over all sources whose images were checked."""
-        told = self._reader.fact("images")
-        if not told or self._stale & {"all", "images", "mistakes"}:
-            return None
-        stages = self._reader.stages()
-        waves = {name: total for name, (_, total) in stages.items() if parse_stage(name)[1] == "synthesize"}
-        wanted = sum(total for name, total in waves.items() if name.endswith("/0"))
-        held, found = len(self._reader.fact("held") or ()), stages.get("cases", ((), 0))[1]
-        if not wanted or not found:
-            return None
-        each = sum(waves.values()) / wanted * (1 - held / found)
-        return each * SPREAD[0], each * SPREAD[1]
-
-    def _seconds(self) -> dict[str, Range]:
-        found = self._reader.fact(SPEEDS) or {}
-        return {
-            stage: (spent / units * SPREAD[0], spent / units * SPREAD[1])
-            for stage, (units, spent) in found.items()
-            if stage in WHOSE and self._same(*WHOSE[stage])
-        }
-
-    def _same(self, *tables: str) -> bool:
-        return bool(self._before) and all(self._before.get(name) == self._now.get(name) for name in tables)
-
-
-LOOKED_AT = 8  # images of the guide that are opened to see how large images are
-
-
-def plan_run(
-    asked: PlanRequest, plugins: PluginSet, splits: Splits, run_dir: str | Path, *, probe: bool = False
-) -> Plan:
-    """The plan of a run.
-
-    Args:
-        asked: what it is about.
-        plugins: the plugins; none is prepared unless there is a probe.
-        splits: the data, not checked.
-        run_dir: where the run lies, or will lie.
-        probe: whether to measure speeds on a few images.
-    """
-    known = add_past_run(_found(splits), run_dir, asked.settings, plugins, asked.until)
-    if probe:
-        from .probe import probe_speeds
-
-        known = probe_speeds(known, asked.settings, plugins, splits)
-    return build_plan(asked, known)
-
-
-def _found(splits: Splits) -> Assumptions:
+def _look_at(splits: Splits) -> Assumptions:
     images = {name: len(splits[name]) for name in ("train", "guide", "validation", "test", "reserve")}
     step = max(1, len(splits.guide) // LOOKED_AT)
     sizes = [sample.open().size for sample in splits.guide[::step][:LOOKED_AT]]
     pixels = fmean(width * height for width, height in sizes) if sizes else 0.0
     return Assumptions(images, len(splits.labels), pixels, PREDICTIONS)
+
+
+def _add_past_run(known: Assumptions, request: PlanRequest, plugins: PluginSet, run_dir: str | Path) -> Assumptions:
+    """What is known, and what the run folder adds to it; nothing where there is no run."""
+    if not Path(run_dir, LEDGER).exists():
+        return known
+    reader = Reader(run_dir)
+    try:
+        return _PastRun(reader, request.settings, plugins).add_to(known, request.until)
+    finally:
+        reader.close()
+
+
+class _PastRun:
+    """What a run folder knows that a plan would otherwise assume; results of other settings do not count."""
+
+    def __init__(self, reader: Reader, settings: Settings, plugins: PluginSet) -> None:
+        self._reader, self._settings = reader, settings
+        self._before = reader.get_fact(SNAPSHOT) or {}
+        plain = settings.model_dump(mode="json")
+        same_data = (reader.get_fact(SETTINGS) or {}).get("data") == plain["data"]
+        # The images themselves were not read yet: the same table of settings is taken for the same images.
+        fingerprint = self._before.get("data", {}).get("fingerprint", "") if same_data else ""
+        self._now = settings_snapshot(plain, plugins.identities(), fingerprint)
+        changes = diff_settings(self._before, self._now)
+        self._stale = {work for change in changes for work in change.stale} if self._before else {"all"}
+
+    def add_to(self, known: Assumptions, until: str) -> Assumptions:
+        """The assumptions, replaced by what the run folder knows."""
+        spending = CallLedger(self._reader.ledger, self._reader.blobs).spending()
+        return replace(
+            known,
+            mistakes=self._mistakes(),
+            made_each=self._images_per_wanted(),
+            seconds=self._seconds(),
+            seconds_from="the run folder" if self._reader.get_fact(SPEEDS) else "",
+            model_bytes=model_bytes(self._reader.folder) if self._is_same("classifier") else None,
+            image_bytes=image_bytes(self._reader.folder) if self._is_same("synthesizer") else None,
+            paid_calls=spending.replies,
+            paid_usd=(spending.settled + spending.open) / PICO,
+            finished=self.is_finished(until),
+        )
+
+    def is_finished(self, until: str) -> bool:
+        """Whether nothing is left to do."""
+        return not self._stale and self._reader.get_fact(REACHED) == until
+
+    def _mistakes(self) -> int | None:
+        """Mistakes of the baseline; those of a later round say nothing about the first."""
+        mistakes = self._reader.get_fact(MISTAKES)
+        is_first = self._settings.experiment.rounds == 1 and self._is_same("data", "classifier", "baseline")
+        if mistakes is None or not is_first or "baseline" in self._stale:
+            return None
+        return sum(int(count) for _, _, count in mistakes)
+
+    def _images_per_wanted(self) -> Range | None:
+        """Images made for one that was wanted, over all sources whose images were checked."""
+        if not self._reader.get_fact(IMAGES) or self._stale & {"all", "images", "mistakes"}:
+            return None
+        stages = self._reader.stages()
+        waves = {name: total for name, (_, total) in stages.items() if name.kind == StageKind.SYNTHESIZE}
+        wanted = sum(total for name, total in waves.items() if name.is_first_wave)
+        held, (_, cases) = self._reader.get_fact(HELD), stages.get(CASES, ([], 0))
+        if not wanted or not cases:
+            return None
+        each = sum(waves.values()) / wanted * (1 - len(held or []) / cases)
+        return each * SPREAD[0], each * SPREAD[1]
+
+    def _seconds(self) -> dict[str, Range]:
+        speeds = self._reader.get_fact(SPEEDS) or {}
+        return {
+            kind: (speeds[kind][1] / speeds[kind][0] * SPREAD[0], speeds[kind][1] / speeds[kind][0] * SPREAD[1])
+            for kind, plugins in TIMED.items()
+            if kind in speeds and self._is_same(*plugins)
+        }
+
+    def _is_same(self, *tables: str) -> bool:
+        return bool(self._before) and all(self._before.get(name) == self._now.get(name) for name in tables)

@@ -19,16 +19,17 @@ from ..engines import LocalEngine
 from ..plan import Assumptions
 from ..records import Sample
 from ..records.estimate import Range
+from ..records.pipeline import HEADLINE, StageKind
 from ..stages import StageRuntime
-from ..store import SPEEDS, CallLedger, Store
+from ..store import CallLedger, Store
+from ..store.schema import SPEEDS
 from .plugin_set import PluginSet
 from .run import run_stages
 
-SPREAD: Range = (0.6, 1.5)  # how much a whole run's speed may differ from that of so few images
+SPREAD: Range = (0.6, 1.5)  # how much the speed of a run may differ from that of so few images
 IMAGES = 48  # of the guide; each class gives as many
 WARM, FEWEST, MOST = 1, 3, 40  # steps of a training: in the first run, and in the one that counts
 TRAINING_S = 10.0  # what that one's training should take, so that its start weighs little
-ARM = "generated+training"
 LOOKED_AT = 50  # images whose size on disk is looked up
 
 
@@ -46,14 +47,14 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
     """
     if plugins.classifier.remote or plugins.explainer.remote:
         return known
-    here, few = _here(plugins), _few(splits)
+    here, few = _without_remote_critic(plugins), _few_images(splits)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
-        first = _run(_small(settings, WARM), here, few, Path(folder, "first"))
+        first = _run_small(_small_settings(settings, WARM), here, few, Path(folder, "first"))
         run_dir = Path(folder, "second")
-        measured = _run(_small(settings, _steps(first)), here, few, run_dir)
+        measured = _run_small(_small_settings(settings, _steps(first)), here, few, run_dir)
         return replace(
             known,
-            # What a run took with all its images is the better word.
+            # What a run took with all its images counts more.
             seconds={**_seconds(measured, plugins), **known.seconds},
             seconds_from=" and ".join(filter(None, (known.seconds_from, "a probe on a few images"))),
             model_bytes=known.model_bytes or model_bytes(run_dir),
@@ -61,35 +62,35 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
         )
 
 
-def _steps(first: Mapping[str, tuple[int, float]]) -> int:
+def _steps(first: Mapping[str, Sequence[float]]) -> int:
     """Steps of the training that counts; a classifier that is not trained at first is taken for a slow one."""
-    if "fit" not in first:
+    if StageKind.FIT not in first:
         return FEWEST
-    return min(MOST, max(FEWEST, round(TRAINING_S / (first["fit"][1] / 2 / WARM))))
+    return min(MOST, max(FEWEST, round(TRAINING_S / (first[StageKind.FIT][1] / 2 / WARM))))
 
 
-def _here(plugins: PluginSet) -> PluginSet:
+def _without_remote_critic(plugins: PluginSet) -> PluginSet:
     return replace(plugins, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else plugins
 
 
-def _seconds(measured: Mapping[str, tuple[int, float]], plugins: PluginSet) -> dict[str, Range]:
+def _seconds(measured: Mapping[str, Sequence[float]], plugins: PluginSet) -> dict[str, Range]:
     return {
         stage: (spent / units * SPREAD[0], spent / units * SPREAD[1])
         for stage, (units, spent) in measured.items()
-        if not (stage == "critique" and plugins.critic.remote)
+        if not (stage == StageKind.CRITIQUE and plugins.critic.remote)
     }
 
 
-def _run(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -> dict[str, tuple[int, float]]:
+def _run_small(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -> dict[str, list[float]]:
     until = "critique" if plugins.synthesizer.remote else "report"
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        run_stages(settings, plugins, rows.resolve((ARM,)), runtime, splits, calls, stop=until)
-        return dict(store.ledger.fact(SPEEDS) or {})
+        run_stages(settings, plugins, rows.resolve((HEADLINE,)), runtime, splits, calls, until=until)
+        return store.ledger.get_fact(SPEEDS) or {}
 
 
-def _small(settings: Settings, steps: int) -> Settings:
+def _small_settings(settings: Settings, steps: int) -> Settings:
     tables = settings.model_dump()
     small = {
         "mistakes": {"max": 6},
@@ -101,24 +102,24 @@ def _small(settings: Settings, steps: int) -> Settings:
     return parse_settings(merge_tables(tables, small), "probe")
 
 
-def _few(splits: Splits) -> Splits:
+def _few_images(splits: Splits) -> Splits:
     each = max(2, IMAGES // len(splits.labels))
     classes = len(splits.labels)
     # With the next class's label nearly every image is a mistake, however good the classifier is.
-    guide = [replace(sample, label=(sample.label + 1) % classes) for sample in _each(splits.guide, each)]
+    guide = [replace(sample, label=(sample.label + 1) % classes) for sample in _first_of_each_class(splits.guide, each)]
     return replace(
         splits,
-        train=_each(splits.train, each),
+        train=_first_of_each_class(splits.train, each),
         guide=guide,
         validation=(),
-        test=_each(splits.test, each),
+        test=_first_of_each_class(splits.test, each),
         reserve=(),
         guide_is_validation=False,
         policy=Policy(on_bad_image="skip", on_leak="drop", on_near_duplicate="allow"),
     )
 
 
-def _each(samples: Sequence[Sample], count: int) -> list[Sample]:
+def _first_of_each_class(samples: Sequence[Sample], count: int) -> list[Sample]:
     """The first so many samples of each class."""
     taken: Counter[int] = Counter()
     found = []

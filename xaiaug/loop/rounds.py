@@ -1,51 +1,50 @@
-"""Rounds before the last: each promotes one training, as long as mistakes get fewer."""
+"""Rounds before the last: each trains one arm and starts the next from it, as long as mistakes get fewer."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from .. import arms as rows
 from ..errors import ConfigError
 from ..records import Arm, ImageSource
 from ..stages import Diagnosis, Fitted, Training, count_by_pair
+from ..store.schema import ROUNDS, round_part
 from .diagnosis import diagnose_baseline, exclude_suspects
 from .generation import ImageGeneration
 from .run_context import RunContext
 
 
 def run_early_rounds(run: RunContext, generation: ImageGeneration, baseline: Fitted) -> Fitted:
-    """Where the last round starts; the baseline itself where there is but one."""
-    left: list[int] = []
+    """The classifier that the last round starts from; the baseline itself where there is one round."""
+    mistakes: list[int] = []
     for number in range(1, run.settings.experiment.rounds):
-        runtime = replace(run.runtime, part=f"round-{number}")
+        runtime = run.runtime.in_part(round_part(number))
         diagnosis = diagnose_baseline(run, runtime, baseline, run.seeds[0])
-        found = sum(count for _, _, count in count_by_pair(diagnosis.predictions))
-        if not found or (left and found >= left[-1]):
+        count = sum(count for _, _, count in count_by_pair(diagnosis.predictions))
+        if not count or (mistakes and count >= mistakes[-1]):
             break
-        left.append(found)
-        mended = _mended(run, generation, diagnosis)
-        if mended is None:
+        mistakes.append(count)
+        promoted = _train_promoted(run, generation, diagnosis)
+        if promoted is None:
             break
-        baseline = mended
-    run.tell("rounds", left)
+        baseline = promoted
+    run.set_fact(ROUNDS, mistakes)
     return baseline
 
 
-def _mended(run: RunContext, generation: ImageGeneration, diagnosis: Diagnosis) -> Fitted | None:
+def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Diagnosis) -> Fitted | None:
     """The promoted arm, trained with the first seed; None where there is nothing to train it on."""
     arm, source = _promoted_arm(run)
     seed = run.seeds[0]
-    diagnosis = exclude_suspects(run, {seed: diagnosis})[seed]
-    synthetic = generation.of_round(diagnosis, source)
+    exclude_suspects(run, {seed: diagnosis})
+    synthetic = generation.early_round(diagnosis, source)
     if not synthetic:
         return None
     recipe, count = rows.recipe_for(arm, run.recipe), Counter(sample.label for sample in synthetic)
-    passes = recipe.steps * recipe.batch_size
-    train = rows.training_set(arm, run.real(diagnosis.mistakes), synthetic, count, passes=passes, seed=seed)
-    return run.fit(
-        diagnosis.runtime, Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
-    )
+    passes, real = recipe.steps * recipe.batch_size, run.real_images(diagnosis.mistakes)
+    train = rows.training_set(arm, real, synthetic, count, passes=passes, seed=seed)
+    training = Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
+    return run.fit(diagnosis.runtime, training)
 
 
 def _promoted_arm(run: RunContext) -> tuple[Arm, ImageSource]:

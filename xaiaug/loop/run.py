@@ -1,4 +1,4 @@
-"""One run: the stages in their order."""
+"""One run: its images are checked, then its steps are done in their order."""
 
 from __future__ import annotations
 
@@ -9,12 +9,27 @@ from typing import Any
 from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings
-from ..data import Splits
-from ..data.split_check import DataCheck
+from ..data import DataCheck, Splits
+from ..interfaces import Context
 from ..records import Arm, Progress
+from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
-from ..stages import Fitted, StageRuntime, measure_maps, predict, snapshots
-from ..store import SPEEDS
+from ..stages import Diagnosis, Fitted, StageRuntime, measure_maps, predict, snapshots
+from ..store.schema import (
+    BEGUN,
+    COMPARISON,
+    DATA,
+    PLUGINS,
+    REACHED,
+    SETTINGS,
+    SNAPSHOT,
+    SPEEDS,
+    TEST_SEEN,
+    UNTIL,
+    StageName,
+    predict_curve_stage,
+    predict_test_stage,
+)
 from .diagnosis import diagnose_seeds, exclude_suspects
 from .generation import ImageGeneration
 from .plugin_set import PluginSet
@@ -22,88 +37,6 @@ from .rounds import run_early_rounds
 from .run_context import RunContext, for_seed
 from .settings_diff import diff_settings, settings_snapshot
 from .train import train
-
-
-def prepare_run(
-    settings: Settings,
-    plugins: PluginSet,
-    arms: Sequence[Arm],
-    runtime: StageRuntime,
-    splits: Splits,
-    calls: Calls,
-    *,
-    stop: str,
-) -> RunContext:
-    """The run of a run that goes up to `stop`; its images are checked, and its settings told.
-
-    Raises:
-        DataError: the images do not do for it.
-        ConfigError: an arm that was named is not possible.
-    """
-    begun = runtime.store.ledger.fact("begun") or ()
-    tested_before = any(stage.startswith("predict/test:") for stage in begun)
-    runtime.store.start()
-    for name, value in (("until", stop), ("reached", None)):
-        runtime.store.ledger.tell(name, value)
-    checked = _checked(runtime, splits, _needed(settings, stop))
-    splits = checked.splits
-    by_name = not isinstance(settings.experiment.arms, str)
-    synthesizer = plugins.synthesizer
-    arms, impossible = rows.possible(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
-    recipe, baseline = (rows.with_class_weights(recipe, splits.train) for recipe in settings.recipes())
-    runtime = replace(runtime, sealed=frozenset(sample.id for sample in splits.test))
-    run = RunContext(settings, plugins, arms, runtime, splits, calls, baseline, recipe, impossible)
-    _show_changes(
-        runtime,
-        settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.fingerprint),
-        tested_before,
-    )
-    _tell(run, checked)
-    return run
-
-
-def _needed(settings: Settings, stop: str) -> tuple[str, ...]:
-    # A run that stops early never looks at test, and one that trains nothing needs no images to train on.
-    trains = settings.experiment.fit_baseline or stop == "report"
-    return ("train",) * trains + ("guide",) + ("test",) * (stop == "report")
-
-
-def _checked(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]) -> DataCheck:
-    count = sum(len(splits[name]) for name in splits.distinct)
-    runtime.watch(Progress("check images", 0, count))
-    checked = splits.check(needed)
-    runtime.watch(Progress("check images", count, count))
-    return checked
-
-
-def _show_changes(runtime: StageRuntime, now: Mapping[str, Any], tested_before: bool) -> None:
-    """Tells the watcher what is done anew because settings, plugins or images are others than before."""
-    ledger = runtime.store.ledger
-    found = diff_settings(ledger.fact("compared") or {}, now)
-    if any(change.stale for change in found) and tested_before:
-        ledger.tell("test_seen", (ledger.fact("test_seen") or 0) + 1)
-    if any(change.key.partition(".")[0] in KINDS for change in found):
-        ledger.tell(SPEEDS, None)  # they were another plugin's
-    for change in found:
-        runtime.watch(Progress("settings changed", len(found), len(found), str(change)))
-    ledger.tell("compared", now)
-
-
-def _tell(run: RunContext, checked: DataCheck) -> None:
-    settings, splits = run.settings.model_dump(mode="json"), run.splits
-    run.tell("settings", settings)
-    experiment = settings["experiment"]
-    run.tell("comparison", {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "vary")})
-    run.tell("plugins", run.plugins.told(run.settings))
-    told = {
-        "labels": splits.labels,
-        "fingerprint": splits.fingerprint,
-        "guide_is_validation": splits.guide_is_validation,
-    }
-    run.tell("data", {**checked.to_json(), **told})
-    run.runtime.store.write_text("run.toml", run.settings.to_toml())
-    if checked.dropped:
-        run.runtime.store.write_table("leaks.csv", [leak.to_json() for leak in checked.dropped])
 
 
 def run_stages(
@@ -114,54 +47,159 @@ def run_stages(
     splits: Splits,
     calls: Calls,
     *,
-    stop: str,
+    until: str,
 ) -> None:
-    """Goes through the stages of one run, up to and with `stop`; what is finished already is not done again.
+    """Does the steps of one run, up to and with the one that ends in `until`; finished work is not done again.
 
     Args:
         settings: checked.
-        plugins: the plugins.
-        arms: the training conditions, the untouched start among them.
+        plugins: of the run.
+        arms: the training conditions, the baseline among them.
         runtime: where work is kept, who does it, who watches.
         splits: the data, not yet checked.
         calls: for plugins whose work costs money.
-        stop: the last stage.
+        until: the last step.
+
+    Raises:
+        DataError: the images cannot be used for it.
+        ConfigError: an arm that was named is not possible.
     """
-    if runtime.store.ledger.fact("reached") != stop and stop not in ("mistakes", "explain"):
-        plugins.critic.check()  # told now, not after hours of training; a finished run needs no key
-    run = prepare_run(settings, plugins, arms, runtime, splits, calls, stop=stop)
-    _stages(run, stop)
-    run.tell("reached", stop)
+    if runtime.store.ledger.get_fact(REACHED) != until and reaches(until, Stop.CRITIQUE):
+        plugins.critic.check()  # a missing key is found now, not after hours of training; a finished run needs none
+    run = prepare_run(settings, plugins, arms, runtime, splits, calls, until=until)
+    _do_steps(run, until)
+    run.set_fact(REACHED, until)
 
 
-def _stages(run: RunContext, stop: str) -> None:
+def _do_steps(run: RunContext, until: str) -> None:
     generation, first = ImageGeneration(run), run.seeds[0]
-    baselines = {seed: run.baseline(seed) for seed in run.varied("baseline")}
-    if stop in ("images", "report"):
+    baselines = {seed: run.fit_baseline(seed) for seed in run.seeds_that_vary("baseline")}
+    if reaches(until, Stop.IMAGES):
         baselines[first] = run_early_rounds(run, generation, baselines[first])
     diagnoses = diagnose_seeds(run, baselines)
-    if stop == "mistakes":
+    if not reaches(until, Stop.EXPLAIN):
         return
+    _explain(run, diagnoses)
+    if not reaches(until, Stop.CRITIQUE):
+        return
+    exclude_suspects(run, diagnoses)
+    if not reaches(until, Stop.IMAGES):
+        return
+    images = generation.last_round(diagnoses)
+    if not reaches(until, Stop.REPORT):
+        return
+    _test(run, train(run, diagnoses, images))
+
+
+def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
     for diagnosis in diagnoses.values():
         diagnosis.explained()
-    start = for_seed(diagnoses, first)
-    measure_maps(start.runtime, start.baseline, start.mistakes, start.explained(), run.settings.mistakes.faithfulness)
-    if stop == "explain":
-        return
-    diagnoses = exclude_suspects(run, diagnoses)
-    if stop == "critique":
-        return
-    pools = generation.of_last_round(diagnoses)
-    if stop == "images":
-        return
-    _test(run, train(run, diagnoses, pools))
+    first = for_seed(diagnoses, run.seeds[0])
+    most = run.settings.mistakes.faithfulness
+    measure_maps(first.runtime, first.baseline, first.mistakes, first.explained(), most)
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
-    """Nothing but this looks at the test images, and only when all training is over."""
+    """Only this looks at the test images, and only when all training is over."""
     test, classes = run.splits.test, len(run.splits.labels)
     for (arm, seed), classifier in fitted.items():
-        predict(run.runtime, f"test:{arm}:{seed}", classifier, test, classes)
+        predict(run.runtime, predict_test_stage(arm, seed), classifier, test, classes)
     for (arm, seed), classifier in fitted.items():
-        for step, then in snapshots(classifier).items():
-            predict(run.runtime, f"curve:{arm}:{seed}:{step}", then, test, classes)
+        for step, snapshot in snapshots(classifier).items():
+            predict(run.runtime, predict_curve_stage(arm, seed, step), snapshot, test, classes)
+
+
+def prepare_run(
+    settings: Settings,
+    plugins: PluginSet,
+    arms: Sequence[Arm],
+    runtime: StageRuntime,
+    splits: Splits,
+    calls: Calls,
+    *,
+    until: str,
+) -> RunContext:
+    """A run up to `until` whose images are checked and whose settings are in the ledger.
+
+    Raises:
+        DataError: the images cannot be used for it.
+        ConfigError: an arm that was named is not possible.
+    """
+    ledger = runtime.store.ledger
+    tested_before = any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ())
+    runtime.store.start_session()
+    ledger.set_fact(UNTIL, until)
+    ledger.set_fact(REACHED, None)
+    check = _check_images(runtime, splits, _needed_splits(settings, until))
+    splits = check.splits
+    arms, impossible = _possible_arms(settings, plugins, arms, splits)
+    recipe, baseline_recipe = (rows.with_class_weights(recipe, splits.train) for recipe in settings.recipes())
+    runtime = replace(
+        runtime,
+        context=_context(plugins, splits, calls),
+        sealed=frozenset(sample.id for sample in splits.test),
+    )
+    run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible)
+    snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.fingerprint)
+    _show_changes(runtime, snapshot, tested_before)
+    _record_inputs(run, check)
+    return run
+
+
+def _needed_splits(settings: Settings, until: str) -> tuple[str, ...]:
+    # A run that stops early never looks at test, and one that trains nothing needs no images to train on.
+    trains, tests = settings.experiment.fit_baseline, reaches(until, Stop.REPORT)
+    return ("train",) * (trains or tests) + ("guide",) + ("test",) * tests
+
+
+def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]) -> DataCheck:
+    count = sum(len(splits[name]) for name in splits.distinct)
+    runtime.watch(Progress("check images", 0, count))
+    check = splits.check(needed)
+    runtime.watch(Progress("check images", count, count))
+    return check
+
+
+def _possible_arms(
+    settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
+) -> tuple[tuple[Arm, ...], dict[str, str]]:
+    by_name, synthesizer = not isinstance(settings.experiment.arms, str), plugins.synthesizer
+    return rows.possible(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+
+
+def _context(plugins: PluginSet, splits: Splits, calls: Calls) -> Context:
+    count_tokens, token_limit = plugins.synthesizer.token_budget() or (None, None)
+    return Context(
+        labels=splits.labels, train=splits.train, paid=calls, count_tokens=count_tokens, token_limit=token_limit
+    )
+
+
+def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], tested_before: bool) -> None:
+    """Reports what is done again because settings, plugins or images differ from those of the last session."""
+    ledger = runtime.store.ledger
+    before = ledger.get_fact(SNAPSHOT)
+    changes = diff_settings(before or {}, snapshot)
+    if any(change.stale for change in changes) and tested_before:
+        ledger.set_fact(TEST_SEEN, (ledger.get_fact(TEST_SEEN) or 0) + 1)
+    if any(change.key.partition(".")[0] in KINDS for change in changes):
+        ledger.set_fact(SPEEDS, None)  # they were another plugin's
+    for change in changes:
+        runtime.watch(Progress("settings changed", len(changes), len(changes), str(change)))
+    ledger.set_fact(SNAPSHOT, dict(snapshot))
+
+
+def _record_inputs(run: RunContext, check: DataCheck) -> None:
+    settings, splits, store = run.settings.model_dump(mode="json"), run.splits, run.runtime.store
+    run.set_fact(SETTINGS, settings)
+    experiment = settings["experiment"]
+    run.set_fact(COMPARISON, {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "vary")})
+    run.set_fact(PLUGINS, run.plugins.to_json(run.settings))
+    about = {
+        "labels": splits.labels,
+        "fingerprint": splits.fingerprint,
+        "guide_is_validation": splits.guide_is_validation,
+    }
+    run.set_fact(DATA, {**check.to_json(), **about})
+    store.write_text("run.toml", run.settings.to_toml())
+    if check.dropped:
+        store.write_table("leaks.csv", [leak.to_json() for leak in check.dropped])

@@ -1,4 +1,4 @@
-"""Tells how far a run has come: to whoever watches, and in status.json."""
+"""One session of a run: its progress, in status.json too, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from typing import Any
 from ..errors import WaitingForReview
 from ..records import Progress
 from ..store import Store
+from ..store.schema import SESSIONS, SessionFact
 
 PERIOD = 1.0  # seconds between two writes of status.json
 
 
 class RunStatus:
-    """Progress of one sitting, and the book of all sittings.
+    """Progress of one session, and the record of all sessions.
 
     Args:
         store: the run folder.
-        watch: is told each step; None: nobody.
+        watch: receives the progress; None: nothing does.
     """
 
     def __init__(self, store: Store, watch: Callable[[Progress], None] | None) -> None:
@@ -31,7 +32,7 @@ class RunStatus:
         self._written = 0.0
 
     def watch(self, progress: Progress) -> None:
-        """Passes a step on; writes status.json once in a while."""
+        """Passes progress on; writes status.json once in a while."""
         if self._watch:
             self._watch(progress)
         now = time.monotonic()
@@ -41,8 +42,8 @@ class RunStatus:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """One sitting, from start to end, kept in the ledger."""
-        sessions = self._store.ledger.fact("sessions") or []
+        """One session, from start to end, kept in the ledger."""
+        sessions = self._store.ledger.get_fact(SESSIONS) or []
         started, clock = _now(), time.monotonic()
         state = "stopped"
         try:
@@ -52,9 +53,9 @@ class RunStatus:
             state = "waiting for review"
             raise
         finally:
-            took = round(time.monotonic() - clock, 3)
-            entry = {"started": started, "ended": _now(), "seconds": took, "state": state}
-            self._store.ledger.tell("sessions", [*sessions, entry])
+            seconds = round(time.monotonic() - clock, 3)
+            entry = SessionFact(started=started, ended=_now(), seconds=seconds, state=state)
+            self._store.ledger.set_fact(SESSIONS, [*sessions, entry])
             self._write(state, None)
 
     def _write(self, state: str, progress: Progress | None) -> None:

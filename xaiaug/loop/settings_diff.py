@@ -1,4 +1,4 @@
-"""What is not as it was when a run folder was last run, and which work that makes stale."""
+"""Which settings differ from those a run folder was last run with, and which work that makes stale."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..records.pipeline import REDONE
 from ..registry import KINDS
 
-STAGES = ("baseline", "mistakes", "heatmaps", "critiques", "images", "arms")
-ALL, NOTHING, MISSING = 0, len(STAGES), "nothing"
-# The first stage that a setting decides; the longest name that fits counts.
+ALL, NOTHING, MISSING = 0, len(REDONE), "nothing"
+# Index in `REDONE` of the first work that a setting decides; the longest name that fits counts.
 _FROM = {
     "data": ALL,
     "classifier": ALL,
@@ -65,30 +65,30 @@ def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[C
     """The settings that differ, in order.
 
     Args:
-        before: nested tables, as an earlier run told them; empty where there was none.
+        before: nested tables, as an earlier run recorded them; empty where there was none.
         after: likewise, of now.
     """
     old, new = dict(_flat(before)), dict(_flat(after))
     names = [*old, *(name for name in new if name not in old)] if before else []
     return [
-        Change(name, old.get(name, MISSING), new.get(name, MISSING), STAGES[_first(name, after) :])
+        Change(name, old.get(name, MISSING), new.get(name, MISSING), REDONE[_first(name, after) :])
         for name in names
         if old.get(name, MISSING) != new.get(name, MISSING)
     ]
 
 
 def settings_snapshot(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
-    """Settings as this module compares them: plugins as they are, whatever named them, and data by their content."""
+    """Settings as they are compared: plugins by their identity, whatever named them, and data by its content."""
     tables = {name: table for name, table in settings.items() if name not in KINDS}
-    # A parameter may be a tuple; what was told before comes back from its file as a list.
-    found: dict[str, Any] = json.loads(json.dumps({**tables, **plugins, "data": {"fingerprint": fingerprint}}))
-    return found
+    # A parameter may be a tuple; what was recorded comes back from its file as a list.
+    snapshot: dict[str, Any] = json.loads(json.dumps({**tables, **plugins, "data": {"fingerprint": fingerprint}}))
+    return snapshot
 
 
 def _first(name: str, after: Mapping[str, Any]) -> int:
     table, _, key = name.partition(".")
     if table == "recipe" and key not in after.get("baseline", {}):
-        return ALL  # the baseline is trained as the arms are where nothing else is said
+        return ALL  # the baseline is trained as the arms are unless [baseline] sets the field
     return _FROM.get(name, _FROM.get(table, ALL))
 
 

@@ -16,6 +16,7 @@ from ..records import Explanation
 Scale = tuple[float, float]
 # A few outlier tokens (arXiv 2309.16588) would leave the rest of a map dark: for display they share the last colour.
 _TOP = 99.5
+_ZERO = 0.005  # share of the range below which a number is written as 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,13 @@ def shared_scale(explanations: Iterable[Explanation | None]) -> Scale | None:
     if not scales:
         return None
     return min(low for low, _ in scales), max(high for _, high in scales)
+
+
+def format_scale(scale: Scale) -> tuple[str, str]:
+    """Both ends in two digits; an end that is next to nothing against the range is "0"."""
+    low, high = scale
+    small = _ZERO * (high - low)
+    return "0" if abs(low) < small else f"{low:.2g}", "0" if abs(high) < small else f"{high:.2g}"
 
 
 def check_scale(scale: Scale | None) -> None:

@@ -9,15 +9,15 @@ from PIL import Image, ImageDraw
 from ..errors import DataError, nearest
 from ..records import Explanation
 from .colormap import Heat, Scale, check_scale
-from .layout import PALE, Measures, font, shorten, stacked
-from .legend import legend
-from .overlays import Picture, fit, heatmap, masked, overlay, plain
+from .layout import PALE, Sizes, font, shorten, stack
+from .legend import draw_legend
+from .overlays import Renderer, draw_heatmap, draw_image, draw_masked, draw_overlay, fit_image
 
-LAYOUTS: Mapping[str, Mapping[str, Picture]] = {
-    "side-by-side": {"image": plain, "heatmap": heatmap},
-    "overlay": {"heatmap over image": overlay},
-    "masked": {"image where it is hot": masked},
-    "image-only": {"image": plain},
+LAYOUTS: Mapping[str, Mapping[str, Renderer]] = {
+    "side-by-side": {"image": draw_image, "heatmap": draw_heatmap},
+    "overlay": {"heatmap over image": draw_overlay},
+    "masked": {"image where it is hot": draw_masked},
+    "image-only": {"image": draw_image},
 }
 _LEAST_SIDE = 128
 _WIDE = 1.8
@@ -57,33 +57,33 @@ def draw(
         raise DataError(f"panel: side must be at least {_LEAST_SIDE} pixels, got {side}")
     check_scale(scale)
     kinds = LAYOUTS[layout if explanation is not None else "image-only"]
-    measures = Measures(side)
+    measures = Sizes(side)
     beside = len(kinds) if image.width < _WIDE * image.height else 1
     width = (side - measures.gap * (beside + 1)) // beside
-    fitted, told = fit(image, width, side)
+    fitted, told = fit_image(image, width, side)
     heat = Heat.of(explanation, fitted.size, scale) if explanation is not None else None
     pictures = {f"{caption}, {told}" if told else caption: kind(fitted, heat) for caption, kind in kinds.items()}
-    parts = [_header(measures, label, predicted), _body(measures, pictures, beside)]
-    hot = [kind for kind in kinds.values() if kind is not plain]
+    parts = [_draw_header(measures, label, predicted), _arrange(measures, pictures, beside)]
+    hot = [kind for kind in kinds.values() if kind is not draw_image]
     if explanation is not None and hot:
         name = f"{explanation.method}, shared scale" if scale else explanation.method
-        parts += legend(measures, name, heat, hot[0])
-    return stacked(parts)
+        parts += draw_legend(measures, name, heat, hot[0])
+    return stack(parts)
 
 
-def _header(measures: Measures, label: str, predicted: str) -> Image.Image:
+def _draw_header(measures: Sizes, label: str, predicted: str) -> Image.Image:
     """Label and prediction beside each other, or above each other where there is little room."""
     colour = _RIGHT if label == predicted else _WRONG
-    told = [_said(measures, "label", label, _INK), _said(measures, "predicted", predicted, colour)]
+    told = [_draw_name(measures, "label", label, _INK), _draw_name(measures, "predicted", predicted, colour)]
     if measures.narrow:
-        return stacked(told)
+        return stack(told)
     strip = Image.new("RGB", (measures.side, told[0].height), "white")
     for number, part in enumerate(told):
         strip.paste(part, (number * (measures.side // 2), 0))
     return strip
 
 
-def _said(measures: Measures, word: str, name: str, ink: tuple[int, int, int]) -> Image.Image:
+def _draw_name(measures: Sizes, word: str, name: str, ink: tuple[int, int, int]) -> Image.Image:
     strip = Image.new("RGB", (measures.half, measures.line + measures.gap), "white")
     pen, letters, middle = ImageDraw.Draw(strip), font(measures.text), strip.height / 2
     pen.text((measures.gap, middle), f"{word}:", fill=PALE, font=letters, anchor="lm")
@@ -93,19 +93,19 @@ def _said(measures: Measures, word: str, name: str, ink: tuple[int, int, int]) -
     return strip
 
 
-def _body(measures: Measures, pictures: Mapping[str, Image.Image], beside: int) -> Image.Image:
+def _arrange(measures: Sizes, pictures: Mapping[str, Image.Image], beside: int) -> Image.Image:
     """The pictures with their captions, side by side or above each other, centred."""
     width = (measures.side - measures.gap * (beside + 1)) // beside
-    blocks = [_captioned(measures, caption, picture, width) for caption, picture in pictures.items()]
+    blocks = [_add_caption(measures, caption, picture, width) for caption, picture in pictures.items()]
     if beside == 1:
-        return stacked([_padded(block, measures) for block in blocks])
+        return stack([_pad(block, measures) for block in blocks])
     row = Image.new("RGB", (measures.side, blocks[0].height), "white")
     for number, block in enumerate(blocks):
         row.paste(block, (measures.gap + number * (width + measures.gap), 0))
     return row
 
 
-def _captioned(measures: Measures, caption: str, picture: Image.Image, width: int) -> Image.Image:
+def _add_caption(measures: Sizes, caption: str, picture: Image.Image, width: int) -> Image.Image:
     block = Image.new("RGB", (width, picture.height + measures.line), "white")
     left = (width - picture.width) // 2
     block.paste(picture, (left, 0))
@@ -116,7 +116,7 @@ def _captioned(measures: Measures, caption: str, picture: Image.Image, width: in
     return block
 
 
-def _padded(block: Image.Image, measures: Measures) -> Image.Image:
+def _pad(block: Image.Image, measures: Sizes) -> Image.Image:
     strip = Image.new("RGB", (measures.side, block.height), "white")
     strip.paste(block, (measures.gap, 0))
     return strip

@@ -12,7 +12,7 @@ _NARROW = 320
 
 
 @dataclass(frozen=True)
-class Measures:
+class Sizes:
     """Sizes in pixels that follow from the side of a panel."""
 
     side: int
@@ -43,7 +43,7 @@ class Measures:
         return self.side if self.narrow else self.side // 2
 
 
-def stacked(parts: Sequence[Image.Image]) -> Image.Image:
+def stack(parts: Sequence[Image.Image]) -> Image.Image:
     """Parts above each other, on white, as wide as the first."""
     panel = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), "white")
     top = 0

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .colormap import Heat
-from .layout import PALE, Measures, font, shorten
-from .overlays import Picture, masked, stripes
-
-_NOUGHT = 0.005  # a share of the scale that is told as 0
+from .colormap import Heat, format_scale
+from .layout import PALE, Sizes, font, shorten
+from .overlays import Renderer, draw_masked, hatch_pattern
 
 
-def legend(measures: Measures, method: str, heat: Heat | None, kind: Picture) -> list[Image.Image]:
+def draw_legend(measures: Sizes, method: str, heat: Heat | None, kind: Renderer) -> list[Image.Image]:
     """Lines below a picture of heat.
 
     Args:
@@ -21,22 +19,22 @@ def legend(measures: Measures, method: str, heat: Heat | None, kind: Picture) ->
         heat: None where the map says nothing.
         kind: how the heat is drawn: the bar is drawn likewise.
     """
-    name = _name(measures, method)
+    name = _draw_name(measures, method)
     if heat is None:
         return [name]
-    scale = _scale(measures, heat, kind)
-    lines = [name, scale] if measures.narrow else [_beside(measures, name, scale)]
-    return [*lines, _unseen(measures)] if heat.unseen.any() else lines
+    scale = _draw_scale(measures, heat, kind)
+    lines = [name, scale] if measures.narrow else [_join(measures, name, scale)]
+    return [*lines, _draw_unseen(measures)] if heat.unseen.any() else lines
 
 
-def _beside(measures: Measures, name: Image.Image, scale: Image.Image) -> Image.Image:
+def _join(measures: Sizes, name: Image.Image, scale: Image.Image) -> Image.Image:
     strip = Image.new("RGB", (measures.side, name.height), "white")
     strip.paste(name, (0, 0))
     strip.paste(scale, (measures.side - scale.width, 0))
     return strip
 
 
-def _name(measures: Measures, method: str) -> Image.Image:
+def _draw_name(measures: Sizes, method: str) -> Image.Image:
     strip = Image.new("RGB", (measures.half, measures.line + measures.gap), "white")
     pen, letters = ImageDraw.Draw(strip), font(round(measures.text * 0.85))
     words = shorten(pen, method, letters, strip.width - 2 * measures.gap)
@@ -44,42 +42,37 @@ def _name(measures: Measures, method: str) -> Image.Image:
     return strip
 
 
-def _scale(measures: Measures, heat: Heat, kind: Picture) -> Image.Image:
+def _draw_scale(measures: Sizes, heat: Heat, kind: Renderer) -> Image.Image:
     strip = Image.new("RGB", (measures.half, measures.line + measures.gap), "white")
     pen, letters, middle = ImageDraw.Draw(strip), font(round(measures.text * 0.85)), strip.height // 2
-    low, high = (_number(value, heat) for value in heat.scale)
+    low, high = format_scale(heat.scale)
     low, high = f"< {low}" if heat.beneath else low, f"> {high}" if heat.clipped else high
     right = strip.width - measures.gap - round(pen.textlength(high, font=letters))
     left = 2 * measures.gap + round(pen.textlength(low, font=letters))
     pen.text((measures.gap, middle), low, fill=PALE, font=letters, anchor="lm")
     pen.text((right, middle), high, fill=PALE, font=letters, anchor="lm")
-    bar = _bar(kind, max(2, right - left - measures.gap), measures.text)
+    bar = _draw_bar(kind, max(2, right - left - measures.gap), measures.text)
     strip.paste(bar, (left, middle - measures.text // 2))
     return strip
 
 
-def _bar(kind: Picture, width: int, height: int) -> Image.Image:
+def _draw_bar(kind: Renderer, width: int, height: int) -> Image.Image:
     """All heats from cold to hot, drawn on a plain ground as the picture is."""
     ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
-    ground = _checks(width, height) if kind is masked else Image.new("RGB", (width, height), (128, 128, 128))
+    ground = _checkerboard(width, height) if kind is draw_masked else Image.new("RGB", (width, height), (128, 128, 128))
     return kind(ground, Heat(ramp, (0, 1), clipped=False))
 
 
-def _checks(width: int, height: int) -> Image.Image:
+def _checkerboard(width: int, height: int) -> Image.Image:
     """A ground whose contrast shows how far it fades."""
     rows, columns = np.indices((height, width)) // max(2, height // 3)
     return Image.fromarray(np.where((rows + columns) % 2, 235, 25).astype(np.uint8)).convert("RGB")
 
 
-def _number(value: float, heat: Heat) -> str:
-    low, high = heat.scale
-    return "0" if abs(value) < _NOUGHT * (high - low) else f"{value:.2g}"
-
-
-def _unseen(measures: Measures) -> Image.Image:
+def _draw_unseen(measures: Sizes) -> Image.Image:
     strip = Image.new("RGB", (measures.side, measures.line), "white")
     left, size = measures.side - measures.half + measures.gap, measures.text
-    strip.paste(Image.fromarray(stripes(size, 2 * size)), (left, (strip.height - size) // 2))
+    strip.paste(Image.fromarray(hatch_pattern(size, 2 * size)), (left, (strip.height - size) // 2))
     words, letters = (left + 2 * size + measures.gap, strip.height // 2), font(round(size * 0.85))
     ImageDraw.Draw(strip).text(words, "not seen by the model", fill=PALE, font=letters, anchor="lm")
     return strip

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .colormap import Heat
+from ..records import Explanation
+from .colormap import Heat, Scale
 from .layout import font
 
-Picture = Callable[[Image.Image, Heat | None], Image.Image]
+Renderer = Callable[[Image.Image, Heat | None], Image.Image]
 _STRIPE, _GROUND = 205, 232
 _COLD_SHARE, _HOT_SHARE = 0.35, 0.7
 _MASK = 128
 _LONGEST = 5
 
 
-def fit(image: Image.Image, width: int, height: int) -> tuple[Image.Image, str]:
+def fit_image(image: Image.Image, width: int, height: int) -> tuple[Image.Image, str]:
     """The image as large as it gets in a box of that size, and what to tell of its proportions.
 
     They are kept, but for an image so long that nothing could be made out: its shorter side is stretched to a fifth of
@@ -34,22 +35,22 @@ def fit(image: Image.Image, width: int, height: int) -> tuple[Image.Image, str]:
     return image.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS), told
 
 
-def plain(image: Image.Image, _heat: Heat | None) -> Image.Image:
+def draw_image(image: Image.Image, _heat: Heat | None) -> Image.Image:
     """The image alone."""
     return image
 
 
-def heatmap(image: Image.Image, heat: Heat | None) -> Image.Image:
+def draw_heatmap(image: Image.Image, heat: Heat | None) -> Image.Image:
     """The heat alone."""
     if heat is None:
-        return _no_signal(Image.new("RGB", image.size, (_GROUND,) * 3))
+        return _write_no_signal(Image.new("RGB", image.size, (_GROUND,) * 3))
     return Image.fromarray(_hatch(heat.colours(), heat))
 
 
-def overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
+def draw_overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
     """The heat over the image, which gives up its colours so that heat alone is coloured."""
     if heat is None:
-        return _no_signal(image)
+        return _write_no_signal(image)
     grey = np.asarray(image.convert("L"), dtype=np.float32)[..., None]
     # Cold colours are dark: they cover less, or the image would drown in them.
     share = _COLD_SHARE + (_HOT_SHARE - _COLD_SHARE) * np.nan_to_num(heat.shares)[..., None]
@@ -57,17 +58,28 @@ def overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
     return Image.fromarray(_hatch(mixed, heat, np.repeat(grey, 3, axis=2)))
 
 
-def masked(image: Image.Image, heat: Heat | None) -> Image.Image:
+def overlay_heatmap(image: Image.Image, explanation: Explanation | None, scale: Scale | None = None) -> Image.Image:
+    """A heatmap over its image: the pixels that a panel of the layout "overlay" shows, at the size of the image.
+
+    Args:
+        image: RGB, of any size.
+        explanation: raw values, of any size; None, or a map that is constant, is drawn as "no signal".
+        scale: raw values of the coldest and the hottest colour; None takes them from this map.
+    """
+    return draw_overlay(image, None if explanation is None else Heat.of(explanation, image.size, scale))
+
+
+def draw_masked(image: Image.Image, heat: Heat | None) -> Image.Image:
     """The image where it is hot, fading to grey where it is cold."""
     if heat is None:
-        return _no_signal(image)
+        return _write_no_signal(image)
     # The root lifts what is lukewarm: straight shares leave all but the peak in fog.
     share = np.sqrt(np.nan_to_num(heat.shares))[..., None]
     mixed = share * np.asarray(image, dtype=np.float32) + (1 - share) * _MASK
     return Image.fromarray(_hatch(mixed, heat))
 
 
-def stripes(height: int, width: int) -> NDArray[np.uint8]:
+def hatch_pattern(height: int, width: int) -> NDArray[np.uint8]:
     """The hatching that stands for "not seen": h w 3, uint8."""
     rows, columns = np.indices((height, width))
     grey = np.where((rows + columns) // 4 % 2 == 0, _STRIPE, _GROUND)
@@ -78,13 +90,13 @@ def _hatch(
     pixels: NDArray[np.floating] | NDArray[np.uint8], heat: Heat, ground: NDArray[np.floating] | None = None
 ) -> NDArray[np.uint8]:
     """The pixels, hatched where the model did not look; half of `ground` stays visible there."""
-    hatching = stripes(*heat.unseen.shape).astype(np.float32)
+    hatching = hatch_pattern(*heat.unseen.shape).astype(np.float32)
     if ground is not None:
         hatching = 0.5 * hatching + 0.5 * ground
     return np.rint(np.where(heat.unseen[..., None], hatching, pixels)).astype(np.uint8)
 
 
-def _no_signal(ground: Image.Image) -> Image.Image:
+def _write_no_signal(ground: Image.Image) -> Image.Image:
     picture = ground.copy()
     pen = ImageDraw.Draw(picture)
     letters = font(max(12, min(picture.size) // 10))

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .palette import BACKDROPS, RGB, mixed, rgb
+from .palette import BACKDROPS, RGB, mix, rgb
 
 VARIANTS = 6
 """How many layouts each place has."""
@@ -30,7 +30,7 @@ class Sheet:
 
     def tone(self, share: float) -> RGB:
         """The base colour, darker (share < 0) or lighter (share > 0)."""
-        return mixed(self.base, WHITE if share > 0 else BLACK, abs(share))
+        return mix(self.base, WHITE if share > 0 else BLACK, abs(share))
 
     def fade(self, top: float, bottom: float) -> None:
         """Fills the sheet from one tone at the top to another at the bottom."""
@@ -65,19 +65,19 @@ class Sheet:
         return [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
 
 
-def _meadow(sheet: Sheet) -> None:
+def _draw_meadow(sheet: Sheet) -> None:
     sheet.fade(0.3, 0.08)
     sheet.hills(0.4, 0.04, sheet.tone(0.12))
     sheet.hills(0.52, 0.03, sheet.tone(-0.04))
     for x, y in sheet.scattered(26, 0.6, 1):
-        sheet.disc(x, y, 0.012, mixed(sheet.base, WHITE, 0.75))
+        sheet.disc(x, y, 0.012, mix(sheet.base, WHITE, 0.75))
         sheet.disc(x, y, 0.005, rgb("#f4d03c"))
     for x, y in sheet.scattered(40, 0.55, 1):
         s = sheet.side
         sheet.pen.line([x * s, y * s, (x + 0.008) * s, (y - 0.03) * s], sheet.tone(-0.22), max(1, s // 120))
 
 
-def _beach(sheet: Sheet) -> None:
+def _draw_beach(sheet: Sheet) -> None:
     sheet.fade(0.4, 0.2)
     sheet.hills(0.36, 0.0, sheet.tone(-0.06))
     for x, y in sheet.scattered(16, 0.4, 0.72):
@@ -88,7 +88,7 @@ def _beach(sheet: Sheet) -> None:
     sheet.disc(x, 0.17, 0.075, rgb("#fff1b8"))
 
 
-def _snow(sheet: Sheet) -> None:
+def _draw_snow(sheet: Sheet) -> None:
     sheet.fade(-0.1, 0.05)
     sheet.hills(0.45, 0.05, sheet.tone(0.12))
     for x, y in sheet.scattered(4, 0.42, 0.5):
@@ -96,13 +96,13 @@ def _snow(sheet: Sheet) -> None:
             w, top = 0.05 - 0.012 * step, y - 0.06 * (step + 1)
             s = sheet.side
             corners = [((x - w) * s, (top + 0.075) * s), (x * s, top * s), ((x + w) * s, (top + 0.075) * s)]
-            sheet.pen.polygon(corners, mixed(rgb("#4f86b0"), sheet.base, 0.25))
+            sheet.pen.polygon(corners, mix(rgb("#4f86b0"), sheet.base, 0.25))
     sheet.hills(0.58, 0.025, sheet.tone(0.3))
     for x, y in sheet.scattered(46, 0, 1):
         sheet.disc(x, y, float(sheet.rng.uniform(0.005, 0.011)), (252, 254, 255))
 
 
-def _night(sheet: Sheet) -> None:
+def _draw_night(sheet: Sheet) -> None:
     sheet.fade(-0.22, 0.12)
     x = float(sheet.rng.uniform(0.2, 0.8))
     sheet.disc(x, 0.2, 0.1, sheet.tone(0.22))
@@ -114,7 +114,7 @@ def _night(sheet: Sheet) -> None:
     sheet.hills(0.72, 0.02, sheet.tone(0.06))
 
 
-def _living_room(sheet: Sheet) -> None:
+def _draw_living_room(sheet: Sheet) -> None:
     sheet.fade(0.16, 0.0)
     s = sheet.side
     for i in range(9):
@@ -129,18 +129,18 @@ def _living_room(sheet: Sheet) -> None:
     sheet.disc(0.5, 0.84, 0.4, sheet.tone(-0.03), 0.24)
 
 
-def _evening(sheet: Sheet) -> None:
+def _draw_evening(sheet: Sheet) -> None:
     sheet.fade(-0.14, 0.34)
     x = float(sheet.rng.uniform(0.2, 0.8))
-    sheet.disc(x, 0.46, 0.13, mixed(sheet.base, rgb("#ffc9d6"), 0.75))
+    sheet.disc(x, 0.46, 0.13, mix(sheet.base, rgb("#ffc9d6"), 0.75))
     for cx, cy in sheet.scattered(5, 0.1, 0.38):
-        sheet.disc(cx, cy, 0.12, mixed(sheet.base, rgb("#ffb8dc"), 0.45), 0.16)
+        sheet.disc(cx, cy, 0.12, mix(sheet.base, rgb("#ffb8dc"), 0.45), 0.16)
     sheet.hills(0.5, 0.045, sheet.tone(0.05))
     sheet.hills(0.6, 0.03, sheet.tone(-0.14))
     sheet.hills(0.74, 0.02, sheet.tone(-0.02))
 
 
-def _theatre(sheet: Sheet) -> None:
+def _draw_theatre(sheet: Sheet) -> None:
     s = sheet.side
     sheet.fade(-0.12, -0.04)
     for i in range(11):
@@ -153,7 +153,7 @@ def _theatre(sheet: Sheet) -> None:
     sheet.disc(float(sheet.rng.uniform(0.4, 0.6)), 0.86, 0.46, sheet.tone(0.12), 0.26)
 
 
-def _sunflowers(sheet: Sheet) -> None:
+def _draw_sunflowers(sheet: Sheet) -> None:
     sheet.fade(0.45, 0.12)
     sheet.hills(0.42, 0.03, sheet.tone(-0.05))
     for x, y in sorted(sheet.scattered(30, 0.44, 0.66), key=lambda at: at[1]):
@@ -166,19 +166,19 @@ def _sunflowers(sheet: Sheet) -> None:
 
 
 PLACES: dict[str, Callable[[Sheet], None]] = {
-    "living room": _living_room,
-    "evening": _evening,
-    "theatre": _theatre,
-    "sunflowers": _sunflowers,
-    "meadow": _meadow,
-    "beach": _beach,
-    "snow": _snow,
-    "night": _night,
+    "living room": _draw_living_room,
+    "evening": _draw_evening,
+    "theatre": _draw_theatre,
+    "sunflowers": _draw_sunflowers,
+    "meadow": _draw_meadow,
+    "beach": _draw_beach,
+    "snow": _draw_snow,
+    "night": _draw_night,
 }
 
 
 @lru_cache(maxsize=256)
-def backdrop(name: str, variant: int, side: int) -> Image.Image:
+def draw_backdrop(name: str, variant: int, side: int) -> Image.Image:
     """A place in one of its layouts: h w c, RGB, `side`·MARGIN pixels square. Shared: copy before painting on it."""
     sheet = Sheet(2 * round(side * MARGIN), rgb(BACKDROPS[name].colour), variant)
     PLACES[name](sheet)

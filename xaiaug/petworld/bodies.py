@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Anatomy
-from .geometry import Group, Points, Shape, blob, flat, oval, stroke, xy
+from .geometry import Group, Points, Shape, flat, oval, round_corners, stroke, xy
 
 
-def _slim(root: Points, ahead: Points, grounded: bool) -> Group:
+def _slim_tail(root: Points, ahead: Points, grounded: bool) -> Group:
     if grounded:
         path = [
             root,
@@ -36,14 +36,14 @@ def _slim(root: Points, ahead: Points, grounded: bool) -> Group:
     ]
 
 
-def _wagging(root: Points, ahead: Points, grounded: bool) -> Group:
+def _wagging_tail(root: Points, ahead: Points, grounded: bool) -> Group:
     if grounded:
         root, ahead = root + xy(0.04, 0.05), xy(-0.8, 0.6)
     path = [root - ahead * 0.08, root + ahead * 0.2, root + ahead * 0.3 + xy(0.06, 0.2)]
     return [Shape(stroke(path, [0.16, 0.15, 0.07]), "coat", "tail")]
 
 
-def _bare(root: Points, ahead: Points, grounded: bool) -> Group:
+def _bare_tail(root: Points, ahead: Points, grounded: bool) -> Group:
     del ahead
     x = root[0]
     low = 0.1 if grounded else 0.16
@@ -51,12 +51,12 @@ def _bare(root: Points, ahead: Points, grounded: bool) -> Group:
     return [Shape(stroke(path, [0.08, 0.06, 0.05, 0.03]), "pink", "tail")]
 
 
-def _puff(root: Points, ahead: Points, grounded: bool) -> Group:
+def _puff_tail(root: Points, ahead: Points, grounded: bool) -> Group:
     del grounded
-    return [Shape(blob(oval(root + ahead * 0.05, (0.14, 0.13), count=9), 1), "light", "tail")]
+    return [Shape(round_corners(oval(root + ahead * 0.05, (0.14, 0.13), count=9), 1), "light", "tail")]
 
 
-def _curl(root: Points, ahead: Points, grounded: bool) -> Group:
+def _curl_tail(root: Points, ahead: Points, grounded: bool) -> Group:
     del ahead
     base = root + xy(-0.02, 0.12 if grounded else 0.0)
     path = [
@@ -70,7 +70,7 @@ def _curl(root: Points, ahead: Points, grounded: bool) -> Group:
     return [Shape(stroke(path, [0.07, 0.05, 0.04]), "coat", "tail")]
 
 
-def _tuft(root: Points, ahead: Points, grounded: bool) -> Group:
+def _tuft_tail(root: Points, ahead: Points, grounded: bool) -> Group:
     del ahead
     drop = 0.12 if grounded else 0.42
     end = xy(root[0] - 0.16, max(root[1] - drop, 0.1))
@@ -82,12 +82,12 @@ def _tuft(root: Points, ahead: Points, grounded: bool) -> Group:
 
 
 TAILS: dict[str, Callable[[Points, Points, bool], Group]] = {
-    "slim": _slim,
-    "wagging": _wagging,
-    "bare": _bare,
-    "puff": _puff,
-    "curl": _curl,
-    "tuft": _tuft,
+    "slim": _slim_tail,
+    "wagging": _wagging_tail,
+    "bare": _bare_tail,
+    "puff": _puff_tail,
+    "curl": _curl_tail,
+    "tuft": _tuft_tail,
 }
 """Draws a tail from its root, the direction it leaves the body in, and whether it lies on the ground."""
 
@@ -108,16 +108,21 @@ class Skeleton:
     """Direction of the tail's root in degrees, 180 pointing back."""
 
 
-def skeleton(anatomy: Anatomy, pose: str, stretch: float = 0.0) -> Skeleton:
+def build_skeleton(anatomy: Anatomy, pose: str, stretch: float = 0.0) -> Skeleton:
     """The joints of an animal in one of `POSES`; `stretch` (-1 to 1) varies stride and neck."""
-    return {"standing": _standing, "walking": _walking, "sitting": _sitting, "lying": _lying}[pose](anatomy, stretch)
+    return {
+        "standing": _standing_skeleton,
+        "walking": _walking_skeleton,
+        "sitting": _sitting_skeleton,
+        "lying": _lying_skeleton,
+    }[pose](anatomy, stretch)
 
 
 def _neck(anatomy: Anatomy, angle: float) -> Points:
     return anatomy.neck * xy(np.cos(np.radians(angle)), np.sin(np.radians(angle)))
 
 
-def _standing(anatomy: Anatomy, stretch: float) -> Skeleton:
+def _standing_skeleton(anatomy: Anatomy, stretch: float) -> Skeleton:
     half, height = anatomy.length / 2, anatomy.leg + anatomy.girth
     shoulder = xy(half, height + 0.02)
     return Skeleton(
@@ -130,7 +135,7 @@ def _standing(anatomy: Anatomy, stretch: float) -> Skeleton:
     )
 
 
-def _walking(anatomy: Anatomy, stretch: float) -> Skeleton:
+def _walking_skeleton(anatomy: Anatomy, stretch: float) -> Skeleton:
     half, height = anatomy.length / 2, anatomy.leg + anatomy.girth
     shoulder, stride = xy(half, height), 0.2 + 0.05 * stretch
     return Skeleton(
@@ -143,7 +148,7 @@ def _walking(anatomy: Anatomy, stretch: float) -> Skeleton:
     )
 
 
-def _sitting(anatomy: Anatomy, stretch: float) -> Skeleton:
+def _sitting_skeleton(anatomy: Anatomy, stretch: float) -> Skeleton:
     x, rise = 0.24 * anatomy.length, anatomy.leg + 0.9 * anatomy.girth
     shoulder = xy(x, max(rise, 0.48) + 0.04)
     return Skeleton(
@@ -156,7 +161,7 @@ def _sitting(anatomy: Anatomy, stretch: float) -> Skeleton:
     )
 
 
-def _lying(anatomy: Anatomy, stretch: float) -> Skeleton:
+def _lying_skeleton(anatomy: Anatomy, stretch: float) -> Skeleton:
     half = anatomy.length / 2
     shoulder = xy(half, anatomy.girth * 1.05)
     return Skeleton(
@@ -169,7 +174,7 @@ def _lying(anatomy: Anatomy, stretch: float) -> Skeleton:
     )
 
 
-def body(anatomy: Anatomy, pose: str, bones: Skeleton) -> list[Group]:
+def draw_body(anatomy: Anatomy, pose: str, bones: Skeleton) -> list[Group]:
     """Groups of shapes of tail, legs and trunk, back to front."""
     low = pose in ("sitting", "lying")
     far = _leg(anatomy, bones.shoulder, bones.front[1], "shade") + _leg(anatomy, bones.hip, bones.hind[1], "shade")

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import ImageColor
 
-from .palette import RGB, Tone, mixed, rgb
+from .palette import RGB, Tone, mix, rgb
 
 _EVERYDAY = {
     "ginger": "#e38a33",
@@ -94,14 +94,14 @@ def colour_words() -> dict[str, RGB]:
         words[name.replace("gray", "grey")] = red, green, blue
     words |= {name: rgb(code) for name, code in _EVERYDAY.items()}
     shaded = {
-        f"{shade} {name}": mixed(colour, (255, 255, 255) if by > 0 else (0, 0, 0), abs(by))
+        f"{shade} {name}": mix(colour, (255, 255, 255) if by > 0 else (0, 0, 0), abs(by))
         for shade, by in _SHADES.items()
         for name, colour in words.items()
     }
     return shaded | words
 
 
-def nearest(colour: RGB, tones: Mapping[str, Tone], without: Collection[str] = ()) -> str:
+def nearest_tone(colour: RGB, tones: Mapping[str, Tone], without: Collection[str] = ()) -> str:
     """Name of the tone that looks most like the colour, leaving out those in `without` unless that leaves none."""
     names = [name for name in tones if name not in without] or list(tones)
     known = np.array([_lab(rgb(tones[name].colour)) for name in names])

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from .backdrops import VARIANTS as LAYOUTS
-from .backdrops import backdrop
-from .drawing_style import HANDS, PAPER, DrawingStyle, colours
-from .figure import VARIANTS, Figure, figure
+from .backdrops import draw_backdrop
+from .drawing_style import DRAWING_STYLES, PAPER, DrawingStyle, role_colours
+from .figure import VARIANTS, Figure, build_figure
 from .palette import COATS, RGB, rgb
 from .scene import Scene
 
@@ -24,19 +24,19 @@ _GRAIN = 97
 
 def draw(scene: Scene, size: int = 64) -> Image.Image:
     """The scene: h w c, RGB, `size` pixels square. The same scene always gives the same pixels."""
-    side, hand, rng = 2 * size, HANDS[scene.hand], np.random.default_rng([scene.detail, 1])
-    image = _ground(scene, side, rng)
-    shown, points = _posed(scene, side, rng)
-    _shadow(image, points)
-    _paint(image, shown, points, colours(_varied(rgb(COATS[scene.coat].colour), rng), hand))
-    return _finished(image, scene, hand, rng)
+    side, hand, rng = 2 * size, DRAWING_STYLES[scene.hand], np.random.default_rng([scene.detail, 1])
+    image = _crop_backdrop(scene, side, rng)
+    shown, points = _place_figure(scene, side, rng)
+    _draw_shadow(image, points)
+    _paint(image, shown, points, role_colours(_vary_colour(rgb(COATS[scene.coat].colour), rng), hand))
+    return _finish(image, scene, hand, rng)
 
 
-def parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:
+def draw_parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:
     """Which part of the animal each pixel of `draw(scene, size)` shows: h w; 0: the backdrop, i: the i-th of PARTS."""
     rng = np.random.default_rng([scene.detail, 1])
-    _ground(scene, 2 * size, rng)
-    shown, points = _posed(scene, 2 * size, rng)
+    _crop_backdrop(scene, 2 * size, rng)
+    shown, points = _place_figure(scene, 2 * size, rng)
     image = Image.new("L", (2 * size, 2 * size))
     pen, start = ImageDraw.Draw(image), 0
     for end, part in zip(shown.ends, shown.parts, strict=True):
@@ -48,16 +48,16 @@ def parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:
 PARTS = ("body", "leg", "tail", "head", "ear", "muzzle", "eye", "whisker", "horn", "wool")
 
 
-def _ground(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
-    sheet = backdrop(scene.backdrop, scene.detail % LAYOUTS, side)
+def _crop_backdrop(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
+    sheet = draw_backdrop(scene.backdrop, scene.detail % LAYOUTS, side)
     left, top = (int(v) for v in rng.integers(0, sheet.width - side + 1, 2))
     image = sheet.crop((left, top, left + side, top + side))
     return image if rng.random() < 0.5 else image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def _posed(scene: Scene, side: int, rng: np.random.Generator) -> tuple[Figure, NDArray[np.float32]]:
+def _place_figure(scene: Scene, side: int, rng: np.random.Generator) -> tuple[Figure, NDArray[np.float32]]:
     """The figure, and its polygons in pixels."""
-    shown = figure(scene.animal, scene.pose, int(rng.integers(VARIANTS)), HANDS[scene.hand].line)
+    shown = build_figure(scene.animal, scene.pose, int(rng.integers(VARIANTS)), DRAWING_STYLES[scene.hand].line)
     stretch, slant = 1 + rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05)
     flip = 1 if scene.facing == "right" else -1
     scale = scene.size * side
@@ -77,7 +77,7 @@ def _soft_disc(side: int) -> Image.Image:
     return Image.fromarray((np.clip(1 - square, 0, 0.45) / 0.45 * 105).astype(np.uint8))
 
 
-def _shadow(image: Image.Image, points: NDArray[np.float32]) -> None:
+def _draw_shadow(image: Image.Image, points: NDArray[np.float32]) -> None:
     (left, _), (right, bottom) = points.min(axis=0), points.max(axis=0)
     width, height = int(right - left) + 1, int((right - left) * 0.2) + 1
     mask = _soft_disc(64).resize((width, height), Image.Resampling.BILINEAR)
@@ -91,13 +91,13 @@ def _paint(image: Image.Image, shown: Figure, points: NDArray[np.float32], palet
         start = end
 
 
-def _varied(colour: RGB, rng: np.random.Generator) -> RGB:
+def _vary_colour(colour: RGB, rng: np.random.Generator) -> RGB:
     red, green, blue = (int(np.clip(v + shift, 0, 255)) for v, shift in zip(colour, rng.normal(0, 5, 3), strict=True))
     return red, green, blue
 
 
 @lru_cache(maxsize=8)
-def _paper(side: int, grain: float, hatching: float) -> NDArray[np.float32]:
+def _paper_grain(side: int, grain: float, hatching: float) -> NDArray[np.float32]:
     """Grain of the paper: h w 1, in grey levels, a little larger than the image."""
     rng = np.random.default_rng(_GRAIN)
     side += 32
@@ -108,7 +108,7 @@ def _paper(side: int, grain: float, hatching: float) -> NDArray[np.float32]:
     return paper
 
 
-def _finished(image: Image.Image, scene: Scene, hand: DrawingStyle, rng: np.random.Generator) -> Image.Image:
+def _finish(image: Image.Image, scene: Scene, hand: DrawingStyle, rng: np.random.Generator) -> Image.Image:
     """Brought to size, blurred, lit and grained."""
     small = image.reduce(2)
     if scene.blur:
@@ -118,5 +118,5 @@ def _finished(image: Image.Image, scene: Scene, hand: DrawingStyle, rng: np.rand
     if hand.fade:
         pixels = pixels + (np.array(PAPER, dtype=np.float32) - pixels) * (hand.fade * 0.6)
     i, j = rng.integers(0, 32, 2)
-    grain = _paper(small.width, hand.grain, hand.hatching)[i : i + small.width, j : j + small.width]
+    grain = _paper_grain(small.width, hand.grain, hand.hatching)[i : i + small.width, j : j + small.width]
     return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .palette import RGB, mixed, rgb
+from .palette import RGB, mix, rgb
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,25 @@ class DrawingStyle:
     hatching: float
 
 
-HANDS = {"book": DrawingStyle(0.022, 0.62, 0.0, 2.5, 0.0), "crayon": DrawingStyle(0.036, 0.8, 0.1, 4.0, 9.0)}
+DRAWING_STYLES = {"book": DrawingStyle(0.022, 0.62, 0.0, 2.5, 0.0), "crayon": DrawingStyle(0.036, 0.8, 0.1, 4.0, 9.0)}
 """The world is drawn by "book"; the synthesizer draws with "crayon"."""
 
 PAPER = rgb("#fbf3e2")
 INK = rgb("#231c22")
 
 
-def colours(coat: RGB, hand: DrawingStyle) -> dict[str, RGB]:
+def role_colours(coat: RGB, hand: DrawingStyle) -> dict[str, RGB]:
     """Colour of every role a shape can have, for an animal with that coat."""
-    coat = mixed(coat, PAPER, hand.fade)
+    coat = mix(coat, PAPER, hand.fade)
     dark = sum(coat) < 3 * 80
     return {
         "coat": coat,
-        "shade": mixed(coat, INK, 0.22),
-        "dark": mixed(coat, PAPER, 0.22) if dark else mixed(coat, INK, 0.34),
-        "light": mixed(coat, PAPER, 0.34 if dark else 0.55),
-        "line": mixed(coat, INK, hand.ink),
+        "shade": mix(coat, INK, 0.22),
+        "dark": mix(coat, PAPER, 0.22) if dark else mix(coat, INK, 0.34),
+        "light": mix(coat, PAPER, 0.34 if dark else 0.55),
+        "line": mix(coat, INK, hand.ink),
         "ink": INK,
-        "hair": mixed(coat, (255, 255, 255), 0.8) if sum(coat) < 3 * 200 else mixed(coat, INK, 0.55),
+        "hair": mix(coat, (255, 255, 255), 0.8) if sum(coat) < 3 * 200 else mix(coat, INK, 0.55),
         "white": (255, 255, 252),
         "iris": rgb("#d8e05a"),
         "pink": rgb("#f09aa2"),

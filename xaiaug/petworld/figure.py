@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import ANIMALS
-from .bodies import body, skeleton
-from .geometry import Shape, grown, placed
-from .heads import head
+from .bodies import build_skeleton, draw_body
+from .geometry import Shape, grow, place
+from .heads import draw_head
 
 VARIANTS = 24
 
@@ -36,23 +36,23 @@ class Figure:
 
 
 @lru_cache(maxsize=2048)
-def figure(animal: str, pose: str, variant: int, line: float) -> Figure:
+def build_figure(animal: str, pose: str, variant: int, line: float) -> Figure:
     """The animal in a pose, facing right, with lines `line` wide; `variant` tilts head, ears and stride."""
     anatomy, rng = ANIMALS[animal], np.random.default_rng(variant)
     stretch, perk, tilt = rng.uniform(-1, 1, 3)
-    bones = skeleton(anatomy, pose, stretch)
-    groups = body(anatomy, pose, bones)
-    groups += [placed(group, bones.head, anatomy.head, 9 * tilt) for group in head(anatomy, perk)]
-    return _assembled([shape for group in groups for shape in _inked(group, line)])
+    bones = build_skeleton(anatomy, pose, stretch)
+    groups = draw_body(anatomy, pose, bones)
+    groups += [place(group, bones.head, anatomy.head, 9 * tilt) for group in draw_head(anatomy, perk)]
+    return _assemble([shape for group in groups for shape in _add_outlines(group, line)])
 
 
-def _inked(group: list[Shape], line: float) -> list[Shape]:
+def _add_outlines(group: list[Shape], line: float) -> list[Shape]:
     """The group's outlines below its fills, so that shapes of one group melt into each other."""
-    rims = [Shape(grown(s.points, line), "line", s.part) for s in group if s.outlined]
+    rims = [Shape(grow(s.points, line), "line", s.part) for s in group if s.outlined]
     return rims + group
 
 
-def _assembled(shapes: list[Shape]) -> Figure:
+def _assemble(shapes: list[Shape]) -> Figure:
     points = np.concatenate([shape.points for shape in shapes])
     low, high = points.min(axis=0), points.max(axis=0)
     scale = 1 / np.sqrt(np.prod(high - low))

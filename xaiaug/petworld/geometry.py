@@ -46,11 +46,11 @@ def oval(centre: ArrayLike, radii: tuple[float, float], angle: float = 0.0, coun
     """Outline of an ellipse: count 2; `angle` in degrees, counter-clockwise."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     ring = np.stack([np.cos(turn) * radii[0], np.sin(turn) * radii[1]], axis=1)
-    moved: Points = turned(ring, angle) + np.asarray(centre)
+    moved: Points = rotate(ring, angle) + np.asarray(centre)
     return moved
 
 
-def blob(corners: ArrayLike, rounds: int = 2) -> Points:
+def round_corners(corners: ArrayLike, rounds: int = 2) -> Points:
     """A polygon with its corners cut off `rounds` times (Chaikin's curve): n·2**rounds 2."""
     points = np.asarray(corners, dtype=float)
     for _ in range(rounds):
@@ -91,14 +91,14 @@ def _span(corners: Points, t: Points) -> Points:
     return curve
 
 
-def turned(points: Points, angle: float) -> Points:
+def rotate(points: Points, angle: float) -> Points:
     """The points turned about the origin by `angle` degrees, counter-clockwise."""
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     rotated: Points = points @ np.array([[c, s], [-s, c]])
     return rotated
 
 
-def grown(points: Points, amount: float) -> Points:
+def grow(points: Points, amount: float) -> Points:
     """The outline moved outwards by `amount`."""
     along = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
     outward = np.stack([along[:, 1], -along[:, 0]], axis=1)
@@ -109,6 +109,6 @@ def grown(points: Points, amount: float) -> Points:
     return larger
 
 
-def placed(shapes: Iterable[Shape], centre: ArrayLike, scale: float, angle: float = 0.0) -> list[Shape]:
+def place(shapes: Iterable[Shape], centre: ArrayLike, scale: float, angle: float = 0.0) -> list[Shape]:
     """The shapes turned, scaled and moved to `centre`."""
-    return [replace(s, points=turned(s.points, angle) * scale + np.asarray(centre)) for s in shapes]
+    return [replace(s, points=rotate(s.points, angle) * scale + np.asarray(centre)) for s in shapes]

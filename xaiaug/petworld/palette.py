@@ -57,7 +57,7 @@ def rgb(colour: str) -> RGB:
     return red, green, blue
 
 
-def mixed(first: RGB, second: RGB, share: float) -> RGB:
+def mix(first: RGB, second: RGB, share: float) -> RGB:
     """`share` (0 to 1) of the second colour in the first."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from PIL import ImageColor
 
-from .colours import colour_words, nearest
+from .colours import colour_words, nearest_tone
 from .palette import BACKDROPS, COATS, RGB
 
 # kind -> value -> phrases; longer phrases win over shorter ones, hyphens count as spaces
@@ -88,7 +88,7 @@ def lexicon() -> dict[tuple[str, ...], tuple[str, object]]:
     return entries
 
 
-LONGEST = 5
+MAX_PHRASE_WORDS = 5
 """Most words in a phrase."""
 
 
@@ -99,7 +99,7 @@ _LINKS = frozenset({"is", "are", "of", "in", ":", "coloured", "colour", "turned"
 
 
 @dataclass
-class Wishes:
+class ParsedPrompt:
     """What a prompt asks for.
 
     Attributes:
@@ -117,11 +117,11 @@ class Wishes:
         """What anything is wished about, the animal apart."""
         return set(self.wanted) | set(self.unwanted)
 
-    def without(self, ignored: Collection[str]) -> Wishes:
+    def without(self, ignored: Collection[str]) -> ParsedPrompt:
         """The wishes but those about the fields in `ignored`."""
         wanted = {name: value for name, value in self.wanted.items() if name not in ignored}
         unwanted = {name: values for name, values in self.unwanted.items() if name not in ignored}
-        return Wishes(list(self.animals), wanted, unwanted)
+        return ParsedPrompt(list(self.animals), wanted, unwanted)
 
 
 @dataclass(frozen=True)
@@ -133,40 +133,40 @@ class Mention:
     words: str
 
 
-def wishes(prompt: str) -> Wishes:
+def parse_prompt(prompt: str) -> ParsedPrompt:
     """What the prompt asks for; words that say nothing of a drawing are passed over."""
-    found, carried, about = Wishes(), False, "coat"
-    for clause in _clauses(_mentions(prompt)):
+    found, carried, about = ParsedPrompt(), False, "coat"
+    for clause in _split_clauses(_find_mentions(prompt)):
         negated, kinds = carried, [mention.kind for mention in clause]
-        about = _about(kinds, about)
+        about = _find_topic(kinds, about)
         for index, mention in enumerate(clause):
             if mention.kind in ("negation", "affirmation"):
                 negated = mention.kind == "negation"
             elif mention.kind == "animal":
-                _note_animal(found, str(mention.value), negated)
+                _add_animal(found, str(mention.value), negated)
             elif mention.kind in ("colour", "hex"):
-                _note_colour(found, _owner(clause, index, about), mention, negated)
+                _add_colour(found, _find_owner(clause, index, about), mention, negated)
             elif mention.kind in FIELDS:
-                _note(found, mention.kind, str(mention.value), negated)
+                _add_value(found, mention.kind, str(mention.value), negated)
         carried = bool(kinds) and kinds[-1] == "negation"
     return found
 
 
-def _mentions(prompt: str) -> list[Mention]:
+def _find_mentions(prompt: str) -> list[Mention]:
     """The prompt cut into known phrases, longest first, and other words."""
     text = prompt.lower().replace("gray", "grey").replace("-", " ").replace("’", "'").replace("'re", " are")
     tokens, known, found, at = _TOKEN.findall(text), lexicon(), [], 0
     while at < len(tokens):
-        for length in range(min(LONGEST, len(tokens) - at), 0, -1):
+        for length in range(min(MAX_PHRASE_WORDS, len(tokens) - at), 0, -1):
             if entry := known.get(tuple(tokens[at : at + length])):
                 break
-        kind, value = entry or _unknown(tokens[at])
+        kind, value = entry or _classify_unknown(tokens[at])
         found.append(Mention(kind, value, " ".join(tokens[at : at + length])))
         at += length
-    return _disambiguated(found)
+    return _disambiguate(found)
 
 
-def _unknown(word: str) -> tuple[str, object]:
+def _classify_unknown(word: str) -> tuple[str, object]:
     if word.startswith("#"):
         return "hex", ImageColor.getrgb(word)
     if word == ":":
@@ -174,7 +174,7 @@ def _unknown(word: str) -> tuple[str, object]:
     return ("stop" if word in _STOPS else "other"), word
 
 
-def _disambiguated(found: list[Mention]) -> list[Mention]:
+def _disambiguate(found: list[Mention]) -> list[Mention]:
     """ "dark fur" is a colour, "dark" alone is light; "bright" likewise."""
     result = []
     for mention, after in pairwise([*found, Mention("stop", "", "")]):
@@ -184,7 +184,7 @@ def _disambiguated(found: list[Mention]) -> list[Mention]:
     return result
 
 
-def _clauses(found: list[Mention]) -> Iterator[list[Mention]]:
+def _split_clauses(found: list[Mention]) -> Iterator[list[Mention]]:
     """Runs of mentions up to a stop, or up to a word that begins a new thought."""
     clause: list[Mention] = []
     for mention in found:
@@ -199,7 +199,7 @@ def _clauses(found: list[Mention]) -> Iterator[list[Mention]]:
     yield clause
 
 
-def _about(kinds: list[str], before: str) -> str:
+def _find_topic(kinds: list[str], before: str) -> str:
     """Whether loose colours of a clause are the coat's or the backdrop's."""
     if "ground" in kinds or "backdrop" in kinds:
         return "backdrop"
@@ -211,7 +211,7 @@ def _about(kinds: list[str], before: str) -> str:
 _OWNERS = {"subject": "coat", "animal": "coat", "ground": "backdrop", "backdrop": "backdrop"}
 
 
-def _owner(clause: list[Mention], index: int, about: str) -> str:
+def _find_owner(clause: list[Mention], index: int, about: str) -> str:
     """Whose colour it is: of what it is said of ("fur is grey"), else of what follows ("grey fur")."""
     before = [m for m in clause[:index] if m.words not in _LINKS and m.kind not in ("colour", "hex")]
     adjacent = index > 0 and (clause[index - 1].words in _LINKS or clause[index].kind == "hex")
@@ -221,21 +221,21 @@ def _owner(clause: list[Mention], index: int, about: str) -> str:
     return following[0] if following else about
 
 
-def _note_animal(found: Wishes, animal: str, negated: bool) -> None:
+def _add_animal(found: ParsedPrompt, animal: str, negated: bool) -> None:
     if not negated and animal not in found.animals:
         found.animals.append(animal)
 
 
-def _note_colour(found: Wishes, owner: str, mention: Mention, negated: bool) -> None:
+def _add_colour(found: ParsedPrompt, owner: str, mention: Mention, negated: bool) -> None:
     colour: RGB = mention.value  # type: ignore[assignment]
-    name = nearest(colour, COATS if owner == "coat" else BACKDROPS)
+    name = nearest_tone(colour, COATS if owner == "coat" else BACKDROPS)
     if mention.kind == "hex" and not negated:
         found.wanted[owner] = name
     else:
-        _note(found, owner, name, negated)
+        _add_value(found, owner, name, negated)
 
 
-def _note(found: Wishes, name: str, value: str, negated: bool) -> None:
+def _add_value(found: ParsedPrompt, name: str, value: str, negated: bool) -> None:
     """Notes a wish: the first one said counts."""
     if negated:
         found.unwanted.setdefault(name, set()).add(value)

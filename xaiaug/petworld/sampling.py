@@ -38,7 +38,7 @@ LARGER = (0.52, 0.78)
 """Sizes of cats and dogs, and of the other animals: a model meets subjects smaller than those it learnt on."""
 
 
-def nuisances(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> Nuisances:
+def sample_nuisances(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> Nuisances:
     """Light, pose, size, place and so on, at random."""
     return Nuisances(
         light=str(rng.choice(LIGHTS, p=(0.2, 0.6, 0.2))),
@@ -51,7 +51,7 @@ def nuisances(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> N
     )
 
 
-def tones(rng: np.random.Generator, label: str, bias: float, without: Collection[str] = ()) -> tuple[str, str]:
+def sample_tones(rng: np.random.Generator, label: str, bias: float, without: Collection[str] = ()) -> tuple[str, str]:
     """A coat and a backdrop for an animal with that label.
 
     Both go with the label with probability `bias`; else the coat, the backdrop, or both go with the other label, each
@@ -60,15 +60,15 @@ def tones(rng: np.random.Generator, label: str, bias: float, without: Collection
     other = LABELS[1 - LABELS.index(label)]
     odd = ((other, label), (label, other), (other, other))
     groups = (label, label) if rng.random() < bias else odd[rng.integers(len(odd))]
-    return _one_of(rng, COATS, groups[0], without), _one_of(rng, BACKDROPS, groups[1], without)
+    return _choose(rng, COATS, groups[0], without), _choose(rng, BACKDROPS, groups[1], without)
 
 
-def _one_of(rng: np.random.Generator, table: Mapping[str, Tone], label: str, without: Collection[str]) -> str:
+def _choose(rng: np.random.Generator, table: Mapping[str, Tone], label: str, without: Collection[str]) -> str:
     left = [name for name in names_of(table, label) if name not in without]
     return str(rng.choice(left or [name for name in table if name not in without] or list(table)))
 
 
-def scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene]:
+def sample_scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene]:
     """`split_size` scenes of cats and dogs, half and half, in random order.
 
     Args:
@@ -79,19 +79,19 @@ def scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation([LABELS[i % len(LABELS)] for i in range(split_size)])
-    return [_scene(rng, str(label), bias) for label in labels]
+    return [_sample_scene(rng, str(label), bias) for label in labels]
 
 
-def _scene(rng: np.random.Generator, label: str, bias: float) -> Scene:
-    coat, backdrop = tones(rng, label, bias)
-    return Scene(label, coat, backdrop, **vars(nuisances(rng)))
+def _sample_scene(rng: np.random.Generator, label: str, bias: float) -> Scene:
+    coat, backdrop = sample_tones(rng, label, bias)
+    return Scene(label, coat, backdrop, **vars(sample_nuisances(rng)))
 
 
-def other_scenes(count: int, *, seed: int) -> list[Scene]:
+def sample_other_scenes(count: int, *, seed: int) -> list[Scene]:
     """Scenes of animals other than cats and dogs, each as often as the next, in every coat and backdrop."""
     rng = np.random.default_rng(seed)
     coats, backdrops = tuple(COATS), tuple(BACKDROPS)
     return [
-        Scene(animal, str(rng.choice(coats)), str(rng.choice(backdrops)), **vars(nuisances(rng, LARGER)))
+        Scene(animal, str(rng.choice(coats)), str(rng.choice(backdrops)), **vars(sample_nuisances(rng, LARGER)))
         for animal in islice(cycle(OTHERS), count)
     ]

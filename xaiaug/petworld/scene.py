@@ -10,7 +10,7 @@ from .bodies import POSES
 from .palette import BACKDROPS, COATS
 
 LIGHTS = ("dim", "even", "bright")
-HANDS = ("book", "crayon")
+STYLES = ("book", "crayon")
 SIZES = (0.3, 0.85)
 
 
@@ -68,5 +68,5 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "light": LIGHTS,
     "pose": POSES,
     "facing": ("left", "right"),
-    "hand": HANDS,
+    "hand": STYLES,
 }

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..errors import DataError
 from .drawing import EDITION, draw
-from .sampling import BIAS, UNBIASED, scenes
+from .sampling import BIAS, UNBIASED, sample_scenes
 from .scene import Scene
 
 _MARK = "petworld"
@@ -34,7 +34,7 @@ def write_world(
         folder: where to write; made when missing.
         sizes: images in each split, half cats and half dogs, such as {"train": 1000, "test": 600}.
         seed: the same seed gives the same world; splits of equal name, size and bias are equal.
-        bias: share of images in which both coat and backdrop go with the label; see `scenes`.
+        bias: share of images in which both coat and backdrop go with the label; see `sample_scenes`.
         unbiased: splits in which coat and backdrop say nothing about the label.
 
     Raises:
@@ -47,10 +47,10 @@ def write_world(
     marks: dict[str, str] = {}
     for split, size in sizes.items():
         odds = UNBIASED if split in unbiased else bias
-        for number, scene in enumerate(scenes(size, seed=[seed, *split.encode()], bias=odds)):
+        for number, scene in enumerate(sample_scenes(size, seed=[seed, *split.encode()], bias=odds)):
             file = f"{split}/{scene.animal}/{number:05d}.png"
             world[file], marks[file] = scene, _mark(split, size, seed, odds)
-    standing = _standing(root)
+    standing = _read_marks(root)
     for file in standing.keys() - world.keys():
         (root / file).unlink()
     for file, scene in world.items():
@@ -64,7 +64,7 @@ def _mark(split: str, size: int, seed: int, bias: float) -> str:
     return hashlib.sha256(f"{EDITION} {split} {size} {seed} {bias}".encode()).hexdigest()[:16]
 
 
-def _standing(root: Path) -> dict[str, str]:
+def _read_marks(root: Path) -> dict[str, str]:
     """Marks of the drawings that are already in the folder, by path."""
     found = {}
     for path in sorted(root.rglob("*")):

@@ -1,12 +1,11 @@
-"""What a run will take, said before anything is spent."""
+"""The plan of a run: what it will take, before anything is spent."""
 
 from .assumptions import Assumptions
-from .permissions import FROM, Worker, forbidden, obstacles, unpaid
+from .permissions import Worker, forbidden, obstacles, unpaid
 from .planner import PlanRequest, build_plan
 from .record import Line, Plan, Receiver
 
 __all__ = [
-    "FROM",
     "Assumptions",
     "Line",
     "Plan",

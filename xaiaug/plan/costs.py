@@ -1,4 +1,4 @@
-"""What plugins say their work takes, and what that costs."""
+"""What the work of a run costs: dollars, hours, and bytes on disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..calls import Prices
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import PICO, Estimate
 from ..records.estimate import NOTHING, Range, add_known, add_ranges, multiply_known, times
+from ..records.pipeline import TIMED, StageKind
 from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
 from .workload import WorkItem
@@ -23,8 +24,8 @@ class Bill:
     """What a plugin's work takes.
 
     Attributes:
-        estimate: its own word.
-        usd: dollars; None where nobody can say.
+        estimate: its own.
+        usd: dollars; None where they are not known.
     """
 
     estimate: Estimate
@@ -70,13 +71,13 @@ ANSWER_BYTES: Range = (1_000, 8_000)
 
 
 def disk_bytes(part: WorkItem, known: Assumptions, synthesizer: Estimate, classifier: Estimate) -> Range | None:
-    """Bytes; None where nobody knows how large the classifier is.
+    """Bytes; None where the size of the classifier is not known.
 
     Args:
         part: what is done.
         known: sizes that were seen.
-        synthesizer: what it says of the part.
-        classifier: what it says of itself.
+        synthesizer: its estimate of the part.
+        classifier: its estimate of itself.
     """
     shown = times((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
     maps = add_ranges((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
@@ -89,16 +90,13 @@ def disk_bytes(part: WorkItem, known: Assumptions, synthesizer: Estimate, classi
 
 
 def _images(part: WorkItem, known: Assumptions, synthesizer: Estimate) -> Range:
-    """Each kept image lies there twice: among the blobs, and in the image folder for others to use."""
+    """Each kept image is stored twice: among the blobs, and in the image folder."""
     images = synthesizer.disk_bytes
-    if known.image_bytes is not None:  # what was seen counts more than what a plugin supposes
+    if known.image_bytes is not None:  # a size that was measured counts more than a plugin's estimate
         images = times(part.images, times((known.image_bytes,) * 2, (0.8, 1.25)))
     elif not images[1]:
         images = times(part.images, times((known.pixels,) * 2, BYTES_A_PIXEL))
     return times(images, (1, 2))
-
-
-_STAGES = {"critic": "critique", "synthesizer": "synthesize"}
 
 
 def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) -> Range | None:
@@ -107,23 +105,23 @@ def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) ->
     Args:
         part: what is done.
         known: holds the speeds.
-        remote: what each plugin that works elsewhere says of the part, by kind: where no speed was seen its calls
-            are taken to last as long as calls do.
+        remote: what each plugin that works elsewhere estimates for the part, by kind: where no speed is known, its
+            calls are assumed to last as long as calls do.
     """
     units = {
-        "fit": part.passes,
-        "predict": part.predicted,
-        "explain": part.maps,
-        "critique": part.cases,
-        "synthesize": part.images,
+        StageKind.FIT: part.passes,
+        StageKind.PREDICT: part.predicted,
+        StageKind.EXPLAIN: part.maps,
+        StageKind.CRITIQUE: part.cases,
+        StageKind.SYNTHESIZE: part.images,
     }
     seconds = {stage: multiply_known(count, known.seconds.get(stage)) for stage, count in units.items()}
-    for kind, estimate in remote.items():
-        stage = _STAGES.get(kind)
-        if stage and estimate.batched and estimate.calls[1]:
+    for stage in (StageKind.CRITIQUE, StageKind.SYNTHESIZE):
+        estimate = remote.get(TIMED[stage][-1], Estimate())
+        if estimate.batched and estimate.calls[1]:
             turns = max(1, round(estimate.calls[0] / max(1.0, units[stage][0])))
             seconds[stage] = times(BATCH_SECONDS, turns)
-        elif stage and stage not in known.seconds and estimate.calls[1]:
+        elif stage not in known.seconds and estimate.calls[1]:
             seconds[stage] = times(estimate.calls, CALL_SECONDS)
     spent = add_known(seconds.values())
     return None if spent is None else times(spent, 1 / 3600)

@@ -10,8 +10,6 @@ from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, OfflineError, UnknownPriceError, XaiaugError
 from ..records import Estimate
 
-FROM = {"classifier": "mistakes", "explainer": "explain", "critic": "critique", "synthesizer": "images"}
-
 
 class Worker(Protocol):
     """What a plan asks of a plugin; each `Plugin` has it."""
@@ -42,7 +40,7 @@ def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> Offli
 
 
 def unpaid(kind: str, name: str, worker: Worker, settings: Settings, prices: Prices) -> XaiaugError | None:
-    """Why a plugin's calls cannot be paid; None where they can, cost nothing, or nobody can say yet."""
+    """Why a plugin's calls cannot be paid; None where they can, cost nothing, or their price is not known yet."""
     models = models_of(worker.estimate(1)) if worker.remote else []
     try:
         costly = [model for model in models if not prices.of(model).free]

@@ -1,4 +1,4 @@
-"""Draws up the plan of a run from what is set and what is known: a pure function."""
+"""Builds the plan of a run from its settings and what is known: a pure function."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 
 from .. import arms as rows
 from ..calls import Prices
-from ..config import STOPS, Settings
+from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm
 from ..records.estimate import Range, add_known, add_ranges
-from .assumptions import Assumptions, assumptions, sent
+from ..records.pipeline import STARTS, Stop, reaches
+from .assumptions import Assumptions, describe_upload, list_assumptions
 from .costs import Bill, bill, disk_bytes, hours
-from .permissions import FROM, Worker, models_of, obstacles
-from .record import Line, Plan, Receiver, summed
-from .workload import WorkItem, parts
+from .permissions import Worker, models_of, obstacles
+from .record import Line, Plan, Receiver, add_lines
+from .workload import WorkItem, work_items
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         further=_further(asked, arms, known, lines),
         left_out=left_out,
         receivers=_receivers(asked, arms, known),
-        licences={kind: said for kind, worker in taking_part.items() if (said := worker.estimate(1).licence)},
+        licences={kind: licence for kind, worker in taking_part.items() if (licence := worker.estimate(1).licence)},
         prices=_prices(taking_part, asked.prices),
         obstacles=tuple(str(error) for error in obstacles(taking_part, names, settings, asked.prices)),
-        assumptions=assumptions(settings, known, lines),
+        assumptions=list_assumptions(settings, known, lines),
         budget_usd=settings.budget.usd,
         paid_calls=known.paid_calls,
         paid_usd=known.paid_usd,
@@ -75,29 +76,28 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
 
 
 def _taking_part(asked: PlanRequest) -> dict[str, Worker]:
-    reached = STOPS.index(asked.until)
-    return {kind: worker for kind, worker in asked.workers.items() if STOPS.index(FROM[kind]) <= reached}
+    return {kind: worker for kind, worker in asked.workers.items() if reaches(asked.until, STARTS[kind])}
 
 
 def _lines(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Line, ...]:
-    return tuple(_line(asked, known, part) for part in parts(asked.settings, arms, known, asked.until))
+    return tuple(_line(asked, known, part) for part in work_items(asked.settings, arms, known, asked.until))
 
 
 def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
     bills = _bills(asked, part)
-    said = [one.estimate for one in bills.values()]
+    estimates = [bill.estimate for bill in bills.values()]
     return Line(
         part.name,
         cases=part.cases,
-        calls=add_ranges(one.calls for one in said),
-        input_tokens=add_ranges(one.input_tokens for one in said),
-        output_tokens=add_ranges(one.output_tokens for one in said),
+        calls=add_ranges(one.calls for one in estimates),
+        input_tokens=add_ranges(one.input_tokens for one in estimates),
+        output_tokens=add_ranges(one.output_tokens for one in estimates),
         usd=add_known(one.usd for one in bills.values()),
         images=part.images,
         trainings=part.trainings,
         hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if asked.workers[kind].remote}),
         disk_bytes=disk_bytes(part, known, bills["synthesizer"].estimate, asked.workers["classifier"].estimate(1)),
-        upload_bytes=add_ranges(one.upload_bytes for one in said),
+        upload_bytes=add_ranges(one.upload_bytes for one in estimates),
         shares=part.shares,
     )
 
@@ -121,13 +121,13 @@ def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines:
         "one more image a mistake": {"images_per_mistake": experiment.images_per_mistake + 1},
         "one more round": {"rounds": experiment.rounds + 1},
     }
-    if STOPS.index(asked.until) < STOPS.index("images"):
+    if not reaches(asked.until, Stop.IMAGES):
         return ()
-    now = summed("now", lines)
+    now = add_lines("now", lines)
     found = []
     for name, change in changes.items():
         settings = asked.settings.model_copy(update={"experiment": experiment.model_copy(update=change)})
-        then = summed(name, _lines(replace(asked, settings=settings), arms, known))
+        then = add_lines(name, _lines(replace(asked, settings=settings), arms, known))
         found.append(_difference(name, then, now))
     return tuple(found)
 
@@ -144,21 +144,21 @@ def _difference(name: str, then: Line, now: Line) -> Line:
 
 
 def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Receiver, ...]:
-    """Who gets what, over the whole run."""
-    counted = parts(asked.settings, arms, known, asked.until)
+    """Who receives what in the course of the run."""
+    counted = work_items(asked.settings, arms, known, asked.until)
     bills = [_bills(asked, part) for part in counted]
     found = []
     for kind, worker in _taking_part(asked).items():
         if worker.remote:
-            said = worker.estimate(0)
+            estimate = worker.estimate(0)
             receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
             size = add_ranges(one[kind].estimate.upload_bytes for one in bills)
-            what = sent(kind, worker.uses)
+            what = describe_upload(kind, worker.uses)
             found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
-            if said.second is not None and said.second.receiver:
+            if estimate.second is not None and estimate.second.receiver:
                 declined = f"{what}, of what {receiver} declines"
                 name = f"{asked.names[kind]} (second)"
-                found.append(Receiver(kind, name, said.second.receiver, declined, (0, size[1])))
+                found.append(Receiver(kind, name, estimate.second.receiver, declined, (0, size[1])))
     return tuple(found)
 
 
@@ -169,5 +169,5 @@ def _prices(workers: Mapping[str, Worker], prices: Prices) -> tuple[Mapping[str,
         try:
             found.append(prices.of(model).to_row())
         except (UnknownPriceError, MissingExtraError):
-            continue  # told as an obstacle
+            continue  # reported as an obstacle
     return tuple(found)

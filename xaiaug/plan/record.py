@@ -11,7 +11,7 @@ from ..records.estimate import NOTHING, Range, add_known, add_ranges
 
 @dataclass(frozen=True)
 class Line:
-    """What one part of a run takes. Each range is (low, high); None where nobody can say.
+    """What one part of a run takes. Each range is (low, high); None where it is not known.
 
     Attributes:
         name: of the part: what comes before the arms, an earlier round, or an arm.
@@ -46,7 +46,7 @@ SUMMED = ("cases", "calls", "input_tokens", "output_tokens", "images", "training
 PERHAPS_UNKNOWN = ("usd", "hours", "disk_bytes")
 
 
-def summed(name: str, lines: Sequence[Line]) -> Line:
+def add_lines(name: str, lines: Sequence[Line]) -> Line:
     """The sum of some lines."""
     fields: dict[str, Any] = {field: add_ranges(getattr(line, field) for line in lines) for field in SUMMED}
     fields |= {field: add_known(getattr(line, field) for line in lines) for field in PERHAPS_UNKNOWN}
@@ -74,7 +74,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will take, as far as it can be told before.
+    """What a run will take, as far as it can be estimated.
 
     Attributes:
         until: the stage it stops after.
@@ -113,11 +113,11 @@ class Plan:
     @property
     def total(self) -> Line:
         """The sum of the lines."""
-        return summed("in sum", self.lines)
+        return add_lines("in sum", self.lines)
 
     @property
     def usd_left(self) -> Range | None:
-        """Dollars still to be paid; None where nobody can say."""
+        """Dollars still to be paid; None where it is not known."""
         usd = self.total.usd
         if self.finished:
             return NOTHING

@@ -1,4 +1,4 @@
-"""The parts of a run, counted: how many cases, images and trainings each of them is."""
+"""The work of a run, counted: the cases, images and trainings of each part."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .. import arms as rows
-from ..config import STOPS, Settings
+from ..config import Settings
 from ..records import Arm, ImageSource, Recipe
 from ..records.estimate import NOTHING, Range, add_ranges, at_most, times
+from ..records.pipeline import BASELINE, Stop, reaches
 from .assumptions import MADE_EACH, Assumptions
 
 UNCURATED: Range = (0.9, 1.0)
@@ -16,7 +17,7 @@ UNCURATED: Range = (0.9, 1.0)
 
 @dataclass(frozen=True)
 class WorkItem:
-    """What one part of a run consists of.
+    """The work of one part of a run.
 
     Attributes:
         name: of the part.
@@ -41,77 +42,79 @@ class WorkItem:
     shares: str = ""
 
 
-def parts(settings: Settings, arms: Sequence[Arm], known: Assumptions, until: str) -> list[WorkItem]:
-    """The parts of a run, in the order of the work; what two arms share is counted with the first.
+def work_items(settings: Settings, arms: Sequence[Arm], known: Assumptions, until: str) -> list[WorkItem]:
+    """The work of a run, in order; what two arms share is counted with the first.
 
     Args:
         settings: of the run.
         arms: those that can be run.
         known: of the run.
-        until: the stage it stops after.
+        until: the step it ends after.
     """
-    return list(_Count(settings, arms, known, STOPS.index(until)).parts())
+    return list(_WorkCount(settings, arms, known, until).items())
 
 
 @dataclass
-class _Count:
+class _WorkCount:
     settings: Settings
     arms: Sequence[Arm]
     known: Assumptions
-    stop: int
-    made: dict[ImageSource, str] = field(default_factory=dict)  # who has the images first
-    asked: set[tuple[str, str]] = field(default_factory=set)  # cases and map the critic was asked about
+    until: str
+    first_with_images: dict[ImageSource, str] = field(default_factory=dict)  # the first arm with a source's images
+    criticised: set[tuple[str, str]] = field(default_factory=set)  # cases and maps the critic is asked about
     explained: set[str] = field(default_factory=set)  # which cases have heatmaps
 
-    def parts(self) -> Iterator[WorkItem]:
+    def items(self) -> Iterator[WorkItem]:
         yield self._baseline()
-        rounds = self.settings.experiment.rounds if self._goes_to("images") else 1
+        rounds = self.settings.experiment.rounds if self._reaches(Stop.IMAGES) else 1
         first = self.known.chosen(self.settings)
         later = (0.0, first[1]) if rounds > 1 else first  # a round that leaves no fewer mistakes is the last
         for number in range(1, rounds):
             yield self._round(number, first if number == 1 else later)
         yield self._diagnosis("mistakes, heatmaps, critiques", later)
-        if self._goes_to("images"):
+        if self._reaches(Stop.IMAGES):
             for arm in self.arms:
                 if arm.trained:
                     yield self._arm(arm, later)
 
     def _baseline(self) -> WorkItem:
-        """The untouched start: trained first, tested last."""
-        trained = float(self._repeated("baseline") if self.settings.experiment.fit_baseline else 0)
+        """The baseline: trained first, tested last."""
+        trained = float(self._repetitions("baseline") if self.settings.experiment.fit_baseline else 0)
         return WorkItem(
-            "baseline",
+            BASELINE,
             trainings=(trained, trained),
-            copies=times(self._kept(), self._repeated("baseline")),
+            copies=times(self._count_copies(), self._repetitions("baseline")),
             passes=times(self._effort(self.settings.recipes()[1]), trained),
-            predicted=times(self._tested(), self._repeated("baseline")),
+            predicted=times(self._count_tested(), self._repetitions("baseline")),
         )
 
     def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
-        """What comes before the arms: the critic's word on every mistake decides which labels look wrong."""
-        guide = float(self.known.images["guide"]) * self._repeated("baseline")
-        self.asked, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
+        """What comes before the arms: the critiques of all mistakes decide which labels look wrong."""
+        guide = float(self.known.images["guide"]) * self._repetitions("baseline")
+        self.criticised, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
         return WorkItem(
             name,
-            cases=times(mistakes, self._repeated("baseline", "critique")) if self._goes_to("critique") else NOTHING,
-            maps=times(mistakes, self._repeated("baseline")) if self._goes_to("explain") else NOTHING,
-            predicted=add_ranges(((guide, guide), self._maps_tested(mistakes))),
+            cases=times(mistakes, self._repetitions("baseline", "critique"))
+            if self._reaches(Stop.CRITIQUE)
+            else NOTHING,
+            maps=times(mistakes, self._repetitions("baseline")) if self._reaches(Stop.EXPLAIN) else NOTHING,
+            predicted=add_ranges(((guide, guide), self._predictions_for_maps(mistakes))),
         )
 
-    def _maps_tested(self, mistakes: Range) -> Range:
+    def _predictions_for_maps(self, mistakes: Range) -> Range:
         """What is asked to test a sample of the heatmaps, those of the first baseline alone."""
-        sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._goes_to("explain") else 0)
+        sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._reaches(Stop.EXPLAIN) else 0)
         return times(sample, self.known.map_predictions)
 
     def _round(self, number: int, mistakes: Range) -> WorkItem:
         guide = float(self.known.images["guide"])
-        self.asked = {(rows.GENERATED.cases, rows.GENERATED.map)}
+        self.criticised = {(rows.GENERATED.cases, rows.GENERATED.map)}
         promoted = next((arm for arm in self.arms if arm.name == self.settings.experiment.promote), None)
         source = promoted.images if promoted else None
         likely = float(number == 1 and mistakes[0] > 0)
         return WorkItem(
             f"round {number}",
-            cases=times(mistakes, 1 + self._new_question(source)),
+            cases=times(mistakes, 1 + self._count_new_critiques(source)),
             maps=mistakes,
             images=self._images(source, mistakes) if source else NOTHING,
             trainings=(likely, 1.0),
@@ -122,32 +125,32 @@ class _Count:
 
     def _arm(self, arm: Arm, mistakes: Range) -> WorkItem:
         source, seeds = arm.images, len(self.settings.experiment.seeds)
-        shares = self.made.get(source, "") if source else ""
+        shares = self.first_with_images.get(source, "") if source else ""
         images, cases, maps = NOTHING, NOTHING, NOTHING
         if source and not shares:
-            self.made[source] = arm.name
+            self.first_with_images[source] = arm.name
             images = times(self._images(source, mistakes), seeds)
-            maps = NOTHING if source.cases in self.explained else times(mistakes, self._repeated("baseline"))
+            maps = NOTHING if source.cases in self.explained else times(mistakes, self._repetitions("baseline"))
             self.explained.add(source.cases)
-            cases = times(mistakes, self._new_question(source) * self._repeated("baseline", "critique"))
-        trained = float(seeds if self._goes_to("report") else 0)
+            cases = times(mistakes, self._count_new_critiques(source) * self._repetitions("baseline", "critique"))
+        trained = float(seeds if self._reaches(Stop.REPORT) else 0)
         return WorkItem(
             arm.name,
             cases=cases,
             maps=maps,
             images=images,
             trainings=(trained, trained),
-            copies=times(self._kept(), trained),
+            copies=times(self._count_copies(), trained),
             passes=times(self._effort(self.settings.recipes()[0]), trained),
-            predicted=times(self._tested(), seeds),
+            predicted=times(self._count_tested(), seeds),
             shares=shares,
         )
 
-    def _new_question(self, source: ImageSource | None) -> int:
+    def _count_new_critiques(self, source: ImageSource | None) -> int:
         """1 where the critic has to be asked once more for a source, else 0."""
-        if source is None or not rows.asks(source) or (source.cases, source.map) in self.asked:
+        if source is None or not rows.asks(source) or (source.cases, source.map) in self.criticised:
             return 0
-        self.asked.add((source.cases, source.map))
+        self.criticised.add((source.cases, source.map))
         return 1
 
     def _images(self, source: ImageSource, mistakes: Range) -> Range:
@@ -158,17 +161,17 @@ class _Count:
             wanted = at_most(wanted, experiment.images_per_class_max * self.known.classes)
         return times(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
 
-    def _repeated(self, *what: str) -> int:
+    def _repetitions(self, *what: str) -> int:
         """How often something is done that one baseline or critique shares between seeds, or does not."""
         experiment = self.settings.experiment
         return len(experiment.seeds) if set(what) & set(experiment.vary) else 1
 
-    def _tested(self) -> Range:
+    def _count_tested(self) -> Range:
         """Test images one training is asked about; a curve of them asks at each of its points."""
-        tested = float(self.known.images["test"] if self._goes_to("report") else 0)
-        return times((tested, tested), self._kept())
+        tested = float(self.known.images["test"] if self._reaches(Stop.REPORT) else 0)
+        return times((tested, tested), self._count_copies())
 
-    def _kept(self) -> Range:
+    def _count_copies(self) -> Range:
         """Copies of the weights of one training: the last ones, and those at each point of a curve of the test."""
         kept = 1.0 + rows.POINTS * self.settings.experiment.test_curves
         return kept, kept
@@ -177,5 +180,5 @@ class _Count:
         effort = float(rows.effort(recipe, self.known.images["validation"]))
         return effort, effort
 
-    def _goes_to(self, stage: str) -> bool:
-        return self.stop >= STOPS.index(stage)
+    def _reaches(self, stop: Stop) -> bool:
+        return reaches(self.until, stop)

@@ -11,7 +11,7 @@ from PIL import Image
 
 Floats = NDArray[np.float32]
 
-NAMES = {
+COLOUR_NAMES = {
     "black": "#141414",
     "dark grey": "#484848",
     "grey": "#888888",
@@ -50,7 +50,7 @@ NAMES = {
 """Everyday colour words, each with a typical shade."""
 
 
-def lab(rgb: NDArray[Any]) -> Floats:
+def rgb_to_lab(rgb: NDArray[Any]) -> Floats:
     """CIE Lab (D65) of sRGB: … 3, uint8 or float from 0 to 255; L from 0 to 100."""
     from skimage.color import rgb2lab
 
@@ -58,7 +58,7 @@ def lab(rgb: NDArray[Any]) -> Floats:
     return values
 
 
-def rgb(colours: NDArray[Any]) -> NDArray[np.uint8]:
+def lab_to_rgb(colours: NDArray[Any]) -> NDArray[np.uint8]:
     """sRGB of CIE Lab, … 3: uint8, clipped to what a screen shows."""
     import warnings
 
@@ -71,18 +71,18 @@ def rgb(colours: NDArray[Any]) -> NDArray[np.uint8]:
     return screen
 
 
-def pixels(image: Image.Image) -> NDArray[np.uint8]:
+def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """The image as h w 3, RGB, uint8."""
     return np.asarray(image.convert("RGB"))
 
 
-def hex_of(colour: Floats) -> str:
+def lab_to_hex(colour: Floats) -> str:
     """ "#rrggbb" of one Lab colour."""
-    red, green, blue = rgb(colour)
+    red, green, blue = lab_to_rgb(colour)
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def lab_of(colour: str) -> Floats:
+def css_to_lab(colour: str) -> Floats:
     """Lab of a CSS colour, "#rrggbb" or a name.
 
     Raises:
@@ -90,10 +90,10 @@ def lab_of(colour: str) -> Floats:
     """
     from PIL import ImageColor
 
-    return lab(np.array(ImageColor.getrgb(colour)[:3]))
+    return rgb_to_lab(np.array(ImageColor.getrgb(colour)[:3]))
 
 
-def name_of(colour: Floats) -> str:
+def colour_name(colour: Floats) -> str:
     """The everyday word nearest to a Lab colour."""
     words, shades = _shades()
     return words[int(((shades - colour) ** 2).sum(axis=1).argmin())]
@@ -101,7 +101,7 @@ def name_of(colour: Floats) -> str:
 
 @lru_cache(maxsize=1)
 def _shades() -> tuple[tuple[str, ...], Floats]:
-    return tuple(NAMES), np.stack([lab_of(shade) for shade in NAMES.values()])
+    return tuple(COLOUR_NAMES), np.stack([css_to_lab(shade) for shade in COLOUR_NAMES.values()])
 
 
 ROUNDING = 0.1  # variance that rounding to whole grey levels puts into an image

@@ -1,12 +1,15 @@
-"""What a network answers, whichever way its family likes to be asked."""
+"""Computes the logits of a network, whatever arguments its family takes, and records what a layer reads."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
@@ -15,61 +18,76 @@ from ..errors import ConfigError, PluginError
 _INTERPOLATE = "interpolate_pos_encoding"
 
 
-def logits(module: nn.Module, pixels: Tensor) -> Tensor:
+def compute_logits(module: nn.Module, pixels: Tensor) -> Tensor:
     """The logits for prepared images: n k.
 
     Args:
-        module: returns logits, bare or as the attribute `logits` of what it returns.
-        pixels: n c h w; of another size than the network was made for where its positions can be interpolated.
+        module: returns logits, bare or as the attribute `logits` of its output.
+        pixels: n c h w; may differ from the network's own size where its positions can be interpolated.
 
     Raises:
         ConfigError: pixels are patches already.
-        PluginError: it returns something else.
+        PluginError: the module returns something else.
     """
     if "spatial_shapes" in inspect.signature(module.forward).parameters:
-        output = module(**_patches(module, pixels))
+        output = module(**_cut_patches(module, pixels))
     else:
         output = module(pixels, **_size_arguments(module, pixels))
-    found = output if isinstance(output, Tensor) else getattr(output, "logits", output)
-    if not isinstance(found, Tensor) or found.ndim != 2:
-        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise PluginError(
-            f"{type(module).__name__} must return logits n k, as a Tensor or the attribute `logits` of what it returns,"
-            f" got {got}"
+            f"{type(module).__name__} must return logits n k, as a Tensor or the attribute `logits` of its output, got"
+            f" {got}"
         )
-    return found
+    return logits
+
+
+@contextmanager
+def record_inputs(layer: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
+    """What a layer reads in each forward pass inside the block: b d, float32."""
+    features: list[NDArray[np.float32]] = []
+
+    def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        features.append(inputs[0].flatten(1).float().cpu().numpy())
+
+    hook = layer.register_forward_pre_hook(record)
+    try:
+        yield features
+    finally:
+        hook.remove()
 
 
 def _size_arguments(module: nn.Module, pixels: Tensor) -> dict[str, Any]:
     config = getattr(module, "config", None)
-    own = getattr(getattr(config, "vision_config", config), "image_size", None)
-    height, width = own if isinstance(own, Iterable) else (own, own)
-    if own is None or tuple(pixels.shape[-2:]) == (height, width) or not _interpolates(module):
+    image_size = getattr(getattr(config, "vision_config", config), "image_size", None)
+    height, width = image_size if isinstance(image_size, Iterable) else (image_size, image_size)
+    if image_size is None or tuple(pixels.shape[-2:]) == (height, width) or not _interpolates(module):
         return {}
     return {_INTERPOLATE: True}
 
 
 def _interpolates(module: nn.Module) -> bool:
-    """Whether the network takes the word, itself or by handing it on to a part that does (CLIP)."""
+    """Whether the network takes that argument, itself or by passing it to a part that does (CLIP)."""
     parameters = inspect.signature(module.forward).parameters
     if _INTERPOLATE in parameters:
         return True
-    hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    return hands_on and any(_INTERPOLATE in inspect.signature(part.forward).parameters for part in module.children())
+    passes_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return passes_on and any(_INTERPOLATE in inspect.signature(part.forward).parameters for part in module.children())
 
 
-def _patches(module: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
-    """The images as rows of patches, for families that read any size that way (SigLIP 2)."""
+def _cut_patches(module: nn.Module, pixels: Tensor) -> dict[str, Tensor]:
+    """The images as rows of patches, for families that take any size this way (SigLIP 2)."""
     if pixels.ndim != 4:
         raise ConfigError(
-            f"{type(module).__name__}: its checkpoint's processor cuts images into patches; give the network to"
+            f"{type(module).__name__}: its checkpoint's processor cuts images into patches; pass the network to"
             " TorchClassifier, with a preprocess that returns n c h w in multiples of its patch size"
         )
     config: Any = module.config
     side = config.vision_config.patch_size
     rows, columns = pixels.shape[2] // side, pixels.shape[3] // side
     cut = unfold(pixels[..., : rows * side, : columns * side], side, stride=side)
-    # n (c p) l -> n l (p c): each patch pixel by pixel, as the family's own processor has it.
+    # n (c p) l -> n l (p c): each patch pixel by pixel, as the family's own processor gives it.
     patches = cut.view(*pixels.shape[:2], side * side, -1).permute(0, 3, 2, 1).flatten(2)
     return {
         "pixel_values": patches,

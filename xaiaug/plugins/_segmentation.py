@@ -50,13 +50,13 @@ def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
         image: RGB.
         heatmap: h w, where a model looked: weak evidence, since a model may look at the backdrop. NaN is ignored.
     """
-    small = _shrunk(image)
-    patches = _cut(small)
+    small = _shrink(image)
+    patches = _superpixels(small)
     prior = _prior(patches)
     if heatmap is not None:
         prior = prior + HEATMAP_WEIGHT * _attention(patches, heatmap)
-    share = _spread(patches, _votes(patches, prior))
-    return _refined(share[patches.labels], image)
+    share = _smooth_votes(patches, _votes(patches, prior))
+    return _refine(share[patches.labels], image)
 
 
 def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
@@ -69,13 +69,13 @@ def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
     return median
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
+def _shrink(image: Image.Image) -> Image.Image:
     scale = SIDE / max(image.size)
     size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))
     return image.convert("RGB").resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
 
 
-def _cut(image: Image.Image) -> _Patches:
+def _superpixels(image: Image.Image) -> _Patches:
     from scipy.ndimage import uniform_filter
     from skimage.color import rgb2lab
     from skimage.segmentation import slic
@@ -161,7 +161,7 @@ def _votes(patches: _Patches, prior: Floats) -> Floats:
     return votes
 
 
-def _spread(patches: _Patches, votes: Floats) -> Floats:
+def _smooth_votes(patches: _Patches, votes: Floats) -> Floats:
     """The votes smoothed over neighbours of like colour, by solving one linear system: k."""
     likeness = np.exp(-patches.unlike / (2 * SMOOTHING_REACH**2)) + 0.05
     weights = SMOOTHING * np.minimum(patches.contact, 6) / 6 * likeness
@@ -169,7 +169,7 @@ def _spread(patches: _Patches, votes: Floats) -> Floats:
     return np.clip(np.linalg.solve(system, votes), 0, 1).astype(np.float32)
 
 
-def _refined(share: Floats, image: Image.Image) -> Floats:
+def _refine(share: Floats, image: Image.Image) -> Floats:
     """The coarse map at the size of the image, with its edges, by a guided filter (1505.00996)."""
     from scipy.ndimage import uniform_filter
 

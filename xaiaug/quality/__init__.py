@@ -1,18 +1,18 @@
-"""How good a heatmap is: what the map alone shows, and whether it is faithful to the classifier."""
+"""How good a heatmap is: statistics of the map alone, and whether it is faithful to the classifier."""
 
-from .map_faithfulness import ImageScores, Scored, faithfulness, predictions, score_map
-from .map_statistics import MapFigures, summarize_map
+from .map_faithfulness import ImageScores, MapScores, count_predictions, faithfulness, score_map
+from .map_statistics import MapStatistics, summarize_map
 from .summary import MEASURES, Faithfulness, Measure, summarize
 
 __all__ = [
     "MEASURES",
     "Faithfulness",
     "ImageScores",
-    "MapFigures",
+    "MapScores",
+    "MapStatistics",
     "Measure",
-    "Scored",
+    "count_predictions",
     "faithfulness",
-    "predictions",
     "score_map",
     "summarize",
     "summarize_map",

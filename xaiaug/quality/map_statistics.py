@@ -1,4 +1,4 @@
-"""What a heatmap shows of itself: how spread it is, and whether outliers or the border hold it."""
+"""Statistics of a heatmap alone: how spread it is, and how much outliers and the border hold."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _RING = 14  # the border is a fourteenth of the shorter side, one patch of a ViT
 
 
 @dataclass(frozen=True)
-class MapFigures:
-    """Figures of one map; its positive part is read as a distribution over its cells.
+class MapStatistics:
+    """Statistics of one map; its positive part is taken as a distribution over its cells.
 
     Attributes:
         entropy: 0 (all in one cell) to 1 (the same in each).
         top_share: share of the hottest 1 % of the cells, at least one, 0 to 1. Large vision transformers grow outlier
             tokens that hold most of a map (arXiv 2309.16588).
-        border_share: share of the outermost ring of cells, 0 to 1; a constant map has as much as the ring has cells.
+        border_share: share of the outermost ring of cells, 0 to 1; of a constant map the ring's share of the cells.
             The ring is a fourteenth of the shorter side, so that maps of patches and of pixels can be compared.
-        degenerate: whether the map says nothing; see `Explanation.degenerate`.
+        degenerate: whether the map holds no information; see `Explanation.degenerate`.
 
     The shares are NaN where nothing is positive.
     """
@@ -35,27 +35,27 @@ class MapFigures:
     degenerate: bool
 
 
-def summarize_map(explanation: Explanation) -> MapFigures:
-    """The figures of a map, from its grid where it has one, else from the pixels that the model saw."""
-    values = _seen_box(explanation.heatmap) if explanation.grid is None else explanation.grid
-    shares = _shares(values)
+def summarize_map(explanation: Explanation) -> MapStatistics:
+    """The statistics of a map, from its grid where it has one, else from the pixels that the model saw."""
+    values = _crop_to_seen(explanation.heatmap) if explanation.grid is None else explanation.grid
+    shares = _normalize(values)
     if shares is None:
-        return MapFigures(math.nan, math.nan, math.nan, explanation.degenerate)
+        return MapStatistics(math.nan, math.nan, math.nan, explanation.degenerate)
     ordered = np.sort(shares[np.isfinite(shares)])
     top = ordered[-math.ceil(_TOP * ordered.size) :].sum()
     ring = max(1, round(min(shares.shape) / _RING))
     border = np.nansum(shares) - np.nansum(shares[ring:-ring, ring:-ring])
-    return MapFigures(_entropy(ordered), _share(top), _share(border), explanation.degenerate)
+    return MapStatistics(_compute_entropy(ordered), _clip(top), _clip(border), explanation.degenerate)
 
 
-def _shares(values: NDArray[np.float32]) -> NDArray[np.float64] | None:
+def _normalize(values: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """The positive part, summing to one; None where nothing is positive."""
     shares = np.maximum(values.astype(np.float64), 0)
     total = np.nansum(shares)
     return shares / total if 0 < total < math.inf else None
 
 
-def _seen_box(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
+def _crop_to_seen(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
     seen = ~np.isnan(heatmap)
     if not seen.any():
         return heatmap
@@ -63,12 +63,12 @@ def _seen_box(heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
     return heatmap[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _entropy(shares: NDArray[np.float64]) -> float:
+def _compute_entropy(shares: NDArray[np.float64]) -> float:
     if shares.size == 1:
         return 0.0
     positive = shares[shares > 0]
-    return _share(-float((positive * np.log(positive)).sum()) / math.log(shares.size))
+    return _clip(-float((positive * np.log(positive)).sum()) / math.log(shares.size))
 
 
-def _share(value: float) -> float:
-    return min(1.0, max(0.0, float(value)))  # rounding
+def _clip(value: float) -> float:
+    return min(1.0, max(0.0, float(value)))  # against rounding

@@ -1,7 +1,7 @@
 """What travels between rooms: frozen dataclasses."""
 
 from .calls import PICO, BatchedCall, Courier, OpenBatch, OpenCall, RawReply, Spending
-from .case import Case, Critique
+from .case import Case, Critique, LazyPanel
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
@@ -25,6 +25,7 @@ __all__ = [
     "Failure",
     "History",
     "ImageSource",
+    "LazyPanel",
     "OpenBatch",
     "OpenCall",
     "Progress",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,45 @@ ATTENDED = ("subject", "part", "background", "other", "unknown")
 GUIDANCE = ("subject_colour", "backdrop_colour", "brightness", "sharpness", "size", "place")
 
 
-class _Drawn:
-    """A picture, or what draws it when somebody first looks at it."""
+@dataclass(eq=False)
+class LazyPanel:
+    """A panel that is drawn when a critic first looks at it.
 
-    def __get__(self, case: Case | None, owner: type[Case]) -> Image.Image:
+    Attributes:
+        draw: draws the panel.
+        image: the panel; None while no critic has looked at it.
+    """
+
+    draw: Callable[[], Image.Image]
+    image: Image.Image | None = None
+
+    def open(self) -> Image.Image:
+        """The panel; the same image every time."""
+        if self.image is None:
+            self.image = self.draw()
+        return self.image
+
+
+class _PanelField:
+    """The field `Case.panel`: takes an image or a LazyPanel, gives an image.
+
+    A dataclass hands what it is given to `__set__`, and asks `__get__` for the default value: there is none.
+    """
+
+    @overload
+    def __get__(self, case: None, owner: type[Case]) -> _PanelField: ...
+
+    @overload
+    def __get__(self, case: Case, owner: type[Case]) -> Image.Image: ...
+
+    def __get__(self, case: Case | None, owner: type[Case]) -> _PanelField | Image.Image:
         if case is None:
-            raise AttributeError("panel")  # so that the dataclass sees no default
-        if callable(case.__dict__["_panel"]):
-            case.__dict__["_panel"] = case.__dict__["_panel"]()
-        panel: Image.Image = case.__dict__["_panel"]
-        return panel
+            raise AttributeError("panel")
+        panel: Image.Image | LazyPanel = vars(case)["panel"]
+        return panel.open() if isinstance(panel, LazyPanel) else panel
 
-    def __set__(self, case: Case, value: Image.Image | Callable[[], Image.Image]) -> None:
-        case.__dict__["_panel"] = value
+    def __set__(self, case: Case, panel: Image.Image | LazyPanel) -> None:
+        vars(case)["panel"] = panel
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +65,8 @@ class Case:
     Attributes:
         id: the sample's id, an opaque digest.
         image: h w c, RGB, the original.
-        panel: the picture made for a critic: image and heatmap, with the labels; a function that draws it may be given
-            in its place, and is called when somebody first looks.
+        panel: the picture made for a critic: image and heatmap, with the labels. A `LazyPanel` may be given, and is
+            drawn when `case.panel` is first read.
         label: name of the true class.
         predicted: name of the predicted class.
         probabilities: k, float32, in the order of the labels.
@@ -49,15 +76,12 @@ class Case:
 
     id: str
     image: Image.Image
-    panel: Image.Image
-    label: str
-    predicted: str
-    probabilities: NDArray[np.float32]
+    panel: _PanelField = _PanelField()
+    label: str  # type: ignore[misc]  # mypy takes the descriptor for a default value
+    predicted: str  # type: ignore[misc]
+    probabilities: NDArray[np.float32]  # type: ignore[misc]
     explanation: Explanation | None = None
     label_explanation: Explanation | None = None
-
-
-Case.panel = _Drawn()  # type: ignore[assignment]  # a dataclass field of its own would need a default
 
 
 @dataclass(frozen=True)

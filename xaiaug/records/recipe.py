@@ -10,6 +10,7 @@ from ..errors import RecordError
 from .json import JSON
 
 SCHEDULES = ("cosine", "linear", "constant")
+SET_BY_ARM = ("sampling", "adapter", "augment")  # the fields of a recipe that are an arm's, not a user's
 
 
 @dataclass(frozen=True)

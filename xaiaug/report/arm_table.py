@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError, nearest
+from ..records.pipeline import CONTINUED
 from .schema_arms import ArmResult, Scores
 from .schema_report import Report
-
-REFERENCE = "continued"
-HEADLINE = "generated+training"
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ class ArmRow:
     difference: Spread
 
 
-def arm_rows(report: Report) -> tuple[ArmRow, ...]:
+def summarise_arms(report: Report) -> tuple[ArmRow, ...]:
     """One row an arm, in the order of the report."""
-    reference = {arm.name: arm for arm in report.arms}.get(REFERENCE)
+    reference = {arm.name: arm for arm in report.arms}.get(CONTINUED)
     return tuple(_row(arm, reference) for arm in report.arms)
 
 
@@ -93,13 +91,13 @@ def _difference(arm: ArmResult, scores: Mapping[int, Scores], against: Mapping[i
     return Spread.of(scores[seed].accuracy - against[seed].accuracy for seed in scores if seed in against)
 
 
-HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {REFERENCE}")
+HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {CONTINUED}")
 NONE = "–"
 
 Cells = Sequence[Sequence[str]]
 
 
-def table(report: Report, format: str = "text") -> str:  # noqa: A002  (the name users know)
+def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (the name users know)
     """The table of arms: one row an arm, means over seeds, ± the standard deviation for more than one seed.
 
     Args:
@@ -112,27 +110,27 @@ def table(report: Report, format: str = "text") -> str:  # noqa: A002  (the name
     """
     if format not in FORMATS:
         raise ConfigError(f"table: there is no format {format!r}. {nearest(format, FORMATS)}")
-    return FORMATS[format](arm_rows(report))
+    return FORMATS[format](summarise_arms(report))
 
 
-def percent(spread: Spread) -> str:
+def format_percent(spread: Spread) -> str:
     """A share in percent: "91.2 ± 0.4"."""
     if spread.mean is None:
         return NONE
     return f"{100 * spread.mean:.1f}" + ("" if spread.sd is None else f" ± {100 * spread.sd:.1f}")
 
 
-def figure(value: float | None) -> str:
+def format_score(value: float | None) -> str:
     """A value between 0 and 1: "0.482"."""
     return NONE if value is None else f"{value:.3f}"
 
 
-def signed(value: float | None) -> str:
+def format_difference(value: float | None) -> str:
     """A difference of such values, with its sign: "+0.110"."""
     return NONE if value is None else f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
 
 
-def points(spread: Spread) -> str:
+def format_points(spread: Spread) -> str:
     """A difference in percentage points, with its sign: "+3.2 ± 0.4"."""
     if spread.mean is None:
         return NONE
@@ -141,23 +139,23 @@ def points(spread: Spread) -> str:
     return f"{mean:+.1f}".replace("-", "−") + ("" if spread.sd is None else f" ± {100 * spread.sd:.1f}")
 
 
-def _cells(rows: Sequence[ArmRow]) -> list[tuple[str, ...]]:
+def _to_cells(rows: Sequence[ArmRow]) -> list[tuple[str, ...]]:
     return [
         (
             " ".join(row.name.split()),
             str(row.seeds),
             str(row.synthetic),
             str(row.real),
-            percent(row.accuracy),
-            percent(row.balanced_accuracy),
-            percent(row.macro_f1),
-            points(row.difference),
+            format_percent(row.accuracy),
+            format_percent(row.balanced_accuracy),
+            format_percent(row.macro_f1),
+            format_points(row.difference),
         )
         for row in rows
     ]
 
 
-def _aligned(cells: Cells) -> list[list[str]]:
+def _align(cells: Cells) -> list[list[str]]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     name, *numbers = widths
     return [
@@ -166,24 +164,24 @@ def _aligned(cells: Cells) -> list[list[str]]:
     ]
 
 
-def _text(rows: Sequence[ArmRow]) -> str:
-    head, *body = _aligned([HEADS, *_cells(rows)])
+def _to_text(rows: Sequence[ArmRow]) -> str:
+    head, *body = _align([HEADS, *_to_cells(rows)])
     rule = ["─" * len(cell) for cell in head]
     return "\n".join("  ".join(row).rstrip() for row in (head, rule, *body)) + "\n"
 
 
-def _markdown(rows: Sequence[ArmRow]) -> str:
-    escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in _cells(rows)]
-    head, *body = _aligned([HEADS, *escaped])
+def _to_markdown(rows: Sequence[ArmRow]) -> str:
+    escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in _to_cells(rows)]
+    head, *body = _align([HEADS, *escaped])
     rule = ["-" * len(head[0]), *("-" * (len(cell) - 1) + ":" for cell in head[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body)) + "\n"
 
 
-def _records(rows: Sequence[ArmRow]) -> list[dict[str, str | float | None]]:
-    return [_plain(row) for row in rows]
+def _to_records(rows: Sequence[ArmRow]) -> list[dict[str, str | float | None]]:
+    return [_to_record(row) for row in rows]
 
 
-def _plain(row: ArmRow) -> dict[str, str | float | None]:
+def _to_record(row: ArmRow) -> dict[str, str | float | None]:
     plain: dict[str, str | float | None] = {
         "arm": row.name,
         "seeds": row.seeds,
@@ -192,26 +190,26 @@ def _plain(row: ArmRow) -> dict[str, str | float | None]:
     }
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "difference"):
         spread: Spread = getattr(row, name)
-        plain |= {name: _rounded(spread.mean), f"{name}_sd": _rounded(spread.sd)}
+        plain |= {name: _round(spread.mean), f"{name}_sd": _round(spread.sd)}
     return plain
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     # Six digits: far below what any test set can tell, and free of the dust that subtraction leaves.
     return None if value is None else round(value, 6)
 
 
-def _csv(rows: Sequence[ArmRow]) -> str:
+def _to_csv(rows: Sequence[ArmRow]) -> str:
     empty = ArmRow("", 0, 0, 0, Spread(), Spread(), Spread(), Spread())
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(_records([empty])[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, list(_to_records([empty])[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_records(rows))
+    writer.writerows(_to_records(rows))
     return out.getvalue()
 
 
-def _json(rows: Sequence[ArmRow]) -> str:
-    return json.dumps(_records(rows), indent=2, ensure_ascii=False) + "\n"
+def _to_json(rows: Sequence[ArmRow]) -> str:
+    return json.dumps(_to_records(rows), indent=2, ensure_ascii=False) + "\n"
 
 
 _LATEX = {
@@ -226,20 +224,20 @@ _LATEX = {
 }
 
 
-def _latex(rows: Sequence[ArmRow]) -> str:
-    head, *body = (" & ".join(map(_escaped, row)) + r" \\" for row in (HEADS, *_cells(rows)))
+def _to_latex(rows: Sequence[ArmRow]) -> str:
+    head, *body = (" & ".join(map(_escape_latex, row)) + r" \\" for row in (HEADS, *_to_cells(rows)))
     lines = [r"\begin{tabular}{l" + "r" * (len(HEADS) - 1) + "}", r"\hline", head, r"\hline", *body, r"\hline"]
     return "\n".join((*lines, r"\end{tabular}")) + "\n"
 
 
-def _escaped(cell: str) -> str:
+def _escape_latex(cell: str) -> str:
     return "".join(_LATEX.get(character, character) for character in cell)
 
 
 FORMATS: dict[str, Callable[[Sequence[ArmRow]], str]] = {
-    "text": _text,
-    "markdown": _markdown,
-    "csv": _csv,
-    "json": _json,
-    "latex": _latex,
+    "text": _to_text,
+    "markdown": _to_markdown,
+    "csv": _to_csv,
+    "json": _to_json,
+    "latex": _to_latex,
 }

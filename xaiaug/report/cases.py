@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 
 from .schema_cases import CaseRow, ImageRow
 from .schema_report import Report
-from .thumbnails import Picture, Pictures
+from .thumbnails import Thumbnail, Thumbnails
 
 MOST_CASES = 200
 MOST_KEPT = 6
@@ -26,11 +26,11 @@ class ShownImage:
     """A synthetic image with its picture; None where it could not be made."""
 
     row: ImageRow
-    picture: Picture | None
+    picture: Thumbnail | None
 
 
 @dataclass(frozen=True)
-class Wish:
+class GuidanceEntry:
     """One entry of the guidance; `colour` is set when the value is one that can be painted."""
 
     name: str
@@ -53,10 +53,10 @@ class ShownCase:
 
     number: int
     row: CaseRow
-    image: Picture | None
-    heatmap: Picture | None
-    panel: Picture | None
-    wishes: tuple[Wish, ...]
+    image: Thumbnail | None
+    heatmap: Thumbnail | None
+    panel: Thumbnail | None
+    wishes: tuple[GuidanceEntry, ...]
     kept: tuple[ShownImage, ...]
     rejected: tuple[ShownImage, ...]
     kept_count: int
@@ -64,26 +64,26 @@ class ShownCase:
     dropped: tuple[str, ...]
 
 
-def shown_cases(report: Report, pictures: Pictures) -> tuple[ShownCase, ...]:
+def select_cases(report: Report, pictures: Thumbnails) -> tuple[ShownCase, ...]:
     """At most 200 cases: the first of each pair of classes, then the second of each, and so on."""
     by_pair: dict[tuple[str, str], list[CaseRow]] = {}
     for row in report.cases:
         by_pair.setdefault((row.label, row.predicted), []).append(row)
     turns = chain.from_iterable(zip_longest(*by_pair.values()))
     chosen = [row for row in turns if row is not None][:MOST_CASES]
-    return tuple(_shown(number, row, pictures) for number, row in enumerate(chosen, 1))
+    return tuple(_show_case(number, row, pictures) for number, row in enumerate(chosen, 1))
 
 
-def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
+def _show_case(number: int, row: CaseRow, pictures: Thumbnails) -> ShownCase:
     kept = [image for image in row.images if image.kept]
     rejected = [image for image in row.images if not image.kept]
     return ShownCase(
         number=number,
         row=row,
         image=pictures(row.image, IMAGE_SIDE) if row.image else None,
-        heatmap=pictures.overlay(row.image, row.heatmap, IMAGE_SIDE) if row.image and row.heatmap else None,
+        heatmap=_heatmap(row, pictures),
         panel=pictures(row.panel, PANEL_SIDE) if row.panel else None,
-        wishes=_wishes(row),
+        wishes=_guidance_entries(row),
         kept=_with_pictures(kept[:MOST_KEPT], pictures),
         rejected=_with_pictures(rejected[:MOST_REJECTED], pictures),
         kept_count=len(kept),
@@ -92,15 +92,22 @@ def _shown(number: int, row: CaseRow, pictures: Pictures) -> ShownCase:
     )
 
 
-def _with_pictures(images: Sequence[ImageRow], pictures: Pictures) -> tuple[ShownImage, ...]:
+def _heatmap(row: CaseRow, pictures: Thumbnails) -> Thumbnail | None:
+    if not row.image or not row.heatmap:
+        return None
+    # `degenerate` is of the grid, which is not part of the report; its map on the image may look like more.
+    return pictures.overlay(row.image, None if row.degenerate else row.heatmap, IMAGE_SIDE)
+
+
+def _with_pictures(images: Sequence[ImageRow], pictures: Thumbnails) -> tuple[ShownImage, ...]:
     return tuple(ShownImage(row, pictures(row.blob, SYNTHETIC_SIDE) if row.blob else None) for row in images)
 
 
-def _wishes(row: CaseRow) -> tuple[Wish, ...]:
+def _guidance_entries(row: CaseRow) -> tuple[GuidanceEntry, ...]:
     guidance: Iterable[tuple[str, str | float]] = row.critique.guidance.items() if row.critique else ()
-    return tuple(_wish(name.replace("_", " "), value) for name, value in guidance)
+    return tuple(_guidance_entry(name.replace("_", " "), value) for name, value in guidance)
 
 
-def _wish(name: str, value: str | float) -> Wish:
+def _guidance_entry(name: str, value: str | float) -> GuidanceEntry:
     text = value if isinstance(value, str) else f"{value:.2f}"
-    return Wish(name, text, text if _COLOUR.fullmatch(text) else "")
+    return GuidanceEntry(name, text, text if _COLOUR.fullmatch(text) else "")

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .arm_table import REFERENCE, scores_by_seed
+from ..records.pipeline import CONTINUED
+from .arm_table import scores_by_seed
 from .schema_arms import ArmResult, Curves, Scores
 from .schema_report import Report
 
@@ -114,10 +115,10 @@ def _curves(arm: ArmResult, quantity: str) -> Iterator[tuple[str, list[tuple[int
         for split in SPLITS:
             values: Sequence[float | None] = getattr(seed.history, f"{split}_{quantity}", ())
             if values:
-                yield split, _thinned(seed.history, values)
+                yield split, _thin(seed.history, values)
 
 
-def _thinned(history: Curves, values: Sequence[float | None]) -> list[tuple[int, float | None]]:
+def _thin(history: Curves, values: Sequence[float | None]) -> list[tuple[int, float | None]]:
     points = list(zip(history.steps, values, strict=True))
     stride = -(-len(points) // MOST_POINTS)
     # Counted from the end, so that the last point, the one the weights belong to, is always there.
@@ -137,7 +138,7 @@ def _chart(arm: ArmResult, quantity: str, y: Axis) -> Chart:
         tuple(lines),
         tuple((x.place(tick), x.label(tick)) for tick in x.ticks),
         tuple((y.place(tick), y.label(tick)) for tick in y.ticks),
-        _described(arm.name, quantity, curves),
+        _describe(arm.name, quantity, curves),
     )
 
 
@@ -153,7 +154,7 @@ def _stretches(curve: Sequence[tuple[int, float | None]]) -> Iterator[list[Point
         yield stretch
 
 
-def _described(arm: str, quantity: str, curves: Iterable[tuple[str, list[tuple[int, float | None]]]]) -> str:
+def _describe(arm: str, quantity: str, curves: Iterable[tuple[str, list[tuple[int, float | None]]]]) -> str:
     ends: list[str] = []
     for split, curve in curves:
         finite = [value for _, value in curve if value is not None]
@@ -201,7 +202,7 @@ def dot_plot(arms: Sequence[ArmResult]) -> DotPlot | None:
     if not values:
         return None
     axis = Axis.around(values, MARGIN, WIDTH - MARGIN, most=4)
-    reference = scores.get(REFERENCE) or []
+    reference = scores.get(CONTINUED) or []
     return DotPlot(
         ticks=tuple((axis.place(tick), axis.label(tick)) for tick in axis.ticks),
         reference=axis.place(100 * statistics.fmean(score.accuracy for score in reference)) if reference else None,

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from .arm_table import HEADLINE, REFERENCE, ArmRow, arm_rows, points, scores_by_seed
+from ..records.pipeline import CONTINUED, FEWEST_MISTAKES, HEADLINE
+from .arm_table import ArmRow, format_points, scores_by_seed, summarise_arms
 from .schema_arms import Scores
 from .schema_report import Report
 
-FEW_MISTAKES = 30
 FEW_SEEDS = 3
 
 
-def outcome(report: Report) -> str:
+def write_conclusion(report: Report) -> str:
     """One or two sentences: the verdict where there is one, else what was measured, or how far the run came."""
     if report.verdict is not None:
         return f"{report.verdict.sentence} {report.verdict.explanation}".strip()
-    rows = {row.name: row for row in arm_rows(report)}
+    rows = {row.name: row for row in summarise_arms(report)}
     headline = rows.get(HEADLINE) or next((row for row in rows.values() if row.synthetic and row.seeds), None)
-    reference = rows.get(REFERENCE)
+    reference = rows.get(CONTINUED)
     if headline and reference and headline.difference.mean is not None:
-        return _compared(headline, reference)
-    return _of_mistakes(report)
+        return _compare_arms(headline, reference)
+    return _describe_mistakes(report)
 
 
-def tags(report: Report) -> tuple[str, ...]:
+def list_limits(report: Report) -> tuple[str, ...]:
     """Two or three words for each thing that limits what the run can show; the notes say it in sentences."""
     found, seeds = report.mistakes.found, _most_seeds(report)
     limits = {
@@ -30,27 +30,31 @@ def tags(report: Report) -> tuple[str, ...]:
         "drawn world": report.data.drawn,
         "one seed": seeds == 1,
         f"{seeds} seeds": 1 < seeds < FEW_SEEDS,
-        "few mistakes": 0 < found < FEW_MISTAKES,
+        "few mistakes": 0 < found < FEWEST_MISTAKES,
         "guide = validation": report.data.guide_is_validation,
     }
     return tuple(tag for tag, holds in limits.items() if holds)
 
 
-def meaning(report: Report) -> tuple[str, ...]:
+def explain_table(report: Report) -> tuple[str, ...]:
     """How to read the table of arms: budgets, seeds and the size of the test set."""
-    return tuple(sentence for sentence in (_budgets(report), _test_size(report), _seeds(report)) if sentence)
+    return tuple(
+        sentence
+        for sentence in (_describe_budgets(report), _describe_test_size(report), _describe_seeds(report))
+        if sentence
+    )
 
 
-def _compared(headline: ArmRow, reference: ArmRow) -> str:
+def _compare_arms(headline: ArmRow, reference: ArmRow) -> str:
     reached, against = 100 * (headline.accuracy.mean or 0), 100 * (reference.accuracy.mean or 0)
     return (
         f"With new images ({headline.name}) the classifier gets {reached:.1f} % of the test images right; trained as "
         f"long without them ({reference.name}) it gets {against:.1f} %. "
-        f"The difference is {points(headline.difference)} percentage points; no verdict is drawn from it."
+        f"The difference is {format_points(headline.difference)} percentage points; no verdict is drawn from it."
     )
 
 
-def _of_mistakes(report: Report) -> str:
+def _describe_mistakes(report: Report) -> str:
     found, size = report.mistakes.found, report.mistakes.guide_size
     if not size:
         return "The run stopped before it looked for mistakes."
@@ -67,7 +71,7 @@ def _most_seeds(report: Report) -> int:
     return max((len(scores_by_seed(arm)) for arm in report.arms if arm.trained), default=0)
 
 
-def _budgets(report: Report) -> str:
+def _describe_budgets(report: Report) -> str:
     budgets = {(arm.steps, arm.batch_size) for arm in report.arms if arm.trained}
     if not budgets:
         return ""
@@ -77,7 +81,7 @@ def _budgets(report: Report) -> str:
     return f"Every trained arm had the same budget: {steps:,} steps of {batch:,} images; the last weights are tested."
 
 
-def _test_size(report: Report) -> str:
+def _describe_test_size(report: Report) -> str:
     widest = max((score for arm in report.arms for score in scores_by_seed(arm).values()), key=_width, default=None)
     if widest is None or not _width(widest):
         return ""
@@ -93,6 +97,6 @@ def _width(score: Scores) -> float:
     return high - low
 
 
-def _seeds(report: Report) -> str:
+def _describe_seeds(report: Report) -> str:
     seeds = _most_seeds(report)
     return f"Figures are means over {seeds} seeds; ± is the standard deviation between them." if seeds > 1 else ""

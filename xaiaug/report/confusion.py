@@ -37,7 +37,7 @@ class Confusion:
     pair_count: int = 0
 
 
-def confusions(report: Report) -> tuple[Confusion, ...]:
+def confusion_tables(report: Report) -> tuple[Confusion, ...]:
     """One for each arm that has a confusion matrix."""
     made = (_confusion(arm, report.data.labels) for arm in report.arms)
     return tuple(confusion for confusion in made if confusion is not None)
@@ -49,7 +49,7 @@ def _confusion(arm: ArmResult, labels: Sequence[str]) -> Confusion | None:
         return None
     total = [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)]
     if len(labels) <= MOST_CLASSES:
-        return Confusion(arm.name, len(matrices), matrix=tuple(_shaded(row) for row in total))
+        return Confusion(arm.name, len(matrices), matrix=tuple(_shade(row) for row in total))
     pairs = [
         (labels[true], labels[predicted], count)
         for true, row in enumerate(total)
@@ -60,7 +60,7 @@ def _confusion(arm: ArmResult, labels: Sequence[str]) -> Confusion | None:
     return Confusion(arm.name, len(matrices), pairs=tuple(worst), pair_count=len(pairs))
 
 
-def _shaded(row: Sequence[int]) -> tuple[Cell, ...]:
+def _shade(row: Sequence[int]) -> tuple[Cell, ...]:
     size = sum(row) or 1
     # Rounded up, so that one image in ten thousand still leaves a trace.
     return tuple(Cell(count, -(-5 * count // size)) for count in row)

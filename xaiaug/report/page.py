@@ -9,14 +9,16 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .arm_table import REFERENCE, Spread, arm_rows, figure, percent, points, signed
-from .cases import shown_cases
+from ..panel import format_scale
+from ..records.pipeline import CONTINUED
+from .arm_table import Spread, format_difference, format_percent, format_points, format_score, summarise_arms
+from .cases import select_cases
 from .charts import arm_curves, dot_plot
-from .conclusion import meaning, outcome, tags
-from .confusion import confusions
+from .conclusion import explain_table, list_limits, write_conclusion
+from .confusion import confusion_tables
 from .schema_base import Row
 from .schema_report import Report
-from .thumbnails import Pictures
+from .thumbnails import Thumbnails, run_scale
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,23 +39,26 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
     """
     environment = _environment()
     style = environment.get_template("page.css").render()
-    pictures = Pictures(blob)
+    heatmaps = (row.heatmap for row in report.cases if row.heatmap and not row.degenerate)
+    scale = run_scale(report.settings, heatmaps, blob)
+    pictures = Thumbnails(blob, scale=scale)
     return environment.get_template("page.html.j2").render(
         report=report,
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        outcome=outcome(report),
-        tags=tags(report),
-        meaning=meaning(report),
-        rows=arm_rows(report),
+        outcome=write_conclusion(report),
+        tags=list_limits(report),
+        meaning=explain_table(report),
+        rows=summarise_arms(report),
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
         tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
-        cases=shown_cases(report, pictures),
+        cases=select_cases(report, pictures),
         left_out=pictures.left_out,
+        shared_scale=scale and format_scale(scale),
         open_cases=OPEN_CASES,
-        confusions=confusions(report),
-        reference=REFERENCE,
+        confusions=confusion_tables(report),
+        reference=CONTINUED,
     )
 
 
@@ -65,36 +70,36 @@ def _environment() -> Environment:
         loader=PackageLoader("xaiaug.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_visible,
+        finalize=_strip_invisible,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"worst": _worst, "share": _share}
-    environment.filters |= {"percent": percent, "points": points, "json": _pretty, "cut": _cut}
-    environment.filters |= {"figure": figure, "signed": signed}
+    environment.globals |= {"worst": _sort_worst_first, "share": _format_share}
+    environment.filters |= {"percent": format_percent, "points": format_points, "json": _format_json, "cut": _truncate}
+    environment.filters |= {"figure": format_score, "signed": format_difference}
     return environment
 
 
-def _visible(value: Any) -> Any:
+def _strip_invisible(value: Any) -> Any:
     """Text without the characters that turn the text around them or cannot stand in HTML."""
     return value.translate(_UNSEEN) if type(value) is str else value
 
 
-def _pretty(value: Any) -> str:
+def _format_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _cut(text: str, most: int = 1200) -> str:
+def _truncate(text: str, most: int = 1200) -> str:
     return (
         text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text) - most:,} more characters in report.json)"
     )
 
 
-def _worst(rows: Sequence[Row], score: str) -> list[Row]:
+def _sort_worst_first(rows: Sequence[Row], score: str) -> list[Row]:
     undefined = float("inf")
     return sorted(rows, key=lambda row: undefined if getattr(row, score) is None else getattr(row, score))
 
 
-def _share(value: float | None) -> str:
-    return percent(Spread(value))
+def _format_share(value: float | None) -> str:
+    return format_percent(Spread(value))

@@ -35,7 +35,7 @@ class MapsRow(Row):
         outcome: "better", "no better" or "worse" than chance, "too few images" below ten.
         sentence: the outcome in plain words.
         gain, low, high: mean gain of deletion and insertion with its 95 % interval: what the outcome is about.
-        entropy, top_share, border_share: medians over the maps, 0 to 1; see `xaiaug.quality.MapFigures`.
+        entropy, top_share, border_share: medians over the maps, 0 to 1; see `xaiaug.quality.MapStatistics`.
     """
 
     method: Text

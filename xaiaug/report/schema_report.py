@@ -10,12 +10,11 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from ..errors import RecordError
+from ..records.pipeline import Stop
 from .schema_arms import ArmResult, LeftOut
 from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
 from .schema_maps import MapsRow
-
-Stage = Literal["mistakes", "explain", "critique", "images", "report"]
 
 
 class Costs(Row):
@@ -87,7 +86,8 @@ class PluginUse(Row):
     """A plugin as the run used it: its name, its class with module, version and parameters.
 
     Attributes:
-        keyed: whether its source could be read; if not, its work is never taken from an earlier sitting.
+        keyed: whether its source could be read; if not, its results are never reused in a later session.
+        drawn_world: whether its results are of a drawn world, and say nothing about photographs.
         licence: of the weights it used; empty where there are none or nobody said.
     """
 
@@ -96,6 +96,7 @@ class PluginUse(Row):
     version: str = "1"
     parameters: dict[str, Plain] = Field(default_factory=dict)
     keyed: bool = True
+    drawn_world: bool = False
     licence: Text = ""
 
 
@@ -122,7 +123,7 @@ class Contrast(Row):
         low, high: interval over seeds and test images at once, of `level`.
         p: two-sided; of a contrast that is not primary adjusted by Holm's method.
         primary: whether it was named before training and decides the verdict.
-        outcome: "no difference", "helps", "hurts" or "cannot tell".
+        outcome: "no difference", "helps", "hurts" or "inconclusive".
         level: of the interval: 0.95, wider where several contrasts share the doubt.
         crossed: 95 % interval of a bootstrap over seeds and images at once.
         fixed, broken: test images that `arm` alone gets right, and that `against` alone does, by seed.
@@ -176,7 +177,7 @@ class Report(Row):
     schema_version: Literal[1] = 1
     run: Run = Run()
     settings: dict[str, Plain] = Field(default_factory=dict)
-    until: Stage = "report"
+    until: Stop = Stop.REPORT
     complete: bool = True
     data: Data
     plugins: Plugins = Plugins()

@@ -5,169 +5,97 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..records import PICO
+from ..records.pipeline import PRIMARY, StageKind, Stop
 from ..report import Report
 from ..report.schema_report import Costs
-from ..store import CallLedger, Reader, parse_stage
+from ..store import CallLedger, Reader
+from ..store.schema import (
+    CASES,
+    COMPARISON,
+    CRITIQUE,
+    DATA,
+    EXPLAIN,
+    FAITHFULNESS_SUMMARY,
+    HELD,
+    IMAGES,
+    JUDGED_BY,
+    LEFT_OUT,
+    MISTAKES,
+    PLUGINS,
+    PREDICT_GUIDE,
+    REACHED,
+    REVIEWED,
+    ROUNDS,
+    SESSIONS,
+    SETTINGS,
+    TEST_SEEN,
+    UNTIL,
+    CaseRow,
+    CritiqueRow,
+    ExplainRow,
+    ImagesFact,
+    SynthesisRow,
+    VerdictRow,
+    Wave,
+)
 from .notes import notes
 from .predictions import arm_rows
 from .verdict import verdict
 
-
-def case_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One row a chosen mistake, as far as the run went."""
-    explained = {row["id"]: row for row in reader.rows("explain")}
-    critiques = {row["id"]: row for row in reader.rows("critique")}
-    images = _images(reader)
-    return [
-        _case(labels, told, explained.get(told[0], {}), critiques.get(told[0], {}), images.get(told[0], []))
-        for told in reader.rows("cases")
-    ]
-
-
-def image_stages(reader: Reader) -> list[tuple[int, Any, Any]]:
-    """Seed, synthesis row and verdict of every image that was made or asked for, in order."""
-    found = []
-    for stage in reader.stages():
-        part, kind, rest = parse_stage(stage)
-        # Earlier rounds only lead to the baseline that is told of; the parts of other seeds belong to it.
-        if kind == "synthesize" and not part.startswith("round-"):
-            seed = int(rest.rsplit("/", 2)[1])
-            reviewed, curated = (stage.replace("synthesize/", f"{name}/", 1) for name in ("review", "curate"))
-            verdicts = reader.rows(reviewed if reviewed in reader.stages() else curated)
-            pairs = zip(reader.rows(stage), verdicts, strict=False)
-            found += [(seed, row, verdict) for row, verdict in pairs]
-    return found
-
-
-def _case(labels: tuple[str, ...], told: list[Any], explained: Any, critique: Any, images: list[Any]) -> dict[str, Any]:
-    id_, label, predicted, probability = told
-    made = explained.get("predicted") or {}
-    failures = [
-        {"stage": stage, **row["failure"]}
-        for stage, row in (("explain", made), ("critique", critique))
-        if "failure" in row
-    ]
-    return {
-        "id": id_,
-        "label": labels[label],
-        "predicted": labels[predicted],
-        "probability": probability,
-        "image": _blob(explained, "image"),
-        "panel": _blob(critique, "panel"),
-        "heatmap": _blob(made, "heatmap"),
-        "method": made.get("method", ""),
-        "degenerate": made.get("degenerate", False),
-        "critique": critique.get("critique"),
-        "failures": failures,
-        "images": images,
-    }
-
-
-def _blob(row: Any, name: str) -> str | None:
-    return row[name]["blob"] if row.get(name) else None
-
-
-def _images(reader: Reader) -> dict[str, list[dict[str, Any]]]:
-    users: dict[str, set[str]] = defaultdict(set)
-    for told in reader.fact("images") or []:
-        for blob in told["used"]:
-            users[blob].update(told["arms"])
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for seed, row, decision in image_stages(reader):
-        blob = _blob(row, "image")
-        found[row["case"]].append(
-            {
-                "index": row["index"],
-                "seed": row["seed"],
-                "blob": blob,
-                "kept": decision["kept"],
-                "check": decision["check"] or "",
-                "reason": decision["reason"] or "",
-                "prompt": row["prompt"],
-                "dropped": row.get("dropped", []),
-                "arms": sorted(users.get(blob or "", ())) if decision["kept"] else [],
-                "experiment_seed": seed,
-            }
-        )
-    return found
-
-
-def costs(reader: Reader) -> Costs:
-    """From the ledger of paid calls."""
-    spent = CallLedger(reader.ledger, reader.blobs).spending()
-    days = [str(price["date"]) for price in spent.prices]
-    return Costs(
-        usd=spent.settled / PICO,
-        calls=spent.replies,
-        unanswered=spent.unanswered,
-        unknown_usd=spent.open / PICO,
-        price_date=max(days, default=None),
-    )
-
-
-def image_summary(reader: Reader, labels: tuple[str, ...]) -> dict[str, Any]:
-    """How many images were asked for, made, kept and rejected, and how many of each class an arm trains on."""
-    rows = image_stages(reader)
-    made = [(row, verdict) for _, row, verdict in rows if "image" in row]
-    told = reader.fact("images") or []
-    return {
-        "asked": len(rows),
-        "made": len(made),
-        "failed": len(rows) - len(made),
-        "kept": sum(verdict["kept"] for _, verdict in made),
-        "rejected": dict(sorted(Counter(verdict["check"] for _, verdict in made if not verdict["kept"]).items())),
-        "used": {label: told[0]["count"].get(label, 0) for label in labels} if told else {},
-        "judge": reader.fact("judge"),
-        "review": reader.fact("review"),
-        "sources": [{"arms": images["arms"], **images["source"]} for images in _distinct(told)],
-    }
-
-
-def _distinct(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({images["name"]: images for images in told}.values())
-
-
-DRAWN = "xaiaug.plugins.synthesizers.petworld."
-COMPARISON = {"primary": ["generated+training", "continued"], "metric": "accuracy", "smallest_effect": 0.5}
+# What is compared where a run stopped before its settings were recorded.
+USUAL_COMPARISON = {"primary": PRIMARY, "metric": "accuracy", "smallest_effect": 0.5}
 PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
 
 
 def build(reader: Reader) -> Report:
     """The report of a run as far as it went; equal runs differ in `run` alone."""
-    data, until = reader.fact("data") or {"labels": []}, reader.fact("until") or "report"
-    plugins = reader.fact("plugins") or {}
+    data: dict[str, Any] = reader.get_fact(DATA) or {"labels": []}
+    plugins = reader.get_fact(PLUGINS) or {}
+    until = reader.get_fact(UNTIL) or str(Stop.REPORT)
     labels = tuple(data["labels"])
     arms = arm_rows(reader, labels)
-    cases = case_rows(reader, labels)
-    images = image_summary(reader, labels)
-    mistakes = _mistakes(reader, labels, len(cases))
-    drawn = plugins.get("synthesizer", {}).get("implementation", "").startswith(DRAWN)
+    cases = _case_rows(reader, labels)
+    comparison: dict[str, Any] = reader.get_fact(COMPARISON) or USUAL_COMPARISON
     fields = {
         "run": _run(reader),
-        "settings": reader.fact("settings") or {},
+        "settings": reader.get_fact(SETTINGS) or {},
         "until": until,
-        "complete": reader.fact("reached") == until,
-        "data": {**_data(data, drawn), "test_seen": reader.fact("test_seen") or 0},
+        "complete": reader.get_fact(REACHED) == until,
+        "data": {**_data(data, plugins), "test_seen": reader.get_fact(TEST_SEEN) or 0},
         "plugins": plugins,
         "arms": arms,
-        "left_out": reader.fact("left_out") or [],
-        "mistakes": mistakes,
-        "rounds": reader.fact("rounds") or (),
-        "maps": next(reader.rows("faithfulness/summary"), None),
+        "left_out": reader.get_fact(LEFT_OUT) or [],
+        "mistakes": _mistakes(reader, labels, len(cases)),
+        "rounds": reader.get_fact(ROUNDS) or (),
+        "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
         "cases": cases,
-        "images": images,
-        "verdict": verdict(reader, reader.fact("comparison") or COMPARISON, [arm["name"] for arm in arms]),
+        "images": _image_summary(reader, labels),
+        "verdict": verdict(reader, comparison, [arm["name"] for arm in arms]),
     }
     report = Report.model_validate(fields)
     return report.model_copy(update={"notes": notes(report)})
 
 
+def costs(reader: Reader) -> Costs:
+    """What outside services cost, from the ledger of paid calls."""
+    spending = CallLedger(reader.ledger, reader.blobs).spending()
+    days = [str(price["date"]) for price in spending.prices]
+    return Costs(
+        usd=spending.settled / PICO,
+        calls=spending.replies,
+        unanswered=spending.unanswered,
+        unknown_usd=spending.open / PICO,
+        price_date=max(days, default=None),
+    )
+
+
 def _run(reader: Reader) -> dict[str, Any]:
-    sessions = reader.fact("sessions") or []
+    sessions = reader.get_fact(SESSIONS) or []
     finished = [session["ended"] for session in sessions if session["state"] == "finished"]
     return {
         "name": reader.folder.resolve().name,
@@ -188,21 +116,126 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _data(data: dict[str, Any], drawn: bool) -> dict[str, Any]:
-    counted = {name: len(data.get(name, ())) for name in ("skipped", "dropped")}
-    told = ("labels", "counts", "guide_is_validation", "fingerprint", "warnings")
-    return {**{name: data[name] for name in told if name in data}, **counted, "drawn": drawn}
+def _data(data: Mapping[str, Any], plugins: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    counts = {name: len(data.get(name, ())) for name in ("skipped", "dropped")}
+    shown = ("labels", "counts", "guide_is_validation", "fingerprint", "warnings")
+    drawn = any(plugin["drawn_world"] for plugin in plugins.values())
+    return {**{name: data[name] for name in shown if name in data}, **counts, "drawn": drawn}
 
 
-def _mistakes(reader: Reader, labels: tuple[str, ...], chosen: int) -> dict[str, Any]:
-    pairs = sorted(reader.fact("mistakes") or [], key=lambda pair: (-pair[2], pair))
-    size = sum(len(row["ids"]) for row in reader.rows("predict/guide"))
-    held = len(reader.fact("held") or ())
-    by_pair = [{"label": labels[t], "predicted": labels[p], "count": n} for t, p, n in pairs]
+def _mistakes(reader: Reader, labels: Sequence[str], chosen: int) -> dict[str, Any]:
+    mistakes, held = reader.get_fact(MISTAKES), reader.get_fact(HELD)
+    pairs = sorted(mistakes or [], key=lambda pair: (-pair[2], pair))
     return {
-        "found": sum(n for _, _, n in pairs),
-        "guide_size": size,
+        "found": sum(count for _, _, count in pairs),
+        "guide_size": sum(len(row["ids"]) for row in reader.rows(PREDICT_GUIDE)),
         "chosen": chosen,
-        "held": held,
-        "by_pair": by_pair,
+        "held": len(held or []),
+        "by_pair": [{"label": labels[t], "predicted": labels[p], "count": count} for t, p, count in pairs],
     }
+
+
+def _case_rows(reader: Reader, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a chosen mistake, as far as the run went."""
+    explained: dict[str, ExplainRow] = {row["id"]: row for row in reader.rows(EXPLAIN)}
+    critiques: dict[str, CritiqueRow] = {row["id"]: row for row in reader.rows(CRITIQUE)}
+    images = _images_by_case(reader)
+    return [
+        _case(labels, case, explained.get(case["id"]), critiques.get(case["id"]), images.get(case["id"], []))
+        for case in reader.rows(CASES)
+    ]
+
+
+def _case(
+    labels: Sequence[str],
+    case: CaseRow,
+    explained: ExplainRow | None,
+    critique: CritiqueRow | None,
+    images: list[dict[str, Any]],
+) -> dict[str, Any]:
+    heatmap = (explained and explained["predicted"]) or {}
+    critique = critique or {}
+    failures = [
+        {"stage": str(stage), **row["failure"]}
+        for stage, row in ((StageKind.EXPLAIN, heatmap), (StageKind.CRITIQUE, critique))
+        if "failure" in row
+    ]
+    return {
+        "id": case["id"],
+        "label": labels[case["label"]],
+        "predicted": labels[case["predicted"]],
+        "probability": case["probability"],
+        "image": explained["image"]["blob"] if explained else None,
+        "panel": _blob(critique, "panel"),
+        "heatmap": _blob(heatmap, "heatmap"),
+        "method": heatmap.get("method", ""),
+        "degenerate": heatmap.get("degenerate", False),
+        "critique": critique.get("critique"),
+        "failures": failures,
+        "images": images,
+    }
+
+
+def _blob(row: Mapping[str, Any], name: str) -> str | None:
+    blob: str | None = row[name]["blob"] if row.get(name) else None
+    return blob
+
+
+def _images_by_case(reader: Reader) -> dict[str, list[dict[str, Any]]]:
+    arms_by_blob: dict[str, set[str]] = defaultdict(set)
+    for entry in reader.get_fact(IMAGES) or []:
+        for blob in entry["used"]:
+            arms_by_blob[blob].update(entry["arms"])
+    images: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for seed, row, verdict_row in _images(reader):
+        image = _blob(row, "image")
+        images[row["case"]].append(
+            {
+                "index": row["index"],
+                "seed": row["seed"],
+                "blob": image,
+                "kept": verdict_row["kept"],
+                "check": verdict_row["check"] or "",
+                "reason": verdict_row["reason"] or "",
+                "prompt": row["prompt"],
+                "dropped": row.get("dropped", []),
+                "arms": sorted(arms_by_blob.get(image or "", ())) if verdict_row["kept"] else [],
+                "experiment_seed": seed,
+            }
+        )
+    return images
+
+
+def _images(reader: Reader) -> Iterator[tuple[int, SynthesisRow, VerdictRow]]:
+    """Seed, synthesis row and verdict of every image that was made or asked for, in order."""
+    stages = reader.stages()
+    for stage in stages:
+        # Rounds before the last only lead to the baseline of the report; the parts of other seeds belong to it.
+        if stage.kind == StageKind.SYNTHESIZE and not stage.of_early_round:
+            wave = Wave.of(stage)
+            review = wave.stage(StageKind.REVIEW)
+            verdicts = reader.rows(review if review in stages else wave.stage(StageKind.CURATE))
+            for row, verdict_row in zip(reader.rows(stage), verdicts, strict=False):
+                yield wave.seed, row, verdict_row
+
+
+def _image_summary(reader: Reader, labels: Sequence[str]) -> dict[str, Any]:
+    """How many images were asked for, made, kept and rejected, and how many of each class an arm trains on."""
+    images = list(_images(reader))
+    made = [(row, verdict_row) for _, row, verdict_row in images if "image" in row]
+    used = reader.get_fact(IMAGES) or []
+    return {
+        "asked": len(images),
+        "made": len(made),
+        "failed": len(images) - len(made),
+        "kept": sum(verdict_row["kept"] for _, verdict_row in made),
+        "rejected": dict(sorted(Counter(one["check"] for _, one in made if not one["kept"]).items())),
+        "used": {label: used[0]["count"].get(label, 0) for label in labels} if used else {},
+        "judge": reader.get_fact(JUDGED_BY),
+        "review": reader.get_fact(REVIEWED),
+        "sources": [{"arms": entry["arms"], **entry["source"]} for entry in _first_of_each_source(used)],
+    }
+
+
+def _first_of_each_source(used: Sequence[ImagesFact]) -> list[ImagesFact]:
+    return list({entry["name"]: entry for entry in used}.values())

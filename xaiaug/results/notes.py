@@ -1,14 +1,15 @@
-"""What a reader must know before believing a figure, in plain words."""
+"""Cautions for the reader of a report, in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
 from ..report import Report
 from ..report.schema_arms import ArmResult
 from ..report.schema_report import Note
 
-FEW, MANY, UNEVEN = 30, 0.5, 3
+MANY, UNEVEN = 0.5, 3
 STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve
 
 
@@ -67,25 +68,25 @@ def _mistakes(report: Report) -> Iterator[Note]:
         return
     if not found:
         yield _warn(
-            f"The baseline makes no mistake on the {size} guide images: there is nothing to mend. A larger or harder "
+            f"The baseline makes no mistake on the {size} guide images: there is nothing to fix. A larger or harder "
             "guide split may show some."
         )
-    elif found < FEW:
+    elif found < FEWEST_MISTAKES:
         yield _warn(
             f"The baseline makes only {found} mistake{'s' if found > 1 else ''} on the {size} guide images. "
-            f"Images made from so few say little; aim for at least {FEW} with a larger guide split."
+            f"Images made from so few say little; aim for at least {FEWEST_MISTAKES} with a larger guide split."
         )
     held = report.mistakes.held
     if held:
         looks = "has a label that looks" if held == 1 else "have labels that look"
         yield _warn(
             f"{held} of the mistakes {looks} wrong, listed in suspects.csv: no image is "
-            'made from them. Write "yes" into label_is_right of those whose label is right, and run again.'
+            'made from them. If a label is right after all, write "yes" into its label_is_right and rerun.'
         )
     if found > MANY * size:
         yield _warn(
             f"The baseline is wrong on {found} of {size} guide images. Look at the labels and the training first: "
-            "images made from its mistakes cannot mend a classifier that has not learned."
+            "images made from its mistakes cannot fix a classifier that has not learned."
         )
 
 
@@ -118,18 +119,18 @@ def _judge(report: Report) -> Iterator[Note]:
     if judge.admitted and judge.right < judge.needed * judge.of:
         yield _warn(
             f"The judge of the new images fails where the classifier does: {share}. With the same blind spots it "
-            "rejects the very images that mend them."
+            "rejects the very images that fix them."
         )
     if judge.admitted is False:
         why = f"{share}, and {judge.needed:.0%} are needed" if judge.of else "there was nothing to fit a judge on"
         yield _warn(
             f"The label check is off: {why}. A judge with the classifier's own blind spots would reject the very "
-            'images that mend them. [curation] judge = "zero-shot", or a classifier of your own, may do better.'
+            'images that fix them. [curation] judge = "zero-shot", or a classifier of your own, may do better.'
         )
     if judge.admitted is not None and not judge.trained_on:
         yield _warn(
-            f"Label gate trained on undeclared data: nobody said what {judge.name} learned from. Where it saw test "
-            "images, what it lets through knows of them. Declare it with [curation.judge] trained_on."
+            f"The label check rests on undeclared data: what {judge.name} was trained on is not declared. If it saw "
+            "test images, what it lets through depends on them. Declare it with [curation.judge] trained_on."
         )
 
 
@@ -139,8 +140,8 @@ def _review(report: Report) -> Iterator[Note]:
         return
     if review.waiting:
         yield _warn(
-            f"Waiting for review: nobody has looked at {review.waiting} of the new images yet. `xaiaug review` shows "
-            "them; the same command then goes on."
+            f"Waiting for review: {review.waiting} of the new images have no decision yet. `xaiaug review` shows them; "
+            "then rerun the same command to resume."
         )
     if review.kept or review.rejected:
         yield _info(
@@ -152,7 +153,7 @@ def _review(report: Report) -> Iterator[Note]:
 def _seeds(report: Report) -> Iterator[Note]:
     seeds = max((len(arm.seeds) for arm in report.arms if arm.trained), default=0)
     if seeds == 1:
-        yield _warn("One seed proves nothing: another seed may turn the order of the arms round.")
+        yield _warn("One seed proves nothing: another seed may reverse the ranking of the arms.")
     elif seeds == 2:
         yield _warn("Two seeds prove little: take at least three, better five.")
 
@@ -170,7 +171,7 @@ def _rounds(report: Report) -> Iterator[Note]:
 def _adapter(report: Report) -> Iterator[Note]:
     means = {arm.name: _mean(arm) for arm in report.arms}
     for name, mean in means.items():
-        start = means.get("baseline")
+        start = means.get(BASELINE)
         if name.endswith("-lora") and mean is not None and start is not None and mean < start:
             yield _warn(
                 f"{name} ends at {100 * mean:.1f} %, below the baseline's {100 * start:.1f} %. Adapters often need a "
@@ -184,8 +185,8 @@ def _mean(arm: ArmResult) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _improving(report: Report) -> Iterator[Note]:
-    baseline = next((arm for arm in report.arms if arm.name == "baseline"), None)
+def _unfinished_training(report: Report) -> Iterator[Note]:
+    baseline = next((arm for arm in report.arms if arm.name == BASELINE), None)
     curve = baseline.seeds[0].history.validation_loss if baseline and baseline.seeds else ()
     points = [value for value in curve if value is not None]
     if len(points) >= STILL and points[-1] < (1 - IMPROVING) * points[-STILL]:
@@ -195,34 +196,35 @@ def _improving(report: Report) -> Iterator[Note]:
         )
 
 
-def _along(report: Report) -> Iterator[Note]:
+def _snapshots(report: Report) -> Iterator[Note]:
     asked = report.settings.get("experiment")
     if not isinstance(asked, dict) or not asked.get("test_curves") or not report.complete:
         return
     without = [arm.name for arm in report.arms if arm.seeds and not arm.seeds[0].history.test_accuracy]
     if without:
         yield _info(
-            f"There is no curve of the test split for {', '.join(without)}: the classifier keeps no weights on the way."
+            f"There is no curve of the test split for {', '.join(without)}: the classifier keeps no weights while it "
+            "trains."
         )
 
 
 def _stages(report: Report) -> Iterator[Note]:
-    for stage, what in (("explain", "heatmap"), ("critique", "critique")):
+    for stage, what in ((StageKind.EXPLAIN, "heatmap"), (StageKind.CRITIQUE, "critique")):
         failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
         if failed:
             yield _warn(f"{failed} of {len(report.cases)} mistakes have no {what}: see each for the reason.")
     flat = sum(case.degenerate for case in report.cases)
     if flat:
-        yield _warn(f"{flat} of {len(report.cases)} heatmaps say nothing: they are constant.")
+        yield _warn(f"{flat} of {len(report.cases)} heatmaps carry no information: they are constant.")
     if not report.complete:
-        yield _warn(f"This run is not finished{_how_far(report)}: run the same command again to go on.")
+        yield _warn(f"This run is not finished{_how_far(report)}: rerun the same command to resume.")
 
 
 def _how_far(report: Report) -> str:
     judged = sum(
-        case.critique is not None or any(f.stage == "critique" for f in case.failures) for case in report.cases
+        case.critique is not None or any(f.stage == StageKind.CRITIQUE for f in case.failures) for case in report.cases
     )
-    return f" ({judged} of {len(report.cases)} mistakes have been before the critic)" if report.cases else ""
+    return f" ({judged} of {len(report.cases)} mistakes have been shown to the critic)" if report.cases else ""
 
 
 def _keys(report: Report) -> Iterator[Note]:
@@ -230,8 +232,9 @@ def _keys(report: Report) -> Iterator[Note]:
         plugin = getattr(report.plugins, kind)
         if plugin is not None and not plugin.keyed:
             yield _info(
-                f"The source of the {kind} {plugin.name} cannot be read, as of a class typed at a prompt: what it made "
-                "is not reused, and is made again whenever this run goes on. Put the class into a file to change that."
+                f"The source of the {kind} {plugin.name} cannot be read (a class typed at a prompt, for example), so "
+                "its results are not reused: they are made again whenever this run resumes. To avoid that, put the "
+                "class in a file."
             )
 
 
@@ -247,8 +250,8 @@ PARTS = (
     _seeds,
     _rounds,
     _adapter,
-    _improving,
-    _along,
+    _unfinished_training,
+    _snapshots,
     _stages,
     _keys,
 )

@@ -1,4 +1,4 @@
-"""What the classifiers of an arm said of the test images."""
+"""Predictions of the test images, and the arms of a report with their scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..metrics import evaluate
-from ..store import Reader
+from ..records.pipeline import StageKind
+from ..store import Reader, StageName
+from ..store.schema import (
+    ARMS,
+    IMAGES,
+    ArmFact,
+    FitRow,
+    ImagesFact,
+    PredictionRow,
+    fit_stage,
+    predict_curve_stage,
+    predict_test_stage,
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
-    """What one classifier said of the test images.
+class PredictionsOfTest:
+    """Predictions of one classifier for the test images.
 
     Attributes:
         labels: n.
@@ -28,8 +40,8 @@ class Predicted:
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
-    """What all classifiers of an arm said of the test images.
+class ArmPredictions:
+    """Predictions of all classifiers of an arm for the test images.
 
     Attributes:
         labels: n.
@@ -44,43 +56,47 @@ class Tested:
 
 def seeds_of(reader: Reader, arm: str) -> list[int]:
     """The seeds an arm was trained with."""
-    return sorted(int(stage.split("/")[2]) for stage in reader.stages() if stage.startswith(f"fit/{arm}/"))
+    names = (stage for stage in reader.stages() if stage.kind == StageKind.FIT and not stage.part)
+    return sorted(int(seed) for name, seed in (stage.detail for stage in names) if name == arm)
 
 
-def predicted(reader: Reader, arm: str, seed: int) -> Predicted | None:
-    """The predictions of one classifier; None where test was not looked at wholly."""
-    return _read(reader, f"predict/test:{arm}:{seed}")
+def predictions_of(reader: Reader, arm: str, seed: int) -> PredictionsOfTest | None:
+    """The predictions of one classifier; None where they are not complete."""
+    return _read_predictions(reader, predict_test_stage(arm, seed))
 
 
-def accuracy_of(reader: Reader, stage: str) -> float | None:
-    """Share of right predictions of a stage; None where it did not come to its end."""
-    found = _read(reader, stage)
-    return None if found is None else float((found.probabilities.argmax(axis=1) == found.labels).mean())
+def accuracy_of(reader: Reader, stage: StageName) -> float | None:
+    """Share of right predictions of a stage; None where it is not complete."""
+    predictions = _read_predictions(reader, stage)
+    if predictions is None:
+        return None
+    return float((predictions.probabilities.argmax(axis=1) == predictions.labels).mean())
 
 
-def _read(reader: Reader, stage: str) -> Predicted | None:
-    rows = list(reader.rows(stage))
+def _read_predictions(reader: Reader, stage: StageName) -> PredictionsOfTest | None:
+    rows: list[PredictionRow] = list(reader.rows(stage))
     _, total = reader.stages().get(stage, ([], 0))
-    # Part of the test images is never shown as the whole.
+    # Scores of some of the test images are never shown as those of all.
     if not rows or sum(len(row["ids"]) for row in rows) < total:
         return None
     labels = np.array([label for row in rows for label in row["labels"]], dtype=np.int64)
     probabilities = np.concatenate([reader.blobs.array(row["probabilities"]["blob"]) for row in rows])
     groups = [group for row in rows for group in row.get("groups") or [{}] * len(row["ids"])]
-    return Predicted(labels, probabilities, groups if any(groups) else None)
+    return PredictionsOfTest(labels, probabilities, groups if any(groups) else None)
 
 
-def tested(reader: Reader, arm: str) -> Tested | None:
+def arm_predictions(reader: Reader, arm: str) -> ArmPredictions | None:
     """The predictions of all seeds of an arm; None where one is missing."""
-    found = {seed: predicted(reader, arm, seed) for seed in seeds_of(reader, arm)}
-    whole = {seed: one for seed, one in found.items() if one is not None}
-    if not whole or len(whole) < len(found):
+    by_seed = {seed: predictions_of(reader, arm, seed) for seed in seeds_of(reader, arm)}
+    complete = {seed: predictions for seed, predictions in by_seed.items() if predictions is not None}
+    if not complete or len(complete) < len(by_seed):
         return None
-    first = next(iter(whole.values()))
-    return Tested(first.labels, _numbers(first.groups), {seed: one.probabilities for seed, one in whole.items()})
+    first = next(iter(complete.values()))
+    probabilities = {seed: predictions.probabilities for seed, predictions in complete.items()}
+    return ArmPredictions(first.labels, _number_groups(first.groups), probabilities)
 
 
-def _numbers(groups: list[dict[str, str]] | None) -> NDArray[Any] | None:
+def _number_groups(groups: list[dict[str, str]] | None) -> NDArray[Any] | None:
     if groups is None:
         return None
     names = [str(sorted(group.items())) for group in groups]
@@ -89,14 +105,14 @@ def _numbers(groups: list[dict[str, str]] | None) -> NDArray[Any] | None:
 
 def arm_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row an arm, each with its seeds; scores are None where test was not looked at."""
-    used = reader.fact("images") or []
-    return [_arm(reader, labels, told, used) for told in reader.fact("arms") or []]
+    used = reader.get_fact(IMAGES) or []
+    return [_arm(reader, labels, trained, used) for trained in reader.get_fact(ARMS) or []]
 
 
-def _arm(reader: Reader, labels: tuple[str, ...], told: dict[str, Any], used: list[dict[str, Any]]) -> dict[str, Any]:
-    arm, recipe = told["arm"], told["recipe"]
+def _arm(reader: Reader, labels: tuple[str, ...], trained: ArmFact, used: list[ImagesFact]) -> dict[str, Any]:
+    arm, recipe = trained["arm"], trained["recipe"]
     name = arm["name"]
-    mine = next((images for images in used if name in images["arms"]), None)
+    images = next((entry for entry in used if name in entry["arms"]), None)
     return {
         "name": name,
         "isolates": arm["isolates"],
@@ -105,27 +121,29 @@ def _arm(reader: Reader, labels: tuple[str, ...], told: dict[str, Any], used: li
         "batch_size": recipe["batch_size"],
         "learning_rate": recipe["learning_rate"],
         "image_passes": recipe["steps"] * recipe["batch_size"],
-        "real": told["real"],
-        "synthetic": mine["count"] if mine else {},
-        "seeds": [_seed(reader, labels, name, seed) for seed in seeds_of(reader, name)],
+        "real": trained["real"],
+        "synthetic": images["count"] if images else {},
+        "seeds": [_seed_row(reader, labels, name, seed) for seed in seeds_of(reader, name)],
     }
 
 
-def _seed(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[str, Any]:
-    row = next(reader.rows(f"fit/{arm}/{seed}"), None)
+def _seed_row(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[str, Any]:
+    row: FitRow | None = next(reader.rows(fit_stage(arm, seed)), None)
     return {
         "seed": seed,
         "metrics": _scores(reader, labels, arm, seed),
-        "history": _history(reader, name_and_seed=f"{arm}:{seed}", told=row["history"]) if row else {},
+        "history": _history(reader, arm, seed, row["history"]) if row else {},
         "model": row["model"]["folder"] if row else None,
     }
 
 
-def _history(reader: Reader, name_and_seed: str, told: dict[str, Any]) -> dict[str, Any]:
-    along = [accuracy_of(reader, f"predict/curve:{name_and_seed}:{step}") for step in told["steps"]]
-    return {**told, "test_accuracy": along if any(value is not None for value in along) else ()}
+def _history(reader: Reader, arm: str, seed: int, history: dict[str, Any]) -> dict[str, Any]:
+    curve = [accuracy_of(reader, predict_curve_stage(arm, seed, step)) for step in history["steps"]]
+    return {**history, "test_accuracy": curve if any(value is not None for value in curve) else ()}
 
 
 def _scores(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dict[str, Any] | None:
-    found = predicted(reader, arm, seed)
-    return None if found is None else evaluate(found.labels, found.probabilities, labels, found.groups).to_json()
+    predictions = predictions_of(reader, arm, seed)
+    if predictions is None:
+        return None
+    return evaluate(predictions.labels, predictions.probabilities, labels, predictions.groups).to_json()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import overload
 
 from ..report import Report
-from ..report.arm_table import table
-from ..report.conclusion import outcome
+from ..report.arm_table import format_table
+from ..report.conclusion import write_conclusion
 from ..report.page import render
 from ..report.schema_cases import CaseRow
 from ..store import Reader, Store
@@ -64,7 +64,7 @@ class Result:
     @property
     def conclusion(self) -> str:
         """What the run came to, in one or two sentences that claim no more than it shows."""
-        return outcome(self.report)
+        return write_conclusion(self.report)
 
     @property
     def report_path(self) -> Path:
@@ -80,7 +80,7 @@ class Result:
         Raises:
             ConfigError: an unknown format.
         """
-        return table(self.report, format)
+        return format_table(self.report, format)
 
     def write_report(self) -> Path:
         """Writes report.json and report.html into the run folder; returns the page's path.

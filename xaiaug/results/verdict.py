@@ -1,4 +1,4 @@
-"""The verdict of a run: one primary contrast decides, the others stand beside it."""
+"""The verdict of a run: one primary contrast decides, the others are reported beside it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..records.pipeline import BASELINE, CONTINUED, EXPLANATION, FEWEST_SEEDS
 from ..report.schema_report import Contrast, Verdict
 from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge_outcome
-from ..statistics.outcome import FEWEST_SEEDS
 from ..store import Reader
-from .predictions import Tested, tested
-
-REFERENCE = "continued"
-EXPLANATION = ("generated+training", "shuffled-map")  # did the explanation help?
+from .predictions import ArmPredictions, arm_predictions
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Contrast:
     arm: str
     against: str
     found: Comparison
@@ -40,17 +37,17 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
     """
     named = [tuple(plan["primary"]), EXPLANATION]
     arm, against = plan["primary"]
-    predicted = {name: arm_tested for name in names if (arm_tested := tested(reader, name)) is not None}
+    predicted = {name: predictions for name in names if (predictions := arm_predictions(reader, name)) is not None}
     if arm not in predicted or against not in predicted:
         return None
     named = [pair for pair in dict.fromkeys(named) if set(pair) <= predicted.keys()]
     pairs = [*named, *_secondary(predicted, named)]
     scores = Scores(plan["metric"])
-    found = [_compared(predicted[one], predicted[other], scores) for one, other in pairs]
+    found = [_compare_arms(predicted[one], predicted[other], scores) for one, other in pairs]
     if any(len(one.by_seed) < FEWEST_SEEDS for one in found):
         return None
-    delta, fixed = plan["smallest_effect"], _fixed(plan.get("vary", ()))
-    judged = _judged(pairs, found, delta / 100, len(named))
+    delta, fixed = plan["smallest_effect"], _shared_by_seeds(plan.get("vary", ()))
+    judged = _judge_contrasts(pairs, found, delta / 100, len(named))
     asked = next((one for one in judged[: len(named)] if (one.arm, one.against) == EXPLANATION), None)
     return Verdict(
         sentence=_sentence(judged[0], delta, fixed=fixed),
@@ -60,42 +57,44 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
     )
 
 
-def _secondary(predicted: Mapping[str, Tested], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    others = [(name, REFERENCE) for name in predicted if name not in (REFERENCE, "baseline")]
-    start = [(REFERENCE, "baseline")] if {REFERENCE, "baseline"} <= predicted.keys() else []
+def _secondary(predicted: Mapping[str, ArmPredictions], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    others = [(name, CONTINUED) for name in predicted if name not in (CONTINUED, BASELINE)]
+    start = [(CONTINUED, BASELINE)] if {CONTINUED, BASELINE} <= predicted.keys() else []
     return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 
-def _compared(one: Tested, other: Tested, scores: Scores) -> Comparison:
-    above, below = _paired(one, other)
+def _compare_arms(one: ArmPredictions, other: ArmPredictions, scores: Scores) -> Comparison:
+    above, below = _pair_by_seed(one, other)
     return compare(one.labels, below, above, scores, one.groups)
 
 
-def _paired(one: Tested, other: Tested) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pair_by_seed(one: ArmPredictions, other: ArmPredictions) -> tuple[NDArray[Any], NDArray[Any]]:
     """Probabilities of the seeds both have; an arm that was not trained has one classifier for every seed."""
     seeds = sorted(one.by_seed.keys() & other.by_seed.keys())
     if 1 in (len(one.by_seed), len(other.by_seed)):
         seeds = sorted(one.by_seed.keys() | other.by_seed.keys())
-    return _stacked(one, seeds), _stacked(other, seeds)
+    return _stack(one, seeds), _stack(other, seeds)
 
 
-def _stacked(arm: Tested, seeds: Sequence[int]) -> NDArray[Any]:
+def _stack(arm: ArmPredictions, seeds: Sequence[int]) -> NDArray[Any]:
     single = next(iter(arm.by_seed.values()))
     return np.stack([arm.by_seed.get(seed, single) for seed in seeds])
 
 
-def _judged(pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta: float, named: int) -> list[_Judged]:
+def _judge_contrasts(
+    pairs: Sequence[tuple[str, str]], found: Sequence[Comparison], delta: float, named: int
+) -> list[_Contrast]:
     """Each contrast; the first so many were named before training, each for a question of its own."""
     estimates = [one.estimate for one in found if one.estimate is not None]
     others = holm_adjust([estimate.p for estimate in estimates[named:]])
     steps = [*((one.p, 0.95) for one in estimates[:named]), *((one.p, one.level) for one in others)]
     return [
-        _Judged(arm, against, comparison, judge_outcome(estimate, delta, level), p, level)
+        _Contrast(arm, against, comparison, judge_outcome(estimate, delta, level), p, level)
         for (arm, against), comparison, estimate, (p, level) in zip(pairs, found, estimates, steps, strict=True)
     ]
 
 
-def _row(judged: _Judged, *, primary: bool) -> Contrast:
+def _row(judged: _Contrast, *, primary: bool) -> Contrast:
     estimate = judged.found.estimate
     low, high = estimate.interval(judged.level) if estimate else (None, None)
     return Contrast(
@@ -115,14 +114,14 @@ def _row(judged: _Judged, *, primary: bool) -> Contrast:
     )
 
 
-def _fixed(varied: Sequence[str]) -> str:
+def _shared_by_seeds(varied: Sequence[str]) -> str:
     """What the seeds share, and the verdict therefore holds for."""
     if "baseline" in varied:
         return "each with a baseline of its own"
     return "for this baseline" + ("" if "critique" in varied else " and these critiques")
 
 
-def _sentence(judged: _Judged, delta: float, subject: str = "", *, fixed: str) -> str:
+def _sentence(judged: _Contrast, delta: float, subject: str = "", *, fixed: str) -> str:
     estimate, outcome = judged.found.estimate, judged.outcome
     if estimate is None:
         return ""
@@ -136,20 +135,20 @@ def _sentence(judged: _Judged, delta: float, subject: str = "", *, fixed: str) -
         "no difference": f"{subject} makes no difference larger than {delta:g} points",
         "helps": f"{subject} helps",
         "hurts": f"{subject} hurts",
-        "cannot tell": f"Whether {subject[:1].lower()}{subject[1:]} helps cannot be told",
+        "inconclusive": f"Whether {subject[:1].lower()}{subject[1:]} helps is inconclusive",
     }
     return f"{words[outcome.word]}: {measured}.{_more(outcome)}"
 
 
 def _more(outcome: Outcome) -> str:
     if outcome.word == "no difference" and outcome.excludes_zero:
-        return " The interval excludes 0, but lies within what was called too small to matter."
-    if outcome.word != "cannot tell":
+        return " The interval excludes 0, but lies within what was declared too small to matter."
+    if outcome.word != "inconclusive":
         return ""
     ways = [f"{count:,} {what}" for count, what in ((outcome.seeds, "seeds"), (outcome.images, "test images")) if count]
     if not ways:
-        return " Neither more seeds nor more test images alone would tell."
-    return f" About {' or '.join(ways)} would tell."
+        return " Neither more seeds nor more test images alone would settle it."
+    return f" About {' or '.join(ways)} would settle it."
 
 
 def _points(value: float) -> str:

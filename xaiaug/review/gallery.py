@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ..curation.review_table import COLUMNS, KEEP, SAID, TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, KEEP, REVIEW_TABLE, ReviewDecision
 from ..errors import DataError, RunFolderError
-from ..report.heatmaps import overlay
+from ..records.pipeline import StageKind
+from ..report.thumbnails import overlay, read_heatmap, run_scale
 from ..store import Reader, Store
 from ..store.blobs import Blobs
+from ..store.schema import CRITIQUE, SETTINGS, is_seed_part
 
 LONGEST = 4000  # characters of a prompt
 _SIDE = 512
@@ -35,15 +37,18 @@ class Gallery:
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
         self._lock = threading.Lock()
+        self._blobs = Blobs(self.run_dir / "blobs")
+        self._cases: dict[str, Any] = {}
+        self._scales: dict[str, tuple[float, float] | None] = {}
         reader = Reader(self.run_dir)
         try:
-            self._cases = {
-                row["id"]: row for stage in reader.stages() if _explains(stage) for row in reader.rows(stage)
-            }
-            self._causes = {row["id"]: row["critique"] for row in reader.rows("critique") if row.get("critique")}
+            settings = reader.get_fact(SETTINGS) or {}
+            for stage in reader.stages():
+                if stage.kind == StageKind.EXPLAIN and not is_seed_part(stage.part):
+                    self._add_cases(list(reader.rows(stage)), settings)
+            self._causes = {row["id"]: row["critique"] for row in reader.rows(CRITIQUE) if row.get("critique")}
         finally:
             reader.close()
-        self._blobs = Blobs(self.run_dir / "blobs")
         self._lines = self._read()
 
     def items(self) -> list[dict[str, Any]]:
@@ -65,7 +70,7 @@ class Gallery:
         with self._lock:
             if name not in self._lines:
                 raise DataError(f"there is no image {name!r} to review")
-            self._change([name], {column: _text(said[column]) for column in SAID if column in said})
+            self._change([name], {column: _check_text(said[column]) for column in DECISION_COLUMNS if column in said})
 
     def keep_the_rest(self) -> None:
         """Keeps every image nobody has judged yet."""
@@ -90,7 +95,14 @@ class Gallery:
             raise LookupError(what)
         image = self._blobs.image(case["image"]["blob"])
         image.thumbnail((_SIDE, _SIDE))
-        return _png(overlay(image, self._blobs.read(case["predicted"]["heatmap"]["blob"])))
+        heatmap = _heatmap(case)
+        explanation = read_heatmap(self._blobs.read(heatmap)) if heatmap else None
+        return _encode_png(overlay(image, explanation, self._scales[line["case"]]))
+
+    def _add_cases(self, rows: Sequence[Any], settings: Mapping[str, Any]) -> None:
+        scale = run_scale(settings, filter(None, map(_heatmap, rows)), self._blobs.read)
+        self._cases.update({row["id"]: row for row in rows})
+        self._scales.update({row["id"]: scale for row in rows})
 
     def _item(self, line: Mapping[str, str]) -> dict[str, Any]:
         case, critique = self._cases.get(line["case"], {}), self._causes.get(line["case"], {})
@@ -108,7 +120,7 @@ class Gallery:
 
     def _read(self) -> dict[str, dict[str, str]]:
         with Store(self.run_dir) as store:
-            lines = _table(store)
+            lines = _read_table(store)
         if not lines:
             raise RunFolderError(
                 f"nothing waits for review in {self.run_dir}: set [curation] review = true and run until it says so"
@@ -118,26 +130,29 @@ class Gallery:
     def _change(self, names: Collection[str], said: Mapping[str, str]) -> None:
         # Read anew: somebody may have the table open in another program, too.
         with Store(self.run_dir) as store:
-            lines = {name: {**line, **said} if name in names else line for name, line in _table(store).items()}
+            lines = {name: {**line, **said} if name in names else line for name, line in _read_table(store).items()}
             if lost := set(names) - set(lines):
-                raise DataError(f"{TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew")
+                raise DataError(
+                    f"{REVIEW_TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew"
+                )
             for line in lines.values():
                 ReviewDecision.from_row(line)
-            store.write_table(TABLE, list(lines.values()))
+            store.write_table(REVIEW_TABLE, list(lines.values()))
         self._lines = lines
 
 
-def _table(store: Store) -> dict[str, dict[str, str]]:
-    lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(TABLE))
+def _read_table(store: Store) -> dict[str, dict[str, str]]:
+    lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(REVIEW_TABLE))
     return {line["id"]: line for line in lines}
 
 
-def _explains(stage: str) -> bool:
-    kind = stage.split("/")
-    return "explain" in (kind[0], kind[1] if kind[0].startswith("round-") and len(kind) > 1 else "")
+def _heatmap(case: Mapping[str, Any]) -> str | None:
+    """The blob of the heatmap; None where there is none, or it is constant."""
+    explained = case["predicted"]
+    return explained["heatmap"]["blob"] if explained.get("heatmap") and not explained["degenerate"] else None
 
 
-def _text(value: Any) -> str:
+def _check_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
     if not isinstance(value, str) or len(value) > LONGEST:
@@ -145,7 +160,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _png(image: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

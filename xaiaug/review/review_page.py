@@ -13,7 +13,7 @@ from .gallery import Gallery
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-class Page:
+class ReviewPage:
     """Makes the page for a gallery; what strangers wrote travels as JSON alone, and becomes text in the browser.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from ..errors import XaiaugError
 from .gallery import Gallery
-from .review_page import Page
+from .review_page import ReviewPage
 
 HOST = "127.0.0.1"
 _MOST_BYTES = 64_000
@@ -44,7 +44,7 @@ class ReviewServer:
 
     def __init__(self, run_dir: str | Path, port: int = 0) -> None:
         self.gallery = Gallery(run_dir)
-        self.page = Page(self.gallery)
+        self.page = ReviewPage(self.gallery)
         self.token = secrets.token_urlsafe(24)
         self._server = ThreadingHTTPServer((HOST, port), _handler(self))
         self._server.daemon_threads = True

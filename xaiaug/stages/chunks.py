@@ -14,7 +14,7 @@ from ..calls import imap_unordered
 from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugError
 from ..interfaces import Plugin
 from ..records import JSON, Failure, Progress
-from ..store import digest
+from ..store import StageName, digest
 from .lazy import Lazy, Rows
 from .plugin_guard import WithTimeLimit, notify_while_waiting
 from .runtime import StageRuntime
@@ -44,18 +44,18 @@ class Stage:
 
     Attributes:
         name: in the ledger; distinct within a run.
-        title: what watchers are told.
+        title: what progress calls it.
         basis: what every result depends on besides its item, JSON-plain.
         size: items in a chunk.
-        remote: whether an outside service does the work: many chunks wait for it at once, here, and are kept as they
-            come.
+        remote: whether an outside service does the work: many chunks wait for it at once, in this process, and are
+            kept as they arrive.
         together: whether a chunk makes one row, not one for each item.
         effort: how much of what takes time is in an item, such as the images that a training sees.
         who: whose work it is, such as "Slow.critique"; empty where no plugin is at work.
         training: whether it trains, which takes longer than other work.
     """
 
-    name: str
+    name: StageName
     title: str
     basis: Any
     size: int
@@ -81,15 +81,17 @@ def complete(
         RunStopped: the run was asked to stop.
     """
     chunks = Lazy(-(-len(items) // stage.size), lambda i: items[i * stage.size : (i + 1) * stage.size])
-    kind = stage.name.split("/")[0]
+    kind = stage.name.kind
     keys = [digest([kind, stage.basis, [item.key for item in chunk]]) for chunk in chunks]
     runtime.store.begin(runtime.name(stage.name), keys, len(items))
-    whole = {key for key in dict.fromkeys(keys) if runtime.store.has(key)}
-    missing = [place for place, key in enumerate(keys) if key not in whole]
+    finished = {key for key in dict.fromkeys(keys) if runtime.store.has(key)}
+    missing = [place for place, key in enumerate(keys) if key not in finished]
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
     runtime.watch(Progress(stage.title, done, len(items)))
-    with _attended(runtime, stage, lambda note: runtime.watch(Progress(stage.title, done, len(items), note))) as heard:
+    with _watch_plugin(
+        runtime, stage, lambda note: runtime.watch(Progress(stage.title, done, len(items), note))
+    ) as heard:
         for position, rows in _spread(
             runtime, stage, work, ([item.value for item in chunks[place]] for place in missing)
         ):
@@ -98,32 +100,32 @@ def complete(
             runtime.store.commit(keys[place], runtime.name(stage.name), rows)
             left, done = left - 1, done + len(chunks[place])
             runtime.watch(Progress(stage.title, done, len(items)))
-    runtime.store.took(kind, (done - before) * stage.effort, time.monotonic() - began)
+    runtime.store.add_speed(kind, (done - before) * stage.effort, time.monotonic() - began)
     if left:
-        raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: the same command goes on")
+        raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: rerun the same command to resume")
     return Rows(runtime.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
 
 
 def _spread(
     runtime: StageRuntime, stage: Stage, work: Callable[[list[Any]], list[Any]], chunks: Iterable[list[Any]]
 ) -> Iterator[tuple[int, list[Any]]]:
-    """Position and rows of each chunk as it is done; none begins once the run was asked to stop."""
+    """Position and rows of each chunk as it is done; none is started once the run was asked to stop."""
     wanted = takewhile(lambda _: not runtime.stopping(), chunks)
     setting = "training_seconds" if stage.training else "chunk_seconds"
-    limit = runtime.patience.training_s if stage.training else runtime.patience.chunk_s
+    limit = runtime.limits.training_s if stage.training else runtime.limits.chunk_s
     if stage.who and limit is not None:
         work = WithTimeLimit(work, stage.who, limit, setting)
     at_once = min(64, max(1, WAITING // stage.size))
     return imap_unordered(work, wanted, most=at_once) if stage.remote else enumerate(runtime.engine.map(work, wanted))
 
 
-def _attended(
-    runtime: StageRuntime, stage: Stage, tell: Callable[[str], None]
+def _watch_plugin(
+    runtime: StageRuntime, stage: Stage, show: Callable[[str], None]
 ) -> AbstractContextManager[Callable[[], object]]:
-    """While a plugin is at work, whoever watches learns whom the run waits for."""
+    """While a plugin is at work, progress names the plugin that the run waits for."""
     if not stage.who or stage.training:
         return nullcontext(bool)  # a training is long in any case
-    return notify_while_waiting(stage.who, runtime.patience.notice_s, tell)
+    return notify_while_waiting(stage.who, runtime.limits.notice_s, show)
 
 
 def plugin_key(plugin: Plugin) -> JSON:
@@ -154,7 +156,7 @@ def batch(
             return [Failure(f"{RAISED}{type(error).__name__}", str(error) or "no message")]
         middle = len(items) // 2
         return batch(who, call, items[:middle], kinds) + batch(who, call, items[middle:], kinds)
-    return _checked(who, results, len(items), kinds)
+    return _check_results(who, results, len(items), kinds)
 
 
 def refuse_if_all_raised(who: str, results: Iterable[Any]) -> None:
@@ -168,7 +170,7 @@ def refuse_if_all_raised(who: str, results: Iterable[Any]) -> None:
         raise PluginError(f"{who} raised on all {count} items; the first: {first.kind}: {first.message}")
 
 
-def _checked(who: str, results: Any, count: int, kinds: type | tuple[type, ...]) -> list[Any]:
+def _check_results(who: str, results: Any, count: int, kinds: type | tuple[type, ...]) -> list[Any]:
     if not isinstance(results, list | tuple):
         raise PluginError(f"{who} must return a list of {count} results, got {type(results).__name__}")
     if len(results) != count:

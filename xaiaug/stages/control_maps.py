@@ -1,4 +1,4 @@
-"""The heatmaps a critic is shown in place of the real ones, to learn whether the real ones matter."""
+"""Shuffled, random and no heatmaps in place of the real ones: controls that show whether the real ones matter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..store import Blob, seed_of
 from ..store.blobs import Blobs
+from ..store.schema import ExplainRow, MapRow, random_maps_stage
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake
@@ -40,7 +41,7 @@ def derange(mistakes: Sequence[Mistake], seed: int) -> list[int]:
     return found
 
 
-def shuffle_maps(explained: Sequence[Any], mistakes: Sequence[Mistake], seed: int) -> Sequence[Any]:
+def shuffle_maps(explained: Sequence[ExplainRow], mistakes: Sequence[Mistake], seed: int) -> Sequence[ExplainRow]:
     """The rows of the explain stage, each with another mistake's map."""
     others = derange(mistakes, seed)
     return Lazy(
@@ -48,14 +49,16 @@ def shuffle_maps(explained: Sequence[Any], mistakes: Sequence[Mistake], seed: in
     )
 
 
-def remove_maps(explained: Sequence[Any]) -> Sequence[Any]:
+def remove_maps(explained: Sequence[ExplainRow]) -> Sequence[ExplainRow]:
     """The rows of the explain stage without maps."""
     return Lazy(len(explained), lambda i: {**explained[i], "predicted": None, "label": None})
 
 
-def draw_random_maps(runtime: StageRuntime, explained: Sequence[Any], seed: int) -> Sequence[Any]:
-    """The rows of the explain stage with maps of chance: of the same grid, size and name as the real ones."""
-    stage = Stage("maps/random", "draw random maps", {"seed": seed}, CHUNK)
+def draw_random_maps(
+    runtime: StageRuntime, explained: Sequence[ExplainRow], cases: str, seed: int
+) -> Sequence[ExplainRow]:
+    """The rows of the explain stage with random maps of the same grid, size and name as the real ones."""
+    stage = Stage(random_maps_stage(cases), "draw random maps", {"seed": seed}, CHUNK)
     items = Lazy(len(explained), lambda i: Item(explained[i], explained[i]))
     return complete(runtime, stage, items, _Random(runtime.store.blobs, seed))
 
@@ -65,19 +68,19 @@ class _Random:
     blobs: Blobs
     seed: int
 
-    def __call__(self, rows: list[Any]) -> list[Any]:
+    def __call__(self, rows: list[ExplainRow]) -> list[dict[str, Any]]:
         return [{**row, "predicted": self._map(row), "label": None} for row in rows]
 
-    def _map(self, row: Any) -> Any:
-        told = row["predicted"]
-        if "failure" in told:
-            return told
-        heatmap = self.blobs.array(told["heatmap"]["blob"])
-        cells = self.blobs.array(told["grid"]["blob"]).shape if told["grid"] else (7, 7)
+    def _map(self, row: ExplainRow) -> MapRow | dict[str, Any] | None:
+        real = row["predicted"]
+        if real is None or "failure" in real:
+            return real
+        heatmap = self.blobs.array(real["heatmap"]["blob"])
+        cells = self.blobs.array(real["grid"]["blob"]).shape if real["grid"] else (7, 7)
         grid = np.random.default_rng(seed_of("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
-        drawn = resize_heatmap(grid, heatmap.shape[::-1])
-        drawn[np.isnan(heatmap)] = np.nan
-        return {**told, "heatmap": Blob.array(drawn), "grid": Blob.array(grid), "degenerate": False}
+        placed = resize_heatmap(grid, heatmap.shape[::-1])
+        placed[np.isnan(heatmap)] = np.nan
+        return {**real, "heatmap": Blob.array(placed), "grid": Blob.array(grid), "degenerate": False}
 
 
 def resize_heatmap(heatmap: Any, size: tuple[int, int]) -> Any:

@@ -1,4 +1,4 @@
-"""What is asked of the synthesizer in place of the critic's words, to learn whether the critic matters."""
+"""Class-name and random prompts in place of a critic's: controls that show whether the critic matters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {
     "white": "#f4f4f4",
 }
 PLACES = ("left", "centre", "right", "top", "bottom")
-CHANCE = 0.2  # of each wish that a critic names only now and then
+CHANCE = 0.2  # of each property that a critic asks for only now and then
 
 
 def apply_source_prompts(critique: Critique, source: ImageSource, label: str, case_id: str, seed: int) -> Critique:
@@ -31,29 +31,29 @@ def apply_source_prompts(critique: Critique, source: ImageSource, label: str, ca
 
     Args:
         critique: the critic's; of a source without one only the label counts.
-        source: says whose words they are.
+        source: decides whose words they are.
         label: name of the true class.
         case_id: decides random guidance, together with the seed.
         seed: of the run.
     """
     guidance = dict(critique.guidance) if source.guidance == "critic" else {}
-    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {_thing(label)}"
+    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {label_words(label)}"
     if source.guidance == "random":
-        guidance, sentence = _by_chance(label, seed_of("random guidance", seed, case_id))
+        guidance, sentence = _draw_prompt(label, seed_of("random guidance", seed, case_id))
         prompt = sentence if source.prompt == "none" else prompt
     return replace(critique, prompt=prompt, guidance=guidance)
 
 
 def class_name_critique(label: str) -> Critique:
-    """What stands where no critic was asked."""
-    return Critique(cause="No critic was asked.", prompt=f"a photo of a {_thing(label)}")
+    """The critique of a source that asks no critic."""
+    return Critique(cause="No critic was asked.", prompt=f"a photo of a {label_words(label)}")
 
 
-def _by_chance(label: str, seed: int) -> tuple[dict[str, str | float], str]:
+def _draw_prompt(label: str, seed: int) -> tuple[dict[str, str | float], str]:
     rng = np.random.default_rng(seed)
     subject, backdrop = (str(rng.choice(list(COLOURS))) for _ in range(2))
     guidance: dict[str, str | float] = {"subject_colour": COLOURS[subject], "backdrop_colour": COLOURS[backdrop]}
-    sentence = [f"a photo of a {subject} {_thing(label)} on a {backdrop} background"]
+    sentence = [f"a photo of a {subject} {label_words(label)} on a {backdrop} background"]
     light, size, place = rng.uniform(0.2, 0.9), rng.uniform(0.1, 0.6), str(rng.choice(PLACES))
     if rng.random() < CHANCE:
         guidance["brightness"] = round(float(light), 2)
@@ -67,5 +67,5 @@ def _by_chance(label: str, seed: int) -> tuple[dict[str, str | float], str]:
     return guidance, ", ".join(sentence)
 
 
-def _thing(label: str) -> str:
+def label_words(label: str) -> str:
     return label.replace("_", " ")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, RawReply
+from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, LazyPanel, RawReply
 from ..store import Blob
 from ..store.blobs import Blobs
+from ..store.schema import CritiqueRow, ExplainRow, critique_of, critique_stage
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
 from .explain import explanation_of
@@ -64,32 +65,6 @@ class ResampledCalls:
 
 
 @dataclass
-class _Panel:
-    """The picture for the critic, drawn when the critic looks; what it did not see is not kept as if it had."""
-
-    image: Image.Image
-    explanation: Explanation | None
-    label: str
-    predicted: str
-    layout: str
-    side: int
-    scale: panel.Scale | None = None
-    drawn: Image.Image | None = None
-
-    def __call__(self) -> Image.Image:
-        self.drawn = panel.draw(
-            self.image,
-            self.explanation,
-            label=self.label,
-            predicted=self.predicted,
-            layout=self.layout,
-            side=self.side,
-            scale=self.scale,
-        )
-        return self.drawn
-
-
-@dataclass
 class _Work:
     critic: Critic
     context: Context
@@ -100,24 +75,25 @@ class _Work:
     def __post_init__(self) -> None:
         self.ready = PreparedOnce(self.critic, self.context)
 
-    def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
+    def __call__(self, pairs: list[tuple[Mistake, ExplainRow]]) -> list[Any]:
         self.ready()
         shown = [self._case(mistake, row) for mistake, row in pairs]
         cases = [case for case, _ in shown]
         who = f"{type(self.critic).__name__}.critique"
-        made = batch(who, self.critic.critique, cases, Critique)
-        return [_row(who, case, seen, critique) for (case, seen), critique in zip(shown, made, strict=True)]
+        critiques = batch(who, self.critic.critique, cases, Critique)
+        return [_row(who, case, seen, made) for (case, seen), made in zip(shown, critiques, strict=True)]
 
-    def _case(self, mistake: Mistake, row: Any) -> tuple[Case, _Panel]:
+    def _case(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
         labels = self.context.labels
         label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        seen = _Panel(image, explanation, label, predicted, self.critic.layout, self.critic.side, self.scale)
+        draw = partial(panel.draw, image, explanation, label=label, predicted=predicted)
+        seen = LazyPanel(partial(draw, layout=self.critic.layout, side=self.critic.side, scale=self.scale))
         case = Case(
             id=mistake.sample.id,
             image=image,
-            panel=seen,  # type: ignore[arg-type]  # drawn when it is looked at
+            panel=seen,
             label=label,
             predicted=predicted,
             probabilities=np.array(mistake.probabilities, np.float32),
@@ -132,12 +108,14 @@ class CritiqueOptions:
     """How a critic is asked.
 
     Attributes:
-        name: of the stage; "critique", or that and more behind a slash.
+        cases: what it is asked about: "mistakes" or "correct".
+        heatmaps: what it is shown: "explained", or "none", "shuffled" or "random" ones.
         draw: above 0 asks afresh: neither a row nor a paid reply of another draw is taken.
         scale: of the panels' colours: "image", each map's own, or "run", one for all of them.
     """
 
-    name: str = "critique"
+    cases: str = "mistakes"
+    heatmaps: str = "explained"
     draw: int = 0
     scale: str = "image"
 
@@ -145,60 +123,49 @@ class CritiqueOptions:
 def critique(
     runtime: StageRuntime,
     critic: Critic,
-    context: Context,
-    train_key: str,
     mistakes: Sequence[Mistake],
-    explained: Sequence[Any],
-    *,
-    asking: CritiqueOptions | None = None,
+    explained: Sequence[ExplainRow],
+    options: CritiqueOptions | None = None,
 ) -> Sequence[Critique | Failure]:
-    """One critique a mistake, in order.
+    """One critique a case, in order.
 
     Args:
         runtime: where they are kept.
         critic: not yet prepared.
-        context: what the critic may know.
-        train_key: digest of the training images the critic may compare with.
-        mistakes: what is to be explained.
-        explained: their rows of the stage before.
-        asking: how the critic is asked.
+        mistakes: the cases.
+        explained: their heatmaps, or controls in their place.
+        options: how the critic is asked.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
-    asking = asking or CritiqueOptions()
-    shared = _shared_scale(explained, runtime.store.blobs) if asking.scale == "run" else None
-    basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": train_key}
-    if context.token_limit is not None:  # a critic that is told it writes other prompts
+    options, context = options or CritiqueOptions(), runtime.context
+    shared = _shared_scale(explained, runtime.store.blobs) if options.scale == "run" else None
+    basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": runtime.reference_key}
+    if context.token_limit is not None:  # a critic that knows it writes other prompts
         basis["token_limit"] = context.token_limit
-    if asking.draw:
-        basis["draw"] = asking.draw
-        context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, asking.draw))
+    if options.draw:
+        basis["draw"] = options.draw
+        context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, options.draw))
     basis |= {"scale": list(shared)} if shared else {}
-    who = f"{type(critic).__name__}.critique"
-    stage = Stage(asking.name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
+    who, name = f"{type(critic).__name__}.critique", critique_stage(options.cases, options.heatmaps)
+    stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows = complete(runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared))
-    made = Lazy(len(rows), lambda i: critique_of(rows[i]))
-    refuse_if_all_raised(who, made)
-    return made
+    rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared))
+    critiques = Lazy(len(rows), lambda i: critique_of(rows[i]))
+    refuse_if_all_raised(who, critiques)
+    return critiques
 
 
-def critique_of(row: Any) -> Critique | Failure:
-    """A critique as it was committed."""
-    if "failure" in row:
-        return Failure(**row["failure"])
-    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+def _shared_scale(explained: Sequence[ExplainRow], blobs: Blobs) -> panel.Scale | None:
+    maps = (explanation_of(row["predicted"], blobs) for row in explained)
+    return panel.shared_scale(one if isinstance(one, Explanation) else None for one in maps)
 
 
-def _shared_scale(explained: Sequence[Any], blobs: Blobs) -> panel.Scale | None:
-    made = (explanation_of(row["predicted"], blobs) for row in explained)
-    return panel.shared_scale(one if isinstance(one, Explanation) else None for one in made)
-
-
-def _row(who: str, case: Case, seen: _Panel, made: Critique | Failure) -> dict[str, Any]:
+def _row(who: str, case: Case, seen: LazyPanel, made: Critique | Failure) -> dict[str, Any]:
     result = check_plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
-    return {"id": case.id, "panel": None if seen.drawn is None else Blob.image(seen.drawn), **result}
+    # A panel that the critic did not look at is not kept as if it had.
+    return {"id": case.id, "panel": None if seen.image is None else Blob.image(seen.image), **result}
 
 
 def _usable(explanation: Explanation | Failure | None, size: tuple[int, int]) -> Explanation | None:

@@ -1,4 +1,4 @@
-"""Which of the images just made are kept."""
+"""Filters the images just made: which are kept, and why the others are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..curation import ImageFilter
+from ..records import JSON
+from ..records.pipeline import StageKind
 from ..store.blobs import Blobs
+from ..store.schema import SynthesisRow, VerdictRow, Wave
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .runtime import StageRuntime
@@ -15,40 +18,43 @@ from .runtime import StageRuntime
 
 @dataclass(frozen=True)
 class _Work:
-    gate: ImageFilter
+    image_filter: ImageFilter
     seen: tuple[str, ...]
     blobs: Blobs
 
-    def __call__(self, rows: list[Any]) -> list[Any]:
+    def __call__(self, rows: list[SynthesisRow]) -> list[Any]:
         made = [row for row in rows if "image" in row]
         images = Lazy(len(made), lambda i: self.blobs.image(made[i]["image"]["blob"]))
-        judged = iter(self.gate.judge(images, self.seen, [row["label"] for row in made]))
-        return [next(judged).to_json() if "image" in row else _failed(row) for row in rows]
+        verdicts = iter(self.image_filter.check(images, self.seen, [row["label"] for row in made]))
+        return [next(verdicts).to_json() if "image" in row else _verdict_on_failure(row) for row in rows]
 
 
 def curate(
     runtime: StageRuntime,
-    name: str,
-    gate: ImageFilter,
-    gate_key: Any,
+    wave: Wave,
+    image_filter: ImageFilter,
+    filter_key: JSON,
     seen: Sequence[str],
-    made: Sequence[Any],
-) -> Sequence[dict[str, Any]]:
+    rows: Sequence[SynthesisRow],
+) -> Sequence[VerdictRow]:
     """One verdict a row of the synthesis, in order.
 
     Args:
         runtime: where the verdicts are kept.
-        name: of the source, seed and wave; distinct within a run.
-        gate: the checks.
-        gate_key: what the gate's verdicts depend on.
+        wave: which images they are.
+        image_filter: the checks.
+        filter_key: what the verdicts depend on.
         seen: fingerprints of the images kept before.
-        made: rows of the synthesis.
+        rows: of the synthesis.
     """
     # One chunk: whether an image repeats another depends on all that were kept before it.
-    stage = Stage(f"curate/{name}", "check images", {"gate": gate_key, "seen": list(seen)}, max(1, len(made)))
-    return complete(runtime, stage, [Item(row, row) for row in made], _Work(gate, tuple(seen), runtime.store.blobs))
+    basis = {"filter": filter_key, "seen": list(seen)}
+    stage = Stage(wave.stage(StageKind.CURATE), "check images", basis, max(1, len(rows)))
+    return complete(
+        runtime, stage, [Item(row, row) for row in rows], _Work(image_filter, tuple(seen), runtime.store.blobs)
+    )
 
 
-def _failed(row: Any) -> dict[str, Any]:
+def _verdict_on_failure(row: SynthesisRow) -> VerdictRow:
     failure = row["failure"]
-    return {"kept": False, "check": failure["kind"], "reason": failure["message"], "score": None, "fingerprint": None}
+    return VerdictRow(kept=False, check=failure["kind"], reason=failure["message"], score=None, fingerprint=None)

@@ -1,115 +1,120 @@
-"""The cases of an image source: which guide images, with which maps, in whose words."""
+"""A classifier's mistakes, their heatmaps and what critics write about them: what every new image starts from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..arms import asks
-from ..interfaces import Context, Critic, Explainer
+from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
-from . import control_maps
+from ..store.schema import ExplainRow
+from .control_maps import draw_random_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
 from .critique import CritiqueOptions, critique
 from .explain import explain
+from .generation import SourceCase
 from .mistakes import Mistake
 from .predict import Predictions
 from .runtime import Fitted, StageRuntime
 
-Cases = list[tuple[Mistake, Any, Critique | Failure]]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Diagnosis:
-    """What every source of a run starts from.
+    """The mistakes of one classifier; explains and criticises them when asked for, once.
 
     Attributes:
-        runtime: where work is kept.
+        runtime: where work is kept, and what plugins may know.
         explainer: not yet prepared.
         critic: not yet prepared.
-        context: what plugins may know.
-        train_key: digest of the images the critic may compare with.
-        baseline: the classifier that is explained.
+        baseline: the classifier.
         predictions: of the baseline for the guide.
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
-        seed: decides which map goes where, and what is left to chance.
+        seed: decides the control maps and random prompts.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
-        held: ids of mistakes whose label looks wrong: no image is made from them.
         scale: of the panels' colours: "image" or "run".
+        held: ids of mistakes whose label looks wrong: no image is made from them.
     """
 
     runtime: StageRuntime
     explainer: Explainer
     critic: Critic
-    context: Context
-    train_key: str
     baseline: Fitted
     predictions: Predictions
     mistakes: Sequence[Mistake]
     correct: Sequence[Mistake]
     seed: int
-    held: frozenset[str] = frozenset()
     draw: int = 0
     scale: str = "image"
+    held: frozenset[str] = frozenset()
+    _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
+    _critiques: dict[tuple[str, str], Sequence[Critique | Failure]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
-        for chosen in (self.mistakes, self.correct, self.context.train or ()):
+        for chosen in (self.mistakes, self.correct, self.runtime.context.train or ()):
             samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
             self.runtime.keep_from_test(samples, type(self.critic).__name__)
 
-    def explained(self, cases: str = "mistakes") -> Sequence[Any]:
-        """The rows of the explain stage, of "mistakes" or "correct" cases."""
-        name = "explain" if cases == "mistakes" else f"explain/{cases}"
-        return explain(self.runtime, self.explainer, self.context, self.baseline, self._chosen(cases), name)
-
-    def judged(self, source: ImageSource) -> Sequence[Critique | Failure]:
-        """The critiques of a source whose words are the critic's."""
-        chosen = self._chosen(source.cases)
-        rows = self._mapped(source, self.explained(source.cases), chosen)
-        name = "critique" if (source.cases, source.map) == ("mistakes", "explained") else f"critique/{_name(source)}"
-        return critique(
-            self.runtime,
-            self.critic,
-            self.context,
-            self.train_key,
-            chosen,
-            rows,
-            asking=CritiqueOptions(name, self.draw, self.scale),
+    def explained(self, cases: str = "mistakes") -> Sequence[ExplainRow]:
+        """The heatmaps of "mistakes" or "correct" cases."""
+        return _once(
+            self._explained,
+            cases,
+            lambda: explain(self.runtime, self.explainer, self.baseline, self._cases(cases), cases),
         )
 
-    def cases(self, source: ImageSource) -> Cases:
-        """All cases of a source: the guide image, its own map, and what is asked for."""
-        chosen = self._chosen(source.cases)
-        rows = self.explained(source.cases)
-        judged = (
-            self.judged(source) if asks(source) else [class_name_critique(self._label(mistake)) for mistake in chosen]
+    def critiques(self, source: ImageSource) -> Sequence[Critique | Failure]:
+        """The critiques of a source whose words are a critic's."""
+        return _once(self._critiques, (source.cases, source.map), lambda: self._criticize(source))
+
+    def cases(self, source: ImageSource) -> list[SourceCase]:
+        """All cases of a source but those held out: the guide image, its own heatmap, and what is asked for."""
+        chosen, rows = self._cases(source.cases), self.explained(source.cases)
+        labels = self.runtime.context.labels
+        critiques = (
+            self.critiques(source)
+            if asks(source)
+            else [class_name_critique(labels[mistake.sample.label]) for mistake in chosen]
         )
         return [
-            (mistake, row, self._said(source, mistake, made))
-            for mistake, row, made in zip(chosen, rows, judged, strict=True)
+            (mistake, row, self._apply(source, mistake, answer))
+            for mistake, row, answer in zip(chosen, rows, critiques, strict=True)
             if mistake.sample.id not in self.held
         ]
 
-    def _said(self, source: ImageSource, mistake: Mistake, made: Critique | Failure) -> Critique | Failure:
-        if isinstance(made, Failure):
-            return made
-        return apply_source_prompts(made, source, self._label(mistake), mistake.sample.id, self.seed)
+    def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
+        chosen = self._cases(source.cases)
+        rows = self._maps(source, self.explained(source.cases), chosen)
+        options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
+        return critique(self.runtime, self.critic, chosen, rows, options)
 
-    def _mapped(self, source: ImageSource, rows: Sequence[Any], chosen: Sequence[Mistake]) -> Sequence[Any]:
+    def _apply(self, source: ImageSource, mistake: Mistake, answer: Critique | Failure) -> Critique | Failure:
+        if isinstance(answer, Failure):
+            return answer
+        label = self.runtime.context.labels[mistake.sample.label]
+        return apply_source_prompts(answer, source, label, mistake.sample.id, self.seed)
+
+    def _maps(self, source: ImageSource, rows: Sequence[ExplainRow], chosen: Sequence[Mistake]) -> Sequence[ExplainRow]:
+        """The heatmaps that the critic is shown for a source."""
         if source.map == "shuffled":
-            return control_maps.shuffle_maps(rows, chosen, self.seed)
+            return shuffle_maps(rows, chosen, self.seed)
         if source.map == "random":
-            return control_maps.draw_random_maps(self.runtime, rows, self.seed)
-        return control_maps.remove_maps(rows) if source.map == "none" else rows
+            return draw_random_maps(self.runtime, rows, source.cases, self.seed)
+        return remove_maps(rows) if source.map == "none" else rows
 
-    def _chosen(self, cases: str) -> Sequence[Mistake]:
+    def _cases(self, cases: str) -> Sequence[Mistake]:
         return self.mistakes if cases == "mistakes" else self.correct
 
-    def _label(self, mistake: Mistake) -> str:
-        return self.context.labels[mistake.sample.label]
 
-
-def _name(source: ImageSource) -> str:
-    return f"{source.cases}-{source.map}"
+def _once(results: dict[Key, Value], key: Key, work: Callable[[], Value]) -> Value:
+    """What was worked out before under a key, or is now."""
+    if key not in results:
+        results[key] = work()
+    return results[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..interfaces import Classifier, Context, Explainer
 from ..records import Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
+from ..store.schema import ExplainRow, MapRow, explain_stage, failure_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .lazy import Lazy
 from .mistakes import Mistake
@@ -58,33 +59,27 @@ class _Work:
         return [made for part in parts for made in part]
 
     def _row(self, mistake: Mistake, predicted: Any, label: Any) -> dict[str, Any]:
-        shown = mistake.sample.open()
-        shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        copy = mistake.sample.open()
+        copy.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
         return {
             "id": mistake.sample.id,
-            "image": Blob.image(shown),
-            "predicted": _explanation_row(predicted),
-            "label": _explanation_row(label),
+            "image": Blob.image(copy),
+            "predicted": _map_row(predicted),
+            "label": _map_row(label),
         }
 
 
 def explain(
-    runtime: StageRuntime,
-    explainer: Explainer,
-    context: Context,
-    fitted: Fitted,
-    mistakes: Sequence[Mistake],
-    name: str = "explain",
-) -> Sequence[Any]:
-    """One row a mistake: its picture and the maps of its predicted and, where it differs, its true class.
+    runtime: StageRuntime, explainer: Explainer, fitted: Fitted, mistakes: Sequence[Mistake], cases: str = "mistakes"
+) -> Sequence[ExplainRow]:
+    """One row a case: a copy of its image, and the maps of its predicted and, where it differs, its true class.
 
     Args:
         runtime: where they are kept.
         explainer: not yet prepared.
-        context: what it may know.
         fitted: the classifier that is explained.
-        mistakes: what is to be explained.
-        name: of the stage; "explain", or that and more behind a slash.
+        mistakes: what is explained.
+        cases: what they are: "mistakes" or "correct".
 
     Raises:
         PluginError: the explainer broke its contract or raised on every image.
@@ -92,38 +87,36 @@ def explain(
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     who = f"{type(explainer).__name__}.explain"
-    stage = Stage(name, "explain mistakes", basis, explainer.batch_size, who=who)
+    stage = Stage(explain_stage(cases), "explain mistakes", basis, explainer.batch_size, who=who)
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
-    rows = complete(runtime, stage, items, _Work(explainer, context, fitted))
-    refuse_if_all_raised(who, (_failure_of(row["predicted"]) for row in rows))
+    rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime.context, fitted))
+    refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))
     return rows
 
 
-def explanation_of(row: Any, blobs: Blobs) -> Explanation | Failure | None:
+def explanation_of(row: MapRow | None, blobs: Blobs) -> Explanation | Failure | None:
     """An explanation as it was committed."""
     if row is None or "failure" in row:
-        return _failure_of(row)
+        return failure_of(row)
     grid = blobs.array(row["grid"]["blob"]) if row["grid"] else None
     heatmap = blobs.array(row["heatmap"]["blob"])
     return Explanation(heatmap, row["method"], row["target"], row["class_specific"], grid)
 
 
-def _failure_of(row: Any) -> Failure | None:
-    return Failure(**row["failure"]) if row is not None and "failure" in row else None
-
-
-def _explanation_row(made: Explanation | Failure | None) -> dict[str, Any] | None:
-    if made is None:
+def _map_row(explanation: Explanation | Failure | None) -> dict[str, Any] | None:
+    """A `MapRow` whose blobs are still to be kept."""
+    if explanation is None:
         return None
-    if isinstance(made, Failure):
-        return {"failure": {"kind": made.kind, "message": made.message}}
+    if isinstance(explanation, Failure):
+        return {"failure": asdict(explanation)}
+    grid = explanation.grid
     return {
-        "heatmap": Blob.array(np.asarray(made.heatmap, np.float32)),
-        "grid": None if made.grid is None else Blob.array(np.asarray(made.grid, np.float32)),
-        "method": made.method,
-        "target": int(made.target),
-        "class_specific": made.class_specific,
-        "degenerate": made.degenerate,
+        "heatmap": Blob.array(np.asarray(explanation.heatmap, np.float32)),
+        "grid": None if grid is None else Blob.array(np.asarray(grid, np.float32)),
+        "method": explanation.method,
+        "target": int(explanation.target),
+        "class_specific": explanation.class_specific,
+        "degenerate": explanation.degenerate,
     }
 
 

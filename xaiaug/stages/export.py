@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..curation import ImageFilter
+from ..arms import source_name
 from ..records import Critique, Failure
-from .generation import GeneratedImage
+from ..store.schema import ExplainRow
+from .diagnosis import Diagnosis
+from .generation import GeneratedImage, ImagePlan
 from .mistakes import Mistake
-from .runtime import Fitted, StageRuntime
+from .runtime import StageRuntime
 
 ROW = ("label", "index", "seed", "prompt", "dropped")
 
@@ -24,86 +26,88 @@ class ExportedImages:
 
     Attributes:
         round: number of the round, from 1.
-        source: name of the source.
+        plan: how they were made; of one source.
         repetition: seed of the repetition.
         images: those that are trained on.
-        cases: mistake, row of the explain stage, critique.
-        baseline: the classifier that made the mistakes.
-        gate: what each image passed.
+        diagnosis: of the mistakes they were made from.
     """
 
     round: int
-    source: str
+    plan: ImagePlan
     repetition: int
     images: Sequence[GeneratedImage]
-    cases: Sequence[tuple[Mistake, Any, Critique | Failure]]
-    baseline: Fitted
-    gate: ImageFilter
+    diagnosis: Diagnosis
 
 
 def export(
     runtime: StageRuntime,
     labels: Sequence[str],
     plugins: Mapping[str, Mapping[str, Any]],
-    pools: Sequence[ExportedImages],
+    exported: Sequence[ExportedImages],
 ) -> None:
-    """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the whole ancestry of its image.
+    """Writes synthetic/<class>/*.png and metadata.jsonl, each line with the full ancestry of its image.
 
-    Every line has the same columns of the same types, so that tables take them as they are; what a plugin says in its
-    own way (guidance, details, weights) stands in JSON's text.
+    Every line has the same columns of the same types, so that tables take them as they are; what has no fixed columns
+    (guidance, details, weights) is JSON in a text column.
 
     Args:
         runtime: where the images are kept.
         labels: names of the classes.
         plugins: identity of each plugin, by kind.
-        pools: what arms train on, of every round.
+        exported: what arms train on, of every round.
     """
     files, names = [], Counter[str]()
-    by = {f"{kind}_weights": _text(plugins[kind]) for kind in ("critic", "synthesizer") if kind in plugins}
-    for pool in pools:
-        for name, image, line in _lines(runtime, pool, labels):
+    weights = {f"{kind}_weights": _text(plugins[kind]) for kind in ("critic", "synthesizer") if kind in plugins}
+    for images in exported:
+        for name, image, line in _lines(runtime, images, labels):
             names[name] += 1
             unique = name if names[name] == 1 else f"{name}-{names[name]}"
-            files.append((f"{unique}.png", image.row["image"]["blob"], {**line, **by}))
+            files.append((f"{unique}.png", image.row["image"]["blob"], {**line, **weights}))
     runtime.store.write_synthetic(files)
 
 
 def _lines(
-    runtime: StageRuntime, pool: ExportedImages, labels: Sequence[str]
+    runtime: StageRuntime, exported: ExportedImages, labels: Sequence[str]
 ) -> Iterator[tuple[str, GeneratedImage, dict[str, Any]]]:
-    ancestry = {case[0].sample.id: _ancestry(*case, labels) for case in pool.cases}
-    weights = pool.baseline.folder.relative_to(runtime.store.folder).as_posix()
+    source, image_filter = exported.plan.source, exported.plan.image_filter
+    cases = exported.diagnosis.cases(source)
+    ancestry = {mistake.sample.id: _ancestry(mistake, row, critique, labels) for mistake, row, critique in cases}
+    weights = exported.diagnosis.baseline.folder.relative_to(runtime.store.folder).as_posix()
     origin = {
-        "round": pool.round,
-        "source": pool.source,
-        "repetition": pool.repetition,
+        "round": exported.round,
+        "source": source_name(source),
+        "repetition": exported.repetition,
         "classifier_weights": weights,
-        "judge": pool.gate.asked.name if pool.gate.asked else "",
+        "judge": image_filter.judge.name if image_filter.judge else "",
     }
-    for image in pool.images:
-        row, verdict = image.row, image.verdict
-        stem = f"{row['case'][:12]}-{row['index']}-{pool.repetition}-{row['image']['blob'][:8]}"
-        own = {name: row[name] for name in ROW} | {"details": _text(row["details"])}
-        passed = {"kept": image.kept, "checks": list(pool.gate.made), "verdict": verdict["reason"]}
-        yield f"{_folder(row['label'])}/{stem}", image, {**origin, **own, **passed, **ancestry[row["case"]]}
+    for image in exported.images:
+        row = image.row
+        stem = f"{row['case'][:12]}-{row['index']}-{exported.repetition}-{row['image']['blob'][:8]}"
+        content = {name: value for name, value in row.items() if name in ROW} | {"details": _text(row["details"])}
+        verdict = {"kept": image.kept, "checks": list(image_filter.active_checks), "verdict": image.verdict["reason"]}
+        yield (
+            f"{_folder(row['label'])}/{stem}",
+            image,
+            {**origin, **content, **verdict, **ancestry[row["case"]]},
+        )
 
 
-def _ancestry(mistake: Mistake, row: Any, critique: Critique | Failure, labels: Sequence[str]) -> dict[str, Any]:
-    heatmap = row["predicted"].get("heatmap")
-    said = critique if isinstance(critique, Critique) else Critique("", "")
+def _ancestry(mistake: Mistake, row: ExplainRow, critique: Critique | Failure, labels: Sequence[str]) -> dict[str, Any]:
+    heatmap = row["predicted"] or {}
+    critique = critique if isinstance(critique, Critique) else Critique("", "")
     return {
         "case": mistake.sample.id,
         "case_image": row["image"]["blob"],
         "predicted": labels[mistake.predicted],
         "predicted_index": mistake.predicted,
         "probability": mistake.probabilities[mistake.predicted],
-        "heatmap": heatmap["blob"] if heatmap else None,
-        "method": row["predicted"].get("method"),
-        "cause": said.cause,
-        "attended": said.attended,
-        "evidence": list(said.evidence),
-        "asked": said.prompt,
-        "guidance": _text(said.guidance),
+        "heatmap": heatmap["heatmap"]["blob"] if "heatmap" in heatmap else None,
+        "method": heatmap.get("method"),
+        "cause": critique.cause,
+        "attended": critique.attended,
+        "evidence": list(critique.evidence),
+        "asked": critique.prompt,
+        "guidance": _text(critique.guidance),
     }
 
 

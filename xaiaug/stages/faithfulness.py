@@ -9,20 +9,21 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..quality import Faithfulness, predictions, score_map, summarize, summarize_map
+from ..quality import Faithfulness, count_predictions, score_map, summarize, summarize_map
 from ..records import Explanation, Failure
 from ..store.blobs import Blobs
+from ..store.schema import FAITHFULNESS, FAITHFULNESS_SUMMARY, ExplainRow, FaithfulnessRow, MapRow, failure_of
 from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
 from .explain import explanation_of
 from .mistakes import Mistake
 from .runtime import Fitted, StageRuntime
 
-NAME, TITLE = "faithfulness", "test heatmaps"
+TITLE = "test heatmaps"
 CHUNK = 4
 STEPS, RANDOM_MAPS = 10, 1
 ASKED = {"steps": STEPS, "random_maps": RANDOM_MAPS, "seed": 0}
 # 39 an image: few enough that a sample of 24 mistakes costs less than one epoch over a small guide split.
-PREDICTIONS = predictions(STEPS, RANDOM_MAPS)
+PREDICTIONS = count_predictions(STEPS, RANDOM_MAPS)
 FIGURES = ("entropy", "top_share", "border_share")
 
 
@@ -31,24 +32,24 @@ class _Work:
     fitted: Fitted
     blobs: Blobs
 
-    def __call__(self, pairs: list[tuple[Mistake, Any]]) -> list[Any]:
+    def __call__(self, pairs: list[tuple[Mistake, MapRow]]) -> list[Any]:
         made = batch(_who(self.fitted), lambda some: [self._row(*pair) for pair in some], pairs, dict)
         return [{"failure": asdict(one)} if isinstance(one, Failure) else one for one in made]
 
-    def _row(self, mistake: Mistake, row: Any) -> dict[str, Any]:
+    def _row(self, mistake: Mistake, row: MapRow) -> dict[str, Any]:
         explanation = cast(Explanation, explanation_of(row, self.blobs))
         scored = score_map(self.fitted.load(), mistake.sample.open(), explanation, **ASKED)
-        told = asdict(summarize_map(explanation))
+        figures = asdict(summarize_map(explanation))
         return {
             "id": mistake.sample.id,
             "method": explanation.method,
             "scores": scored.scores,
-            "figures": {name: _number(told[name]) for name in FIGURES},
+            "figures": {name: _number(figures[name]) for name in FIGURES},
         }
 
 
 def measure_maps(
-    runtime: StageRuntime, fitted: Fitted, mistakes: Sequence[Mistake], explained: Sequence[Any], most: int
+    runtime: StageRuntime, fitted: Fitted, mistakes: Sequence[Mistake], explained: Sequence[ExplainRow], most: int
 ) -> Sequence[Any]:
     """Measures the maps of the predicted class of some mistakes; one row with what they come to, where there are any.
 
@@ -61,27 +62,24 @@ def measure_maps(
         explained: the rows of the explain stage, one a mistake.
         most: mistakes to measure, ≥ 0.
     """
-    usable = [place for place, row in enumerate(explained) if "failure" not in row["predicted"]]
+    usable = [place for place, row in enumerate(explained) if "failure" not in (row["predicted"] or {"failure": None})]
     sample = sorted(sorted(usable, key=lambda place: mistakes[place].sample.id)[:most])
-    items = [_item(mistakes[place], explained[place]["predicted"]) for place in sample]
-    stage = Stage(NAME, TITLE, {"model": fitted.key, **ASKED}, CHUNK)
-    rows = list(complete(runtime, stage, items, _Work(fitted, runtime.store.blobs)))
-    refuse_if_all_raised(_who(fitted), (Failure(**row["failure"]) if "failure" in row else None for row in rows))
+    pairs = [(mistakes[place], explained[place]["predicted"]) for place in sample]
+    items = [Item([mistake.sample.id, row], (mistake, row)) for mistake, row in pairs]
+    stage = Stage(FAITHFULNESS, TITLE, {"model": fitted.key, **ASKED}, CHUNK)
+    rows: list[FaithfulnessRow] = list(complete(runtime, stage, items, _Work(fitted, runtime.store.blobs)))
+    refuse_if_all_raised(_who(fitted), (failure_of(row) for row in rows))
     measured = [row for row in rows if "failure" not in row]
-    summary = Stage(f"{NAME}/summary", TITLE, None, max(1, len(measured)), together=True)
-    return complete(runtime, summary, [Item(row, row) for row in measured], _told)
+    summary = Stage(FAITHFULNESS_SUMMARY, TITLE, None, max(1, len(measured)), together=True)
+    return complete(runtime, summary, [Item(row, row) for row in measured], _summary_row)
 
 
 def _who(fitted: Fitted) -> str:
     return f"{fitted.kind.__name__}.predict_proba"
 
 
-def _item(mistake: Mistake, row: Any) -> Item:
-    return Item([mistake.sample.id, row], (mistake, row))
-
-
-def _told(rows: list[Any]) -> list[Any]:
-    """What the report says of all maps together, as one row."""
+def _summary_row(rows: list[FaithfulnessRow]) -> list[dict[str, Any]]:
+    """The measures of all maps together, as one row for the report."""
     methods = ", ".join(dict.fromkeys(row["method"] for row in rows))
     found = summarize(methods, [row["scores"] for row in rows])
     middle = {name: _median([row["figures"][name] for row in rows]) for name in FIGURES}

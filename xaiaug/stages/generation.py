@@ -1,16 +1,18 @@
-"""The new images of one source and seed: made, checked, made again, topped up from other cases of the class."""
+"""The new images of one source and seed: made, filtered, made again, topped up from other cases of the class."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from ..arms import asks
 from ..curation import ImageFilter
-from ..interfaces import Context, Synthesizer
-from ..records import Critique, Failure
+from ..interfaces import Synthesizer
+from ..records import JSON, Critique, Failure, ImageSource
 from ..store import seed_of
+from ..store.schema import ExplainRow, SynthesisRow, VerdictRow, Wave
 from .curate import curate
 from .mistakes import Mistake
 from .review import Review
@@ -18,7 +20,8 @@ from .runtime import StageRuntime
 from .synthesize import ImageRequest, synthesize
 
 Key = TypeVar("Key")
-TOP_UPS = 2  # rounds in which other cases of the class fill what a case could not give
+SourceCase = tuple[Mistake, ExplainRow, Critique | Failure]
+TOP_UPS = 2  # waves in which other cases of the class fill what a case could not give
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,13 @@ class GeneratedImage:
     """One synthetic image with its verdict.
 
     Attributes:
-        row: of the synthesis: case, index, label, seed, prompt, image blob or failure.
-        verdict: kept, check, reason, score.
+        row: of the synthesis.
+        verdict: of the filter, or of the person who reviewed it.
         target: index of its class.
     """
 
-    row: dict[str, Any]
-    verdict: dict[str, Any]
+    row: SynthesisRow
+    verdict: VerdictRow
     target: int
 
     @property
@@ -43,162 +46,161 @@ class GeneratedImage:
 
 @dataclass(frozen=True, eq=False)
 class ImagePlan:
-    """What the images of a run are made from; equal for every source and seed.
+    """How the images of a source are made.
 
     Attributes:
+        source: whose images they are.
         synthesizer: not yet prepared.
-        context: what it may know.
-        train_key: digest of the training images it may use.
         per_mistake: images a case.
-        gate: the checks an image must pass.
-        gate_key: what the gate's verdicts depend on.
+        image_filter: the checks an image must pass.
+        filter_key: what the verdicts depend on.
         remakes: how often a rejected image is made again with a new seed.
         most_per_class: no more images of a class than this; None: no bound.
-        guided: whether the synthesizer may start from the guide image.
-        asked: whether the critiques are a critic's.
-        review: what a person says of the images; None where nobody is to look.
-        fixed: whether the source itself says what the prompts are, so that nobody may write another one.
+        review: what a person decides on the images; None where none looks.
     """
 
+    source: ImageSource
     synthesizer: Synthesizer
-    context: Context
-    train_key: str
     per_mistake: int
-    gate: ImageFilter
-    gate_key: Any
+    image_filter: ImageFilter
+    filter_key: JSON
     remakes: int
     most_per_class: int | None = None
-    guided: bool = True
-    asked: bool = False
     review: Review | None = None
-    fixed: bool = False
 
-    def wanted(self, cases: Sequence[tuple[Mistake, Any, Any]]) -> Counter[int]:
+    @property
+    def prompt_is_fixed(self) -> bool:
+        """Whether the source itself writes the prompts, so that a person may not write another one."""
+        return self.source.prompt != "critic"
+
+    def count_wanted(self, cases: Sequence[SourceCase]) -> Counter[int]:
         """How many images of each class the cases ask for."""
-        asked = Counter(mistake.sample.label for mistake, _, _ in cases for _ in range(self.per_mistake))
+        wanted = Counter(mistake.sample.label for mistake, _, _ in cases for _ in range(self.per_mistake))
         most = self.most_per_class
-        return asked if most is None else Counter({target: min(count, most) for target, count in asked.items()})
+        return wanted if most is None else Counter({target: min(count, most) for target, count in wanted.items()})
 
 
 @dataclass
-class _Slots:
+class _Requests:
     """Which images are still to be made, class by class."""
 
     plan: ImagePlan
-    cases: list[tuple[Mistake, Any, Critique]]
+    cases: list[tuple[Mistake, ExplainRow, Critique]]
     seed: int
-    made: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)  # images of each case
 
-    def first(self, wanted: Counter[int]) -> list[ImageRequest]:
+    def first_wave(self, wanted: Counter[int]) -> list[ImageRequest]:
         """Each case's first image, then each one's second, and so on, no more than are wanted of its class."""
-        asked: Counter[int] = Counter()
-        wishes = []
+        count: Counter[int] = Counter()
+        requests = []
         for case in self.cases * self.plan.per_mistake:
             target = case[0].sample.label
-            if asked[target] < wanted[target]:
-                asked[target] += 1
-                wishes.append(self._wish(case, 0))
-        return wishes
+            if count[target] < wanted[target]:
+                count[target] += 1
+                requests.append(self._request(case, 0))
+        return requests
 
-    def again(self, failed: Sequence[tuple[ImageRequest, GeneratedImage]], attempt: int) -> list[ImageRequest]:
-        """The wishes of images that were not kept, with another seed, and the prompt a person wrote where one did."""
-        wishes = []
-        for wish, image in failed:
-            if not self._given_up(wish.mistake):
-                said = self.plan.review.reworded(image.row, wish.critique) if self.plan.review else wish.critique
-                wishes.append(self._wish((wish.mistake, wish.explained, said), attempt, wish.index))
-        return wishes
+    def remake(self, rejected: Sequence[tuple[ImageRequest, GeneratedImage]], attempt: int) -> list[ImageRequest]:
+        """The requests for rejected images, with another seed, and the prompt that a person wrote where one did."""
+        requests, review = [], self.plan.review
+        for request, image in rejected:
+            if not self._is_given_up(request.mistake):
+                critique = review.with_new_prompt(image.row, request.critique) if review else request.critique
+                requests.append(self._request((request.mistake, request.explained, critique), attempt, request.index))
+        return requests
 
-    def top_up(self, missing: dict[int, int]) -> list[ImageRequest]:
+    def top_up(self, missing: Mapping[int, int]) -> list[ImageRequest]:
         """Further images for classes that lack some, one case of the class after another."""
-        wishes = []
+        requests = []
         for target, count in sorted(missing.items()):
             of_class = [case for case in self.cases if case[0].sample.label == target]
-            cases = [case for case in of_class if not self._given_up(case[0])]
-            wishes += [self._wish(cases[i % len(cases)], 0) for i in range(count if cases else 0)]
-        return wishes
+            cases = [case for case in of_class if not self._is_given_up(case[0])]
+            requests += [self._request(cases[i % len(cases)], 0) for i in range(count if cases else 0)]
+        return requests
 
-    def _given_up(self, mistake: Mistake) -> bool:
-        return self.plan.review is not None and self.plan.review.flagged(mistake.sample.id)
+    def _is_given_up(self, mistake: Mistake) -> bool:
+        return self.plan.review is not None and self.plan.review.has_wrong_label(mistake.sample.id)
 
-    def _wish(self, case: tuple[Mistake, Any, Critique], attempt: int, index: int | None = None) -> ImageRequest:
+    def _request(
+        self, case: tuple[Mistake, ExplainRow, Critique], attempt: int, index: int | None = None
+    ) -> ImageRequest:
         mistake, row, critique = case
         if index is None:
-            index = self.made[mistake.sample.id]
-            self.made[mistake.sample.id] += 1
+            index = self.asked[mistake.sample.id]
+            self.asked[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
         seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
-        return ImageRequest(mistake, row, critique, index, seed, self.plan.guided, self.plan.asked)
+        source = self.plan.source
+        return ImageRequest(mistake, row, critique, index, seed, source.image_guided, asks(source))
 
 
 def make_images(
-    runtime: StageRuntime,
-    name: str,
-    seed: int,
-    plan: ImagePlan,
-    cases: Sequence[tuple[Mistake, Any, Critique | Failure]],
+    runtime: StageRuntime, name: str, seed: int, plan: ImagePlan, cases: Sequence[SourceCase]
 ) -> list[GeneratedImage]:
     """All images made for the cases, kept and rejected, in the order they were made.
 
     Args:
         runtime: where they are kept.
         name: of the source.
-        seed: of the run's repetition.
-        plan: what they are made from.
-        cases: mistake, row of the explain stage, critique; a case whose critique failed gives no image, other cases
-            of its class give more.
+        seed: of the repetition.
+        plan: how they are made.
+        cases: what they are made for; a case whose critique failed gives no image, other cases of its class give more.
 
-    Where a person is to look, no image is made in place of another before all have been looked at.
+    Where a person reviews images, none is made in place of another before all have been looked at.
     """
-    slots = _Slots(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
-    wanted = plan.wanted(cases)
+    requests = _Requests(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
+    wanted = plan.count_wanted(cases)
     images: list[GeneratedImage] = []
-    wishes = slots.first(wanted)
-    for wave in range(1 + plan.remakes + TOP_UPS):
-        if not wishes:
+    wave = requests.first_wave(wanted)
+    for number in range(1 + plan.remakes + TOP_UPS):
+        if not wave:
             break
-        made = _wave(runtime, f"{name}/{seed}/{wave}", plan, wishes, images)
-        failed = [(wish, image) for wish, image in zip(wishes, made, strict=True) if not image.kept]
-        images += made
-        if plan.review and plan.review.waits_for([image.row for image in made]):
+        results = _make_wave(runtime, Wave(name, seed, number), plan, wave, images)
+        rejected = [(request, image) for request, image in zip(wave, results, strict=True) if not image.kept]
+        images += results
+        if plan.review and plan.review.waits_for([image.row for image in results]):
             break
-        if wave < plan.remakes:
-            wishes = slots.again(failed, wave + 1)
-        if wave >= plan.remakes or not wishes:
-            wishes = slots.top_up(_missing(wanted, images))
+        if number < plan.remakes:
+            wave = requests.remake(rejected, number + 1)
+        if number >= plan.remakes or not wave:
+            wave = requests.top_up(_count_missing(wanted, images))
     return images
 
 
-def equally_many(made: Mapping[Key, Sequence[GeneratedImage]]) -> dict[Key, list[GeneratedImage]]:
+def equally_many(images: Mapping[Key, Sequence[GeneratedImage]]) -> dict[Key, list[GeneratedImage]]:
     """The first kept images of each class, as many as the source and seed with the fewest has of it."""
-    counts = [Counter(image.target for image in images if image.kept) for images in made.values()]
-    least = {target: min(count[target] for count in counts) for target in {t for count in counts for t in count}}
-    return {key: _first(images, least) for key, images in made.items()}
+    counts = [Counter(image.target for image in of_source if image.kept) for of_source in images.values()]
+    fewest = {target: min(count[target] for count in counts) for target in {t for count in counts for t in count}}
+    return {key: _first_kept(of_source, fewest) for key, of_source in images.items()}
 
 
-def _first(images: Sequence[GeneratedImage], least: Mapping[int, int]) -> list[GeneratedImage]:
+def _first_kept(images: Sequence[GeneratedImage], fewest: Mapping[int, int]) -> list[GeneratedImage]:
     taken: Counter[int] = Counter()
-    found = []
+    chosen = []
     for image in images:
-        if image.kept and taken[image.target] < least[image.target]:
+        if image.kept and taken[image.target] < fewest[image.target]:
             taken[image.target] += 1
-            found.append(image)
-    return sorted(found, key=lambda image: image.target)
+            chosen.append(image)
+    return sorted(chosen, key=lambda image: image.target)
 
 
-def _wave(
-    runtime: StageRuntime, name: str, plan: ImagePlan, wishes: list[ImageRequest], before: Sequence[GeneratedImage]
+def _make_wave(
+    runtime: StageRuntime,
+    wave: Wave,
+    plan: ImagePlan,
+    requests: Sequence[ImageRequest],
+    before: Sequence[GeneratedImage],
 ) -> list[GeneratedImage]:
-    rows = synthesize(runtime, name, plan.synthesizer, plan.context, plan.train_key, wishes)
-    seen = [image.verdict["fingerprint"] for image in before if image.kept]
-    verdicts = curate(runtime, name, plan.gate, plan.gate_key, seen, rows)
+    rows = synthesize(runtime, wave, plan.synthesizer, requests)
+    seen = [text for image in before if image.kept and (text := image.verdict["fingerprint"])]
+    verdicts = curate(runtime, wave, plan.image_filter, plan.filter_key, seen, rows)
     if plan.review:
-        predicted = {wish.mistake.sample.id: wish.mistake.predicted for wish in wishes}
-        verdicts = plan.review.verdicts(runtime, name, rows, verdicts, predicted, plan.fixed)
-    targets = [wish.mistake.sample.label for wish in wishes]
+        predicted = {request.mistake.sample.id: request.mistake.predicted for request in requests}
+        verdicts = plan.review.verdicts(runtime, wave, rows, verdicts, predicted, fixed=plan.prompt_is_fixed)
+    targets = [request.mistake.sample.label for request in requests]
     return [GeneratedImage(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
 
 
-def _missing(wanted: Counter[int], images: Sequence[GeneratedImage]) -> dict[int, int]:
+def _count_missing(wanted: Counter[int], images: Sequence[GeneratedImage]) -> dict[int, int]:
     have = Counter(image.target for image in images if image.kept)
     return {target: count - have[target] for target, count in wanted.items() if count > have[target]}

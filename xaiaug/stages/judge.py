@@ -1,4 +1,4 @@
-"""How far the classifier that checks new images is to be believed."""
+"""Examines the classifier that checks new images: how many of the mistakes does it get right?"""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from ..curation import near_duplicate_threshold
 from ..records import Sample
+from ..store.schema import JUDGE, PREDICT_JUDGE, JudgeRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake
 from .predict import predict
 from .runtime import Fitted, StageRuntime
 
-MOST = 300  # training images that say how alike distinct images are
+MOST = 300  # training images that show how alike distinct images are
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,20 @@ def examine_judge(
     classes: int,
     embeds: bool,
 ) -> JudgeExam:
-    """Asks a judge about the guide's mistakes, and about training images how alike they are.
+    """Predicts the guide's mistakes with a judge, and measures how alike training images look to it.
 
     Args:
         runtime: where the answers are kept.
         fitted: the judge.
-        mistakes: of the classifier that is mended, with labels nobody doubts.
+        mistakes: of the classifier that is diagnosed, without those whose label looks wrong.
         train: the training images.
         classes: number of classes.
-        embeds: whether anybody wants to know how alike images are.
+        embeds: whether a check needs to know how alike images are.
     """
     samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)
-    found = predict(runtime, "judge", fitted, samples, classes)
+    found = predict(runtime, PREDICT_JUDGE, fitted, samples, classes)
     right = int((found.predicted == found.labels).sum())
     chosen = sorted(train, key=lambda sample: sample.id)[: MOST if embeds else 0]
-    stage = Stage("judge", "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
-    rows = complete(runtime, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
+    stage = Stage(JUDGE, "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
+    rows: Sequence[JudgeRow] = complete(runtime, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
     return JudgeExam(right, len(mistakes), rows[0]["alike"] if len(rows) else None)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Sample
+from ..store.schema import CASES, CaseRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .predict import CHUNK, Predictions
@@ -45,7 +46,7 @@ def choose(samples: Sequence[Sample], predictions: Predictions, most: int | Lite
     """
     wrong = np.flatnonzero(predictions.predicted != predictions.labels)
     if most != "all" and len(wrong) > most:
-        wrong = np.sort(_stratified(samples, predictions, wrong.tolist(), most))
+        wrong = np.sort(_choose_stratified(samples, predictions, wrong.tolist(), most))
     return Lazy(len(wrong), lambda i: _mistake(samples, predictions, int(wrong[i])))
 
 
@@ -79,16 +80,19 @@ def count_by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
 
 
 def list_cases(runtime: StageRuntime, chosen: Sequence[Mistake]) -> None:
-    """Keeps the chosen mistakes for the report: id, label, predicted class and its probability of each."""
+    """Keeps the chosen mistakes for the report."""
     items = Lazy(len(chosen), lambda i: Item(chosen[i].key, chosen[i]))
-    complete(runtime, Stage("cases", "list mistakes", None, CHUNK), items, _cases)
+    complete(runtime, Stage(CASES, "list mistakes", None, CHUNK), items, _case_rows)
 
 
-def _cases(mistakes: list[Mistake]) -> list[Any]:
-    return [[m.sample.id, m.sample.label, m.predicted, m.probabilities[m.predicted]] for m in mistakes]
+def _case_rows(mistakes: list[Mistake]) -> list[CaseRow]:
+    return [
+        CaseRow(id=m.sample.id, label=m.sample.label, predicted=m.predicted, probability=m.probabilities[m.predicted])
+        for m in mistakes
+    ]
 
 
-def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:
+def _choose_stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list[int], most: int) -> list[int]:
     pairs: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i in sorted(wrong, key=lambda i: samples[i].id):
         pairs[int(predictions.labels[i]), int(predictions.predicted[i])].append(i)
@@ -97,12 +101,15 @@ def _stratified(samples: Sequence[Sample], predictions: Predictions, wrong: list
     chosen: list[int] = []
     while len(chosen) < most:
         pair = max(
-            sorted(pairs), key=lambda pair: len(pairs[pair]) / (taken[pair] + 0.5) if _left(pairs, taken, pair) else -1
+            sorted(pairs),
+            key=lambda pair: len(pairs[pair]) / (taken[pair] + 0.5) if _has_left(pairs, taken, pair) else -1,
         )
         chosen.append(pairs[pair][taken[pair]])
         taken[pair] += 1
     return chosen
 
 
-def _left(pairs: dict[tuple[int, int], list[int]], taken: dict[tuple[int, int], int], pair: tuple[int, int]) -> bool:
+def _has_left(
+    pairs: dict[tuple[int, int], list[int]], taken: dict[tuple[int, int], int], pair: tuple[int, int]
+) -> bool:
     return taken[pair] < len(pairs[pair])

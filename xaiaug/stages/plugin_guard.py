@@ -1,4 +1,4 @@
-"""Names the plugin in what it raises without meaning to."""
+"""Guards the run against plugins: names the one that raised, hangs, or returns what the ledger cannot keep."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..interfaces import Context, Plugin
 
 @contextmanager
 def blame_plugin(who: str) -> Iterator[None]:
-    """Turns whatever a plugin raises into a PluginError that names it and the line; errors on purpose stay as they are.
+    """Turns what a plugin raises into a PluginError that names it and the line; an XaiaugError stays as it is.
 
     Args:
         who: whose work it is, such as "Slow.prepare".
 
     Raises:
-        PluginError: something else than an XaiaugError was raised.
+        PluginError: anything but an XaiaugError was raised.
     """
     try:
         yield
@@ -55,7 +55,7 @@ def check_plain(who: str, value: Any) -> Any:
     return value
 
 
-NOTICE_S = 60.0  # after which whoever watches is told whom the run waits for; then after twice that, and so on
+NOTICE_S = 60.0  # after which progress names the plugin that the run waits for; then after twice that, and so on
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TimeLimits:
     Attributes:
         chunk_s: seconds for one chunk.
         training_s: seconds for one training.
-        notice_s: seconds after which whoever watches is told.
+        notice_s: seconds after which progress names the plugin.
     """
 
     chunk_s: float | None = None
@@ -83,7 +83,7 @@ class WithTimeLimit:
         work: makes the rows of a chunk.
         who: whose work it is, such as "Slow.critique".
         seconds: it may take.
-        setting: that says so.
+        setting: that sets the limit.
     """
 
     work: Callable[[list[Any]], list[Any]]
@@ -104,7 +104,7 @@ class WithTimeLimit:
         except Empty:
             raise PluginError(
                 f"{self.who} did not end within {self.seconds:g} s on {len(values)} items; what was finished before is "
-                f"kept, and the same command goes on. For more time raise [limits] {self.setting}"
+                f"kept: rerun the same command to resume. For more time raise [limits] {self.setting}"
             ) from None
         if error is not None:
             raise error
@@ -118,13 +118,13 @@ class WithTimeLimit:
 
 
 @contextmanager
-def notify_while_waiting(who: str, seconds: float, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-    """Tells whom a run waits for when nothing was heard of a plugin for so long.
+def notify_while_waiting(who: str, seconds: float, notify: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """Names the plugin that a run waits for when it gave no sign for so long.
 
     Args:
         who: whose work it is.
-        seconds: until it is told for the first time; the next time comes after twice as long.
-        tell: is told, from another thread.
+        seconds: until the first notice; the next one comes after twice as long.
+        notify: receives the notice, in another thread.
 
     Yields:
         What to call whenever something is heard.
@@ -139,7 +139,7 @@ def notify_while_waiting(who: str, seconds: float, tell: Callable[[str], None]) 
                 silent, patience = 0.0, seconds
                 continue
             silent, patience = silent + patience, patience * 2
-            tell(f"still waiting for {who}, for {silent:.0f} s now")
+            notify(f"still waiting for {who}, for {silent:.0f} s now")
 
     thread = threading.Thread(target=wait, name=f"waiting for {who}", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What a fitted classifier says of a list of images."""
+"""Predicts a list of images with a fitted classifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import PluginError
 from ..records import Sample
-from ..store import Blob
+from ..store import Blob, StageName
+from ..store.blobs import Blobs
+from ..store.schema import PredictionRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .plugin_guard import blame_plugin
@@ -56,12 +58,14 @@ class _Work:
         return [{**row, "probabilities": Blob.array(probabilities.astype(np.float32))}]
 
 
-def predict(runtime: StageRuntime, name: str, fitted: Fitted, samples: Sequence[Sample], classes: int) -> Predictions:
+def predict(
+    runtime: StageRuntime, name: StageName, fitted: Fitted, samples: Sequence[Sample], classes: int
+) -> Predictions:
     """The probabilities of `samples`.
 
     Args:
         runtime: where they are kept.
-        name: of the split or arm they are for; distinct within a run.
+        name: of the stage.
         fitted: the classifier.
         samples: the images.
         classes: number of classes.
@@ -70,7 +74,7 @@ def predict(runtime: StageRuntime, name: str, fitted: Fitted, samples: Sequence[
         PluginError: the classifier returned another shape, or values that are no probabilities.
     """
     who = f"{fitted.kind.__name__}.predict_proba"
-    stage = Stage(f"predict/{name}", f"predict {name}", {"model": fitted.key}, CHUNK, together=True, who=who)
+    stage = Stage(name, f"predict {' '.join(name.detail)}", {"model": fitted.key}, CHUNK, together=True, who=who)
     items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
     rows = complete(runtime, stage, items, _Work(fitted, classes))
     return gather(rows, runtime.store.blobs, classes)
@@ -80,7 +84,7 @@ def _key(sample: Sample) -> Any:
     return [sample.id, sample.label, *([dict(sample.groups)] if sample.groups else [])]
 
 
-def gather(rows: Sequence[Any], blobs: Any, classes: int) -> Predictions:
+def gather(rows: Sequence[PredictionRow], blobs: Blobs, classes: int) -> Predictions:
     """The committed rows of a prediction stage as one set of arrays."""
     labels = np.array([label for row in rows for label in row["labels"]], dtype=np.int64)
     parts = [blobs.array(row["probabilities"]["blob"]) for row in rows]

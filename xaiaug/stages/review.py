@@ -1,4 +1,4 @@
-"""The human gate: new images wait until a person has looked."""
+"""Review by a person: new images wait until somebody has looked at them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..curation.review_table import COLUMNS, SAID, TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, REVIEW_TABLE, ReviewDecision
 from ..records import Critique
+from ..records.pipeline import StageKind
+from ..store.schema import SynthesisRow, VerdictRow, Wave
 from .chunks import Item, Stage, complete
 from .runtime import StageRuntime
 
@@ -16,10 +18,10 @@ CHECK = "review"
 
 
 class Review:
-    """What a person says of the new images of a run, and which are still to be looked at.
+    """What a person decides on the new images of a run, and which are still to be looked at.
 
-    A person is shown what the gate kept, without the arms' names, and writes into review.csv, by hand or by the page of
-    `xaiaug review`. Equal images are shown once.
+    A person is shown what the filter kept, without the arms' names, and writes into review.csv, by hand or in the page
+    of `xaiaug review`. Equal images are shown once.
 
     Args:
         runtime: where review.csv is.
@@ -32,85 +34,88 @@ class Review:
 
     def __init__(self, runtime: StageRuntime, labels: Sequence[str]) -> None:
         self._store, self._labels = runtime.store, labels
-        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(TABLE)}
-        self._said = {name: ReviewDecision.from_row(row) for name, row in self._lines.items()}
+        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(REVIEW_TABLE)}
+        self._decisions = {name: ReviewDecision.from_row(row) for name, row in self._lines.items()}
         self._asked: dict[str, dict[str, Any]] = {}
         self._flagged = {
-            self._lines[name].get("case", "") for name, decision in self._said.items() if decision.label_is_wrong
+            self._lines[name].get("case", "") for name, decision in self._decisions.items() if decision.label_is_wrong
         }
 
     def verdicts(
         self,
         runtime: StageRuntime,
-        name: str,
-        rows: Sequence[Any],
-        gate: Sequence[Any],
+        wave: Wave,
+        rows: Sequence[SynthesisRow],
+        verdicts: Sequence[VerdictRow],
         predicted: Mapping[str, int],
+        *,
         fixed: bool,
-    ) -> list[dict[str, Any]]:
-        """The gate's verdicts, with a person's in their place where there is one.
+    ) -> list[VerdictRow]:
+        """The filter's verdicts, replaced by a person's where there is one.
 
         Args:
             runtime: of the round.
-            name: of the source, seed and wave.
+            wave: which images they are.
             rows: of the synthesis.
-            gate: its verdicts.
+            verdicts: of the filter.
             predicted: index of the predicted class, by case.
-            fixed: whether the source says what the prompts are.
+            fixed: whether the source writes the prompts, so that a person may not change them.
         """
-        for row, verdict in zip(rows, gate, strict=True):
+        for row, verdict in zip(rows, verdicts, strict=True):
             if verdict["kept"]:
                 self._ask(row, predicted[row["case"]], fixed)
-        found = [self._verdict(row, verdict) for row, verdict in zip(rows, gate, strict=True)]
+        reviewed = [self._verdict(row, verdict) for row, verdict in zip(rows, verdicts, strict=True)]
         keys = [[row["case"], row["index"], row["seed"]] for row in rows]
-        items = [Item([key, verdict], verdict) for key, verdict in zip(keys, found, strict=True)]
+        items = [Item([key, verdict], verdict) for key, verdict in zip(keys, reviewed, strict=True)]
         # Kept in the ledger, since the report is written from it.
-        complete(runtime, Stage(f"review/{name}", "take in the review", None, max(1, len(items))), items, list)
-        return found
+        complete(
+            runtime, Stage(wave.stage(StageKind.REVIEW), "take in the review", None, max(1, len(items))), items, list
+        )
+        return reviewed
 
-    def flagged(self, case: str) -> bool:
+    def has_wrong_label(self, case: str) -> bool:
         """Whether a person found the label of that mistake wrong."""
         return case in self._flagged
 
-    def reworded(self, row: Any, critique: Critique) -> Critique:
+    def with_new_prompt(self, row: SynthesisRow, critique: Critique) -> Critique:
         """The critique with the prompt a person wrote for an image, where one did."""
-        said = self._said.get(_id(row)) if "image" in row else None
-        return replace(critique, prompt=said.prompt) if said and said.prompt else critique
+        decision = self._decisions.get(_id(row)) if "image" in row else None
+        return replace(critique, prompt=decision.prompt) if decision and decision.prompt else critique
 
-    def waits_for(self, rows: Sequence[Any]) -> bool:
-        """Whether nobody has judged some of these images yet."""
-        return any("image" in row and self._waiting(_id(row)) for row in rows)
+    def waits_for(self, rows: Sequence[SynthesisRow]) -> bool:
+        """Whether some of these images are still to be reviewed."""
+        return any("image" in row and self._is_waiting(_id(row)) for row in rows)
 
     def save(self) -> dict[str, int]:
-        """Writes review.csv, and returns how many images wait, were kept and rejected, and what else was said."""
+        """Writes review.csv; returns how many images wait, were kept and rejected, and what else was decided."""
         lines = sorted(self._asked.values(), key=lambda line: (line["case"], line["id"]))
-        # What a person said once stays said, also of an image that other settings no longer make.
+        # What a person decided stays, also on an image that other settings no longer make.
         lines += [
             {column: line.get(column, "") for column in COLUMNS}
             for name, line in self._lines.items()
-            if name not in self._asked and self._said[name] != ReviewDecision()
+            if name not in self._asked and self._decisions[name] != ReviewDecision()
         ]
         if lines:
-            self._store.write_table(TABLE, lines)
-        said = [self._said.get(name, ReviewDecision()) for name in self._asked]
-        counted = Counter(decision.keep for decision in said)
+            self._store.write_table(REVIEW_TABLE, lines)
+        decisions = [self._decisions.get(name, ReviewDecision()) for name in self._asked]
+        counted = Counter(decision.keep for decision in decisions)
         return {
-            "waiting": sum(self._waiting(name) for name in self._asked),
+            "waiting": sum(self._is_waiting(name) for name in self._asked),
             "kept": counted[True],
             "rejected": counted[False],
-            "prompts": sum(bool(decision.prompt) for decision in said),
+            "prompts": sum(bool(decision.prompt) for decision in decisions),
             "labels": len(self._flagged & {line["case"] for line in self._asked.values()}),
         }
 
-    def _waiting(self, name: str) -> bool:
+    def _is_waiting(self, name: str) -> bool:
         line = self._asked.get(name)
         return line is not None and self._decision(name, line["case"]).keep is None
 
-    def _ask(self, row: Any, predicted: int, fixed: bool) -> None:
+    def _ask(self, row: SynthesisRow, predicted: int, fixed: bool) -> None:
         name, blob = _id(row), row["image"]["blob"]
-        told = self._lines.get(name, {})
+        line = self._lines.get(name, {})
         self._asked[name] = {
-            **{column: told.get(column, "") for column in SAID},
+            **{column: line.get(column, "") for column in DECISION_COLUMNS},
             "label": row["label"],
             "predicted": self._labels[predicted],
             "prompt": row["prompt"],
@@ -120,15 +125,15 @@ class Review:
             "id": name,
         }
 
-    def _verdict(self, row: Any, verdict: dict[str, Any]) -> dict[str, Any]:
-        said = self._decision(_id(row), row["case"]) if verdict["kept"] else ReviewDecision()
-        if said.keep is not False:
-            return dict(verdict)
-        return {"kept": False, "check": CHECK, "reason": said.reason, "score": None, "fingerprint": None}
+    def _verdict(self, row: SynthesisRow, verdict: VerdictRow) -> VerdictRow:
+        decision = self._decision(_id(row), row["case"]) if verdict["kept"] else ReviewDecision()
+        if decision.keep is not False:
+            return verdict
+        return VerdictRow(kept=False, check=CHECK, reason=decision.reason, score=None, fingerprint=None)
 
     def _decision(self, name: str, case: str) -> ReviewDecision:
-        return ReviewDecision(False, True) if case in self._flagged else self._said.get(name, ReviewDecision())
+        return ReviewDecision(False, True) if case in self._flagged else self._decisions.get(name, ReviewDecision())
 
 
-def _id(row: Any) -> str:
+def _id(row: SynthesisRow) -> str:
     return str(row["image"]["blob"])[:16]

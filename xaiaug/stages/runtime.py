@@ -4,50 +4,61 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from ..engines import LocalEngine
 from ..errors import DataError
-from ..interfaces import Classifier
+from ..interfaces import Classifier, Context
 from ..records import Progress, Sample
-from ..store import Store
+from ..store import StageName, Store, digest
 from .plugin_guard import TimeLimits, blame_plugin
 
 
 @dataclass(frozen=True)
 class StageRuntime:
-    """Where a stage's work is kept, who does it and who watches.
+    """Where a stage's work is kept, who does it, who watches, and what plugins may know.
 
     Attributes:
         store: the run folder.
         engine: spreads chunks of work.
-        watch: is told how far the run has come.
+        watch: receives the progress of the run.
+        context: what plugins may know.
         stopping: whether the run was asked to stop; looked at between two chunks.
         part: of the run whose stages and models are kept apart, such as "round-1" or "seed-3"; empty for the main one.
-        sealed: ids of the test images: nobody but a finished classifier may see them.
-        patience: how long plugins may take.
+        sealed: ids of the test images: only a finished classifier may see them.
+        limits: how long plugins may take.
     """
 
     store: Store
     engine: LocalEngine
     watch: Callable[[Progress], None]
+    context: Context = field(default_factory=Context)
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
     part: str = ""
     sealed: frozenset[str] = frozenset()
-    patience: TimeLimits = field(default_factory=TimeLimits)
+    limits: TimeLimits = field(default_factory=TimeLimits)
 
-    def name(self, stage: str) -> str:
-        """What a stage is called in the ledger."""
-        return f"{self.part}/{stage}" if self.part else stage
+    def in_part(self, part: str) -> Self:
+        """The same for another part of the run."""
+        return replace(self, part=part)
 
-    def folder(self, model: str) -> str:
-        """Where a model lies: its name gains the part's, as in "models/arm@round-1/0"."""
-        arm, _, seed = model.rpartition("/")
-        return f"{arm}@{self.part}/{seed}" if self.part else model
+    @functools.cached_property
+    def reference_key(self) -> str:
+        """Digest of the images that plugins may know."""
+        return digest([[sample.id, sample.label] for sample in self.context.train or ()])
+
+    def name(self, stage: StageName) -> StageName:
+        """The name of a stage in the ledger."""
+        return stage.in_part(self.part)
+
+    def model_folder(self, arm: str, seed: int) -> str:
+        """Where a model lies, below the run folder: "models/ARM/SEED", or "models/ARM@PART/SEED"."""
+        return f"models/{arm}@{self.part}/{seed}" if self.part else f"models/{arm}/{seed}"
 
     def keep_from_test(self, samples: Iterable[Sample], reader: str) -> None:
-        """Refuses to show a test image to anybody but a finished classifier.
+        """Refuses to show a test image to anything but a finished classifier.
 
         Raises:
             DataError: one of the samples is in the test split.
@@ -76,10 +87,10 @@ class Fitted:
 
     def load(self) -> Classifier:
         """The classifier, loaded once a process; train only a fork of it."""
-        return _loaded(self)
+        return _load(self)
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(fitted: Fitted) -> Classifier:
+def _load(fitted: Fitted) -> Classifier:
     with blame_plugin(f"{fitted.kind.__name__}.load"):
         return fitted.kind.load(fitted.folder)

@@ -1,15 +1,15 @@
-"""Holds back mistakes whose label looks wrong until a person has looked."""
+"""Holds out mistakes whose label looks wrong until a person has looked at them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..data import file_name
-from ..records import Critique, Failure, Sample
+from ..records import Critique, ImageSource, Sample
 from ..store import Store
-from ..suspects import CONFIDENT, CRITIC, by_confident_learning, ways
+from ..suspects import CONFIDENT, CRITIC, by_confident_learning
+from ..suspects import ways as join_ways
 from .diagnosis import Diagnosis
 from .mistakes import Mistake
 
@@ -19,57 +19,61 @@ YES = ("yes", "y", "true", "1", "right")
 
 
 def hold_out_suspects(
-    diagnosis: Diagnosis, asked: Sequence[str], guide: Sequence[Sample], critiques: Sequence[Critique | Failure]
-) -> tuple[Diagnosis, list[Row]]:
-    """The diagnosis without the mistakes whose label looks wrong, and their rows of suspects.csv.
+    diagnosis: Diagnosis, ways: Collection[str], guide: Sequence[Sample], primary: ImageSource
+) -> list[Row]:
+    """Holds out the mistakes whose label looks wrong from a diagnosis; returns their rows of suspects.csv.
 
     A person looks at them there, and writes "yes" into the column "label_is_right" of those whose label is right after
-    all; the same command then goes on with them.
+    all; rerunning the same command then includes them.
 
     Args:
-        diagnosis: of the run.
-        asked: who is asked: "critic", "confident-learning".
+        diagnosis: of the mistakes; its `held` is set.
+        ways: how labels are suspected: by "critic", by "confident-learning".
         guide: the guide split.
-        critiques: of the primary source, one a mistake: what is decided here holds for every arm.
+        primary: the source whose critiques count: what is decided by them holds for every arm.
     """
     flagged: dict[str, set[str]] = {}
-    if CRITIC in asked:
-        for mistake, made in zip(diagnosis.mistakes, critiques, strict=True):
-            if isinstance(made, Critique) and made.label_suspect:
+    if CRITIC in ways:
+        for mistake, critique in zip(diagnosis.mistakes, diagnosis.critiques(primary), strict=True):
+            if isinstance(critique, Critique) and critique.label_suspect:
                 flagged.setdefault(mistake.sample.id, set()).add(CRITIC)
-    if CONFIDENT in asked:
-        found = diagnosis.predictions
-        for place in by_confident_learning(found.labels, found.probabilities):
+    if CONFIDENT in ways:
+        predictions = diagnosis.predictions
+        for place in by_confident_learning(predictions.labels, predictions.probabilities):
             flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
-    right = {row.get("id", "") for row in _seen(diagnosis.runtime.store)}
+    store, labels = diagnosis.runtime.store, diagnosis.runtime.context.labels
+    right = {row.get("id", "") for row in _confirmed(store)}
     suspects = [mistake for mistake in diagnosis.mistakes if mistake.sample.id in flagged]
-    rows = [_row(one, diagnosis.context.labels, flagged[one.sample.id], right) for one in suspects]
-    return replace(diagnosis, held=frozenset(one.sample.id for one in suspects) - right), rows
+    diagnosis.held = frozenset(mistake.sample.id for mistake in suspects) - right
+    return [_row(mistake, labels, flagged[mistake.sample.id], right) for mistake in suspects]
 
 
 def list_suspects(store: Store, rows: Sequence[Row]) -> None:
-    """Writes suspects.csv: each image once; what a person said once stays said, also of one that is no mistake now."""
+    """Writes suspects.csv: each image once; what a person confirmed stays, also of an image that is no mistake now."""
     if rows:
         by_id = {row["id"]: row for row in reversed(rows)}
-        said = [{name: row.get(name, "") for name in rows[0]} for row in _seen(store) if row.get("id") not in by_id]
-        store.write_table(TABLE, [*reversed(by_id.values()), *said])
+        kept = [
+            {name: row.get(name, "") for name in rows[0]} for row in _confirmed(store) if row.get("id") not in by_id
+        ]
+        store.write_table(TABLE, [*reversed(by_id.values()), *kept])
 
 
-def _seen(store: Store) -> list[Row]:
-    return [row for row in store.read_table(TABLE) if _says_yes(row)]
+def _confirmed(store: Store) -> list[Row]:
+    """The rows whose label a person found right."""
+    return [row for row in store.read_table(TABLE) if _is_yes(row)]
 
 
-def _says_yes(row: Mapping[str, str]) -> bool:
+def _is_yes(row: Mapping[str, str]) -> bool:
     return row.get("label_is_right", "").strip().lower() in YES
 
 
-def _row(mistake: Mistake, labels: Sequence[str], by: set[str], right: Collection[str]) -> Mapping[str, Any]:
+def _row(mistake: Mistake, labels: Sequence[str], flagged_by: set[str], right: Collection[str]) -> Mapping[str, Any]:
     return {
         "file": file_name(mistake.sample),
         "label": labels[mistake.sample.label],
         "predicted": labels[mistake.predicted],
         "probability": round(mistake.probabilities[mistake.predicted], 4),
-        "flagged_by": ways(sorted(by)),
+        "flagged_by": join_ways(sorted(flagged_by)),
         "label_is_right": "yes" if mistake.sample.id in right else "",
         "id": mistake.sample.id,
     }

@@ -1,18 +1,20 @@
-"""Makes images for requests."""
+"""Makes new images for cases."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from PIL import Image as Pillow
+from PIL import Image
 
 from ..errors import PluginError
 from ..interfaces import Context, Synthesizer
-from ..records import Critique, Failure, SynthesisRequest, SyntheticImage
+from ..records import JSON, Critique, Failure, SynthesisRequest, SyntheticImage
+from ..records.pipeline import StageKind
 from ..store import Blob
 from ..store.blobs import Blobs
+from ..store.schema import ExplainRow, SynthesisRow, Wave, failure_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .explain import explanation_of
 from .mistakes import Mistake
@@ -31,28 +33,32 @@ class ImageRequest:
         index: number of the image among those of its case.
         seed: of the image.
         guided: whether it may start from the guide image.
-        asked: whether the critique is a critic's.
+        by_critic: whether a critic wrote the critique.
     """
 
     mistake: Mistake
-    explained: Any
+    explained: ExplainRow
     critique: Critique
     index: int
     seed: int
     guided: bool = True
-    asked: bool = False
+    by_critic: bool = False
 
     @property
     def attended(self) -> str | None:
-        """What the critic says the model looked at; None where no critic was asked."""
-        return self.critique.attended if self.asked else None
+        """What the model looked at, as the critic has it; None where no critic was asked."""
+        return self.critique.attended if self.by_critic else None
 
     @property
-    def key(self) -> Any:
+    def key(self) -> JSON:
         """What the image depends on."""
-        wished = [self.critique.prompt, dict(self.critique.guidance), self.attended]
-        made_from = [self.explained["predicted"], *wished]
-        return [self.mistake.sample.id, self.mistake.sample.label, made_from, self.index, self.seed, self.guided]
+        content: JSON = [
+            cast(JSON, self.explained["predicted"]),
+            self.critique.prompt,
+            dict(self.critique.guidance),
+            self.attended,
+        ]
+        return [self.mistake.sample.id, self.mistake.sample.label, content, self.index, self.seed, self.guided]
 
 
 @dataclass
@@ -60,69 +66,67 @@ class _Work:
     synthesizer: Synthesizer
     context: Context
     blobs: Blobs
-    ready: PreparedOnce = field(init=False)
+    prepare_once: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.synthesizer, self.context)
+        self.prepare_once = PreparedOnce(self.synthesizer, self.context)
 
-    def __call__(self, wishes: list[ImageRequest]) -> list[Any]:
-        self.ready()
-        requests = [self._request(wish) for wish in wishes]
+    def __call__(self, wanted: list[ImageRequest]) -> list[Any]:
+        self.prepare_once()
+        requests = [self._synthesis_request(request) for request in wanted]
         who = f"{type(self.synthesizer).__name__}.synthesize"
-        made = batch(who, self.synthesizer.synthesize, requests, SyntheticImage)
-        return [_row(who, request, image) for request, image in zip(requests, made, strict=True)]
+        results = batch(who, self.synthesizer.synthesize, requests, SyntheticImage)
+        return [_row(who, request, result) for request, result in zip(requests, results, strict=True)]
 
-    def _request(self, wish: ImageRequest) -> SynthesisRequest:
-        explanation = explanation_of(wish.explained["predicted"], self.blobs)
+    def _synthesis_request(self, request: ImageRequest) -> SynthesisRequest:
+        explanation = explanation_of(request.explained["predicted"], self.blobs)
         return SynthesisRequest(
-            case_id=wish.mistake.sample.id,
-            index=wish.index,
-            prompt=wish.critique.prompt,
-            label=self.context.labels[wish.mistake.sample.label],
-            seed=wish.seed,
-            guidance=wish.critique.guidance,
-            source=wish.mistake.sample.open() if wish.guided else None,
+            case_id=request.mistake.sample.id,
+            index=request.index,
+            prompt=request.critique.prompt,
+            label=self.context.labels[request.mistake.sample.label],
+            seed=request.seed,
+            guidance=request.critique.guidance,
+            source=request.mistake.sample.open() if request.guided else None,
             explanation=None if isinstance(explanation, Failure) else explanation,
-            attended=wish.attended,
+            attended=request.attended,
         )
 
 
 def synthesize(
-    runtime: StageRuntime,
-    name: str,
-    synthesizer: Synthesizer,
-    context: Context,
-    train_key: str,
-    wishes: Sequence[ImageRequest],
-) -> Sequence[Any]:
-    """One row a wish, in order: the image as a blob with its ancestry, or why there is none.
+    runtime: StageRuntime, wave: Wave, synthesizer: Synthesizer, wanted: Sequence[ImageRequest]
+) -> Sequence[SynthesisRow]:
+    """One row a request, in order: the image as a blob with its ancestry, or why there is none.
 
     Args:
         runtime: where the images are kept.
-        name: of the source, seed and wave; distinct within a run.
+        wave: which images they are.
         synthesizer: not yet prepared.
-        context: what the synthesizer may know.
-        train_key: digest of the training images the synthesizer may use.
-        wishes: what is to be made.
+        wanted: what is to be made.
 
     Raises:
-        PluginError: the synthesizer broke its contract, or raised on every wish.
+        PluginError: the synthesizer broke its contract, or raised on every request.
     """
-    basis = {"synthesizer": plugin_key(synthesizer), "labels": list(context.labels), "train": train_key}
+    context = runtime.context
+    basis = {
+        "synthesizer": plugin_key(synthesizer),
+        "labels": list(context.labels),
+        "train": runtime.reference_key,
+    }
     who, size = f"{type(synthesizer).__name__}.synthesize", synthesizer.batch_size
-    stage = Stage(f"synthesize/{name}", "make images", basis, size, remote=synthesizer.remote, who=who)
-    items = [Item(wish.key, wish) for wish in wishes]
-    rows = complete(runtime, stage, items, _Work(synthesizer, context, runtime.store.blobs))
-    made = (Failure(**row["failure"]) if "failure" in row else row for row in rows)
-    refuse_if_all_raised(who, made)
+    stage = Stage(wave.stage(StageKind.SYNTHESIZE), "make images", basis, size, remote=synthesizer.remote, who=who)
+    items = [Item(request.key, request) for request in wanted]
+    rows: Sequence[SynthesisRow] = complete(runtime, stage, items, _Work(synthesizer, context, runtime.store.blobs))
+    refuse_if_all_raised(who, (failure_of(row) for row in rows))
     return rows
 
 
-def _row(who: str, request: SynthesisRequest, made: SyntheticImage | Failure) -> dict[str, Any]:
+def _row(who: str, request: SynthesisRequest, result: SyntheticImage | Failure) -> dict[str, Any]:
+    """A `SynthesisRow` whose blob is still to be kept."""
     row = {"case": request.case_id, "index": request.index, "label": request.label, "seed": request.seed}
-    if isinstance(made, Failure):
-        return {**row, "prompt": request.prompt, "failure": asdict(made)}
-    if not isinstance(made.image, Pillow.Image):
-        raise PluginError(f"{who}: an image must be a Pillow image, got {type(made.image).__name__}")
-    details = check_plain(who, {"prompt": made.prompt, "dropped": list(made.dropped), "details": dict(made.details)})
-    return {**row, **details, "image": Blob.image(made.image)}
+    if isinstance(result, Failure):
+        return {**row, "prompt": request.prompt, "failure": asdict(result)}
+    if not isinstance(result.image, Image.Image):
+        raise PluginError(f"{who}: an image must be a Pillow image, got {type(result.image).__name__}")
+    details = {"prompt": result.prompt, "dropped": list(result.dropped), "details": dict(result.details)}
+    return {**row, **check_plain(who, details), "image": Blob.image(result.image)}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from ..arms import effort
 from ..errors import DataError, PluginError
-from ..interfaces import Checkpoints, Classifier, Context
-from ..records import History, Recipe, Sample
+from ..interfaces import Checkpoints, Classifier
+from ..records import JSON, History, Recipe, Sample
 from ..store import digest
+from ..store.schema import FitRow, fit_stage
 from .chunks import Item, Stage, complete, plugin_key
 from .plugin_guard import blame_plugin, check_plain
 from .runtime import Fitted, StageRuntime
@@ -58,19 +59,19 @@ class WhatToKeep:
 class _Work:
     runtime: StageRuntime
     classifier: Classifier
-    context: Context
     checkpoints: Checkpoints | None
     snapshots: Path | None
 
-    def __call__(self, trainings: list[Training]) -> list[Any]:
+    def __call__(self, trainings: list[Training]) -> list[FitRow]:
         return [self._train(training) for training in trainings]
 
-    def _train(self, training: Training) -> Any:
+    def _train(self, training: Training) -> FitRow:
         classifier = self._start(training.start)
         history = self._fit(classifier, training)
-        folder = self.runtime.folder(f"models/{training.arm}/{training.seed}")
+        folder = self.runtime.model_folder(training.arm, training.seed)
         model = self.runtime.store.write_model(folder, lambda place: self._keep(classifier, place))
-        return {"history": check_plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
+        row = {"history": check_plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
+        return cast(FitRow, row)
 
     def _keep(self, classifier: Classifier, folder: Path) -> None:
         _save(classifier, folder)
@@ -79,11 +80,13 @@ class _Work:
 
     def _fit(self, classifier: Classifier, training: Training) -> History:
         if training.recipe is None:
-            _check_labels(classifier, self.context.labels)
+            _check_labels(classifier, self.runtime.context.labels)
             return History()
-        classifier.checkpoints, classifier.snapshots = self.checkpoints, self.snapshots
+        train: Callable[..., object] = classifier.fit
+        options = {"checkpoints": self.checkpoints, "snapshots": self.snapshots}
+        wanted = {name: options[name] for name in classifier.fit_options() if options[name] is not None}
         with blame_plugin(f"{type(classifier).__name__}.fit"):
-            history = classifier.fit(training.train, training.validation, recipe=training.recipe, seed=training.seed)
+            history = train(training.train, training.validation, recipe=training.recipe, seed=training.seed, **wanted)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history
@@ -93,7 +96,7 @@ class _Work:
         classifier = self.classifier if start is None else start.load()
         if start is None:
             with blame_plugin(f"{name}.prepare"):
-                classifier.prepare(self.context)
+                classifier.prepare(self.runtime.context)
         with blame_plugin(f"{name}.fork"):
             return classifier.fork()
 
@@ -101,7 +104,6 @@ class _Work:
 def fit(
     runtime: StageRuntime,
     classifier: Classifier,
-    context: Context,
     training: Training,
     keeping: WhatToKeep | None = None,
 ) -> Fitted:
@@ -110,7 +112,6 @@ def fit(
     Args:
         runtime: where it is kept.
         classifier: not yet prepared; trained where the training starts from nothing else.
-        context: what it may know.
         training: what the training needs.
         keeping: what is kept besides the last weights.
 
@@ -119,15 +120,15 @@ def fit(
         PluginError: the classifier broke its contract.
     """
     keeping = keeping or WhatToKeep()
-    key = _key(classifier, context, training, keeping)
-    work = effort(training.recipe, len(training.validation)) if training.recipe else 0
-    who, name = f"{type(classifier).__name__}.fit", f"fit/{training.arm}/{training.seed}"
-    stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=work)
+    key = _key(classifier, runtime.context.labels, training, keeping)
+    images = effort(training.recipe, len(training.validation)) if training.recipe else 0
+    who, name = f"{type(classifier).__name__}.fit", fit_stage(training.arm, training.seed)
+    stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=images)
     unfinished = runtime.store.unfinished(digest(key))
     every = keeping.checkpoint_steps
     checkpoints = None if every is None else Checkpoints(unfinished, every)
-    snapshots = unfinished / CURVE if keeping.curve else None
-    rows = complete(runtime, stage, [Item(key, training)], _Work(runtime, classifier, context, checkpoints, snapshots))
+    work = _Work(runtime, classifier, checkpoints, unfinished / CURVE if keeping.curve else None)
+    rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
     runtime.store.drop_unfinished(digest(key))
     folder = Path(runtime.store.folder, rows[0]["model"]["folder"])
     return Fitted(type(classifier), folder, digest(key))
@@ -135,15 +136,15 @@ def fit(
 
 def snapshots(fitted: Fitted) -> dict[int, Fitted]:
     """The classifier at each point of its training's curves, by step; none where they were not kept."""
-    found = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*")}
-    return {step: replace(fitted, folder=found[step], key=digest([fitted.key, step])) for step in sorted(found)}
+    folders = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*")}
+    return {step: replace(fitted, folder=folders[step], key=digest([fitted.key, step])) for step in sorted(folders)}
 
 
-def _key(classifier: Classifier, context: Context, training: Training, keeping: WhatToKeep) -> Any:
+def _key(classifier: Classifier, labels: Sequence[str], training: Training, keeping: WhatToKeep) -> JSON:
     return {
         **({"curve": True} if keeping.curve else {}),
         "classifier": plugin_key(classifier),
-        "labels": list(context.labels),
+        "labels": list(labels),
         "arm": training.arm,
         "seed": training.seed,
         "recipe": asdict(training.recipe) if training.recipe else None,
@@ -159,13 +160,13 @@ def _save(classifier: Classifier, folder: Path) -> None:
             classifier.save(folder)
     except PluginError as error:
         if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from None  # the disk is to blame, which the store tells
+            raise error.__cause__ from None  # the disk is to blame; the store reports that
         raise
 
 
 def _check_labels(classifier: Classifier, labels: tuple[str, ...]) -> None:
     if tuple(classifier.labels) != labels:
         raise DataError(
-            f"{type(classifier).__name__} tells apart {', '.join(classifier.labels) or 'nothing yet'}, the data have "
-            f"{', '.join(labels)}: name the folders as the classifier names its classes, or let it be trained"
+            f"{type(classifier).__name__} has the classes {', '.join(classifier.labels) or '(none yet)'}, the data "
+            f"have {', '.join(labels)}: name the folders as the classifier names its classes, or let it be trained"
         )

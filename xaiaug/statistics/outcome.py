@@ -8,10 +8,9 @@ from typing import Literal
 
 from .interval import Estimate
 
-Word = Literal["no difference", "helps", "hurts", "cannot tell"]
-OUTCOMES: tuple[Word, ...] = ("no difference", "helps", "hurts", "cannot tell")
+Word = Literal["no difference", "helps", "hurts", "inconclusive"]
+OUTCOMES: tuple[Word, ...] = ("no difference", "helps", "hurts", "inconclusive")
 MOST_SEEDS, MOST_IMAGES = 200, 1_000_000
-FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Outcome:
     """One of the four outcomes.
 
     Attributes:
-        word: "no difference" (larger than delta), "helps", "hurts" or "cannot tell".
+        word: "no difference" (larger than delta), "helps", "hurts" or "inconclusive".
         excludes_zero: whether the interval excludes 0; so it may beside "no difference", too.
         seeds: how many would tell, with these test images; None where none would or none are needed.
         images: how many test images would tell, with these seeds; likewise.
@@ -47,7 +46,7 @@ def judge_outcome(estimate: Estimate, delta: float, level: float = 0.95) -> Outc
         return Outcome("no difference", excludes)
     if excludes:
         return Outcome("helps" if low > 0 else "hurts", excludes)
-    return Outcome("cannot tell", excludes, *_needed(estimate, delta, level))
+    return Outcome("inconclusive", excludes, *_needed(estimate, delta, level))
 
 
 def _needed(estimate: Estimate, delta: float, level: float) -> tuple[int | None, int | None]:

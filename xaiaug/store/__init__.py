@@ -4,19 +4,20 @@ from .blobs import Blob, BlobFile
 from .call_ledger import CallLedger
 from .keys import digest, seed_of
 from .models import ModelFolder
-from .reader import LEDGER, SPEEDS, Reader, parse_stage
+from .reader import Reader
+from .schema import LEDGER, Fact, StageName
 from .store import Store
 
 __all__ = [
     "LEDGER",
-    "SPEEDS",
     "Blob",
     "BlobFile",
     "CallLedger",
+    "Fact",
     "ModelFolder",
     "Reader",
+    "StageName",
     "Store",
     "digest",
-    "parse_stage",
     "seed_of",
 ]

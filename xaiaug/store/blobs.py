@@ -33,7 +33,7 @@ class Blob:
     @property
     def name(self) -> str:
         """Digest and suffix: the same bytes have the same name."""
-        return named(self.digest, self.suffix)
+        return blob_name(self.digest, self.suffix)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -55,7 +55,7 @@ class Blob:
         return cls(buffer.getvalue(), ".npy")
 
 
-def named(digest: str, suffix: str) -> str:
+def blob_name(digest: str, suffix: str) -> str:
     """The name of a blob of that digest."""
     return digest[:40] + suffix
 
@@ -130,12 +130,12 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def write_atomically(path: Path, data: bytes, *, dear: bool = False) -> None:
-    """Writes a file so that it is there whole or not at all.
+    """Writes a file so that it is complete or not there.
 
     Args:
         path: of the file.
         data: its bytes.
-        dear: whether it must be there after a power cut, too, and not only be whole if it is.
+        dear: whether it must also survive a power cut, not only be complete if it is there.
 
     Raises:
         RunFolderError: the disk is full or the folder cannot be written.

@@ -55,7 +55,7 @@ class CallLedger:
         )
 
     def reply(self, key: str) -> RawReply | None:
-        """The first reply recorded under a key whose blob is whole; None when there is none."""
+        """The first reply recorded under a key whose blob is intact; None where there is none."""
         sql = "SELECT reply, usage FROM calls WHERE key = ? AND state = 'settled' ORDER BY id"
         for name, usage in self._ledger.select(sql, (key,)):
             try:

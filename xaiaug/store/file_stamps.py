@@ -41,7 +41,7 @@ class FileStamps:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, read whole."""
+    """SHA-256 of all bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,23 +1,22 @@
-"""Whether a run folder holds what its ledger says: blobs, models and the ancestry of every image."""
+"""Whether a run folder holds the files its ledger names, and removes those it does not name."""
 
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import RunFolderError
 from .call_ledger import CallLedger
-from .models import is_whole
-from .reader import Reader, parse_stage
-from .references import referenced
+from .models import is_intact
+from .reader import Reader
+from .references import references_in
 from .store import Store
 
 
 def problems(reader: Reader) -> list[str]:
-    """What is wrong, a line each; none when the run folder is whole."""
-    return [*_ledger(reader), *_files(reader), *_replies(reader), *_ancestry(reader)]
+    """What is wrong, a line each; none when every file is as it was written."""
+    return [*_ledger(reader), *_files(reader), *_replies(reader)]
 
 
 def _ledger(reader: Reader) -> Iterator[str]:
@@ -28,9 +27,9 @@ def _ledger(reader: Reader) -> Iterator[str]:
 def _files(reader: Reader) -> Iterator[str]:
     for stage in reader.stages():
         for row in reader.rows(stage):
-            for kind, value in referenced(row):
+            for kind, value in references_in(row):
                 if kind == "model":
-                    if not is_whole(reader.folder, value):
+                    if not is_intact(reader.folder, value):
                         yield f"{stage}: the model {value['folder']} is not what was written"
                     continue
                 try:
@@ -47,58 +46,32 @@ def _replies(reader: Reader) -> Iterator[str]:
             yield f"paid calls: {error}"
 
 
-def _ancestry(reader: Reader) -> Iterator[str]:
-    told = reader.fact("images") or []
-    silent = {images["name"] for images in told if not images.get("asks", True)}  # sources no critic was asked for
-    known = _cases(reader)
-    blobs = set()
-    for stage in reader.stages():
-        part, kind, rest = parse_stage(stage)
-        for row in reader.rows(stage) if kind == "synthesize" else ():
-            parents = ("explain",) if rest.rsplit("/", 2)[0] in silent else ("explain", "critique")
-            for parent in parents:
-                if row["case"] not in known[part, parent]:
-                    yield f"{stage}: image {row['index']} of case {row['case']} has no row in {parent}"
-            if "image" in row:
-                blobs.add(row["image"]["blob"])
-    for images in told:
-        for blob in images["used"]:
-            if blob not in blobs:
-                yield f"arms {', '.join(images['arms'])} train on {blob}, which no synthesis made"
-
-
-def _cases(reader: Reader) -> dict[tuple[str, str], set[str]]:
-    """Ids of the cases that were explained and criticised, by part of the run and stage."""
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for stage in reader.stages():
-        part, kind, _ = parse_stage(stage)
-        if kind in ("explain", "critique"):
-            found[part, kind].update(row["id"] for row in reader.rows(stage))
-    return found
-
-
-def sweep(store: Store) -> int:
-    """Removes what earlier settings left behind; returns the bytes set free.
+def sweep(store: Store, *, keep_unfinished: bool) -> int:
+    """Removes what earlier settings left behind; returns the bytes freed.
 
     What was removed is made again when those settings come back.
+
+    Args:
+        store: the run folder.
+        keep_unfinished: whether to keep the checkpoints of unfinished trainings.
     """
     keys = {key for chunk_keys, _ in store.ledger.stages().values() for key in chunk_keys}
     store.ledger.keep_only(keys)
-    found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in referenced(row)]
+    found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in references_in(row)]
     blobs = {value for kind, value in found if kind == "blob"} | CallLedger(store.ledger, store.blobs).blobs()
     models = {value["folder"] for kind, value in found if kind == "model"}
-    freed = sum(_remove(path) for path in _loose(store.blobs.folder, blobs))
+    freed = sum(_remove(path) for path in _unnamed_files(store.blobs.folder, blobs))
     unfinished = store.folder / "checkpoints"
-    if store.ledger.fact("reached") and unfinished.exists():
+    if unfinished.exists() and not keep_unfinished:
         freed += _remove(unfinished)
-    return freed + sum(_remove(path) for path in _unused(store.folder, models))
+    return freed + sum(_remove(path) for path in _unnamed_models(store.folder, models))
 
 
-def _loose(folder: Path, blobs: set[str]) -> list[Path]:
+def _unnamed_files(folder: Path, blobs: set[str]) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.name not in blobs]
 
 
-def _unused(run: Path, models: set[str]) -> list[Path]:
+def _unnamed_models(run: Path, models: set[str]) -> list[Path]:
     folders = [path for path in (run / "models").glob("*/*") if path.is_dir()]
     return [path for path in folders if path.relative_to(run).as_posix() not in models]
 

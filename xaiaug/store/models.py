@@ -42,7 +42,7 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         save(beside)
-        files = {path.relative_to(beside).as_posix(): _synced(path) for path in _files(beside)}
+        files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in _files(beside)}
         shutil.rmtree(target, ignore_errors=True)
         beside.replace(target)
     except OSError as error:
@@ -50,7 +50,7 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
     return ModelFolder(folder, files)
 
 
-def is_whole(run: Path, row: dict[str, Any], digest: Callable[[Path], str | None] = sha256) -> bool:
+def is_intact(run: Path, row: dict[str, Any], digest: Callable[[Path], str | None] = sha256) -> bool:
     """Whether a model folder holds just the bytes that were written.
 
     Args:
@@ -66,7 +66,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _synced(path: Path) -> str:
+def _sync_and_digest(path: Path) -> str:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return sha256(path)

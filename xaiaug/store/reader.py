@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
 from .run_ledger import RunLedger
-
-LEDGER = "ledger.sqlite"
-_PARTED = re.compile(r"(?:((?:round|seed)-\d+)/)?([^/]*)/?(.*)")
-BEGUN = "begun"  # the fact that names the stages of the newest sitting
-SPEEDS = "speeds"  # the fact that tells units and seconds of each kind of work
-
-
-def parse_stage(stage: str) -> tuple[str, str, str]:
-    """Part, kind and rest of a stage's name: ("seed-3", "synthesize", "critic/0/0"); the main part is empty."""
-    part, kind, rest = _PARTED.fullmatch(stage).groups()  # type: ignore[union-attr]  # it matches any name
-    return part or "", kind, rest
+from .schema import BEGUN, LEDGER, Fact, StageName, Value
 
 
 class Reader:
@@ -29,7 +18,7 @@ class Reader:
         folder: of the run.
 
     Raises:
-        RunFolderError: there is no run in it.
+        RunFolderError: there is no run in it, or one of another format.
         RunLockedError: another process is writing it.
     """
 
@@ -42,18 +31,20 @@ class Reader:
         """Closes the ledger."""
         self.ledger.close()
 
-    def stages(self) -> dict[str, tuple[list[str], int]]:
-        """Chunk keys and item count of each stage that the newest sitting came to, in the order they were begun."""
-        begun = self.fact(BEGUN)
-        stages = self.ledger.stages()
-        return stages if begun is None else {name: stages[name] for name in begun if name in stages}
+    def stages(self) -> dict[StageName, tuple[list[str], int]]:
+        """Chunk keys and item count of each stage that the newest session came to, in the order they were begun."""
+        stages, begun = self.ledger.stages(), self.get_fact(BEGUN)
+        if begun is None:
+            return stages
+        names = [StageName.parse(text) for text in begun]
+        return {name: stages[name] for name in names if name in stages}
 
-    def fact(self, name: str) -> Any:
-        """A fact about the run; None when it was never told."""
-        return self.ledger.fact(name)
+    def get_fact(self, fact: Fact[Value]) -> Value | None:
+        """A fact about the run; None where it was never set."""
+        return self.ledger.get_fact(fact)
 
-    def rows(self, stage: str) -> Iterator[Any]:
-        """The finished rows of a stage, in order; none when it was never begun."""
+    def rows(self, stage: StageName) -> Iterator[Any]:
+        """The finished rows of a stage, in order; none where it was never begun."""
         keys, _ = self.stages().get(stage, ([], 0))
         for key in keys:
             yield from self.ledger.rows(key) or []

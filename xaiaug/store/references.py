@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def referenced(value: Any) -> Iterator[tuple[str, Any]]:
+def references_in(value: Any) -> Iterator[tuple[str, Any]]:
     """The blobs ("blob", name) and models ("model", row) that committed rows speak of."""
     if isinstance(value, dict):
         if set(value) == {"blob"}:
@@ -15,7 +15,7 @@ def referenced(value: Any) -> Iterator[tuple[str, Any]]:
             yield "model", value
         else:
             for inner in value.values():
-                yield from referenced(inner)
+                yield from references_in(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from referenced(inner)
+            yield from references_in(inner)

@@ -11,24 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import RunFolderError, RunLockedError
+from .schema import FORMAT, TABLES, VERSION, Fact, StageName, Value
 
-VERSION = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, stage TEXT NOT NULL, rows TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, keys TEXT NOT NULL, total INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS prices (id INTEGER PRIMARY KEY, price TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL, price INTEGER NOT NULL REFERENCES prices, at TEXT NOT NULL,
-    state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, usage TEXT, reply TEXT
-);
-CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
-CREATE TABLE IF NOT EXISTS batches (tag TEXT PRIMARY KEY, name TEXT);
-CREATE TABLE IF NOT EXISTS batched (call INTEGER PRIMARY KEY REFERENCES calls, tag TEXT NOT NULL REFERENCES batches);
-CREATE TABLE IF NOT EXISTS seen (
-    name TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest TEXT NOT NULL
-);
-"""
 _SEE = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
 
 
@@ -49,7 +33,7 @@ class FileStamp(NamedTuple):
 
 
 class RunLedger:
-    """One SQLite file. Rows are JSON; a chunk is there whole or not at all.
+    """One SQLite file. Rows are JSON; a chunk is there with all its rows or not at all.
 
     Args:
         path: of the file.
@@ -86,15 +70,15 @@ class RunLedger:
             self._connection.close()
 
     def rows(self, key: str) -> list[Any] | None:
-        """The rows of a finished chunk; None when it is not finished."""
+        """The rows of a finished chunk; None where it is not finished."""
         found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
 
-    def commit(self, key: str, stage: str, rows: Sequence[Any], files: Iterable[FileStamp] = ()) -> None:
+    def commit(self, key: str, stage: StageName, rows: Sequence[Any], files: Iterable[FileStamp] = ()) -> None:
         """Keeps the rows of a chunk and the stamps of its files; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
         with self.changing() as connection:
-            connection.execute("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, stage, text))
+            connection.execute("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, str(stage), text))
             connection.executemany(_SEE, files)
 
     def see(self, files: Iterable[FileStamp]) -> None:
@@ -123,30 +107,30 @@ class RunLedger:
         lines = [line for (line,) in self._execute("PRAGMA integrity_check").fetchall()]
         return [] if lines == ["ok"] else lines
 
-    def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
-        """Says which chunks make up a stage now, and how many items they hold."""
-        self.write("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (stage, json.dumps(list(keys)), total))
+    def begin(self, stage: StageName, keys: Sequence[str], total: int) -> None:
+        """Records which chunks make up a stage now, and how many items they hold."""
+        self.write("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (str(stage), json.dumps(list(keys)), total))
 
-    def drop_stages(self, keep: Iterable[str]) -> None:
-        """Forgets the stages of an earlier settings file; their chunks stay and are found again by key."""
+    def drop_stages(self, keep: Iterable[StageName]) -> None:
+        """Forgets the stages of earlier settings; their chunks stay, and are found again by key."""
         kept = set(keep)
         for name in self.stages():
             if name not in kept:
-                self.write("DELETE FROM stages WHERE name = ?", (name,))
+                self.write("DELETE FROM stages WHERE name = ?", (str(name),))
 
-    def stages(self) -> dict[str, tuple[list[str], int]]:
+    def stages(self) -> dict[StageName, tuple[list[str], int]]:
         """Chunk keys and item count of each stage, in the order they were begun."""
-        found = self._execute("SELECT name, keys, total FROM stages ORDER BY rowid").fetchall()
-        return {name: (json.loads(keys), total) for name, keys, total in found}
+        stages = self._execute("SELECT name, keys, total FROM stages ORDER BY rowid").fetchall()
+        return {StageName.parse(name): (json.loads(keys), total) for name, keys, total in stages}
 
-    def fact(self, name: str) -> Any:
-        """A fact about the run; None when it was never told."""
-        found = self._execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if found is None else json.loads(found[0])
+    def get_fact(self, fact: Fact[Value]) -> Value | None:
+        """A fact about the run; None where it was never set."""
+        row = self._execute("SELECT value FROM facts WHERE name = ?", (fact.name,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
-    def tell(self, name: str, value: Any) -> None:
-        """Keeps a fact about the run; the newest stands."""
-        self.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+    def set_fact(self, fact: Fact[Value], value: Value | None) -> None:
+        """Keeps a fact about the run; the newest value stands."""
+        self.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (fact.name, json.dumps(value)))
 
     def select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """The rows that a query finds."""
@@ -160,7 +144,7 @@ class RunLedger:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed whole, or not at all."""
+        """One transaction: all of it is committed, or nothing."""
         try:
             with self._lock, self._connection:
                 yield self._connection
@@ -178,15 +162,16 @@ class RunLedger:
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_TABLES)
-        self._connection.execute("INSERT OR IGNORE INTO facts VALUES ('version', ?)", (str(VERSION),))
+        self._connection.executescript(TABLES)
+        self._connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (FORMAT.name, str(VERSION)))
         self._connection.commit()
 
     def _check_version(self) -> None:
-        version = self.fact("version")
+        version = self.get_fact(FORMAT)
         if version != VERSION:
             raise RunFolderError(
-                f"{self._path} has format {version}, this xaiaug reads format {VERSION}: use the version that made it"
+                f"the run folder {self._path.parent} has format {version}; this version of xaiaug reads format "
+                f"{VERSION}. Use another folder for a new run, or open it with the version of xaiaug that made it"
             )
 
     def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:

@@ -1,4 +1,4 @@
-"""Writes a run folder: one owner, chunks committed once, files whole or not there."""
+"""Writes a run folder: one owner, chunks committed once, files complete or not there."""
 
 from __future__ import annotations
 
@@ -14,23 +14,12 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..errors import RunFolderError, RunLockedError
-from .blobs import Blob, Blobs, named, write_atomically
+from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps
-from .models import ModelFolder, is_whole, write_model
-from .reader import BEGUN, LEDGER, SPEEDS
-from .references import referenced
+from .models import ModelFolder, is_intact, write_model
+from .references import references_in
 from .run_ledger import FileStamp, RunLedger
-
-TOLD = (
-    "mistakes",
-    "held",
-    "rounds",
-    "judge",
-    "review",
-    "images",
-    "arms",
-    "left_out",
-)  # facts that stages tell of their outcome
+from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, StageName
 
 
 class Store:
@@ -50,7 +39,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"the run folder {folder} cannot be made: {error.strerror or error}") from error
-        self._lock = self._own()
+        self._lock = self._acquire_lock()
         try:
             self.ledger = RunLedger(self.folder / LEDGER, writable=True)
         except BaseException:
@@ -58,7 +47,7 @@ class Store:
             raise
         self.blobs = Blobs(self.folder / "blobs")
         self._index = FileStamps(self.ledger, self.folder)
-        self._begun: list[str] = []
+        self._begun: list[StageName] = []
 
     def __enter__(self) -> Self:
         return self
@@ -75,53 +64,55 @@ class Store:
         finally:
             self._lock.release()
 
-    def start(self) -> None:
-        """Begins a sitting: what earlier ones told and began is seen again as this one comes to it, not before."""
+    def start_session(self) -> None:
+        """Forgets what earlier sessions began and came to: it is seen again as this one comes to it, not before."""
         self._begun = []
-        self.ledger.tell(BEGUN, [])
-        for name in TOLD:
-            self.ledger.tell(name, None)
+        self.ledger.set_fact(BEGUN, [])
+        for outcome in OUTCOMES:
+            self.ledger.set_fact(outcome, None)
 
-    def begin(self, stage: str, keys: Sequence[str], total: int) -> None:
-        """Says which chunks make up a stage in this run."""
-        self._begun.append(stage)
+    def begin(self, stage: StageName, keys: Sequence[str], total: int) -> None:
+        """Records which chunks make up a stage in this run; a stage that began already is replaced, not repeated."""
         self.ledger.begin(stage, keys, total)
-        self.ledger.tell(BEGUN, self._begun)
+        if stage not in self._begun:
+            self._begun.append(stage)
+            self.ledger.set_fact(BEGUN, [str(name) for name in self._begun])
 
-    def took(self, kind: str, units: int, seconds: float) -> None:
-        """Adds to what is known of a kind of work's speed; nothing where nothing was done."""
+    def add_speed(self, kind: str, units: int, seconds: float) -> None:
+        """Adds to what is known of the speed of a kind of work; does nothing where no unit was done."""
         if units:
-            known = self.ledger.fact(SPEEDS) or {}
-            before, spent = known.get(kind, (0, 0.0))
-            self.ledger.tell(SPEEDS, {**known, kind: [before + units, round(spent + seconds, 3)]})
+            known = self.ledger.get_fact(SPEEDS) or {}
+            units_before, seconds_before = known.get(kind, [0, 0.0])
+            speed = [units_before + units, round(seconds_before + seconds, 3)]
+            self.ledger.set_fact(SPEEDS, {**known, str(kind): speed})
 
     def finish(self) -> None:
-        """Forgets the stages that this run did not begin: they belong to earlier settings."""
+        """Forgets the stages that this session did not begin: they belong to earlier settings."""
         self.ledger.drop_stages(self._begun)
 
-    def commit(self, key: str, stage: str, rows: Sequence[Any]) -> list[Any]:
+    def commit(self, key: str, stage: StageName, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
         files: list[FileStamp] = []
-        plain = [self._kept(row, files) for row in rows]
+        plain = [self._to_row(row, files) for row in rows]
         self.ledger.commit(key, stage, plain, files)
         return plain
 
     def has(self, key: str) -> bool:
-        """Whether a chunk is finished, and its files are whole; one whose files are lost or torn is forgotten."""
+        """Whether a chunk is finished and its files are intact; one whose files are lost or torn is forgotten."""
         rows = self.ledger.rows(key)
         if rows is None:
             return False
-        if all(self._is_whole(kind, value) for kind, value in referenced(rows)):
+        if all(self._is_intact(kind, value) for kind, value in references_in(rows)):
             return True
         self.ledger.forget(key)
         return False
 
     def rows(self, key: str) -> list[Any] | None:
-        """The rows of a finished chunk; None when it is not there, whole."""
+        """The rows of a finished chunk; None where it is not finished or not intact."""
         return self.ledger.rows(key) if self.has(key) else None
 
     def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
-        """A model folder below the run folder, whole or not there."""
+        """A model folder below the run folder, complete or not there."""
         return write_model(self.folder, folder, save)
 
     def unfinished(self, key: str) -> Path:
@@ -158,10 +149,10 @@ class Store:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 return [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RunFolderError(f"{path} cannot be read as a table: {error}; mend or remove it") from error
+            raise RunFolderError(f"{path} cannot be read as a table: {error}; fix or remove it") from error
 
     def write_status(self, status: Mapping[str, Any]) -> None:
-        """Progress, for whoever looks from outside."""
+        """Writes the progress where other processes can read it."""
         self.write_text("status.json", json.dumps(status, indent=2) + "\n")
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
@@ -181,7 +172,7 @@ class Store:
             stale.unlink()
         self.write_text("synthetic/metadata.jsonl", "".join(f"{line}\n" for line in lines))
 
-    def _own(self) -> FileLock:
+    def _acquire_lock(self) -> FileLock:
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0.2)
@@ -195,19 +186,19 @@ class Store:
             ) from error
         return lock
 
-    def _kept(self, value: Any, files: list[FileStamp]) -> Any:
+    def _to_row(self, value: Any, files: list[FileStamp]) -> Any:
         if isinstance(value, Blob):
             name = self.blobs.put(value)
             files.append(self._index.stamp(self.blobs.path(name), value.digest))
             return {"blob": name}
         if isinstance(value, Mapping):
-            return {key: self._kept(inner, files) for key, inner in value.items()}
+            return {key: self._to_row(inner, files) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return [self._kept(inner, files) for inner in value]
+            return [self._to_row(inner, files) for inner in value]
         return value
 
-    def _is_whole(self, kind: str, value: Any) -> bool:
+    def _is_intact(self, kind: str, value: Any) -> bool:
         if kind == "model":
-            return is_whole(self.folder, value, self._index.digest)
+            return is_intact(self.folder, value, self._index.digest)
         path = self.blobs.path(value)
-        return named(self._index.digest(path) or "", path.suffix) == str(value)
+        return blob_name(self._index.digest(path) or "", path.suffix) == str(value)

@@ -1,4 +1,4 @@
-"""The default augmentation, random resized crop and flip, and the names of those that may be added to it."""
+"""The default augmentation, random resized crop and flip, and the named ones that may be added to it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+View = NDArray[np.uint8]
+
 POLICIES = ("trivialaugment", "randaugment")  # change each view (arXiv 2103.10158, 1909.13719)
 MIXES = ("cutmix",)  # mix the views of a batch (arXiv 1905.04899)
 AUGMENTATIONS = ("default", *POLICIES, *MIXES)
@@ -21,7 +23,7 @@ _SCALE = (0.5, 1.0)  # share of the image's area
 _RATIO = (3 / 4, 4 / 3)  # width over height
 
 
-def augment(image: Image.Image, size: tuple[int, int], generator: np.random.Generator) -> NDArray[np.uint8]:
+def augment(image: Image.Image, size: tuple[int, int], generator: np.random.Generator) -> View:
     """One view of an image: a random part of it, resized, and mirrored half of the time.
 
     Args:
@@ -32,12 +34,12 @@ def augment(image: Image.Image, size: tuple[int, int], generator: np.random.Gene
     Returns:
         h w c, uint8.
     """
-    box = _random_box(image.width, image.height, generator)
+    box = _draw_box(image.width, image.height, generator)
     view = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
     return view[:, ::-1] if generator.random() < 0.5 else view
 
 
-def _random_box(width: int, height: int, generator: np.random.Generator) -> tuple[float, float, float, float]:
+def _draw_box(width: int, height: int, generator: np.random.Generator) -> tuple[float, float, float, float]:
     area = width * height * generator.uniform(*_SCALE)
     ratio = math.exp(generator.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
     across, down = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
@@ -45,47 +47,46 @@ def _random_box(width: int, height: int, generator: np.random.Generator) -> tupl
     return left, top, min(width, left + across), min(height, top + down)
 
 
-View = NDArray[np.uint8]
-
-
-def varied(views: Sequence[View], augment: Sequence[str], seed: int, places: Sequence[int]) -> Sequence[View]:
-    """The views, each changed by the policies that were asked for: h w c, uint8."""
+def apply_policies(
+    views: Sequence[View], augment: Sequence[str], seed: int, positions: Sequence[int]
+) -> Sequence[View]:
+    """The views, each changed by those of the named augmentations that are policies: h w c, uint8."""
     names = [name for name in augment if name in POLICIES]
     if not names:
         return views
-    return [_changed(view, names, seed, place) for view, place in zip(views, places, strict=True)]
+    return [_apply_to_view(view, names, seed, position) for view, position in zip(views, positions, strict=True)]
 
 
-def mixed(batch: dict[str, Tensor], augment: Sequence[str], seed: int, place: int) -> dict[str, Tensor]:
-    """The batch, with "others" and "share" where images are mixed: the second class of each, and how much it counts."""
-    if not set(MIXES) & set(augment):
-        return batch
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed * 1_000_003 + place)
-        pixels, labels = _cutmix()(batch["pixels"], batch["targets"])
-    own, others, kept = labels[0].T  # one mix: n 3
-    return {**batch, "pixels": pixels, "targets": own.long(), "others": others.long(), "share": 1 - kept.float()}
-
-
-def _changed(view: View, names: Sequence[str], seed: int, place: int) -> View:
+def _apply_to_view(view: View, names: Sequence[str], seed: int, position: int) -> View:
     pixels = torch.from_numpy(np.array(view)).permute(2, 0, 1)[None].float() / 255
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed * 1_000_003 + place)
+        torch.manual_seed(seed * 1_000_003 + position)
         for name in names:
-            pixels = _policy(name)(pixels)
+            pixels = _load_policy(name)(pixels)
     return (pixels[0].clamp(0, 1) * 255).round().permute(1, 2, 0).to(torch.uint8).numpy()
 
 
 @cache
-def _policy(name: str) -> Callable[[Tensor], Tensor]:
+def _load_policy(name: str) -> Callable[[Tensor], Tensor]:
     from kornia.augmentation.auto import RandAugment, TrivialAugment
 
     policy: Callable[[Tensor], Tensor] = TrivialAugment() if name == "trivialaugment" else RandAugment(n=2, m=10)
     return policy
 
 
+def mix_views(batch: dict[str, Tensor], augment: Sequence[str], seed: int, position: int) -> dict[str, Tensor]:
+    """The batch; where images are mixed, "others" is the second class of each and "share" the weight of that class."""
+    if not set(MIXES) & set(augment):
+        return batch
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed * 1_000_003 + position)
+        pixels, labels = _load_cutmix()(batch["pixels"], batch["targets"])
+    targets, others, kept = labels[0].T  # one mix: n 3
+    return {**batch, "pixels": pixels, "targets": targets.long(), "others": others.long(), "share": 1 - kept.float()}
+
+
 @cache
-def _cutmix() -> Callable[..., Any]:
+def _load_cutmix() -> Callable[..., Any]:
     from kornia.augmentation import RandomCutMixV2
 
     mix: Callable[..., Any] = RandomCutMixV2(data_keys=["input", "class"], use_correct_lambda=True)

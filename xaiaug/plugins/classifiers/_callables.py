@@ -1,4 +1,4 @@
-"""Parts of a classifier given by name, "package.module:function", or alive."""
+"""The parts of a classifier, each given by name, "package.module:function", or as a live object."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ...errors import ConfigError
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a classifier is made of, each part a name or alive; shared by its copies.
+    """The parts of a classifier, each a name or a live object; shared by its copies.
 
     Attributes:
-        module: a network, or the name of a function that makes one.
+        module: a network, or the name of a function that returns one.
         preprocess: a function, or its name.
         fit: a function, its name, or None.
     """
@@ -33,48 +33,48 @@ class Parts:
     fit: Any
 
     @property
-    def alive(self) -> list[str]:
-        """The parts that exist in this process alone."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return [name for name, value in given.items() if not isinstance(value, str | None)]
+    def live(self) -> list[str]:
+        """Which parts are live objects, which exist in this process alone."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [name for name, value in values.items() if not isinstance(value, str | None)]
 
-    def described(self) -> dict[str, str | None]:
-        """Each part's name; for a live one its place and a digest, the same in every process of one program."""
+    def describe(self) -> dict[str, str | None]:
+        """Each part's name; of a live one where it is defined and a digest, the same in every process of a program."""
         return {field.name: _describe(getattr(self, field.name)) for field in fields(self)}
 
-    def network(self, fresh: bool = False) -> nn.Module:
+    def make_network(self, fresh: bool = False) -> nn.Module:
         """The network, in evaluation mode; a fresh one may be changed."""
-        found = _find(self.module) if isinstance(self.module, str) else self.module
-        if callable(found) and not isinstance(found, nn.Module):
-            found = found()
+        network = _import_name(self.module) if isinstance(self.module, str) else self.module
+        if callable(network) and not isinstance(network, nn.Module):
+            network = network()
         elif fresh:
-            found = copy.deepcopy(found)
-        if not isinstance(found, nn.Module):
-            raise ConfigError(f"TorchClassifier: module must give a torch.nn.Module, got {type(found).__name__}")
-        return found.eval()
+            network = copy.deepcopy(network)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"TorchClassifier: module must give a torch.nn.Module, got {type(network).__name__}")
+        return network.eval()
 
-    def function(self, name: str) -> Callable[..., Any]:
+    def get_function(self, name: str) -> Callable[..., Any]:
         """The function `preprocess` or `fit`."""
-        given = getattr(self, name)
-        found = _find(given) if isinstance(given, str) else given
-        if not callable(found):
-            raise ConfigError(f"TorchClassifier: {name} must be a function, got {type(found).__name__}")
-        return found  # type: ignore[no-any-return]
+        value = getattr(self, name)
+        function = _import_name(value) if isinstance(value, str) else value
+        if not callable(function):
+            raise ConfigError(f"TorchClassifier: {name} must be a function, got {type(function).__name__}")
+        return function  # type: ignore[no-any-return]
 
 
-# Live parts cannot be written to a file: what was saved finds them here, as long as a classifier holds them.
-LIVING: WeakValueDictionary[str, Parts] = WeakValueDictionary()
+# Live parts cannot be written to a file: `load` finds them here, as long as a classifier holds them.
+LIVE_PARTS: WeakValueDictionary[str, Parts] = WeakValueDictionary()
 
 
-def stay(alive: Sequence[str]) -> NoReturn:
-    """Says that live parts cannot leave their process."""
+def refuse_live_parts(live: Sequence[str]) -> NoReturn:
+    """Raises ConfigError: live parts cannot leave their process."""
     raise ConfigError(
-        f"TorchClassifier: {', '.join(alive)} are live objects of the process that made them and cannot be handed to"
-        " another; give names, 'package.module:function', that it can import"
+        f"TorchClassifier: {', '.join(live)} are live objects and cannot be passed to another process; give names,"
+        " 'package.module:function', that it can import"
     )
 
 
-def weights_digest(module: nn.Module) -> str:
+def digest_weights(module: nn.Module) -> str:
     """A digest of all parameters and buffers, by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
@@ -83,36 +83,36 @@ def weights_digest(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _find(name: str) -> Any:
+def _import_name(name: str) -> Any:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise ConfigError(f"TorchClassifier: a name must be of the form 'package.module:function', got {name!r}")
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"TorchClassifier: cannot find {name!r}: {error}") from error
+        raise ConfigError(f"TorchClassifier: cannot import {name!r}: {error}") from error
 
 
-def _describe(given: Any) -> str | None:
-    if given is None or isinstance(given, str):
-        return given
-    kind = given if hasattr(given, "__qualname__") else type(given)
-    # A network is told apart by its weights, and repr may hold addresses, which differ in every process.
-    shown = "" if isinstance(given, nn.Module) else re.sub(r"0x[0-9a-f]+", "", repr(given) + _held(given))
-    digest = hashlib.sha256((_source(kind) + shown).encode()).hexdigest()[:12]
+def _describe(part: Any) -> str | None:
+    if part is None or isinstance(part, str):
+        return part
+    kind = part if hasattr(part, "__qualname__") else type(part)
+    # A network is identified by its weights, and repr may hold addresses, which differ in every process.
+    values = "" if isinstance(part, nn.Module) else re.sub(r"0x[0-9a-f]+", "", repr(part) + _describe_values(part))
+    digest = hashlib.sha256((_read_source(kind) + values).encode()).hexdigest()[:12]
     return f"live {kind.__module__}:{kind.__qualname__} {digest}"
 
 
-def _source(given: Any) -> str:
+def _read_source(kind: Any) -> str:
     try:
-        return inspect.getsource(given)
+        return inspect.getsource(kind)
     except (OSError, TypeError):
         return ""
 
 
-def _held(given: Any) -> str:
-    """Values a function closes over, and its defaults."""
-    if not inspect.isfunction(given):
+def _describe_values(function: Any) -> str:
+    """The values a function closes over, and its defaults; empty where it is no function."""
+    if not inspect.isfunction(function):
         return ""
-    held = sorted(inspect.getclosurevars(given).nonlocals.items(), key=lambda item: item[0])
-    return repr((held, given.__defaults__, given.__kwdefaults__))
+    closure = sorted(inspect.getclosurevars(function).nonlocals.items(), key=lambda item: item[0])
+    return repr((closure, function.__defaults__, function.__kwdefaults__))

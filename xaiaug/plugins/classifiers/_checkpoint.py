@@ -1,4 +1,4 @@
-"""A checkpoint as a network with its labels, and its head exchanged or re-ordered."""
+"""Opens a checkpoint as a network with its labels; replaces or reorders its head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ...errors import ConfigError
 from ._hub import locate
-from ._isolation import own_randomness, quiet
+from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
 
 
@@ -23,7 +23,7 @@ class Network:
 
     Attributes:
         module: the network, in evaluation mode; returns logits.
-        preprocessor: how it wants its images.
+        preprocessor: prepares its images.
         labels: names of the classes, in the order of its logits.
         fitted: whether its head was trained.
         trained: whether `fit` has trained it, so that its head belongs to the run.
@@ -42,12 +42,12 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
     Raises:
         ConfigError: there is no such checkpoint, or it is not one of an image classifier or its backbone.
     """
-    place = locate(checkpoint, revision)
-    # New heads are drawn again by `fit`; here they are only kept from moving the caller's random state.
-    with quiet(), own_randomness(0):
+    path = locate(checkpoint, revision)
+    # `fit` draws new heads again; isolation only keeps the caller's random state as it was.
+    with silence_transformers(), isolate_randomness(0):
         try:
             module, loading = AutoModelForImageClassification.from_pretrained(
-                place,
+                path,
                 revision=revision,
                 dtype=torch.float32,
                 use_safetensors=True,
@@ -56,7 +56,7 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
                 ignore_mismatched_sizes=True,
             )
             processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                place, revision=revision, backend="pil", trust_remote_code=False
+                path, revision=revision, backend="pil", trust_remote_code=False
             )
         except (OSError, ValueError) as error:
             raise ConfigError(
@@ -64,63 +64,17 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
                 " folder with config.json, model.safetensors and preprocessor_config.json, or the name of such a"
                 " checkpoint on the model hub."
             ) from error
-    _align(module)
+    _align_memory(module)
     fitted = _check_weights(checkpoint, module, loading)
     names = module.config.id2label
     labels = tuple(str(names[index]) for index in range(module.config.num_labels))
     return Network(module.eval(), Preprocessor(processor), labels, fitted)
 
 
-def head_names(module: Any) -> frozenset[str]:
-    """Names of the parameters whose shape depends on the number of classes, in whatever family."""
-    labels = [f"label {index}" for index in range(module.config.num_labels + 1)]
-    with torch.device("meta"), quiet():
-        other = type(module)(_config_with(module.config, labels))
-    shapes = {name: value.shape for name, value in other.named_parameters()}
-    return frozenset(name for name, value in module.named_parameters() if shapes[name] != value.shape)
-
-
-def with_new_head(module: Any, labels: Sequence[str], seed: int) -> Any:
-    """The network with an untrained head for these labels, and all else as it was."""
-    head = head_names(module)
-    with own_randomness(seed), quiet():
-        fresh = type(module)(_config_with(module.config, labels))
-    kept = {name: value for name, value in module.state_dict().items() if name not in head}
-    fresh.load_state_dict(kept, strict=False)
-    return fresh.to(module.device).eval()
-
-
-def reorder_head(module: Any, labels: Sequence[str], wanted: Sequence[str]) -> None:
-    """Puts the head's outputs into another order of the same labels, in place."""
-    order = torch.tensor([list(labels).index(label) for label in wanted], device=module.device)
-    with torch.no_grad():
-        for name in head_names(module):
-            parameter = module.get_parameter(name)
-            parameter.copy_(parameter[order])
-    _name_labels(module.config, wanted)
-
-
-def head_module(module: Any) -> nn.Module:
-    """The layer that turns features into logits."""
-    found: nn.Module = module.get_submodule(min(head_names(module)).rpartition(".")[0])
-    return found
-
-
-def _config_with(config: Any, labels: Sequence[str]) -> Any:
-    config = copy.deepcopy(config)
-    _name_labels(config, labels)
-    return config
-
-
-def _name_labels(config: Any, labels: Sequence[str]) -> None:
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: index for index, label in enumerate(labels)}
-
-
 def _check_weights(checkpoint: str, module: Any, loading: dict[str, Any]) -> bool:
-    """Whether the head is a trained one; a backbone that stayed random is an error, never a surprise."""
+    """Whether the checkpoint holds a head; raises ConfigError where it lacks much of the backbone."""
     names = {name for name, _ in module.named_parameters()}
-    head = head_names(module)
+    head = find_head_names(module)
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in loading["mismatched_keys"]}
     absent = (set(loading["missing_keys"]) | mismatched) & names
     if len(absent - head) > len(names - head) / 4:
@@ -131,11 +85,11 @@ def _check_weights(checkpoint: str, module: Any, loading: dict[str, Any]) -> boo
     return not absent
 
 
-def _align(module: nn.Module) -> None:
-    """Moves weights into memory of torch's own alignment.
+def _align_memory(module: nn.Module) -> None:
+    """Moves weights into memory with torch's own alignment.
 
-    A file's tensors lie where its header ends, and kernels round differently there: without this a loaded network and
-    a copy of it would differ in the last bits.
+    A file's tensors start where its header ends, and kernels round differently there: without this a loaded network
+    and a copy of it would differ in the last bits.
     """
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.data = tensor.data.clone()
@@ -144,3 +98,49 @@ def _align(module: nn.Module) -> None:
 def _first_line(error: Exception) -> str:
     line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return line if line.endswith(".") else f"{line}."
+
+
+def find_head_names(module: Any) -> frozenset[str]:
+    """Names of the parameters whose shape depends on the number of classes, in any family."""
+    labels = [f"label {index}" for index in range(module.config.num_labels + 1)]
+    with torch.device("meta"), silence_transformers():
+        other = type(module)(_copy_config(module.config, labels))
+    shapes = {name: value.shape for name, value in other.named_parameters()}
+    return frozenset(name for name, value in module.named_parameters() if shapes[name] != value.shape)
+
+
+def find_head(module: Any) -> nn.Module:
+    """The layer that turns features into logits."""
+    head: nn.Module = module.get_submodule(min(find_head_names(module)).rpartition(".")[0])
+    return head
+
+
+def replace_head(module: Any, labels: Sequence[str], seed: int) -> Any:
+    """A network with an untrained head for these labels, and all other weights as they were."""
+    head = find_head_names(module)
+    with isolate_randomness(seed), silence_transformers():
+        fresh = type(module)(_copy_config(module.config, labels))
+    kept = {name: value for name, value in module.state_dict().items() if name not in head}
+    fresh.load_state_dict(kept, strict=False)
+    return fresh.to(module.device).eval()
+
+
+def reorder_head(module: Any, labels: Sequence[str], wanted: Sequence[str]) -> None:
+    """Puts the head's outputs into another order of the same labels, in place."""
+    order = torch.tensor([list(labels).index(label) for label in wanted], device=module.device)
+    with torch.no_grad():
+        for name in find_head_names(module):
+            parameter = module.get_parameter(name)
+            parameter.copy_(parameter[order])
+    _set_labels(module.config, wanted)
+
+
+def _copy_config(config: Any, labels: Sequence[str]) -> Any:
+    config = copy.deepcopy(config)
+    _set_labels(config, labels)
+    return config
+
+
+def _set_labels(config: Any, labels: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}

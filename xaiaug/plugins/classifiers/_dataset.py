@@ -1,4 +1,4 @@
-"""The order in which a training sees its images, each view a function of seed and position alone."""
+"""The views of one training in order, each a function of seed and position alone."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ Item = tuple[NDArray[np.uint8], int, float, int]
 
 
 class Frames:
-    """Opened images as small arrays: h w c, uint8; kept in memory up to a bound, so that later passes are quick."""
+    """Decoded images as small arrays: h w c, uint8; kept in memory up to a limit, so that later passes are quick."""
 
     def __init__(self, samples: Sequence[Sample], make: Callable[[Image.Image], NDArray[np.uint8]]) -> None:
         self.samples = samples
         self.make = make
         self._kept: dict[int, NDArray[np.uint8]] = {}
-        self._room = _CACHE_BYTES
+        self._bytes_left = _CACHE_BYTES
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        found = self._kept.get(index)
-        if found is None:
-            found = np.ascontiguousarray(self.make(self.samples[index].open()))
-            if found.nbytes <= self._room:
-                self._room -= found.nbytes
-                self._kept[index] = found
-        return found
+        frame = self._kept.get(index)
+        if frame is None:
+            frame = np.ascontiguousarray(self.make(self.samples[index].open()))
+            if frame.nbytes <= self._bytes_left:
+                self._bytes_left -= frame.nbytes
+                self._kept[index] = frame
+        return frame
 
 
-class TrainingSequence:
-    """All views of one training, in order: a map-style dataset of (image, label, weight, position).
+class TrainingDataset:
+    """All views of one training, in order: a map-style dataset of (view, label, weight, position).
 
     Args:
         samples: the training images.
@@ -55,9 +55,9 @@ class TrainingSequence:
         self.samples = samples
         self.size = size
         self.seed = seed
-        self.frames = Frames(samples, self._shrunk)
+        self.frames = Frames(samples, self._shrink)
         labels = np.array([sample.label for sample in samples])
-        self.order = training_order(labels, count, sampling, np.random.default_rng(seed))
+        self.order = draw_order(labels, count, sampling, np.random.default_rng(seed))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -69,28 +69,27 @@ class TrainingSequence:
         sample = self.samples[index]
         return view, sample.label, sample.weight, position
 
-    def _shrunk(self, image: Image.Image) -> NDArray[np.uint8]:
+    def _shrink(self, image: Image.Image) -> NDArray[np.uint8]:
         # Twice the input's size is enough for the smallest crop; box reduction is quick and keeps the cache small.
         factor = int(min(image.width / self.size[1], image.height / self.size[0]) / 2)
         image = image.convert("RGB")
         return np.asarray(image.reduce(factor) if factor > 1 else image)
 
 
-def training_order(
-    labels: NDArray[np.int_], count: int, sampling: str, generator: np.random.Generator
-) -> NDArray[np.int_]:
+def draw_order(labels: NDArray[np.int_], count: int, sampling: str, generator: np.random.Generator) -> NDArray[np.int_]:
     """Indices of the images to train on, in order: count.
 
-    "uniform" goes through all images in random order, again and again; "balanced" draws every class equally often,
-    and goes through each class in the same way. No image is seen twice more often than another it competes with.
+    "uniform" repeats all images, each time in a random order; "balanced" draws every class equally often, and repeats
+    each class in the same way. No image is drawn more than once more often than another of its class (with "uniform",
+    than any other).
     """
     if sampling == "uniform":
-        return np.fromiter(_passes(np.arange(len(labels)), generator), int, count)
-    streams = [_passes(np.flatnonzero(labels == label), generator) for label in np.unique(labels)]
-    turns = _passes(np.arange(len(streams)), generator)
+        return np.fromiter(_repeat_shuffled(np.arange(len(labels)), generator), int, count)
+    streams = [_repeat_shuffled(np.flatnonzero(labels == label), generator) for label in np.unique(labels)]
+    turns = _repeat_shuffled(np.arange(len(streams)), generator)
     return np.fromiter((next(streams[next(turns)]) for _ in range(count)), int, count)
 
 
-def _passes(indices: NDArray[np.int_], generator: np.random.Generator) -> Iterator[int]:
+def _repeat_shuffled(indices: NDArray[np.int_], generator: np.random.Generator) -> Iterator[int]:
     while True:
         yield from generator.permutation(indices)

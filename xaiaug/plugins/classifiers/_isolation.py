@@ -1,4 +1,4 @@
-"""Work of the transformers library that prints nothing."""
+"""Keeps the work of transformers silent, and the caller's random states as they were."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from transformers.utils import logging
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps transformers from writing progress bars and reports, and puts back its settings at the end."""
+def silence_transformers() -> Iterator[None]:
+    """Suppresses progress bars and reports of transformers inside the block, and restores its settings."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -26,8 +26,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
-    """Seeds the global generators of python, numpy and torch, and puts back their states at the end."""
+def isolate_randomness(seed: int) -> Iterator[None]:
+    """Seeds the global generators of python, numpy and torch inside the block, and restores their states."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:

@@ -1,4 +1,4 @@
-"""What a saved classifier tells of itself beside its weights: parameters, labels and state, as JSON."""
+"""The state of a saved classifier beside its weights, as JSON: parameters, labels and more."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ STATE = "xaiaug.json"
 
 
 def write_state(folder: str | Path, state: Mapping[str, Any]) -> None:
-    """Writes it into a folder, which is made where it is missing."""
+    """Writes the state into a folder, which is made where it is missing."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     Path(folder, STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def read_state(folder: str | Path, reader: type) -> dict[str, Any]:
-    """What `write_state` wrote.
+    """The state that `write_state` wrote.
 
     Raises:
-        DataError: it is not there, or not whole.
+        DataError: it is missing or damaged.
     """
     path = Path(folder, STATE)
     if not path.is_file():
@@ -31,11 +31,11 @@ def read_state(folder: str | Path, reader: type) -> dict[str, Any]:
     try:
         state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{reader.__name__}: {str(path)!r} is not whole: {error}; save the classifier again") from error
+        raise DataError(f"{reader.__name__}: {str(path)!r} is damaged: {error}; save the classifier again") from error
     return state
 
 
-def folder_digest(folder: Path) -> str:
+def digest_folder(folder: Path) -> str:
     """A digest of the settings and weights in a folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):

@@ -1,4 +1,4 @@
-"""One training by the Hugging Face Trainer, and its curves."""
+"""Trains a network with the Hugging Face Trainer, and records its curves."""
 
 from __future__ import annotations
 
@@ -22,42 +22,31 @@ from transformers.trainer_callback import PrinterCallback
 from ...errors import UnsupportedRecipeError
 from ...interfaces import Checkpoints
 from ...records import History, Recipe, Sample
-from .._logits import logits
-from ._augmentation import AUGMENTATIONS, mixed, varied
-from ._dataset import Frames, Item, TrainingSequence
-from ._isolation import own_randomness, quiet
+from .._logits import compute_logits
+from ._augmentation import AUGMENTATIONS, apply_policies, mix_views
+from ._dataset import Frames, Item, TrainingDataset
+from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
-from ._resume import Keeper, newest, read_curves, read_weights, saving, training_folder
+from ._resume import CheckpointWriter, find_newest, make_save_arguments, open_folder, read_curves, read_weights
 
 _POINTS = 10
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-# What the recipe says itself, and what would change how many images a training sees.
-_CLOSED = {
+# What the recipe sets itself, and what would change how many images a training sees.
+_RESERVED = {
     *("output_dir", "max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps"),
     *("learning_rate", "lr_scheduler_type", "weight_decay", "seed", "data_seed", "auto_find_batch_size", "use_cpu"),
     *("load_best_model_at_end", "push_to_hub", "warmup_steps", "warmup_ratio", "remove_unused_columns"),
 }
 
 
-def numbers(weights: Sequence[float] | str | None) -> Sequence[float] | None:
-    """The class weights, which must be numbers by now.
-
-    Raises:
-        UnsupportedRecipeError: a word, which only a loop can put numbers for.
-    """
-    if isinstance(weights, str):
-        raise UnsupportedRecipeError(f"Recipe: class_weights = {weights!r} is for a loop; give fit the numbers")
-    return weights
-
-
 def check_recipe(recipe: Recipe, classes: int) -> None:
-    """Refuses what this classifier cannot do, before anything is trained.
+    """Refuses a recipe that cannot be followed, before anything is trained.
 
     Raises:
         UnsupportedRecipeError: an adapter, augmentation, trainer argument or number of class weights.
     """
     if recipe.adapter not in (None, "lora"):
-        raise UnsupportedRecipeError(f"TransformersClassifier has no adapter {recipe.adapter!r}, but 'lora'")
+        raise UnsupportedRecipeError(f"TransformersClassifier has no adapter {recipe.adapter!r}, only 'lora'")
     parts = recipe.augment.split("+")
     if not set(parts) <= set(AUGMENTATIONS):
         known = ", ".join(map(repr, AUGMENTATIONS))
@@ -66,17 +55,25 @@ def check_recipe(recipe: Recipe, classes: int) -> None:
         )
     if parts != ["default"] and importlib.util.find_spec("kornia") is None:
         raise UnsupportedRecipeError(f"augment = {recipe.augment!r} needs kornia: pip install 'xaiaug[evidence]'")
-    if (weights := numbers(recipe.class_weights)) is not None and len(weights) != classes:
+    if (weights := _read_class_weights(recipe)) is not None and len(weights) != classes:
         raise UnsupportedRecipeError(
             f"Recipe: class_weights needs one weight for each of {classes} classes, got {len(weights)}"
         )
     for name in recipe.trainer:
-        if name in _CLOSED or name.startswith(("save_", "eval_", "hub_")):
+        if name in _RESERVED or name.startswith(("save_", "eval_", "hub_")):
             raise UnsupportedRecipeError(
-                f"Recipe: trainer may not set {name!r}: it belongs to the recipe itself or would change the budget"
+                f"Recipe: trainer may not set {name!r}: the recipe sets it, or it would change the budget"
             )
         if name not in TrainingArguments.__dataclass_fields__:
-            raise UnsupportedRecipeError(f"Recipe: trainer knows no argument {name!r}; see TrainingArguments")
+            raise UnsupportedRecipeError(f"Recipe: trainer has no argument {name!r}; see TrainingArguments")
+
+
+def _read_class_weights(recipe: Recipe) -> Sequence[float] | None:
+    if isinstance(recipe.class_weights, str):
+        raise UnsupportedRecipeError(
+            f"Recipe: class_weights = {recipe.class_weights!r} is for a loop, which computes them; give fit numbers"
+        )
+    return recipe.class_weights
 
 
 def train_network(
@@ -90,12 +87,12 @@ def train_network(
     checkpoints: Checkpoints | None = None,
     snapshot: Callable[[int, Any], None] | None = None,
 ) -> History:
-    """Trains a network in place, on the device it is on; the weights after the last step stay.
+    """Trains a network in place, on the device it is on; the weights after the last step are kept.
 
     Exactly steps × batch size images are passed; the caller's random states are left as they were. With checkpoints it
-    goes on from the newest. `snapshot` is handed the step and the network at each point of the curves.
+    resumes from the newest. `snapshot` is called with the step and the network at each point of the curves.
     """
-    sequence = TrainingSequence(
+    dataset = TrainingDataset(
         train,
         preprocessor.input_size,
         count=recipe.steps * recipe.batch_size,
@@ -104,32 +101,32 @@ def train_network(
     )
     augment = recipe.augment.split("+")
     device = module.device
-    monitor = Monitor(Frames(validation, preprocessor.frame), preprocessor, recipe.steps, snapshot)
-    with own_randomness(seed), quiet(), _old_objects_left_alone(), training_folder(checkpoints) as folder:
-        arguments = {**_arguments(recipe, seed, device), **saving(checkpoints)}
+    curves = CurveRecorder(Frames(validation, preprocessor.make_frame), preprocessor, recipe.steps, snapshot)
+    with isolate_randomness(seed), silence_transformers(), _freeze_old_objects(), open_folder(checkpoints) as folder:
+        arguments = {**_make_arguments(recipe, seed, device), **make_save_arguments(checkpoints)}
         trainer = WeightedTrainer(
             model=module,
-            args=_on_one_device(TrainingArguments(output_dir=str(folder), **arguments)),
-            train_dataset=sequence,
+            args=_limit_to_one_device(TrainingArguments(output_dir=str(folder), **arguments)),
+            train_dataset=dataset,
             data_collator=Collator(preprocessor, tuple(augment), seed),
-            callbacks=[monitor, Keeper(monitor)],
+            callbacks=[curves, CheckpointWriter(curves.get_state)],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.tell(monitor, numbers(recipe.class_weights))
-        start = newest(folder)
+        trainer.configure(curves, _read_class_weights(recipe))
+        start = find_newest(folder)
         if start is not None:
-            monitor.restore(read_curves(start))
+            curves.set_state(read_curves(start))
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
-        # Mixed precision wraps the forward; copies and files want the plain one.
+        # Mixed precision wraps forward; copies and files need the plain one.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
-    # The Trainer takes the first GPU, whichever was asked for.
+    # The Trainer takes the first GPU, whichever was wanted.
     module.to(device).eval()
-    return monitor.history()
+    return curves.to_history()
 
 
 @contextmanager
-def _old_objects_left_alone() -> Iterator[None]:
-    """Spares the Trainer's garbage collection, which it always begins with, a walk over every module loaded so far."""
+def _freeze_old_objects() -> Iterator[None]:
+    """Keeps the garbage collection that the Trainer starts with from walking over every module loaded so far."""
     frozen = gc.get_freeze_count()
     gc.freeze()
     try:
@@ -139,7 +136,7 @@ def _old_objects_left_alone() -> Iterator[None]:
             gc.unfreeze()
 
 
-def _arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
+def _make_arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
     return {
         "dataloader_pin_memory": device.type == "cuda",
         "logging_strategy": "no",
@@ -160,8 +157,8 @@ def _arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any
     }
 
 
-def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
-    # More devices would mean more images a step: the budget is the same wherever it is trained.
+def _limit_to_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    # More devices would mean more images per step: the budget must not depend on the machine.
     _ = arguments.device
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
@@ -169,12 +166,12 @@ def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
 
 @dataclass(frozen=True)
 class Collator:
-    """Makes a batch of views into tensors.
+    """Turns a batch of views into tensors.
 
     Attributes:
         preprocessor: of the checkpoint.
-        augment: what is done to the views besides the default.
-        seed: of the training; what is left to chance follows from it and from the places of the views alone.
+        augment: augmentations of the views besides the default.
+        seed: of the training; with the positions of the views it decides all randomness.
     """
 
     preprocessor: Preprocessor
@@ -182,21 +179,21 @@ class Collator:
     seed: int = 0
 
     def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
-        views, targets, weights, places = zip(*items, strict=True)
+        views, targets, weights, positions = zip(*items, strict=True)
         batch = {
-            "pixels": self.preprocessor.pixels(varied(views, self.augment, self.seed, places)),
+            "pixels": self.preprocessor.normalize(apply_policies(views, self.augment, self.seed, positions)),
             "targets": torch.tensor(targets),
             "weights": torch.tensor(weights, dtype=torch.float32),
         }
-        return mixed(batch, self.augment, self.seed, places[0])
+        return mix_views(batch, self.augment, self.seed, positions[0])
 
 
 class WeightedTrainer(Trainer):
-    """The Trainer with a loss that counts each image by its own weight and its class's, and images in our order."""
+    """The Trainer with a loss weighted by image and class, and images in the order of the dataset."""
 
-    def tell(self, monitor: Monitor, class_weights: Sequence[float] | None) -> None:
-        """Gives it whom to report losses to, and the weight of each class in the loss."""
-        self.monitor = monitor
+    def configure(self, curves: CurveRecorder, class_weights: Sequence[float] | None) -> None:
+        """Sets the recorder of losses, and the weight of each class in the loss."""
+        self.curves = curves
         self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=self.args.device)
 
     def compute_loss(
@@ -207,7 +204,7 @@ class WeightedTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002  (part of the Trainer's signature)
     ) -> Any:
         """The weighted mean of the cross-entropies of one batch."""
-        outputs = logits(model, inputs["pixels"])
+        outputs = compute_logits(model, inputs["pixels"])
         targets, weights = inputs["targets"], inputs["weights"]
         if self.class_weights is not None:
             weights = weights * self.class_weights[targets]
@@ -216,7 +213,7 @@ class WeightedTrainer(Trainer):
             share = inputs["share"]
             losses = (1 - share) * losses + share * self._losses(outputs.float(), inputs["others"])
         loss = (losses * weights).sum() / weights.sum()
-        self.monitor.note(loss.detach(), outputs.detach().argmax(-1) == targets)
+        self.curves.record(loss.detach(), outputs.detach().argmax(-1) == targets)
         return (loss, outputs) if return_outputs else loss
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -231,8 +228,8 @@ class WeightedTrainer(Trainer):
 
 
 @dataclass
-class Monitor(TrainerCallback):
-    """Draws the curves: about ten points over the training."""
+class CurveRecorder(TrainerCallback):
+    """Records the curves: about ten points over the training."""
 
     frames: Frames
     preprocessor: Preprocessor
@@ -245,8 +242,8 @@ class Monitor(TrainerCallback):
     def __post_init__(self) -> None:
         self.due = {round(part * self.steps / _POINTS) for part in range(1, _POINTS + 1)}
 
-    def note(self, loss: Tensor, hits: Tensor) -> None:
-        """Remembers one batch: its loss, and which of its images were classified right."""
+    def record(self, loss: Tensor, hits: Tensor) -> None:
+        """Records one batch: its loss, and which of its images were classified correctly."""
         self.losses.append(loss)
         self.hits.append(hits)
 
@@ -261,21 +258,21 @@ class Monitor(TrainerCallback):
         if self.snapshot is not None:
             self.snapshot(state.global_step, model)
 
-    def state(self) -> dict[str, Any]:
-        """All it knows so far, JSON-plain."""
+    def get_state(self) -> dict[str, Any]:
+        """Everything recorded so far, JSON-plain."""
         return {
             "points": self.points,
             "losses": [loss.item() for loss in self.losses],
             "hits": [hits.tolist() for hits in self.hits],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes up what `state` gave."""
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what `get_state` returned."""
         self.points = [tuple(point) for point in state["points"]]
         self.losses = [torch.tensor(loss) for loss in state["losses"]]
         self.hits = [torch.tensor(hits) for hits in state["hits"]]
 
-    def history(self) -> History:
+    def to_history(self) -> History:
         """The curves so far."""
         return History(*zip(*self.points, strict=True))
 
@@ -286,12 +283,12 @@ def _measure(module: Any, preprocessor: Preprocessor, frames: Frames) -> tuple[f
     if not len(frames):
         return float("nan"), float("nan")
     targets = torch.tensor([sample.label for sample in frames.samples])
-    outputs = answers(module, preprocessor, frames)
+    outputs = _compute_logits(module, preprocessor, frames)
     return cross_entropy(outputs, targets).item(), (outputs.argmax(-1) == targets).float().mean().item()
 
 
 @torch.inference_mode()
-def answers(module: Any, preprocessor: Preprocessor, frames: Frames, batch_size: int = 64) -> Tensor:
+def _compute_logits(module: Any, preprocessor: Preprocessor, frames: Frames, batch_size: int = 64) -> Tensor:
     """Logits of all frames, in evaluation mode: n k, float32."""
     training = module.training
     module.eval()
@@ -301,7 +298,7 @@ def answers(module: Any, preprocessor: Preprocessor, frames: Frames, batch_size:
             batch: list[NDArray[np.uint8]] = [
                 frames[index] for index in range(start, min(start + batch_size, len(frames)))
             ]
-            parts.append(logits(module, preprocessor.pixels(batch).to(module.device)).float().cpu())
+            parts.append(compute_logits(module, preprocessor.normalize(batch).to(module.device)).float().cpu())
         return torch.cat(parts)
     finally:
         module.train(training)

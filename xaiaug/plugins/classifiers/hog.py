@@ -1,4 +1,4 @@
-"""The classifier by gradients: edges and their directions, and a straight line between the classes."""
+"""The classifier by histograms of oriented gradients and logistic regression."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _WEIGHTS = "weights.npz"
 _SIDE, _CELL = 48, 8
 _COLOURS = 4
 _STRENGTH = 1e-3  # inverse of the regularisation; ten times more or less changes accuracy by less than a point
-_ABSENT = -30.0  # logit of a class that training has not seen
+_ABSENT = -30.0  # logit of a class without training images
 
 
 class HogClassifier(Classifier):
-    """Histograms of oriented gradients (Dalal and Triggs 2005) and logistic regression: seconds on a processor.
+    """Histograms of oriented gradients (Dalal and Triggs 2005) and logistic regression: trains in seconds on a CPU.
 
     A weak classifier, but of another family than any network: it is deterministic, needs no weights, and its decision
-    sees no colour, so that a shortcut by colour is closed to it. Its training has one optimum: the present weights, the
+    ignores colour, so that it cannot use a shortcut by colour. Its training has one optimum: the present weights, the
     steps and the seed do not matter.
 
     Args:
-        most: most training images it looks at, as many of each class as there are; they are chosen by their digests.
+        most: maximum number of training images, balanced over the classes as far as possible; chosen by their digests.
     """
 
     def __init__(self, most: int = 4000) -> None:
@@ -41,14 +41,14 @@ class HogClassifier(Classifier):
         self._weights: dict[str, NDArray[np.float32]] = {}
 
     def prepare(self, context: Context) -> None:
-        """Takes the labels."""
+        """Takes the labels of the context."""
         self.labels = context.labels or self.labels
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:  # noqa: ARG002
-        """Fits scale and line; the curves are of one point.
+        """Fits the scaler and the regression; the curves have one point.
 
         Raises:
-            UnsupportedRecipeError: an adapter or an augmentation is asked for.
+            UnsupportedRecipeError: the recipe has an adapter or an augmentation.
             DataError: there is no training image.
         """
         from sklearn.linear_model import LogisticRegression
@@ -56,36 +56,39 @@ class HogClassifier(Classifier):
 
         if recipe.adapter is not None or recipe.augment != "default":
             raise UnsupportedRecipeError(
-                f"HogClassifier knows no adapters and augmentations; got adapter = {recipe.adapter!r}, "
+                f"HogClassifier does not support adapters and augmentations; got adapter = {recipe.adapter!r}, "
                 f"augment = {recipe.augment!r}"
             )
-        chosen = _evenly(train, self.most)
+        chosen = _choose_evenly(train, self.most)
         if not chosen:
             raise DataError("HogClassifier.fit: the train split is empty")
         labels = np.array([sample.label for sample in chosen])
-        values = _features(chosen)
+        values = _extract(chosen)
         scaler = StandardScaler().fit(values)
         self._weights = {"mean": scaler.mean_.astype(np.float32), "scale": scaler.scale_.astype(np.float32)}
-        line = LogisticRegression(C=_STRENGTH, max_iter=1000, class_weight=_class_weight(recipe))
-        self._take(line, self._shape(self._scaled(values)), labels, [sample.weight for sample in chosen])
-        seen = self._score(values, labels)
-        held = np.array([sample.label for sample in validation])
-        unseen = self._score(_features(validation), held) if len(held) else (float("nan"), float("nan"))
-        return History((recipe.steps,), *((value,) for value in (*seen, *unseen)))
+        regression = LogisticRegression(C=_STRENGTH, max_iter=1000, class_weight=_class_weight(recipe))
+        weights = [sample.weight for sample in chosen]
+        self._fit_regression(regression, self._drop_colours(self._scale(values)), labels, weights)
+        train_scores = self._score(values, labels)
+        held_out = np.array([sample.label for sample in validation])
+        validation_scores = (
+            self._score(_extract(validation), held_out) if len(held_out) else (float("nan"), float("nan"))
+        )
+        return History((recipe.steps,), *((value,) for value in (*train_scores, *validation_scores)))
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1."""
         if not self._weights:
-            raise NotFittedError("HogClassifier was not fitted; call fit first")
+            raise NotFittedError("HogClassifier is not fitted; call fit first")
         if not len(images):
             return np.zeros((0, len(self.labels)), np.float32)
-        return self._probabilities(self.embed(images))
+        return self._predict(self.embed(images))
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Gradients, and colours at 4 x 4, each in units of its deviation over the training images: n d, float32."""
+        """Gradients, and colours at 4 x 4, each in standard deviations of the training images: n d, float32."""
         if not self._weights:
-            raise NotFittedError("HogClassifier was not fitted; call fit first")
-        return self._scaled(np.stack([_describe(image) for image in images]))
+            raise NotFittedError("HogClassifier is not fitted; call fit first")
+        return self._scale(np.stack([_extract_features(image) for image in images]))
 
     def fork(self) -> Self:
         """An independent copy with the same weights."""
@@ -102,50 +105,52 @@ class HogClassifier(Classifier):
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict."""
         state = read_state(folder, cls)
-        found = cls(**state["parameters"])
-        found.labels = tuple(state["labels"])
-        with np.load(Path(folder, _WEIGHTS), allow_pickle=False) as kept:
-            found._weights = {name: kept[name] for name in kept.files}
-        return found
+        classifier = cls(**state["parameters"])
+        classifier.labels = tuple(state["labels"])
+        with np.load(Path(folder, _WEIGHTS), allow_pickle=False) as weights:
+            classifier._weights = {name: weights[name] for name in weights.files}
+        return classifier
 
-    def _take(self, line: Any, values: NDArray[np.float32], labels: NDArray[np.int64], weights: list[float]) -> None:
-        """The line's coefficients: k d, with a class that training has not seen far from everything."""
+    def _fit_regression(
+        self, regression: Any, values: NDArray[np.float32], labels: NDArray[np.int64], weights: list[float]
+    ) -> None:
+        """Sets coefficients (k d) and intercepts (k); a class without training images gets a very low logit."""
         classes = len(self.labels) or int(labels.max()) + 1
         coefficients = np.zeros((classes, values.shape[1]), np.float32)
         intercepts = np.full(classes, _ABSENT, np.float32)
         seen = np.unique(labels)
         intercepts[seen] = 0
         if len(seen) > 1:
-            line.fit(values, labels, sample_weight=weights)
-            places = seen if len(seen) > 2 else seen[1:]  # of two classes the line tells the second's logit
-            coefficients[places], intercepts[places] = line.coef_, line.intercept_
+            regression.fit(values, labels, sample_weight=weights)
+            rows = seen if len(seen) > 2 else seen[1:]  # of two classes the regression gives the second's logit
+            coefficients[rows], intercepts[rows] = regression.coef_, regression.intercept_
         self._weights |= {"coefficients": coefficients, "intercepts": intercepts}
 
-    def _probabilities(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        logits = self._shape(scaled) @ self._weights["coefficients"].T + self._weights["intercepts"]
+    def _predict(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = self._drop_colours(scaled) @ self._weights["coefficients"].T + self._weights["intercepts"]
         scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
-        return found
+        probabilities: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probabilities
 
-    def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _scale(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return (values - self._weights["mean"]) / self._weights["scale"]
 
-    def _shape(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The part of the features that knows no colour."""
+    def _drop_colours(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The features without the colours."""
         return scaled[:, : -3 * _COLOURS**2]
 
     def _score(self, values: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
         """Mean loss and accuracy."""
-        found = self._probabilities(self._scaled(values))
-        likely = np.maximum(found[np.arange(len(labels)), labels], 1e-9)
-        return float(-np.log(likely).mean()), float((found.argmax(axis=1) == labels).mean())
+        probabilities = self._predict(self._scale(values))
+        likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-9)
+        return float(-np.log(likelihood).mean()), float((probabilities.argmax(axis=1) == labels).mean())
 
 
-def _features(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    return np.stack([_describe(sample.open()) for sample in samples])
+def _extract(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    return np.stack([_extract_features(sample.open()) for sample in samples])
 
 
-def _describe(image: Image.Image) -> NDArray[np.float32]:
+def _extract_features(image: Image.Image) -> NDArray[np.float32]:
     from skimage.feature import hog
 
     small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
@@ -156,14 +161,14 @@ def _describe(image: Image.Image) -> NDArray[np.float32]:
     return np.concatenate([gradients.astype(np.float32), colours])
 
 
-def _evenly(samples: Sequence[Sample], most: int) -> list[Sample]:
+def _choose_evenly(samples: Sequence[Sample], most: int) -> list[Sample]:
     """At most so many, the classes in turn, each in the order of its digests."""
-    turn: Counter[int] = Counter()
-    places = []
+    turns: Counter[int] = Counter()
+    ranked = []
     for sample in sorted(samples, key=lambda sample: sample.id):
-        places.append((turn[sample.label], sample.label, sample))
-        turn[sample.label] += 1
-    return [sample for *_, sample in sorted(places, key=lambda place: place[:2])[:most]]
+        ranked.append((turns[sample.label], sample.label, sample))
+        turns[sample.label] += 1
+    return [sample for *_, sample in sorted(ranked, key=lambda row: row[:2])[:most]]
 
 
 def _class_weight(recipe: Recipe) -> Any:

@@ -1,4 +1,4 @@
-"""The classifier for a network of one's own."""
+"""The classifier for any `torch.nn.Module`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _WEIGHTS = "model.safetensors"
 class TorchClassifier(Classifier):
     """Any `torch.nn.Module` that returns logits, as a classifier.
 
-    `module`, `preprocess` and `fit` may be names, "package.module:function": then workers and resumed runs find them
-    by themselves. Live objects serve in the process that made them; a pickle says so, and so does `load` elsewhere.
-    Results are keyed by the weights, so a named function has to give the same weights every time.
+    `module`, `preprocess` and `fit` may be names, "package.module:function", which workers and resumed runs can import.
+    Live objects work only in the process that made them: pickling them, and `load` elsewhere, are errors. Results are
+    keyed by the weights, so a named function has to return the same weights every time.
 
     Args:
-        module: the network, or the name of a function that makes it: called with n c h w, float32, it returns logits
+        module: the network, or the name of a function that returns it: called with n c h w, float32, it returns logits
             n k, bare or as the attribute `logits`.
         preprocess: called with a sequence of images it returns their pixels, a Tensor n c h w, or `Prepared` where the
             network does not see the whole image.
@@ -54,85 +54,85 @@ class TorchClassifier(Classifier):
     ) -> None:
         from ._callables import Parts
 
-        self.labels = self._own_labels = tuple(labels)
+        self.labels = self._original_labels = tuple(labels)
         self._parts = Parts(module, preprocess, fit)
         self._module: nn.Module | None = None
         self._start: str | None = None
 
     def parameters(self) -> dict[str, JSON]:
-        """The names it was given, and the labels; a live object is described, which cannot be given back."""
-        described = self._parts.described()
+        """Names of the parts, and the labels; of a live object a description, from which it cannot be made again."""
+        described = self._parts.describe()
         return {
             "module": described["module"],
             "preprocess": described["preprocess"],
-            "labels": list(self._own_labels),
+            "labels": list(self._original_labels),
             "fit": described["fit"],
         }
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and a digest of the weights it started from."""
-        return {**super().identity(), "weights": self._started_from()}
+        return {**super().identity(), "weights": self._digest_start()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to another process by its names.
+        """Pickles the names of its parts.
 
         Raises:
             ConfigError: it holds live objects.
         """
-        from ._callables import stay
+        from ._callables import refuse_live_parts
 
-        if self._parts.alive:
-            stay(self._parts.alive)
+        if self._parts.live:
+            refuse_live_parts(self._parts.live)
         return super().__reduce__()
 
     @property
     def module(self) -> nn.Module:
         """The network, in evaluation mode."""
         if self._module is None:
-            self._module = self._parts.network()
+            self._module = self._parts.make_network()
         return self._module
 
     def prepare(self, context: Context) -> None:
-        """Makes the network, brings it to the context's device, and its logits into the order of the labels there.
+        """Makes the network, moves it to the context's device, and reorders its logits to the context's labels.
 
         Raises:
             ConfigError: the context's labels are not those of the network.
         """
-        from .._device import torch_device
+        from .._device import resolve_device
 
-        self._started_from()
-        self.module.to(torch_device(context.device))
+        self._digest_start()
+        self.module.to(resolve_device(context.device))
         if context.labels and set(context.labels) != set(self.labels):
             raise ConfigError(
-                f"TorchClassifier: the network tells {', '.join(self.labels)} apart, the data has"
+                f"TorchClassifier: the network has the labels {', '.join(self.labels)}, the data"
                 f" {', '.join(context.labels)}; give labels= in the order of its logits, or another network"
             )
         if context.labels and tuple(context.labels) != self.labels:
             self._reorder(tuple(context.labels))
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
-        """Trains the network by the function that was given for it, with the global generators seeded.
+        """Trains the network by the function given as `fit`, with the global generators seeded.
 
         Raises:
-            UnsupportedRecipeError: no function was given, or an adapter or augmentation is asked for.
-            PluginError: it returned something else than a History or None.
+            UnsupportedRecipeError: there is no such function, or the recipe has an adapter or augmentation.
+            PluginError: the function returned neither a History nor None.
         """
-        from ._isolation import own_randomness
+        from ._isolation import isolate_randomness
 
         if self._parts.fit is None:
             raise UnsupportedRecipeError(
-                "TorchClassifier: it was given no way to train; give fit=function(module, train, validation, recipe=,"
-                " seed=), or keep the model as it is with fit_baseline = false"
+                "TorchClassifier: it has no function to train with; give fit=function(module, train, validation,"
+                " recipe=, seed=), or keep the model as it is with fit_baseline = false"
             )
         if recipe.adapter is not None or recipe.augment != "default":
             raise UnsupportedRecipeError(
-                "TorchClassifier: the function that trains knows nothing of adapters and augmentations; got "
+                "TorchClassifier: the function given as fit does not handle adapters and augmentations; got "
                 f"adapter = {recipe.adapter!r}, augment = {recipe.augment!r}"
             )
-        self._started_from()
+        self._digest_start()
         try:
-            with own_randomness(seed):
-                history = self._parts.function("fit")(self.module, train, validation, recipe=recipe, seed=seed)
+            with isolate_randomness(seed):
+                history = self._parts.get_function("fit")(self.module, train, validation, recipe=recipe, seed=seed)
         finally:
             self.module.eval()
         if not isinstance(history, History | None):
@@ -140,62 +140,56 @@ class TorchClassifier(Classifier):
         return history or History()
 
     def preprocess(self, images: Sequence[Image.Image]) -> Prepared:
-        """The images as the network sees them, on its device; boxes are whole images unless `preprocess` tells them.
+        """The images as the network sees them, on its device; boxes are whole images unless `preprocess` returns them.
 
         Raises:
             PluginError: `preprocess` returned no batch of pixels.
         """
         import torch
 
-        found = self._parts.function("preprocess")(images)
-        if isinstance(found, torch.Tensor):
+        prepared = self._parts.get_function("preprocess")(images)
+        if isinstance(prepared, torch.Tensor):
             boxes = [(0.0, 0.0, float(image.width), float(image.height)) for image in images]
-            found = Prepared(found, torch.tensor(boxes))
-        pixels = getattr(found, "pixels", None)
+            prepared = Prepared(prepared, torch.tensor(boxes))
+        pixels = getattr(prepared, "pixels", None)
         if not isinstance(pixels, torch.Tensor) or pixels.ndim != 4 or len(pixels) != len(images):
-            got = f"shape {tuple(pixels.shape)}" if isinstance(pixels, torch.Tensor) else type(found).__name__
+            got = f"shape {tuple(pixels.shape)}" if isinstance(pixels, torch.Tensor) else type(prepared).__name__
             raise PluginError(
                 f"TorchClassifier: preprocess must turn {len(images)} images into a Tensor n c h w or Prepared, got"
                 f" {got}; of a transform for one image make lambda images: torch.stack([transform(i) for i in images])"
             )
-        return Prepared(pixels.to(self._device()), found.boxes)
+        return Prepared(pixels.to(self._device()), prepared.boxes)
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
-        found = [answer.float().softmax(-1).cpu().numpy() for answer in self._answers(images)]
-        return np.concatenate(found) if found else np.zeros((0, len(self.labels)), np.float32)
+        parts = [batch.float().softmax(-1).cpu().numpy() for batch in self._iter_logits(images)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:
         """What the last linear layer reads, when it gives the logits: n d, float32; else None."""
         from torch import nn
 
+        from .._logits import record_inputs
+
         layers = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
         if not layers or layers[-1].out_features != len(self.labels):
             return None
-        features: list[NDArray[np.float32]] = []
-
-        def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            features.append(inputs[0].flatten(1).float().cpu().numpy())
-
-        hook = layers[-1].register_forward_pre_hook(keep)
-        try:
-            for _ in self._answers(images):
+        with record_inputs(layers[-1]) as features:
+            for _ in self._iter_logits(images):
                 pass
-        finally:
-            hook.remove()
         return np.concatenate(features) if features else np.zeros((0, layers[-1].in_features), np.float32)
 
     def fork(self) -> Self:
         """An independent copy with the same weights."""
-        other = type(self)(self._parts.module, self._parts.preprocess, self._own_labels, self._parts.fit)
-        other._parts, other._start, other.labels = self._parts, self._started_from(), self.labels
+        other = type(self)(self._parts.module, self._parts.preprocess, self._original_labels, self._parts.fit)
+        other._parts, other._start, other.labels = self._parts, self._digest_start(), self.labels
         other._module = copy.deepcopy(self.module)
         return other
 
     def save(self, folder: str | Path) -> None:
-        """Writes the weights as safetensors, and the names of the rest.
+        """Writes the weights as safetensors, and the names of the other parts.
 
-        Live objects are only noted: `load` finds them in this process, and in no other.
+        Live objects are not written: `load` finds them in this process, and in no other.
         """
         from safetensors.torch import save_model
 
@@ -204,9 +198,9 @@ class TorchClassifier(Classifier):
         save_model(self.module, str(path / _WEIGHTS))
         state = {
             "parameters": self.parameters(),
-            "alive": self._parts.alive,
+            "alive": self._parts.live,
             "labels": self.labels,
-            "start": self._started_from(),
+            "start": self._digest_start(),
         }
         write_state(path, state)
 
@@ -216,37 +210,38 @@ class TorchClassifier(Classifier):
 
         Raises:
             ConfigError: it needs live objects, and this process does not hold them.
-            DataError: `save` did not write that folder.
+            DataError: the folder was not written by `save`.
         """
         from safetensors.torch import load_model
 
-        from .._device import torch_device
+        from .._device import resolve_device
 
         state = read_state(folder, cls)
-        parts = _parts(state)
-        found = cls(parts.module, parts.preprocess, state["parameters"]["labels"], parts.fit)
-        found._parts, found._start, found._module = parts, state["start"], parts.network(fresh=True)
-        load_model(found._module, str(Path(folder, _WEIGHTS)))
-        if tuple(state["labels"]) != found.labels:
-            found._reorder(tuple(state["labels"]))
-        found.module.to(torch_device("auto"))
-        return found
+        parts = _restore_parts(state)
+        classifier = cls(parts.module, parts.preprocess, state["parameters"]["labels"], parts.fit)
+        classifier._parts, classifier._start = parts, state["start"]
+        classifier._module = parts.make_network(fresh=True)
+        load_model(classifier._module, str(Path(folder, _WEIGHTS)))
+        if tuple(state["labels"]) != classifier.labels:
+            classifier._reorder(tuple(state["labels"]))
+        classifier.module.to(resolve_device("auto"))
+        return classifier
 
-    def _started_from(self) -> str:
+    def _digest_start(self) -> str:
         """Digest of the weights before any training."""
         if self._start is None:
-            from ._callables import LIVING, weights_digest
+            from ._callables import LIVE_PARTS, digest_weights
 
-            self._start = weights_digest(self.module)
-            if self._parts.alive:
-                LIVING[_key(self.parameters(), self._start)] = self._parts
+            self._start = digest_weights(self.module)
+            if self._parts.live:
+                LIVE_PARTS[_make_key(self.parameters(), self._start)] = self._parts
         return self._start
 
     def _reorder(self, labels: tuple[str, ...]) -> None:
         order = [self.labels.index(label) for label in labels]
         # On a copy: the module may be in use elsewhere, in its own order.
         self._module = copy.deepcopy(self.module)
-        self._module.register_forward_hook(partial(_reordered, order))
+        self._module.register_forward_hook(partial(_reorder_output, order))
         self.labels = labels
 
     def _device(self) -> torch.device:
@@ -254,26 +249,26 @@ class TorchClassifier(Classifier):
 
         return next((tensor.device for tensor in self.module.parameters()), torch.device("cpu"))
 
-    def _answers(self, images: Sequence[Image.Image]) -> Iterator[Tensor]:
-        """Logits of the images, batch by batch."""
+    def _iter_logits(self, images: Sequence[Image.Image]) -> Iterator[Tensor]:
+        """Logits of the images, batch by batch: b k."""
         import torch
 
-        from .._logits import logits
+        from .._logits import compute_logits
 
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
             with torch.inference_mode():
-                answer = logits(self.module, self.preprocess(batch).pixels)
+                logits = compute_logits(self.module, self.preprocess(batch).pixels)
             expected = len(batch), len(self.labels)
-            if tuple(answer.shape) != expected:
+            if tuple(logits.shape) != expected:
                 raise PluginError(
                     f"TorchClassifier: {type(self.module).__name__} must return logits of shape {expected} for the"
-                    f" labels {', '.join(self.labels)}, got {tuple(answer.shape)}"
+                    f" labels {', '.join(self.labels)}, got {tuple(logits.shape)}"
                 )
-            yield answer
+            yield logits
 
 
-def _reordered(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:
+def _reorder_output(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:
     import torch
 
     if isinstance(output, torch.Tensor):
@@ -282,16 +277,15 @@ def _reordered(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:
     return output
 
 
-def _parts(state: dict[str, Any]) -> Parts:
-    """The parts that a saved classifier is made of."""
-    from ._callables import LIVING, Parts, stay
+def _restore_parts(state: dict[str, Any]) -> Parts:
+    """The parts of a saved classifier."""
+    from ._callables import LIVE_PARTS, Parts, refuse_live_parts
 
-    given = state["parameters"]
-    parts = Parts(given["module"], given["preprocess"], given["fit"])
+    parameters = state["parameters"]
     if state["alive"]:
-        return LIVING.get(_key(given, state["start"])) or stay(state["alive"])
-    return parts
+        return LIVE_PARTS.get(_make_key(parameters, state["start"])) or refuse_live_parts(state["alive"])
+    return Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
 
 
-def _key(parameters: dict[str, JSON], start: str) -> str:
+def _make_key(parameters: dict[str, JSON], start: str) -> str:
     return json.dumps([parameters, start], sort_keys=True)

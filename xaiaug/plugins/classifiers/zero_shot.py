@@ -1,4 +1,4 @@
-"""The classifier that needs no training: an image and the names of the classes, compared by CLIP or SigLIP."""
+"""The classifier that needs no training: CLIP or SigLIP compares images with the names of the classes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ZeroShotClassifier(Classifier):
 
     Args:
         checkpoint: a folder that `save_pretrained` wrote, with its processor, or a name on the model hub.
-        template: the sentence that is compared, with {label} in it.
+        template: the sentence that images are compared with; {label} stands for the name of a class.
         revision: branch, tag or commit on the hub.
-        batch_size: images a forward pass.
+        batch_size: images per forward pass.
     """
 
     def __init__(
@@ -45,26 +45,26 @@ class ZeroShotClassifier(Classifier):
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and the content of a local checkpoint."""
-        from ._saved_state import folder_digest
+        from ._saved_state import digest_folder
 
         folder = Path(self.checkpoint)
-        return {**super().identity(), "weights": folder_digest(folder) if folder.is_dir() else None}
+        return {**super().identity(), "weights": digest_folder(folder) if folder.is_dir() else None}
 
     def prepare(self, context: Context) -> None:
-        """Loads the checkpoint, and reads the names of the classes.
+        """Loads the checkpoint, and embeds the names of the classes.
 
         Raises:
-            ConfigError: the template has no place for the label, or the checkpoint compares no images with texts.
+            ConfigError: the template has no place for the label, or the checkpoint cannot compare images with texts.
         """
-        from .._device import torch_device
+        from .._device import resolve_device
 
         if "{label}" not in self.template:
             raise ConfigError(f"ZeroShotClassifier: template must hold {{label}}, got {self.template!r}")
         if self._model is None:
             self._open(self.checkpoint)
-        self._model.to(torch_device(context.device))
+        self._model.to(resolve_device(context.device))
         self.labels = context.labels or self.labels
-        self._texts = self._sentences() if self.labels else None
+        self._texts = self._embed_labels() if self.labels else None
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:  # noqa: ARG002
         """Never trains.
@@ -73,8 +73,8 @@ class ZeroShotClassifier(Classifier):
             UnsupportedRecipeError: always.
         """
         raise UnsupportedRecipeError(
-            "ZeroShotClassifier is used as it is; keep it so with [experiment] fit_baseline = false, or train the "
-            "classifier transformers"
+            "ZeroShotClassifier cannot be trained; use it as it is with [experiment] fit_baseline = false, or"
+            " train the classifier transformers"
         )
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -82,22 +82,22 @@ class ZeroShotClassifier(Classifier):
         import torch
 
         if self._texts is None:
-            raise NotFittedError("ZeroShotClassifier knows no classes; call prepare(Context(labels=...)) first")
+            raise NotFittedError("ZeroShotClassifier has no classes; call prepare(Context(labels=...)) first")
         with torch.inference_mode():
             scale = self._model.logit_scale.exp()
-            found = [
+            parts = [
                 (scale * features @ self._texts.T).softmax(-1).float().cpu().numpy()
-                for features in self._features(images)
+                for features in self._iter_features(images)
             ]
-        return np.concatenate(found) if found else np.zeros((0, len(self.labels)), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Where the images lie beside texts: n d, float32, of length 1."""
+        """Features in the space of the texts: n d, float32, of length 1."""
         import torch
 
         with torch.inference_mode():
-            found = [features.float().cpu().numpy() for features in self._features(images)]
-        return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+            parts = [features.float().cpu().numpy() for features in self._iter_features(images)]
+        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
     def fork(self) -> Self:
         """An independent copy."""
@@ -108,9 +108,9 @@ class ZeroShotClassifier(Classifier):
 
     def save(self, folder: str | Path) -> None:
         """Writes a `save_pretrained` folder, and the names of the classes."""
-        from ._isolation import quiet
+        from ._isolation import silence_transformers
 
-        with quiet():
+        with silence_transformers():
             self._model.save_pretrained(folder, safe_serialization=True)
             self._processor.save_pretrained(folder)
         state = {"parameters": self.parameters(), "labels": self.labels}
@@ -120,26 +120,26 @@ class ZeroShotClassifier(Classifier):
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict."""
         state = read_state(folder, cls)
-        found = cls(**state["parameters"])
-        found._open(str(folder))
-        found.prepare(Context(labels=tuple(state["labels"])))
-        return found
+        classifier = cls(**state["parameters"])
+        classifier._open(str(folder))
+        classifier.prepare(Context(labels=tuple(state["labels"])))
+        return classifier
 
     def _open(self, checkpoint: str) -> None:
         import torch
         from transformers import AutoModel, AutoProcessor
 
         from ._hub import locate
-        from ._isolation import quiet
+        from ._isolation import silence_transformers
 
-        place = locate(checkpoint, self.revision, type(self).__name__)
+        path = locate(checkpoint, self.revision, type(self).__name__)
         try:
-            with quiet():
+            with silence_transformers():
                 model = AutoModel.from_pretrained(
-                    place, revision=self.revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                    path, revision=self.revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
                 )
                 self._processor = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                    place, revision=self.revision, backend="pil", trust_remote_code=False
+                    path, revision=self.revision, backend="pil", trust_remote_code=False
                 )
         except (OSError, ValueError) as error:
             raise ConfigError(
@@ -147,31 +147,33 @@ class ZeroShotClassifier(Classifier):
                 "folder of CLIP or SigLIP with model.safetensors, tokenizer and image processor, or its name on the hub"
             ) from error
         if not hasattr(model, "logit_scale") or not hasattr(self._processor, "tokenizer"):
-            raise ConfigError(f"ZeroShotClassifier: {checkpoint!r} compares no images with texts; give CLIP or SigLIP")
+            raise ConfigError(
+                f"ZeroShotClassifier: {checkpoint!r} cannot compare images with texts; give CLIP or SigLIP"
+            )
         self._model = model.eval()
 
-    def _sentences(self) -> Any:
-        """The class names as the model has them beside images: k d, of length 1."""
+    def _embed_labels(self) -> Any:
+        """The embedded class names: k d, of length 1."""
         import torch
         from torch.nn.functional import normalize
 
         texts = [self.template.format(label=label) for label in self.labels]
-        # SigLIP was trained with sentences filled up to its whole length, and reads shorter ones differently.
+        # SigLIP was trained with sentences padded to its maximum length, and reads shorter ones differently.
         padding = "max_length" if "siglip" in self._model.config.model_type else True
-        read = self._processor(text=texts, padding=padding, truncation=True, return_tensors="pt")
+        inputs = self._processor(text=texts, padding=padding, truncation=True, return_tensors="pt")
         with torch.inference_mode():
-            return normalize(_tensor(self._model.get_text_features(**read.to(self._model.device))), dim=-1)
+            return normalize(_unwrap(self._model.get_text_features(**inputs.to(self._model.device))), dim=-1)
 
-    def _features(self, images: Sequence[Image.Image]) -> Iterator[Any]:
-        """Image features of one batch after another: n d, of length 1."""
+    def _iter_features(self, images: Sequence[Image.Image]) -> Iterator[Any]:
+        """Image features, batch by batch: b d, of length 1."""
         from torch.nn.functional import normalize
 
-        opened = iter(images)
-        while batch := [image.convert("RGB") for image in islice(opened, self.batch_size)]:
-            read = self._processor(images=batch, return_tensors="pt").to(self._model.device)
-            yield normalize(_tensor(self._model.get_image_features(pixel_values=read["pixel_values"])), dim=-1)
+        remaining = iter(images)
+        while batch := [image.convert("RGB") for image in islice(remaining, self.batch_size)]:
+            inputs = self._processor(images=batch, return_tensors="pt").to(self._model.device)
+            yield normalize(_unwrap(self._model.get_image_features(pixel_values=inputs["pixel_values"])), dim=-1)
 
 
-def _tensor(found: Any) -> Any:
+def _unwrap(features: Any) -> Any:
     """The features themselves: later versions of transformers wrap them."""
-    return getattr(found, "pooler_output", found)
+    return getattr(features, "pooler_output", features)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...records import Explanation
-from .._image_stats import lab, pixels, sharpness
+from .._image_stats import rgb_to_lab, sharpness, to_pixels
 from .._segmentation import SIDE, subject_mask, typical_colour
 
 Floats = NDArray[np.float32]
@@ -40,8 +40,8 @@ class Measurements:
     def vectors(self) -> dict[str, Floats]:
         """Each attribute as a vector in a space where distances are about equally meaningful everywhere."""
         return {
-            "subject colour": lab(self.subject),
-            "backdrop colour": lab(self.backdrop),
+            "subject colour": rgb_to_lab(self.subject),
+            "backdrop colour": rgb_to_lab(self.backdrop),
             "light": self.light,
             "sharpness": np.log([self.sharpness + 0.01], dtype=np.float32),
             "size": np.sqrt([self.size], dtype=np.float32),
@@ -59,8 +59,8 @@ def measure(image: Image.Image) -> Measurements:
     """Measures one image, RGB."""
     small = image.convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    mask, values = subject_mask(small), pixels(small)
-    lightness = lab(values)[..., 0]
+    mask, values = subject_mask(small), to_pixels(small)
+    lightness = rgb_to_lab(values)[..., 0]
     return Measurements(
         subject=typical_colour(values, mask),
         backdrop=typical_colour(values, 1 - mask),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...statistics import holm_adjust
-from .._image_stats import name_of
+from .._image_stats import colour_name
 from ._measurements import Measurements
 
 Floats = NDArray[np.float32]
@@ -105,7 +105,7 @@ class ClassReference:
 
     def common_colours(self, attribute: str) -> list[str]:
         """Everyday names of the class's most common colours, at most three, most common first."""
-        names = Counter(name_of(colour) for colour in self.values[attribute])
+        names = Counter(colour_name(colour) for colour in self.values[attribute])
         return [name for name, count in names.most_common(3) if count >= 0.1 * self.count]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._image_stats import hex_of, lab, name_of
+from .._image_stats import colour_name, lab_to_hex, rgb_to_lab
 from ._measurements import Attention, Floats, Measurements
 from ._outliers import LEAST, ClassReference, Comparison, Finding
 from ._parsing import label_to_words
@@ -105,7 +105,7 @@ def list_attention(attention: Attention) -> list[str]:
 def describe_difficulty(measurements: Measurements, findings: Sequence[Finding]) -> str:
     """What makes the image hard in itself; empty if no measurement does."""
     unusual = {finding.attribute for finding in findings}
-    contrast = float(np.linalg.norm(lab(measurements.subject) - lab(measurements.backdrop)))
+    contrast = float(np.linalg.norm(rgb_to_lab(measurements.subject) - rgb_to_lab(measurements.backdrop)))
     reasons = [
         (contrast < 15, "the subject hardly stands out from its backdrop"),
         (measurements.light[1] < 20, "the image is dark"),
@@ -119,8 +119,8 @@ def describe_difficulty(measurements: Measurements, findings: Sequence[Finding])
 def write_guidance(measurements: Measurements, findings: Sequence[Finding]) -> dict[str, str | float]:
     """What a synthesizer should keep: the findings, most likely cause first, then the colours."""
     values: dict[str, str | float] = {
-        "subject colour": hex_of(lab(measurements.subject)),
-        "backdrop colour": hex_of(lab(measurements.backdrop)),
+        "subject colour": lab_to_hex(rgb_to_lab(measurements.subject)),
+        "backdrop colour": lab_to_hex(rgb_to_lab(measurements.backdrop)),
         "light": round(float(measurements.light[1]) / 100, 3),
         "sharpness": round(measurements.sharpness, 3),
         "size": round(measurements.size, 3),
@@ -163,7 +163,7 @@ def _capitalize(sentence: str) -> str:
 
 def name_colour(colour: Floats) -> str:
     """An sRGB colour in words: "dark brown (#4a2c1c)"."""
-    return f"{name_of(lab(colour))} ({hex_of(lab(colour))})"
+    return f"{colour_name(rgb_to_lab(colour))} ({lab_to_hex(rgb_to_lab(colour))})"
 
 
 def name_place(place: Floats) -> str:

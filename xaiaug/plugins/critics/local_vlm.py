@@ -16,7 +16,7 @@ from PIL import Image
 from ...errors import ConfigError, PluginError
 from ...interfaces import Context
 from ...records import Case, Critique, Failure
-from .._device import torch_device
+from .._device import resolve_device
 from ._conversation import Dialogue, ModelReply, Question, run_conversations
 from ._image_encoding import EncodedImage
 from ._vlm_critic import DialogueOptions, VLMCritic
@@ -65,7 +65,7 @@ class LocalVLMCritic(VLMCritic):
         self.check()
         self._dialogue: Dialogue = self._make_dialogue(context)
         if self._loaded is None:
-            self._loaded = _load(self.model, self.dtype, torch_device(self.device or context.device))
+            self._loaded = _load(self.model, self.dtype, resolve_device(self.device or context.device))
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order; questions are answered in batches.

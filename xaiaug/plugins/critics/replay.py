@@ -13,8 +13,10 @@ from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
 from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
+from ...records.pipeline import StageKind
 from ...store import Blob, CallLedger, Reader
 from ...store.blobs import Blobs
+from ...store.schema import PLUGINS, critique_of
 from ._by_name import KNOWN, make_critic
 from ._remote_critic import RemoteCritic
 
@@ -67,7 +69,7 @@ class ReplayCritic(Critic):
         if len(rows) > 1:
             panel = Blob.image(case.panel).name
             rows = [row for row in rows if row["panel"] == panel]
-        return _to_critique(rows[0]) if rows else None
+        return critique_of(rows[0]) if rows else None
 
 
 class RecordedCalls:
@@ -122,7 +124,7 @@ def _critique_rows(reader: Reader) -> dict[str, list[Any]]:
     """The distinct rows of all critique stages, by case."""
     rows: dict[str, list[Any]] = defaultdict(list)
     for stage in reader.stages():
-        if "critique" in stage.split("/"):
+        if stage.kind == StageKind.CRITIQUE:
             for row in reader.rows(stage):
                 if row not in rows[row["id"]]:
                     rows[row["id"]].append(row)
@@ -131,16 +133,10 @@ def _critique_rows(reader: Reader) -> dict[str, list[Any]]:
 
 def _paid_critic(reader: Reader) -> RemoteCritic | None:
     """The paid critic of the run, not prepared; None if the run had another critic."""
-    recorded = (reader.fact("plugins") or {}).get("critic") or {}
+    recorded = (reader.get_fact(PLUGINS) or {}).get("critic") or {}
     names = {f"{__package__}.{KNOWN[name].replace(':', '.')}": name for name in PAID}
     name = names.get(str(recorded.get("implementation")))
     if name is None:
         return None
     critic = make_critic({"name": name, **recorded["parameters"]})
     return critic if isinstance(critic, RemoteCritic) else None
-
-
-def _to_critique(row: Any) -> Critique | Failure:
-    if "failure" in row:
-        return Failure(**row["failure"])
-    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})

@@ -1,4 +1,4 @@
-"""The product of attention maps over all layers, as far as one row of it is needed."""
+"""Aggregates attention over all layers: rollout and relevance, one row of the product in place of the matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rollout(maps: Sequence[Tensor], readout: Tensor, discard_ratio: float = 0.0,
 
     Args:
         maps: for each layer, from the first to the last: b n n, not negative.
-        readout: n, where to start, or b n, an own start for each image; sums to one.
+        readout: n, where to start, or b n, another start for each image; sums to one.
         discard_ratio: share of each map's smallest values that is set to zero first.
         sums_to_one: whether the rows of all maps do; they are then read once, not twice.
     """
@@ -30,13 +30,13 @@ def rollout(maps: Sequence[Tensor], readout: Tensor, discard_ratio: float = 0.0,
                 row = torch.baddbmm(row, row, attention.float())
             return row.squeeze(1) / 2.0 ** len(maps)  # halved once, not in every layer: exact, by a power of two
         for attention in reversed(maps):
-            kept = _without_smallest(attention.float(), discard_ratio)
+            kept = _drop_smallest(attention.float(), discard_ratio)
             scaled = row / (kept.sum(-1).unsqueeze(1) + 1)
             row = torch.baddbmm(scaled, scaled, kept)
         return row.squeeze(1)
 
 
-def _without_smallest(attention: Tensor, share: float) -> Tensor:
+def _drop_smallest(attention: Tensor, share: float) -> Tensor:
     flat = attention.flatten(1)
     count = int(share * flat.shape[1])
     if not count:
@@ -46,7 +46,7 @@ def _without_smallest(attention: Tensor, share: float) -> Tensor:
 
 
 class Relevance(Observer):
-    """One row of the relevance of Chefer et al. 2021 (arXiv:2103.15679), kept as the backward pass goes by.
+    """One row of the relevance of Chefer et al. 2021 (arXiv:2103.15679), updated during the backward pass.
 
     With Ā the mean over heads of (∇A ⊙ A)⁺ it is the row of R, R ← R + ĀR from the first layer to the last. Gradients
     come from the last layer to the first, the order in which r ← r + rĀ is the same row: so only the row is kept.
@@ -55,34 +55,34 @@ class Relevance(Observer):
         row: n, where it starts; None to start with what a pooling head attends to.
 
     Attributes:
-        row: b n, float32, once `follow` has returned True.
+        row: b n, float32, once `backpropagate` has returned True.
     """
 
     def __init__(self, row: Tensor | None) -> None:
         self.row = row
         self._first: Tensor | None = None
 
-    def weights(self, weights: Tensor, pooling: bool) -> Tensor:
-        """Has the gradient of a layer's map pass by; from the first layer on, gradients are kept."""
+    def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:
+        """Hooks the gradient of a layer's map; from the first layer on, gradients are computed."""
         if self._first is None and not pooling:
             torch.set_grad_enabled(True)
             weights = self._first = weights.detach().requires_grad_()
         if not weights.requires_grad or (pooling and self.row is not None):
             return weights
         # Of a tensor without a graph: with one, tensor and hook would keep each other alive.
-        weights.register_hook(partial(self._passed, weights.detach(), pooling))  # type: ignore[no-untyped-call]
+        weights.register_hook(partial(self._on_gradient, weights.detach(), pooling))  # type: ignore[no-untyped-call]
         return weights
 
-    def follow(self, logits: Tensor) -> bool:
-        """Has the gradients of the sum of some logits go back; whether they reached the first layer."""
-        # Given up here, since its hook leads back to this object.
+    def backpropagate(self, logits: Tensor) -> bool:
+        """Backpropagates the sum of some logits; whether gradients reached the first layer."""
+        # Released here, since its hook leads back to this object.
         first, self._first = self._first, None
         if first is None or not logits.requires_grad:
             return False
         (gradient,) = torch.autograd.grad(logits.sum(), first, allow_unused=True)
         return gradient is not None
 
-    def _passed(self, weights: Tensor, pooling: bool, gradient: Tensor) -> None:
+    def _on_gradient(self, weights: Tensor, pooling: bool, gradient: Tensor) -> None:
         with torch.no_grad(), torch.autocast(weights.device.type, enabled=False):
             relevance = (gradient.float() * weights).clamp_(min=0).mean(1)
             if pooling:

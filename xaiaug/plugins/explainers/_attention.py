@@ -1,4 +1,4 @@
-"""What every layer of a vision transformer attends to, recorded on the way as one map a layer."""
+"""Observes or records what every layer of a vision transformer attends to, pooling heads included."""
 
 from __future__ import annotations
 
@@ -17,91 +17,35 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from ._hooks import hooked, undone
+from ._hooks import attach_hooks, ensure_undo
+
+_NAME = "xaiaug_capture"
+# The implementation is set on a config that threads may share: only one of them observes at a time.
+_lock = threading.RLock()
 
 
 class Observer:
-    """Looks on while a network attends; what it returns is what the network goes on with.
+    """Sees the attention of each layer; the network continues with what its methods return.
 
     A pooling head attends from one token of its own to all others: its map has one row.
     """
 
-    def weights(self, weights: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
-        """The map of each head of a layer: b h q k, float32; of a pooling head q is one."""
+    def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
+        """Takes and returns the map of each head of a layer: b h q k, float32; q is 1 for a pooling head."""
         return weights
 
-    def output(self, output: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
-        """What the layer read: b n h d."""
+    def on_output(self, output: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
+        """Takes and returns what the layer read: b n h d."""
         return output
 
 
-# In a context of its own each thread has its own observer.
-observing: ContextVar[Observer | None] = ContextVar("observing", default=None)
-
-
-def attend(
-    observer: Observer, query: Tensor, key: Tensor, value: Tensor, scaling: float, *biases: Tensor | None
-) -> Tensor:
-    """Attention in front of an observer, by one softmax(QKᵀ): b n h d.
-
-    Args:
-        observer: sees the weights and the output.
-        query: b h q d.
-        key: b h k d.
-        value: b h k d.
-        scaling: of the scores.
-        biases: each is added to the scores, or where it is bool, masks them where it is False.
-    """
-    scores = (query * scaling) @ key.transpose(-2, -1)
-    for bias in biases:
-        if bias is not None:
-            scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
-    pooling = query.shape[-2] == 1 < key.shape[-2]
-    weights = observer.weights(scores.softmax(-1, dtype=torch.float32), pooling)
-    return observer.output((weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), pooling)
-
-
-@contextmanager
-def watched_pooling(module: nn.Module) -> Iterator[None]:
-    """Inside the block pooling heads attend in front of whoever observes in their thread."""
-    heads = [part for part in module.modules() if isinstance(part, nn.MultiheadAttention)]
-    usual = [part for part in heads if part.batch_first and part.in_proj_weight is not None]
-    with hooked(usual, partial(_pool), with_kwargs=True):
-        yield
-
-
-def _pool(part: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
-    """The head's output again, as it comes in front of the observer; None, which keeps it, where nobody looks on."""
-    observer = observing.get()
-    given = (*given, *(named[name] for name in ("query", "key", "value")[len(given) :]))
-    query, key = given[:2]
-    if observer is None or not query.shape[1] == 1 < key.shape[1]:
-        return None
-    weights = part.in_proj_weight.chunk(3)
-    biases = (None,) * 3 if part.in_proj_bias is None else part.in_proj_bias.chunk(3)
-    heads = [
-        _heads(linear(tokens, weight, bias), part.num_heads)
-        for tokens, weight, bias in zip(given[:3], weights, biases, strict=True)
-    ]
-    mask = named.get("attn_mask")
-    mask = mask if mask is None or mask.ndim < 3 else mask.view(len(query), part.num_heads, 1, -1)
-    pooled = attend(observer, heads[0], heads[1], heads[2], part.head_dim**-0.5, mask)
-    return part.out_proj(pooled.flatten(2)), output[1]
-
-
-def _heads(tokens: Tensor, count: int) -> Tensor:
-    """b n (h d) -> b h n d"""
-    return tokens.view(*tokens.shape[:2], count, -1).transpose(1, 2)
-
-
-_NAME = "xaiaug_capture"
-# The implementation sits on a config that threads may share: one of them observes at a time.
-_lock = threading.RLock()
+# Each thread has a context, and so an observer, of its own.
+current_observer: ContextVar[Observer | None] = ContextVar("current_observer", default=None)
 
 
 @dataclass
 class Recording(Observer):
-    """The attention maps of one forward pass; nothing is kept of single heads.
+    """The attention maps of one forward pass, heads fused.
 
     Attributes:
         fusion: how heads become one map: "mean", "max" or "min".
@@ -115,7 +59,7 @@ class Recording(Observer):
     maps: list[Tensor] = field(default_factory=list)
     pooled: list[Tensor] = field(default_factory=list)
 
-    def weights(self, weights: Tensor, pooling: bool) -> Tensor:
+    def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:
         """Keeps one map of all heads: b h q k -> b q k."""
         fused = weights.mean(1) if self.fusion == "mean" else getattr(weights, f"a{self.fusion}")(1)
         if pooling:
@@ -132,46 +76,68 @@ class Recording(Observer):
 
 
 @contextmanager
-def recorded_attention(module: nn.Module, fusion: str = "mean", last: bool = False) -> Iterator[Recording]:
+def record_attention(module: nn.Module, fusion: str = "mean", last: bool = False) -> Iterator[Recording]:
     """Records the attention of forward passes inside the block, and leaves the network as it was."""
     recording = Recording(fusion, last)
-    with observed_attention(module, recording):
+    with observe_attention(module, recording):
         yield recording
 
 
 @contextmanager
-def observed_attention(module: nn.Module, observer: Observer) -> Iterator[None]:
+def observe_attention(module: nn.Module, observer: Observer) -> Iterator[None]:
     """Shows an observer the attention of forward passes inside the block, and leaves the network as it was.
 
     Forward passes of other threads meanwhile are not observed.
     """
     with _lock:
-        earlier = observing.get()
-        ways = [(config, config._attn_implementation_internal) for config in _configs(module)]
+        earlier = current_observer.get()
+        implementations = [(config, config._attn_implementation_internal) for config in _find_configs(module)]
 
         def restore() -> None:
-            observing.set(earlier)
-            for config, way in ways:
-                config._attn_implementation_internal = way
+            current_observer.set(earlier)
+            for config, implementation in implementations:
+                config._attn_implementation_internal = implementation
 
-        with undone(restore), watched_pooling(module):
-            observing.set(observer)
-            for config, _ in ways:
+        with ensure_undo(restore), _observe_pooling_heads(module):
+            current_observer.set(observer)
+            for config, _ in implementations:
                 config._attn_implementation_internal = _NAME
             yield
 
 
-def _configs(module: nn.Module) -> list[Any]:
+def _find_configs(module: nn.Module) -> list[Any]:
     """All configs in the network that choose an attention implementation, each once."""
-    found = {}
+    configs = {}
     for part in module.modules():
         config = getattr(part, "config", None)
         if hasattr(config, "_attn_implementation_internal"):
-            found[id(config)] = config
-    return list(found.values())
+            configs[id(config)] = config
+    return list(configs.values())
 
 
-def _attend(  # noqa: PLR0917  (the signature is the interface's)
+def _attend(
+    observer: Observer, query: Tensor, key: Tensor, value: Tensor, scaling: float, *biases: Tensor | None
+) -> Tensor:
+    """Attention by one softmax(QKᵀ), whose weights and output the observer sees: b n h d.
+
+    Args:
+        observer: sees the weights and the output.
+        query: b h q d.
+        key: b h k d.
+        value: b h k d.
+        scaling: of the scores.
+        biases: each is added to the scores, or where it is bool, masks them where it is False.
+    """
+    scores = (query * scaling) @ key.transpose(-2, -1)
+    for bias in biases:
+        if bias is not None:
+            scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
+    pooling = query.shape[-2] == 1 < key.shape[-2]
+    weights = observer.on_weights(scores.softmax(-1, dtype=torch.float32), pooling)
+    return observer.on_output((weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), pooling)
+
+
+def _attend_in_transformers(  # noqa: PLR0917  (the signature is the interface's)
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -181,17 +147,51 @@ def _attend(  # noqa: PLR0917  (the signature is the interface's)
     dropout: float = 0.0,
     **others: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """The attention of transformers: q, k, v are b h n d; the output is b n h d."""
-    observer = observing.get()
+    """The attention implementation registered with transformers: q, k, v are b h n d; the output is b n h d."""
+    observer = current_observer.get()
     if observer is None:
         plain: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
         return plain
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return attend(observer, query, key, value, scaling, attention_mask, others.get("position_bias")), None
+    return _attend(observer, query, key, value, scaling, attention_mask, others.get("position_bias")), None
 
 
-AttentionInterface.register(_NAME, _attend)
-# Without a mask function of that name masks would vanish silently.
+AttentionInterface.register(_NAME, _attend_in_transformers)
+# Without a mask function of that name masks would be dropped silently.
 AttentionMaskInterface.register(_NAME, sdpa_mask)
+
+
+@contextmanager
+def _observe_pooling_heads(module: nn.Module) -> Iterator[None]:
+    """Shows the attention of pooling heads, which are torch's own, to the observer of their thread in the block."""
+    parts = [part for part in module.modules() if isinstance(part, nn.MultiheadAttention)]
+    supported = [part for part in parts if part.batch_first and part.in_proj_weight is not None]
+    # A partial of its own, so that leaving the block removes the hooks of this block alone.
+    with attach_hooks(supported, partial(_pool), with_kwargs=True):
+        yield
+
+
+def _pool(part: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    """The head's output, computed again for the observer; None, which keeps the output, where there is none."""
+    observer = current_observer.get()
+    args = (*args, *(kwargs[name] for name in ("query", "key", "value")[len(args) :]))
+    query, key = args[:2]
+    if observer is None or not query.shape[1] == 1 < key.shape[1]:
+        return None
+    weights = part.in_proj_weight.chunk(3)
+    biases = (None,) * 3 if part.in_proj_bias is None else part.in_proj_bias.chunk(3)
+    heads = [
+        _split_heads(linear(tokens, weight, bias), part.num_heads)
+        for tokens, weight, bias in zip(args[:3], weights, biases, strict=True)
+    ]
+    mask = kwargs.get("attn_mask")
+    mask = mask if mask is None or mask.ndim < 3 else mask.view(len(query), part.num_heads, 1, -1)
+    pooled = _attend(observer, heads[0], heads[1], heads[2], part.head_dim**-0.5, mask)
+    return part.out_proj(pooled.flatten(2)), output[1]
+
+
+def _split_heads(tokens: Tensor, count: int) -> Tensor:
+    """b n (h d) -> b h n d"""
+    return tokens.view(*tokens.shape[:2], count, -1).transpose(1, 2)

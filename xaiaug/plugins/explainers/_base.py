@@ -1,75 +1,116 @@
-"""The words that attention explainers know for fusing heads and reading rows."""
+"""Bases of the built-in explainers: they check, batch and scale; a method only gives the grids."""
 
 from __future__ import annotations
 
-import operator
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, DataError
-from ...interfaces import Classifier, TorchModel
+from ...errors import MissingExtraError
+from ...interfaces import Classifier, Explainer, TorchModel
+from ...records import Explanation, Failure
+from ._heatmap import place
+from ._network import Batch, Grids, check_network, check_request, explain_batches
 
 if TYPE_CHECKING:
     from torch import nn
 
-FUSIONS = ("mean", "max", "min")
-READOUTS = ("auto", "cls", "mean", "pooling")
+
+class NetworkExplainer(Explainer):
+    """An explainer that looks into the classifier's network; a method gives the grids of one batch.
+
+    Attributes:
+        method: its name, in explanations and errors.
+        class_specific: whether its heatmaps depend on the target.
+    """
+
+    method: ClassVar[str]
+    class_specific: ClassVar[bool]
+
+    def explain(
+        self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
+    ) -> list[Explanation | Failure]:
+        """One explanation per image, in order.
+
+        Raises:
+            ConfigError: a parameter does not fit the network.
+            DataError: there are no images, their number is not that of the targets, or a target is no index of a
+                label.
+            MissingExtraError: the package that the method needs is not installed.
+            PluginError: the network is in training mode, or layers of it are compiled.
+            UndefinedMethodError: the method is not defined for the network.
+        """
+        model = check_network(self.method, classifier, images, targets)
+        return explain_batches(
+            self.method,
+            self._explain_batch,
+            model,
+            images,
+            targets,
+            batch_size=self.batch_size,
+            class_specific=self.class_specific,
+        )
+
+    @abstractmethod
+    def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
+        """The grids of a batch, before they are placed on its images."""
 
 
-def check_fusion(method: str, head_fusion: str) -> str:
-    """The head fusion, if it is one; else a ConfigError."""
-    return _check(method, "head_fusion", head_fusion, FUSIONS)
+class ControlExplainer(Explainer):
+    """A control: a map that depends neither on the class nor on the classifier, made for one image.
+
+    Where the classifier shows what it sees of an image, the heatmap is NaN elsewhere, as that of other methods.
+
+    Attributes:
+        method: its name, in explanations and errors.
+    """
+
+    method: ClassVar[str]
+
+    def explain(
+        self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
+    ) -> list[Explanation | Failure]:
+        """One explanation per image, in order.
+
+        Raises:
+            DataError: there are no images, their number is not that of the targets, or a target is no index of a
+                label.
+        """
+        check_request(self.method, classifier, images, targets)
+        return [
+            self._explain_image(classifier, image, int(target)) for image, target in zip(images, targets, strict=True)
+        ]
+
+    def _explain_image(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
+        grid = self._make_grid(image)
+        heatmap = place(grid, _find_box(classifier, image), image.size)
+        return Explanation(heatmap, self.method, target, class_specific=False, grid=grid)
+
+    @abstractmethod
+    def _make_grid(self, image: Image.Image) -> NDArray[np.float32]:
+        """The grid of one image: gh gw."""
 
 
-def check_readout(method: str, readout: str) -> str:
-    """The readout, if it is one; else a ConfigError."""
-    return _check(method, "readout", readout, READOUTS)
+def _find_box(classifier: Classifier, image: Image.Image) -> Sequence[float]:
+    """x0 y0 x1 y1 of what the classifier sees, in pixels of the image; all of it where it shows no `preprocess`."""
+    if not isinstance(classifier, TorchModel):
+        return 0, 0, image.width, image.height
+    box: list[float] = classifier.preprocess([image]).boxes[0].tolist()
+    return box
 
 
-def _check(method: str, name: str, given: str, known: tuple[str, ...]) -> str:
-    if given not in known:
-        raise ConfigError(f"{method}: {name} must be one of {', '.join(map(repr, known))}, got {given!r}")
-    return given
-
-
-WRAPPED = "_orig_mod"  # where torch.compile keeps the network that it wraps
-
-
-def check_images(method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]) -> None:
-    """Looks at what was asked.
+def import_captum(method: str, name: str) -> Any:
+    """The class of that name in `captum.attr`, imported when used: captum imports matplotlib.
 
     Raises:
-        DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
+        MissingExtraError: captum is not installed.
     """
-    name = name_of(classifier)
-    if len(images) != len(targets):
-        raise DataError(
-            f"{method}: needs one target an image to explain {name}, got {len(images)} images and"
-            f" {len(targets)} targets"
-        )
-    if not images:
-        raise DataError(f"{method}: got no images to explain {name} on; give one or more, with a target each")
-    wrong = [target for target in targets if not _is_index(target, len(classifier.labels))]
-    if wrong:
-        raise DataError(
-            f"{method}: targets must lie in 0..{len(classifier.labels) - 1}, the labels of {name}, got {wrong[0]!r}"
-        )
-
-
-def _is_index(target: Any, count: int) -> bool:
     try:
-        return 0 <= operator.index(target) < count
-    except TypeError:  # 1.5, None or the name of a label
-        return False
-
-
-def network(classifier: TorchModel) -> nn.Module:
-    """The classifier's network, or the one inside where torch.compile wrapped it: only that calls all hooks."""
-    return classifier.module._modules.get(WRAPPED) or classifier.module
-
-
-def name_of(classifier: Classifier) -> str:
-    """The network's class where there is one, since that is what a method is defined for."""
-    return type(network(classifier) if isinstance(classifier, TorchModel) else classifier).__name__
+        return getattr(import_module("captum.attr"), name)
+    except ImportError as error:
+        raise MissingExtraError(f"{method} needs {error.name or 'captum'}: pip install 'xaiaug[captum]'") from error

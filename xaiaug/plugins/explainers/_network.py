@@ -1,21 +1,25 @@
-"""From a request to its explanations: checked, cut into batches, and each map placed on its image."""
+"""Checks the request to an explainer, batches the images, and scales the grids of a batch to its images."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
-from ...errors import PluginError, UndefinedMethodError
+from ...errors import DataError, PluginError, UndefinedMethodError
 from ...interfaces import Classifier, TorchModel
 from ...records import Explanation, Failure
-from ._base import WRAPPED, check_images, name_of, network
 from ._heatmap import place
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_WRAPPED = "_orig_mod"  # where torch.compile keeps the network that it wraps
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Batch:
     """Images of one size, as the network sees them.
 
     Attributes:
-        indices: their places among all images.
+        indices: their positions among all images.
         pixels: n c h w.
         boxes: n 4: what the network saw of each, in pixels of the original.
     """
@@ -33,35 +37,46 @@ class Batch:
     boxes: Tensor
 
 
-def check_request(
-    method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
-) -> TorchModel:
-    """The classifier as one that shows its network, after a look at what was asked of it.
+@dataclass(frozen=True)
+class Grids:
+    """Unscaled heatmaps of a batch.
 
-    Raises:
-        DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
-        PluginError: the network is in training mode, or layers of it are compiled.
-        UndefinedMethodError: the classifier shows no network.
+    Attributes:
+        values: n gh gw, float32.
+        boxes: n 4: x0 y0 x1 y1 of what each grid covers, in pixels of the original.
     """
-    check_images(method, classifier, images, targets)
-    if not isinstance(classifier, TorchModel):
-        raise UndefinedMethodError(
-            f"{method} is not defined for {type(classifier).__name__}: it needs `module` and `preprocess` (see"
-            " xaiaug.interfaces.TorchModel); the explainers random and uniform need neither"
-        )
-    parts = list(network(classifier).modules())
-    if any(part.training for part in parts):
-        raise PluginError(f"{method}: {name_of(classifier)} is in training mode; call eval() on it")
-    if any(WRAPPED in part._modules or part._compiled_call_impl is not None for part in parts):
-        raise PluginError(
-            f"{method}: {name_of(classifier)} has compiled layers, which do not show what they return; give the"
-            " classifier the network without compile(), or torch.compile(network), inside which it is found"
-        )
-    return classifier
+
+    values: NDArray[np.float32]
+    boxes: Tensor
 
 
-def batches(classifier: TorchModel, images: Sequence[Image.Image], batch_size: int) -> Iterator[Batch]:
+def explain_batches(
+    method: str,
+    explain_batch: Callable[[nn.Module, Batch, list[int]], Grids],
+    classifier: TorchModel,
+    images: Sequence[Image.Image],
+    targets: Sequence[int],
+    *,
+    batch_size: int,
+    class_specific: bool,
+) -> list[Explanation | Failure]:
+    """One explanation per image, in order, from the grids that a method gives for each batch."""
+    module = unwrap_network(classifier)
+    explanations: list[Explanation | Failure] = []
+    for batch in _iter_batches(classifier, images, batch_size):
+        batch_targets = [int(targets[index]) for index in batch.indices]
+        grids = explain_batch(module, batch, batch_targets)
+        rows = zip(batch.indices, batch_targets, grids.values, grids.boxes.tolist(), strict=True)
+        for index, target, grid, box in rows:
+            heatmap = place(grid, box, images[index].size)
+            explanations.append(Explanation(heatmap, method, target, class_specific, grid=grid))
+    return explanations
+
+
+def _iter_batches(classifier: TorchModel, images: Sequence[Image.Image], batch_size: int) -> Iterator[Batch]:
     """The images in batches whose pixels share one shape, at most `batch_size` each, in order."""
+    import torch
+
     indices: list[int] = []
     pixels: list[Tensor] = []
     boxes: list[Tensor] = []
@@ -78,47 +93,66 @@ def batches(classifier: TorchModel, images: Sequence[Image.Image], batch_size: i
         yield Batch(tuple(indices), torch.cat(pixels), torch.cat(boxes))
 
 
-@dataclass(frozen=True)
-class Maps:
-    """The maps of a batch.
-
-    Attributes:
-        grids: n gh gw, float32.
-        boxes: n 4: x0 y0 x1 y1 of what each grid covers, in pixels of the original.
-    """
-
-    grids: NDArray[np.float32]
-    boxes: Tensor
+def unwrap_network(classifier: TorchModel) -> nn.Module:
+    """The classifier's network, or the one that torch.compile wrapped: only the inner one calls all hooks."""
+    return classifier.module._modules.get(_WRAPPED) or classifier.module
 
 
-def explained(  # noqa: PLR0917
-    method: str,
-    class_specific: bool,
-    maps: Callable[[nn.Module, Batch, list[int]], Maps],
-    classifier: Classifier,
-    images: Sequence[Image.Image],
-    targets: Sequence[int],
-    batch_size: int,
-) -> list[Explanation | Failure]:
-    """One explanation an image, in order, from a method's maps of a batch.
+def name_of(classifier: Classifier) -> str:
+    """The class name of the network, which a method is defined for; without a network, that of the classifier."""
+    return type(unwrap_network(classifier) if isinstance(classifier, TorchModel) else classifier).__name__
+
+
+def check_network(
+    method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
+) -> TorchModel:
+    """The classifier as a `TorchModel`, once the request and the state of its network are checked.
 
     Raises:
         DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
         PluginError: the network is in training mode, or layers of it are compiled.
         UndefinedMethodError: the classifier shows no network.
     """
-    model = check_request(method, classifier, images, targets)
-    found: list[Explanation | Failure] = []
-    for batch in batches(model, images, batch_size):
-        asked = [int(targets[index]) for index in batch.indices]
-        made = maps(network(model), batch, asked)
-        for index, target, grid, box in zip(batch.indices, asked, made.grids, made.boxes.tolist(), strict=True):
-            heatmap = place(grid, box, images[index].size)
-            found.append(Explanation(heatmap, method, target, class_specific, grid=grid))
-    return found
+    check_request(method, classifier, images, targets)
+    if not isinstance(classifier, TorchModel):
+        raise UndefinedMethodError(
+            f"{method} is not defined for {type(classifier).__name__}: it needs `module` and `preprocess` (see"
+            " xaiaug.interfaces.TorchModel); the explainers random and uniform need neither"
+        )
+    parts = list(unwrap_network(classifier).modules())
+    if any(part.training for part in parts):
+        raise PluginError(f"{method}: {name_of(classifier)} is in training mode; call eval() on it")
+    if any(_WRAPPED in part._modules or part._compiled_call_impl is not None for part in parts):
+        raise PluginError(
+            f"{method}: {name_of(classifier)} has compiled layers, whose outputs cannot be read; give the classifier"
+            " the network without compile(), or torch.compile(network), which is unwrapped here"
+        )
+    return classifier
 
 
-def on_grid(rows: Tensor, prefix: int, grid: tuple[int, int]) -> NDArray[np.float32]:
-    """The part of each row that lies on the patches, as a map: b n -> b gh gw."""
-    found: NDArray[np.float32] = rows[:, prefix:].reshape(-1, *grid).float().cpu().numpy()
-    return found
+def check_request(method: str, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]) -> None:
+    """Checks that there is one valid target per image.
+
+    Raises:
+        DataError: there are no images, their number is not that of the targets, or a target is no index of a label.
+    """
+    name = name_of(classifier)
+    if len(images) != len(targets):
+        raise DataError(
+            f"{method}: needs one target per image to explain {name}, got {len(images)} images and"
+            f" {len(targets)} targets"
+        )
+    if not images:
+        raise DataError(f"{method}: got no images to explain {name} on; give at least one, with a target each")
+    wrong = [target for target in targets if not _is_index(target, len(classifier.labels))]
+    if wrong:
+        raise DataError(
+            f"{method}: targets must lie in 0..{len(classifier.labels) - 1}, the labels of {name}, got {wrong[0]!r}"
+        )
+
+
+def _is_index(target: Any, count: int) -> bool:
+    try:
+        return 0 <= operator.index(target) < count
+    except TypeError:  # 1.5, None or the name of a label
+        return False

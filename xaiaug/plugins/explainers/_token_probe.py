@@ -1,4 +1,4 @@
-"""How the tokens of a vision transformer lie on the image, and which of them its answer reads: asked of itself."""
+"""Probes a vision transformer: how its tokens lie on the image, and which of them its logits depend on."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .._logits import logits
-from ._attention import Observer, observed_attention
-from ._hooks import hooked
+from .._logits import compute_logits
+from ._attention import Observer, observe_attention
+from ._hooks import attach_hooks
 
 
 @dataclass(frozen=True)
-class Lattice:
-    """Patches row by row behind some other tokens.
+class PatchGrid:
+    """Patches in row-major order behind some other tokens.
 
     Attributes:
         prefix: tokens before those of the patches.
-        grid: rows and columns.
+        shape: rows and columns.
         patch: height and width of a patch in pixels.
     """
 
     prefix: int
-    grid: tuple[int, int]
+    shape: tuple[int, int]
     patch: tuple[int, int]
 
-    def token(self, row: int, column: int) -> int:
-        """The token of a cell."""
-        return self.prefix + row * self.grid[1] + column
+    def token_index(self, row: int, column: int) -> int:
+        """The index of a patch's token."""
+        return self.prefix + row * self.shape[1] + column
 
 
 @dataclass
-class Look(Observer):
+class TokenProbe(Observer):
     """What one forward pass shows of a network's tokens.
 
     Attributes:
@@ -51,8 +51,8 @@ class Look(Observer):
     tokens: Tensor | None = None
     _before: list[Tensor] = field(default_factory=list)
 
-    def weights(self, weights: Tensor, pooling: bool) -> Tensor:
-        """Notes the layer, and at the first one what the tokens were."""
+    def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:
+        """Records the layer, and at the first one the tokens before it."""
         if pooling:
             self.heads += 1
             return weights
@@ -63,32 +63,32 @@ class Look(Observer):
         self.shapes.append(weights.shape)
         return weights
 
-    def called(self) -> None:
-        """Keeps gradients even where the network keeps its backbone from them."""
+    def before_layer(self) -> None:
+        """Enables gradients even where the network disables them for its backbone."""
         if self.gradients and not self.shapes:
             torch.set_grad_enabled(True)
 
-    def returned(self, output: object) -> None:
-        """Notes what a layer returned before any attention."""
+    def after_layer(self, output: object) -> None:
+        """Records what a layer returned before any attention."""
         if not self.shapes and isinstance(output, Tensor) and output.ndim == 3:
             self._before.append(output)
 
 
 @dataclass
-class _Poisoned(Look):
-    """Makes tokens unknown (NaN) after the last attention, so that whatever rests on them is unknown as well.
+class _NanProbe(TokenProbe):
+    """Sets tokens to NaN after the last attention, so that whatever depends on them is NaN as well.
 
     Attributes:
         layer: number of the last layer with attention among all tokens.
-        rows: for an image of the batch, the token.
-        pooled: the image whose pooling heads return nothing known; None where there are none.
+        rows: the token to set, by image of the batch.
+        pooled: the image whose pooling heads return NaN; None where there are none.
     """
 
     layer: int = 0
     rows: dict[int, int] = field(default_factory=dict)
     pooled: int | None = None
 
-    def output(self, output: Tensor, pooling: bool) -> Tensor:
+    def on_output(self, output: Tensor, pooling: bool) -> Tensor:
         if pooling and self.pooled is not None:
             output[self.pooled] = torch.nan
         elif not pooling and len(self.shapes) == self.layer:
@@ -97,15 +97,15 @@ class _Poisoned(Look):
         return output
 
 
-def look(module: nn.Module, pixels: Tensor) -> Look:
-    """What a pass with gradients from the tokens back to the pixels (1 c h w) shows."""
-    seen = Look(gradients=True)
-    with torch.enable_grad(), observed_attention(module, seen), _watched(module, seen):
-        logits(module, pixels.repeat(2, 1, 1, 1))  # two of them: a table of positions has one
-    return seen
+def probe_tokens(module: nn.Module, pixels: Tensor) -> TokenProbe:
+    """Probes with gradients from the tokens back to the pixels (1 c h w)."""
+    probe = TokenProbe(gradients=True)
+    with torch.enable_grad(), observe_attention(module, probe), _watch_layers(module, probe):
+        compute_logits(module, pixels.repeat(2, 1, 1, 1))  # two images: a table of positions has a batch of one
+    return probe
 
 
-def cell(tokens: Tensor, index: int, pixels: Tensor) -> tuple[int, int, int, int] | None:
+def find_receptive_field(tokens: Tensor, index: int, pixels: Tensor) -> tuple[int, int, int, int] | None:
     """The part of the pixels that a token is computed from: y0 x0 y1 x1; None where there is none."""
     if not tokens.requires_grad:
         return None
@@ -119,66 +119,66 @@ def cell(tokens: Tensor, index: int, pixels: Tensor) -> tuple[int, int, int, int
     return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
 
 
-def planted(pixels: Tensor, lattice: Lattice) -> Tensor:
-    """The first image, and for each binary digit a copy with other patches in the cells (from 1) that have it."""
-    (rows, columns), (height, width) = lattice.grid, lattice.patch
+def encode_patches(pixels: Tensor, grid: PatchGrid) -> Tensor:
+    """The first image, and for each binary digit a copy with noise in the patches (from 1) whose number has it."""
+    (rows, columns), (height, width) = grid.shape, grid.patch
     numbers = torch.arange(1, rows * columns + 1, device=pixels.device).view(rows, columns)
-    digits = torch.stack([numbers >> place & 1 for place in range((rows * columns).bit_length())])
+    digits = torch.stack([numbers >> digit & 1 for digit in range((rows * columns).bit_length())])
     marked = digits.repeat_interleave(height, 1).repeat_interleave(width, 2)[:, None]
     noise = torch.randn(pixels.shape[1:], generator=torch.Generator().manual_seed(1)).to(pixels)
-    found = pixels[:1].repeat(1 + len(digits), 1, 1, 1)
-    found[1:, :, : marked.shape[2], : marked.shape[3]] += marked * noise[:, : marked.shape[2], : marked.shape[3]]
-    return found
+    images = pixels[:1].repeat(1 + len(digits), 1, 1, 1)
+    images[1:, :, : marked.shape[2], : marked.shape[3]] += marked * noise[:, : marked.shape[2], : marked.shape[3]]
+    return images
 
 
-def planted_in(tokens: Tensor) -> list[int]:
-    """For each token the number of the cell whose patches changed it, from 1; 0 for a token that none changed."""
+def decode_patches(tokens: Tensor) -> list[int]:
+    """For each token of encoded images the number of the patch that changed it, from 1; 0 where none did."""
     difference = (tokens[1:] - tokens[0]).float().abs().amax(-1)
     lit = difference > 1e-3 * difference.amax(1, keepdim=True)  # beyond rounding
-    places = torch.arange(len(lit), device=lit.device)[:, None]
-    numbers: list[int] = (lit.long() << places).sum(0).tolist()
+    digits = torch.arange(len(lit), device=lit.device)[:, None]
+    numbers: list[int] = (lit.long() << digits).sum(0).tolist()
     return numbers
 
 
-def reading(
-    module: nn.Module, images: Tensor, pixels: Tensor, found: Look, tokens: Sequence[int]
+def probe_readout(
+    module: nn.Module, encoded: Tensor, pixels: Tensor, probe: TokenProbe, tokens: Sequence[int]
 ) -> tuple[Tensor | None, list[bool], bool]:
-    """What one pass with planted images and unknown tokens shows.
+    """Probes with encoded patches and with NaN tokens, in one forward pass.
 
     Args:
         module: the network.
-        images: with patches planted: m c h w.
-        pixels: n c h w; the first is looked at with unknown tokens.
-        found: what was seen before.
-        tokens: which of them to make unknown, an image each.
+        encoded: images from `encode_patches`: m c h w.
+        pixels: n c h w; the first is used with NaN tokens.
+        probe: from `probe_tokens`.
+        tokens: which of them to set to NaN, one per image.
 
     Returns:
-        The tokens of the planted images before they attend; for each of `tokens` whether the answer rests on it; and
-        whether it rests on a pooling head.
+        The tokens of the encoded images before they attend; for each of `tokens` whether the logits depend on it; and
+        whether they depend on a pooling head.
     """
-    start = len(images)
-    poisoned = _Poisoned(layer=len(found.shapes), rows={start + place: token for place, token in enumerate(tokens)})
-    if found.heads:
-        poisoned.pooled = start + len(tokens)
-    batch = torch.cat([images, pixels[:1].repeat(len(tokens) + bool(found.heads), 1, 1, 1)])
-    with torch.no_grad(), observed_attention(module, poisoned), _watched(module, poisoned):
-        unknown = logits(module, batch)[start:].isnan().any(1).tolist()
-    before = None if poisoned.tokens is None else poisoned.tokens[:start]
-    return before, unknown[: len(tokens)], bool(found.heads and unknown[-1])
+    start = len(encoded)
+    nan_probe = _NanProbe(layer=len(probe.shapes), rows={start + image: token for image, token in enumerate(tokens)})
+    if probe.heads:
+        nan_probe.pooled = start + len(tokens)
+    batch = torch.cat([encoded, pixels[:1].repeat(len(tokens) + bool(probe.heads), 1, 1, 1)])
+    with torch.no_grad(), observe_attention(module, nan_probe), _watch_layers(module, nan_probe):
+        nan = compute_logits(module, batch)[start:].isnan().any(1).tolist()
+    before = None if nan_probe.tokens is None else nan_probe.tokens[:start]
+    return before, nan[: len(tokens)], bool(probe.heads and nan[-1])
 
 
 @contextmanager
-def _watched(module: nn.Module, seen: Look) -> Iterator[None]:
-    """Tells of layers that are called in this thread, and of what they return."""
+def _watch_layers(module: nn.Module, probe: TokenProbe) -> Iterator[None]:
+    """Calls the probe before and after each layer that is called in this thread."""
     thread = threading.get_ident()
 
-    def prepare(*_: object) -> None:
+    def before(*_: object) -> None:
         if threading.get_ident() == thread:
-            seen.called()
+            probe.before_layer()
 
-    def tell(_: nn.Module, __: object, output: object) -> None:
+    def after(_: nn.Module, __: object, output: object) -> None:
         if threading.get_ident() == thread:
-            seen.returned(output)
+            probe.after_layer(output)
 
-    with hooked(module.modules(), tell, prepare):
+    with attach_hooks(module.modules(), after, before):
         yield

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from ...interfaces import Classifier, Explainer
-from ...records import Explanation, Failure
-from ._base import check_fusion, check_readout
+from ._token_explainer import TokenExplainer, check_head_fusion, check_readout
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from ._network import Batch, Maps
-
-METHOD = "attention-last"
+    from ._tokens import Tokens
 
 
-class AttentionLast(Explainer):
-    """Attention of the last layer (as in Caron et al. 2021, arXiv:2104.14294): where the head's token looks at the end.
+class AttentionLast(TokenExplainer):
+    """Attention of the last layer (as in Caron et al. 2021, arXiv:2104.14294): what the head's token attends to.
 
-    The row of what the head reads in the last attention map, the heads made one. It does not depend on the class, and
-    knows nothing of how earlier layers have mixed the patches. It is defined for vision transformers with global
-    self-attention: ViT, DeiT, DINOv2, DINOv3, BEiT, SigLIP, CLIP; not for Swin (windows) or networks without attention
-    (ResNet, ConvNeXt, MobileNetV2).
+    The row of the last attention map that the head reads, averaged (or otherwise fused) over heads. It does not depend
+    on the class, and ignores how earlier layers have mixed the patches. It is defined for vision transformers with
+    global self-attention: ViT, DeiT, DINOv2, DINOv3, BEiT, SigLIP, CLIP; not for Swin (windows) or networks without
+    attention (ResNet, ConvNeXt, MobileNetV2).
 
     Args:
         head_fusion: how the heads become one map: "mean", "max" or "min".
@@ -35,37 +28,23 @@ class AttentionLast(Explainer):
             `SiglipForImageClassification` reads the mean of the patches.
     """
 
+    method = "attention-last"
+    class_specific = False
+
     def __init__(self, head_fusion: str = "mean", readout: str = "auto") -> None:
-        self.head_fusion = check_fusion(METHOD, head_fusion)
-        self.readout = check_readout(METHOD, readout)
+        self.head_fusion = check_head_fusion(self.method, head_fusion)
+        self.readout = check_readout(self.method, readout)
 
-    def explain(
-        self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
-    ) -> list[Explanation | Failure]:
-        """One explanation an image, in order: the attention each patch gets from what the head reads.
-
-        Raises:
-            DataError: there are no images, their number is not that of the targets, or a target is no index of a
-                label.
-            PluginError: the network is in training mode, or layers of it are compiled.
-            UndefinedMethodError: the network has no global attention, or no such row.
-        """
-        from ._network import explained
-
-        return explained(METHOD, False, self._maps, classifier, images, targets, self.batch_size)
-
-    def _maps(self, module: nn.Module, batch: Batch, _: list[int]) -> Maps:
+    def _weigh_tokens(self, module: nn.Module, tokens: Tokens, pixels: Tensor, _: list[int]) -> Tensor:
+        """The attention that each token gets from what the head reads: b n."""
         import torch
 
-        from .._logits import logits
-        from ._attention import recorded_attention
-        from ._network import Maps, on_grid
-        from ._tokens import find_tokens, readout_row
+        from .._logits import compute_logits
+        from ._attention import record_attention
+        from ._tokens import find_readout_row
 
-        tokens = find_tokens(METHOD, module, batch.pixels)
-        with torch.inference_mode(), recorded_attention(module, self.head_fusion, last=True) as recording:
-            row = readout_row(METHOD, module, tokens, self.readout, batch.pixels.device)
-            logits(module, batch.pixels)
-            with torch.autocast(batch.pixels.device.type, enabled=False):
-                rows = recording.pooled[-1] if row is None else row @ recording.maps[-1]
-        return Maps(on_grid(rows, tokens.prefix, tokens.grid), tokens.seen(batch.boxes))
+        with torch.inference_mode(), record_attention(module, self.head_fusion, last=True) as recording:
+            row = find_readout_row(self.method, module, tokens, self.readout, pixels.device)
+            compute_logits(module, pixels)
+            with torch.autocast(pixels.device.type, enabled=False):
+                return recording.pooled[-1] if row is None else row @ recording.maps[-1]

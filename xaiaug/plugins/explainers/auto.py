@@ -11,6 +11,7 @@ from PIL import Image
 from ...errors import UndefinedMethodError
 from ...interfaces import Classifier, Explainer
 from ...records import JSON, Explanation, Failure
+from ._network import check_network, unwrap_network
 from .attention_relevance import AttentionRelevance
 from .grad_cam import GradCam
 
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
     from ...interfaces import TorchModel
 
-METHOD = "auto"
+_METHOD = "auto"
 
 
 class AutoExplainer(Explainer):
-    """Explains with the method that suits the network, found out with one image before the first batch.
+    """Explains with the method that suits the network, chosen on one image before the first batch.
 
     Transformer relevance (arXiv:2103.15679) for vision transformers with global attention whose head reads a CLS token;
     Grad-CAM (arXiv:1610.02391) for all others. Both depend on the class. `Explanation.method` names the method that was
-    used; where neither is defined, it says so.
+    used; where neither is defined, an error says so.
     """
 
     version = "2"
@@ -43,7 +44,7 @@ class AutoExplainer(Explainer):
     def explain(
         self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
     ) -> list[Explanation | Failure]:
-        """One explanation an image, in order, by the chosen method.
+        """One explanation per image, in order, by the chosen method, whose errors it raises as well.
 
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
@@ -51,16 +52,12 @@ class AutoExplainer(Explainer):
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: no method is defined for this classifier.
         """
-        from ._base import network
-        from ._network import check_request
+        model = check_network(_METHOD, classifier, images, targets)
+        return self._choose(unwrap_network(model), model, images[0]).explain(classifier, images, targets)
 
-        model = check_request(METHOD, classifier, images, targets)
-        return self._choice(network(model), model, images[0]).explain(classifier, images, targets)
-
-    def _choice(self, module: nn.Module, model: TorchModel, image: Image.Image) -> Explainer:
+    def _choose(self, module: nn.Module, model: TorchModel, image: Image.Image) -> Explainer:
         if module not in self._choices:
-            reads_cls = _reads_cls(module, model, image)
-            self._choices[module] = self._relevance if reads_cls else self._grad_cam
+            self._choices[module] = self._relevance if _reads_cls(module, model, image) else self._grad_cam
         return self._choices[module]
 
 
@@ -69,6 +66,6 @@ def _reads_cls(module: nn.Module, model: TorchModel, image: Image.Image) -> bool
     from ._tokens import find_tokens
 
     try:
-        return find_tokens(METHOD, module, model.preprocess([image]).pixels).readout == "cls"
+        return find_tokens(_METHOD, module, model.preprocess([image]).pixels).readout == "cls"
     except UndefinedMethodError:
         return False

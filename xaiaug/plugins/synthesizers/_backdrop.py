@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...records import Sample
-from .._image_stats import lab, pixels
+from .._image_stats import rgb_to_lab, to_pixels
 from .._segmentation import SIDE, subject_mask, typical_colour
 from ._mask_folder import BadMaskError
 
@@ -20,7 +20,7 @@ NEAREST = 8  # how many of the backdrops nearest to a wished colour lots are dra
 
 
 @dataclass(frozen=True, eq=False)
-class Plate:
+class Backdrop:
     """A backdrop that may be chosen.
 
     Attributes:
@@ -34,9 +34,9 @@ class Plate:
     subject: float
 
 
-def plates(
+def find_backdrops(
     samples: Sequence[Sample], most: int, seed: int, known: Callable[[str, tuple[int, int]], Floats | None]
-) -> list[Plate]:
+) -> list[Backdrop]:
     """At most `most` backdrops, of training images drawn by `seed`: those whose subject leaves enough to see.
 
     Args:
@@ -48,11 +48,11 @@ def plates(
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     order = np.random.default_rng([seed, 1]).permutation(len(ordered))[:most]
-    found = [plate for i in order if (plate := _plate(ordered[i], known)) is not None]
+    found = [plate for i in order if (plate := _measure(ordered[i], known)) is not None]
     return [plate for plate in found if plate.subject < 0.5] or found
 
 
-def _plate(sample: Sample, known: Callable[[str, tuple[int, int]], Floats | None]) -> Plate | None:
+def _measure(sample: Sample, known: Callable[[str, tuple[int, int]], Floats | None]) -> Backdrop | None:
     small = sample.open().convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     try:
@@ -60,10 +60,10 @@ def _plate(sample: Sample, known: Callable[[str, tuple[int, int]], Floats | None
     except BadMaskError:
         return None
     mask = subject_mask(small) if mask is None else mask
-    return Plate(sample, typical_colour(lab(pixels(small)), 1 - mask), float(mask.mean()))
+    return Backdrop(sample, typical_colour(rgb_to_lab(to_pixels(small)), 1 - mask), float(mask.mean()))
 
 
-def chosen(candidates: Sequence[Plate], colour: Floats | None, rng: np.random.Generator) -> Plate:
+def choose_backdrop(candidates: Sequence[Backdrop], colour: Floats | None, rng: np.random.Generator) -> Backdrop:
     """A backdrop by lot: among those nearest to `colour`, Lab, or among all."""
     if colour is None:
         return candidates[int(rng.integers(len(candidates)))]
@@ -72,7 +72,7 @@ def chosen(candidates: Sequence[Plate], colour: Floats | None, rng: np.random.Ge
     return candidates[int(nearest[int(rng.integers(len(nearest)))])]
 
 
-def emptied(photo: Image.Image, size: tuple[int, int], mask: Floats | None = None) -> Floats:
+def remove_subject(photo: Image.Image, size: tuple[int, int], mask: Floats | None = None) -> Floats:
     """The photo at `size` (width, height), its subject painted over with what surrounds it: h w 3, Lab.
 
     Args:
@@ -88,13 +88,13 @@ def emptied(photo: Image.Image, size: tuple[int, int], mask: Floats | None = Non
     else:
         mask = np.asarray(ImageOps.fit(Image.fromarray(mask), size, Image.Resampling.BOX))
     hole = binary_dilation(mask > 0.25, iterations=max(2, max(size) // 32))
-    colours = lab(pixels(fitted))
+    colours = rgb_to_lab(to_pixels(fitted))
     if hole.mean() > 0.97:  # nothing but subject: its mean colour, the little that is known of it
         return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape).astype(np.float32)
-    return _filled(colours, hole)
+    return _fill_hole(colours, hole)
 
 
-def _filled(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
+def _fill_hole(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
     """Colours in the hole from around it: broad ones flow in from its rim, and so does how grainy its rim is."""
     from scipy.ndimage import gaussian_filter, uniform_filter
 
@@ -106,7 +106,7 @@ def _filled(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
     # What is louder than usual is no grain but the edge of a thing.
     usual = float(np.median(loudness[~hole])) + 1e-3
     grain = _grain(detail / (1 + (loudness / (1.2 * usual)) ** 4))
-    flowed = _flowed_in(np.concatenate([colours, np.minimum(loudness, usual)], axis=-1) * known, known)
+    flowed = _push_pull(np.concatenate([colours, np.minimum(loudness, usual)], axis=-1) * known, known)
     inside = flowed[..., :3] + 0.8 * flowed[..., 3:] * grain
     blend = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
     filled: Floats = (1 - blend) * colours + blend * inside
@@ -129,7 +129,7 @@ def _grain(detail: Floats) -> Floats:
     return scaled
 
 
-def _flowed_in(sums: Floats, weights: Floats) -> Floats:
+def _push_pull(sums: Floats, weights: Floats) -> Floats:
     """Colours wherever they are not known, from ever coarser images: push-pull, after Gortler et al. (SIGGRAPH 1996).
 
     Args:
@@ -140,13 +140,13 @@ def _flowed_in(sums: Floats, weights: Floats) -> Floats:
     if min(sums.shape[:2]) <= 2:
         mean = sums.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
         return np.where(weights > 1e-6, own, mean).astype(np.float32)
-    coarse = _resized(_flowed_in(_halved(sums), _halved(weights)), sums.shape[:2])
+    coarse = _resize(_push_pull(_halve(sums), _halve(weights)), sums.shape[:2])
     trust = np.minimum(weights * 1.5, 1)
     flowed: Floats = trust * own + (1 - trust) * coarse
     return flowed
 
 
-def _halved(values: Floats) -> Floats:
+def _halve(values: Floats) -> Floats:
     """Means over squares of two by two: h w c to h/2 w/2 c, rounded up."""
     height, width, channels = values.shape
     padded = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -154,7 +154,7 @@ def _halved(values: Floats) -> Floats:
     return halved
 
 
-def _resized(values: Floats, shape: tuple[int, ...]) -> Floats:
+def _resize(values: Floats, shape: tuple[int, ...]) -> Floats:
     size = (shape[1], shape[0])
     channels = [Image.fromarray(values[..., c]).resize(size, Image.Resampling.BILINEAR) for c in range(values.shape[2])]
     return np.stack([np.asarray(channel) for channel in channels], axis=-1)

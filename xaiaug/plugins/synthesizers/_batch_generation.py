@@ -13,16 +13,16 @@ from PIL import Image
 
 from ...errors import PluginError
 from ...records import JSON, SynthesisRequest
-from ._pipelines import silenced
-from ._prompt_length import Fitted
+from ._pipelines import silence_diffusers
+from ._prompt_length import FittedPrompt
 
 FLAT = 2 / 255  # an image whose values differ by less shows nothing
 SEEDS = 2**32
-SECOND = 0x9E3779B9  # what is added to a seed whose image was broken
+RETRY_OFFSET = 0x9E3779B9  # what is added to a seed whose image was broken
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class GenerationJob:
     """One image to be drawn.
 
     Attributes:
@@ -37,7 +37,7 @@ class Job:
     """
 
     request: SynthesisRequest
-    prompt: Fitted
+    prompt: FittedPrompt
     seed: int
     own: Mapping[str, Any] = field(default_factory=dict)
     size: tuple[int, int] | None = None
@@ -51,13 +51,13 @@ class Job:
         shapes = [(name, _shape(value)) for name, value in sorted(self.own.items())]
         return (self.size, *shapes)
 
-    def again(self) -> Job:
+    def again(self) -> GenerationJob:
         """The same with another seed."""
-        return replace(self, seed=(self.seed + SECOND) % SEEDS)
+        return replace(self, seed=(self.seed + RETRY_OFFSET) % SEEDS)
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class GeneratedImage:
     """An image, and the seed it was drawn with.
 
     Attributes:
@@ -71,7 +71,7 @@ class Drawn:
     flaw: str = ""
 
 
-class Drawing:
+class BatchGenerator:
     """Draws jobs with a pipeline.
 
     Args:
@@ -83,18 +83,18 @@ class Drawing:
     def __init__(self, call: Callable[..., Any], shared: Mapping[str, Any], most: int) -> None:
         self._call, self._shared, self._most = call, shared, most
 
-    def __call__(self, jobs: Sequence[Job]) -> list[Drawn]:
+    def __call__(self, jobs: Sequence[GenerationJob]) -> list[GeneratedImage]:
         """One a job, in order."""
         first = self._pixels(jobs)
-        flaws = [flaw(pixels) for pixels in first]
+        flaws = [find_flaw(pixels) for pixels in first]
         again = [job.again() for job, found in zip(jobs, flaws, strict=True) if found]
         second = iter(zip(again, self._pixels(again), strict=True))
         return [
-            _second(*next(second), found) if found else Drawn(as_image(pixels), job.seed)
+            _retry_result(*next(second), found) if found else GeneratedImage(to_image(pixels), job.seed)
             for job, pixels, found in zip(jobs, first, flaws, strict=True)
         ]
 
-    def _pixels(self, jobs: Sequence[Job]) -> list[NDArray[np.float32]]:
+    def _pixels(self, jobs: Sequence[GenerationJob]) -> list[NDArray[np.float32]]:
         """h w c of each, in order; those of one shape are drawn together."""
         kin: dict[Any, list[int]] = {}
         for place, job in enumerate(jobs):
@@ -104,7 +104,7 @@ class Drawing:
             found.update(zip(places, self._portions([jobs[place] for place in places]), strict=True))
         return [found[place] for place in range(len(jobs))]
 
-    def _portions(self, jobs: Sequence[Job]) -> Iterable[NDArray[np.float32]]:
+    def _portions(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
         """As many at once as fit; where memory runs out half as many, from then on."""
         done = 0
         while done < len(jobs):
@@ -121,13 +121,13 @@ class Drawing:
             yield from made
             done += len(portion)
 
-    def _batch(self, jobs: Sequence[Job]) -> Iterable[NDArray[np.float32]]:
+    def _batch(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
         # Noise is drawn on the processor, one generator an image: every device and batch then starts from the same.
         generators = [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-        told: dict[str, Any] = {**self._shared, **columns([job.own for job in jobs])}
+        told: dict[str, Any] = {**self._shared, **stack_columns([job.own for job in jobs])}
         if jobs[0].size is not None:
             told["width"], told["height"] = jobs[0].size
-        with silenced(), torch.no_grad():
+        with silence_diffusers(), torch.no_grad():
             return list(self._call(generator=generators, **told))
 
     def _halve(self, tried: int) -> None:
@@ -140,23 +140,23 @@ class Drawing:
             torch.cuda.empty_cache()
 
 
-def flaw(pixels: NDArray[np.float32]) -> str:
+def find_flaw(pixels: NDArray[np.float32]) -> str:
     """What is wrong with an image, h w c, 0 to 1: "not-finite", "constant" or nothing."""
     if not np.isfinite(pixels).all():
         return "not-finite"
     return "constant" if float(np.ptp(pixels)) < FLAT else ""
 
 
-def as_image(pixels: NDArray[np.float32]) -> Image.Image:
+def to_image(pixels: NDArray[np.float32]) -> Image.Image:
     """The picture of h w c, 0 to 1."""
     return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")
 
 
-def _second(job: Job, pixels: NDArray[np.float32], first: str) -> Drawn:
-    return Drawn(None if flaw(pixels) else as_image(pixels), job.seed, first)
+def _retry_result(job: GenerationJob, pixels: NDArray[np.float32], first: str) -> GeneratedImage:
+    return GeneratedImage(None if find_flaw(pixels) else to_image(pixels), job.seed, first)
 
 
-def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def stack_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One list, or stacked tensor, an argument."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .._image_stats import lab, pixels, rgb, sharpness
+from .._image_stats import lab_to_rgb, rgb_to_lab, sharpness, to_pixels
 from ._cutout import Cutout
 
 LARGEST = 1.8  # a subject is never blown up further: it would be soft on a sharp backdrop
@@ -17,7 +17,7 @@ ROWS = {"top": 0.3, "bottom": 0.72}
 
 
 @dataclass(frozen=True)
-class Placing:
+class Placement:
     """Where a subject goes.
 
     Attributes:
@@ -57,14 +57,14 @@ class _Axis:
         return (self.low + self.high) / 2 / self.length
 
 
-def placing(
+def place_subject(
     cutout: Cutout,
     photo: tuple[int, int],
     share: float | None,
     place: str | None,
     rng: np.random.Generator,
     free: frozenset[str] = frozenset({"size", "place"}),
-) -> Placing:
+) -> Placement:
     """Size and place of a subject on a backdrop of the photo's size (width, height).
 
     Where the photo cuts the subject off it stays at that side, and without a wish it never rises: no head floats in
@@ -81,29 +81,29 @@ def placing(
     left, top, right, bottom = cutout.box
     across = _Axis(left, right, photo[0], "left" in cutout.cut, "right" in cutout.cut)
     down = _Axis(top, bottom, photo[1], "top" in cutout.cut, "bottom" in cutout.cut)
-    scale = _scale(cutout, photo, share, rng)
+    scale = _choose_scale(cutout, photo, share, rng)
     jitter = rng.normal(0, 0.05 if place else 0.1, 2)
     if "size" not in free:
         scale = 1.0
     if "place" not in free:
         place, jitter = None, np.zeros(2)
-    x, y = _wish(place, COLUMNS, across.middle), _wish(place, ROWS, _standing(down, scale))
-    return Placing(scale, across.offset(scale, x + jitter[0]), down.offset(scale, y + abs(jitter[1])))
+    x, y = _wanted_middle(place, COLUMNS, across.middle), _wanted_middle(place, ROWS, _grounded_middle(down, scale))
+    return Placement(scale, across.offset(scale, x + jitter[0]), down.offset(scale, y + abs(jitter[1])))
 
 
-def _standing(down: _Axis, scale: float) -> float:
+def _grounded_middle(down: _Axis, scale: float) -> float:
     """The middle, 0 to 1 from the top, of a subject that keeps its feet where they were when its size changes."""
     return down.middle + (down.high - down.low) * (1 - scale) / 2 / down.length
 
 
-def _scale(cutout: Cutout, photo: tuple[int, int], share: float | None, rng: np.random.Generator) -> float:
+def _choose_scale(cutout: Cutout, photo: tuple[int, int], share: float | None, rng: np.random.Generator) -> float:
     now = cutout.area / (photo[0] * photo[1])
     scale = float(np.sqrt(share / now) * rng.uniform(0.95, 1.05)) if share else float(rng.uniform(0.8, 1.15))
     least = 1.0 if {"left", "right"} <= cutout.cut or {"top", "bottom"} <= cutout.cut else 0.25
     return float(np.clip(scale, least, LARGEST))
 
 
-def _wish(place: str | None, middles: dict[str, float], otherwise: float) -> float:
+def _wanted_middle(place: str | None, middles: dict[str, float], otherwise: float) -> float:
     """The wished middle along one axis, 0 to 1."""
     if place is None:
         return otherwise
@@ -113,7 +113,7 @@ def _wish(place: str | None, middles: dict[str, float], otherwise: float) -> flo
 Floats = NDArray[np.float32]
 
 
-def recoloured(colours: Floats, main: Floats, target: Floats | None, rng: np.random.Generator) -> Floats:
+def recolour(colours: Floats, main: Floats, target: Floats | None, rng: np.random.Generator) -> Floats:
     """A subject, h w 3 Lab, moved towards a colour, or by a little, with its shading and markings kept.
 
     Only what is near the subject's main colour moves whole: eyes, noses and tongues stay what they are.
@@ -127,7 +127,7 @@ def recoloured(colours: Floats, main: Floats, target: Floats | None, rng: np.ran
     return moved
 
 
-def harmonised(colours: Floats, old: Floats, new: Floats, strength: float = 0.35) -> Floats:
+def harmonise(colours: Floats, old: Floats, new: Floats, strength: float = 0.35) -> Floats:
     """A subject, h w 3 Lab, under the light of its new backdrop: moved by a part of how the backdrops differ."""
     shift = np.clip((new - old) * strength, (-12, -5, -6), (12, 5, 6)).astype(np.float32)
     moved: Floats = colours + shift
@@ -135,7 +135,7 @@ def harmonised(colours: Floats, old: Floats, new: Floats, strength: float = 0.35
     return moved
 
 
-def shadowed(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats:
+def add_shadow(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats:
     """The backdrop, h w 3 Lab, with the soft shadow of a subject, `alpha` h w, that stands on it."""
     from scipy.ndimage import gaussian_filter, shift
 
@@ -146,9 +146,9 @@ def shadowed(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats:
     return shaded
 
 
-def lit(image: Image.Image, brightness: float | None, rng: np.random.Generator) -> Image.Image:
+def relight(image: Image.Image, brightness: float | None, rng: np.random.Generator) -> Image.Image:
     """The image at a wished mean lightness, 0 to 1, or a little brighter or dimmer, warmer or colder."""
-    colours = lab(pixels(image))
+    colours = rgb_to_lab(to_pixels(image))
     warmth = float(rng.normal(0, 2))
     gain = float(np.exp(rng.normal(0, 0.06)))
     if brightness is not None:
@@ -156,10 +156,10 @@ def lit(image: Image.Image, brightness: float | None, rng: np.random.Generator) 
     colours[..., 0] = np.clip(colours[..., 0] * gain, 0, 100)
     colours[..., 1:] *= min(gain, 1.0)  # dim light has less colour; bright light has no more
     colours[..., 2] += warmth
-    return Image.fromarray(rgb(colours))
+    return Image.fromarray(lab_to_rgb(colours))
 
 
-def sharpened_to(image: Image.Image, wanted: float) -> Image.Image:
+def limit_sharpness(image: Image.Image, wanted: float) -> Image.Image:
     """The image blurred until it is no sharper than `wanted`, 0 to 1; a blurred one is never made sharp."""
     for radius in np.geomspace(0.4, 6, 10):
         if sharpness(image) <= wanted + 0.01:

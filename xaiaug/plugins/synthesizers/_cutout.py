@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .._image_stats import lab, pixels
+from .._image_stats import rgb_to_lab, to_pixels
 from .._segmentation import subject_mask, typical_colour
 from ._mask_folder import is_hard
 
@@ -48,33 +48,33 @@ class Cutout:
         return float(self.alpha.sum())
 
 
-def cut_out(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
+def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
     """The subject of a photo; None where no clear one is found."""
     mask = subject_mask(photo, heatmap)
-    colours = lab(pixels(photo))
-    alpha = _matte(colours, _solid(mask))
+    colours = rgb_to_lab(to_pixels(photo))
+    alpha = _matte(colours, _solidify(mask))
     if not SMALLEST <= alpha.mean() <= LARGEST or _contrast(mask, alpha) < CLEAR:
         return None
-    return _cropped(colours, alpha, typical_colour(colours, mask), "segmentation")
+    return _crop(colours, alpha, typical_colour(colours, mask), "segmentation")
 
 
-def cut_along(photo: Image.Image, mask: Floats) -> Cutout:
+def cut_by_mask(photo: Image.Image, mask: Floats) -> Cutout:
     """The subject of a photo where a mask, h w, 0 to 1 not all zero, says it is; hard edges are softened."""
     from scipy.ndimage import gaussian_filter
 
-    colours = lab(pixels(photo))
+    colours = rgb_to_lab(to_pixels(photo))
     alpha = gaussian_filter(mask, EDGE) if is_hard(mask) else mask
     main = np.median(colours[mask >= 0.5 * mask.max()], axis=0).astype(np.float32)
-    return _cropped(colours, alpha, main, "mask")
+    return _crop(colours, alpha, main, "mask")
 
 
-def _cropped(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout:
+def _crop(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout:
     """The cut-out of a subject that is as opaque as `alpha`, h w, says."""
     rows, columns = np.flatnonzero(alpha.max(axis=1) > 0.02), np.flatnonzero(alpha.max(axis=0) > 0.02)
     left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     window = np.s_[top:bottom, left:right]
     return Cutout(
-        colour=_cleaned(colours, alpha)[window],
+        colour=_clean_edges(colours, alpha)[window],
         alpha=alpha[window],
         box=(left, top, right, bottom),
         cut=_cut_sides(alpha),
@@ -84,7 +84,7 @@ def _cropped(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cut
     )
 
 
-def _solid(mask: Floats) -> NDArray[np.bool_]:
+def _solidify(mask: Floats) -> NDArray[np.bool_]:
     """The mask made decisive: its largest piece and those near to it in size, holes filled."""
     from scipy.ndimage import binary_fill_holes, binary_opening, label
 
@@ -105,7 +105,7 @@ def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
 
     reach = max(2, max(solid.shape) // 30)
     inner, outer = (minimum_filter(side, 2 * reach + 1, mode="nearest") for side in (solid, ~solid))
-    inside, outside = _beside(colours, inner, reach), _beside(colours, outer, reach)
+    inside, outside = _mean_nearby(colours, inner, reach), _mean_nearby(colours, outer, reach)
     apart = ((inside - outside) ** 2).sum(axis=-1)
     nearness = ((colours - outside) * (inside - outside)).sum(axis=-1) / np.maximum(apart, 1)
     soft = gaussian_filter(solid.astype(np.float32), max(0.7, reach / 6))
@@ -117,7 +117,7 @@ def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
     return alpha
 
 
-def _beside(colours: Floats, where: NDArray[np.bool_], reach: int) -> Floats:
+def _mean_nearby(colours: Floats, where: NDArray[np.bool_], reach: int) -> Floats:
     """The mean colour of the marked pixels near each pixel: h w 3; their overall mean where none is near."""
     from scipy.ndimage import uniform_filter
 
@@ -135,9 +135,9 @@ def _contrast(mask: Floats, alpha: Floats) -> float:
     return float((mask * alpha).sum() / max(inside, 1e-6) - (mask * (1 - alpha)).sum() / max(outside, 1e-6))
 
 
-def _cleaned(colours: Floats, alpha: Floats) -> Floats:
+def _clean_edges(colours: Floats, alpha: Floats) -> Floats:
     """The colours, those of half-transparent pixels drawn from the solid ones beside them: h w 3."""
-    inner = _beside(colours, alpha > 0.97 * alpha.max(), max(2, max(alpha.shape) // 80))
+    inner = _mean_nearby(colours, alpha > 0.97 * alpha.max(), max(2, max(alpha.shape) // 80))
     own = alpha[..., None] ** 2
     cleaned: Floats = own * colours + (1 - own) * inner
     return cleaned

@@ -12,12 +12,21 @@ import torch
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
-from .._device import torch_device
-from ._batch_generation import Drawing, Drawn, Job
-from ._pipelines import Fitting, dtype_for, loras, open_pipeline
-from ._presets import Preset, Source, spelt_out
-from ._prompt_length import Fitted, LongPrompts, TokenBudget, check_style, names, reads_embeddings, styled, token_budget
-from ._resolution import pixels_told
+from .._device import resolve_device
+from ._batch_generation import BatchGenerator, GeneratedImage, GenerationJob
+from ._pipelines import PipelineSetup, dtype_for, open_pipeline, parse_loras
+from ._presets import Preset, Source, expand_options
+from ._prompt_length import (
+    FittedPrompt,
+    LongPromptEncoder,
+    TokenLimit,
+    accepts_embeddings,
+    add_style,
+    check_style,
+    load_token_limit,
+    names_class,
+)
+from ._resolution import configured_pixels
 from ._weights import Weights
 
 TOO_LONG = ("cut", "refuse")
@@ -57,7 +66,7 @@ class DiffusionSynthesizer(Synthesizer):
         super().__init_subclass__(**kwargs)
         own = inspect.signature(cls.__init__)
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.parameters.values()):
-            cls.__signature__ = spelt_out(own, inspect.signature(DiffusionSynthesizer))  # type: ignore[attr-defined]
+            cls.__signature__ = expand_options(own, inspect.signature(DiffusionSynthesizer))  # type: ignore[attr-defined]
 
     def __init__(  # noqa: PLR0913  each is a key of the settings table
         self,
@@ -96,9 +105,9 @@ class DiffusionSynthesizer(Synthesizer):
         self.batch_size = batch_size
         self.exact = exact
         self._device: torch.device | None = None
-        self._ways: Mapping[str, Drawing] = {}
-        self._budget: TokenBudget | None = None
-        self._long: LongPrompts | None = None
+        self._ways: Mapping[str, BatchGenerator] = {}
+        self._budget: TokenLimit | None = None
+        self._long: LongPromptEncoder | None = None
         self._told: Mapping[str, JSON] = {}
 
     def identity(self) -> dict[str, JSON]:
@@ -116,7 +125,7 @@ class DiffusionSynthesizer(Synthesizer):
         budget = self._read_budget()
         if budget.limit is None or (self.chunked and self._reads_embeddings()):
             return None
-        return self.count_tokens, budget.limit - (budget.count(styled("a", self.style)) - budget.count("a"))
+        return self.count_tokens, budget.limit - (budget.count(add_style("a", self.style)) - budget.count("a"))
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of a prompt."""
@@ -124,7 +133,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def prepare(self, context: Context) -> None:
         """Checks the settings and loads the weights; does nothing when they are loaded."""
-        device = torch_device(context.device)
+        device = resolve_device(context.device)
         if self._ways and device == self._device:
             return
         self._check()
@@ -141,20 +150,20 @@ class DiffusionSynthesizer(Synthesizer):
         if not self._ways:
             self.prepare(Context())
         jobs = [self._job(request) for request in requests]
-        drawn: dict[int, Drawn] = {}
+        drawn: dict[int, GeneratedImage] = {}
         for way, drawing in self._ways.items():
-            own = {place: job for place, job in enumerate(jobs) if isinstance(job, Job) and job.way == way}
+            own = {place: job for place, job in enumerate(jobs) if isinstance(job, GenerationJob) and job.way == way}
             drawn.update(zip(own, drawing(list(own.values())), strict=True))
         return [job if isinstance(job, Failure) else self._made(job, drawn[place]) for place, job in enumerate(jobs)]
 
     # What variants change.
 
-    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
         """The ways to draw, by name; loads the weights."""
         return {"text": self._drawing(open_pipeline("Text2Image", self._weights(), fitting))}
 
     def _inputs(self, request: SynthesisRequest) -> dict[str, Any] | Failure:  # noqa: ARG002
-        """What a job gets besides its prompt: fields of `Job`, `own` being arguments of the pipeline."""
+        """What a job gets besides its prompt: fields of `GenerationJob`, `own` being arguments of the pipeline."""
         return {}
 
     def _arguments(self) -> dict[str, Any]:
@@ -167,12 +176,12 @@ class DiffusionSynthesizer(Synthesizer):
             "width": side,
         }
 
-    def _finished(self, job: Job, drawn: Any) -> Any:  # noqa: ARG002
+    def _finished(self, job: GenerationJob, drawn: Any) -> Any:  # noqa: ARG002
         """The image to keep of what was drawn."""
         return drawn
 
     def _all_weights(self) -> dict[str, Weights]:
-        further = {f"lora-{number}": weights for number, (weights, _) in enumerate(loras(self.loras))}
+        further = {f"lora-{number}": weights for number, (weights, _) in enumerate(parse_loras(self.loras))}
         return {"weights": self._weights()} | further
 
     # Settings, and the preset where they say nothing.
@@ -191,7 +200,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def _pixels(self) -> int:
         """Of an image; 0 where nobody knows before the weights are loaded."""
-        return self._side**2 if self._side else pixels_told(self._weights())
+        return self._side**2 if self._side else configured_pixels(self._weights())
 
     def _weights(self) -> Weights:
         variant = self.preset.variant if self.weights is None else None
@@ -206,15 +215,15 @@ class DiffusionSynthesizer(Synthesizer):
         first = self.preset.licence if self.weights is None else main.licence
         return [licence for licence in (first, *(weights.licence for weights in further)) if licence]
 
-    def _fitting(self, device: torch.device) -> Fitting:
+    def _fitting(self, device: torch.device) -> PipelineSetup:
         own = self.weights is None
-        return Fitting(
+        return PipelineSetup(
             device=device,
             dtype=dtype_for(self.dtype or self.preset.dtype, device),
             memory=self.memory,
             scheduler=self.scheduler or (self.preset.scheduler if own else None),
             spacing=self.preset.spacing,
-            loras=loras(self.loras),
+            loras=parse_loras(self.loras),
             unet=None,
             compiled=self.compiled,
         )
@@ -234,16 +243,16 @@ class DiffusionSynthesizer(Synthesizer):
 
     # Prompts.
 
-    def _read_budget(self) -> TokenBudget:
+    def _read_budget(self) -> TokenLimit:
         if self._budget is None:
-            self._budget = token_budget(self._weights())
+            self._budget = load_token_limit(self._weights())
         return self._budget
 
     def _reads_embeddings(self) -> bool:
         index = self._weights().index()
-        return reads_embeddings(str(index.get("_class_name", "")), index)
+        return accepts_embeddings(str(index.get("_class_name", "")), index)
 
-    def _job(self, request: SynthesisRequest) -> Job | Failure:
+    def _job(self, request: SynthesisRequest) -> GenerationJob | Failure:
         prompt = self._prompt(request)
         if isinstance(prompt, Failure):
             return prompt
@@ -251,19 +260,19 @@ class DiffusionSynthesizer(Synthesizer):
         if isinstance(inputs, Failure):
             return inputs
         own = self._said(prompt.text) | inputs.get("own", {})
-        return Job(request=request, prompt=prompt, seed=request.seed, **{**inputs, "own": own})
+        return GenerationJob(request=request, prompt=prompt, seed=request.seed, **{**inputs, "own": own})
 
-    def _prompt(self, request: SynthesisRequest) -> Fitted | Failure:
+    def _prompt(self, request: SynthesisRequest) -> FittedPrompt | Failure:
         """The prompt as it will be read."""
         asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
-        whole, budget = styled(asked, self.style), self._read_budget()
+        whole, budget = add_style(asked, self.style), self._read_budget()
         if self._long is not None:
-            return Fitted(whole, budget.count(whole))
+            return FittedPrompt(whole, budget.count(whole))
         fitted = budget.fitted(asked, self.style)
         if fitted.dropped and self.too_long == "refuse":
             told = f"takes {budget.count(whole)} tokens, and {budget.limit} are read"
             return Failure("prompt-too-long", f'the prompt {told}; shorten it, or set too_long = "cut"')
-        if fitted.dropped and names(asked, request.label) and not names(fitted.text, request.label):
+        if fitted.dropped and names_class(asked, request.label) and not names_class(fitted.text, request.label):
             told = f"the prompt names {request.label!r} behind the {budget.limit} tokens that are read"
             return Failure("class-cut", f"{told}: its image would show something else; name the class first")
         return fitted
@@ -274,18 +283,18 @@ class DiffusionSynthesizer(Synthesizer):
             return dict(self._long(text))
         return {"prompt": text} | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
 
-    # Drawing.
+    # BatchGenerator.
 
-    def _drawing(self, pipe: Any, **further: Any) -> Drawing:
+    def _drawing(self, pipe: Any, **further: Any) -> BatchGenerator:
         """Draws with a pipeline; whatever it does not take is refused where the user asked for it."""
-        if self.chunked and reads_embeddings(type(pipe).__name__, pipe.components):
-            self._long = LongPrompts(pipe, self.negative_prompt)
+        if self.chunked and accepts_embeddings(type(pipe).__name__, pipe.components):
+            self._long = LongPromptEncoder(pipe, self.negative_prompt)
         return self._drawing_by(lambda **told: pipe(**told).images, pipe, **further)
 
-    def _drawing_by(self, call: Callable[..., Any], pipe: Any, **further: Any) -> Drawing:
+    def _drawing_by(self, call: Callable[..., Any], pipe: Any, **further: Any) -> BatchGenerator:
         """Draws with a function that stands for a pipeline and takes its arguments."""
         one_by_one = pipe._execution_device.type == "cpu" if self.exact is None else self.exact
-        return Drawing(call, self._accepted(pipe, **further), 1 if one_by_one else self.batch_size)
+        return BatchGenerator(call, self._accepted(pipe, **further), 1 if one_by_one else self.batch_size)
 
     def _accepted(self, pipe: Any, **further: Any) -> dict[str, Any]:
         known = inspect.signature(pipe.__call__).parameters
@@ -296,7 +305,7 @@ class DiffusionSynthesizer(Synthesizer):
             raise ConfigError(f"{type(pipe).__name__} takes no negative_prompt: leave it out")
         return {"output_type": "np", **{name: value for name, value in wanted.items() if name in known}}
 
-    def _made(self, job: Job, drawn: Drawn) -> SyntheticImage | Failure:
+    def _made(self, job: GenerationJob, drawn: GeneratedImage) -> SyntheticImage | Failure:
         if drawn.image is None:
             told = f"two seeds gave images that are {drawn.flaw.replace('-', ' ')}"
             return Failure("broken-image", f'{told}; in float16 try dtype = "bfloat16" or "float32"')

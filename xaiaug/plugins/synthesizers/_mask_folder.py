@@ -59,7 +59,7 @@ class MaskFolder:
             return None
         try:
             with Image.open(file, formats=("PNG",)) as picture:
-                mask = resized(_opacity(picture), size)
+                mask = resize_mask(_read_opacity(picture), size)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BadMaskError(f"the mask {file.name} cannot be read: {error}") from error
         if mask.max() == 0 or mask.min() == 1:
@@ -74,7 +74,7 @@ def is_hard(mask: Floats) -> bool:
     return bool(((mask == 0) | (mask == 1)).all())
 
 
-def resized(mask: Floats, size: tuple[int, int]) -> Floats:
+def resize_mask(mask: Floats, size: tuple[int, int]) -> Floats:
     """The mask at `size` (width, height): one of 0 and 1 stays so, a soft one stays soft."""
     if mask.shape == size[::-1]:
         return mask
@@ -82,7 +82,7 @@ def resized(mask: Floats, size: tuple[int, int]) -> Floats:
     return np.asarray(Image.fromarray(mask).resize(size, method))
 
 
-def _opacity(picture: Image.Image) -> Floats:
+def _read_opacity(picture: Image.Image) -> Floats:
     """How much each pixel belongs to the subject: h w, 0 to 1, whatever the picture's mode.
 
     The alpha of a picture that is partly transparent counts alone: the subject was cut out already.
@@ -90,15 +90,15 @@ def _opacity(picture: Image.Image) -> Floats:
     if picture.has_transparency_data:
         alpha = np.asarray(picture.convert("RGBA"))[..., 3]
         if alpha.min() < 255:
-            return _scaled(alpha)
+            return _scale_opacity(alpha)
     if picture.mode == "1" or picture.mode.startswith(("L", "I")):
-        return _scaled(np.asarray(picture.getchannel(0) if picture.mode == "LA" else picture))
+        return _scale_opacity(np.asarray(picture.getchannel(0) if picture.mode == "LA" else picture))
     colours = np.asarray(picture.convert("RGB"))
     coloured = bool(np.ptp(colours, axis=-1).any())  # then colours stand for classes, and only black is backdrop
-    return _scaled(colours.max(axis=-1) > 0 if coloured else colours[..., 0])
+    return _scale_opacity(colours.max(axis=-1) > 0 if coloured else colours[..., 0])
 
 
-def _scaled(values: NDArray[Any]) -> Floats:
+def _scale_opacity(values: NDArray[Any]) -> Floats:
     highest = int(values.max())
     if highest < LABELS or np.isin(values, (0, highest)).all():
         return (values > 0).astype(np.float32)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError, nearest
-from ..classifiers._isolation import quiet
+from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
 MEMORY = ("fast", "balanced", "tiny")
@@ -19,7 +19,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 @dataclass(frozen=True)
-class Fitting:
+class PipelineSetup:
     """How a pipeline is set up once it is loaded.
 
     Attributes:
@@ -59,7 +59,7 @@ def dtype_for(wish: str, device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "cpu" else torch.float16
 
 
-def open_pipeline(task: str, weights: Weights, fitting: Fitting, **parts: Any) -> Any:
+def open_pipeline(task: str, weights: Weights, fitting: PipelineSetup, **parts: Any) -> Any:
     """A pipeline through one of diffusers' Auto classes, ready to draw.
 
     Args:
@@ -75,17 +75,17 @@ def open_pipeline(task: str, weights: Weights, fitting: Fitting, **parts: Any) -
     told = {**weights.options(), "dtype": fitting.dtype, "variant": weights.variant, **parts}
     if "StableDiffusionXL" in index["_class_name"]:
         told["add_watermarker"] = False  # a watermark is a cue that only new images have
-    with silenced():
+    with silence_diffusers():
         auto = getattr(diffusers_package(), f"AutoPipelineFor{task}")
         try:
             pipe = auto.from_pretrained(weights.place, **told)
         except (OSError, ValueError) as error:
             raise unreadable(weights, error) from error
-        fit(pipe, fitting)
+        set_up(pipe, fitting)
     return pipe
 
 
-def fit(pipe: Any, fitting: Fitting) -> None:
+def set_up(pipe: Any, fitting: PipelineSetup) -> None:
     """Sets a loaded pipeline up, in place."""
     pipe.set_progress_bar_config(disable=True)
     if fitting.unet is not None:
@@ -103,7 +103,7 @@ def denoiser(pipe: Any) -> Any:
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
+def silence_diffusers() -> Iterator[None]:
     """Keeps diffusers and transformers from writing bars and reports, and puts back their settings at the end."""
     from diffusers.utils import logging
 
@@ -111,7 +111,7 @@ def silenced() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with quiet(), warnings.catch_warnings():
+        with silence_transformers(), warnings.catch_warnings():
             # diffusers' schedulers hand numpy a tensor in a way that numpy is about to give up
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             yield
@@ -121,7 +121,7 @@ def silenced() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _place(pipe: Any, fitting: Fitting) -> None:
+def _place(pipe: Any, fitting: PipelineSetup) -> None:
     if fitting.memory not in MEMORY:
         raise ConfigError(f"memory = {fitting.memory!r}: there is no such preset. {nearest(fitting.memory, MEMORY)}")
     vae: Any = getattr(pipe, "vae", None)
@@ -188,16 +188,16 @@ def _compile(part: Any) -> None:
         part.compile(dynamic=True)
 
 
-def loras(given: Sequence[str | Mapping[str, Any]]) -> list[tuple[Weights, float]]:
+def parse_loras(given: Sequence[str | Mapping[str, Any]]) -> list[tuple[Weights, float]]:
     """LoRA weights as the settings name them: a folder, file or hub name, or a table with `weights`, `file`, `scale`.
 
     Raises:
         ConfigError: a table has other keys.
     """
-    return [_lora({"weights": entry} if isinstance(entry, str) else entry) for entry in given]
+    return [_parse_lora({"weights": entry} if isinstance(entry, str) else entry) for entry in given]
 
 
-def _lora(entry: Mapping[str, Any]) -> tuple[Weights, float]:
+def _parse_lora(entry: Mapping[str, Any]) -> tuple[Weights, float]:
     known = ("weights", "file", "scale", "revision")
     for name in entry:
         if name not in known:

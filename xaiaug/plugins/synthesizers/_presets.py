@@ -128,7 +128,7 @@ class Options(TypedDict, total=False):
     exact: bool | None
 
 
-def spelt_out(own: inspect.Signature, shared: inspect.Signature) -> inspect.Signature:
+def expand_options(own: inspect.Signature, shared: inspect.Signature) -> inspect.Signature:
     """A signature whose `**options` is replaced by what it stands for: the parameters of another one."""
     named = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD and one.name != "self"]
     known = {one.name for one in named}

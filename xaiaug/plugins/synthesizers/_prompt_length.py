@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError
-from ..classifiers._isolation import quiet
+from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
 ENDLESS = 1 << 20  # tokenizers without a limit say a number with thirty digits
 
 
 @dataclass(frozen=True, eq=False)
-class Reader:
+class TokenCounter:
     """A tokenizer and how many tokens of a prompt its text encoder reads, start and end not counted."""
 
     tokenizer: Any
@@ -26,12 +26,12 @@ class Reader:
 
     def count(self, text: str) -> int:
         """Tokens the text takes."""
-        with quiet():  # transformers warns of texts that are too long: finding them is what this is for
+        with silence_transformers():  # transformers warns of texts that are too long: finding them is what this is for
             return len(self.tokenizer(text, add_special_tokens=False, truncation=False)["input_ids"])
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedPrompt:
     """A prompt as it will be read.
 
     Attributes:
@@ -46,14 +46,14 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class TokenBudget:
+class TokenLimit:
     """How much of a prompt is read by at least one text encoder of a pipeline.
 
     Attributes:
         readers: those that read furthest; none where nothing limits a prompt.
     """
 
-    readers: tuple[Reader, ...]
+    readers: tuple[TokenCounter, ...]
 
     @property
     def limit(self) -> int | None:
@@ -68,33 +68,33 @@ class TokenBudget:
         """Whether the whole text is read."""
         return self.limit is None or self.count(text) <= self.limit
 
-    def fitted(self, prompt: str, style: str = "") -> Fitted:
+    def fitted(self, prompt: str, style: str = "") -> FittedPrompt:
         """The prompt with the style behind it, words cut from the prompt's end until both are read."""
-        whole = styled(prompt, style)
+        whole = add_style(prompt, style)
         if self.fits(whole):
-            return Fitted(whole, self.count(whole))
+            return FittedPrompt(whole, self.count(whole))
         words = prompt.split()
         kept, gone = 0, len(words)
         while gone - kept > 1:  # more words never take fewer tokens
             middle = (kept + gone) // 2
-            fits = self.fits(styled(" ".join(words[:middle]), style))
+            fits = self.fits(add_style(" ".join(words[:middle]), style))
             kept, gone = (middle, gone) if fits else (kept, middle)
-        text = styled(" ".join(words[:kept]).rstrip(" ,;:"), style)
-        return Fitted(text, self.count(text), tuple(words[kept:]))
+        text = add_style(" ".join(words[:kept]).rstrip(" ,;:"), style)
+        return FittedPrompt(text, self.count(text), tuple(words[kept:]))
 
 
-def styled(prompt: str, style: str) -> str:
+def add_style(prompt: str, style: str) -> str:
     """A prompt with a style behind it."""
     return ", ".join(part for part in (prompt.strip().rstrip(" ,."), style.strip()) if part) if style else prompt
 
 
-def names(text: str, label: str) -> bool:
+def names_class(text: str, label: str) -> bool:
     """Whether a text names a class, as whole words, in whatever case."""
     words = re.escape(label.replace("_", " ").strip()).replace(r"\ ", r"\s+")
     return re.search(rf"(?<!\w){words}(?!\w)", text.replace("_", " "), re.IGNORECASE) is not None
 
 
-def token_budget(weights: Weights) -> TokenBudget:
+def load_token_limit(weights: Weights) -> TokenLimit:
     """The budget of a pipeline; loads its tokenizers and nothing else.
 
     Raises:
@@ -102,54 +102,54 @@ def token_budget(weights: Weights) -> TokenBudget:
     """
     index = weights.index()
     further = _sequence_length(str(index.get("_class_name", "")))
-    readers = [_reader(weights, name, index, further) for name in _read_by_an_encoder(index)]
+    readers = [_load_counter(weights, name, index, further) for name in _tokenizers_in_use(index)]
     found = [reader for reader in readers if reader is not None]
     if len(found) < len(readers):
-        return TokenBudget(())
+        return TokenLimit(())
     furthest = max((reader.limit for reader in found), default=0)
     # What only one of two encoders reads is not lost: Stable Diffusion 3 has its T5 read what CLIP does not.
-    return TokenBudget(tuple(reader for reader in found if reader.limit == furthest))
+    return TokenLimit(tuple(reader for reader in found if reader.limit == furthest))
 
 
-def _read_by_an_encoder(index: Mapping[str, Any]) -> Sequence[str]:
-    parts = [name for name in index if name.startswith("tokenizer") and _there(index[name])]
-    return [name for name in parts if _there(index.get(name.replace("tokenizer", "text_encoder"), ["", ""]))]
+def _tokenizers_in_use(index: Mapping[str, Any]) -> Sequence[str]:
+    parts = [name for name in index if name.startswith("tokenizer") and _is_present(index[name])]
+    return [name for name in parts if _is_present(index.get(name.replace("tokenizer", "text_encoder"), ["", ""]))]
 
 
-def _there(part: Any) -> bool:
+def _is_present(part: Any) -> bool:
     return isinstance(part, list | tuple) and part[0] is not None
 
 
-def _reader(weights: Weights, name: str, index: Mapping[str, Any], further: int | None) -> Reader | None:
+def _load_counter(weights: Weights, name: str, index: Mapping[str, Any], further: int | None) -> TokenCounter | None:
     """The reader behind one tokenizer; None where nothing limits it."""
     from transformers import AutoTokenizer
 
     try:
-        with quiet():
+        with silence_transformers():
             tokenizer = AutoTokenizer.from_pretrained(
-                weights.place, subfolder=name, trust_remote_code=False, **_without_weights(weights)
+                weights.place, subfolder=name, trust_remote_code=False, **_tokenizer_options(weights)
             )
     except (OSError, ValueError) as error:
         raise unreadable(weights, error) from error
     limit = int(tokenizer.model_max_length)
     if further is not None and "CLIP" not in str(index[name][1]):
         limit = further
-    return Reader(tokenizer, limit - tokenizer.num_special_tokens_to_add()) if limit < ENDLESS else None
+    return TokenCounter(tokenizer, limit - tokenizer.num_special_tokens_to_add()) if limit < ENDLESS else None
 
 
-def _without_weights(weights: Weights) -> dict[str, Any]:
+def _tokenizer_options(weights: Weights) -> dict[str, Any]:
     return {key: value for key, value in weights.options().items() if key != "use_safetensors"}
 
 
 def _sequence_length(pipeline: str) -> int | None:
     """How many tokens a pipeline hands encoders that know no limit of their own, unless told otherwise."""
-    with quiet():
+    with silence_transformers():
         kind = getattr(diffusers_package(), pipeline, None)
     parameter = inspect.signature(kind.__call__).parameters.get("max_sequence_length") if kind else None
     return parameter.default if parameter is not None and isinstance(parameter.default, int) else None
 
 
-def check_style(budget: TokenBudget, style: str, negative_prompt: str) -> None:
+def check_style(budget: TokenLimit, style: str, negative_prompt: str) -> None:
     """Raises ConfigError where a style leaves no room for a prompt, or a negative prompt would be cut."""
     if budget.limit is None:
         return
@@ -161,7 +161,7 @@ def check_style(budget: TokenBudget, style: str, negative_prompt: str) -> None:
         raise ConfigError(f"negative_prompt takes {count} tokens, and {budget.limit} are read: shorten it")
 
 
-class LongPrompts:
+class LongPromptEncoder:
     """Embeds prompts of any length with compel, where a pipeline lets one hand it embeddings.
 
     compel's syntax of weights is left out: a critic's brackets and pluses are read as they stand.
@@ -174,11 +174,11 @@ class LongPrompts:
     def __init__(self, pipe: Any, negative_prompt: str) -> None:
         self._pipe, self._negative = pipe, negative_prompt
         self._xl = hasattr(pipe, "text_encoder_2")
-        self._encoders = [_encoder(pipe, suffix, self._xl) for suffix in ("", "_2") if _has(pipe, suffix)]
+        self._encoders = [_load_encoder(pipe, suffix, self._xl) for suffix in ("", "_2") if _has_encoder(pipe, suffix)]
 
     def __call__(self, prompt: str) -> dict[str, torch.Tensor]:
         """The pipeline's arguments in place of `prompt` and `negative_prompt`; each is 1 k d, pooled ones 1 d."""
-        with torch.no_grad(), quiet():
+        with torch.no_grad(), silence_transformers():
             embeds, pooled = self._embedded(prompt)
             negative, negative_pooled = self._negative_for(embeds, pooled)
         found = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}
@@ -193,7 +193,7 @@ class LongPrompts:
             for encoder in self._encoders
         ]
         length = max(part.shape[1] for part in parts)
-        padded = [_padded(part, encoder, length) for part, encoder in zip(parts, self._encoders, strict=True)]
+        padded = [_pad(part, encoder, length) for part, encoder in zip(parts, self._encoders, strict=True)]
         pooled = self._encoders[-1].get_pooled_embeddings([text], device=device) if self._xl else None
         return torch.cat(padded, dim=-1), pooled
 
@@ -209,7 +209,7 @@ class LongPrompts:
         return negative, negative_pooled
 
 
-def reads_embeddings(pipeline: str, parts: Collection[str]) -> bool:
+def accepts_embeddings(pipeline: str, parts: Collection[str]) -> bool:
     """Whether a pipeline's prompts may be handed over as embeddings of any length.
 
     Args:
@@ -219,11 +219,11 @@ def reads_embeddings(pipeline: str, parts: Collection[str]) -> bool:
     return pipeline.startswith("StableDiffusion") and {"unet", "text_encoder"} <= set(parts)
 
 
-def _has(pipe: Any, suffix: str) -> bool:
+def _has_encoder(pipe: Any, suffix: str) -> bool:
     return getattr(pipe, f"text_encoder{suffix}", None) is not None
 
 
-def _encoder(pipe: Any, suffix: str, xl: bool) -> Any:
+def _load_encoder(pipe: Any, suffix: str, xl: bool) -> Any:
     try:
         from compel.embeddings_provider import (  # type: ignore[import-untyped]
             EmbeddingsProvider,
@@ -248,7 +248,7 @@ def _encoder(pipe: Any, suffix: str, xl: bool) -> Any:
     )
 
 
-def _padded(part: torch.Tensor, encoder: Any, length: int) -> torch.Tensor:
+def _pad(part: torch.Tensor, encoder: Any, length: int) -> torch.Tensor:
     """The embedding with empty prompts behind it: tokenizers may cut a prompt into different numbers of chunks."""
     missing = length - part.shape[1]
     empty = encoder.empty_z.to(part)

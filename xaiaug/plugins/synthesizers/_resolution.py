@@ -21,7 +21,7 @@ def native_side(pipe: Any) -> int:
     return cells * factor if isinstance(cells, int) and isinstance(factor, int) else 1024
 
 
-def pixels_told(weights: Weights) -> int:
+def configured_pixels(weights: Weights) -> int:
     """Pixels of an image that weights draw by themselves, as their configuration says; 0 where it does not."""
     parts = (weights.config(part) for part in ("unet", "transformer"))
     cells = next((part["sample_size"] for part in parts if "sample_size" in part), None)
@@ -39,6 +39,6 @@ def working_size(photo: Image.Image, side: int) -> tuple[int, int]:
     return width, height
 
 
-def enlarged(photo: Image.Image, side: int) -> Image.Image:
+def to_working_size(photo: Image.Image, side: int) -> Image.Image:
     """The photo at its working size, RGB."""
     return photo.convert("RGB").resize(working_size(photo, side), Image.Resampling.LANCZOS)

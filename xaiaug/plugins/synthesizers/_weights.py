@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, MissingExtraError
-from ..classifiers._hub import hub_answers
+from ..classifiers._hub import can_reach_hub
 from ._presets import Source, published_licence
 
 SAMPLE = 1 << 16  # bytes read at the beginning, the middle and the end of a large file
@@ -45,7 +45,7 @@ class Weights:
         place = Path(str(given)).expanduser()
         if place.is_file():
             return cls(str(place.parent), file=place.name)
-        if not place.is_dir() and (place.is_absolute() or str(given).startswith((".", "~")) or _deep(place)):
+        if not place.is_dir() and (place.is_absolute() or str(given).startswith((".", "~")) or _is_deep(place)):
             raise ConfigError(f"{who}: there is no folder {given!r}; give one that save_pretrained wrote")
         return cls(str(place) if place.is_dir() else str(given), revision)
 
@@ -84,12 +84,12 @@ class Weights:
         root = Path(self.place)
         for file in [root / self.file] if self.file else sorted(root.rglob("*")):
             if file.suffix in (".json", ".safetensors", ".txt", ".model") and file.is_file():
-                found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + _sampled(file))
+                found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + _sample_bytes(file))
         return found.hexdigest()
 
     def options(self) -> dict[str, Any]:
         """What every `from_pretrained` is told: where to look, and never to run code or unpickle."""
-        told: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not hub_answers()}
+        told: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not can_reach_hub()}
         return told | ({} if self.local else {"revision": self.revision})
 
     def index(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Weights:
 
         if self.local:
             return Path(self.place, file)
-        return Path(hf_hub_download(self.place, file, revision=self.revision, local_files_only=not hub_answers()))
+        return Path(hf_hub_download(self.place, file, revision=self.revision, local_files_only=not can_reach_hub()))
 
 
 def diffusers_package() -> Any:
@@ -160,11 +160,11 @@ def unreadable(weights: Weights, error: Exception) -> ConfigError:
     )
 
 
-def _deep(place: Path) -> bool:
+def _is_deep(place: Path) -> bool:
     return len(place.parts) > 2  # names on the hub have one slash
 
 
-def _sampled(file: Path) -> bytes:
+def _sample_bytes(file: Path) -> bytes:
     """Enough of a file to notice another one: gigabytes are not read for a key."""
     size, found = file.stat().st_size, hashlib.blake2b(digest_size=10)
     with file.open("rb") as stream:

@@ -10,8 +10,8 @@ import numpy as np
 from ...errors import ConfigError
 from ...interfaces import Synthesizer
 from ...petworld import BIAS, LABELS, UNBIASED, Scene, draw
-from ...petworld.prompt_parser import Wishes, wishes
-from ...petworld.prompt_to_scene import fulfilled, imagined
+from ...petworld.prompt_parser import ParsedPrompt, parse_prompt
+from ...petworld.prompt_to_scene import apply_prompt, sample_scene
 from ...records import JSON, Failure, SynthesisRequest, SyntheticImage
 
 PRIORS: Mapping[str, float] = {"biased": BIAS, "uniform": UNBIASED}
@@ -32,6 +32,7 @@ class PetworldSynthesizer(Synthesizer):
     """
 
     uses = frozenset({"prompt"})
+    drawn_world = True
 
     def __init__(self, prior: str = "biased", ignore: float = 0.2) -> None:
         if prior not in PRIORS:
@@ -46,20 +47,20 @@ class PetworldSynthesizer(Synthesizer):
         return [self._one(request) for request in requests]
 
     def _one(self, request: SynthesisRequest) -> SyntheticImage | Failure:
-        asked = wishes(request.prompt)
+        asked = parse_prompt(request.prompt)
         if failure := _mismatch(asked, request.label):
             return failure
         rng = np.random.default_rng(request.seed)
         ignored = tuple(name for name in sorted(asked.fields) if rng.random() < self.ignore)
         kept = asked.without(ignored)
-        scene = fulfilled(imagined(rng, asked.animals[0], PRIORS[self.prior], kept), kept, rng)
+        scene = apply_prompt(sample_scene(rng, asked.animals[0], PRIORS[self.prior], kept), kept, rng)
         scene = replace(scene, hand="crayon")
         return SyntheticImage(draw(scene), request.seed, request.prompt, details=_details(asked, ignored, scene))
 
 
-def _mismatch(asked: Wishes, label: str) -> Failure | None:
+def _mismatch(asked: ParsedPrompt, label: str) -> Failure | None:
     """Why no training image of that label can come of the prompt; None where one can."""
-    wanted = wishes(label).animals
+    wanted = parse_prompt(label).animals
     if not wanted:
         return Failure("unknown-class", f"petworld draws {' and '.join(LABELS)} only, the label is {label!r}")
     if not asked.animals:
@@ -69,7 +70,7 @@ def _mismatch(asked: Wishes, label: str) -> Failure | None:
     return None
 
 
-def _details(asked: Wishes, ignored: Sequence[str], scene: Scene) -> dict[str, JSON]:
+def _details(asked: ParsedPrompt, ignored: Sequence[str], scene: Scene) -> dict[str, JSON]:
     return {
         "wished": dict(asked.wanted),
         "unwanted": {name: sorted(values) for name, values in asked.unwanted.items()},

@@ -11,10 +11,10 @@ from PIL import Image, ImageOps
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
-from .._image_stats import lab_of, rgb
-from ._backdrop import Plate, chosen, emptied, plates
-from ._compositing import Placing, harmonised, lit, placing, recoloured, shadowed, sharpened_to
-from ._cutout import Cutout, cut_along, cut_out
+from .._image_stats import css_to_lab, lab_to_rgb
+from ._backdrop import Backdrop, choose_backdrop, find_backdrops, remove_subject
+from ._compositing import Placement, add_shadow, harmonise, limit_sharpness, place_subject, recolour, relight
+from ._cutout import Cutout, cut_by_mask, segment
 from ._mask_folder import BadMaskError, MaskFolder
 
 Floats = NDArray[np.float32]
@@ -65,7 +65,7 @@ class RemixSynthesizer(Synthesizer):
         self.seed = seed
         self.masks = masks
         self._train: Sequence[Sample] = ()
-        self._plates: list[Plate] | None = None
+        self._plates: list[Backdrop] | None = None
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and the content of the masks."""
@@ -103,25 +103,27 @@ class RemixSynthesizer(Synthesizer):
         except BadMaskError as error:
             return Failure("bad-mask", str(error))
         if mask is not None:
-            return cut_along(photo, mask)
+            return cut_by_mask(photo, mask)
         heatmap = request.explanation.heatmap if request.explanation else None
-        return cut_out(photo, heatmap) or Failure(
+        return segment(photo, heatmap) or Failure(
             "no-subject", "no subject stands out clearly from this image's backdrop"
         )
 
     def _remixed(self, request: SynthesisRequest, photo: Image.Image, cutout: Cutout) -> SyntheticImage:
         rng = np.random.default_rng(request.seed)
-        wishes = _Wishes(request.guidance)
+        wishes = _Guidance(request.guidance)
         backdrop, origin = self._backdrop(request.case_id, photo, wishes.colour("backdrop_colour"), rng)
-        at = placing(cutout, photo.size, wishes.number("size"), wishes.word("place"), rng, frozenset(self.invariances))
+        at = place_subject(
+            cutout, photo.size, wishes.number("size"), wishes.word("place"), rng, frozenset(self.invariances)
+        )
         colours = cutout.colour
         if "colour" in self.invariances:
-            colours = recoloured(colours, cutout.main, wishes.colour("subject_colour"), rng)
-        image = _pasted(harmonised(colours, cutout.backdrop, backdrop.mean(axis=(0, 1))), cutout, backdrop, at)
+            colours = recolour(colours, cutout.main, wishes.colour("subject_colour"), rng)
+        image = _paste(harmonise(colours, cutout.backdrop, backdrop.mean(axis=(0, 1))), cutout, backdrop, at)
         if "light" in self.invariances:
-            image = lit(image, wishes.number("brightness"), rng)
+            image = relight(image, wishes.number("brightness"), rng)
         if (wanted := wishes.number("sharpness")) is not None:
-            image = sharpened_to(image, wanted)
+            image = limit_sharpness(image, wanted)
         flipped = "side" in self.invariances and not wishes.sided and bool(rng.random() < 0.5)
         image = ImageOps.mirror(image) if flipped else image
         details: dict[str, JSON] = {"backdrop": origin, "scale": round(at.scale, 3), "left": at.left, "top": at.top}
@@ -139,19 +141,19 @@ class RemixSynthesizer(Synthesizer):
     ) -> tuple[Floats, str | None]:
         """An empty backdrop of the photo's size, h w 3 Lab, and the id of its training image; None: the photo's own."""
         if self._plates is None:
-            self._plates = plates(self._train, self.backdrops, self.seed, self._mask)
+            self._plates = find_backdrops(self._train, self.backdrops, self.seed, self._mask)
         if not self._plates:
-            return emptied(photo, photo.size, self._mask(case_id, photo.size)), None
-        sample = chosen(self._plates, colour, rng).sample
+            return remove_subject(photo, photo.size, self._mask(case_id, photo.size)), None
+        sample = choose_backdrop(self._plates, colour, rng).sample
         scene = sample.open()
-        return emptied(scene, photo.size, self._mask(sample.id, scene.size)), sample.id
+        return remove_subject(scene, photo.size, self._mask(sample.id, scene.size)), sample.id
 
     def _mask(self, image_id: str, size: tuple[int, int]) -> Floats | None:
         """The user's mask of an image at `size`; None where there is none, BadMaskError where it is unusable."""
         return MaskFolder(self.masks).mask(image_id, size) if self.masks else None
 
 
-class _Wishes:
+class _Guidance:
     """The guidance of one request, read by kind."""
 
     def __init__(self, guidance: Mapping[str, str | float]) -> None:
@@ -161,7 +163,7 @@ class _Wishes:
 
     def colour(self, name: str) -> Floats | None:
         """A wished colour, Lab."""
-        return lab_of(str(self._guidance[name])) if name in self._guidance else None
+        return css_to_lab(str(self._guidance[name])) if name in self._guidance else None
 
     def number(self, name: str) -> float | None:
         """A wished number."""
@@ -172,16 +174,16 @@ class _Wishes:
         return str(self._guidance[name]) if name in self._guidance else None
 
 
-def _pasted(colours: Floats, cutout: Cutout, backdrop: Floats, at: Placing) -> Image.Image:
+def _paste(colours: Floats, cutout: Cutout, backdrop: Floats, at: Placement) -> Image.Image:
     """The subject on the backdrop, with a shadow where it stands on something."""
     height, width = backdrop.shape[:2]
     size = (max(1, round(cutout.alpha.shape[1] * at.scale)), max(1, round(cutout.alpha.shape[0] * at.scale)))
-    subject = Image.fromarray(rgb(colours)).resize(size, Image.Resampling.LANCZOS)
+    subject = Image.fromarray(lab_to_rgb(colours)).resize(size, Image.Resampling.LANCZOS)
     stencil = Image.new("L", (width, height))
     alpha = Image.fromarray((cutout.alpha * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
     stencil.paste(alpha, (at.left, at.top))
     if "bottom" not in cutout.cut:
-        backdrop = shadowed(backdrop, np.asarray(stencil, np.float32) / np.float32(255))
-    image = Image.fromarray(rgb(backdrop))
+        backdrop = add_shadow(backdrop, np.asarray(stencil, np.float32) / np.float32(255))
+    image = Image.fromarray(lab_to_rgb(backdrop))
     image.paste(subject, (at.left, at.top), alpha)
     return image

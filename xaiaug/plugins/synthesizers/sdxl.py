@@ -8,7 +8,7 @@ from typing import Unpack
 import torch
 
 from ._diffusion import DiffusionSynthesizer
-from ._pipelines import Fitting
+from ._pipelines import PipelineSetup
 from ._presets import PRESETS, Options
 from ._weights import Weights
 
@@ -40,7 +40,7 @@ class SdxlLightningSynthesizer(DiffusionSynthesizer):
         super().__init__(weights, **options)
         self.unet = unet
 
-    def _fitting(self, device: torch.device) -> Fitting:
+    def _fitting(self, device: torch.device) -> PipelineSetup:
         return replace(super()._fitting(device), unet=self._unet())
 
     def _unet(self) -> Weights:

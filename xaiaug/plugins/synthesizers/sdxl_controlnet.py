@@ -11,11 +11,11 @@ from PIL import Image
 
 from ...errors import ConfigError
 from ...records import Failure, SynthesisRequest
-from ._batch_generation import Drawing
+from ._batch_generation import BatchGenerator
 from ._diffusion import DiffusionSynthesizer
-from ._pipelines import Fitting, open_pipeline, silenced
+from ._pipelines import PipelineSetup, open_pipeline, silence_diffusers
 from ._presets import PRESETS, Options
-from ._resolution import enlarged, native_side
+from ._resolution import native_side, to_working_size
 from ._weights import Weights, diffusers_package, unreadable
 
 
@@ -49,7 +49,7 @@ class SdxlControlNetSynthesizer(DiffusionSynthesizer):
         self.sigma = sigma
         self._native = 0
 
-    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
         pipe = open_pipeline("Text2Image", self._weights(), fitting, controlnet=self._net(fitting))
         self._native = self._side or native_side(pipe)
         return {"text": self._drawing(pipe, controlnet_conditioning_scale=self.conditioning_scale)}
@@ -57,12 +57,12 @@ class SdxlControlNetSynthesizer(DiffusionSynthesizer):
     def _inputs(self, request: SynthesisRequest) -> dict[str, Any] | Failure:
         if request.source is None:
             return Failure("no-source", "sdxl-controlnet follows the failed image, and this arm may not see it")
-        outlines = edges(enlarged(request.source, self._native), self.sigma)
+        outlines = detect_edges(to_working_size(request.source, self._native), self.sigma)
         return {"own": {"image": outlines}, "size": outlines.size}
 
-    def _net(self, fitting: Fitting) -> Any:
+    def _net(self, fitting: PipelineSetup) -> Any:
         weights = self._controlnet()
-        with silenced():
+        with silence_diffusers():
             try:
                 return diffusers_package().ControlNetModel.from_pretrained(
                     weights.place, dtype=fitting.dtype, variant=weights.variant, **weights.options()
@@ -84,7 +84,7 @@ class SdxlControlNetSynthesizer(DiffusionSynthesizer):
                 raise ConfigError(f"{type(self).__name__}: {name} must be at least 0, got {getattr(self, name)}")
 
 
-def edges(photo: Image.Image, sigma: float) -> Image.Image:
+def detect_edges(photo: Image.Image, sigma: float) -> Image.Image:
     """White outlines on black, RGB, by Canny (1986), channel by channel: colours may differ where light is equal."""
     from skimage.feature import canny
 

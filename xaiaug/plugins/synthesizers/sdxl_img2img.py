@@ -7,11 +7,11 @@ from typing import Any, Unpack
 
 from ...errors import ConfigError
 from ...records import Failure, SynthesisRequest
-from ._batch_generation import Drawing
+from ._batch_generation import BatchGenerator
 from ._diffusion import DiffusionSynthesizer
-from ._pipelines import Fitting, open_pipeline
+from ._pipelines import PipelineSetup, open_pipeline
 from ._presets import PRESETS, Options
-from ._resolution import enlarged, native_side
+from ._resolution import native_side, to_working_size
 from ._weights import diffusers_package
 
 
@@ -36,7 +36,7 @@ class SdxlImageToImageSynthesizer(DiffusionSynthesizer):
         self.strength = strength
         self._native = 0
 
-    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
         pipe = open_pipeline("Image2Image", self._weights(), fitting)
         self._native = self._side or native_side(pipe)
         plain = diffusers_package().AutoPipelineForText2Image.from_pipe(pipe)
@@ -47,7 +47,7 @@ class SdxlImageToImageSynthesizer(DiffusionSynthesizer):
         if request.source is None:
             return {}
         details = {"strength": self._strength}
-        return {"way": "image", "own": {"image": enlarged(request.source, self._native)}, "details": details}
+        return {"way": "image", "own": {"image": to_working_size(request.source, self._native)}, "details": details}
 
     @property
     def _strength(self) -> float:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...records import JSON, Explanation, Failure, SynthesisRequest
-from ._batch_generation import Drawing, Job
-from ._cutout import Cutout, cut_along, cut_out
+from ._batch_generation import BatchGenerator, GenerationJob
+from ._cutout import Cutout, cut_by_mask, segment
 from ._mask_folder import BadMaskError, MaskFolder
-from ._pipelines import Fitting, open_pipeline
+from ._pipelines import PipelineSetup, open_pipeline
 from ._presets import PRESETS, Options
-from ._resolution import enlarged, native_side, working_size
+from ._resolution import native_side, to_working_size, working_size
 from .sdxl_img2img import SdxlImageToImageSynthesizer
 
 Mask = NDArray[np.bool_]
@@ -40,7 +40,7 @@ class Repaint:
     found_by: str
 
 
-def repaint(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None) -> Repaint | Failure:
+def find_repaint(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None) -> Repaint | Failure:
     """Where to repaint, by what the critic says the model looked at.
 
     "background" and "other": what was attended outside the subject. "subject", "part", and where no critic was asked:
@@ -51,9 +51,9 @@ def repaint(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | N
     found = _subject(request, photo, masks)
     if isinstance(found, Failure):
         return found
-    changed = ~_kept(found, photo)
+    changed = ~_kept_mask(found, photo)
     if request.attended in ("background", "other"):
-        heat = _attended(request.explanation)
+        heat = _attended_mask(request.explanation)
         if heat is None:
             return Failure("no-heatmap", "the model looked at the background, but there is no heatmap that says where")
         changed &= heat
@@ -62,7 +62,7 @@ def repaint(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | N
     return Repaint(changed, found.found_by)
 
 
-def repainted(photo: Image.Image, painted: Image.Image, mask: Mask) -> Image.Image:
+def blend_repaint(photo: Image.Image, painted: Image.Image, mask: Mask) -> Image.Image:
     """The photo with `painted` where the mask is true, fading in from its edge; every other pixel as it was."""
     from scipy.ndimage import distance_transform_edt
 
@@ -79,12 +79,12 @@ def _subject(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | 
     except BadMaskError as error:
         return Failure("bad-mask", str(error))
     if mask is not None:
-        return cut_along(photo, mask)
+        return cut_by_mask(photo, mask)
     heatmap = request.explanation.heatmap if request.explanation else None
-    return cut_out(photo, heatmap) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
+    return segment(photo, heatmap) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
 
 
-def _kept(cutout: Cutout, photo: Image.Image) -> Mask:
+def _kept_mask(cutout: Cutout, photo: Image.Image) -> Mask:
     from scipy.ndimage import binary_dilation
 
     left, top, right, bottom = cutout.box
@@ -94,7 +94,7 @@ def _kept(cutout: Cutout, photo: Image.Image) -> Mask:
     return kept
 
 
-def _attended(explanation: Explanation | None) -> Mask | None:
+def _attended_mask(explanation: Explanation | None) -> Mask | None:
     """Where the model looked: the heatmap's high values, told apart by Otsu's threshold (1979); None without any."""
     from skimage.filters import threshold_otsu
 
@@ -141,7 +141,7 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         masks = self._masks()
         return {**super().identity(), "masks": masks.digest() if masks else None}
 
-    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
         pipe = open_pipeline("Inpainting", self._weights(), fitting)
         self._native = self._side or native_side(pipe)
         return {"image": self._drawing(pipe, strength=self._strength)}
@@ -150,7 +150,7 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         if request.source is None:
             return Failure("no-source", "sdxl-inpaint changes the failed image, and this arm may not see it")
         photo = request.source.convert("RGB")
-        found = repaint(request, photo, self._masks())
+        found = find_repaint(request, photo, self._masks())
         if isinstance(found, Failure):
             return found
         size = working_size(photo, self._native)
@@ -161,13 +161,13 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
             "subject": found.found_by,
             "repainted": round(float(found.mask.mean()), 3),
         }
-        own = {"image": enlarged(photo, self._native), "mask_image": stencil}
+        own = {"image": to_working_size(photo, self._native), "mask_image": stencil}
         return {"way": "image", "own": own, "size": size, "repaint": found.mask, "details": details}
 
-    def _finished(self, job: Job, drawn: Image.Image) -> Image.Image:
+    def _finished(self, job: GenerationJob, drawn: Image.Image) -> Image.Image:
         if job.request.source is None or job.repaint is None:
             return drawn
-        return repainted(job.request.source, drawn, job.repaint)
+        return blend_repaint(job.request.source, drawn, job.repaint)
 
     def _pixels(self) -> int:
         return 0  # as many as the source has

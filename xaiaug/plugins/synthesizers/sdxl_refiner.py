@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from ...errors import ConfigError
-from ._batch_generation import Drawing, columns
+from ._batch_generation import BatchGenerator, stack_columns
 from ._diffusion import DiffusionSynthesizer
-from ._pipelines import Fitting, open_pipeline
+from ._pipelines import PipelineSetup, open_pipeline
 from ._presets import PRESETS, Options
-from ._prompt_length import LongPrompts
+from ._prompt_length import LongPromptEncoder
 from ._weights import Weights
 
 
@@ -39,7 +39,7 @@ class SdxlRefinerSynthesizer(DiffusionSynthesizer):
         self.refiner = refiner
         self.handover = handover
 
-    def _open(self, fitting: Fitting) -> Mapping[str, Drawing]:
+    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
         base = open_pipeline("Text2Image", self._weights(), fitting)
         refiner = open_pipeline("Image2Image", self._refiner(), replace(fitting, loras=(), spacing=None))
         self._drawing(base)  # reads long prompts for the base, and says what it does not take
@@ -67,7 +67,7 @@ class _Pair:
     def __init__(self, base: Any, refiner: Any, handover: float, negative_prompt: str) -> None:
         self._base, self._refiner, self._handover = base, refiner, handover
         self._negative = negative_prompt
-        self._long = LongPrompts(refiner, negative_prompt)
+        self._long = LongPromptEncoder(refiner, negative_prompt)
 
     def __call__(self, refined: Sequence[str], **told: Any) -> Any:
         """Images n h w c, 0 to 1, for the arguments of the base; `refined` are the prompts for the refiner."""
@@ -80,4 +80,4 @@ class _Pair:
         if whole:
             negative = {"negative_prompt": [self._negative] * len(prompts)} if self._negative else {}
             return {"prompt": list(prompts), **negative}
-        return columns([self._long(prompt) for prompt in prompts])
+        return stack_columns([self._long(prompt) for prompt in prompts])

@@ -1,11 +1,11 @@
-"""Size and licence of a checkpoint are told without loading it, where it is on this machine."""
+"""Size and licence of a checkpoint on this machine are known without loading it."""
 
 import shutil
 
 import pytest
 
 from xaiaug import load
-from xaiaug.plugins.classifiers._hub import folder_of, licence
+from xaiaug.plugins.classifiers._hub import find_local_folder, read_licence
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Estimate
 
@@ -28,11 +28,11 @@ def test_the_licence_is_that_of_the_card(tiny_vit, tmp_path, card, said):
     folder = shutil.copytree(tiny_vit, tmp_path / "vit")
     if card:
         (folder / "README.md").write_text(card)
-    assert licence(folder) == said
+    assert read_licence(folder) == said
     assert TransformersClassifier(str(folder)).estimate(1).licence == said
 
 
-def test_of_what_would_be_downloaded_nothing_is_said():
-    assert folder_of("nobody/nothing", None) is None
-    assert folder_of("not/a/name/at all", None) is None
+def test_before_a_download_nothing_is_known():
+    assert find_local_folder("nobody/nothing", None) is None
+    assert find_local_folder("not/a/name/at all", None) is None
     assert TransformersClassifier("nobody/nothing").estimate(1) == Estimate()

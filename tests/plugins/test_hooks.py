@@ -1,4 +1,4 @@
-"""An interrupt at any line of ours leaves no hook and no changed attribute behind."""
+"""An interrupt at any line leaves no hook and no changed attribute behind."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import nn
 
 from xaiaug import load
 from xaiaug.plugins.explainers import _tokens
-from xaiaug.plugins.explainers._attention import observing
-from xaiaug.plugins.explainers._hooks import hooked, undone
+from xaiaug.plugins.explainers._attention import current_observer
+from xaiaug.plugins.explainers._hooks import attach_hooks, ensure_undo
 
-OURS = ("_undoing.py", "_attention.py", "_pooling.py", "_probe.py", "_layers.py", "_tap.py", "_relevance.py")
+OURS = ("_hooks.py", "_attention.py", "_token_probe.py", "_layers.py", "_aggregation.py")
 TRIES = 12
 
 
 def state(module: nn.Module) -> list[Any]:
     hooks = [[len(held) for name, held in vars(part).items() if "hooks" in name] for part in module.modules()]
     ways = [part.config._attn_implementation for part in module.modules() if hasattr(part, "config")]
-    return [hooks, ways, [parameter.grad for parameter in module.parameters()], observing.get()]
+    return [hooks, ways, [parameter.grad for parameter in module.parameters()], current_observer.get()]
 
 
 def traced(work: Callable[[], object], stop: int | None) -> int:
@@ -74,7 +74,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind(method: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [True, False])
-def test_what_is_cut_short_while_it_is_undone_is_undone_again(cut: bool) -> None:
+def test_undo_runs_again_after_an_interrupt(cut: bool) -> None:
     done: list[int] = []
 
     def undo() -> None:
@@ -83,20 +83,20 @@ def test_what_is_cut_short_while_it_is_undone_is_undone_again(cut: bool) -> None
             raise KeyboardInterrupt
 
     if cut:
-        with pytest.raises(KeyboardInterrupt), undone(undo):
+        with pytest.raises(KeyboardInterrupt), ensure_undo(undo):
             pass
     else:
-        with undone(undo):
+        with ensure_undo(undo):
             pass
     assert len(done) == 1 + cut
 
 
-def test_only_the_hooks_of_the_block_are_taken_away() -> None:
+def test_only_the_hooks_of_the_block_are_removed() -> None:
     part, calls = nn.ReLU(), []
     part.register_forward_hook(lambda *_: calls.append("mine"))
-    with hooked([part], lambda *_: calls.append("after"), lambda *_: calls.append("before")):
+    with attach_hooks([part], lambda *_: calls.append("after"), lambda *_: calls.append("before")):
         inner = lambda *_: calls.append("inner")  # noqa: E731
-        with hooked([part], inner, with_kwargs=True):
+        with attach_hooks([part], inner, with_kwargs=True):
             part(torch.ones(1))
         part(torch.ones(1))
     part(torch.ones(1))

@@ -1,6 +1,9 @@
-"""A map that knows what the classifier reads is nearly perfect; one that says nothing is one of chance."""
+"""A map of what the classifier reads is nearly perfect; a constant one is as good as a random one."""
 
+import importlib
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -10,10 +13,10 @@ from hypothesis.extra import numpy as arrays
 from one_patch import CELLS, SIDE, OnePatch, explained, on_patch, one_hot, picture
 from PIL import Image
 
-import xaiaug
+import xaiaug.quality
 from xaiaug import Failure
 from xaiaug.errors import DataError, PluginError
-from xaiaug.quality import predictions
+from xaiaug.quality import count_predictions
 
 STEPS = CELLS * CELLS  # one cell a step
 
@@ -21,6 +24,13 @@ STEPS = CELLS * CELLS  # one cell a step
 def measured(maps, *, seed=0, **options):
     images = [picture(i) for i in range(len(maps))]
     return xaiaug.faithfulness(OnePatch(), images, maps, **{"steps": STEPS, "seed": seed, **options})
+
+
+def test_no_module_hides_behind_the_function():
+    assert callable(xaiaug.faithfulness)
+    for path in Path(xaiaug.quality.__path__[0]).glob("[a-z]*.py"):
+        assert isinstance(importlib.import_module(f"xaiaug.quality.{path.stem}"), ModuleType)
+        assert isinstance(getattr(xaiaug.quality, path.stem), ModuleType)
 
 
 def test_an_oracle_is_as_good_as_the_steps_allow():
@@ -38,7 +48,7 @@ def test_the_opposite_of_an_oracle_is_as_bad_as_can_be():
     assert found.measures["insertion"].values == pytest.approx(0.5 / STEPS)
 
 
-def test_an_oracle_is_better_than_chance_its_opposite_worse_and_a_constant_map_neither():
+def test_an_oracle_is_better_than_random_its_opposite_worse_and_a_constant_map_neither():
     count = 24
     assert measured([explained(one_hot())] * count, steps=8).outcome == "better"
     assert measured([explained(1 - one_hot())] * count, steps=8).outcome == "worse"
@@ -61,7 +71,7 @@ def test_a_constant_map_equals_random_maps_in_expectation():
     assert gains[0].measures["energy"].values == pytest.approx(1 / STEPS)
 
 
-def test_rounding_does_not_order_a_map_that_says_nothing():
+def test_rounding_does_not_order_a_degenerate_map():
     grid = np.full((CELLS, CELLS), 1 / 3, np.float32)
     bent = explained(grid)
     bent.heatmap[:] += np.linspace(0, 1e-7, SIDE, dtype=np.float32)
@@ -101,7 +111,7 @@ class Brightness(OnePatch):
         return np.stack([1 - bright, bright], axis=1)
 
 
-def test_one_image_says_the_same_alone_as_among_others():
+def test_an_image_scores_the_same_alone_as_among_others():
     rng = np.random.default_rng(3)
     maps = [explained(rng.random((CELLS, CELLS), np.float32)) for _ in range(4)]
     images = [picture(i) for i in range(4)]
@@ -146,10 +156,10 @@ def test_failures_and_images_without_a_mask_are_left_out():
     assert set(measured(maps, steps=4).measures) == {"deletion", "insertion"}
 
 
-def test_it_is_told_as_a_table_and_never_judges_few_images():
+def test_it_prints_as_a_table_and_gives_no_verdict_on_few_images():
     few = str(measured([explained(one_hot())] * 2, masks=[on_patch()] * 2, steps=4))
     assert few.splitlines()[0] == "told, 2 images"
-    assert "2 images are too few to say whether told does better than random maps." in few
+    assert "2 images are too few to tell whether told is better than random maps." in few
     many = str(measured([explained(one_hot())] * 12, steps=4))
     assert "better than random maps do (gain +" in many
 
@@ -157,7 +167,7 @@ def test_it_is_told_as_a_table_and_never_judges_few_images():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"explanations": []}, "one explanation an image, got 1 images and 0"),
+        ({"explanations": []}, "one explanation per image, got 1 images and 0"),
         ({"masks": []}, "a mask or None for each image, got 1 and 0"),
         ({"masks": [np.ones((3, 3))]}, r"size of its image, \(64, 64\) \(h w\), got \(3, 3\)"),
         ({"masks": [np.full((SIDE, SIDE), 2)]}, "such as `mask == 1`"),
@@ -199,7 +209,7 @@ def test_the_explanation_and_the_image_stay_as_they_are():
 
 
 @pytest.mark.parametrize(("steps", "random_maps", "count"), [(2, 1, 7), (10, 1, 39), (16, 4, 153)])
-def test_it_is_told_beforehand_how_often_the_classifier_is_asked(steps, random_maps, count):
+def test_the_number_of_predictions_is_known_beforehand(steps, random_maps, count):
     class Counting(OnePatch):
         asked = 0
 
@@ -208,4 +218,4 @@ def test_it_is_told_beforehand_how_often_the_classifier_is_asked(steps, random_m
             return super().predict_proba(images)
 
     xaiaug.faithfulness(Counting(), [picture()], [explained(one_hot())], steps=steps, random_maps=random_maps)
-    assert Counting.asked == predictions(steps, random_maps) == count
+    assert Counting.asked == count_predictions(steps, random_maps) == count

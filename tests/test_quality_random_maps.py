@@ -1,4 +1,4 @@
-"""Maps of chance lie where the model looked, at the resolution of the grid, and follow from image and seed."""
+"""Random maps lie where the model looked, at the resolution of the grid, and follow from image and seed."""
 
 from itertools import islice
 
@@ -6,17 +6,16 @@ import numpy as np
 from PIL import Image
 
 from xaiaug import Explanation
-from xaiaug.quality.deletion_insertion import ranks
-from xaiaug.quality.map_faithfulness import chance_maps
+from xaiaug.quality.deletion_insertion import rank_pixels
+from xaiaug.quality.map_faithfulness import iter_random_maps
 
 
 def drawn(size=(60, 40), grid=(4, 6), unseen=0, seed=0, count=3, colour="red"):
     heatmap = np.zeros(size[::-1], np.float32)
     heatmap[:, :unseen] = np.nan
     cells = None if grid is None else np.zeros(grid, np.float32)
-    return list(
-        islice(chance_maps(Image.new("RGB", size, colour), Explanation(heatmap, "m", 0, False, cells), seed), count)
-    )
+    image, explanation = Image.new("RGB", size, colour), Explanation(heatmap, "m", 0, False, cells)
+    return list(islice(iter_random_maps(image, explanation, seed), count))
 
 
 def test_the_same_image_and_seed_give_the_same_maps_and_others_do_not():
@@ -39,15 +38,15 @@ def test_the_grain_is_that_of_the_grid():
     assert drawn(grid=None)[0].shape == (40, 60)
 
 
-def test_a_constant_map_is_ordered_as_a_map_of_chance_is():
+def test_a_constant_map_is_ordered_as_a_random_map():
     one, other, *_ = drawn(unseen=7)
     flat = np.where(np.isnan(one), np.nan, 1).astype(np.float32)
-    assert np.array_equal(ranks(flat, one), ranks(one, other))
+    assert np.array_equal(rank_pixels(flat, one), rank_pixels(one, other))
 
 
 def test_ranks_count_the_seen_pixels_from_the_hottest_on():
     one, tie_break, *_ = drawn(unseen=7)
-    order = ranks(one, tie_break)
+    order = rank_pixels(one, tie_break)
     seen = order[order >= 0]
     assert sorted(seen.tolist()) == list(range(53 * 40))
     assert (order[:, :7] == -1).all()

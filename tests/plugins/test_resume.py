@@ -1,4 +1,4 @@
-"""A training that was cut off goes on from its newest whole checkpoint and ends as if nothing had been."""
+"""An interrupted training resumes from its newest complete checkpoint and ends as if uninterrupted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xaiaug.interfaces import Checkpoints, Context
-from xaiaug.plugins.classifiers._resume import newest
+from xaiaug.plugins.classifiers._resume import find_newest
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe, Sample
 
@@ -39,9 +39,8 @@ def fit(tiny_vit: Path, painted: Callable):
     def fit(checkpoints: Checkpoints | None = None, left: int = 10_000):
         classifier = TransformersClassifier(str(tiny_vit))
         classifier.prepare(Context(labels=("cat", "dog"), device="cpu"))
-        classifier.checkpoints = checkpoints
         train = Cutting(painted(200), left)
-        history = classifier.fit(train, painted(6, seed=9), recipe=RECIPE, seed=5)
+        history = classifier.fit(train, painted(6, seed=9), recipe=RECIPE, seed=5, checkpoints=checkpoints)
         return history, {name: value.clone() for name, value in classifier.module.state_dict().items()}
 
     return fit
@@ -63,7 +62,7 @@ def test_checkpoints_change_neither_weights_nor_curves(fit, tmp_path) -> None:
     assert steps(tmp_path / "kept")[-1] >= 18
 
 
-def test_a_training_cut_off_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> None:
+def test_a_training_interrupted_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> None:
     history, weights = fit()
     checkpoints = Checkpoints(tmp_path / "kept", 3)
     for left in (70, 60):  # two looks an image
@@ -75,7 +74,7 @@ def test_a_training_cut_off_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> 
     assert equal(resumed, weights)
 
 
-def test_a_checkpoint_that_was_cut_off_itself_is_passed_over(fit, tmp_path) -> None:
+def test_an_incomplete_checkpoint_is_skipped(fit, tmp_path) -> None:
     _, weights = fit()
     checkpoints = Checkpoints(tmp_path / "kept", 3)
     with pytest.raises(CutOffError):
@@ -83,11 +82,11 @@ def test_a_checkpoint_that_was_cut_off_itself_is_passed_over(fit, tmp_path) -> N
     last = max(steps(checkpoints.folder))
     (checkpoints.folder / f"checkpoint-{last}" / "curves.json").unlink()
     (checkpoints.folder / f"checkpoint-{last}" / "weights.safetensors").write_bytes(b"torn")
-    found = newest(checkpoints.folder)
+    found = find_newest(checkpoints.folder)
     assert found is not None and found.name != f"checkpoint-{last}"
     _, resumed = fit(checkpoints)
     assert equal(resumed, weights)
 
 
-def test_without_checkpoints_there_is_nothing_to_go_on_from(tmp_path) -> None:
-    assert newest(tmp_path) is None
+def test_without_checkpoints_there_is_nothing_to_resume_from(tmp_path) -> None:
+    assert find_newest(tmp_path) is None

@@ -1,4 +1,4 @@
-"""Automatic augmentations and CutMix follow from seed and place alone, and keep labels in step with pixels."""
+"""Automatic augmentations and CutMix follow from seed and position alone, and mix labels as they mix pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from xaiaug.errors import UnsupportedRecipeError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.classifiers._augmentation import mixed, varied
+from xaiaug.plugins.classifiers._augmentation import apply_policies, mix_views
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import Recipe
 
@@ -19,28 +19,28 @@ VIEWS = [np.random.default_rng(i).integers(0, 256, (24, 20, 3), dtype=np.uint8) 
 
 
 @pytest.mark.parametrize("name", ["trivialaugment", "randaugment"])
-def test_a_view_depends_on_seed_and_place_and_not_on_its_batch(name: str) -> None:
+def test_a_view_depends_on_seed_and_position_and_not_on_its_batch(name: str) -> None:
     state = torch.random.get_rng_state()
-    whole = varied(VIEWS, [name], 3, range(6))
-    halves = [*varied(VIEWS[:2], [name], 3, [0, 1]), *varied(VIEWS[2:], [name], 3, [2, 3, 4, 5])]
+    whole = apply_policies(VIEWS, [name], 3, range(6))
+    halves = [*apply_policies(VIEWS[:2], [name], 3, [0, 1]), *apply_policies(VIEWS[2:], [name], 3, [2, 3, 4, 5])]
     assert all(np.array_equal(one, other) for one, other in zip(whole, halves, strict=True))
     assert all(view.shape == (24, 20, 3) and view.dtype == np.uint8 for view in whole)
     assert any(not np.array_equal(one, other) for one, other in zip(whole, VIEWS, strict=True))
-    others = varied(VIEWS, [name], 4, range(6))
+    others = apply_policies(VIEWS, [name], 4, range(6))
     assert any(not np.array_equal(one, other) for one, other in zip(whole, others, strict=True))
     assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_without_a_policy_views_and_batches_are_left_alone() -> None:
-    assert varied(VIEWS, ["default"], 0, range(6)) is VIEWS
+    assert apply_policies(VIEWS, ["default"], 0, range(6)) is VIEWS
     batch = {"pixels": torch.zeros(2, 3, 4, 4)}
-    assert mixed(batch, ["default"], 0, 0) is batch
+    assert mix_views(batch, ["default"], 0, 0) is batch
 
 
 def test_the_share_of_the_other_class_is_that_of_its_pixels() -> None:
     pixels = torch.arange(8.0).reshape(8, 1, 1, 1).expand(8, 3, 32, 32).clone()
     batch = {"pixels": pixels, "targets": torch.arange(8), "weights": torch.ones(8)}
-    found = mixed(batch, ["default", "cutmix"], 1, 40)
+    found = mix_views(batch, ["default", "cutmix"], 1, 40)
     assert torch.equal(found["targets"], torch.arange(8))
     for image, own, other, share in zip(
         found["pixels"], found["targets"], found["others"], found["share"], strict=True
@@ -49,7 +49,7 @@ def test_the_share_of_the_other_class_is_that_of_its_pixels() -> None:
             assert float((image == float(other)).float().mean()) == pytest.approx(float(share), abs=1e-4)
             assert set(image.unique().tolist()) <= {float(own), float(other)}
     assert float(found["share"].max()) > 0
-    again = mixed(batch, ["cutmix"], 1, 40)
+    again = mix_views(batch, ["cutmix"], 1, 40)
     assert torch.equal(again["pixels"], found["pixels"])
 
 

@@ -1,4 +1,4 @@
-"""Figures of one map have closed forms for constant and one-hot maps, and stay in their range for all others."""
+"""Statistics of one map have closed forms for constant and one-hot maps, and stay in their range for all others."""
 
 import math
 
@@ -17,7 +17,7 @@ def of(grid=None, heatmap=None):
     return summarize_map(Explanation(heatmap, "m", 0, False, None if grid is None else np.asarray(grid, np.float32)))
 
 
-def test_a_constant_map_is_spread_evenly_and_says_nothing():
+def test_a_constant_map_is_spread_evenly_and_degenerate():
     found = of(np.full((7, 7), 0.2))
     assert found.entropy == pytest.approx(1)
     assert found.top_share == pytest.approx(1 / 49)
@@ -72,7 +72,7 @@ def test_a_map_of_nothing_seen_has_no_shares():
         np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.floats(-1e3, 1e3, width=32)
     )
 )
-def test_figures_stay_between_0_and_1_and_do_not_depend_on_the_scale(grid):
+def test_statistics_stay_between_0_and_1_and_do_not_depend_on_the_scale(grid):
     found, scaled = of(grid), of(grid * 4)
     for name in ("entropy", "top_share", "border_share"):
         value = getattr(found, name)

@@ -1,4 +1,4 @@
-"""What an explainer is asked is looked at first, in every method alike."""
+"""Every explainer checks its request first, and by the same code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from families import noise, transformer, wrapped
 
 from xaiaug import load
 from xaiaug.errors import DataError, PluginError
+from xaiaug.interfaces import Explainer
 
 METHODS = ("auto", "attention-rollout", "attention-last", "attention-relevance", "grad-cam", "integrated-gradients")
 CONTROLS = ("random", "uniform")
+
+
+@pytest.mark.parametrize("method", [*METHODS[1:], *CONTROLS])
+def test_a_method_is_nothing_but_its_own_maps(method: str) -> None:
+    kind = type(load("explainer", method))
+    assert issubclass(kind, Explainer)
+    assert "explain" not in vars(kind)
+    assert kind.method == method
 
 
 @pytest.mark.parametrize("method", [*METHODS, *CONTROLS])
@@ -24,7 +33,7 @@ def test_a_target_is_the_index_of_a_label(method: str, target: object) -> None:
 
 
 @pytest.mark.parametrize("targets", [np.array([2, 1]), torch.tensor([2, 1]), (np.int8(2), True)])
-def test_indices_of_every_kind_are_understood(targets: object) -> None:
+def test_indices_of_any_type_are_accepted(targets: object) -> None:
     found = load("explainer", "attention-last").explain(wrapped(transformer("vit")), [noise(32, 32)] * 2, targets)
     assert [(each.target, type(each.target)) for each in found] == [(2, int), (1, int)]
 

@@ -1,0 +1,379 @@
+"""What a run's ledger holds: its tables, the names of its stages, its facts, and the rows of each stage.
+
+No other file spells the name of a stage or of a fact. Paths of blobs and models are relative to the run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NotRequired, Self, TypedDict, TypeVar
+from urllib.parse import quote, unquote
+
+from ..records import JSON, Critique, Failure
+from ..records.pipeline import StageKind
+
+VERSION = 2
+LEDGER = "ledger.sqlite"
+TABLES = """
+-- A finished chunk of a stage: JSON rows under a content key.
+CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, stage TEXT NOT NULL, rows TEXT NOT NULL);
+-- Which chunks make up a stage under the present settings, and how many items they hold.
+CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, keys TEXT NOT NULL, total INTEGER NOT NULL);
+-- JSON values by name, see `Fact`.
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+-- Dated prices, as JSON.
+CREATE TABLE IF NOT EXISTS prices (id INTEGER PRIMARY KEY, price TEXT NOT NULL UNIQUE);
+-- Paid calls: worst and cost in picodollars; state is 'open', 'settled' or 'unbilled'; reply names a blob.
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, price INTEGER NOT NULL REFERENCES prices, at TEXT NOT NULL,
+    state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, usage TEXT, reply TEXT
+);
+CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
+-- Batches of calls: our tag, committed before the request, and the service's name for it.
+CREATE TABLE IF NOT EXISTS batches (tag TEXT PRIMARY KEY, name TEXT);
+CREATE TABLE IF NOT EXISTS batched (call INTEGER PRIMARY KEY REFERENCES calls, tag TEXT NOT NULL REFERENCES batches);
+-- Files as they were when their bytes were last hashed: size in bytes, time of change in nanoseconds, SHA-256.
+CREATE TABLE IF NOT EXISTS seen (
+    name TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest TEXT NOT NULL
+);
+"""
+
+# Names of stages --------------------------------------------------------------------------------------------------
+
+_ROUND, _SEED = "round-", "seed-"
+_TEST, _CURVE, _GUIDE, _JUDGE = "test", "curve", "guide", "judge"
+
+
+@dataclass(frozen=True)
+class StageName:
+    """The name of a stage in a run.
+
+    Attributes:
+        kind: what it does.
+        detail: what distinguishes it from others of its kind; any text.
+        part: the part of the run it belongs to, such as "round-1" or "seed-3"; empty for the main one.
+    """
+
+    kind: StageKind
+    detail: tuple[str, ...] = ()
+    part: str = ""
+
+    def __str__(self) -> str:
+        words = [self.kind, *(quote(word, safe=" +=,.@") for word in self.detail)]
+        return "/".join([self.part, *words] if self.part else words)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The name that `str` gave."""
+        first, *rest = text.split("/")
+        part, first, rest = (first, rest[0], rest[1:]) if first.startswith((_ROUND, _SEED)) else ("", first, rest)
+        return cls(StageKind(first), tuple(unquote(word) for word in rest), part)
+
+    def in_part(self, part: str) -> Self:
+        """The same stage of another part of the run."""
+        return replace(self, part=part)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it looks at the test split."""
+        return self.kind == StageKind.PREDICT and self.detail[0] in (_TEST, _CURVE)
+
+    @property
+    def of_early_round(self) -> bool:
+        """Whether it belongs to a round before the last."""
+        return self.part.startswith(_ROUND)
+
+    @property
+    def is_first_wave(self) -> bool:
+        """Whether it makes or checks the images that a source asks for at first."""
+        return self.detail[2:] == ("0",)
+
+
+CASES = StageName(StageKind.CASES)
+PREDICT_GUIDE = StageName(StageKind.PREDICT, (_GUIDE,))
+PREDICT_JUDGE = StageName(StageKind.PREDICT, (_JUDGE,))
+JUDGE = StageName(StageKind.JUDGE)
+FAITHFULNESS = StageName(StageKind.FAITHFULNESS)
+FAITHFULNESS_SUMMARY = StageName(StageKind.FAITHFULNESS, ("summary",))
+EXPLAIN = StageName(StageKind.EXPLAIN)
+CRITIQUE = StageName(StageKind.CRITIQUE)
+
+
+def round_part(number: int) -> str:
+    """The part of a run that a round before the last is."""
+    return f"{_ROUND}{number}"
+
+
+def seed_part(seed: int) -> str:
+    """The part of a run that belongs to a seed with a baseline or critiques of its own."""
+    return f"{_SEED}{seed}"
+
+
+def is_seed_part(part: str) -> bool:
+    """Whether a part belongs to a seed that is not the first."""
+    return part.startswith(_SEED)
+
+
+def explain_stage(cases: str) -> StageName:
+    """Explains "mistakes" or other cases."""
+    return EXPLAIN if cases == "mistakes" else StageName(StageKind.EXPLAIN, (cases,))
+
+
+def random_maps_stage(cases: str) -> StageName:
+    """Draws random maps for "mistakes" or other cases."""
+    return StageName(StageKind.CONTROL_MAPS, (f"{cases}-random",))
+
+
+def critique_stage(cases: str, heatmaps: str) -> StageName:
+    """Criticises cases, shown with their own heatmaps ("explained") or others."""
+    usual = (cases, heatmaps) == ("mistakes", "explained")
+    return CRITIQUE if usual else StageName(StageKind.CRITIQUE, (f"{cases}-{heatmaps}",))
+
+
+def fit_stage(arm: str, seed: int) -> StageName:
+    """Trains an arm with one seed."""
+    return StageName(StageKind.FIT, (arm, str(seed)))
+
+
+def predict_test_stage(arm: str, seed: int) -> StageName:
+    """Predicts the test split with the classifier of an arm and seed."""
+    return StageName(StageKind.PREDICT, (_TEST, arm, str(seed)))
+
+
+def predict_curve_stage(arm: str, seed: int, step: int) -> StageName:
+    """Predicts the test split with the classifier of an arm and seed as it was after a step of its training."""
+    return StageName(StageKind.PREDICT, (_CURVE, arm, str(seed), str(step)))
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Images that one source makes at once with one seed: asked for at first, made again, or topped up.
+
+    Attributes:
+        source: name of the source.
+        seed: of the repetition.
+        number: of the wave, from 0.
+        part: of the run.
+    """
+
+    source: str
+    seed: int
+    number: int
+    part: str = ""
+
+    def stage(self, kind: StageKind) -> StageName:
+        """The stage that makes, checks or reviews these images."""
+        return StageName(kind, (self.source, str(self.seed), str(self.number)), self.part)
+
+    @classmethod
+    def of(cls, stage: StageName) -> Self:
+        """The wave that a stage makes, checks or reviews."""
+        source, seed, number = stage.detail
+        return cls(source, int(seed), int(number), stage.part)
+
+
+# Facts ------------------------------------------------------------------------------------------------------------
+
+Value = TypeVar("Value")
+
+
+class ImagesFact(TypedDict):
+    """The new images of one source and seed that arms train on."""
+
+    name: str  # of the source
+    source: dict[str, Any]  # ImageSource as a dict
+    asks: bool  # whether a critic wrote for it
+    seed: int
+    arms: list[str]
+    count: dict[str, int]  # images by class name
+    used: list[str]  # blobs, in order
+
+
+class ArmFact(TypedDict):
+    """An arm as it was trained."""
+
+    arm: dict[str, Any]  # Arm as a dict
+    real: int  # real images
+    recipe: dict[str, Any]  # Recipe as a dict
+
+
+class SessionFact(TypedDict):
+    """One session, from the start of a command to its end."""
+
+    started: str  # ISO 8601
+    ended: str
+    seconds: float
+    state: str  # "finished", "stopped" or "waiting for review"
+
+
+class LeftOutFact(TypedDict):
+    """An arm that was not trained, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fact(Generic[Value]):
+    """A JSON value that a run keeps about itself.
+
+    Attributes:
+        name: in the ledger.
+        outcome: whether it is what a stage came to: forgotten when a session begins, until the stage comes to it again.
+    """
+
+    name: str
+    outcome: bool = False
+
+
+FORMAT: Fact[int] = Fact("version")
+BEGUN: Fact[list[str]] = Fact("begun")  # the stages that the newest session came to, in order
+SPEEDS: Fact[dict[str, list[float]]] = Fact("speeds")  # units and seconds of each kind of stage
+SESSIONS: Fact[list[SessionFact]] = Fact("sessions")
+UNTIL: Fact[str] = Fact("until")  # the stop that was asked for
+REACHED: Fact[str | None] = Fact("reached")  # the stop that was reached; None while the run is under way
+SETTINGS: Fact[dict[str, Any]] = Fact("settings")  # as run.toml has them
+SNAPSHOT: Fact[dict[str, Any]] = Fact("snapshot")  # settings, identities of plugins and digest of the data, compared
+COMPARISON: Fact[dict[str, Any]] = Fact("comparison")  # primary, metric, smallest_effect, vary: named before training
+PLUGINS: Fact[dict[str, Any]] = Fact("plugins")  # name, class, version and parameters by kind
+DATA: Fact[dict[str, Any]] = Fact("data")  # what the check of the images came to
+TEST_SEEN: Fact[int] = Fact("test_seen")  # how often test was looked at with earlier settings
+MISTAKES: Fact[list[tuple[int, int, int]]] = Fact("mistakes", outcome=True)  # true class, predicted class, how many
+HELD: Fact[list[str]] = Fact("held", outcome=True)  # ids of mistakes whose label looks wrong
+ROUNDS: Fact[list[int]] = Fact("rounds", outcome=True)  # mistakes of each round before the last
+JUDGED_BY: Fact[dict[str, Any]] = Fact("judge", outcome=True)
+REVIEWED: Fact[dict[str, int]] = Fact("review", outcome=True)
+IMAGES: Fact[list[ImagesFact]] = Fact("images", outcome=True)
+ARMS: Fact[list[ArmFact]] = Fact("arms", outcome=True)
+LEFT_OUT: Fact[list[LeftOutFact]] = Fact("left_out", outcome=True)
+OUTCOMES: tuple[Fact[Any], ...] = (MISTAKES, HELD, ROUNDS, JUDGED_BY, REVIEWED, IMAGES, ARMS, LEFT_OUT)
+
+# Rows -------------------------------------------------------------------------------------------------------------
+
+
+class BlobRow(TypedDict):
+    """Names a blob."""
+
+    blob: str
+
+
+class ModelRow(TypedDict):
+    """A folder of weights."""
+
+    folder: str
+    files: dict[str, str]  # SHA-256 by relative name
+
+
+class FailureRow(TypedDict):
+    """Why there is no result."""
+
+    kind: str
+    message: str
+
+
+class CaseRow(TypedDict):
+    """A chosen mistake; of the stage `CASES`."""
+
+    id: str  # of the sample
+    label: int
+    predicted: int
+    probability: float  # of the predicted class
+
+
+class PredictionRow(TypedDict):
+    """One chunk of predictions; of stages of the kind PREDICT."""
+
+    ids: list[str]
+    labels: list[int]
+    groups: NotRequired[list[dict[str, str]]]
+    probabilities: BlobRow  # n k, float32
+
+
+class MapRow(TypedDict, total=False):
+    """A heatmap, or why there is none: then `failure` alone."""
+
+    heatmap: BlobRow  # h w, float32
+    grid: BlobRow | None  # unscaled, where the method has one
+    method: str
+    target: int
+    class_specific: bool
+    degenerate: bool
+    failure: FailureRow
+
+
+class ExplainRow(TypedDict):
+    """A case and its heatmaps; of stages of the kinds EXPLAIN and CONTROL_MAPS."""
+
+    id: str
+    image: BlobRow  # a copy for the report
+    predicted: MapRow | None  # of the predicted class; None where a control shows no map
+    label: MapRow | None  # of the true class; None where the method does not depend on the class
+
+
+class CritiqueRow(TypedDict, total=False):
+    """A critique, or why there is none; of stages of the kind CRITIQUE."""
+
+    id: str
+    panel: BlobRow | None  # None where the critic did not look
+    critique: dict[str, Any]  # Critique as a dict
+    failure: FailureRow
+
+
+class SynthesisRow(TypedDict, total=False):
+    """A new image, or why there is none; of stages of the kind SYNTHESIZE."""
+
+    case: str
+    index: int  # of the image among those of its case
+    label: str
+    seed: int
+    prompt: str
+    dropped: list[str]
+    details: dict[str, JSON]
+    image: BlobRow
+    failure: FailureRow
+
+
+class VerdictRow(TypedDict):
+    """Whether a new image is kept; of stages of the kinds CURATE and REVIEW."""
+
+    kept: bool
+    check: str | None
+    reason: str | None
+    score: float | None
+    fingerprint: str | None
+
+
+class FitRow(TypedDict):
+    """A training; of stages of the kind FIT."""
+
+    history: dict[str, Any]  # History as a dict
+    model: ModelRow
+
+
+class JudgeRow(TypedDict):
+    """How alike distinct training images look to the judge; of the stage `JUDGE`."""
+
+    alike: float | None
+
+
+class FaithfulnessRow(TypedDict, total=False):
+    """How faithful one heatmap is; of the stage `FAITHFULNESS`."""
+
+    id: str
+    method: str
+    scores: dict[str, Any]
+    figures: dict[str, float | None]
+    failure: FailureRow
+
+
+def failure_of(row: Mapping[str, Any] | None) -> Failure | None:
+    """Why a row has no result; None where it has one, or there is no row."""
+    return Failure(**row["failure"]) if row is not None and "failure" in row else None
+
+
+def critique_of(row: CritiqueRow) -> Critique | Failure:
+    """A critique as it was committed."""
+    if failure := failure_of(row):
+        return failure
+    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
