@@ -130,7 +130,11 @@ def measure_copies_of_new(judge: Judge, new: Sequence[Sample]) -> dict[str, floa
         rates[f"{name}, by hash"] = _share([check == "repeat" for check in checks])
         rates[name] = _share([check is not None for check in checks])
     rates["false alarms of alike"] = _share([verdict.check == "alike" for verdict in verdicts])
-    _print(f"repeat and alike ({judge.name}, from {judge.alike:.3f}): copies of {len(copied)} among {len(new)}", rates)
+    threshold = f"{judge.near_duplicate_threshold:.3f}"
+    _print(
+        f"repeat and alike ({judge.name}, from {threshold}): copies of {len(copied)} among {len(new)}",
+        rates,
+    )
     return rates
 
 

@@ -1,12 +1,14 @@
 """Do images made from mistakes help on photographs? Control arms, three seeds, a verdict.
 
-    python benchmarks/photos.py --data SHARED [--start weak strong shortcut] [--seeds 3] [--full] [--quick]
+    python benchmarks/photos.py --data SHARED [--start weak strong shortcut] [--seeds 3] [--full | --small | --quick]
+                                [--json FILE] [--run-dir DIR]
 
-SHARED holds cats-vs-dogs, pets-with-masks and weights. `weak` fine-tunes vit-tiny-distilled on all 8,000 photographs;
+SHARED holds cats-vs-dogs, pets-with-masks and weights. `weak` fine-tunes vit-tiny-distilled on 6,000 photographs;
 `strong` gives mobilenet-v2-035-cats-dogs a new head and few photographs, so that 8 to 15 % are wrong; `shortcut` is
-composed from pets-with-masks: in training cats mostly on indoor backdrops and dogs mostly on green ones, test balanced,
-judged by its worst group. At most 3,000 image passes an arm and 4,000 test photographs unless --full. `more-real` is
-trained at several sizes besides: how many real images are the new ones worth? Resumable: the same command goes on.
+composed from pets-with-masks: in training, cats are mostly on indoor backdrops and dogs mostly on green ones; test is
+balanced, and the metric is its worst group. At most 3,000 image passes an arm and 4,000 test photographs unless --full.
+`more-real` is also trained at several sizes, to see how many real images a new one is worth. Rerun the same command to
+resume.
 """
 
 from __future__ import annotations
@@ -18,11 +20,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
 from xaiaug.interfaces import Classifier
@@ -31,9 +32,62 @@ from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.synthesizers._backdrop import remove_subject
 
 ARMS = (*arms.SETS["standard"], "shuffled-map", "unguided", "more-real")
-TEST, BATCH = 4000, 32
-SIZES = (0.25, 2.0)  # real images for each new one; the arm `more-real` is 1.0
+QUICK_ARMS = ("baseline", "continued", "generated+training", "more-real")
 SIDE, BIAS = 128, 0.92
+COMPOSE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a benchmark is.
+
+    Attributes:
+        passes: image passes of the baseline and of each arm; None: those of the start.
+        factor: what they are multiplied by.
+        batch: images a step.
+        few: training photographs a class; None: those of the start.
+        test: test photographs; None: all.
+        guide_step: 10 takes every tenth guide photograph.
+        validation_step: likewise.
+        reserve_step: likewise, of the photographs that training leaves.
+        mistakes: most mistakes that images are made from.
+        pets: pets that `shortcut` is composed from; None: all.
+        arms: training conditions.
+        shares: real images for each new one, beside the arm `more-real`, which adds one.
+    """
+
+    passes: int | None = None
+    factor: int = 1
+    batch: int = 32
+    few: int | None = None
+    test: int | None = 4000
+    guide_step: int = 1
+    validation_step: int = 1
+    reserve_step: int = 1
+    mistakes: int = 200
+    pets: int | None = None
+    arms: tuple[str, ...] = ARMS
+    shares: tuple[float, ...] = (0.25, 2.0)
+
+
+SIZES = {
+    "usual": Size(),
+    "full": Size(factor=4, test=None),
+    "small": Size(passes=64, few=30, test=100, guide_step=10, validation_step=10),
+    "quick": Size(
+        passes=8,
+        batch=8,
+        few=12,
+        test=12,
+        guide_step=100,
+        validation_step=10,
+        reserve_step=100,
+        mistakes=2,
+        pets=24,
+        arms=QUICK_ARMS,
+        shares=(0.25,),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -43,9 +97,9 @@ class Start:
     Attributes:
         checkpoint: below weights/.
         new_head: whether its head is replaced.
-        few: training photographs a class; None: all. The rest is the reserve.
+        few: training photographs a class, the rest being the reserve; None: all.
         passes: image passes of the baseline and of each arm.
-        validation: images the curves are drawn on.
+        validation: images for the curves.
         rates: learning rates of the baseline and of the arms.
         metric: what the verdict is about.
     """
@@ -67,88 +121,92 @@ STARTS = {
 
 
 def main() -> None:
-    options = _options()
-    began, told = time.monotonic(), {}
+    """Measures, prints and writes."""
+    options = _parse_options()
+    began, figures = time.monotonic(), {}
     for name in options.start:
         start = STARTS[name]
-        splits = _splits(name, start, options)
-        result = run(name, start, splits, options)
+        splits = load_splits(name, start, options)
+        result = run_loop(name, start, splits, options)
         print(f"\n{name}: {result.report.mistakes.found} mistakes on {len(splits.guide)} guide images")
         print(result.table())
         verdict = result.report.verdict
         print(verdict.sentence if verdict else "no verdict: fewer than three seeds")
-        sizes = more_real(start, splits, result, options) if splits.reserve else {}
-        for share, accuracy in sorted(sizes.items()):
+        by_share = train_with_more_real(name, start, splits, result, options) if splits.reserve else {}
+        for share, accuracy in sorted(by_share.items()):
             print(f"{share:g} real images for each new one: {100 * accuracy:.1f}")
-        if sizes:
-            print(worth(sizes, result))
+        if by_share:
+            print(compare_with_real(by_share, result))
         print(f"{time.monotonic() - began:.0f} s so far", flush=True)
-        told[name] = {"report": result.report.model_dump(mode="json", include={"arms", "verdict"}), "more_real": sizes}
-    print(f"\n{time.monotonic() - began:.0f} s; {machine()['summary']}")
+        report = result.report.model_dump(mode="json", include={"arms", "verdict"})
+        figures[name] = {"report": report, "more_real": by_share}
+    print(f"\n{time.monotonic() - began:.0f} s; {describe_machine()['summary']}")
     if options.json:
-        write_json(options.json, told)
+        write_json(options.json, figures, seeds=range(options.seeds))
 
 
-def run(name: str, start: Start, splits: Splits, options: argparse.Namespace) -> Result:
+def run_loop(name: str, start: Start, splits: Splits, options: argparse.Namespace) -> Result:
     """The loop with all arms that can show something here."""
     uses = load("synthesizer", "remix").uses
-    chosen = [row for row in ARMS if not arms.lacking(arms.ROWS[row], uses, bool(splits.reserve))]
-    baseline, recipe = _recipes(start, options)
+    possible = [arm for arm in options.size.arms if not arms.lacking(arms.ROWS[arm], uses, bool(splits.reserve))]
+    baseline, recipe = _recipes(start, options.size)
     loop = FeedbackLoop(
         "transformers",
-        arms=chosen,
+        arms=possible,
         seeds=tuple(range(options.seeds)),
         recipe=recipe,
         baseline_recipe=baseline,
         settings={
-            "classifier": {"checkpoint": str(_weights(start, options)), "new_head": start.new_head},
-            "experiment": {"metric": start.metric, "test_explanation": True},
+            "classifier": {"checkpoint": str(options.data / "weights" / start.checkpoint), "new_head": start.new_head},
+            "experiment": {"metric": start.metric, "test_explanation": not options.quick},
+            "mistakes": {"max": options.size.mistakes},
         },
     )
-    return loop.run(splits, Path(options.run_dir) / name)
+    return loop.run(splits, options.run_dir / name)
 
 
-def more_real(start: Start, splits: Splits, result: Result, options: argparse.Namespace) -> dict[float, float]:
-    """Accuracy, mean over the seeds, with so many real images of the reserve for each new one."""
-    arms_of = {arm.name: arm for arm in result.report.arms}
-    made = arms_of["generated+training"].synthetic
-    found = {}
-    for share in SIZES:
-        count = {splits.labels.index(label): round(share * n) for label, n in made.items()}
-        further = _first(splits.reserve, count)
-        if len(further) == sum(count.values()):
-            larger = replace(splits, train=(*splits.train, *further), reserve=())
-            found[share] = float(np.mean([_kept(share, seed, start, larger, options) for seed in range(options.seeds)]))
-    same = [seed.metrics.accuracy for seed in arms_of["more-real"].seeds if seed.metrics]
-    return found | ({1.0: float(np.mean(same))} if same else {})
+def train_with_more_real(
+    name: str, start: Start, splits: Splits, result: Result, options: argparse.Namespace
+) -> dict[float, float]:
+    """Mean accuracy over the seeds, by how many real images of the reserve are added for each new one."""
+    by_name = {arm.name: arm for arm in result.report.arms}
+    new_images = by_name["generated+training"].synthetic
+    accuracies = {}
+    for share in options.size.shares:
+        count = {splits.labels.index(label): round(share * n) for label, n in new_images.items()}
+        added = _take_first(splits.reserve, count)
+        if len(added) == sum(count.values()):
+            larger = replace(splits, train=(*splits.train, *added), reserve=())
+            of_seeds = [_train_once(name, start, larger, share, seed, options) for seed in range(options.seeds)]
+            accuracies[share] = float(np.mean(of_seeds))
+    same = [seed.metrics.accuracy for seed in by_name["more-real"].seeds if seed.metrics]
+    return accuracies | ({1.0: float(np.mean(same))} if same else {})
 
 
-def worth(sizes: dict[float, float], result: Result) -> str:
-    """How many real images a new one is worth, by the means over the seeds; more real images must help for that."""
-    reached = {arm.name: [seed.metrics.accuracy for seed in arm.seeds if seed.metrics] for arm in result.report.arms}
-    mean = {name: float(np.mean(found)) for name, found in reached.items() if found}
-    shares, ladder = zip(*sorted({0.0: mean["continued"], **sizes}.items()), strict=True)
+def compare_with_real(by_share: dict[float, float], result: Result) -> str:
+    """How many real images a new one is worth, by the means over the seeds, where more real images help at all."""
+    scores = {arm.name: [seed.metrics.accuracy for seed in arm.seeds if seed.metrics] for arm in result.report.arms}
+    mean = {name: float(np.mean(values)) for name, values in scores.items() if values}
+    shares, ladder = zip(*sorted({0.0: mean["continued"], **by_share}.items()), strict=True)
     goal = mean["generated+training"]
     if goal < min(ladder):
-        return "A new image is worth no real one: without new images the accuracy is higher."
+        return "A new image is worth no real one: accuracy is higher without new images."
     if not np.all(np.diff(ladder) > 0):
-        return "More real images do not help at every step here: what a new image is worth cannot be told."
+        return "Inconclusive: more real images do not help at every step here, so a new image cannot be priced in them."
     if goal > ladder[-1]:
         return f"A new image is worth more than {shares[-1]:g} real ones."
     return f"A new image is worth about {np.interp(goal, ladder, shares):.2f} real ones."
 
 
-def _kept(share: float, seed: int, start: Start, larger: Splits, options: argparse.Namespace) -> float:
-    """Accuracy of one training with more real images; read from the folder when it is there."""
-    folder = Path(options.run_dir)
-    told = folder / "more-real" / f"{start.checkpoint}-{share:g}-{seed}.json"
-    if not told.exists():
-        name = next(name for name, row in STARTS.items() if row is start)
-        classifier = TransformersClassifier.load(folder / name / "models" / "baseline" / "0")
-        classifier.fit(larger.train, larger.validation, recipe=_recipes(start, options)[1], seed=seed)
-        told.parent.mkdir(exist_ok=True)
-        told.write_text(json.dumps(_accuracy(classifier, larger.test)))
-    return float(json.loads(told.read_text()))
+def _train_once(name: str, start: Start, larger: Splits, share: float, seed: int, options: argparse.Namespace) -> float:
+    """Accuracy of one training with more real images; read from the run folder where it is."""
+    cache = options.run_dir / "more-real" / f"{start.checkpoint}-{share:g}-{seed}.json"
+    if not cache.exists():
+        classifier = TransformersClassifier.load(options.run_dir / name / "models" / "baseline" / "0")
+        classifier.fit(larger.train, larger.validation, recipe=_recipes(start, options.size)[1], seed=seed)
+        cache.parent.mkdir(exist_ok=True)
+        cache.write_text(json.dumps(_accuracy(classifier, larger.test)))
+    return float(json.loads(cache.read_text()))
 
 
 def _accuracy(classifier: Classifier, samples: Sequence[Sample]) -> float:
@@ -160,49 +218,57 @@ def _accuracy(classifier: Classifier, samples: Sequence[Sample]) -> float:
     return hits / len(samples)
 
 
-def _recipes(start: Start, options: argparse.Namespace) -> tuple[Recipe, Recipe]:
-    steps = (64 if options.quick else start.passes) // BATCH * (4 if options.full else 1)
+def _recipes(start: Start, size: Size) -> tuple[Recipe, Recipe]:
+    steps = (size.passes or start.passes) // size.batch * size.factor
     half = {"bf16": True}  # twice as fast where the processor has it
-    recipes = [Recipe(steps=steps, batch_size=BATCH, learning_rate=rate, trainer=half) for rate in start.rates]
+    recipes = [Recipe(steps=steps, batch_size=size.batch, learning_rate=rate, trainer=half) for rate in start.rates]
     return recipes[0], recipes[1]
 
 
-def _splits(name: str, start: Start, options: argparse.Namespace) -> Splits:
+def load_splits(name: str, start: Start, options: argparse.Namespace) -> Splits:
+    """The photographs of a start, as many as the size says."""
+    size = options.size
     if name == "shortcut":
-        folder = Path(options.run_dir) / "composed"
-        compose(Path(options.data) / "pets-with-masks", folder)
+        folder = options.run_dir / "composed"
+        compose_shortcut(options.data / "pets-with-masks", folder, size.pets)
         return Splits.from_manifest(folder / "manifest.csv")
-    splits = Splits.from_folder(Path(options.data) / "cats-vs-dogs")
-    test = len(splits.test) if options.full else 100 if options.quick else TEST
+    splits = Splits.from_folder(options.data / "cats-vs-dogs")
+    test = size.test or len(splits.test)
     curves = splits.validation[:: len(splits.validation) // start.validation]
-    cut = replace(splits, test=splits.test[:: len(splits.test) // test][:test], validation=curves)
-    if options.quick:
-        cut = replace(cut, guide=cut.guide[::10], validation=cut.validation[::10])
+    splits = replace(
+        splits,
+        test=splits.test[:: len(splits.test) // test][:test],
+        guide=splits.guide[:: size.guide_step],
+        validation=curves[:: size.validation_step],
+    )
     if start.few is None:
-        return cut
-    train = _first(splits.train, dict.fromkeys(range(2), 30 if options.quick else start.few))
-    kept = {sample.id for sample in train}
-    return replace(cut, train=train, reserve=tuple(sample for sample in splits.train if sample.id not in kept))
+        return splits
+    train = _take_first(splits.train, dict.fromkeys(range(2), size.few or start.few))
+    ids = {sample.id for sample in train}
+    reserve = tuple(sample for sample in splits.train if sample.id not in ids)
+    return replace(splits, train=train, reserve=reserve[:: size.reserve_step])
 
 
-def _first(samples: Sequence[Sample], count: dict[int, int]) -> tuple[Sample, ...]:
-    left, found = dict(count), []
+def _take_first(samples: Sequence[Sample], count: dict[int, int]) -> tuple[Sample, ...]:
+    """The first `count` samples of each label, in order."""
+    left, first = dict(count), []
     for sample in samples:
         if left.get(sample.label, 0):
             left[sample.label] -= 1
-            found.append(sample)
-    return tuple(found)
+            first.append(sample)
+    return tuple(first)
 
 
-def compose(pets: Path, folder: Path) -> None:
-    """Pets on other pets' backdrops: manifest.csv with split, label and the group "label on backdrop"."""
+def compose_shortcut(pets: Path, folder: Path, most: int | None) -> None:
+    """Writes pets on other pets' backdrops, and manifest.csv with split, label and the group "label on backdrop"."""
     if (folder / "manifest.csv").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     with (pets / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(COMPOSE_SEED)
     rng.shuffle(rows)
+    rows = rows[:most]
     backdrops = _backdrops(pets, rows)
     lines, number = [], 0
     for place, row in enumerate(rows):
@@ -221,16 +287,16 @@ def compose(pets: Path, folder: Path) -> None:
 
 
 def _backdrops(pets: Path, rows: list[dict[str, str]]) -> dict[str, list[Image.Image]]:
-    """The greenest and the least green third of the photographs, their pets taken out."""
-    found = []
+    """The greenest and the least green third of the photographs, with their pets removed."""
+    backdrops = []
     for row in rows:
         with Image.open(pets / row["file"]) as photo, Image.open(pets / row["mask"]) as mask:
             pet = (np.asarray(mask) > 0).astype(np.float32)
             if pet.mean() < 0.6:
-                found.append(Image.fromarray(lab_to_rgb(remove_subject(photo, (SIDE, SIDE), pet))))
-    greens = [float((np.asarray(image, np.float32) @ [-0.5, 1.0, -0.5]).mean()) for image in found]
-    order, third = np.argsort(greens), len(found) // 3
-    return {"indoor": [found[i] for i in order[:third]], "green": [found[i] for i in order[-third:]]}
+                backdrops.append(Image.fromarray(lab_to_rgb(remove_subject(photo, (SIDE, SIDE), pet))))
+    greens = [float((np.asarray(image, np.float32) @ [-0.5, 1.0, -0.5]).mean()) for image in backdrops]
+    order, third = np.argsort(greens), len(backdrops) // 3
+    return {"indoor": [backdrops[i] for i in order[:third]], "green": [backdrops[i] for i in order[-third:]]}
 
 
 def _paste(pets: Path, row: dict[str, str], backdrop: Image.Image) -> Image.Image:
@@ -241,23 +307,24 @@ def _paste(pets: Path, row: dict[str, str], backdrop: Image.Image) -> Image.Imag
     return image
 
 
-def _weights(start: Start, options: argparse.Namespace) -> Path:
-    return Path(options.data) / "weights" / start.checkpoint
-
-
-def _options() -> Any:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder with cats-vs-dogs, pets-with-masks and weights")
-    parser.add_argument("--start", nargs="+", default=list(STARTS), choices=list(STARTS))
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(
+        __doc__,
+        quick="a dozen photographs, one step, one seed, `strong` alone",
+        small="few photographs and steps, one seed",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="SHARED", help="holds the photographs and weights")
+    parser.add_argument("--start", nargs="+", choices=list(STARTS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--full", action="store_true", help="all test photographs and four times the passes")
-    parser.add_argument("--quick", action="store_true", help="a few photographs and steps")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--run-dir", default="runs/benchmark-photos")
+    parser.add_argument("--run-dir", default="runs/benchmark-photos", metavar="DIR")
     options = parser.parse_args()
-    if options.quick:
-        options.run_dir += "-quick"
-        options.seeds = 1
+    options.start = options.start or (["strong"] if options.quick else list(STARTS))
+    name = next((name for name in ("quick", "small") if getattr(options, name)), None)
+    if name:
+        options.run_dir, options.seeds = f"{options.run_dir}-{name}", 1
+    options.size = SIZES[name or ("full" if options.full else "usual")]
+    options.run_dir = Path(options.run_dir)
     return options
 
 

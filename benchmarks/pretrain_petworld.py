@@ -1,26 +1,24 @@
 """Pre-trains the small ViT of the drawn world on animals other than cats and dogs.
 
-It learns the animal's name. Heads that are thrown away learn beside it which part of which kind every patch shows, as a
-denser signal of shape, and the coat, the backdrop and the pose, so that the model knows colours and places as well as
-shapes, as one pre-trained on photographs would. What each head contributes was not measured.
+    python benchmarks/pretrain_petworld.py [--out petworld-vit] [--steps 2600] [--seed 0] [--quick] [--json FILE]
 
-    python benchmarks/pretrain_petworld.py --out xaiaug/petworld/vit
+The ViT learns to name the animal. Auxiliary heads, discarded afterwards, also learn which part of which kind each patch
+shows, as a denser signal of shape, and the coat, the backdrop and the pose, so that the model knows colours and places
+as well as shapes, as one pre-trained on photographs would. The contribution of each head was not measured. The
+checkpoint of the library was written with `--out xaiaug/petworld/vit`.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
 import os
-import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
+from reporting import create_parser, describe_machine, write_json
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
@@ -39,7 +37,7 @@ KINDS = {"ear": "ears", "muzzle": "muzzle", "tail": "tail"}
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how fast it learns."""
+    """Length and speed of the training."""
 
     drawings: int = 16_000
     held_out: int = 1_200
@@ -72,21 +70,21 @@ def part_classes() -> tuple[list[str], np.ndarray]:
     return names, table
 
 
-def drawn(count: int, seed: int, table: np.ndarray) -> Drawings:
+def create_drawings(count: int, seed: int, table: np.ndarray) -> Drawings:
     """`count` drawings of the other animals."""
-    wanted = sample_other_scenes(count, seed=seed)
-    images = np.stack([np.asarray(draw(scene, SIDE)) for scene in wanted])
-    animals = np.array([OTHERS.index(scene.animal) for scene in wanted])
-    shown = np.stack([table[animal][draw_parts(scene, SIDE)] for animal, scene in zip(animals, wanted, strict=True)])
+    scenes = sample_other_scenes(count, seed=seed)
+    images = np.stack([np.asarray(draw(scene, SIDE)) for scene in scenes])
+    animals = np.array([OTHERS.index(scene.animal) for scene in scenes])
+    classes = np.stack([table[animal][draw_parts(scene, SIDE)] for animal, scene in zip(animals, scenes, strict=True)])
     attributes = torch.tensor(
-        [[names.index(getattr(scene, key)) for key, names in ATTRIBUTES.items()] for scene in wanted]
+        [[names.index(getattr(scene, key)) for key, names in ATTRIBUTES.items()] for scene in scenes]
     )
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    return Drawings(pixels, torch.from_numpy(shown), attributes)
+    return Drawings(pixels, torch.from_numpy(classes), attributes)
 
 
-def augmented(images: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
-    """Images in -1..1 and their part classes, cropped and flipped alike."""
+def augment(images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Images in -1..1 and their part classes, cropped and flipped in the same way."""
     n = len(images)
     zoom, flip = torch.empty(n).uniform_(0.72, 1.0), torch.randint(0, 2, (n,)) * 2 - 1
     shift = torch.empty(n, 2).uniform_(-1, 1) * (1 - zoom)[:, None]
@@ -95,13 +93,13 @@ def augmented(images: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     grid = functional.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
     pixels = functional.grid_sample(images.float() / 127.5 - 1, grid, padding_mode="reflection", align_corners=False)
     labels = functional.grid_sample(
-        shown[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+        classes[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
     )
     return pixels, labels[:, 0].long()
 
 
 class Learner(nn.Module):
-    """The ViT with its passing heads: the part every patch shows, and what the whole drawing shows."""
+    """The ViT with its auxiliary heads: one for the parts in each patch, the others for the drawing as a whole."""
 
     def __init__(self, part_count: int) -> None:
         super().__init__()
@@ -128,14 +126,14 @@ class Learner(nn.Module):
         return self.parts(tokens[:, 1:]), [head(tokens[:, 0]) for head in (self.vit.classifier, *self.others)]
 
 
-def part_shares(shown: Tensor, count: int) -> Tensor:
-    """Share of every part class in every patch: n patches count."""
-    planes = functional.one_hot(shown, count).permute(0, 3, 1, 2).float()
+def part_shares(classes: Tensor, count: int) -> Tensor:
+    """Share of each part class in each patch: n patches count."""
+    planes = functional.one_hot(classes, count).permute(0, 3, 1, 2).float()
     return functional.avg_pool2d(planes, PATCH).flatten(2).transpose(1, 2)
 
 
 def accuracy(learner: Learner, data: Drawings) -> float:
-    """Share of animals named rightly."""
+    """Share of animals named correctly."""
     learner.eval()
     with torch.no_grad():
         hits = [
@@ -146,10 +144,10 @@ def accuracy(learner: Learner, data: Drawings) -> float:
     return float(torch.cat(hits).mean())
 
 
-def rate(step: int, settings: Settings) -> float:
-    """Cosine after a warm-up of a twentieth."""
-    warm = settings.steps / 20
-    return min(step / warm, 0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) if step else 1 / warm
+def rate_factor(step: int, settings: Settings) -> float:
+    """Of the learning rate: a cosine after a linear warm-up over a twentieth of the steps."""
+    warmup = settings.steps / 20
+    return min(step / warmup, 0.5 + 0.5 * float(np.cos(np.pi * step / settings.steps))) if step else 1 / warmup
 
 
 def train(settings: Settings) -> tuple[Learner, list[dict[str, float]]]:
@@ -157,17 +155,18 @@ def train(settings: Settings) -> tuple[Learner, list[dict[str, float]]]:
     torch.manual_seed(settings.seed)
     names, table = part_classes()
     began = time.perf_counter()
-    data, held_out = drawn(settings.drawings, settings.seed, table), drawn(settings.held_out, settings.seed + 1, table)
+    data = create_drawings(settings.drawings, settings.seed, table)
+    held_out = create_drawings(settings.held_out, settings.seed + 1, table)
     print(f"{settings.drawings + settings.held_out} drawings in {time.perf_counter() - began:.0f} s", flush=True)
     learner = Learner(len(names))
     optimiser = torch.optim.AdamW(
         learner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, settings))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, settings))
     curve: list[dict[str, float]] = []
     every = max(settings.steps // 24, 1)
     for step in range(1, settings.steps + 1):
-        loss = one_step(learner, optimiser, data, settings, len(names))
+        loss = train_step(learner, optimiser, data, settings, len(names))
         schedule.step()
         if step % every == 0 or step == settings.steps:
             curve.append(
@@ -182,15 +181,15 @@ def train(settings: Settings) -> tuple[Learner, list[dict[str, float]]]:
     return learner, curve
 
 
-def one_step(
+def train_step(
     learner: Learner, optimiser: torch.optim.Optimizer, data: Drawings, settings: Settings, count: int
 ) -> float:
     """One optimiser step on a random batch; returns the loss."""
     chosen = torch.randint(0, len(data.images), (settings.batch_size,))
-    pixels, shown = augmented(data.images[chosen], data.parts[chosen])
-    placed, named = learner(pixels)
-    loss = part_loss(placed, shown, count)
-    for scores, targets, weight in zip(named, data.attributes[chosen].T, WEIGHTS.values(), strict=True):
+    pixels, classes = augment(data.images[chosen], data.parts[chosen])
+    part_scores, attribute_scores = learner(pixels)
+    loss = part_loss(part_scores, classes, count)
+    for scores, targets, weight in zip(attribute_scores, data.attributes[chosen].T, WEIGHTS.values(), strict=True):
         loss = loss + weight * functional.cross_entropy(scores, targets)
     optimiser.zero_grad()
     loss.backward()
@@ -199,11 +198,11 @@ def one_step(
     return float(loss.detach())
 
 
-def part_loss(scores: Tensor, shown: Tensor, count: int) -> Tensor:
-    """Cross-entropy of every patch's parts, by the share of the patch they cover; the plain backdrop counts less."""
+def part_loss(scores: Tensor, classes: Tensor, count: int) -> Tensor:
+    """Cross-entropy of each patch's parts, weighted by the share they cover; the plain backdrop counts less."""
     weights = torch.full((count,), 2.0)
     weights[0] = 0.5
-    return -(part_shares(shown, count) * weights * scores.log_softmax(-1)).sum(-1).mean()
+    return -(part_shares(classes, count) * weights * scores.log_softmax(-1)).sum(-1).mean()
 
 
 def save(learner: Learner, folder: Path) -> float:
@@ -218,32 +217,23 @@ def save(learner: Learner, folder: Path) -> float:
 
 
 def main() -> None:
-    """Trains, saves and prints the curve."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Trains, saves, prints the curve and writes."""
+    parser = create_parser(__doc__, quick="a few drawings and steps, which teach nothing")
     parser.add_argument("--out", type=Path, default=Path("petworld-vit"), help="folder for the checkpoint")
-    parser.add_argument("--quick", action="store_true", help="a minute's training, only to see it run")
-    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--seed", type=int, default=Settings.seed)
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     settings = Settings(steps=options.steps, seed=options.seed)
     if options.quick:
-        settings = Settings(drawings=1_200, held_out=240, steps=60, seed=options.seed)
+        settings = Settings(drawings=200, held_out=40, steps=8, batch_size=16, seed=options.seed)
     learner, curve = train(settings)
     size = save(learner, options.out)
     print(f"{options.out}: {size:.2f} MB, held-out accuracy {curve[-1]['accuracy']:.3f} on {len(OTHERS)} animals")
+    print(describe_machine()["summary"])
     if options.json:
-        hardware = {"machine": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-        versions = {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__}
-        figures = {
-            "settings": asdict(settings),
-            "curve": curve,
-            "megabytes": size,
-            "hardware": hardware,
-            "versions": versions,
-        }
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        setup = {"settings": asdict(settings), "threads": torch.get_num_threads()}
+        write_json(options.json, {**setup, "curve": curve, "megabytes": size}, seeds=[options.seed])
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""How well remix finds the subject: its cut-outs, and cheaper guesses, against the true masks of photographs.
+"""How well remix finds the subject: its cut-outs and cheaper guesses, against the true masks of photographs.
 
     python benchmarks/remix.py --data FOLDER [--checkpoint FOLDER] [--size PIXELS] [--quick] [--json FILE]
 
 FOLDER holds images/CLASS/NAME.jpg and masks/NAME.png: 0 backdrop, 1 subject, 2 undecided. Figures are intersection
-over union at the size of the photograph; undecided pixels count nowhere.
+over union at the size of the photograph, without undecided pixels.
 
-- user mask: the true mask handed to remix, without what is undecided, as it is pasted: what cutting out and resizing
-  leave of it.
-- segmentation: what remix finds by itself, as it is pasted, where it does not refuse; and of all images.
-- heatmap: attention rollout of the checkpoint (a trained head is not needed), alone: where it is above its mean, or as
-  many of its highest pixels as the true subject has, which nobody knows who lacks the mask.
-- random map: noise on as coarse a grid, cut in the same two ways.
+- user mask: the true mask given to remix, without undecided pixels, as it is pasted: the loss from cutting out and
+  resizing.
+- segmentation: what remix finds by itself, as it is pasted, where it does not refuse; and on all images.
+- heatmap: attention rollout of the checkpoint (no trained head is needed) alone: where it is above its mean, or as many
+  of its hottest pixels as the true subject has, which is unknown without the mask.
+- random map: noise on an equally coarse grid, cut in the same two ways.
 - ellipse: in the middle, 0.7 of each side.
 """
 
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Context, Sample, Splits, load
 from xaiaug.plugins._segmentation import subject_mask
@@ -37,18 +37,18 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 SUBJECT, UNDECIDED = 1, 2
 GRID = 7  # cells along each side of the random map
-QUICK = 60
+QUICK = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One photograph and what is known of it.
+    """One photograph with its masks and maps.
 
     Attributes:
         image: as remix gets it.
-        mask: h w, 0 to 1: the true mask as remix gets it, undecided pixels left out.
-        marks: h w, the true mask as it came.
-        heatmap: h w, as large as the image; None without a checkpoint.
+        mask: h w, 0 to 1: the true mask as remix gets it, without undecided pixels.
+        marks: h w, the true mask as it is on disk.
+        heatmap: h w, at the size of the image; None without a checkpoint.
         noise: h w, likewise.
     """
 
@@ -59,23 +59,23 @@ class Photo:
     noise: Floats
 
     def overlap(self, opacity: Floats) -> float:
-        """Intersection over union of what is more opaque than not with the true subject."""
+        """Intersection over union of the true subject and what is at least half opaque."""
         size = self.marks.shape[::-1]
-        found = np.asarray(Image.fromarray(opacity.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)) > 0.5
+        cut = np.asarray(Image.fromarray(opacity.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)) > 0.5
         known, true = self.marks != UNDECIDED, self.marks == SUBJECT
-        return float((found & true & known).sum() / ((found | true) & known).sum())
+        return float((cut & true & known).sum() / ((cut | true) & known).sum())
 
-    def pasted(self, cutout: Cutout | None) -> Floats | None:
-        """The opacity of a cut-out where it was in the photo; None where it was refused."""
+    def paste_back(self, cutout: Cutout | None) -> Floats | None:
+        """The opacity of a cut-out at its place in the photo; None where remix refused."""
         if cutout is None:
             return None
         left, top, right, bottom = cutout.box
-        whole = np.zeros(self.image.size[::-1], np.float32)
-        whole[top:bottom, left:right] = cutout.alpha
-        return whole
+        opacity = np.zeros(self.image.size[::-1], np.float32)
+        opacity[top:bottom, left:right] = cutout.alpha
+        return opacity
 
-    def highest(self, heatmap: Floats) -> Floats:
-        """The heatmap's highest pixels, as large a share as the true subject has of what is decided."""
+    def hottest(self, heatmap: Floats) -> Floats:
+        """The heatmap's hottest pixels, as many as the true subject has, in share of the decided pixels."""
         share = (self.marks == SUBJECT).sum() / (self.marks != UNDECIDED).sum()
         return (heatmap >= np.quantile(heatmap, 1 - share)).astype(np.float32)
 
@@ -92,41 +92,41 @@ def above_mean(heatmap: Floats) -> Floats:
 
 
 GUESSES: dict[str, Callable[[Photo], Floats | None]] = {
-    "user mask, as pasted": lambda photo: photo.pasted(cut_by_mask(photo.image, photo.mask)),
-    "segmentation, as pasted": lambda photo: photo.pasted(segment(photo.image)),
+    "user mask, as pasted": lambda photo: photo.paste_back(cut_by_mask(photo.image, photo.mask)),
+    "segmentation, as pasted": lambda photo: photo.paste_back(segment(photo.image)),
     "segmentation, of all images": lambda photo: subject_mask(photo.image),
-    "segmentation with heatmap, as pasted": lambda photo: photo.pasted(segment(photo.image, photo.heatmap)),
+    "segmentation with heatmap, as pasted": lambda photo: photo.paste_back(segment(photo.image, photo.heatmap)),
     "segmentation with heatmap, of all images": lambda photo: subject_mask(photo.image, photo.heatmap),
     "heatmap alone, above its mean": lambda photo: above_mean(photo.heatmap),
-    "heatmap alone, as large as the subject": lambda photo: photo.highest(photo.heatmap),
+    "heatmap alone, as large as the subject": lambda photo: photo.hottest(photo.heatmap),
     "random map, above its mean": lambda photo: above_mean(photo.noise),
-    "random map, as large as the subject": lambda photo: photo.highest(photo.noise),
+    "random map, as large as the subject": lambda photo: photo.hottest(photo.noise),
     "ellipse in the middle": Photo.ellipse,
 }
 
 
 def main() -> None:
-    """Prints the table."""
-    options = _options()
+    """Prints the table and writes."""
+    options = _parse_options()
     names = [name for name in GUESSES if options.checkpoint or "heatmap" not in name]
-    found: dict[str, list[float | None]] = {name: [] for name in names}
+    overlaps: dict[str, list[float | None]] = {name: [] for name in names}
     for photo in _photos(options):
         for name in names:
             opacity = GUESSES[name](photo)
-            found[name].append(None if opacity is None else photo.overlap(opacity))
-    rows = {name: _row(overlaps) for name, overlaps in found.items()}
+            overlaps[name].append(None if opacity is None else photo.overlap(opacity))
+    rows = {name: _row(values) for name, values in overlaps.items()}
     print(f"{'intersection over union':<42}{'mean':>7}{'median':>8}{'n':>6}{'refused':>9}")
     for name, row in rows.items():
         print(f"{name:<42}{row['mean']:>7.3f}{row['median']:>8.3f}{row['n']:>6}{row['refused']:>9.1%}")
-    print(f"longer side {options.size or 'as it is'}; {machine()['summary']}")
+    print(f"longer side {options.size or 'as it is'}; {describe_machine()['summary']}")
     if options.json:
-        write_json(options.json, {"size": options.size, "seed": options.seed, "rows": rows})
+        write_json(options.json, {"size": options.size, "rows": rows}, seeds=[options.seed])
 
 
 def _row(overlaps: Sequence[float | None]) -> dict[str, Any]:
-    made = [overlap for overlap in overlaps if overlap is not None]
-    mean, median = (float(of(made)) if made else float("nan") for of in (np.mean, np.median))
-    return {"mean": mean, "median": median, "n": len(made), "refused": 1 - len(made) / len(overlaps)}
+    values = [overlap for overlap in overlaps if overlap is not None]
+    mean, median = (float(average(values)) if values else float("nan") for average in (np.mean, np.median))
+    return {"mean": mean, "median": median, "n": len(values), "refused": 1 - len(values) / len(overlaps)}
 
 
 def _photos(options: argparse.Namespace) -> Iterator[Photo]:
@@ -136,7 +136,7 @@ def _photos(options: argparse.Namespace) -> Iterator[Photo]:
     with tempfile.TemporaryDirectory() as folder:
         masks = _masks(splits, options.data / "masks", Path(folder))
         for sample in samples:
-            image = _sized(sample, options.size)
+            image = _open(sample, options.size)
             noise = Image.fromarray(rng.random((GRID, GRID), np.float32))
             yield Photo(
                 image=image,
@@ -148,7 +148,7 @@ def _photos(options: argparse.Namespace) -> Iterator[Photo]:
 
 
 def _masks(splits: Splits, marks: Path, folder: Path) -> MaskFolder:
-    """The true masks as a user brings them, by id; those with undecided pixels lie beside them, in `marks`."""
+    """The true masks as a user supplies them, by id; those with undecided pixels are beside them, in `marks`."""
     splits.link_masks(marks, folder / "marks")
     (folder / "masks").mkdir()
     for file in (folder / "marks").iterdir():
@@ -156,13 +156,13 @@ def _masks(splits: Splits, marks: Path, folder: Path) -> MaskFolder:
     return MaskFolder(str(folder / "masks"))
 
 
-def _sized(sample: Sample, side: int | None) -> Image.Image:
+def _open(sample: Sample, side: int | None) -> Image.Image:
     image = sample.open()
     return image if side is None else ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS)
 
 
 def _explainer(checkpoint: Path | None, labels: tuple[str, ...]) -> Callable[[Image.Image], Floats | None]:
-    """Attention rollout of the checkpoint; what it did not see counts as its lowest value."""
+    """Attention rollout of the checkpoint; pixels outside its view count as its lowest value."""
     if checkpoint is None:
         return lambda _: None
     classifier = load("classifier", "transformers", checkpoint=str(checkpoint))
@@ -177,14 +177,12 @@ def _explainer(checkpoint: Path | None, labels: tuple[str, ...]) -> Callable[[Im
     return explain
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="remix's cut-outs against true masks")
-    parser.add_argument("--data", type=Path, required=True, help="folder with images and masks")
-    parser.add_argument("--checkpoint", type=Path, help="a vision transformer, for the rows with a heatmap")
-    parser.add_argument("--size", type=int, help="longer side of the images remix gets, in pixels")
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(__doc__, quick=f"{QUICK} images")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="holds images and masks")
+    parser.add_argument("--checkpoint", type=Path, metavar="FOLDER", help="a vision transformer, for the heatmap rows")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="longer side of the images remix gets")
     parser.add_argument("--seed", type=int, default=0, help="of the random map")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} images")
-    parser.add_argument("--json", type=Path, help="where the figures go")
     return parser.parse_args()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import sys
@@ -50,8 +51,18 @@ def write_json(path: Path, figures: dict[str, Any], *, seeds: Sequence[int]) -> 
         "machine": describe_machine(),
         "seeds": list(seeds),
     }
-    path.write_text(json.dumps({**context, **figures}, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(_without_nan({**context, **figures}), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
     print(f"figures: {path}")
+
+
+def _without_nan(value: Any) -> Any:
+    """The value with null for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _installed(packages: Sequence[str]) -> dict[str, str]:

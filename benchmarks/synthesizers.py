@@ -1,14 +1,14 @@
-"""What synthesizers by diffusion add to the pipeline they call, and what batches and memory presets cost.
+"""What diffusion synthesizers add to the pipeline they call, and what batches and memory presets cost.
 
-    python benchmarks/synthesizers.py [--full] [--quick] [--json FILE]
+    python benchmarks/synthesizers.py [--full | --small | --quick] [--json FILE]
 
 Pipelines have the parts of Stable Diffusion XL with random weights, which cost as much as trained ones: small ones of
-64 pixels on a processor, or with --full the real sizes from SDXL's published configuration, on a GPU.
+64 pixels on a CPU, or, with --full, the sizes of SDXL's published configuration on a GPU.
 
-- overhead: `synthesize` against calling the same pipeline directly, with the same prompts, seeds, steps and batch;
-  rounds alternate, and the ratio is the median of the rounds' ratios, with their quartiles. On a processor its own
-  time is taken, not that of the clock, which other processes share.
-- memory presets: images a second and, on a GPU, the most memory taken; against one prompt at a time with "fast".
+- overhead: `synthesize` against a direct call of the same pipeline, with the same prompts, seeds, steps and batch;
+  rounds alternate, and the ratio is the median of the rounds' ratios, with their quartiles. On a CPU, CPU time is
+  measured, since other processes share the clock.
+- memory presets: images a second and, on a GPU, peak memory; compared with one prompt at a time under "fast".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from reporting import machine, write_json
+from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Context, SynthesisRequest
 from xaiaug.registry import registry
@@ -50,59 +50,73 @@ FULL = {
 }
 
 
+SIZES = {  # denoising steps, rounds, batch sizes of the presets
+    "usual": (10, 15, (1, 4)),
+    "full": (30, 5, (1, 4, 8)),
+    "small": (4, 5, (1, 4)),
+    "quick": (1, 2, (1,)),
+}
+WEIGHTS_SEED = 0
+
+
 def main() -> None:
-    """Prints the tables."""
-    given = options()
-    if given.full and not torch.cuda.is_available():
-        sys.exit("--full needs a GPU: a full-size image takes hours on a processor")
-    device, steps = ("cuda", 30) if given.full else ("cpu", 4 if given.quick else 10)
+    """Prints the tables and writes."""
+    options = _parse_options()
+    if options.full and not torch.cuda.is_available():
+        sys.exit("--full needs a GPU: a full-size image takes hours on a CPU")
+    device = "cuda" if options.full else "cpu"
+    steps, rounds, batches = SIZES[next((name for name in SIZES if getattr(options, name, False)), "usual")]
     with tempfile.TemporaryDirectory() as folder:
-        write_pipeline(Path(folder), FULL if given.full else SMALL, device)
-        rounds = 5 if given.quick or given.full else 15
-        overhead = [overhead_row(folder, device, batch, steps, rounds) for batch in (1, 4)]
+        write_pipeline(Path(folder), FULL if options.full else SMALL, device)
+        overhead = [measure_overhead(folder, device, batch, steps, rounds) for batch in (1, 4)]
         for row in overhead:
             sides = f"direct {row['direct']:7.3f} s  ours {row['ours']:7.3f} s"
             print(f"batch {row['batch']:>2}  {sides}  ×{row['ratio']:.4f}, {row['low']:.4f} to {row['high']:.4f}")
-        presets = preset_rows(folder, device, steps, (1, 4, 8) if given.full else (1, 4))
+        presets = measure_presets(folder, device, steps, batches)
         for row in presets:
             memory = "" if row["gib"] is None else f"  {row['gib']:6.2f} GiB"
-            told = f"{row['images_per_s']:7.3f} images/s  ×{row['against_single']:.2f}{memory}"
-            print(f"{row['memory']:<9} batch {row['batch']:>2}  {told}")
-    print(f"{steps} steps, {'full size, bfloat16' if given.full else 'small'}, {device}; {machine()['summary']}")
-    if given.json:
-        write_json(given.json, {"full": given.full, "steps": steps, "overhead": overhead, "presets": presets})
+            pace = f"{row['images_per_s']:7.3f} images/s  ×{row['against_single']:.2f}{memory}"
+            print(f"{row['memory']:<9} batch {row['batch']:>2}  {pace}")
+    size = "full size, bfloat16" if options.full else "small"
+    print(f"{steps} steps, {size}, {device}; {describe_machine()['summary']}")
+    if options.json:
+        figures = {"full": options.full, "steps": steps, "overhead": overhead, "presets": presets}
+        write_json(options.json, figures, seeds=[WEIGHTS_SEED, *range(rounds)])
 
 
-def overhead_row(folder: str, device: str, batch: int, steps: int, rounds: int) -> dict[str, Any]:
+def measure_overhead(folder: str, device: str, batch: int, steps: int, rounds: int) -> dict[str, Any]:
     """Ours against a direct call, both at one batch size, interleaved."""
-    synthesizer = ready(folder, device, steps=steps, batch_size=batch, exact=False)
-    pipe = pipeline(folder, device)
+    synthesizer = load_synthesizer(folder, device, steps=steps, batch_size=batch, exact=False)
+    pipe = load_pipeline(folder, device)
     sides: dict[str, Callable[[int], Any]] = {
-        "direct": lambda seed: direct(pipe, seed, batch, steps),
-        "ours": lambda seed: synthesizer.synthesize(requests(seed, batch)),
+        "direct": lambda seed: call_pipeline(pipe, seed, batch, steps),
+        "ours": lambda seed: synthesizer.synthesize(create_requests(seed, batch)),
     }
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for call in sides.values():
         call(0)
     for seed in range(rounds):
         for name in list(sides) if seed % 2 else reversed(list(sides)):
-            taken[name].append(timed(sides[name], seed))
+            taken[name].append(time_call(sides[name], seed))
     ratios = [ours / plain for ours, plain in zip(taken["ours"], taken["direct"], strict=True)]
     means = {name: statistics.median(values) for name, values in taken.items()}
     low, middle, high = statistics.quantiles(ratios, n=4)
     return {"batch": batch, **means, "ratio": middle, "low": low, "high": high, "rounds": rounds}
 
 
-def preset_rows(folder: str, device: str, steps: int, batches: Sequence[int]) -> list[dict[str, Any]]:
+def measure_presets(folder: str, device: str, steps: int, batches: Sequence[int]) -> list[dict[str, Any]]:
     """Images a second and memory of each preset and batch size."""
     rows: list[dict[str, Any]] = []
     for memory in ("fast", "balanced", "tiny"):
         for batch in batches:
-            synthesizer = ready(folder, device, steps=steps, batch_size=batch, exact=False, memory=memory)
-            synthesizer.synthesize(requests(0, batch))
+            settings = {"steps": steps, "batch_size": batch, "exact": False, "memory": memory}
+            synthesizer = load_synthesizer(folder, device, **settings)
+            synthesizer.synthesize(create_requests(0, batch))
             if device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            pace = batch / timed(lambda seed, drawn=synthesizer, many=batch: drawn.synthesize(requests(seed, many)), 1)
+            pace = batch / time_call(
+                lambda seed, drawn=synthesizer, many=batch: drawn.synthesize(create_requests(seed, many)), 1
+            )
             gib = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else None
             rows.append({"memory": memory, "batch": batch, "images_per_s": pace, "gib": gib})
             del synthesizer
@@ -111,14 +125,14 @@ def preset_rows(folder: str, device: str, steps: int, batches: Sequence[int]) ->
     return [{**row, "against_single": row["images_per_s"] / rows[0]["images_per_s"]} for row in rows]
 
 
-def ready(folder: str, device: str, **settings: Any) -> Any:
+def load_synthesizer(folder: str, device: str, **settings: Any) -> Any:
     """The synthesizer sdxl with these weights."""
     synthesizer = registry().create("synthesizer", "sdxl", {"weights": folder, **settings})
     synthesizer.prepare(Context(device=device))
     return synthesizer
 
 
-def pipeline(folder: str, device: str) -> Any:
+def load_pipeline(folder: str, device: str) -> Any:
     """The pipeline as its documentation says to load it."""
     from diffusers import StableDiffusionXLPipeline
 
@@ -128,21 +142,22 @@ def pipeline(folder: str, device: str) -> Any:
     return pipe.to(device)
 
 
-def direct(pipe: Any, seed: int, batch: int, steps: int) -> Any:
-    """Images by a direct call."""
+def call_pipeline(pipe: Any, seed: int, batch: int, steps: int) -> Any:
+    """Images from a direct call."""
     generators = [torch.Generator("cpu").manual_seed(batch * seed + number) for number in range(batch)]
     prompts = [PROMPT.format(number) for number in range(batch)]
     return pipe(prompts, num_inference_steps=steps, guidance_scale=5.0, generator=generators).images
 
 
-def requests(seed: int, batch: int) -> list[SynthesisRequest]:
-    """The same prompts and seeds, as a loop asks for them."""
-    asked = [(PROMPT.format(number), batch * seed + number) for number in range(batch)]
-    return [SynthesisRequest("case", number, prompt, "cat", own) for number, (prompt, own) in enumerate(asked)]
+def create_requests(seed: int, batch: int) -> list[SynthesisRequest]:
+    """The same prompts and seeds, as a loop requests them."""
+    return [
+        SynthesisRequest("case", number, PROMPT.format(number), "cat", batch * seed + number) for number in range(batch)
+    ]
 
 
-def timed(call: Callable[[int], Any], seed: int) -> float:
-    """Seconds a call takes, until the device has done its work."""
+def time_call(call: Callable[[int], Any], seed: int) -> float:
+    """Seconds of a call, until the device is done: wall time on a GPU, else CPU time."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     begun = clock()
     call(seed)
@@ -155,14 +170,14 @@ def write_pipeline(folder: Path, sizes: dict[str, dict[str, Any]], device: str) 
     """A Stable Diffusion XL pipeline with random weights, saved."""
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
-    tokenizer, dtype = letters(), torch.bfloat16 if device == "cuda" else torch.float32
-    torch.manual_seed(0)
+    tokenizer, dtype = create_tokenizer(), torch.bfloat16 if device == "cuda" else torch.float32
+    torch.manual_seed(WEIGHTS_SEED)
     with torch.device(device):
         parts = {
-            "vae": autoencoder(sizes["vae"]),
-            "unet": denoiser(sizes),
-            "text_encoder": encoder(sizes["text"], tokenizer, projected=False),
-            "text_encoder_2": encoder(sizes["text_2"], tokenizer, projected=True),
+            "vae": create_autoencoder(sizes["vae"]),
+            "unet": create_denoiser(sizes),
+            "text_encoder": create_text_encoder(sizes["text"], tokenizer, projected=False),
+            "text_encoder_2": create_text_encoder(sizes["text_2"], tokenizer, projected=True),
         }
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
     StableDiffusionXLPipeline(
@@ -174,16 +189,16 @@ def write_pipeline(folder: Path, sizes: dict[str, dict[str, Any]], device: str) 
     ).save_pretrained(folder)
 
 
-def letters() -> Any:
+def create_tokenizer() -> Any:
     """A CLIP tokenizer in which every letter is a token."""
     from transformers import CLIPTokenizer
 
-    shown = list(string.ascii_lowercase + string.digits + ".,")
-    symbols = [*shown, *(f"{one}</w>" for one in shown), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={one: place for place, one in enumerate(symbols)}, merges=[], model_max_length=77)
+    letters = list(string.ascii_lowercase + string.digits + ".,")
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={token: place for place, token in enumerate(tokens)}, merges=[], model_max_length=77)
 
 
-def encoder(sizes: dict[str, int], tokenizer: Any, projected: bool) -> Any:
+def create_text_encoder(sizes: dict[str, int], tokenizer: Any, projected: bool) -> Any:
     """A CLIP text encoder."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -202,7 +217,7 @@ def encoder(sizes: dict[str, int], tokenizer: Any, projected: bool) -> Any:
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config)
 
 
-def autoencoder(sizes: dict[str, Any]) -> Any:
+def create_autoencoder(sizes: dict[str, Any]) -> Any:
     """An image autoencoder."""
     from diffusers import AutoencoderKL
 
@@ -219,7 +234,7 @@ def autoencoder(sizes: dict[str, Any]) -> Any:
     )
 
 
-def denoiser(sizes: dict[str, dict[str, Any]]) -> Any:
+def create_denoiser(sizes: dict[str, dict[str, Any]]) -> Any:
     """A UNet."""
     from diffusers import UNet2DConditionModel
 
@@ -240,12 +255,9 @@ def denoiser(sizes: dict[str, dict[str, Any]]) -> Any:
     )
 
 
-def options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="synthesizers by diffusion against the pipelines they call")
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(__doc__, quick="one step, two rounds", small="fewer steps and rounds: a minute")
     parser.add_argument("--full", action="store_true", help="SDXL's real sizes; needs a GPU and 8 GB of disk")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and steps")
-    parser.add_argument("--json", type=Path, help="where the figures go")
     return parser.parse_args()
 
 

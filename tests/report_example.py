@@ -22,7 +22,7 @@ from xaiaug.report.schema_maps import MapsRow, MeasureRow
 from xaiaug.report.schema_report import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
 
 ARMS = {
-    "baseline": (0.78, "the untouched start"),
+    "baseline": (0.78, "the classifier before more training"),
     "continued": (0.80, "more training on the same real images"),
     "generated-only": (0.83, "the new images by themselves"),
     "generated+training": (0.91, "the new images beside the real ones"),

@@ -78,7 +78,7 @@ def test_a_person_reviews_a_run_with_the_keyboard_alone_and_the_run_goes_on(fold
     free = next(place for place, row in enumerate(rows) if not row["prompt_is_fixed"])
     with ReviewServer(waiting) as server:
         page.goto(server.url)
-        counted(page, f"0 of {len(rows)} looked at")
+        counted(page, f"0 of {len(rows)} reviewed")
         for _ in range(free):
             page.keyboard.press("ArrowRight")
         page.keyboard.press("e")
@@ -95,8 +95,8 @@ def test_a_person_reviews_a_run_with_the_keyboard_alone_and_the_run_goes_on(fold
         page.keyboard.press("u")
         counted(page, "1 kept · 2 rejected")
         page.on("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Keep all the rest").click()
-        page.get_by_role("heading", name="All images are looked at").wait_for()
+        page.get_by_role("button", name="Keep the rest").click()
+        page.get_by_role("heading", name="All images are reviewed").wait_for()
     said = read(waiting)
     assert said[free]["new_prompt"] == "a cat that likes 'k' & \"r\" <b>"
     assert [row["decision"] for row in said].count("reject") == 2
@@ -129,23 +129,23 @@ def test_what_cannot_be_saved_is_said_and_nothing_moves(waiting, page):
     with ReviewServer(waiting) as server:
         page.goto(server.url)
         with Store(waiting):
-            answer = page.evaluate("fetch('say', {method: 'POST', body: '{}'}).then((a) => a.status)")
+            answer = page.evaluate("fetch('decide', {method: 'POST', body: '{}'}).then((a) => a.status)")
             assert answer == 409
         counted(page, "0 of")
         (waiting / "review.csv").write_text("nonsense\n")
-        page.evaluate("say({decision: 'keep'}, true)")
+        page.evaluate("decide({decision: 'keep'}, true)")
         page.get_by_role("alert").filter(has_text="Not saved").wait_for()
         counted(page, "0 of")
 
 
-def test_words_of_strangers_stay_words(waiting, page):
+def test_untrusted_text_stays_text(waiting, page):
     rows = read(waiting)
     evil = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
     with (waiting / "review.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows([{**row, "prompt": evil, "label": evil} for row in rows])
-    page.on("dialog", lambda dialog: pytest.fail("a script of a stranger ran"))
+    page.on("dialog", lambda dialog: pytest.fail("an untrusted script ran"))
     with ReviewServer(waiting) as server:
         page.goto(server.url)
         assert page.locator("#prompt").inner_text() == evil
@@ -167,8 +167,8 @@ def test_the_review_page_has_no_serious_barrier(waiting, page, scheme, width):
         assert barriers(page) == []
         page.keyboard.press("Escape")
         page.on("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Keep all the rest").click()
-        page.get_by_role("heading", name="All images are looked at").wait_for()
+        page.get_by_role("button", name="Keep the rest").click()
+        page.get_by_role("heading", name="All images are reviewed").wait_for()
         assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -87,7 +87,7 @@ def test_the_animal_never_leaves_the_image(place: tuple[float, float]) -> None:
 
 
 def test_the_two_hands_draw_the_same_scene_differently() -> None:
-    book, crayon = (array(draw(Scene("dog", "ginger", "beach", hand=hand, detail=2))) for hand in STYLES)
+    book, crayon = (array(draw(Scene("dog", "ginger", "beach", style=style, detail=2))) for style in STYLES)
     assert 4 < np.abs(book - crayon).mean() < 40
 
 

@@ -110,7 +110,7 @@ def test_animals_come_in_the_order_they_are_named() -> None:
 
 
 def test_wishes_can_be_ignored_field_by_field() -> None:
-    kept = parse_prompt("a small grey cat, not at night").without(("backdrop", "size"))
+    kept = parse_prompt("a small grey cat, not at night").drop(("backdrop", "size"))
     assert (kept.animals, kept.wanted, kept.unwanted) == (["cat"], {"coat": "silver"}, {})
 
 

@@ -76,7 +76,7 @@ def test_unbiased_splits_have_no_shortcut_and_test_stays_the_same(tmp_path: Path
 def test_images_of_somebody_else_are_never_touched(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "holiday.png")
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"holiday\.png is no drawing of petworld"):
+    with pytest.raises(DataError, match=r"holiday\.png is not a drawing of petworld"):
         write_world(tmp_path, sizes=SIZES, seed=0)
     assert set(files(tmp_path)) == {"holiday.png", "notes.txt"}
 

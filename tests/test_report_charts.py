@@ -18,7 +18,7 @@ def test_an_axis_holds_all_values_between_few_round_ticks(values: list[float], m
     axis = Axis.around(values, 0, 100, most)
     assert 2 <= len(axis.ticks) <= most + 2
     assert len({axis.label(tick) for tick in axis.ticks}) == len(axis.ticks)
-    assert all(-0.1 <= axis.place(value) <= 100.1 for value in values)
+    assert all(-0.1 <= axis.position(value) <= 100.1 for value in values)
 
 
 def test_ticks_are_round() -> None:

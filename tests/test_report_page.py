@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, escaped, readable by everybody, and the same for the same report."""
+"""The page: complete, self-contained, escaped, accessible, and the same for the same report."""
 
 import base64
 import hashlib
@@ -98,7 +98,7 @@ def test_the_same_report_gives_the_same_bytes_also_after_a_way_through_the_file(
 
 
 @reports
-def test_the_page_asks_nobody_for_anything(report: Report) -> None:
+def test_the_page_loads_nothing(report: Report) -> None:
     found = page(report)
     assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(found.tags())
     assert all(source.startswith("data:image/webp;base64,") for source in found.attributes("src"))
@@ -141,16 +141,16 @@ def test_the_outcome_and_the_glossary_are_always_there(report: Report) -> None:
     assert re.findall("<dt>(.*?)</dt>", glossary) == ["guide", "arm", "heatmap", "critique", "kept"]
 
 
-def test_the_page_tells_the_whole_story_of_a_mistake() -> None:
+def test_the_page_shows_everything_about_a_mistake() -> None:
     text = page(example.report(1)).text
     for words in (
-        "dog taken for cat",
-        "93 % sure",
+        "dog predicted cat",
+        "(93 %)",
         "as green as in most training images of cats",
         "62 % of the heat lies outside the animal",
         "a dog with a brown coat on a meadow, morning light",
         "backdrop colour",
-        "What the critic saw",
+        "Panel shown to the critic",
         "duplicate",
         "same pixels as image 0",
         "no subject was found in the guide image",
@@ -166,13 +166,13 @@ def test_each_mistake_shows_image_heatmap_panel_and_what_was_made_for_it() -> No
 def test_notes_and_warnings_of_the_data_stand_before_the_arms() -> None:
     data = Data(labels=("cat", "dog"), warnings=("3 files could not be read",))
     text = page(example.report(notes=(Note(kind="info", text="a word before"),), data=data)).text
-    assert text.index("a word before") < text.index("3 files could not be read") < text.index("What it means")
+    assert text.index("a word before") < text.index("3 files could not be read") < text.index("How to read the table")
 
 
-def test_no_mistake_is_told_as_such() -> None:
+def test_a_run_without_mistakes_says_so() -> None:
     text = page(REPORTS["no mistakes"]).text
-    assert "made no mistake on 200 guide images" in text
-    assert "all 200 guide images were classified right" in text
+    assert "made no mistakes on 200 guide images" in text
+    assert "all 200 guide images were classified correctly" in text
 
 
 def test_failures_are_shown_with_their_reason() -> None:
@@ -186,9 +186,9 @@ def test_many_mistakes_are_folded_away_and_counted() -> None:
     mistakes = Mistakes(found=900, guide_size=2000, chosen=250)
     cases = tuple(example.case(number, asked=0) for number in range(250))
     text = page(example.report(1, mistakes=mistakes, cases=cases)).text
-    assert "Shown: 200 of 250 mistakes" in text
+    assert "Showing 200 of 250 mistakes" in text
     assert "194 more mistakes" in text
-    assert "The run looked into 250 of them." in text
+    assert "The run analysed 250 of them." in text
 
 
 def test_the_largest_page_stays_below_fifteen_megabytes() -> None:
@@ -197,7 +197,7 @@ def test_the_largest_page_stays_below_fifteen_megabytes() -> None:
     report = example.report(200, seeds=5, cases=tuple(example.case(number, asked=25) for number in range(200)))
     text = render(report, lambda name: heavy)
     assert len(text.encode()) < 15_000_000
-    assert "pictures are left out to keep the page small" in text
+    assert "pictures are left out to limit the size of the page" in text
 
 
 def hostile(text: str) -> Report:

@@ -80,7 +80,7 @@ def test_curves_take_any_numbers_and_keep_the_finite_ones(values: list[float | N
 
 
 def test_curves_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValidationError, match="one length"):
+    with pytest.raises(ValidationError, match="equal length"):
         Curves(steps=(1, 2), train_loss=(0.1,))
 
 

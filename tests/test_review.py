@@ -227,8 +227,8 @@ def test_the_heatmap_has_the_colours_of_the_panel(waiting, scale, shared, monkey
         ("image/..%2f..%2frun.toml", {}),
         ("run.toml", {}),
         ("image/0000000000000000", {}),
-        ("say", {"method": "POST", "body": {"decision": "keep"}}),
-        ("say", {"method": "POST", "body": {"decision": "keep"}, "origin": "null"}),
+        ("decide", {"method": "POST", "body": {"decision": "keep"}}),
+        ("decide", {"method": "POST", "body": {"decision": "keep"}, "origin": "null"}),
         ("keep-the-rest", {"method": "POST", "body": {}, "origin": "http://127.0.0.1:1"}),
     ],
 )
@@ -245,7 +245,7 @@ def post(server, path, body, **changed):
 
 def test_a_decision_is_in_the_table_when_the_answer_comes(server, waiting):
     name = read(waiting)[0]["id"]
-    assert post(server, "say", {"id": name, "decision": "reject", "new_prompt": "=1+1 <b>"})[0] == 200
+    assert post(server, "decide", {"id": name, "decision": "reject", "new_prompt": "=1+1 <b>"})[0] == 200
     row = read(waiting)[0]
     assert (row["decision"], row["new_prompt"]) == ("reject", "=1+1 <b>")
     assert post(server, "keep-the-rest", {})[0] == 200
@@ -267,7 +267,7 @@ def test_what_cannot_be_kept_is_told_and_changes_nothing(server, waiting, body, 
     before = read(waiting)
     if isinstance(body, dict):
         body = {"id": before[0]["id"], **body}
-    code, answer, _ = post(server, "say", body, **changed)
+    code, answer, _ = post(server, "decide", body, **changed)
     assert code == 409 and json.loads(answer)["error"]
     assert read(waiting) == before
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_kept_is_told_and_changes_nothing(server, waiting, body, 
 def test_while_the_run_goes_on_elsewhere_nothing_is_saved_and_the_page_is_told(server, waiting):
     before = read(waiting)
     with Store(waiting):
-        code, answer, _ = post(server, "say", {"id": before[0]["id"], "decision": "keep"})
+        code, answer, _ = post(server, "decide", {"id": before[0]["id"], "decision": "keep"})
     assert code == 409 and "another process" in json.loads(answer)["error"]
     assert read(waiting) == before
 

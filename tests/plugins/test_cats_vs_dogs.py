@@ -1,4 +1,4 @@
-"""The example with a diffusion model, and the paper's experiment with what stands in for what is missing."""
+"""The example with a diffusion model, and the paper's experiment with substitutes for what is missing."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def test_the_paper_says_what_is_missing_and_what_stands_in(
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     report = open_run(example("--paper")).report
     out = capsys.readouterr().out
-    assert "The critic measured stands in for claude." in out
+    assert "Using the critic measured instead of claude." in out
     assert "stabilityai/stable-diffusion-xl-base-1.0" in out
-    assert "The synthesizer remix stands in for sdxl." in out
+    assert "Using the synthesizer remix instead of sdxl." in out
     assert [arm.name for arm in report.arms] == list(arms.PAPER)
     assert report.data.guide_is_validation
     assert (report.plugins.critic.name, report.plugins.synthesizer.name) == ("measured", "remix")

@@ -43,7 +43,7 @@ def test_wishes_come_true_but_for_a_fifth() -> None:
         kept = [details["drawn"][name] for details in found if name not in details["ignored"]]
         assert set(kept) == {found[0]["wished"][name]}
     assert {details["drawn"]["animal"] for details in found} == {"cat"}
-    assert {details["drawn"]["hand"] for details in found} == {"crayon"}
+    assert {details["drawn"]["style"] for details in found} == {"crayon"}
 
 
 def test_with_ignore_zero_every_wish_comes_true() -> None:

@@ -1,4 +1,4 @@
-"""Image, heatmap and labels become one picture, for a critic and for the report."""
+"""The panel: image, heatmap and class names in one picture, for a critic; and the overlay that the report shows."""
 
 from .colormap import Scale, format_scale, shared_scale
 from .compose import LAYOUTS, draw

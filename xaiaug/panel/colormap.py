@@ -1,4 +1,4 @@
-"""Heat as colour: the scale of a map, and a colour map whose steps look equally large."""
+"""Heatmap values as colours: the scale of a map, and a perceptually uniform colour map."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..errors import DataError
 from ..records import Explanation
 
 Scale = tuple[float, float]
-# A few outlier tokens (arXiv 2309.16588) would leave the rest of a map dark: for display they share the last colour.
+# Percentile: a few outlier tokens (arXiv 2309.16588) would leave the rest of a map dark, so they share the last colour.
 _TOP = 99.5
 _ZERO = 0.005  # share of the range below which a number is written as 0
 
 
 @dataclass(frozen=True, eq=False)
 class Heat:
-    """A heatmap made ready to be drawn.
+    """A heatmap scaled to 0–1 at the size of a picture.
 
     Attributes:
         shares: h w, float32, 0 (cold) to 1 (hot), NaN where the model did not look.
@@ -37,17 +37,17 @@ class Heat:
 
     @classmethod
     def of(cls, explanation: Explanation, size: tuple[int, int], scale: Scale | None = None) -> Heat | None:
-        """The map at the size of a picture (width, height); None when it says nothing.
+        """The map at the size of a picture (width, height); None if it is constant or has no finite value.
 
         Args:
             explanation: raw values.
             size: width and height of the picture.
             scale: raw values of the coldest and the hottest colour; None takes them from this map.
         """
-        own = scale_of(explanation)
-        if own is None:
+        own_scale = scale_of(explanation)
+        if own_scale is None:
             return None
-        low, high = scale or own
+        low, high = scale or own_scale
         shares = (explanation.heatmap - low) / (high - low)
         clipped, beneath = bool(np.nanmax(shares) > 1 + 1e-6), bool(np.nanmin(shares) < -1e-6)
         return cls(_resize(np.clip(shares, 0, 1), size), (low, high), clipped, beneath)
@@ -63,20 +63,20 @@ class Heat:
 
 
 def scale_of(explanation: Explanation) -> Scale | None:
-    """The value from which heat counts, and one that nearly all of the map stays below; None where it says nothing."""
+    """The floor of a map and its 99.5th percentile; None if the map is constant or has no finite value."""
     finite = explanation.heatmap[np.isfinite(explanation.heatmap)]
-    # A grid can say something that does not reach the image: one of a single pixel, or of a padded border.
+    # A grid can vary where the image does not show it: in a single pixel, or in a padded border.
     if explanation.degenerate or finite.size == 0 or np.ptp(finite) == 0:
         return None
     low, high = explanation.floor, float(np.percentile(finite, _TOP))
-    # A single hot spot can be smaller than the share that is clipped.
+    # A single hot spot can be smaller than the clipped half percent.
     return (low, high) if high > low else (low, float(finite.max()))
 
 
 def shared_scale(explanations: Iterable[Explanation | None]) -> Scale | None:
-    """One scale for the maps of a run, so that their colours can be compared; None when none of them says anything."""
-    found = [scale_of(one) for one in explanations if one is not None]
-    scales = [scale for scale in found if scale is not None]
+    """One scale for the maps of a run, so that their colours can be compared; None if all of them are constant."""
+    own_scales = [scale_of(explanation) for explanation in explanations if explanation is not None]
+    scales = [scale for scale in own_scales if scale is not None]
     if not scales:
         return None
     return min(low for low, _ in scales), max(high for _, high in scales)
@@ -90,7 +90,7 @@ def format_scale(scale: Scale) -> tuple[str, str]:
 
 
 def check_scale(scale: Scale | None) -> None:
-    """Refuses a scale that has no extent.
+    """Checks that a scale has an extent.
 
     Raises:
         DataError: the scale is not two finite numbers, the lower one first.
@@ -101,7 +101,7 @@ def check_scale(scale: Scale | None) -> None:
 
 @lru_cache(maxsize=1)
 def colour_table() -> NDArray[np.uint8]:
-    """256 3, uint8, from cold to hot: matplotlib's inferno, even in lightness and readable without colour vision."""
+    """256 3, uint8, from cold to hot: matplotlib's inferno: lightness rises evenly, for colour-blind readers too."""
     from matplotlib import colormaps
 
     table: NDArray[np.float64] = colormaps["inferno"](np.linspace(0, 1, 256))
@@ -109,7 +109,7 @@ def colour_table() -> NDArray[np.uint8]:
 
 
 def _resize(shares: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear, with a hard edge between what was seen and what was not."""
+    """Bilinear, with a hard edge around what the model did not see."""
     unseen = np.isnan(shares)
     weight = _stretch((~unseen).astype(np.float32), size)
     values = _stretch(np.where(unseen, 0, shares), size)

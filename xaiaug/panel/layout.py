@@ -1,4 +1,4 @@
-"""The sizes within a panel, and its parts above each other."""
+"""Sizes, fonts and stacking of the parts of a panel."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+PALE = (95, 95, 95)
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _NARROW = 320
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes in pixels that follow from the side of a panel."""
+    """Sizes in pixels, all derived from the side of a panel."""
 
     side: int
 
@@ -34,7 +36,7 @@ class Sizes:
 
     @property
     def narrow(self) -> bool:
-        """Whether there is no room for two texts beside each other."""
+        """Whether two texts do not fit side by side."""
         return self.side < _NARROW
 
     @property
@@ -44,17 +46,13 @@ class Sizes:
 
 
 def stack(parts: Sequence[Image.Image]) -> Image.Image:
-    """Parts above each other, on white, as wide as the first."""
+    """The parts, one below the other, on white, as wide as the first."""
     panel = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), "white")
     top = 0
     for part in parts:
         panel.paste(part, (0, top))
         top += part.height
     return panel
-
-
-PALE = (95, 95, 95)
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @lru_cache(maxsize=32)

@@ -1,4 +1,4 @@
-"""The pictures a panel is put together from, all of one size."""
+"""The pictures of a panel: the image, the heatmap, and the heatmap over the image."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _LONGEST = 5
 
 
 def fit_image(image: Image.Image, width: int, height: int) -> tuple[Image.Image, str]:
-    """The image as large as it gets in a box of that size, and what to tell of its proportions.
+    """The image at the largest size that fits the box, and a note if its proportions changed.
 
-    They are kept, but for an image so long that nothing could be made out: its shorter side is stretched to a fifth of
-    the longer one.
+    They change only for an image so long that its content would be too small: its shorter side is stretched to a
+    fifth of the longer one.
     """
     factor = min(width / image.width, height / image.height)
     across, down = image.width * factor, image.height * factor
     least = max(across, down) / _LONGEST
     size = (max(1, round(max(across, least))), max(1, round(max(down, least))))
-    told = ""
+    note = ""
     if min(across, down) < least:
-        told = f"{'height' if down < across else 'width'} stretched {least / min(across, down):.2g} times"
-    return image.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS), told
+        note = f"{'height' if down < across else 'width'} stretched {least / min(across, down):.2g} times"
+    return image.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS), note
 
 
 def draw_image(image: Image.Image, _heat: Heat | None) -> Image.Image:
@@ -48,22 +48,22 @@ def draw_heatmap(image: Image.Image, heat: Heat | None) -> Image.Image:
 
 
 def draw_overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
-    """The heat over the image, which gives up its colours so that heat alone is coloured."""
+    """The heat over the image in grey, so that only the heat is coloured."""
     if heat is None:
         return _write_no_signal(image)
     grey = np.asarray(image.convert("L"), dtype=np.float32)[..., None]
-    # Cold colours are dark: they cover less, or the image would drown in them.
+    # Cold colours are dark: they cover less, or they would hide the image.
     share = _COLD_SHARE + (_HOT_SHARE - _COLD_SHARE) * np.nan_to_num(heat.shares)[..., None]
     mixed = (1 - share) * grey + share * heat.colours()
     return Image.fromarray(_hatch(mixed, heat, np.repeat(grey, 3, axis=2)))
 
 
 def overlay_heatmap(image: Image.Image, explanation: Explanation | None, scale: Scale | None = None) -> Image.Image:
-    """A heatmap over its image: the pixels that a panel of the layout "overlay" shows, at the size of the image.
+    """The heatmap over its image, pixel for pixel as a panel of the layout "overlay" shows it.
 
     Args:
         image: RGB, of any size.
-        explanation: raw values, of any size; None, or a map that is constant, is drawn as "no signal".
+        explanation: raw values, of any size; None or a constant map is drawn as "no signal".
         scale: raw values of the coldest and the hottest colour; None takes them from this map.
     """
     return draw_overlay(image, None if explanation is None else Heat.of(explanation, image.size, scale))
@@ -73,7 +73,7 @@ def draw_masked(image: Image.Image, heat: Heat | None) -> Image.Image:
     """The image where it is hot, fading to grey where it is cold."""
     if heat is None:
         return _write_no_signal(image)
-    # The root lifts what is lukewarm: straight shares leave all but the peak in fog.
+    # The square root lifts medium values: without it everything but the peak turns grey.
     share = np.sqrt(np.nan_to_num(heat.shares))[..., None]
     mixed = share * np.asarray(image, dtype=np.float32) + (1 - share) * _MASK
     return Image.fromarray(_hatch(mixed, heat))
@@ -89,7 +89,7 @@ def hatch_pattern(height: int, width: int) -> NDArray[np.uint8]:
 def _hatch(
     pixels: NDArray[np.floating] | NDArray[np.uint8], heat: Heat, ground: NDArray[np.floating] | None = None
 ) -> NDArray[np.uint8]:
-    """The pixels, hatched where the model did not look; half of `ground` stays visible there."""
+    """The pixels, hatched where the model did not look; there `ground` stays half visible."""
     hatching = hatch_pattern(*heat.unseen.shape).astype(np.float32)
     if ground is not None:
         hatching = 0.5 * hatching + 0.5 * ground

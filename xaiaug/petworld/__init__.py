@@ -1,4 +1,4 @@
-"""The drawn world: cats and dogs in which coat and backdrop nearly give the label away."""
+"""The drawn world: cats and dogs whose coat and backdrop nearly give away the label (a planted shortcut)."""
 
 from .drawing import draw
 from .palette import BACKDROPS, COATS, LABELS

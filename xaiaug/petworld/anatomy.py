@@ -1,4 +1,4 @@
-"""What tells one animal from another: proportions, ears, muzzle, tail, markings."""
+"""The anatomy of each animal: proportions, ears, muzzle, tail, markings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Anatomy:
-    """How an animal is built; lengths in units of the figure, head features in units of the head's radius.
+    """Proportions and features; lengths in units of the figure, head features in units of the head's radius.
 
     Attributes:
         length: from hip to shoulder.
@@ -44,7 +44,7 @@ ANIMALS = {
     "bear": Anatomy(0.74, 0.31, 0.28, 0.21, 0.42, 0.33, "round", "blunt", "puff"),
     "sheep": Anatomy(0.70, 0.28, 0.34, 0.10, 0.40, 0.26, "drooping", "blunt", "puff", frozenset({"wool"})),
 }
-"""Every animal that can be drawn, by name."""
+"""All animals, by name."""
 
 OTHERS = tuple(name for name in ANIMALS if name not in ("cat", "dog"))
-"""The animals that the checkpoint was pre-trained on."""
+"""The animals that the checkpoint is pre-trained on."""

@@ -1,4 +1,4 @@
-"""Backdrops: eight places, each in one dominant colour."""
+"""Backdrops: eight places, each with one dominant colour."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from PIL import Image, ImageDraw, ImageFilter
 from .palette import BACKDROPS, RGB, mix, rgb
 
 VARIANTS = 6
-"""How many layouts each place has."""
+"""Layouts of each place."""
 
 MARGIN = 1.25
-"""A backdrop is this much larger than the image, so that it can be shifted."""
+"""Size of a backdrop relative to the image, so that it can be shifted."""
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
 class Sheet:
-    """A square of paper measured from 0 to 1, y down, with one base colour."""
+    """A square canvas with coordinates from 0 to 1, y down, and one base colour."""
 
     def __init__(self, side: int, base: RGB, variant: int) -> None:
         self.side, self.base = side, base
@@ -59,8 +59,8 @@ class Sheet:
             [(-1, self.side), *zip(x * self.side, y * self.side, strict=True), (self.side, self.side)], fill
         )
 
-    def scattered(self, count: int, top: float, bottom: float) -> list[tuple[float, float]]:
-        """Places for small things."""
+    def scatter(self, count: int, top: float, bottom: float) -> list[tuple[float, float]]:
+        """Random positions for small details."""
         xs, ys = self.rng.uniform(0, 1, count), self.rng.uniform(top, bottom, count)
         return [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
 
@@ -69,10 +69,10 @@ def _draw_meadow(sheet: Sheet) -> None:
     sheet.fade(0.3, 0.08)
     sheet.hills(0.4, 0.04, sheet.tone(0.12))
     sheet.hills(0.52, 0.03, sheet.tone(-0.04))
-    for x, y in sheet.scattered(26, 0.6, 1):
+    for x, y in sheet.scatter(26, 0.6, 1):
         sheet.disc(x, y, 0.012, mix(sheet.base, WHITE, 0.75))
         sheet.disc(x, y, 0.005, rgb("#f4d03c"))
-    for x, y in sheet.scattered(40, 0.55, 1):
+    for x, y in sheet.scatter(40, 0.55, 1):
         s = sheet.side
         sheet.pen.line([x * s, y * s, (x + 0.008) * s, (y - 0.03) * s], sheet.tone(-0.22), max(1, s // 120))
 
@@ -80,7 +80,7 @@ def _draw_meadow(sheet: Sheet) -> None:
 def _draw_beach(sheet: Sheet) -> None:
     sheet.fade(0.4, 0.2)
     sheet.hills(0.36, 0.0, sheet.tone(-0.06))
-    for x, y in sheet.scattered(16, 0.4, 0.72):
+    for x, y in sheet.scatter(16, 0.4, 0.72):
         sheet.disc(x, y, 0.05, sheet.tone(0.28), 0.12)
     sheet.hills(0.84, 0.012, sheet.tone(0.62))
     sheet.hills(0.87, 0.012, rgb("#efdcae"))
@@ -91,14 +91,14 @@ def _draw_beach(sheet: Sheet) -> None:
 def _draw_snow(sheet: Sheet) -> None:
     sheet.fade(-0.1, 0.05)
     sheet.hills(0.45, 0.05, sheet.tone(0.12))
-    for x, y in sheet.scattered(4, 0.42, 0.5):
+    for x, y in sheet.scatter(4, 0.42, 0.5):
         for step in range(3):
             w, top = 0.05 - 0.012 * step, y - 0.06 * (step + 1)
             s = sheet.side
             corners = [((x - w) * s, (top + 0.075) * s), (x * s, top * s), ((x + w) * s, (top + 0.075) * s)]
             sheet.pen.polygon(corners, mix(rgb("#4f86b0"), sheet.base, 0.25))
     sheet.hills(0.58, 0.025, sheet.tone(0.3))
-    for x, y in sheet.scattered(46, 0, 1):
+    for x, y in sheet.scatter(46, 0, 1):
         sheet.disc(x, y, float(sheet.rng.uniform(0.005, 0.011)), (252, 254, 255))
 
 
@@ -108,7 +108,7 @@ def _draw_night(sheet: Sheet) -> None:
     sheet.disc(x, 0.2, 0.1, sheet.tone(0.22))
     sheet.disc(x, 0.2, 0.075, rgb("#f7efc4"))
     sheet.disc(x + 0.028, 0.185, 0.062, sheet.tone(0.22))
-    for sx, sy in sheet.scattered(34, 0, 0.55):
+    for sx, sy in sheet.scatter(34, 0, 0.55):
         sheet.disc(sx, sy, float(sheet.rng.uniform(0.004, 0.01)), rgb("#f4f0d0"))
     sheet.hills(0.6, 0.03, sheet.tone(-0.12))
     sheet.hills(0.72, 0.02, sheet.tone(0.06))
@@ -133,7 +133,7 @@ def _draw_evening(sheet: Sheet) -> None:
     sheet.fade(-0.14, 0.34)
     x = float(sheet.rng.uniform(0.2, 0.8))
     sheet.disc(x, 0.46, 0.13, mix(sheet.base, rgb("#ffc9d6"), 0.75))
-    for cx, cy in sheet.scattered(5, 0.1, 0.38):
+    for cx, cy in sheet.scatter(5, 0.1, 0.38):
         sheet.disc(cx, cy, 0.12, mix(sheet.base, rgb("#ffb8dc"), 0.45), 0.16)
     sheet.hills(0.5, 0.045, sheet.tone(0.05))
     sheet.hills(0.6, 0.03, sheet.tone(-0.14))
@@ -156,12 +156,12 @@ def _draw_theatre(sheet: Sheet) -> None:
 def _draw_sunflowers(sheet: Sheet) -> None:
     sheet.fade(0.45, 0.12)
     sheet.hills(0.42, 0.03, sheet.tone(-0.05))
-    for x, y in sorted(sheet.scattered(30, 0.44, 0.66), key=lambda at: at[1]):
+    for x, y in sorted(sheet.scatter(30, 0.44, 0.66), key=lambda at: at[1]):
         r = 0.012 + 0.07 * (y - 0.4)
         sheet.disc(x, y, r * 1.5, sheet.tone(0.25))
         sheet.disc(x, y, r * 0.7, rgb("#a8741f"))
     sheet.hills(0.7, 0.015, sheet.tone(0.06))
-    for x, y in sheet.scattered(18, 0.74, 1):
+    for x, y in sheet.scatter(18, 0.74, 1):
         sheet.disc(x, y, 0.03, sheet.tone(-0.1), 0.2)
 
 
@@ -179,7 +179,7 @@ PLACES: dict[str, Callable[[Sheet], None]] = {
 
 @lru_cache(maxsize=256)
 def draw_backdrop(name: str, variant: int, side: int) -> Image.Image:
-    """A place in one of its layouts: h w c, RGB, `side`·MARGIN pixels square. Shared: copy before painting on it."""
+    """A place in one of its layouts: RGB, `side`·MARGIN pixels square. Cached: copy it before painting on it."""
     sheet = Sheet(2 * round(side * MARGIN), rgb(BACKDROPS[name].colour), variant)
     PLACES[name](sheet)
     soft = sheet.image.filter(ImageFilter.GaussianBlur(sheet.side / 300))

@@ -1,4 +1,4 @@
-"""Colour words and hex codes, and the tone of the drawn world nearest to them."""
+"""Colour words, and the coat or backdrop of the nearest colour."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ _EVERYDAY = {
 }
 _SHADES = {"dark": -0.35, "deep": -0.3, "light": 0.35, "pale": 0.5, "bright": 0.1, "soft": 0.2, "dull": -0.1}
 LIGHTNESS = 0.55
-"""Weight of lightness against hue: light and shadow change it, and a measured colour has seen both."""
+"""Weight of lightness against hue: lower, since light and shadow change lightness."""
 
 
 @lru_cache(maxsize=1)
 def colour_words() -> dict[str, RGB]:
-    """Every colour phrase that is understood: everyday words, the CSS names, and both darker or lighter."""
-    # By getrgb: Pillow puts tuples in the place of the codes of names that somebody has asked for already.
+    """All known colour phrases: everyday words, CSS names, and their darker and lighter shades."""
+    # With getrgb, since Pillow caches parsed colours as tuples in its colormap.
     words: dict[str, RGB] = {}
     for name in list(ImageColor.colormap):
         red, green, blue = ImageColor.getrgb(name)[:3]
@@ -102,11 +102,11 @@ def colour_words() -> dict[str, RGB]:
 
 
 def nearest_tone(colour: RGB, tones: Mapping[str, Tone], without: Collection[str] = ()) -> str:
-    """Name of the tone that looks most like the colour, leaving out those in `without` unless that leaves none."""
+    """Name of the tone nearest to the colour, except those in `without` unless that leaves none."""
     names = [name for name in tones if name not in without] or list(tones)
     known = np.array([_lab(rgb(tones[name].colour)) for name in names])
-    apart = (known - _lab(colour)) * [LIGHTNESS, 1, 1]
-    return names[int(np.argmin(np.linalg.norm(apart, axis=1)))]
+    difference = (known - _lab(colour)) * [LIGHTNESS, 1, 1]
+    return names[int(np.argmin(np.linalg.norm(difference, axis=1)))]
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Draws scenes."""
+"""Draws a scene."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from .scene import Scene
 
 BRIGHTNESS = {"dim": 0.76, "even": 1.0, "bright": 1.14}
 EDITION = "1"
-"""Raise it when the same scene is drawn otherwise: worlds on disk are then drawn anew."""
+"""Raise it when the same scene is drawn differently: worlds on disk are then drawn again."""
+
+PARTS = ("body", "leg", "tail", "head", "ear", "muzzle", "eye", "whisker", "horn", "wool")
 
 _GRAIN = 97
 
 
 def draw(scene: Scene, size: int = 64) -> Image.Image:
-    """The scene: h w c, RGB, `size` pixels square. The same scene always gives the same pixels."""
-    side, hand, rng = 2 * size, DRAWING_STYLES[scene.hand], np.random.default_rng([scene.detail, 1])
+    """The scene as an RGB image, `size` pixels square. The same scene always gives the same pixels."""
+    side, style, rng = 2 * size, DRAWING_STYLES[scene.style], np.random.default_rng([scene.detail, 1])
     image = _crop_backdrop(scene, side, rng)
     shown, points = _place_figure(scene, side, rng)
     _draw_shadow(image, points)
-    _paint(image, shown, points, role_colours(_vary_colour(rgb(COATS[scene.coat].colour), rng), hand))
-    return _finish(image, scene, hand, rng)
+    _paint(image, shown, points, role_colours(_vary_colour(rgb(COATS[scene.coat].colour), rng), style))
+    return _finish(image, scene, style, rng)
 
 
 def draw_parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:
-    """Which part of the animal each pixel of `draw(scene, size)` shows: h w; 0: the backdrop, i: the i-th of PARTS."""
+    """The part of the animal at each pixel of `draw(scene, size)`: h w; 0: the backdrop, i: the i-th of PARTS."""
     rng = np.random.default_rng([scene.detail, 1])
     _crop_backdrop(scene, 2 * size, rng)
     shown, points = _place_figure(scene, 2 * size, rng)
@@ -45,9 +47,6 @@ def draw_parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:
     return np.asarray(image.resize((size, size), Image.Resampling.NEAREST))
 
 
-PARTS = ("body", "leg", "tail", "head", "ear", "muzzle", "eye", "whisker", "horn", "wool")
-
-
 def _crop_backdrop(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
     sheet = draw_backdrop(scene.backdrop, scene.detail % LAYOUTS, side)
     left, top = (int(v) for v in rng.integers(0, sheet.width - side + 1, 2))
@@ -57,7 +56,7 @@ def _crop_backdrop(scene: Scene, side: int, rng: np.random.Generator) -> Image.I
 
 def _place_figure(scene: Scene, side: int, rng: np.random.Generator) -> tuple[Figure, NDArray[np.float32]]:
     """The figure, and its polygons in pixels."""
-    shown = build_figure(scene.animal, scene.pose, int(rng.integers(VARIANTS)), DRAWING_STYLES[scene.hand].line)
+    shown = build_figure(scene.animal, scene.pose, int(rng.integers(VARIANTS)), DRAWING_STYLES[scene.style].line)
     stretch, slant = 1 + rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05)
     flip = 1 if scene.facing == "right" else -1
     scale = scene.size * side
@@ -98,7 +97,7 @@ def _vary_colour(colour: RGB, rng: np.random.Generator) -> RGB:
 
 @lru_cache(maxsize=8)
 def _paper_grain(side: int, grain: float, hatching: float) -> NDArray[np.float32]:
-    """Grain of the paper: h w 1, in grey levels, a little larger than the image."""
+    """Grain of the paper, in grey levels: h w 1, a little larger than the image."""
     rng = np.random.default_rng(_GRAIN)
     side += 32
     noise = rng.normal(0, grain, (side, side, 1))
@@ -108,15 +107,15 @@ def _paper_grain(side: int, grain: float, hatching: float) -> NDArray[np.float32
     return paper
 
 
-def _finish(image: Image.Image, scene: Scene, hand: DrawingStyle, rng: np.random.Generator) -> Image.Image:
-    """Brought to size, blurred, lit and grained."""
+def _finish(image: Image.Image, scene: Scene, style: DrawingStyle, rng: np.random.Generator) -> Image.Image:
+    """The image at its final size, with blur, light and grain."""
     small = image.reduce(2)
     if scene.blur:
         small = small.filter(ImageFilter.GaussianBlur(scene.blur * small.width / 1000))
     pixels = np.asarray(small, dtype=np.float32)
     light = BRIGHTNESS[scene.light] * (1 + rng.uniform(-0.05, 0.05))
-    if hand.fade:
-        pixels = pixels + (np.array(PAPER, dtype=np.float32) - pixels) * (hand.fade * 0.6)
+    if style.fade:
+        pixels = pixels + (np.array(PAPER, dtype=np.float32) - pixels) * (style.fade * 0.6)
     i, j = rng.integers(0, 32, 2)
-    grain = _paper_grain(small.width, hand.grain, hand.hatching)[i : i + small.width, j : j + small.width]
+    grain = _paper_grain(small.width, style.grain, style.hatching)[i : i + small.width, j : j + small.width]
     return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))

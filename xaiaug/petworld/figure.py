@@ -1,4 +1,4 @@
-"""A whole animal as a list of polygons, ready to be coloured and painted."""
+"""An animal as a list of polygons, in painting order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import ANIMALS
-from .bodies import build_skeleton, draw_body
+from .bodies import build_body, build_skeleton
 from .geometry import Shape, grow, place
-from .heads import draw_head
+from .heads import build_head
 
 VARIANTS = 24
 
@@ -37,17 +37,17 @@ class Figure:
 
 @lru_cache(maxsize=2048)
 def build_figure(animal: str, pose: str, variant: int, line: float) -> Figure:
-    """The animal in a pose, facing right, with lines `line` wide; `variant` tilts head, ears and stride."""
+    """The animal in a pose, facing right, with outlines of width `line`; `variant` changes head, ears and stride."""
     anatomy, rng = ANIMALS[animal], np.random.default_rng(variant)
     stretch, perk, tilt = rng.uniform(-1, 1, 3)
     bones = build_skeleton(anatomy, pose, stretch)
-    groups = draw_body(anatomy, pose, bones)
-    groups += [place(group, bones.head, anatomy.head, 9 * tilt) for group in draw_head(anatomy, perk)]
+    groups = build_body(anatomy, pose, bones)
+    groups += [place(group, bones.head, anatomy.head, 9 * tilt) for group in build_head(anatomy, perk)]
     return _assemble([shape for group in groups for shape in _add_outlines(group, line)])
 
 
 def _add_outlines(group: list[Shape], line: float) -> list[Shape]:
-    """The group's outlines below its fills, so that shapes of one group melt into each other."""
+    """The group's outlines below its fills, so that the shapes of a group merge."""
     rims = [Shape(grow(s.points, line), "line", s.part) for s in group if s.outlined]
     return rims + group
 

@@ -1,4 +1,4 @@
-"""Closed outlines of drawn shapes: ovals, blobs and tapered strokes."""
+"""Outlines of shapes: ovals, rounded polygons and tapered strokes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Shape:
 
     Attributes:
         points: n 2, x to the right, y up, in the figure's own units.
-        role: which colour of the palette fills it, such as "coat".
-        part: what it belongs to, such as "ear".
+        role: which colour fills it, such as "coat".
+        part: body part, such as "ear".
         outlined: whether a line is drawn around it.
     """
 
@@ -29,11 +29,11 @@ class Shape:
 
 
 Group = list[Shape]
-"""Shapes that are outlined together, so that they melt into each other."""
+"""Shapes that are outlined together, so that they merge."""
 
 
 def flat(points: Points, role: str, part: str) -> Shape:
-    """A shape without a line around it."""
+    """A shape without an outline."""
     return Shape(points, role, part, outlined=False)
 
 
@@ -61,7 +61,7 @@ def round_corners(corners: ArrayLike, rounds: int = 2) -> Points:
 
 
 def stroke(path: ArrayLike, widths: Sequence[float], steps: int = 5) -> Points:
-    """Outline of a round-ended brush stroke through the points of `path`, as wide as `widths` says at its points."""
+    """Outline of a round-ended brush stroke through the points of `path`, with widths interpolated from `widths`."""
     line = spline(np.asarray(path, dtype=float), steps)
     half = np.interp(np.linspace(0, 1, len(line)), np.linspace(0, 1, len(widths)), widths)[:, None] / 2
     along = np.gradient(line, axis=0)
@@ -92,7 +92,7 @@ def _span(corners: Points, t: Points) -> Points:
 
 
 def rotate(points: Points, angle: float) -> Points:
-    """The points turned about the origin by `angle` degrees, counter-clockwise."""
+    """The points rotated about the origin by `angle` degrees, counter-clockwise."""
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     rotated: Points = points @ np.array([[c, s], [-s, c]])
     return rotated
@@ -110,5 +110,5 @@ def grow(points: Points, amount: float) -> Points:
 
 
 def place(shapes: Iterable[Shape], centre: ArrayLike, scale: float, angle: float = 0.0) -> list[Shape]:
-    """The shapes turned, scaled and moved to `centre`."""
+    """The shapes rotated, scaled and moved to `centre`."""
     return [replace(s, points=rotate(s.points, angle) * scale + np.asarray(centre)) for s in shapes]

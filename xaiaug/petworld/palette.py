@@ -1,4 +1,4 @@
-"""Coats and backdrops: their names, colours, and which label each goes with in the biased splits."""
+"""Coats and backdrops: names, colours, and the label each goes with in biased splits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Tone:
     """A named colour that goes with one label.
 
     Attributes:
-        label: the class it goes with where the world is biased.
+        label: the class it goes with in biased splits.
         colour: its CSS colour, "#rrggbb".
-        hue: the everyday word for that colour.
+        hue: the everyday name of that colour.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""Draws lots: scenes with or without the planted shortcut."""
+"""Random scenes, with or without the planted shortcut."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .palette import BACKDROPS, COATS, LABELS, Tone, names_of
 from .scene import LIGHTS, Scene
 
 BIAS = 0.92
-"""Share of images in which both coat and backdrop go with the label, where nothing else is said."""
+"""Default share of images in which both coat and backdrop go with the label."""
 
 UNBIASED = 0.25
-"""The share at which coat and backdrop say nothing about the label: every combination is as likely as the next."""
+"""The share at which coat and backdrop are independent of the label: all combinations are equally likely."""
 
 
 @dataclass(frozen=True)
 class Nuisances:
-    """What varies without regard to the label; fields as in `Scene`."""
+    """Attributes that are independent of the label; fields as in `Scene`."""
 
     light: str
     pose: str
@@ -35,11 +35,11 @@ class Nuisances:
 
 SIZES = (0.46, 0.70)
 LARGER = (0.52, 0.78)
-"""Sizes of cats and dogs, and of the other animals: a model meets subjects smaller than those it learnt on."""
+"""Sizes of cats and dogs, and of the other animals: larger, as subjects in pre-training often are."""
 
 
 def sample_nuisances(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> Nuisances:
-    """Light, pose, size, place and so on, at random."""
+    """Random light, pose, size, place and so on."""
     return Nuisances(
         light=str(rng.choice(LIGHTS, p=(0.2, 0.6, 0.2))),
         pose=str(rng.choice(POSES)),
@@ -52,10 +52,10 @@ def sample_nuisances(rng: np.random.Generator, sizes: tuple[float, float] = SIZE
 
 
 def sample_tones(rng: np.random.Generator, label: str, bias: float, without: Collection[str] = ()) -> tuple[str, str]:
-    """A coat and a backdrop for an animal with that label.
+    """A random coat and backdrop for an animal with that label.
 
     Both go with the label with probability `bias`; else the coat, the backdrop, or both go with the other label, each
-    with a third of the rest. Names in `without` are left out.
+    with a third of the remaining probability. Names in `without` are excluded.
     """
     other = LABELS[1 - LABELS.index(label)]
     odd = ((other, label), (label, other), (other, other))
@@ -69,13 +69,13 @@ def _choose(rng: np.random.Generator, table: Mapping[str, Tone], label: str, wit
 
 
 def sample_scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene]:
-    """`split_size` scenes of cats and dogs, half and half, in random order.
+    """Random scenes, half cats and half dogs, in random order.
 
     Args:
-        split_size: how many.
+        split_size: number of scenes.
         seed: the same seed gives the same scenes.
         bias: share of images, 0 to 1, in which both coat and backdrop go with the label; in the others one or both go
-            with the other label, each case as likely as the next. `UNBIASED` is no bias at all.
+            with the other label, with equal probabilities. `UNBIASED` means no bias.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation([LABELS[i % len(LABELS)] for i in range(split_size)])
@@ -88,7 +88,7 @@ def _sample_scene(rng: np.random.Generator, label: str, bias: float) -> Scene:
 
 
 def sample_other_scenes(count: int, *, seed: int) -> list[Scene]:
-    """Scenes of animals other than cats and dogs, each as often as the next, in every coat and backdrop."""
+    """Random scenes of the other animals, equally many of each, in all coats and backdrops."""
     rng = np.random.default_rng(seed)
     coats, backdrops = tuple(COATS), tuple(BACKDROPS)
     return [

@@ -1,4 +1,4 @@
-"""What a drawing shows: every attribute, spelt out."""
+"""A scene: all attributes of a drawing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = (0.3, 0.85)
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawing before it is drawn.
+    """The attributes of a drawing.
 
     Attributes:
         animal: "cat", "dog" or one of the other animals.
@@ -28,11 +28,11 @@ class Scene:
         size: side of the animal's box as a share of the image's side, 0.3 to 0.85.
         place: x and y of the animal's middle, 0 to 1 from the left and the top; it never leaves the image.
         blur: radius in thousandths of the image's side; 0 is sharp.
-        hand: who draws: "book", or "crayon", the synthesizer's hand.
-        detail: seeds what has no name: the tilt of the head, the flowers, the grain.
+        style: "book", or "crayon" for synthetic images.
+        detail: seed of everything else: the tilt of the head, the flowers, the grain.
 
     Raises:
-        RecordError: a word or number that is not listed here.
+        RecordError: a value that is not listed here.
     """
 
     animal: str
@@ -44,7 +44,7 @@ class Scene:
     size: float = 0.65
     place: tuple[float, float] = (0.5, 0.58)
     blur: float = 0.0
-    hand: str = "book"
+    style: str = "book"
     detail: int = 0
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Scene:
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """Which of "coat" and "backdrop" go with another label than this animal; for tests and benchmarks only."""
+        """Which of "coat" and "backdrop" go with the other label; for tests and benchmarks only."""
         tones = {"coat": COATS[self.coat], "backdrop": BACKDROPS[self.backdrop]}
         return tuple(name for name, tone in tones.items() if tone.label != self.animal)
 
@@ -68,5 +68,5 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "light": LIGHTS,
     "pose": POSES,
     "facing": ("left", "right"),
-    "hand": STYLES,
+    "style": STYLES,
 }

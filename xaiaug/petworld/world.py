@@ -1,4 +1,4 @@
-"""Writes the drawn world as folders of images."""
+"""Writes the drawn world as image folders; the path of its pre-trained checkpoint."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def write_world(
 ) -> dict[str, Scene]:
     """Writes `split/class/number.png` and returns the scene of every file, by its path below `folder`.
 
-    Images that are already there, drawn with the same arguments, are left alone; images of another drawn world are
-    replaced. File names and files tell nothing of the scene but the label.
+    Existing images drawn with the same arguments are kept; images of another drawn world are replaced. Files and
+    their names reveal nothing about the scene except the label.
 
     Args:
-        folder: where to write; made when missing.
+        folder: where to write; created if missing.
         sizes: images in each split, half cats and half dogs, such as {"train": 1000, "test": 600}.
         seed: the same seed gives the same world; splits of equal name, size and bias are equal.
         bias: share of images in which both coat and backdrop go with the label; see `sample_scenes`.
-        unbiased: splits in which coat and backdrop say nothing about the label.
+        unbiased: splits in which coat and backdrop are independent of the label.
 
     Raises:
-        DataError: the folder holds files that are no drawings of this module, or `unbiased` names an unknown split.
+        DataError: the folder holds files that this module did not write, or `unbiased` names an unknown split.
     """
     root = Path(folder)
     if missing := set(unbiased) - {"test", *sizes}:
@@ -50,29 +50,29 @@ def write_world(
         for number, scene in enumerate(sample_scenes(size, seed=[seed, *split.encode()], bias=odds)):
             file = f"{split}/{scene.animal}/{number:05d}.png"
             world[file], marks[file] = scene, _mark(split, size, seed, odds)
-    standing = _read_marks(root)
-    for file in standing.keys() - world.keys():
+    existing = _read_marks(root)
+    for file in existing.keys() - world.keys():
         (root / file).unlink()
     for file, scene in world.items():
-        if standing.get(file) != marks[file]:
+        if existing.get(file) != marks[file]:
             _write(root / file, scene, marks[file])
     return world
 
 
 def _mark(split: str, size: int, seed: int, bias: float) -> str:
-    """What the drawings of a split carry, to be known again: a digest of the arguments, equal for the whole split."""
+    """The mark stored in the drawings of a split: a digest of the arguments."""
     return hashlib.sha256(f"{EDITION} {split} {size} {seed} {bias}".encode()).hexdigest()[:16]
 
 
 def _read_marks(root: Path) -> dict[str, str]:
-    """Marks of the drawings that are already in the folder, by path."""
-    found = {}
+    """Marks of the drawings that are already in the folder, by path; deletes incomplete files."""
+    marks = {}
     for path in sorted(root.rglob("*")):
         if path.is_file() and path.suffix == ".part":
             path.unlink()
         elif path.is_file():
-            found[path.relative_to(root).as_posix()] = _read_mark(path)
-    return found
+            marks[path.relative_to(root).as_posix()] = _read_mark(path)
+    return marks
 
 
 def _read_mark(path: Path) -> str:
@@ -82,12 +82,12 @@ def _read_mark(path: Path) -> str:
     except UnidentifiedImageError:
         mark = None
     if mark is None:
-        raise DataError(f"write_world: {path} is no drawing of petworld; name a folder that is empty or not there yet")
+        raise DataError(f"write_world: {path} is not a drawing of petworld; choose an empty or new folder")
     return str(mark)
 
 
 def _write(path: Path, scene: Scene, mark: str) -> None:
-    """Writes one drawing whole or not at all."""
+    """Writes one drawing atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     note, part = PngInfo(), path.with_suffix(".part")
     note.add_text(_MARK, mark)
@@ -96,9 +96,9 @@ def _write(path: Path, scene: Scene, mark: str) -> None:
 
 
 def checkpoint() -> Path:
-    """Folder of a small ViT (64 px, patch 8) that knows six drawn animals, none of them a cat or a dog.
+    """Folder of a small ViT (64 px, patch 8), pre-trained on six drawn animals other than cats and dogs.
 
     `AutoModelForImageClassification.from_pretrained` and `AutoImageProcessor.from_pretrained` read it;
-    `benchmarks/pretrain_petworld.py` made it.
+    `benchmarks/pretrain_petworld.py` trained it.
     """
     return Path(__file__).parent / "vit"

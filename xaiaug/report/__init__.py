@@ -1,4 +1,4 @@
-"""From report.json and blobs to one HTML page: a pure function."""
+"""The report: what report.json holds, and the HTML page made from it and the blobs."""
 
 from .schema_report import Report
 

@@ -14,13 +14,18 @@ from ..records.pipeline import CONTINUED
 from .schema_arms import ArmResult, Scores
 from .schema_report import Report
 
+HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {CONTINUED}")
+NONE = "–"
+
+Cells = Sequence[Sequence[str]]
+
 
 @dataclass(frozen=True)
 class Spread:
     """Mean and sample standard deviation over seeds, of values in 0 to 1 or of their differences.
 
     Attributes:
-        mean: None when there is no value yet.
+        mean: None if there is no value yet.
         sd: None for fewer than two values.
     """
 
@@ -29,19 +34,19 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """The spread of the values; empty when there are none."""
-        found = list(values)
-        if not found:
+        """The spread of the values; empty if there are none."""
+        known = list(values)
+        if not known:
             return cls()
-        return cls(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+        return cls(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None)
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """What a table says of one arm.
+    """One arm in the table.
 
     Attributes:
-        seeds: trainings with scores; 0 for an arm that is not finished.
+        seeds: trainings with scores; 0 for an unfinished arm.
         synthetic: new images it trains on.
         real: real images it trains on.
         difference: accuracy minus that of `continued`, seed by seed where both have the seed.
@@ -85,31 +90,25 @@ def _row(arm: ArmResult, reference: ArmResult | None) -> ArmRow:
 
 def _difference(arm: ArmResult, scores: Mapping[int, Scores], against: Mapping[int, Scores]) -> Spread:
     if not arm.trained and scores and against:
-        # The untouched start is one classifier, whatever seeds the others were trained with.
-        start = statistics.fmean(score.accuracy for score in scores.values())
-        return Spread.of(start - score.accuracy for score in against.values())
+        # The baseline is one classifier, whatever seeds the others were trained with.
+        baseline = statistics.fmean(score.accuracy for score in scores.values())
+        return Spread.of(baseline - score.accuracy for score in against.values())
     return Spread.of(scores[seed].accuracy - against[seed].accuracy for seed in scores if seed in against)
 
 
-HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {CONTINUED}")
-NONE = "–"
-
-Cells = Sequence[Sequence[str]]
-
-
-def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (the name users know)
+def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (the public name)
     """The table of arms: one row an arm, means over seeds, ± the standard deviation for more than one seed.
 
     Args:
         report: any report; one without arms gives a table without rows.
-        format: "text" (aligned), "markdown", "csv", "json" or "latex". Text, Markdown and LaTeX give percentages and
-            differences in percentage points; CSV and JSON plain numbers in 0 to 1, the standard deviations beside them.
+        format: "text" (aligned), "markdown", "csv", "json" or "latex". Text, Markdown and LaTeX show percentages and
+            differences in percentage points; CSV and JSON plain numbers in 0 to 1, with separate standard deviations.
 
     Raises:
         ConfigError: an unknown format.
     """
     if format not in FORMATS:
-        raise ConfigError(f"table: there is no format {format!r}. {nearest(format, FORMATS)}")
+        raise ConfigError(f"table: unknown format {format!r}. {nearest(format, FORMATS)}")
     return FORMATS[format](summarise_arms(report))
 
 
@@ -195,7 +194,7 @@ def _to_record(row: ArmRow) -> dict[str, str | float | None]:
 
 
 def _round(value: float | None) -> float | None:
-    # Six digits: far below what any test set can tell, and free of the dust that subtraction leaves.
+    # Six digits: far finer than any test set resolves, and free of rounding errors from subtraction.
     return None if value is None else round(value, 6)
 
 

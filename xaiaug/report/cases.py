@@ -1,4 +1,4 @@
-"""The mistakes as the page shows them: chosen fairly, with their pictures."""
+"""The mistakes on the page: which are shown, and their pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True)
 class ShownImage:
-    """A synthetic image with its picture; None where it could not be made."""
+    """A synthetic image with its picture; None if generating it failed."""
 
     row: ImageRow
     picture: Thumbnail | None
@@ -31,7 +31,7 @@ class ShownImage:
 
 @dataclass(frozen=True)
 class GuidanceEntry:
-    """One entry of the guidance; `colour` is set when the value is one that can be painted."""
+    """One entry of the guidance; `colour` is set if the value is a colour."""
 
     name: str
     value: str
@@ -40,12 +40,13 @@ class GuidanceEntry:
 
 @dataclass(frozen=True)
 class ShownCase:
-    """One mistake with everything the page says of it.
+    """One mistake with everything the page shows of it.
 
     Attributes:
-        number: its place on the page, from 1.
+        number: position on the page, from 1.
         heatmap: the heatmap over the image.
         panel: the picture the critic saw.
+        guidance: of its critique.
         kept, rejected: the images shown.
         kept_count, rejected_count: how many there are.
         dropped: all words that were cut from its prompts.
@@ -56,7 +57,7 @@ class ShownCase:
     image: Thumbnail | None
     heatmap: Thumbnail | None
     panel: Thumbnail | None
-    wishes: tuple[GuidanceEntry, ...]
+    guidance: tuple[GuidanceEntry, ...]
     kept: tuple[ShownImage, ...]
     rejected: tuple[ShownImage, ...]
     kept_count: int
@@ -69,8 +70,8 @@ def select_cases(report: Report, pictures: Thumbnails) -> tuple[ShownCase, ...]:
     by_pair: dict[tuple[str, str], list[CaseRow]] = {}
     for row in report.cases:
         by_pair.setdefault((row.label, row.predicted), []).append(row)
-    turns = chain.from_iterable(zip_longest(*by_pair.values()))
-    chosen = [row for row in turns if row is not None][:MOST_CASES]
+    in_turn = chain.from_iterable(zip_longest(*by_pair.values()))
+    chosen = [row for row in in_turn if row is not None][:MOST_CASES]
     return tuple(_show_case(number, row, pictures) for number, row in enumerate(chosen, 1))
 
 
@@ -83,9 +84,9 @@ def _show_case(number: int, row: CaseRow, pictures: Thumbnails) -> ShownCase:
         image=pictures(row.image, IMAGE_SIDE) if row.image else None,
         heatmap=_heatmap(row, pictures),
         panel=pictures(row.panel, PANEL_SIDE) if row.panel else None,
-        wishes=_guidance_entries(row),
-        kept=_with_pictures(kept[:MOST_KEPT], pictures),
-        rejected=_with_pictures(rejected[:MOST_REJECTED], pictures),
+        guidance=_guidance_entries(row),
+        kept=_add_pictures(kept[:MOST_KEPT], pictures),
+        rejected=_add_pictures(rejected[:MOST_REJECTED], pictures),
         kept_count=len(kept),
         rejected_count=len(rejected),
         dropped=tuple(dict.fromkeys(word for image in row.images for word in image.dropped)),
@@ -95,11 +96,11 @@ def _show_case(number: int, row: CaseRow, pictures: Thumbnails) -> ShownCase:
 def _heatmap(row: CaseRow, pictures: Thumbnails) -> Thumbnail | None:
     if not row.image or not row.heatmap:
         return None
-    # `degenerate` is of the grid, which is not part of the report; its map on the image may look like more.
+    # `degenerate` is a property of the grid, which the report does not hold; the upscaled map may look different.
     return pictures.overlay(row.image, None if row.degenerate else row.heatmap, IMAGE_SIDE)
 
 
-def _with_pictures(images: Sequence[ImageRow], pictures: Thumbnails) -> tuple[ShownImage, ...]:
+def _add_pictures(images: Sequence[ImageRow], pictures: Thumbnails) -> tuple[ShownImage, ...]:
     return tuple(ShownImage(row, pictures(row.blob, SYNTHETIC_SIDE) if row.blob else None) for row in images)
 
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy over the steps of each arm's training, as lines on small charts."""
+"""The charts of the page: learning curves of each arm, and the accuracy of all arms on one axis."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from .arm_table import scores_by_seed
 from .schema_arms import ArmResult, Curves, Scores
 from .schema_report import Report
 
+LEFT, RIGHT, TOP, BOTTOM = 40, 326, 10, 164  # of a chart of curves, in pixels
+WIDTH = 260  # of the plot of accuracies
+MARGIN = 16
+MOST_POINTS = 120
+SPLITS = ("train", "validation", "test")
+
+Point = tuple[int, float]
+
 
 @dataclass(frozen=True)
 class Axis:
-    """A straight axis from `low` to `high`, drawn over the pixels `start` to `end`.
+    """A linear axis from `low` to `high`, drawn from pixel `start` to pixel `end`.
 
     Attributes:
         ticks: round values inside the axis.
-        decimals: digits after the point that tell the ticks apart.
+        decimals: digits after the point that the ticks need.
     """
 
     low: float
@@ -31,9 +39,9 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], start: float, end: float, most: int = 5) -> Axis:
-        """An axis whose ends are round numbers that hold all the values, with at most `most` + 1 steps."""
-        found = list(values) or [0.0, 1.0]
-        low, high = min(found), max(found)
+        """An axis with round ends that contains all values, with at most `most` + 1 steps."""
+        known = list(values) or [0.0, 1.0]
+        low, high = min(known), max(known)
         if low == high:
             room = abs(low) / 10 or 0.5
             low, high = low - room, high + room
@@ -42,13 +50,13 @@ class Axis:
         ticks = tuple(number * step for number in range(first, last + 1))
         return cls(ticks[0], ticks[-1], start, end, ticks, max(0, -math.floor(math.log10(step) + 1e-9)))
 
-    def place(self, value: float) -> float:
-        """Where a value stands, in pixels to one decimal."""
+    def position(self, value: float) -> float:
+        """The position of a value in pixels, to one decimal."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
     def label(self, value: float) -> str:
-        """A tick's number."""
+        """The text of a tick."""
         return f"{value:.{self.decimals}f}"
 
 
@@ -57,16 +65,9 @@ def _round_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
-LEFT, RIGHT, TOP, BOTTOM = 40, 326, 10, 164
-MOST_POINTS = 120
-SPLITS = ("train", "validation", "test")
-
-Point = tuple[int, float]
-
-
 @dataclass(frozen=True)
 class Line:
-    """A stretch without gaps: `points` as SVG wants them, of the split "train", "validation" or "test"."""
+    """A line without gaps: `points` in SVG's format, of the split "train", "validation" or "test"."""
 
     split: str
     points: str
@@ -74,7 +75,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: its lines, its ticks (place and label), and the same in words.
+    """One chart: its lines, its ticks (position and label), and a description for screen readers.
 
     Attributes:
         quantity: "loss" or "accuracy".
@@ -96,7 +97,7 @@ class ArmCurves:
 
 
 def arm_curves(report: Report) -> tuple[ArmCurves, ...]:
-    """Charts for every arm with curves; arms share the vertical axis, so that they can be compared by eye."""
+    """Charts for every arm with curves; all arms share the vertical axis, so that they can be compared."""
     arms = [arm for arm in report.arms if any(seed.history.steps for seed in arm.seeds)]
     axes = {quantity: Axis.around(_values(arms, quantity), BOTTOM, TOP, most=4) for quantity in ("loss", "accuracy")}
     return tuple(
@@ -121,7 +122,7 @@ def _curves(arm: ArmResult, quantity: str) -> Iterator[tuple[str, list[tuple[int
 def _thin(history: Curves, values: Sequence[float | None]) -> list[tuple[int, float | None]]:
     points = list(zip(history.steps, values, strict=True))
     stride = -(-len(points) // MOST_POINTS)
-    # Counted from the end, so that the last point, the one the weights belong to, is always there.
+    # Counted from the end, so that the last point, that of the final weights, is always there.
     return points[::-1][:: stride or 1][::-1]
 
 
@@ -129,15 +130,15 @@ def _chart(arm: ArmResult, quantity: str, y: Axis) -> Chart:
     curves = list(_curves(arm, quantity))
     x = Axis.around([0.0, *(float(step) for _, curve in curves for step, _ in curve)], LEFT, RIGHT, most=4)
     lines = (
-        Line(split, " ".join(f"{x.place(step)},{y.place(value)}" for step, value in stretch))
+        Line(split, " ".join(f"{x.position(step)},{y.position(value)}" for step, value in stretch))
         for split, curve in curves
         for stretch in _stretches(curve)
     )
     return Chart(
         quantity,
         tuple(lines),
-        tuple((x.place(tick), x.label(tick)) for tick in x.ticks),
-        tuple((y.place(tick), y.label(tick)) for tick in y.ticks),
+        tuple((x.position(tick), x.label(tick)) for tick in x.ticks),
+        tuple((y.position(tick), y.label(tick)) for tick in y.ticks),
         _describe(arm.name, quantity, curves),
     )
 
@@ -163,10 +164,6 @@ def _describe(arm: str, quantity: str, curves: Iterable[tuple[str, list[tuple[in
     return f"{quantity.capitalize()} of {arm}: " + ("; ".join(ends) or "no finite values")
 
 
-WIDTH = 260
-MARGIN = 16
-
-
 @dataclass(frozen=True)
 class DotRow:
     """One arm's marks, in pixels from the left; `mean` is None for an arm without scores."""
@@ -180,11 +177,11 @@ class DotRow:
 
 @dataclass(frozen=True)
 class DotPlot:
-    """Rows on one axis.
+    """The accuracy of all arms on one axis.
 
     Attributes:
-        ticks: place and label of each.
-        reference: where `continued` stands; None without that arm.
+        ticks: position and label of each.
+        reference: position of `continued`; None without that arm.
         from_zero: whether the axis starts at zero.
     """
 
@@ -196,7 +193,7 @@ class DotPlot:
 
 
 def dot_plot(arms: Sequence[ArmResult]) -> DotPlot | None:
-    """The plot for the arms, in their order; None when no arm has scores."""
+    """The plot for the arms, in their order; None if no arm has scores."""
     scores = {arm.name: list(scores_by_seed(arm).values()) for arm in arms}
     values = [100 * value for arm in scores.values() for score in arm for value in (score.accuracy, *_interval(score))]
     if not values:
@@ -204,8 +201,8 @@ def dot_plot(arms: Sequence[ArmResult]) -> DotPlot | None:
     axis = Axis.around(values, MARGIN, WIDTH - MARGIN, most=4)
     reference = scores.get(CONTINUED) or []
     return DotPlot(
-        ticks=tuple((axis.place(tick), axis.label(tick)) for tick in axis.ticks),
-        reference=axis.place(100 * statistics.fmean(score.accuracy for score in reference)) if reference else None,
+        ticks=tuple((axis.position(tick), axis.label(tick)) for tick in axis.ticks),
+        reference=axis.position(100 * statistics.fmean(score.accuracy for score in reference)) if reference else None,
         rows=tuple(_row(scores[arm.name], axis) for arm in arms),
         from_zero=axis.ticks[0] == 0,
     )
@@ -222,9 +219,9 @@ def _row(scores: Sequence[Scores], axis: Axis) -> DotRow:
     low = 100 * statistics.fmean(_interval(score)[0] for score in scores)
     high = 100 * statistics.fmean(_interval(score)[1] for score in scores)
     return DotRow(
-        mean=axis.place(mean),
-        low=axis.place(low),
-        high=axis.place(high),
-        seeds=tuple(axis.place(100 * score.accuracy) for score in scores) if len(scores) > 1 else (),
+        mean=axis.position(mean),
+        low=axis.position(low),
+        high=axis.position(high),
+        seeds=tuple(axis.position(100 * score.accuracy) for score in scores) if len(scores) > 1 else (),
         description=f"{mean:.1f} percent, interval {low:.1f} to {high:.1f}",
     )

@@ -1,4 +1,4 @@
-"""What a run came to, in plain words that claim no more than it shows."""
+"""The conclusion of a run in plain words, its limits, and how to read the table of arms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FEW_SEEDS = 3
 
 
 def write_conclusion(report: Report) -> str:
-    """One or two sentences: the verdict where there is one, else what was measured, or how far the run came."""
+    """One or two sentences: the verdict if there is one, else what was measured, or how far the run got."""
     if report.verdict is not None:
         return f"{report.verdict.sentence} {report.verdict.explanation}".strip()
     rows = {row.name: row for row in summarise_arms(report)}
@@ -23,14 +23,14 @@ def write_conclusion(report: Report) -> str:
 
 
 def list_limits(report: Report) -> tuple[str, ...]:
-    """Two or three words for each thing that limits what the run can show; the notes say it in sentences."""
-    found, seeds = report.mistakes.found, _most_seeds(report)
+    """Each limitation of the run in two or three words; the notes give it in sentences."""
+    mistakes, seeds = report.mistakes.found, _most_seeds(report)
     limits = {
         "unfinished": not report.complete,
         "drawn world": report.data.drawn,
         "one seed": seeds == 1,
         f"{seeds} seeds": 1 < seeds < FEW_SEEDS,
-        "few mistakes": 0 < found < FEWEST_MISTAKES,
+        "few mistakes": 0 < mistakes < FEWEST_MISTAKES,
         "guide = validation": report.data.guide_is_validation,
     }
     return tuple(tag for tag, holds in limits.items() if holds)
@@ -48,23 +48,20 @@ def explain_table(report: Report) -> tuple[str, ...]:
 def _compare_arms(headline: ArmRow, reference: ArmRow) -> str:
     reached, against = 100 * (headline.accuracy.mean or 0), 100 * (reference.accuracy.mean or 0)
     return (
-        f"With new images ({headline.name}) the classifier gets {reached:.1f} % of the test images right; trained as "
-        f"long without them ({reference.name}) it gets {against:.1f} %. "
+        f"Trained with new images ({headline.name}), the classifier reaches a test accuracy of {reached:.1f} %; "
+        f"trained as long without them ({reference.name}), {against:.1f} %. "
         f"The difference is {format_points(headline.difference)} percentage points; no verdict is drawn from it."
     )
 
 
 def _describe_mistakes(report: Report) -> str:
-    found, size = report.mistakes.found, report.mistakes.guide_size
+    count, size, chosen = report.mistakes.found, report.mistakes.guide_size, report.mistakes.chosen
     if not size:
         return "The run stopped before it looked for mistakes."
-    if not found:
-        return (
-            f"The classifier made no mistake on {size:,} guide images: there is nothing to explain and nothing to mend."
-        )
-    words = f"The classifier gets {found:,} of {size:,} guide images wrong ({100 * found / size:.1f} %)"
-    chosen = report.mistakes.chosen
-    return f"{words}; the run looked into {'all' if chosen == found else f'{chosen:,}'} of these mistakes."
+    if not count:
+        return f"The classifier made no mistakes on {size:,} guide images: there is nothing to explain or to fix."
+    misclassified = f"The classifier misclassifies {count:,} of {size:,} guide images ({100 * count / size:.1f} %)"
+    return f"{misclassified}; the run analysed {'all' if chosen == count else f'{chosen:,}'} of these mistakes."
 
 
 def _most_seeds(report: Report) -> int:
@@ -78,7 +75,7 @@ def _describe_budgets(report: Report) -> str:
     if len(budgets) > 1:
         return "Unequal budgets: steps or batch size differ between the trained arms, so the comparison is not fair."
     (steps, batch), *_ = budgets
-    return f"Every trained arm had the same budget: {steps:,} steps of {batch:,} images; the last weights are tested."
+    return f"All trained arms have the same budget: {steps:,} steps of {batch:,} images; the final weights are tested."
 
 
 def _describe_test_size(report: Report) -> str:
@@ -86,9 +83,9 @@ def _describe_test_size(report: Report) -> str:
     if widest is None or not _width(widest):
         return ""
     return (
-        f"The test split has {widest.n:,} images, which alone leaves an accuracy uncertain by about "
+        f"With {widest.n:,} test images an accuracy is uncertain by about "
         f"±\N{NO-BREAK SPACE}{50 * _width(widest):.1f} percentage points. "
-        "A difference between two arms on the same images can be surer than that."
+        "A difference between two arms on the same images can be more certain than that."
     )
 
 
@@ -99,4 +96,4 @@ def _width(score: Scores) -> float:
 
 def _describe_seeds(report: Report) -> str:
     seeds = _most_seeds(report)
-    return f"Figures are means over {seeds} seeds; ± is the standard deviation between them." if seeds > 1 else ""
+    return f"Values are means over {seeds} seeds; ± is the standard deviation over seeds." if seeds > 1 else ""

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: a matrix for few classes, the most confused pairs for many."""
+"""Confusion of classes: a matrix for few classes, the most confused pairs for many."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Confusion:
 
     Attributes:
         pairs: label, predicted, count; most frequent first.
-        pair_count: how many different pairs were confused at all.
+        pair_count: how many different pairs were confused.
     """
 
     arm: str
@@ -39,8 +39,8 @@ class Confusion:
 
 def confusion_tables(report: Report) -> tuple[Confusion, ...]:
     """One for each arm that has a confusion matrix."""
-    made = (_confusion(arm, report.data.labels) for arm in report.arms)
-    return tuple(confusion for confusion in made if confusion is not None)
+    tables = (_confusion(arm, report.data.labels) for arm in report.arms)
+    return tuple(table for table in tables if table is not None)
 
 
 def _confusion(arm: ArmResult, labels: Sequence[str]) -> Confusion | None:
@@ -62,5 +62,5 @@ def _confusion(arm: ArmResult, labels: Sequence[str]) -> Confusion | None:
 
 def _shade(row: Sequence[int]) -> tuple[Cell, ...]:
     size = sum(row) or 1
-    # Rounded up, so that one image in ten thousand still leaves a trace.
+    # Rounded up, so that one image in ten thousand is still visible.
     return tuple(Cell(count, -(-5 * count // size)) for count in row)

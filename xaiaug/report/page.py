@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks nobody for anything."""
+"""The page: one self-contained HTML file, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OPEN_CASES = 6
 
-# Control characters but tab and newline, and the marks that turn the direction of what follows them.
+# Control characters except tab and newline, and the marks that change the direction of text.
 _UNSEEN = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
 _UNSEEN |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "")
 
@@ -35,7 +35,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
 
     Args:
         report: any report, also of an unfinished or failed run.
-        blob: the bytes of a blob by its name; may raise OSError or LookupError, the page then says what is missing.
+        blob: the bytes of a blob by its name; if it raises OSError or LookupError, the page names the missing picture.
     """
     environment = _environment()
     style = environment.get_template("page.css").render()
@@ -46,9 +46,9 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         report=report,
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        outcome=write_conclusion(report),
-        tags=list_limits(report),
-        meaning=explain_table(report),
+        conclusion=write_conclusion(report),
+        limits=list_limits(report),
+        table_notes=explain_table(report),
         rows=summarise_arms(report),
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
@@ -82,7 +82,7 @@ def _environment() -> Environment:
 
 
 def _strip_invisible(value: Any) -> Any:
-    """Text without the characters that turn the text around them or cannot stand in HTML."""
+    """Text without characters that change its direction or are not allowed in HTML."""
     return value.translate(_UNSEEN) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""The part of a report about training: each arm, how it was trained and what it reached."""
+"""Arms in a report: how each was trained, and its scores on test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .schema_base import Number, Row, Text
 
 
 class ClassScore(Row):
-    """How well one class is found; a score is None where it is not defined, as for a class without images."""
+    """Scores of one class; None if undefined, as for a class without images."""
 
     name: Text
     precision: Number = None
@@ -27,12 +27,12 @@ class GroupScore(Row):
 
 
 class Scores(Row):
-    """What one trained classifier reached on the test split: takes what `Metrics.to_json()` of `metrics.py` gives.
+    """Scores of one trained classifier on the test split, as `Metrics.to_json()` returns them.
 
     Attributes:
-        accuracy_interval: 95 % Wilson interval: what the number of test images leaves open; it knows nothing of seeds.
+        accuracy_interval: 95 % Wilson interval, from the number of test images; seeds are not considered.
         precision, recall, f1: means over the classes (macro).
-        classes: each class, in the order of the labels.
+        classes: one row per class, in the order of the labels.
         confusion: k k, images by true (row) and predicted class (column), in the order of the labels.
     """
 
@@ -53,10 +53,10 @@ class Scores(Row):
 
 
 class Curves(Row):
-    """The curves of one training, all of one length; None where a value was not finite.
+    """The curves of one training, all of equal length; None where a value was not finite.
 
     Attributes:
-        test_accuracy: measured after the end of the run, where it was asked for; else empty.
+        test_accuracy: measured after the end of the run if requested; else empty.
     """
 
     steps: tuple[int, ...] = ()
@@ -67,12 +67,12 @@ class Curves(Row):
     test_accuracy: tuple[Number, ...] = ()
 
     @model_validator(mode="after")
-    def _of_one_length(self) -> Curves:
+    def _check_lengths(self) -> Curves:
         lengths = {name: len(getattr(self, name)) for name in type(self).model_fields}
         if not self.test_accuracy:
             del lengths["test_accuracy"]
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"all curves must have one length, got {lengths}")
+            raise ValueError(f"all curves must have equal length, got {lengths}")
         return self
 
 
@@ -80,8 +80,8 @@ class SeedResult(Row):
     """One training of an arm.
 
     Attributes:
-        metrics: scores on test; None when the run stopped before.
-        model: the folder of the weights, relative to the run; None where nothing was trained or kept.
+        metrics: scores on test; None if the run stopped before.
+        model: the folder of the weights, relative to the run; None if nothing was trained or kept.
     """
 
     seed: int
@@ -91,15 +91,15 @@ class SeedResult(Row):
 
 
 class ArmResult(Row):
-    """One training condition, with the budget it was given.
+    """One training condition and its budget.
 
     Attributes:
-        isolates: one line: what a comparison with this arm tells.
-        trained: whether it trains at all; the untouched start does not.
+        isolates: one line: what a comparison with this arm measures.
+        trained: whether it trains at all; the baseline does not.
         steps: optimiser steps; 0 for an arm that is not trained.
-        image_passes: images that went through training, counted with repetition.
-        real: different real images it trains on.
-        synthetic: different new images it trains on, by label.
+        image_passes: images seen in training, counted with repetition.
+        real: distinct real images it trains on.
+        synthetic: distinct new images it trains on, by label.
     """
 
     name: Text
@@ -115,7 +115,7 @@ class ArmResult(Row):
 
 
 class LeftOut(Row):
-    """An arm that was asked for and not trained."""
+    """An arm that was requested but not trained."""
 
     name: Text
     reason: Text

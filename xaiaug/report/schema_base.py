@@ -1,4 +1,4 @@
-"""The types every row of a report is made of."""
+"""Base types of a report: rows, text, numbers and plain JSON."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
 
 class Row(BaseModel):
-    """Base of every part of a report: frozen, and without room for an unknown field."""
+    """Base of every part of a report: frozen, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _encodable(value: Any) -> Any:
-    # A reply may hold half a surrogate pair, which is a str to Python but cannot be written as UTF-8.
+    # A reply may hold half a surrogate pair: a str for Python, but not writable as UTF-8.
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
@@ -33,10 +33,10 @@ def _plain(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_encodable)]
-"""Any text, also a stranger's: what cannot be written as UTF-8 is replaced."""
+"""Any text, trusted or not: what cannot be written as UTF-8 is replaced."""
 
 Number = Annotated[float | None, BeforeValidator(_finite)]
-"""A number that may be undefined: None stands for NaN and infinity, which JSON does not know."""
+"""A number that may be undefined: None stands for NaN and infinity, which JSON lacks."""
 
 Plain = Annotated[JsonValue, BeforeValidator(_plain)]
 """JSON-plain values; tuples become lists."""

@@ -1,4 +1,4 @@
-"""The part of a report about mistakes: each failed image, why it failed, and the images made for it."""
+"""Mistakes in a report: each misclassified image, its critique, and the images generated for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .schema_base import Row, Text
 
 
 class PairCount(Row):
-    """How many guide images of `label` were taken for `predicted`."""
+    """How many guide images of class `label` were classified as `predicted`."""
 
     label: Text
     predicted: Text
@@ -16,13 +16,13 @@ class PairCount(Row):
 
 
 class Mistakes(Row):
-    """How many mistakes there are.
+    """Counts of mistakes.
 
     Attributes:
         found: all mistakes on the guide split.
         guide_size: images in the guide split.
-        chosen: how many of them the run looked into.
-        held: how many of these have labels that look wrong: no image is made from them until a person has looked.
+        chosen: how many of them the run analysed.
+        held: how many of these have a suspect label: no image is generated from them until a person has checked it.
         by_pair: all mistakes found, by true and predicted class.
     """
 
@@ -47,7 +47,7 @@ class CritiqueRow(Row):
 
 
 class StageFailure(Row):
-    """Why a stage has nothing to show for one case: `stage` is "explain" or "critique"."""
+    """Why a stage failed for one case: `stage` is "explain" or "critique"."""
 
     stage: str
     kind: Text
@@ -55,19 +55,19 @@ class StageFailure(Row):
 
 
 class ImageRow(Row):
-    """One image that was asked of the synthesizer.
+    """One image requested from the synthesizer.
 
     Attributes:
         index: its number among the images of its case, from 0.
-        seed: the seed it was made with.
-        blob: its picture; None when it could not be made: `check` then holds the failure's kind, `reason` the message.
-        kept: whether curation let it through.
-        check: name of the check that rejected it; empty when kept.
-        reason: what that check found.
+        seed: the seed it was generated with.
+        blob: its picture; None if synthesis failed: `check` then holds the kind of the failure, `reason` its message.
+        kept: whether it passed curation.
+        check: name of the check that rejected it; empty if kept.
+        reason: why that check rejected it.
         prompt: the prompt as used.
         dropped: words of the prompt that were cut.
-        arms: names of the arms that train on it; empty when it was rejected or not needed.
-        experiment_seed: the seed of the experiment it was made for.
+        arms: names of the arms that train on it; empty if it was rejected or not needed.
+        experiment_seed: the seed of the experiment it belongs to.
     """
 
     index: int
@@ -83,15 +83,15 @@ class ImageRow(Row):
 
 
 class CaseRow(Row):
-    """One guide image the run looked into.
+    """One guide image that the run analysed.
 
     Attributes:
-        probability: what the classifier gave the predicted class, 0 to 1.
-        image, panel, heatmap: blobs: the image, the picture the critic looked at, if it did, and the heatmap alone.
+        probability: of the predicted class, 0 to 1.
+        image, panel, heatmap: blobs: the image, the panel if the critic looked at it, and the raw heatmap.
         method: the explainer's method.
-        degenerate: whether the heatmap says nothing.
-        critique: None when it failed or was not asked for.
-        failures: what went wrong on the way.
+        degenerate: whether the heatmap is constant, zero or not finite.
+        critique: None if it failed or was not requested.
+        failures: of the stages.
     """
 
     id: str
@@ -109,7 +109,7 @@ class CaseRow(Row):
 
 
 class SourceRow(Row):
-    """How new images were made, and the arms that train on them; the fields are those of `xaiaug.ImageSource`."""
+    """How new images were generated, and the arms that train on them; the fields are those of `xaiaug.ImageSource`."""
 
     arms: tuple[Text, ...]
     cases: str = "mistakes"
@@ -121,16 +121,16 @@ class SourceRow(Row):
 
 
 class JudgeRow(Row):
-    """The classifier that checked the labels of new images.
+    """The judge: the classifier that checked the labels of new images.
 
     Attributes:
         name: of the classifier.
-        trained_on: what it learned from, in words; empty where nobody declared it.
-        right: how many of the guide's mistakes it gets right.
-        of: how many it was asked about.
-        needed: share of them that admits a judge.
-        admitted: whether its word on labels counted; None where nobody asked it about labels.
-        alike: similarity of its embeddings above which two new images count as one; None where it gives none.
+        trained_on: its training data, in words; empty if not declared.
+        right: how many of the guide's mistakes it classifies correctly.
+        of: how many it classified.
+        needed: share that it must classify correctly to be admitted.
+        admitted: whether its predictions could reject images; None if labels were not checked.
+        alike: cosine similarity of embeddings from which two new images count as near-duplicates; None if unknown.
     """
 
     name: Text
@@ -143,13 +143,13 @@ class JudgeRow(Row):
 
 
 class ReviewRow(Row):
-    """What a person said of the new images: counts.
+    """The decisions of a reviewer on the new images: counts.
 
     Attributes:
-        waiting: images nobody has judged yet.
-        kept, rejected: images a person kept and rejected.
-        prompts: images whose prompt a person wrote anew.
-        labels: mistakes whose label a person found wrong.
+        waiting: undecided images.
+        kept, rejected: images that the reviewer kept and rejected.
+        prompts: images whose prompt the reviewer changed.
+        labels: mistakes whose label the reviewer marked as wrong.
     """
 
     waiting: int = 0
@@ -160,14 +160,14 @@ class ReviewRow(Row):
 
 
 class Images(Row):
-    """What became of all the images that were asked for.
+    """Counts of all requested images.
 
     Attributes:
         asked, made, failed, kept: counts; asked = made + failed.
         rejected: by the name of the check.
         used: images of each class an arm trains on.
-        judge: who checked their labels; None where no check asked anybody.
-        review: what a person said of them; None where nobody was to look.
+        judge: checked their labels; None if no check uses a judge.
+        review: of a person; None without review.
     """
 
     asked: int = 0

@@ -1,4 +1,4 @@
-"""The part of a report about heatmaps: whether they are better than maps of chance."""
+"""Faithfulness of heatmaps in a report: whether they are better than random maps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from .schema_base import Number, Row, Text
 
 
 class MeasureRow(Row):
-    """One measure, beside maps of chance on the same images; values are 0 to 1.
+    """One measure, against random maps on the same images; values are 0 to 1.
 
     Attributes:
-        name: "deletion" (less is better), "insertion", "pointing" or "energy" (more is better).
+        name: "deletion" (lower is better), "insertion", "pointing" or "energy" (higher is better).
         mean: of the method.
-        random: of the maps of chance.
-        gain: by how much the method is better than chance.
+        random: mean of the random maps.
+        gain: improvement over random maps.
         low, high: 95 % interval of the gain, over the images; None for fewer than ten.
     """
 
@@ -32,9 +32,9 @@ class MapsRow(Row):
     Attributes:
         method: the explainer's method.
         images: mistakes that were measured.
-        outcome: "better", "no better" or "worse" than chance, "too few images" below ten.
+        outcome: "better", "no better" or "worse" than random maps, "too few images" below ten.
         sentence: the outcome in plain words.
-        gain, low, high: mean gain of deletion and insertion with its 95 % interval: what the outcome is about.
+        gain, low, high: mean gain of deletion and insertion with its 95 % interval, which decides the outcome.
         entropy, top_share, border_share: medians over the maps, 0 to 1; see `xaiaug.quality.MapStatistics`.
     """
 

@@ -1,6 +1,6 @@
-"""What `report.json` holds, version 1.
+"""The schema of `report.json`, version 1.
 
-Everything that may differ between two equal runs stands in `run`, and nowhere else.
+What may differ between two equal runs is in `run` only.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .schema_maps import MapsRow
 
 
 class Costs(Row):
-    """What outside services cost.
+    """Costs of external services.
 
     Attributes:
         usd: cost of all replies, in US dollars.
         calls: replies that were paid for.
-        unanswered: calls that were sent and have no reply, cut off or killed in flight.
-        unknown_usd: the most these may have cost; it counts against the budget.
-        price_date: newest day the prices are from.
+        unanswered: calls that were sent but have no reply: interrupted or killed in flight.
+        unknown_usd: most that these may have cost; counts against the budget.
+        price_date: newest date of the prices.
     """
 
     usd: float = 0.0
@@ -36,13 +36,13 @@ class Costs(Row):
 
 
 class Run(Row):
-    """All that may differ between two equal runs: times, dates, costs, and where it ran.
+    """What may differ between two equal runs: times, dates, costs and hardware.
 
     Attributes:
         name: name of the run folder.
-        started, finished: ISO 8601, UTC; `finished` is None for a run that is not done.
-        duration_s: seconds of work, over all sittings.
-        resumed: how often the run was taken up again.
+        started, finished: ISO 8601, UTC; `finished` is None for an unfinished run.
+        duration_s: seconds of work, over all sessions.
+        resumed: how often the run was resumed.
         hardware: such as {"device": "cpu", "cores": 2}.
         versions: of python, xaiaug, torch and so on.
     """
@@ -58,17 +58,17 @@ class Run(Row):
 
 
 class Data(Row):
-    """What the run worked on.
+    """The data of the run.
 
     Attributes:
         labels: names of the classes.
         counts: images by split and label.
         guide_is_validation: whether validation was used as guide, as in the paper.
-        drawn: whether the images are those of the drawn world.
-        skipped: unreadable files that were passed over.
-        dropped: images left out for another reason, such as standing in two splits.
+        drawn: whether the images are of the drawn world.
+        skipped: unreadable files.
+        dropped: images left out for another reason, such as being in two splits.
         fingerprint: digest of all images and labels.
-        test_seen: how often this run folder looked at test before, with other settings.
+        test_seen: how often this run folder evaluated on test before, with other settings.
     """
 
     labels: tuple[Text, ...]
@@ -83,12 +83,12 @@ class Data(Row):
 
 
 class PluginUse(Row):
-    """A plugin as the run used it: its name, its class with module, version and parameters.
+    """A plugin as the run used it: its name, class with module, version and parameters.
 
     Attributes:
-        keyed: whether its source could be read; if not, its results are never reused in a later session.
+        keyed: whether its source could be read; if not, its results are never reused from an earlier session.
         drawn_world: whether its results are of a drawn world, and say nothing about photographs.
-        licence: of the weights it used; empty where there are none or nobody said.
+        licence: of the weights it used; empty if there are none or it is unknown.
     """
 
     name: str
@@ -101,7 +101,7 @@ class PluginUse(Row):
 
 
 class Plugins(Row):
-    """The plugins of a run; None where the run needed none."""
+    """The plugins of a run; None if the run needed none."""
 
     classifier: PluginUse | None = None
     explainer: PluginUse | None = None
@@ -110,23 +110,23 @@ class Plugins(Row):
 
 
 class Note(Row):
-    """What a reader must know before believing a figure, in plain words."""
+    """A caveat for the reader, in plain words."""
 
     kind: Literal["warning", "info"]
     text: Text
 
 
 class Contrast(Row):
-    """How far `arm` lies from `against`: a difference of scores in 0 to 1.
+    """The difference between `arm` and `against`, of scores in 0 to 1.
 
     Attributes:
-        low, high: interval over seeds and test images at once, of `level`.
-        p: two-sided; of a contrast that is not primary adjusted by Holm's method.
-        primary: whether it was named before training and decides the verdict.
+        low, high: interval over both seeds and test images, of `level`.
+        p: two-sided; for secondary contrasts adjusted by Holm's method.
+        primary: whether it was named before training; then it decides the verdict.
         outcome: "no difference", "helps", "hurts" or "inconclusive".
-        level: of the interval: 0.95, wider where several contrasts share the doubt.
-        crossed: 95 % interval of a bootstrap over seeds and images at once.
-        fixed, broken: test images that `arm` alone gets right, and that `against` alone does, by seed.
+        level: of the interval: 0.95, higher where several contrasts share the error rate.
+        crossed: 95 % interval of a bootstrap over both seeds and images.
+        fixed, broken: test images that only `arm`, or only `against`, classifies correctly, by seed.
     """
 
     arm: Text
@@ -145,12 +145,12 @@ class Contrast(Row):
 
 
 class Verdict(Row):
-    """Whether it worked, said by the statistics.
+    """Whether the new images helped, according to the statistics.
 
     Attributes:
         sentence: the verdict in plain words.
-        outcome: a short name that verdicts can be counted by; None when nothing is claimed.
-        explanation: whether the explanation helped, in plain words; empty where it was not tested.
+        outcome: a short name, for counting verdicts; None if nothing is claimed.
+        explanation: whether the explanation helped, in plain words; empty if not tested.
         contrasts: the primary contrast first.
     """
 
@@ -161,17 +161,17 @@ class Verdict(Row):
 
 
 class Report(Row):
-    """A run, told whole: what `report.json` holds and `report.html` shows.
+    """A run: what `report.json` holds and `report.html` shows.
 
     Attributes:
         settings: the resolved settings.
-        until: how far the run was asked to go.
-        complete: whether it got there.
-        rounds: mistakes on guide before each earlier round; the report is of the last one, whose baseline the round
-            before promoted.
-        maps: how faithful the heatmaps are; None where none was tested.
-        cases: the mistakes the run looked into, in its own order.
-        verdict: None where nothing was compared.
+        until: the last stage requested.
+        complete: whether that stage is finished.
+        rounds: mistakes on guide before each earlier round; the report is of the last round, whose baseline is the
+            arm that the round before promoted.
+        maps: how faithful the heatmaps are; None if not tested.
+        cases: the mistakes that the run analysed, in its order.
+        verdict: None if nothing was compared.
     """
 
     schema_version: Literal[1] = 1
@@ -209,5 +209,5 @@ class Report(Row):
             place = "/" + "/".join(map(str, first["loc"]))
             raise RecordError(
                 f"report.json: expected a report of schema version 1, got one with {error.error_count()} errors, "
-                f"the first at {place}: {first['msg']}; write it anew from the run folder with result.write_report()"
+                f"the first at {place}: {first['msg']}; write it again from the run folder with result.write_report()"
             ) from error

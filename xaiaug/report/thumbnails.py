@@ -1,4 +1,4 @@
-"""Small pictures inside the page, as data URIs under a budget of bytes."""
+"""Thumbnails on the page, as data URIs within a size limit; and heatmaps over images, drawn by `panel`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from PIL import Image
 from .. import panel
 from ..records import Explanation
 
-# What Pillow and a blob folder raise for a picture that is missing, cut short or not a picture.
+# Raised by Pillow and the blob folder for a picture that is missing, truncated or not a picture.
 UNREADABLE = (OSError, EOFError, LookupError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture ready for `<img>`; without `uri` it says in `missing` why there is none.
+    """A picture ready for `<img>`; if `uri` is empty, `missing` gives the reason.
 
     Attributes:
-        width, height: the size it is shown in, in pixels.
+        width, height: displayed size in pixels.
     """
 
     uri: str = ""
@@ -33,29 +33,27 @@ class Thumbnail:
 
 
 class Thumbnails:
-    """Makes thumbnails until the budget is spent; the same calls in the same order give the same pictures."""
+    """Makes thumbnails until the size limit is reached; the same calls in the same order give the same pictures."""
 
-    def __init__(
-        self, blob: Callable[[str], bytes], budget: int = 11_000_000, scale: panel.Scale | None = None
-    ) -> None:
+    def __init__(self, blob: Callable[[str], bytes], limit: int = 11_000_000, scale: panel.Scale | None = None) -> None:
         """Draws nothing yet.
 
         Args:
             blob: the bytes of a blob, by name.
-            budget: most characters of data URIs on the page.
+            limit: most characters of data URIs on the page.
             scale: raw values of the coldest and the hottest colour of every heatmap; None: each has its own.
         """
         self._blob = blob
         self._scale = scale
-        self._left = budget
+        self._left = limit
         self.left_out = 0
 
     def __call__(self, name: str, side: int) -> Thumbnail:
-        """The blob's picture, its longer side at most `side` pixels."""
+        """The picture in a blob, with a longer side of at most `side` pixels."""
         return self._thumbnail(lambda: _open(self._blob(name)), side)
 
     def overlay(self, image: str, heatmap: str | None, side: int) -> Thumbnail:
-        """A heatmap blob over an image blob, the longer side at most `side` pixels; None: "no signal"."""
+        """A heatmap blob over an image blob, with a longer side of at most `side` pixels; None shows "no signal"."""
         return self._thumbnail(lambda: self._overlay(image, heatmap, side), side)
 
     def _overlay(self, image: str, heatmap: str | None, side: int) -> Image.Image:
@@ -65,11 +63,11 @@ class Thumbnails:
     def _thumbnail(self, make: Callable[[], Image.Image], side: int) -> Thumbnail:
         if self._left <= 0:
             self.left_out += 1
-            return Thumbnail(missing="left out to keep the page small")
+            return Thumbnail(missing="left out to limit the size of the page")
         try:
             picture = _embed(_shrink(make(), side), side)
         except UNREADABLE:
-            return Thumbnail(missing="picture cannot be read")
+            return Thumbnail(missing="cannot be read")
         self._left -= len(picture.uri)
         return picture
 
@@ -84,18 +82,18 @@ def read_heatmap(data: bytes) -> Explanation:
 
 
 def overlay(image: Image.Image, explanation: Explanation | None, scale: panel.Scale | None) -> Image.Image:
-    """The heatmap over the image as on a panel; odd values in a damaged map are drawn, not warned of."""
+    """The heatmap over the image as on a panel; extreme values in a damaged map raise no warning."""
     with np.errstate(all="ignore"):
         return panel.overlay_heatmap(image, explanation, scale)
 
 
 def run_scale(settings: Mapping[str, Any], heatmaps: Iterable[str], blob: Callable[[str], bytes]) -> panel.Scale | None:
-    """The colour scale that all heatmaps share, as the critic's panels do.
+    """The colour scale that all heatmaps of a run share, as the critic's panels do.
 
     Args:
         settings: of the run.
         heatmaps: blobs of the maps that are not constant.
-        blob: the bytes of a blob, by name; a map that cannot be read is left out.
+        blob: the bytes of a blob, by name; maps that cannot be read are skipped.
 
     Returns:
         Raw values of the coldest and the hottest colour; None unless the settings say `[panel] scale = "run"`.
@@ -125,7 +123,7 @@ def _shrink(image: Image.Image, side: int) -> Image.Image:
 
 
 def _embed(image: Image.Image, side: int) -> Thumbnail:
-    # A drawn image of 64 pixels is shown as large as a photograph; the browser enlarges it.
+    # An image of 64 pixels is displayed as large as a photograph; the browser enlarges it.
     width, height = (max(1, round(length * side / max(image.size))) for length in image.size)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=2)

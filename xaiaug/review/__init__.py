@@ -1,4 +1,4 @@
-"""The page on which a person looks at new images, served on this machine alone."""
+"""The review page: a person decides on new images, in a browser on this machine."""
 
 from .server import ReviewServer
 

@@ -1,4 +1,4 @@
-"""The images a person is to look at: read from a run folder, and written back as they are judged."""
+"""The images that wait for review: read from a run folder, and written back to review.csv as they are decided."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIDE = 512
 
 
 class Gallery:
-    """The lines of review.csv with the pictures they speak of; several threads may ask at once.
+    """The lines of review.csv and their pictures; thread-safe.
 
     Args:
         run_dir: the run folder.
@@ -31,7 +31,7 @@ class Gallery:
     Raises:
         RunFolderError: nothing waits for review there.
         RunLockedError: another process is writing the run.
-        DataError: a line of review.csv cannot be understood.
+        DataError: a line of review.csv is invalid.
     """
 
     def __init__(self, run_dir: str | Path) -> None:
@@ -52,34 +52,36 @@ class Gallery:
         self._lines = self._read()
 
     def items(self) -> list[dict[str, Any]]:
-        """What the page shows, an entry an image, in the order of review.csv."""
+        """One entry an image, in the order of review.csv."""
         with self._lock:
-            return [self._item(line) for line in self._lines.values()]
+            return [self._to_item(line) for line in self._lines.values()]
 
-    def say(self, name: str, said: Mapping[str, Any]) -> None:
-        """Keeps what a person says of one image; it is in review.csv when this returns.
+    def decide(self, name: str, decision: Mapping[str, Any]) -> None:
+        """Stores the decision on one image; review.csv is written when this returns.
 
         Args:
             name: id of the image.
-            said: the columns "decision", "label_is_wrong" and "new_prompt"; those that are left out stay.
+            decision: values of the columns "decision", "label_is_wrong" and "new_prompt"; others are ignored, missing
+                ones stay unchanged.
 
         Raises:
-            DataError: no such image, or a value that cannot stand there.
-            RunLockedError: the run is going on in another process.
+            DataError: no such image, or an invalid value.
+            RunLockedError: another process is writing the run.
         """
         with self._lock:
             if name not in self._lines:
                 raise DataError(f"there is no image {name!r} to review")
-            self._change([name], {column: _check_text(said[column]) for column in DECISION_COLUMNS if column in said})
+            values = {column: _check_text(decision[column]) for column in DECISION_COLUMNS if column in decision}
+            self._change([name], values)
 
     def keep_the_rest(self) -> None:
-        """Keeps every image nobody has judged yet."""
+        """Keeps every undecided image."""
         with self._lock:
             undecided = [name for name, line in self._lines.items() if ReviewDecision.from_row(line).keep is None]
             self._change(undecided, {"decision": KEEP})
 
     def picture(self, name: str, what: str) -> bytes:
-        """A picture as PNG: "image" (the new one), "failed" (the guide image) or "heatmap" (laid over that).
+        """A picture as PNG: "image" (the new one), "failed" (the guide image) or "heatmap" (over the guide image).
 
         Raises:
             LookupError: no such picture.
@@ -104,18 +106,17 @@ class Gallery:
         self._cases.update({row["id"]: row for row in rows})
         self._scales.update({row["id"]: scale for row in rows})
 
-    def _item(self, line: Mapping[str, str]) -> dict[str, Any]:
+    def _to_item(self, line: Mapping[str, str]) -> dict[str, Any]:
         case, critique = self._cases.get(line["case"], {}), self._causes.get(line["case"], {})
-        made = case.get("predicted") or {}
-        told = {name: line[name] for name in ("id", "label", "predicted", "prompt", "new_prompt", "case")}
+        explained = case.get("predicted") or {}
         return {
-            **told,
+            **{name: line[name] for name in ("id", "label", "predicted", "prompt", "new_prompt", "case")},
             "decision": {True: "keep", False: "reject", None: ""}[ReviewDecision.from_row(line).keep],
             "label_is_wrong": ReviewDecision.from_row(line).label_is_wrong,
             "prompt_is_fixed": bool(line["prompt_is_fixed"]),
             "cause": critique.get("cause", ""),
             "failed": bool(case.get("image")),
-            "heatmap": made.get("method", "") if made.get("heatmap") else "",
+            "heatmap": explained.get("method", "") if explained.get("heatmap") else "",
         }
 
     def _read(self) -> dict[str, dict[str, str]]:
@@ -123,18 +124,16 @@ class Gallery:
             lines = _read_table(store)
         if not lines:
             raise RunFolderError(
-                f"nothing waits for review in {self.run_dir}: set [curation] review = true and run until it says so"
+                f"nothing waits for review in {self.run_dir}: set [curation] review = true and run until it stops"
             )
         return lines
 
-    def _change(self, names: Collection[str], said: Mapping[str, str]) -> None:
-        # Read anew: somebody may have the table open in another program, too.
+    def _change(self, names: Collection[str], values: Mapping[str, str]) -> None:
+        # Read again: the table may have been edited in another program.
         with Store(self.run_dir) as store:
-            lines = {name: {**line, **said} if name in names else line for name, line in _read_table(store).items()}
+            lines = {name: {**line, **values} if name in names else line for name, line in _read_table(store).items()}
             if lost := set(names) - set(lines):
-                raise DataError(
-                    f"{REVIEW_TABLE} holds no line for {', '.join(sorted(lost))} any more; load the page anew"
-                )
+                raise DataError(f"{REVIEW_TABLE} has no line for {', '.join(sorted(lost))} any more; reload the page")
             for line in lines.values():
                 ReviewDecision.from_row(line)
             store.write_table(REVIEW_TABLE, list(lines.values()))

@@ -1,4 +1,4 @@
-"""The review page: one HTML file with its style, its script and what it shows."""
+"""The HTML of the review page, with its style, script and data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from importlib.resources import files
 
 from .gallery import Gallery
 
-# Inside a script element only these could end it, or begin a comment.
+# Inside a script element only these could end it, or start a comment.
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 class ReviewPage:
-    """Makes the page for a gallery; what strangers wrote travels as JSON alone, and becomes text in the browser.
+    """The page for a gallery; untrusted text travels as JSON only, and becomes text in the browser.
 
     Args:
         gallery: what is shown.
@@ -29,7 +29,7 @@ class ReviewPage:
 
     @property
     def policy(self) -> str:
-        """The content security policy: this page's style and script, this server's pictures and answers."""
+        """The content security policy: this page's style and script, and this server's pictures and replies."""
         style, script = (_digest(text) for text in (self._style, self._script))
         return (
             f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'sha256-{style}'; "
@@ -38,8 +38,8 @@ class ReviewPage:
 
     def html(self) -> bytes:
         """The page as it is now."""
-        told = json.dumps({"run": self._gallery.run_dir.resolve().name, "items": self._gallery.items()})
-        safe = "".join(_ESCAPES.get(character, character) for character in told)
+        data = json.dumps({"run": self._gallery.run_dir.resolve().name, "items": self._gallery.items()})
+        safe = "".join(_ESCAPES.get(character, character) for character in data)
         page = self._frame.replace("{{style}}", self._style).replace("{{script}}", self._script)
         return page.replace("{{data}}", safe).encode()
 

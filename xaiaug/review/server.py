@@ -1,4 +1,4 @@
-"""Serves the review page on the loopback interface, to whoever holds the token in its address."""
+"""Serves the review page on the loopback interface, to requests with the token in its address."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _HEADERS = {
 
 
 class ReviewServer:
-    """A server for one run folder; as a context it serves from a thread of its own.
+    """A server for one run folder; as a context manager it serves from its own thread.
 
-    Only this machine reaches it. A page of another origin cannot: the address holds a random token, and the headers
-    Host and Origin must be the server's own, so that neither a guessed port nor a rebound name helps.
+    Only this machine can reach it. Pages of another origin cannot: the address holds a random token, and the headers
+    Host and Origin must match the server, against guessed ports and DNS rebinding.
 
     Args:
         run_dir: the run folder.
@@ -97,24 +97,24 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        """A decision, or that all the rest is kept."""
+        """Stores a decision, or keeps all undecided images."""
         match self._path(writes=True):
-            case ["say"]:
-                said = self._body()
-                self._do(lambda: self.review.gallery.say(str(said.get("id", "")), said) if said is not None else None)
+            case ["decide"]:
+                decision = self._body()
+                self._do(lambda: self.review.gallery.decide(str(decision.get("id", "")), decision))
             case ["keep-the-rest"]:
                 self._do(self.review.gallery.keep_the_rest)
             case _:
                 self._refuse(HTTPStatus.NOT_FOUND)
 
     def _path(self, writes: bool = False) -> list[str] | None:
-        """What stands behind the token; None where somebody asks who must not."""
+        """The path behind the token; None if the request is not allowed."""
         origin = self.headers.get("Origin")
         foreign = self.headers.get("Host") != self.review.origin.removeprefix("http://")
         foreign = foreign or origin not in ((self.review.origin,) if writes else (None, self.review.origin))
         token, *rest = self.path.partition("?")[0].removeprefix("/").split("/")
-        right = secrets.compare_digest(token.encode(), self.review.token.encode())
-        return rest if right and not foreign else None
+        valid = secrets.compare_digest(token.encode(), self.review.token.encode())
+        return rest if valid and not foreign else None
 
     def _picture(self, name: str, what: str) -> None:
         try:
@@ -122,15 +122,15 @@ class _Handler(BaseHTTPRequestHandler):
         except (LookupError, XaiaugError, ValueError):
             self._refuse(HTTPStatus.NOT_FOUND)
 
-    def _body(self) -> Any:
+    def _body(self) -> dict[str, Any]:
         length = self.headers.get("Content-Length", "")
         if self.headers.get_content_type() != "application/json" or not length.isdigit() or int(length) > _MOST_BYTES:
             return {}
         try:
-            said = json.loads(self.rfile.read(int(length)))
+            body = json.loads(self.rfile.read(int(length)))
         except ValueError:
             return {}
-        return said if isinstance(said, dict) else {}
+        return body if isinstance(body, dict) else {}
 
     def _do(self, act: Callable[[], None]) -> None:
         try:
@@ -153,4 +153,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        """Says nothing: the terminal shows the address, and nothing else."""
+        """Logs nothing: the terminal shows only the address."""

@@ -1,4 +1,4 @@
-"""The synthesizer of the drawn world: draws most of what a prompt's text asks for, in another hand."""
+"""The synthesizer of the drawn world: draws most of what a prompt asks for, in another style."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PRIORS: Mapping[str, float] = {"biased": BIAS, "uniform": UNBIASED}
 
 
 class PetworldSynthesizer(Synthesizer):
-    """Draws cats and dogs from the text of a prompt alone; guidance and source image are not read.
+    """Draws cats and dogs from the prompt only; guidance and source image are not used.
 
-    It stands for a text-to-image model: its hand differs from that of the training images, and it ignores each wish
-    but the animal now and then.
+    It simulates a text-to-image model: its style differs from that of the training images, and it ignores each request
+    except the animal with some probability.
 
     Args:
-        prior: what a prompt leaves open follows the training images ("biased") or nothing ("uniform").
-        ignore: probability that a wish is ignored, 0 to 1.
+        prior: distribution of what a prompt leaves open: as in the training images ("biased"), or "uniform".
+        ignore: probability that a request is ignored, 0 to 1.
 
     Raises:
         ConfigError: an unknown prior, or a probability out of its range.
@@ -43,37 +43,37 @@ class PetworldSynthesizer(Synthesizer):
         self.ignore = ignore
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
-        """One drawing a request; a Failure where the prompt names no animal, or not that of the label."""
+        """One drawing a request; a Failure if the prompt does not name the animal of the label."""
         return [self._one(request) for request in requests]
 
     def _one(self, request: SynthesisRequest) -> SyntheticImage | Failure:
-        asked = parse_prompt(request.prompt)
-        if failure := _mismatch(asked, request.label):
+        prompt = parse_prompt(request.prompt)
+        if failure := _find_mismatch(prompt, request.label):
             return failure
         rng = np.random.default_rng(request.seed)
-        ignored = tuple(name for name in sorted(asked.fields) if rng.random() < self.ignore)
-        kept = asked.without(ignored)
-        scene = apply_prompt(sample_scene(rng, asked.animals[0], PRIORS[self.prior], kept), kept, rng)
-        scene = replace(scene, hand="crayon")
-        return SyntheticImage(draw(scene), request.seed, request.prompt, details=_details(asked, ignored, scene))
+        ignored = tuple(name for name in sorted(prompt.fields) if rng.random() < self.ignore)
+        kept = prompt.drop(ignored)
+        scene = apply_prompt(sample_scene(rng, prompt.animals[0], PRIORS[self.prior], kept), kept, rng)
+        scene = replace(scene, style="crayon")
+        return SyntheticImage(draw(scene), request.seed, request.prompt, details=_details(prompt, ignored, scene))
 
 
-def _mismatch(asked: ParsedPrompt, label: str) -> Failure | None:
-    """Why no training image of that label can come of the prompt; None where one can."""
+def _find_mismatch(prompt: ParsedPrompt, label: str) -> Failure | None:
+    """Why the prompt cannot give a training image of that label; None if it can."""
     wanted = parse_prompt(label).animals
     if not wanted:
         return Failure("unknown-class", f"petworld draws {' and '.join(LABELS)} only, the label is {label!r}")
-    if not asked.animals:
+    if not prompt.animals:
         return Failure("no-class", f"the prompt names neither {' nor '.join(LABELS)}; it should name {label!r}")
-    if asked.animals[0] != wanted[0]:
-        return Failure("wrong-class", f"the prompt asks for a {asked.animals[0]}, the label is {label!r}")
+    if prompt.animals[0] != wanted[0]:
+        return Failure("wrong-class", f"the prompt asks for a {prompt.animals[0]}, the label is {label!r}")
     return None
 
 
-def _details(asked: ParsedPrompt, ignored: Sequence[str], scene: Scene) -> dict[str, JSON]:
+def _details(prompt: ParsedPrompt, ignored: Sequence[str], scene: Scene) -> dict[str, JSON]:
     return {
-        "wished": dict(asked.wanted),
-        "unwanted": {name: sorted(values) for name, values in asked.unwanted.items()},
+        "wished": dict(prompt.wanted),
+        "unwanted": {name: sorted(values) for name, values in prompt.unwanted.items()},
         "ignored": list(ignored),
         "drawn": {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scene).items()},
     }

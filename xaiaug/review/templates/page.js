@@ -1,11 +1,11 @@
 "use strict";
-// Whatever strangers wrote becomes text by textContent alone, never markup.
+// Untrusted text is set by textContent only, never as markup.
 const at = (id) => document.getElementById(id);
 const { run, items } = JSON.parse(at("data").textContent);
 const AROUND = 12;
 let here = Math.max(0, items.findIndex((item) => !state(item)));
-const judged = []; // places, in the order they were judged
-let queue = Promise.resolve(); // a quick hand presses the next key before the last word is saved
+const decided = []; // positions, in the order of the decisions
+let queue = Promise.resolve(); // the next key may be pressed before the last decision is saved
 
 function flagged(item) {
   return items.some((other) => other.case === item.case && other.label_is_wrong);
@@ -15,10 +15,10 @@ function state(item) {
   return flagged(item) || item.new_prompt ? "reject" : item.decision;
 }
 
-function told(item) {
+function describe(item) {
   if (flagged(item)) return "✕ Rejected: the label of its mistake is wrong";
-  if (item.new_prompt) return "✕ To be made again with another prompt";
-  return { keep: "✓ Kept", reject: "✕ Rejected" }[item.decision] || "Not looked at yet";
+  if (item.new_prompt) return "✕ To be generated again with another prompt";
+  return { keep: "✓ Kept", reject: "✕ Rejected" }[item.decision] || "Not reviewed yet";
 }
 
 async function send(path, body) {
@@ -43,10 +43,10 @@ async function save(path, body, change) {
   }
 }
 
-async function say(change, onward) {
+async function decide(change, onward) {
   const item = items[here], place = here;
-  if (!(await save("say", { id: item.id, ...change }, () => Object.assign(item, change))) || !onward) return;
-  judged.push(place);
+  if (!(await save("decide", { id: item.id, ...change }, () => Object.assign(item, change))) || !onward) return;
+  decided.push(place);
   advance();
 }
 
@@ -83,7 +83,7 @@ function show() {
   const item = items[here], done = items.filter((one) => state(one)).length;
   const kept = items.filter((one) => state(one) === "keep").length;
   at("run").textContent = run;
-  at("counts").textContent = `${done} of ${items.length} looked at · ${kept} kept · ${done - kept} rejected`;
+  at("counts").textContent = `${done} of ${items.length} reviewed · ${kept} kept · ${done - kept} rejected`;
   at("progress").max = items.length;
   at("progress").value = done;
   at("acts").hidden = !at("finished").hidden;
@@ -94,23 +94,23 @@ function show() {
 
 function one(item) {
   at("image").src = `image/${item.id}`;
-  at("image").alt = `New image ${here + 1} of ${items.length}, made to show: ${item.new_prompt || item.prompt}`;
-  at("state").textContent = `${here + 1} of ${items.length} · ${told(item)}`;
+  at("image").alt = `New image ${here + 1} of ${items.length}, prompt: ${item.new_prompt || item.prompt}`;
+  at("state").textContent = `${here + 1} of ${items.length} · ${describe(item)}`;
   at("state").className = state(item);
   at("question").textContent = `Does this show a good “${item.label}”?`;
-  const words = ["Made because an image of ", item.label, " was taken for ", item.predicted, "."];
+  const words = ["Generated because an image of ", item.label, " was classified as ", item.predicted, "."];
   at("mistake").replaceChildren(...words.map((word, index) => (index % 2 ? strong(word) : word)));
-  picture("failed", item, item.failed, `The guide image: ${item.label}, taken for ${item.predicted}`);
+  picture("failed", item, item.failed, `The guide image: ${item.label}, predicted ${item.predicted}`);
   picture("heatmap", item, item.heatmap, "The heatmap over the guide image");
   at("method").textContent = item.heatmap ? ` (${item.heatmap})` : "";
   at("cause-row").hidden = !item.cause;
   at("cause").textContent = item.cause;
-  at("prompt").replaceChildren(...(item.new_prompt ? [made("del", item.prompt), made("ins", item.new_prompt)] : [item.prompt]));
+  at("prompt").replaceChildren(...(item.new_prompt ? [element("del", item.prompt), element("ins", item.new_prompt)] : [item.prompt]));
   for (const name of ["keep", "reject"]) at(name).setAttribute("aria-pressed", String(state(item) === name));
   at("flag").setAttribute("aria-pressed", String(flagged(item)));
   at("reword").disabled = item.prompt_is_fixed;
-  at("reword").title = item.prompt_is_fixed ? "The arm this image belongs to says what its prompt is" : "";
-  at("undo").disabled = !judged.length && !state(item);
+  at("reword").title = item.prompt_is_fixed ? "The prompt is fixed by the arm of this image" : "";
+  at("undo").disabled = !decided.length && !state(item);
   at("back").disabled = here === 0;
   at("next").disabled = here === items.length - 1;
 }
@@ -135,11 +135,11 @@ function thumbnail(item, place) {
   image.alt = "";
   button.type = "button";
   button.className = state(item);
-  button.setAttribute("aria-label", `Image ${place + 1}: ${told(item)}`);
+  button.setAttribute("aria-label", `Image ${place + 1}: ${describe(item)}`);
   button.setAttribute("aria-current", String(place === here));
   button.append(image);
   if (state(item)) {
-    const mark = made("span", state(item) === "keep" ? "✓" : "✕");
+    const mark = element("span", state(item) === "keep" ? "✓" : "✕");
     mark.className = `mark ${state(item)}`;
     button.append(mark);
   }
@@ -148,14 +148,14 @@ function thumbnail(item, place) {
   return entry;
 }
 
-function made(name, text) {
-  const element = document.createElement(name);
-  element.textContent = text;
-  return element;
+function element(name, text) {
+  const node = document.createElement(name);
+  node.textContent = text;
+  return node;
 }
 
 function strong(text) {
-  return made("strong", text);
+  return element("strong", text);
 }
 
 function look(place) {
@@ -165,17 +165,17 @@ function look(place) {
 }
 
 async function undo() {
-  const place = judged.pop() ?? here, mistake = items[place].case;
+  const place = decided.pop() ?? here, mistake = items[place].case;
   look(place);
   for (const other of items.filter((one) => one.case === mistake && one.label_is_wrong)) {
-    await save("say", { id: other.id, label_is_wrong: false }, () => { other.label_is_wrong = false; });
+    await save("decide", { id: other.id, label_is_wrong: false }, () => { other.label_is_wrong = false; });
   }
-  await say({ decision: "", new_prompt: "" }, false);
+  await decide({ decision: "", new_prompt: "" }, false);
 }
 
 async function keepTheRest() {
   const left = items.filter((item) => !state(item));
-  if (!window.confirm(`Keep the ${left.length} images you have not looked at?`)) return;
+  if (!window.confirm(`Keep the ${left.length} images you have not reviewed?`)) return;
   if (await save("keep-the-rest", {}, () => left.forEach((item) => { item.decision = "keep"; }))) finish();
 }
 
@@ -184,10 +184,10 @@ function then(act) {
 }
 
 const acts = {
-  keep: () => say({ decision: "keep", new_prompt: "" }, true),
-  reject: () => say({ decision: "reject", new_prompt: "" }, true),
+  keep: () => decide({ decision: "keep", new_prompt: "" }, true),
+  reject: () => decide({ decision: "reject", new_prompt: "" }, true),
   reword: () => edit(true),
-  flag: () => say({ label_is_wrong: true }, true),
+  flag: () => decide({ label_is_wrong: true }, true),
   undo,
   back: () => go(here - 1),
   next: () => go(here + 1),
@@ -202,7 +202,7 @@ at("edit").addEventListener("submit", (event) => {
   event.preventDefault();
   const words = at("words").value.trim();
   edit(false);
-  if (words && words !== items[here].prompt) then(() => say({ new_prompt: words, decision: "reject" }, true));
+  if (words && words !== items[here].prompt) then(() => decide({ new_prompt: words, decision: "reject" }, true));
 });
 document.addEventListener("keydown", (event) => {
   if (event.target === at("words")) {

@@ -1,4 +1,4 @@
-"""The explainer that hides one patch after another."""
+"""An explainer that hides one patch after another."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -11,14 +11,14 @@ from xaiaug.errors import ConfigError
 
 
 class OcclusionExplainer(Explainer):
-    """Occlusion (Zeiler and Fergus 2014, arXiv:1311.2901): what the target's probability loses when a patch is hidden.
+    """Occlusion (Zeiler and Fergus 2014, arXiv:1311.2901): the drop in the target's probability when a patch is hidden.
 
-    It asks the classifier for nothing but probabilities, so it is defined for every classifier, and it depends on the
-    class. It costs `cells`² + 1 predictions an image.
+    It only needs probabilities, so it is defined for every classifier, and it is class-specific. It costs `cells`² + 1
+    predictions an image.
 
     Args:
-        cells: patches a side, 1 or more.
-        fill: what a patch is hidden by: "mean" (the image's mean colour) or "grey".
+        cells: patches per side, 1 or more.
+        fill: colour of a hidden patch: "mean" (the image's mean colour) or "grey".
     """
 
     version = "1"
@@ -28,10 +28,10 @@ class OcclusionExplainer(Explainer):
         self.fill = fill
 
     def prepare(self, context) -> None:
-        """Looks at the parameters.
+        """Checks the parameters.
 
         Raises:
-            ConfigError: one is out of its range.
+            ConfigError: one is out of range.
         """
         if self.cells < 1:
             raise ConfigError(f"occlusion: cells must be 1 or more, got {self.cells}; 7 is usual")
@@ -41,19 +41,19 @@ class OcclusionExplainer(Explainer):
     def explain(
         self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
     ) -> list[Explanation | Failure]:
-        """One explanation an image, in order; its grid holds a value a patch."""
-        return [self._one(classifier, image, int(target)) for image, target in zip(images, targets, strict=True)]
+        """One explanation an image, in order; its grid has one value per patch."""
+        return [self._explain(classifier, image, int(target)) for image, target in zip(images, targets, strict=True)]
 
-    def _one(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
-        chances = np.concatenate(
-            [classifier.predict_proba(batch)[:, target] for batch in _batches(self._hidden(image), self.batch_size)]
+    def _explain(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
+        probabilities = np.concatenate(
+            [classifier.predict_proba(batch)[:, target] for batch in _batches(self._occlude(image), self.batch_size)]
         )
-        grid = (chances[0] - chances[1:]).reshape(self.cells, self.cells).astype(np.float32)
+        grid = (probabilities[0] - probabilities[1:]).reshape(self.cells, self.cells).astype(np.float32)
         heatmap = np.asarray(Image.fromarray(grid).resize(image.size, Image.Resampling.BILINEAR), np.float32)
         return Explanation(heatmap, "occlusion", target, class_specific=True, grid=grid)
 
-    def _hidden(self, image: Image.Image) -> Iterator[Image.Image]:
-        """The image as it is, then with each patch hidden, row by row."""
+    def _occlude(self, image: Image.Image) -> Iterator[Image.Image]:
+        """The image itself, then a copy with each patch hidden, row by row."""
         yield image
         colour = self._colour(image)
         xs, ys = (np.linspace(0, side, self.cells + 1).astype(int).tolist() for side in image.size)
@@ -71,7 +71,7 @@ class OcclusionExplainer(Explainer):
 
 
 def _batches(images: Iterator[Image.Image], size: int) -> Iterator[list[Image.Image]]:
-    """The images in lists of at most `size`: all hidden copies at once might fill the memory."""
+    """The images in lists of at most `size`, since all copies at once might fill the memory."""
     batch: list[Image.Image] = []
     for image in images:
         batch.append(image)

@@ -1,4 +1,4 @@
-"""Training images in other weather for xaiaug. The hook names the class as text, so that listing stays quick."""
+"""Training images in other weather for xaiaug. The hook names the class as text, so that listing plugins stays fast."""
 
 import xaiaug
 

@@ -1,4 +1,4 @@
-"""The sentence at the top says what was measured, and no more."""
+"""The conclusion states what was measured, and no more."""
 
 import pytest
 import report_example as example
@@ -9,17 +9,17 @@ from xaiaug.report.schema_report import Data
 
 
 def test_a_verdict_is_repeated_word_for_word() -> None:
-    assert write_conclusion(example.report(verdict=example.verdict("It cannot be told."))) == "It cannot be told."
+    assert write_conclusion(example.report(verdict=example.verdict("Inconclusive."))) == "Inconclusive."
 
 
-def test_without_a_verdict_two_accuracies_and_their_difference_are_told() -> None:
+def test_without_a_verdict_two_accuracies_and_their_difference_are_given() -> None:
     sentence = write_conclusion(example.report())
     assert "91.0 %" in sentence
     assert "80.0 %" in sentence
     assert "+11.0 percentage points" in sentence
 
 
-def test_a_worse_arm_is_told_as_plainly() -> None:
+def test_a_worse_arm_is_reported_as_plainly() -> None:
     better, worse = example.scores(0.9), example.scores(0.7)
     arms = tuple(
         arm.model_copy(update={"seeds": (arm.seeds[0].model_copy(update={"metrics": scores}),)})
@@ -31,24 +31,24 @@ def test_a_worse_arm_is_told_as_plainly() -> None:
 @pytest.mark.parametrize(
     ("found", "size", "words"),
     [
-        (0, 200, "made no mistake on 200 guide images"),
-        (2, 200, "2 of 200 guide images wrong (1.0 %); the run looked into all of these"),
+        (0, 200, "made no mistakes on 200 guide images"),
+        (2, 200, "misclassifies 2 of 200 guide images (1.0 %); the run analysed all of these"),
         (0, 0, "stopped before"),
     ],
 )
-def test_a_run_without_arms_tells_of_its_mistakes(found: int, size: int, words: str) -> None:
+def test_a_run_without_arms_reports_its_mistakes(found: int, size: int, words: str) -> None:
     mistakes = Mistakes(found=found, guide_size=size, chosen=found)
     assert words in write_conclusion(example.report(found, arms=(), cases=(), mistakes=mistakes))
 
 
-def test_what_limits_a_run_is_tagged() -> None:
+def test_each_limitation_of_a_run_is_listed() -> None:
     data = Data(labels=("cat", "dog"), drawn=True, guide_is_validation=True)
     assert list_limits(example.report(9, complete=False, data=data)) == (
         "unfinished", "drawn world", "one seed", "few mistakes", "guide = validation",
     )  # fmt: skip
 
 
-def test_a_run_without_limits_has_no_tag() -> None:
+def test_a_run_without_limitations_lists_none() -> None:
     assert list_limits(example.report(30, seeds=3, data=Data(labels=("cat", "dog")))) == ()
     assert list_limits(example.report(30, seeds=2, data=Data(labels=("cat", "dog")))) == ("2 seeds",)
 
@@ -63,7 +63,7 @@ def test_unequal_budgets_are_called_unfair() -> None:
     assert "not fair" in explain_table(unfair)[0]
 
 
-def test_the_test_size_is_told_in_points() -> None:
+def test_the_uncertainty_from_the_test_size_is_given_in_points() -> None:
     low, high = example.interval(0.8, 400)
     assert any(
         f"{50 * (high - low):.1f} percentage points" in sentence.replace("\xa0", " ")

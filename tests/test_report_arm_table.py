@@ -1,4 +1,4 @@
-"""The table of arms says the same in every format."""
+"""The table of arms holds the same values in every format."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def test_differences_are_taken_seed_by_seed() -> None:
     assert rows["generated+training"].difference.mean == pytest.approx(0.11)
     assert rows["generated+training"].difference.sd == pytest.approx(0, abs=1e-12)
     assert rows["continued"].difference == Spread()
-    # The untouched start is one classifier: it is compared with every seed of the others.
+    # The baseline is one classifier: it is compared with every seed of the others.
     assert rows["baseline"].difference.mean == pytest.approx(0.78 - 0.81)
 
 
@@ -65,7 +65,7 @@ def test_every_format_has_a_line_for_no_arms_and_ends_with_a_newline(name: str) 
     assert format_table(example.report(arms=()), name).endswith("\n")
 
 
-def test_an_unknown_format_is_told_the_nearest() -> None:
+def test_an_unknown_format_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'markdown'"):
         format_table(example.report(), "markdwon")
 

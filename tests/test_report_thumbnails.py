@@ -1,4 +1,4 @@
-"""Thumbnails on the page are small, fit their budget, and say it when they are missing."""
+"""Thumbnails are small, stay within the size limit, and say so if they are missing."""
 
 import base64
 import io
@@ -73,11 +73,11 @@ def test_a_blob_that_is_gone_is_a_missing_picture(error: Exception) -> None:
     def blob(name: str) -> bytes:
         raise error
 
-    assert Thumbnails(blob)("a", 160).missing == "picture cannot be read"
+    assert Thumbnails(blob)("a", 160).missing == "cannot be read"
 
 
-def test_the_budget_ends_the_pictures_and_counts_what_is_left_out() -> None:
-    pictures = Thumbnails(example.png, budget=2_000)
+def test_the_size_limit_ends_the_pictures_and_counts_what_is_left_out() -> None:
+    pictures = Thumbnails(example.png, limit=2_000)
     made = [pictures(f"image-{number}", 160) for number in range(50)]
     held = sum(len(picture.uri) for picture in made)
     assert 2_000 <= held < 2_000 + max(len(picture.uri) for picture in made)
@@ -141,11 +141,11 @@ def test_a_case_whose_grid_is_constant_is_drawn_without_signal() -> None:
 
 
 @pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf)])
-def test_a_map_that_says_nothing_is_still_drawn(values: np.ndarray) -> None:
+def test_a_constant_map_is_still_drawn(values: np.ndarray) -> None:
     assert overlay(Image.new("RGB", (8, 6)), read_heatmap(encoded(values)), None).size == (8, 6)
 
 
-def test_what_is_no_map_is_refused() -> None:
+def test_an_array_that_is_not_a_map_is_refused() -> None:
     with pytest.raises(ValueError, match="h w"):
         read_heatmap(encoded(np.zeros(3)))
 
@@ -175,7 +175,7 @@ def test_only_a_plain_colour_is_painted() -> None:
         cause="", guidance={"subject_colour": "#12ab9f", "backdrop_colour": "url(http://x)", "size": 0.5}
     )
     (case,) = select_cases(example.report(1, cases=(example.case(critique=critique),)), Thumbnails(example.blob))
-    assert [(wish.name, wish.value, wish.colour) for wish in case.wishes] == [
+    assert [(entry.name, entry.value, entry.colour) for entry in case.guidance] == [
         ("subject colour", "#12ab9f", "#12ab9f"),
         ("backdrop colour", "url(http://x)", ""),
         ("size", "0.50", ""),
