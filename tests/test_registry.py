@@ -1,5 +1,6 @@
 """The registry finds plugins, names what is wrong with them, and lets a broken one stop nobody."""
 
+import inspect
 import sys
 import types
 from dataclasses import dataclass
@@ -203,6 +204,24 @@ class Typed(Ramp):
         self, cells: int = 7, share: float = 0.5, names: tuple[str, ...] = (), layer: str | None = None, other=None
     ):
         self.cells, self.share, self.names, self.layer, self.other = cells, share, names, layer, other
+
+
+def test_parameters_passed_on_to_a_parent_fit_its_types():
+    class Parent(NearestColour):
+        def __init__(self, sharpness: float = 20.0, side: int = 8) -> None:
+            super().__init__(sharpness)
+            self.side = side
+
+    class Child(Parent):
+        def __init__(self, sharpness: "Unknown" = 20.0, **options) -> None:  # noqa: F821
+            super().__init__(sharpness, **options)
+
+        __signature__ = inspect.signature(Parent)
+
+    check = xaiaug.registry.check_parameters
+    check("the child", Child, {"sharpness": "any", "side": 9})
+    with pytest.raises(ConfigError, match="the child: parameter 'side' does not fit: .* got '9'"):
+        check("the child", Child, {"side": "9"})
 
 
 def test_parameters_fit_the_types_of_the_signature():

@@ -212,19 +212,31 @@ def _check_types(who: str, factory: type[Plugin], parameters: dict[str, Any]) ->
     """Raises ConfigError where a value is not of its parameter's annotated type."""
     from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
-    try:
-        hints = get_type_hints(factory.__init__)
-    except Exception:  # noqa: BLE001  names for type checkers only, or custom annotations
-        return
+    types = _parameter_types(factory)
     for name, value in parameters.items():
         try:
             # As JSON, since a settings file has no tuples; strictly, since "7" is not a number there.
-            TypeAdapter(hints[name]).validate_json(json.dumps(value), strict=True)
+            TypeAdapter(types[name]).validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise ConfigError(f"{who}: parameter {name!r} is invalid: {reason}, got {value!r}") from None
         except (KeyError, TypeError, ValueError, PydanticSchemaGenerationError, PydanticUserError):
             continue  # not annotated, not plain JSON, or a type that only the plugin can check
+
+
+def _parameter_types(factory: type[Plugin]) -> dict[str, Any]:
+    """The annotated types of a plugin's parameters, including those of its parents, which `**options` stands for."""
+    types: dict[str, Any] = {}
+    for kind in factory.__mro__[:-1]:  # without object
+        init = vars(kind).get("__init__")
+        if init is None:
+            continue
+        try:
+            hints = get_type_hints(init)
+        except Exception:  # noqa: BLE001  names for type checkers only, or annotations of the author's own making
+            hints = {}
+        types = {name: hints.get(name, Any) for name in inspect.signature(init).parameters} | types
+    return types
 
 
 def check_methods(who: str, factory: type[Plugin]) -> None:

@@ -198,17 +198,17 @@ class Calls:
         """Seconds until the next attempt; raises if no call can be made any more."""
         if error.kind == "fatal":
             self._stop_all(CallsRefusedError(refusal_message(error)))
-        asked = error.retry_after_s
-        if asked is None:
+        requested = error.retry_after_s
+        if requested is None:
             return self._jitter.uniform(0, min(LONGEST_BACKOFF_S, 2.0 ** (attempt - 1)))
-        if asked > LONGEST_WAIT_S:
+        if requested > LONGEST_WAIT_S:
             self._stop_all(
                 CallsPausedError(
-                    f"the service asks to wait {asked / 60:.0f} minutes ({redact(error.message)}); "
+                    f"the service asks to wait {requested / 60:.0f} minutes ({redact(error.message)}); "
                     "rerun the same command then to resume"
                 )
             )
-        return asked + self._jitter.uniform(0, 1)
+        return requested + self._jitter.uniform(0, 1)
 
     def _record(self, key: str, *, failed: bool, reason: str = "") -> None:
         self._failures.record(key, failed=failed)

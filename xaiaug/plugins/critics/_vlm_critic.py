@@ -9,7 +9,7 @@ from ...errors import ConfigError
 from ...interfaces import Context, Critic
 from ...panel import LAYOUTS
 from ...records import JSON, digest
-from .._options import expand_options
+from .._signature import expand_options
 from ._conversation import DIALOGUES, Dialogue
 from ._parsing import SCHEMA, PromptCheck
 from ._templates import merge_templates

@@ -13,9 +13,10 @@ from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage, label_to_words
 from .._device import resolve_device
+from .._signature import expand_options
 from ._batch_generation import BatchGenerator, GeneratedImage, GenerationJob
 from ._pipelines import PipelineSetup, dtype_for, open_pipeline, parse_loras
-from ._presets import Preset, Source, expand_options
+from ._presets import Preset, Source
 from ._prompt_length import (
     FittedPrompt,
     LongPromptEncoder,
@@ -64,9 +65,7 @@ class DiffusionSynthesizer(Synthesizer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = inspect.signature(cls.__init__)
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.parameters.values()):
-            cls.__signature__ = expand_options(own, inspect.signature(DiffusionSynthesizer))  # type: ignore[attr-defined]
+        expand_options(cls)
 
     def __init__(  # noqa: PLR0913  each is a key of the settings table
         self,

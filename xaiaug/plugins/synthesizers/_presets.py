@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
@@ -126,11 +125,3 @@ class Options(TypedDict, total=False):
     compiled: bool
     batch_size: int
     exact: bool | None
-
-
-def expand_options(own: inspect.Signature, shared: inspect.Signature) -> inspect.Signature:
-    """A signature whose `**options` is replaced by what it stands for: the parameters of another one."""
-    named = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD and one.name != "self"]
-    known = {one.name for one in named}
-    further = [one for one in shared.parameters.values() if one.name not in known]
-    return inspect.Signature(sorted([*named, *further], key=lambda one: one.kind))
