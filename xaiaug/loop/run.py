@@ -93,10 +93,10 @@ def _do_steps(run: RunContext, until: str) -> None:
 
 def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
     for diagnosis in diagnoses.values():
-        diagnosis.explained()
+        diagnosis.explanations()
     first = for_seed(diagnoses, run.seeds[0])
     most = run.settings.mistakes.faithfulness
-    measure_maps(first.runtime, first.baseline, first.mistakes, first.explained(), most)
+    measure_maps(first.runtime, first.baseline, first.mistakes, first.explanations(), most)
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:

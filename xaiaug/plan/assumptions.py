@@ -53,7 +53,7 @@ class Assumptions:
     paid_usd: float = 0.0
     finished: bool = False
 
-    def chosen(self, settings: Settings) -> Range:
+    def count_steering_mistakes(self, settings: Settings) -> Range:
         """Mistakes that steer the synthesis."""
         guide = self.images["guide"]
         found = (math.floor(guide * ERROR_RATE[0]), math.ceil(guide * ERROR_RATE[1]))

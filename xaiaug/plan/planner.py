@@ -58,7 +58,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
         until=asked.until,
-        mistakes=known.chosen(settings),
+        mistakes=known.count_steering_mistakes(settings),
         mistakes_known=known.mistakes is not None,
         lines=lines,
         further=_further(asked, arms, known, lines),

@@ -67,7 +67,7 @@ class _WorkCount:
     def items(self) -> Iterator[WorkItem]:
         yield self._baseline()
         rounds = self.settings.experiment.rounds if self._reaches(Stop.IMAGES) else 1
-        first = self.known.chosen(self.settings)
+        first = self.known.count_steering_mistakes(self.settings)
         later = (0.0, first[1]) if rounds > 1 else first  # a round that leaves no fewer mistakes is the last
         for number in range(1, rounds):
             yield self._round(number, first if number == 1 else later)
