@@ -14,7 +14,7 @@ from ...interfaces import Context, Synthesizer
 from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage, label_to_words
 from .._device import resolve_device
 from .._signature import expand_options
-from ._batch_generation import BatchGenerator, GenerationJob
+from ._batch_generation import BatchGenerator, GenerationJob, GenerationResult
 from ._pipelines import PipelineSetup, dtype_for, open_pipeline, parse_loras
 from ._presets import Preset, Source
 from ._prompt_length import (
