@@ -139,7 +139,7 @@ class OnnxClassifier(Classifier):
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
-        ready = self._opened()
+        ready = self._get_ready()
         order = [ready.labels.index(label) for label in self.labels]
         remaining, parts = iter(images), []
         while batch := list(islice(remaining, self.batch_size)):
@@ -148,7 +148,7 @@ class OnnxClassifier(Classifier):
 
     def find_box(self, image: Image.Image) -> tuple[float, float, float, float]:
         """What the model sees of the image: x0 y0 x1 y1 in its pixels."""
-        return self._opened().pixels.find_box(image)
+        return self._get_ready().pixels.find_box(image)
 
     def fork(self) -> Self:
         """A copy; both use the one open file, which nothing changes."""
@@ -173,7 +173,7 @@ class OnnxClassifier(Classifier):
         classifier.prepare(Context(labels=tuple(state["labels"])))
         return classifier
 
-    def _opened(self) -> _Ready:
+    def _get_ready(self) -> _Ready:
         if self._ready is None:
             raise NotFittedError(f"{WHO}: {self.file!r} is not open; call prepare(Context()) first")
         return self._ready
