@@ -72,7 +72,7 @@ def test_a_plugin_is_checked_by_name_and_the_exit_status_tells():
         (["critic/petworld"], "there is no critic 'petworld'"),
         (["petworld", "--set", "ignore"], "give a parameter as NAME=VALUE"),
         (["petworld", "--set", "ignroe=0.5"], "Did you mean 'ignore'"),
-        (["petworld", "--set", "ignore=much"], "parameter 'ignore' does not fit"),
+        (["petworld", "--set", "ignore=much"], "parameter 'ignore' is invalid"),
         (["transformers"], "needs the parameter 'checkpoint'"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_new_plugin_is_written_where_it_is_asked_for(tmp_path):
     assert done.returncode == 0 and "xaiaug check critic/my-critic" in done.stdout
     assert (tmp_path / "xaiaug-my-critic" / "pyproject.toml").exists()
     again = xaiaug("new-plugin", "critic", "my-critic", "--into", str(tmp_path))
-    assert again.returncode == 1 and "is there already" in again.stderr
+    assert again.returncode == 1 and "exists already" in again.stderr
 
 
 def test_a_run_ends_with_its_verdict_and_what_was_left_out(capsys):

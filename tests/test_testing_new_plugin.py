@@ -34,12 +34,12 @@ def test_a_name_that_cannot_be_used_is_refused(name, tmp_path):
 
 
 def test_a_taken_name_an_unknown_kind_and_a_folder_in_use_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="the critic 'measured' is there already, from xaiaug.plugins"):
+    with pytest.raises(ConfigError, match="already a critic 'measured', from xaiaug.plugins"):
         new_plugin("critic", "measured", tmp_path)
     with pytest.raises(ConfigError, match="no kind of plugin 'critics'. Did you mean 'critic'"):
         new_plugin("critics", "mine", tmp_path)
     (tmp_path / "xaiaug-mine").mkdir()
-    with pytest.raises(ConfigError, match="is there already; give another name"):
+    with pytest.raises(ConfigError, match="exists already; choose another name"):
         new_plugin("critic", "mine", tmp_path)
 
 
