@@ -24,7 +24,7 @@ from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Splits
 from xaiaug.data import SPLITS
-from xaiaug.data.decode import Reading
+from xaiaug.data.decode import Decoder
 from xaiaug.data.image_file import ImageFile
 
 FEW, QUICK = 200, 600  # images
@@ -50,7 +50,7 @@ def read_all(splits: Splits) -> dict[str, Any]:
 def check(splits: Splits) -> dict[str, Any]:
     """Decodes, fingerprints and compares every image, or takes its fingerprint from the cache."""
     report = splits.check()
-    return {"images": len(report.places), "near": len(report.allowed), "dropped": len(report.dropped)}
+    return {"images": len(report.images), "near": len(report.allowed), "dropped": len(report.dropped)}
 
 
 def read_large(splits: Splits) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def read_large(splits: Splits) -> dict[str, Any]:
         for name, side in (("full", None), ("reduced", 512), ("copy", 512)):
             started = time.perf_counter()
             for file in files:
-                ImageFile(str(file), file.name, Reading(side=side))()
+                ImageFile(str(file), file.name, Decoder(side=side))()
             times[name] = 1000 * (time.perf_counter() - started) / len(files)
     return {"images": 3 * len(files), "ms": times}
 

@@ -121,7 +121,7 @@ class Unchecked(Splits):
 
     def check(self, _: Sequence[str] = ()) -> DataCheck:
         """Nothing to report."""
-        return DataCheck(counts={}, skipped=(), dropped=(), allowed=(), warnings=(), splits=self, places=())
+        return DataCheck(counts={}, skipped=(), dropped=(), allowed=(), warnings=(), splits=self, images=())
 
 
 def create_image(number: int) -> Image.Image:

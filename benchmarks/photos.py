@@ -148,7 +148,9 @@ def main() -> None:
 def run_loop(name: str, start: Start, splits: Splits, options: argparse.Namespace) -> Result:
     """The loop with all arms that can show something here."""
     uses = load("synthesizer", "remix").uses
-    possible = [arm for arm in options.size.arms if not arms.lacking(arms.ROWS[arm], uses, bool(splits.reserve))]
+    possible = [
+        arm for arm in options.size.arms if not arms.missing_requirement(arms.ROWS[arm], uses, bool(splits.reserve))
+    ]
     baseline, recipe = _recipes(start, options.size)
     loop = FeedbackLoop(
         "transformers",

@@ -23,14 +23,14 @@ NEW = [sample("n1"), sample("n2", 1)]
 
 
 def test_the_basic_set_is_the_untouched_start_and_three_trainings():
-    rows = arms.resolve("basic")
+    rows = arms.resolve_arms("basic")
     assert [arm.name for arm in rows] == ["baseline", "generated-only", "generated+training", "continued"]
     assert [arm.trained for arm in rows] == [False, True, True, True]
     assert all(arm.isolates for arm in rows)
 
 
 def test_a_list_without_a_baseline_is_given_one():
-    assert [arm.name for arm in arms.resolve(["continued"])] == ["baseline", "continued"]
+    assert [arm.name for arm in arms.resolve_arms(["continued"])] == ["baseline", "continued"]
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_a_list_without_a_baseline_is_given_one():
     [
         ("basics", "Did you mean 'basic'"),
         (["continud"], "Did you mean 'continued'"),
-        (["continued", "continued"], "two arms are called 'continued'"),
+        (["continued", "continued"], "two arms are named 'continued'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(chosen, message):
     with pytest.raises(ConfigError, match=message):
-        arms.resolve(chosen)
+        arms.resolve_arms(chosen)
 
 
 @pytest.mark.parametrize(
@@ -58,16 +58,16 @@ def test_what_cannot_be_done_is_refused_by_name(chosen, message):
     ],
 )
 def test_an_arm_trains_on_what_its_row_says(arm, ids):
-    assert [s.id for s in arms.training_set(arm, POOLS, NEW)] == ids
+    assert [s.id for s in arms.build_training_set(arm, POOLS, NEW)] == ids
 
 
 def test_the_weight_of_synthetic_images_is_theirs_alone():
     arm = Arm("w", "", images=ImageSource(), synthetic_weight=0.25)
-    assert [s.weight for s in arms.training_set(arm, POOLS, NEW)] == [1.0, 1.0, 0.25, 0.25]
+    assert [s.weight for s in arms.build_training_set(arm, POOLS, NEW)] == [1.0, 1.0, 0.25, 0.25]
 
 
 def test_arms_with_one_source_share_it():
-    assert arms.sources(arms.resolve("basic")) == (ImageSource(),)
+    assert arms.sources(arms.resolve_arms("basic")) == (ImageSource(),)
 
 
 def test_an_arm_changes_neither_steps_nor_batch_nor_schedule():
@@ -88,16 +88,16 @@ def test_an_impossible_row_is_refused(wrong):
 
 def test_balanced_class_weights_become_numbers_of_mean_one():
     train = [sample("a"), sample("b"), sample("c"), sample("d", 1)]
-    weights = arms.with_class_weights(Recipe(class_weights="balanced"), train).class_weights
+    weights = arms.resolve_class_weights(Recipe(class_weights="balanced"), train).class_weights
     assert weights == (4 / 6, 2.0)
     assert sum(weights[s.label] for s in train) == pytest.approx(len(train))
-    assert arms.with_class_weights(Recipe(class_weights=(1.0, 3.0)), train).class_weights == (1.0, 3.0)
+    assert arms.resolve_class_weights(Recipe(class_weights=(1.0, 3.0)), train).class_weights == (1.0, 3.0)
 
 
 def test_every_set_is_made_of_rows_and_full_has_them_all():
     assert set(arms.SETS["full"]) == set(arms.ROWS)
     assert set(arms.SETS["basic"]) | set(arms.SETS["paper"]) <= set(arms.SETS["standard"])
-    assert all(arms.resolve(name) for name in arms.SETS)
+    assert all(arms.resolve_arms(name) for name in arms.SETS)
     isolates = [arm.isolates for arm in arms.ROWS.values()]
     assert len(set(isolates)) == len(isolates)
 
@@ -108,27 +108,27 @@ def test_failures_are_repeated_and_a_reserve_is_cut_to_as_many_as_there_are_new_
         "failures": [sample("f1"), sample("f2", 1), sample("f3", 1)],
         "reserve": [sample("r1"), sample("r2")],
     }
-    made = arms.training_set(arms.ROWS["oversampled-failures"], pools, [], {0: 2, 1: 3})
+    made = arms.build_training_set(arms.ROWS["oversampled-failures"], pools, [], {0: 2, 1: 3})
     assert [s.id for s in made] == ["t1", "t2", "f1", "f1", "f2", "f3", "f2"]
-    made = arms.training_set(arms.ROWS["more-real"], pools, [], {0: 1, 1: 3})
+    made = arms.build_training_set(arms.ROWS["more-real"], pools, [], {0: 1, 1: 3})
     assert [s.id for s in made] == ["t1", "t2", "r1"]
 
 
 @given(st.floats(0.1, 4), st.integers(20, 200), st.integers(0, 5))
 def test_a_ratio_is_kept_and_no_image_is_seen_much_more_than_another(ratio, passes, seed):
     arm = Arm("r", "", images=ImageSource(), synthetic_ratio=ratio)
-    made = arms.training_set(arm, POOLS, NEW, passes=passes, seed=seed)
+    made = arms.build_training_set(arm, POOLS, NEW, passes=passes, seed=seed)
     new = [s.id for s in made if s.id.startswith("n")]
     assert len(made) == passes
     assert abs(len(new) - passes * ratio / (1 + ratio)) <= 0.5
     assert abs(new.count("n1") - new.count("n2")) <= 1
-    assert made == arms.training_set(arm, POOLS, NEW, passes=passes, seed=seed)
+    assert made == arms.build_training_set(arm, POOLS, NEW, passes=passes, seed=seed)
 
 
 @given(st.floats(0.01, 1), st.integers(0, 5))
 def test_a_replaced_image_keeps_its_class(probability, seed):
     arm = Arm("p", "", images=ImageSource(), replace_probability=probability)
-    made = arms.training_set(arm, POOLS, NEW, passes=400, seed=seed)
+    made = arms.build_training_set(arm, POOLS, NEW, passes=400, seed=seed)
     assert len(made) == 400
     assert sum(s.label for s in made) == 200
     new = sum(s.id.startswith("n") for s in made)
@@ -140,7 +140,7 @@ def test_a_replaced_image_keeps_its_class(probability, seed):
     [
         ("more-real", {"prompt"}, False, "reserve"),
         ("more-real", {"prompt"}, True, ""),
-        ("class-name-prompts", {"guidance", "image"}, True, "does not read prompts"),
+        ("class-name-prompts", {"guidance", "image"}, True, "does not use prompts"),
         ("class-name-prompts", {"prompt"}, True, ""),
         ("image-guided-no-critic", {"prompt"}, True, "does not start from an image"),
         ("image-guided-no-critic", {"guidance", "image"}, True, ""),
@@ -151,13 +151,13 @@ def test_a_replaced_image_keeps_its_class(probability, seed):
 )
 def test_an_arm_that_would_show_nothing_says_why(name, uses, reserve, words):
     arm = arms.ROWS[name]
-    reason = arms.lacking(arm, uses, reserve)
+    reason = arms.missing_requirement(arm, uses, reserve)
     assert words in reason and bool(words) == bool(reason)
-    left, why = arms.possible([arm], False, uses, reserve)
+    left, why = arms.select_runnable([arm], False, uses, reserve)
     assert (left, why) == (((), {name: reason}) if reason else ((arm,), {}))
     if reason:
         with pytest.raises(ConfigError, match=name):
-            arms.possible([arm], True, uses, reserve)
+            arms.select_runnable([arm], True, uses, reserve)
 
 
 def test_an_impossible_ratio_is_refused():
@@ -166,12 +166,12 @@ def test_an_impossible_ratio_is_refused():
 
 
 def test_testing_the_explanation_adds_the_shuffled_map():
-    names = [arm.name for arm in arms.resolve("basic", test_explanation=True)]
+    names = [arm.name for arm in arms.resolve_arms("basic", test_explanation=True)]
     assert names == [*arms.SETS["basic"], "shuffled-map"]
-    assert arms.resolve("full", test_explanation=True) == arms.resolve("full")
+    assert arms.resolve_arms("full", test_explanation=True) == arms.resolve_arms("full")
 
 
 def test_an_unequal_budget_stops_before_training():
     arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=5, learning_rate=1.0)})
-    with pytest.raises(BudgetError, match="'a' and 'b' must have one budget"):
+    with pytest.raises(BudgetError, match="'a' and 'b' must have the same steps"):
         arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=6)})

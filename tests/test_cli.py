@@ -72,7 +72,7 @@ def test_a_plugin_is_checked_by_name_and_the_exit_status_tells():
         (["critic/petworld"], "there is no critic 'petworld'"),
         (["petworld", "--set", "ignore"], "give a parameter as NAME=VALUE"),
         (["petworld", "--set", "ignroe=0.5"], "Did you mean 'ignore'"),
-        (["petworld", "--set", "ignore=much"], "parameter 'ignore' does not fit"),
+        (["petworld", "--set", "ignore=much"], "parameter 'ignore' is invalid"),
         (["transformers"], "needs the parameter 'checkpoint'"),
     ],
 )

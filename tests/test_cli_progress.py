@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xaiaug.cli import progress_display
-from xaiaug.cli.progress_display import told_pace, watching
+from xaiaug.cli.progress_display import format_pace, show_progress
 from xaiaug.records import Progress
 
 
@@ -20,7 +20,7 @@ from xaiaug.records import Progress
     ],
 )
 def test_a_pace_is_told_once_it_is_known(done: int, seconds: float, left: int, told: str) -> None:
-    assert told_pace(done, seconds, left) == told
+    assert format_pace(done, seconds, left) == told
 
 
 def test_what_an_earlier_sitting_did_does_not_count(
@@ -28,7 +28,7 @@ def test_what_an_earlier_sitting_did_does_not_count(
 ) -> None:
     clock = iter((100.0, 120.0))
     monkeypatch.setattr(progress_display.time, "monotonic", lambda: next(clock))
-    with watching() as watch:
+    with show_progress() as watch:
         watch(Progress("make images", 90, 120))
         watch(Progress("make images", 100, 120))
     first, second = capsys.readouterr().err.splitlines()

@@ -13,9 +13,16 @@ from images_on_disk import blobs, write_image, write_splits
 from PIL import Image, ImageOps
 
 from xaiaug import Splits
-from xaiaug.data import Fingerprint, fingerprints
+from xaiaug.data import Fingerprint, compute_fingerprints
 from xaiaug.data.cache import FactCache, cache_folder
-from xaiaug.data.near_duplicates import Hashes, close_hashes, correlation, either_way, near_pairs, thumbnail
+from xaiaug.data.near_duplicates import (
+    Hashes,
+    correlation,
+    find_close_hashes,
+    find_near_duplicates,
+    max_over_mirror,
+    thumbnail,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +67,7 @@ def test_all_pairs_are_those_of_a_double_loop(data: st.DataObject, size: int) ->
         for i, one in enumerate(ones)
         for j, other in enumerate(others)
     }
-    assert set(close_hashes(Hashes.of(ones), Hashes.of(others))) == {pair for pair in slow if pair[2] <= 4}
+    assert set(find_close_hashes(Hashes.of(ones), Hashes.of(others))) == {pair for pair in slow if pair[2] <= 4}
 
 
 def test_near_pairs_are_confirmed_by_pixels() -> None:
@@ -69,7 +76,7 @@ def test_near_pairs_are_confirmed_by_pixels() -> None:
     marks = [Fingerprint.of(other) for other in others]
     # One that collides by hash alone.
     marks[2] = Fingerprint.of(image)
-    pairs = list(near_pairs([Fingerprint.of(image)], marks, lambda _: image, lambda index: others[index]))
+    pairs = list(find_near_duplicates([Fingerprint.of(image)], marks, lambda _: image, lambda index: others[index]))
     assert [pair.other for pair in pairs] == [0, 1]
     assert all(pair.correlation > 0.98 and pair.distance <= 4 for pair in pairs)
 
@@ -81,27 +88,27 @@ def test_large_files_are_looked_at_in_order_too(tmp_path: Path) -> None:
         path.unlink()
     samples = Splits.from_folder(root, guide="validation").train
     assert min(sample.opener.stamp()[1] for sample in samples) > 100_000
-    assert fingerprints(samples) == [Fingerprint.of(sample.open()) for sample in samples]
+    assert compute_fingerprints(samples) == [Fingerprint.of(sample.open()) for sample in samples]
 
 
 def test_constant_images_correlate_with_nothing() -> None:
     flat = thumbnail(Image.new("RGB", (9, 9), "grey"))
     assert correlation(flat, flat) == 0
-    assert either_way(correlation, flat, thumbnail(blobs(1))) == 0
+    assert max_over_mirror(correlation, flat, thumbnail(blobs(1))) == 0
 
 
 def test_what_is_known_is_not_decoded_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = Splits.from_folder(root).train
-    first = fingerprints(samples)
+    first = compute_fingerprints(samples)
     monkeypatch.setattr(Fingerprint, "of", lambda image: pytest.fail("was decoded again"))
-    assert fingerprints(samples) == first
+    assert compute_fingerprints(samples) == first
 
 
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_a_file_that_changed_is_read_again(root: Path, change: str) -> None:
     path = root / "train/cat/000.png"
     before = Splits.from_folder(root)
-    first = fingerprints(before.train)
+    first = compute_fingerprints(before.train)
     stat = path.stat()
     if change == "content":
         write_image(path, 4711)
@@ -112,13 +119,13 @@ def test_a_file_that_changed_is_read_again(root: Path, change: str) -> None:
     after = Splits.from_folder(root)
     assert after.train[0].id != before.train[0].id
     assert after.train[1].id == before.train[1].id
-    assert fingerprints(after.train)[0] != first[0]
-    assert fingerprints(after.train)[1:] == first[1:]
+    assert compute_fingerprints(after.train)[0] != first[0]
+    assert compute_fingerprints(after.train)[1:] == first[1:]
 
 
 def test_another_window_is_another_fact(root: Path) -> None:
-    plain = fingerprints(Splits.from_folder(root).train)
-    small = fingerprints(Splits.from_folder(root, side=12).train)
+    plain = compute_fingerprints(Splits.from_folder(root).train)
+    small = compute_fingerprints(Splits.from_folder(root, side=12).train)
     assert all(one.pixels != other.pixels for one, other in zip(plain, small, strict=True))
 
 

@@ -85,14 +85,14 @@ def test_a_patient_in_two_given_splits_is_an_error_when_asked(root: Path) -> Non
         [f"{row},{names[number // 2 % 4]}" for number, row in enumerate(rows(",p{patient}"))],
     )
     Splits.from_manifest(table).check()
-    with pytest.raises(DataError, match="split_by = 'patient': patient 'p0' is in the splits train and guide"):
+    with pytest.raises(DataError, match="split_by = 'patient': patient 'p0' is in both train and guide"):
         Splits.from_manifest(table, split_by="patient").check()
 
 
 def test_files_are_relative_to_the_root_that_is_given(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = write(tmp_path_factory.mktemp("tables"), "file,label", rows())
     assert sum(counts(Splits.from_manifest(elsewhere, root)).values()) == 48
-    with pytest.raises(DataError, match=r"cannot be used \(48\):\n  scans/00.png: cannot be read"):
+    with pytest.raises(DataError, match=r"unusable images \(48\):\n  scans/00.png: cannot be read"):
         Splits.from_manifest(elsewhere, guide=0, validation=0, test=0).check(needs=())
 
 
@@ -110,11 +110,11 @@ def test_spreadsheets_write_a_mark_before_the_first_column(root: Path) -> None:
         ("file,label", "scans/00.png,well,more", "line 2: more values than columns"),
         ("file,label,split", "scans/00.png,well,tset", "line 2: unknown split 'tset'. Did you mean 'test'"),
         ("file,label,split", "scans/00.png,well,test", "47 of 48 rows have no split"),
-        ("file,label,weight", "scans/00.png,well,heavy", "line 2: weight must be a number above 0, got 'heavy'"),
+        ("file,label,weight", "scans/00.png,well,heavy", "line 2: weight must be a positive number, got 'heavy'"),
         ("file,label,weight", "scans/00.png,well,0", "got '0'"),
         ("file,label,weight", "scans/00.png,well,inf", "got 'inf'"),
         ("file,label", "scans/01.png,well", "scans/01.png is listed twice, in lines 2 and 3"),
-        ("file,label", '"scans/00.png,well', "is not CSV in UTF-8"),
+        ("file,label", '"scans/00.png,well', "is not a UTF-8 CSV file"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line(root: Path, header: str, changed: str, message: str) -> None:
@@ -129,7 +129,7 @@ def test_a_file_outside_the_root_is_refused(root: Path, file: str) -> None:
     (root / "inner").mkdir()
     (root / "scans").rename(root / "inner/scans")
     table = write(root / "inner", "file,label", [f"{file.format(outside=outside)},well", *rows()])
-    with pytest.raises(DataError, match="outside.png: lies outside the folder of the data"):
+    with pytest.raises(DataError, match="outside.png: lies outside the data folder"):
         Splits.from_manifest(table).check()
 
 
@@ -137,7 +137,7 @@ def test_a_missing_file_is_skipped_when_asked(root: Path) -> None:
     table = write(root, "file,label", [*rows(), "scans/gone.png,well"])
     with pytest.raises(DataError, match="scans/gone.png: cannot be read"):
         Splits.from_manifest(table).check()
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="skipped"):
         check = Splits.from_manifest(table, on_bad_image="skip").check()
     assert [one.file for one in check.skipped] == ["scans/gone.png"]
 
@@ -146,7 +146,7 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone.csv cannot be read"):
         Splits.from_manifest(tmp_path / "gone.csv")
     (tmp_path / "image.csv").write_bytes(b"\xff\xd8\xff\xe0" * 9)
-    with pytest.raises(DataError, match="is not CSV in UTF-8"):
+    with pytest.raises(DataError, match="is not a UTF-8 CSV file"):
         Splits.from_manifest(tmp_path / "image.csv")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(DataError, match="has no column 'file'; it has none"):

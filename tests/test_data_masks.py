@@ -72,7 +72,7 @@ def test_a_mask_of_another_format_becomes_a_png(splits: Splits, tmp_path: Path) 
 
 def test_one_mask_for_two_images_names_both(splits: Splits, tmp_path: Path) -> None:
     write_mask(tmp_path / "masks" / "000.png")
-    with pytest.raises(DataError, match=r"000\.png fits two images, \w+/\w+/000\.png and \w+/\w+/000\.png"):
+    with pytest.raises(DataError, match=r"000\.png matches two images, \w+/\w+/000\.png and \w+/\w+/000\.png"):
         splits.link_masks(tmp_path / "masks", tmp_path / "linked")
 
 
@@ -83,9 +83,9 @@ def test_two_masks_for_one_image_are_both_named(splits: Splits, tmp_path: Path) 
         splits.link_masks(tmp_path / "masks", tmp_path / "linked")
 
 
-def test_masks_that_fit_nothing_are_told(splits: Splits, tmp_path: Path) -> None:
+def test_masks_that_match_nothing_are_reported(splits: Splits, tmp_path: Path) -> None:
     write_mask(tmp_path / "masks" / "other.png")
-    with pytest.raises(DataError, match=r"no mask .* is called like an image .* other\.png"):
+    with pytest.raises(DataError, match=r"no mask .* is named like an image .* other\.png"):
         splits.link_masks(tmp_path / "masks", tmp_path / "linked")
 
 
@@ -97,7 +97,7 @@ def test_a_mask_that_cannot_be_read_is_named(content: bytes, splits: Splits, tmp
 
 
 def test_a_missing_folder_is_named(splits: Splits, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is not there"):
+    with pytest.raises(DataError, match="nowhere does not exist"):
         splits.link_masks(tmp_path / "nowhere", tmp_path / "linked")
 
 

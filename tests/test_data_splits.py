@@ -90,7 +90,7 @@ def test_every_image_of_many_classes_is_in_one_split(
     splits = Splits.from_folder(root, seed=seed)
     ids = [sample.id for name in SPLITS for sample in splits[name]]
     assert len(set(ids)) == len(ids) == 4 * classes
-    assert len(splits.check().places) == 4 * classes
+    assert len(splits.check().images) == 4 * classes
 
 
 def test_guide_may_be_validation(tmp_path: Path) -> None:
@@ -104,14 +104,14 @@ def test_guide_may_be_validation(tmp_path: Path) -> None:
 def test_guide_as_validation_leaves_a_guide_folder_out_and_says_so(tmp_path: Path) -> None:
     splits = Splits.from_folder(write_splits(tmp_path, ALL), guide="validation")
     assert names(splits, "guide") == names(splits, "validation")
-    assert "the 4 images of the split guide are left out" in splits.check().warnings[0]
+    assert "the 4 images of the split guide are not used" in splits.check().warnings[0]
 
 
 def test_one_folder_may_be_the_guide_as_a_whole(tmp_path: Path) -> None:
     splits = Splits.from_folder(write_classes(tmp_path, {"cat": 3, "dog": 5}), guide=1.0, validation=0, test=0)
     assert sizes(splits) == {"guide": 8}
     assert splits.check(needs=("guide",)).counts == {"guide": {"cat": 3, "dog": 5}}
-    with pytest.raises(DataError, match="no image in the splits train, test; has train 0, guide 8"):
+    with pytest.raises(DataError, match="no images in the splits train, test; the splits have train 0, guide 8"):
         splits.check()
 
 
@@ -134,19 +134,19 @@ def test_copies_within_a_split_get_ids_of_their_own(tmp_path: Path) -> None:
     assert [identity for identity in ids if identity.startswith(first)] == [first, f"{first}-2", f"{first}-3"]
 
 
-def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
+def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     root = write_splits(tmp_path / "a", ALL)
     splits = Splits.from_folder(root)
-    assert splits.fingerprint == Splits.from_folder(shutil.copytree(root, tmp_path / "b")).fingerprint
+    assert splits.digest == Splits.from_folder(shutil.copytree(root, tmp_path / "b")).digest
     write_image(root / "test/cat/new.png", 5)
-    assert splits.fingerprint != Splits.from_folder(root).fingerprint
-    assert splits.fingerprint != Splits.from_folder(tmp_path / "b", guide="validation").fingerprint
+    assert splits.digest != Splits.from_folder(root).digest
+    assert splits.digest != Splits.from_folder(tmp_path / "b", guide="validation").digest
 
 
 def test_another_window_or_side_is_another_image(tmp_path: Path) -> None:
     root = write_splits(tmp_path, ALL)
-    prints = {Splits.from_folder(root, **how).fingerprint for how in ({}, {"side": 12}, {"window": (0, 9)})}
-    assert len(prints) == 3
+    digests = {Splits.from_folder(root, **how).digest for how in ({}, {"side": 12}, {"window": (0, 9)})}
+    assert len(digests) == 3
     assert Splits.from_folder(root, side=12).train[0].open().size == (12, 12)
 
 
@@ -175,7 +175,7 @@ def test_nothing_is_decoded_before_it_is_needed(tmp_path: Path) -> None:
         ({"on_bad_image": "ignore"}, "on_bad_image must be one of 'error', 'skip', got 'ignore'"),
         ({"on_leak": "allow"}, "on_leak must be one of 'error', 'drop', got 'allow'"),
         ({"on_near_duplicate": "skip"}, "one of 'error', 'drop', 'allow', got 'skip'"),
-        ({"window": (5, 5)}, "the lower one first"),
+        ({"window": (5, 5)}, "the lower first"),
         ({"window": (0, 1, 2)}, "two grey values"),
         ({"side": 0}, "at least 1, got 0"),
         ({"side": 2.5}, "got 2.5"),

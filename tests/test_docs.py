@@ -1,4 +1,4 @@
-"""What the documentation shows runs: every Python snippet, both examples, and the settings file of the README."""
+"""What the documentation shows works: Python snippets, settings, tables of hooks, methods and checks, and examples."""
 
 import importlib
 import inspect
@@ -16,7 +16,7 @@ from xaiaug.calls import Prices
 from xaiaug.curation import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[1]
-# Sizes that suit a reader suit no test; nothing else is changed before a snippet runs.
+# Smaller sizes for tests; nothing else of a snippet is changed.
 SMALLER = {
     '"train": 800, "guide": 1400,': '"train": 24, "guide": 60,',
     '"validation": 40, "test": 500': '"validation": 8, "test": 12',
@@ -44,7 +44,7 @@ def checkpoint():
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """A folder of small images called photos, in the current folder."""
+    """A folder of small images, named photos, in the working folder."""
     petworld.write_world(tmp_path / "photos", sizes={"train": 24, "guide": 60, "validation": 8, "test": 12}, seed=3)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "photos"
@@ -87,9 +87,7 @@ def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
         settings={"classifier": {"checkpoint": str(checkpoint)}, "mistakes": {"max": 4}},
     )
     result = loop.run(xaiaug.Splits.from_folder(photos), "runs/plugins")
-    assert all(
-        case.method == "brightness" and case.critique.cause.startswith("taken for a") for case in result.mistakes
-    )
+    assert all(case.method == "brightness" and case.critique.cause.startswith("predicted ") for case in result.mistakes)
     assert result.report.images.kept > 0
 
 
@@ -170,16 +168,16 @@ def test_the_settings_file_of_the_page_on_remix_is_valid():
     assert "colour" not in plugin.invariances
 
 
-@pytest.mark.parametrize(("script", "says"), [("loop.py", "generated+training"), ("custom_explainer.py", "occlusion")])
-def test_an_example_runs_from_the_command_line(script, says, photos, checkpoint, monkeypatch, capsys):
+@pytest.mark.parametrize(("script", "shown"), [("loop.py", "generated+training"), ("custom_explainer.py", "occlusion")])
+def test_an_example_runs_from_the_command_line(script, shown, photos, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, str(photos), "--checkpoint", str(checkpoint), "--steps", "2"])
     runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
     out = capsys.readouterr().out
-    assert says in out
+    assert shown in out
     assert Path(out.rsplit("report: ", 1)[1].strip()).exists()
 
 
-def test_the_eleven_lines_that_the_page_on_plugins_starts_with_are_a_plugin_package(tmp_path, monkeypatch):
+def test_the_first_eleven_lines_of_the_page_on_plugins_are_a_plugin_package(tmp_path, monkeypatch):
     from xaiaug.registry import Registry
     from xaiaug.testing import run_checks
 
@@ -193,7 +191,7 @@ def test_the_eleven_lines_that_the_page_on_plugins_starts_with_are_a_plugin_pack
     assert [outcome for outcome in run_checks(type(plugin)) if not outcome.ok] == []
 
 
-@pytest.mark.parametrize("name", ["Plain", "Told", "Brightness", "TwoColours", "NearestGrey"])
+@pytest.mark.parametrize("name", ["Plain", "PlannedCritic", "Brightness", "TwoColours", "NearestGrey"])
 def test_the_plugins_of_the_page_keep_the_rules(name, photos, checkpoint):
     from xaiaug.testing import run_checks
 
@@ -204,8 +202,8 @@ def test_the_plugins_of_the_page_keep_the_rules(name, photos, checkpoint):
     assert bad <= {"survives-pickling"}  # a class of a snippet is in no module that a worker could import
 
 
-def arguments(function):
-    """The signature as the page writes it: names, and where only keywords go on."""
+def signature_text(function):
+    """The signature as the page writes it: names, defaults, and the star before keyword-only parameters."""
     parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "cls")]
     shown, starred = [], False
     for parameter in parameters:
@@ -222,9 +220,9 @@ def test_the_page_has_every_hook_and_every_argument_and_no_other():
     page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
     hooks = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "xaiaug_spec")}
     assert len(hooks) == 4
-    told = set(re.findall(r"^\| `(register_\w+\(.*?\))` \|", page, re.M))
-    assert told == {f"{name}({arguments(hook)})" for name, hook in hooks.items()}
-    assert f"`register({arguments(hookspecs.Register.__call__)})`" in page
+    documented = set(re.findall(r"^\| `(register_\w+\(.*?\))` \|", page, re.M))
+    assert documented == {f"{name}({signature_text(hook)})" for name, hook in hooks.items()}
+    assert f"`register({signature_text(hookspecs.Register.__call__)})`" in page
 
 
 def test_the_page_has_every_method_and_every_argument_and_no_other():
@@ -233,7 +231,7 @@ def test_the_page_has_every_method_and_every_argument_and_no_other():
 
     page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
     rows = re.search(r"## Methods\n(.*?)\n## ", page, re.S).group(1)
-    told = {
+    documented = {
         (name, signature): needed == "yes"
         for name, signature, needed in re.findall(r"`(\w+)\((.*?)\)` \| ?(\w*)", rows)
     }
@@ -242,13 +240,13 @@ def test_the_page_has_every_method_and_every_argument_and_no_other():
         "parameters",
         "identity",
         "fit_options",
-    }  # for the library to call, not for authors to write
+    }  # called by the library, not written by authors
     methods = {name: getattr(Plugin, name) for name in vars(Plugin) if name[0] != "_"}
     for kind in KINDS.values():
         methods |= {name: getattr(kind, name) for name in vars(kind) if name[0] != "_"}
-    found = {name: value for name, value in methods.items() if callable(value) and name not in inner}
-    assert told == {
-        (name, arguments(value)): getattr(value, "__isabstractmethod__", False) for name, value in found.items()
+    public = {name: value for name, value in methods.items() if callable(value) and name not in inner}
+    assert documented == {
+        (name, signature_text(value)): getattr(value, "__isabstractmethod__", False) for name, value in public.items()
     }
 
 
@@ -269,8 +267,8 @@ def test_the_page_on_testing_names_every_fake():
 
     page = (ROOT / "docs/testing.md").read_text(encoding="utf-8") + (ROOT / "docs/checking.md").read_text("utf-8")
     page += (ROOT / "docs/plugins.md").read_text(encoding="utf-8").replace("new-plugin", "new_plugin")
-    ours = set(testing.__all__) - {"Bill", "Picture", "Request", "Step", "Violation", "CheckOutcome", "checks_for"}
-    assert all(name in page for name in ours)
+    names = set(testing.__all__) - {"Bill", "Picture", "Request", "Step", "Violation", "CheckOutcome", "checks_for"}
+    assert all(name in page for name in names)
 
 
 def test_the_settings_of_the_page_on_plugins_are_valid():
@@ -278,13 +276,13 @@ def test_the_settings_of_the_page_on_plugins_are_valid():
     assert config.parse_settings(tomllib.loads(limits[0])).limits.chunk_seconds == 600
 
 
-def test_links_between_pages_lead_somewhere():
+def test_links_between_pages_resolve():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_settings_of_the_page_on_curation_are_taken():
+def test_the_settings_of_the_page_on_curation_are_valid():
     blocks = [textwrap.dedent(block) for block in re.findall(r"```toml\n(.*?)```", page("docs/curation.md"), re.S)]
     assert len(blocks) == 3
     for block in blocks:

@@ -1,4 +1,4 @@
-"""What the page on critics shows runs, against a server on this machine."""
+"""What the page on critics shows works, against a server on this machine."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_the_snippet_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("text", snippets(PAGE, "toml"))
 def test_the_settings_are_settings_of_these_critics(text):
-    found = config.parse_settings(tomllib.loads(text))
-    registry().create("critic", found.critic.name, found.critic.parameters)
-    Prices(found.budget.prices)
+    settings = config.parse_settings(tomllib.loads(text))
+    registry().create("critic", settings.critic.name, settings.critic.parameters)
+    Prices(settings.budget.prices)
 
 
 def test_the_page_names_all_critics_and_templates():

@@ -67,7 +67,7 @@ class Silent(Here):
 
 def asked(critic=None, until="report", synthesizer=None, **tables):
     checked = config.parse_settings({"privacy": {"allow_upload": True}, "budget": {"usd": 5}, **tables})
-    chosen = arms.resolve(checked.arms(), checked.experiment.test_explanation)
+    chosen = arms.resolve_arms(checked.arms(), checked.experiment.test_explanation)
     workers = {"classifier": Here(), "explainer": Here(), "critic": critic or Here()}
     workers["synthesizer"] = synthesizer or Here()
     names = {kind: f"my-{kind}" for kind in workers}
@@ -263,8 +263,8 @@ def test_arms_that_would_show_nothing_are_left_out_with_the_reason():
         uses = frozenset({"guidance"})
 
     plan = build_plan(asked(synthesizer=Deaf(), experiment={"arms": "standard"}), KNOWN)
-    assert plan.left_out == {"class-name-prompts": "the synthesizer does not read prompts"}
-    with pytest.raises(ConfigError, match="would show nothing"):
+    assert plan.left_out == {"class-name-prompts": "the synthesizer does not use prompts"}
+    with pytest.raises(ConfigError, match="cannot be used here"):
         build_plan(asked(synthesizer=Deaf(), experiment={"arms": ["class-name-prompts"]}), KNOWN)
 
 

@@ -50,7 +50,7 @@ def test_heat_counts_from_nought_where_a_map_has_both_signs_and_else_from_its_le
         (lambda: Recipe(steps=0), "steps must be at least 1, got 0"),
         (lambda: Recipe(learning_rate=float("nan")), "learning_rate must be > 0"),
         (lambda: Recipe(schedule="sine"), "schedule must be one of cosine"),
-        (lambda: History((1, 2), (0.5,), (), (), ()), "all curves must have one length"),
+        (lambda: History((1, 2), (0.5,), (), (), ()), "all curves must have the same length"),
     ],
 )
 def test_impossible_values_are_refused_by_name(make, message):

@@ -126,7 +126,7 @@ def test_a_missing_extra_says_what_to_install():
 def test_a_class_of_another_kind_is_refused():
     registry = Registry()
     registry.add(explainers("painter", factory=Painter), "stranger")
-    with pytest.raises(PluginError, match="is not of the kind Explainer"):
+    with pytest.raises(PluginError, match="is not an xaiaug Explainer"):
         registry.create("explainer", "painter", {})
 
 
@@ -195,7 +195,7 @@ def test_a_plugin_that_raises_when_it_is_made_is_named():
 
     registry = Registry()
     registry.add(explainers("raising", factory=Raising), "stranger")
-    with pytest.raises(PluginError, match="explainer 'raising' cannot be made: RuntimeError: no licence"):
+    with pytest.raises(PluginError, match="explainer 'raising' cannot be created: RuntimeError: no licence"):
         registry.create("explainer", "raising", {})
 
 
@@ -228,7 +228,7 @@ def test_parameters_fit_the_types_of_the_signature():
     check = xaiaug.registry.check_parameters
     check("it", Typed, {"cells": 3, "share": 1, "names": ["a", "b"], "layer": None, "other": object()})
     for name, value in [("cells", "7"), ("cells", 7.5), ("share", True), ("names", "ab"), ("layer", 3)]:
-        with pytest.raises(ConfigError, match=f"it: parameter '{name}' does not fit: .* got {value!r}"):
+        with pytest.raises(ConfigError, match=f"it: parameter '{name}' is invalid: .* got {value!r}"):
             check("it", Typed, {name: value})
 
 
@@ -260,8 +260,8 @@ class LaterRegistry(Registry):
     def __init__(self):
         super().__init__(Later)
 
-    def _handed(self, kind, origin, entries):
-        handed = super()._handed(kind, origin, entries)
+    def _hook_arguments(self, kind, origin, entries):
+        handed = super()._hook_arguments(kind, origin, entries)
         return {**handed, "profile": "small"} if kind in ("critic", "explainer") else handed
 
 
@@ -297,8 +297,8 @@ def test_a_hook_that_is_on_its_way_out_warns_and_still_works():
         def register_explainers(register): ...
 
     class LeavingRegistry(Registry):
-        def _handed(self, kind, origin, entries):
-            handed = super()._handed(kind, origin, entries)
+        def _hook_arguments(self, kind, origin, entries):
+            handed = super()._hook_arguments(kind, origin, entries)
             return {**handed, "profile": "small"} if kind == "critic" else handed
 
     registry = LeavingRegistry(Leaving)

@@ -90,24 +90,27 @@ def test_no_room_has_the_name_of_a_public_name_or_an_empty_word() -> None:
     assert not {room(path) for path in FILES} & set(xaiaug.__all__)
 
 
+def module(path: Path) -> str:
+    return ".".join(("xaiaug", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module(path): path for path in FILES}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The modules a file imports, within functions and for type checkers too."""
+    package = ("xaiaug", *path.relative_to(PACKAGE).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = ".".join(package[: len(package) - node.level + 1])
+            full = f"{base}.{node.module}" if node.module else base
+            names |= {f"{full}.{alias.name}" if f"{full}.{alias.name}" in MODULES else full for alias in node.names}
+    return {name for name in names if name in MODULES}
+
+
 def test_no_module_imports_itself_through_others() -> None:
-    def module(path: Path) -> str:
-        return ".".join(("xaiaug", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-
-    modules = {module(path): path for path in FILES}
-
-    def targets(path: Path) -> set[str]:
-        top = ast.Module(list(ast.parse(path.read_text("utf-8")).body), [])
-        names = set()
-        package = ("xaiaug", *path.relative_to(PACKAGE).parts[:-1])
-        for node in top.body:
-            if isinstance(node, ast.ImportFrom) and node.level:
-                base = ".".join(package[: len(package) - node.level + 1])
-                full = f"{base}.{node.module}" if node.module else base
-                names |= {f"{full}.{alias.name}" if f"{full}.{alias.name}" in modules else full for alias in node.names}
-        return {name for name in names if name in modules}
-
-    graph = {name: targets(path) - {name} for name, path in modules.items()}
+    graph = {name: imported_modules(path) - {name} for name, path in MODULES.items()}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from fakes import ColourCritic, paint_folder
 from test_planning import loop
 
 from xaiaug import Splits
-from xaiaug.cli.confirm import agree
+from xaiaug.cli.confirm import confirm_spending
 from xaiaug.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def planned(folder, **changed):
 def test_the_plan_is_shown_and_a_yes_sets_the_budget_to_its_upper_end(folder, tmp_path, terminal):
     said, made = terminal("y\n"), planned(folder, budget_usd=None)
     upper = made.plan(run_dir=tmp_path / "run").total.usd[1]
-    agree(made, tmp_path / "run", None)
+    confirm_spending(made, tmp_path / "run", None)
     assert "api.example.org" in said.getvalue() and "mistakes to learn from" in said.getvalue()
     assert upper <= made.settings.budget.usd < upper + 0.01
 
@@ -54,21 +54,21 @@ def test_the_plan_is_shown_and_a_yes_sets_the_budget_to_its_upper_end(folder, tm
 def test_a_no_ends_it_with_nothing_done(folder, tmp_path, terminal):
     terminal("n\n")
     with pytest.raises(typer.Abort):
-        agree(planned(folder), tmp_path / "run", None)
+        confirm_spending(planned(folder), tmp_path / "run", None)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_budget_that_was_given_stands(folder, tmp_path, terminal):
     terminal("y\n")
     made = planned(folder, budget_usd=3.0)
-    agree(made, tmp_path / "run", None)
+    confirm_spending(made, tmp_path / "run", None)
     assert made.settings.budget.usd == 3.0
 
 
 def test_nobody_is_asked_where_nothing_is_spent(folder, tmp_path, terminal):
     said = terminal("")
-    agree(planned(folder, critic=ColourCritic()), tmp_path / "run", None)
-    agree(planned(folder, budget_usd=None), tmp_path / "run", "explain")
+    confirm_spending(planned(folder, critic=ColourCritic()), tmp_path / "run", None)
+    confirm_spending(planned(folder, budget_usd=None), tmp_path / "run", "explain")
     assert said.getvalue() == ""
 
 
@@ -78,12 +78,12 @@ def test_what_nobody_can_price_needs_a_budget(folder, tmp_path, terminal):
 
     terminal("y\n")
     with pytest.raises(ConfigError, match="--budget-usd"):
-        agree(planned(folder, critic=Silent(), budget_usd=None), tmp_path / "run", None)
+        confirm_spending(planned(folder, critic=Silent(), budget_usd=None), tmp_path / "run", None)
 
 
 def test_without_a_terminal_nobody_is_asked_and_the_run_refuses(folder, tmp_path):
     made = planned(folder, budget_usd=None)
-    agree(made, tmp_path / "run", None)
+    confirm_spending(made, tmp_path / "run", None)
     with pytest.raises(ConfigError, match="budget_usd"):
         made.run(Splits.from_folder(folder), tmp_path / "run")
 
@@ -123,7 +123,7 @@ def config(folder, tmp_path_factory):
 def test_the_command_plans_without_key_network_weights_or_permission(config, tmp_path):
     done = command("plan", str(config), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("generated+training", "in sum", "api.example.org", "allow_upload = true", "budget_usd", "a-model"):
+    for word in ("generated+training", "total", "api.example.org", "allow_upload = true", "budget_usd", "a-model"):
         assert word in done.stdout
     assert not (tmp_path / "runs").exists()
     told = json.loads(

@@ -1,4 +1,4 @@
-"""Intervals, families and words agree with closed forms and reference libraries, and claim no more than they may."""
+"""Intervals, corrections and outcomes agree with closed forms and reference libraries."""
 
 import numpy as np
 import pytest
@@ -12,15 +12,15 @@ from statsmodels.stats.multitest import multipletests
 from xaiaug.errors import ConfigError, DataError
 from xaiaug.statistics import (
     METRICS,
-    Estimate,
-    Scores,
+    DifferenceEstimate,
+    Scorer,
     Spread,
     compare_predictions,
     count_flips,
     holm_adjust,
     judge_outcome,
 )
-from xaiaug.statistics.interval import of_draws, of_means
+from xaiaug.statistics.interval import estimate_from_draws, estimate_from_means
 
 
 def predictions(n=200, classes=3, seeds=4, skill=1.0, seed=0):
@@ -45,7 +45,7 @@ def test_scores_are_those_of_scikit_learn(metric, theirs):
     labels, (probabilities,) = predictions(seeds=1)
     probabilities = probabilities.astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
-    assert Scores(metric).of(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
+    assert Scorer(metric).score(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
 
 
 @pytest.mark.parametrize("metric", ["auroc", "average-precision", "macro-f1", "worst-group"])
@@ -57,36 +57,36 @@ def test_the_scores_of_many_draws_are_those_of_each_draw(metric, seed, classes, 
         probabilities = np.round(probabilities, 1)
     rng = np.random.default_rng(seed)
     at, groups = rng.integers(0, 40, (6, 40)), rng.integers(0, 3, 40)
-    scores = Scores(metric)
-    singles = [scores.of(labels[row], probabilities[row], groups[row]) for row in at]
-    np.testing.assert_allclose(scores.of_draws(labels, probabilities, at, groups), singles, atol=1e-9)
+    scorer = Scorer(metric)
+    singles = [scorer.score(labels[row], probabilities[row], groups[row]) for row in at]
+    np.testing.assert_allclose(scorer.score_draws(labels, probabilities, at, groups), singles, atol=1e-9)
 
 
 def test_the_worst_group_is_that_of_lowest_accuracy():
     labels = np.array([0, 0, 1, 1, 1, 1])
     probabilities = np.eye(2)[[0, 1, 1, 1, 0, 1]]
-    assert Scores("worst-group").of(labels, probabilities, np.array([0, 0, 1, 1, 2, 2])) == 0.5
+    assert Scorer("worst-group").score(labels, probabilities, np.array([0, 0, 1, 1, 2, 2])) == 0.5
     with pytest.raises(ConfigError, match="groups"):
-        Scores("worst-group").of(labels, probabilities)
+        Scorer("worst-group").score(labels, probabilities)
     with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
-        Scores("acuracy")
+        Scorer("acuracy")
 
 
 def test_one_source_of_doubt_gives_students_interval():
     rng = np.random.default_rng(0)
     by_seed = rng.normal(0.02, 0.01, 5)
-    seeds_alone = Estimate(by_seed.mean(), Spread(by_seed.var(ddof=1) / 5, 0.0, 5, 1000))
-    assert seeds_alone.spread.freedom == pytest.approx(4)
+    seeds_alone = DifferenceEstimate(by_seed.mean(), Spread(by_seed.var(ddof=1) / 5, 0.0, 5, 1000))
+    assert seeds_alone.spread.degrees_of_freedom == pytest.approx(4)
     assert seeds_alone.interval() == pytest.approx(stats.t.interval(0.95, 4, by_seed.mean(), stats.sem(by_seed)))
     assert seeds_alone.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
     by_image = rng.integers(-1, 2, 300).astype(float)
-    images_alone = of_means(np.stack([by_image, by_image]))
+    images_alone = estimate_from_means(np.stack([by_image, by_image]))
     assert images_alone.interval() == pytest.approx(stats.t.interval(0.95, 299, by_image.mean(), stats.sem(by_image)))
 
 
 def test_both_sources_add_up_with_satterthwaites_degrees_of_freedom():
     values = np.random.default_rng(1).normal(0, 1, (4, 50))
-    found = of_means(values)
+    found = estimate_from_means(values)
     seeds, images = values.mean(1).var(ddof=1) / 4, values.mean(0).var(ddof=1) / 50
     freedom = (seeds + images) ** 2 / (seeds**2 / 3 + images**2 / 49)
     reach = stats.t.ppf(0.975, freedom) * np.sqrt(seeds + images)
@@ -95,7 +95,7 @@ def test_both_sources_add_up_with_satterthwaites_degrees_of_freedom():
 
 @given(st.floats(-0.2, 0.2), st.floats(0, 0.01), st.floats(0, 0.01), st.integers(2, 20), st.integers(2, 10**5))
 def test_p_value_and_interval_say_the_same(difference, seeds, images, n_seeds, n_images):
-    found = Estimate(difference, Spread(seeds**2, images**2, n_seeds, n_images))
+    found = DifferenceEstimate(difference, Spread(seeds**2, images**2, n_seeds, n_images))
     low, high = found.interval()
     if min(abs(low), abs(high)) > 1e-9:
         assert (found.p < 0.05) == (low > 0 or high < 0)
@@ -124,7 +124,7 @@ def test_flips_are_those_of_mcnemars_exact_test(fixed, broken, same):
 
 
 def estimate(difference, error, seeds=5, images=10_000, share=0.5):
-    return Estimate(difference, Spread(share * error**2, (1 - share) * error**2, seeds, images))
+    return DifferenceEstimate(difference, Spread(share * error**2, (1 - share) * error**2, seeds, images))
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_what_it_would_take_is_enough_and_no_more(difference, error, share, seed
     ):
         if needed is not None:
             assert needed > have
-            assert grow(needed).reach(0.95) <= wanted
-            assert needed == have + 1 or grow(needed - 1).reach(0.95) > wanted
+            assert grow(needed).half_width(0.95) <= wanted
+            assert needed == have + 1 or grow(needed - 1).half_width(0.95) > wanted
 
 
 def test_predictions_are_compared_seed_by_seed():
@@ -200,7 +200,7 @@ def test_the_bootstrap_of_a_mean_agrees_with_its_formula():
     right = (b.argmax(-1) == labels).astype(float) - (a.argmax(-1) == labels)
     rng = np.random.default_rng(0)
     drawn = np.array([right.mean(0)[rng.integers(0, 400, 400)].mean() for _ in range(4000)])
-    formula, bootstrap = of_means(right), of_draws(right.mean(1), drawn, 400)
+    formula, bootstrap = estimate_from_means(right), estimate_from_draws(right.mean(1), drawn, 400)
     assert bootstrap.spread.images == pytest.approx(formula.spread.images, rel=0.1)
     assert bootstrap.spread.seeds == formula.spread.seeds
 
@@ -210,15 +210,15 @@ def test_one_seed_gives_a_difference_and_nothing_more():
     found = compare_predictions(labels, a, np.roll(a, 1, axis=-1))
     assert found.estimate is None and found.crossed is None and found.flips[0].broken > 0
     with pytest.raises(DataError, match="two seeds"):
-        of_means(np.zeros((1, 5)))
+        estimate_from_means(np.zeros((1, 5)))
 
 
 @pytest.mark.parametrize(
     ("a", "b", "groups", "message"),
     [
-        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "one shape"),
+        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "same shape"),
         (np.zeros((2, 5, 2)), np.zeros((2, 5, 2)), None, "for 4 images"),
-        (np.zeros((2, 4, 1)), np.zeros((2, 4, 1)), None, "knows 1 classes, a label is 1"),
+        (np.zeros((2, 4, 1)), np.zeros((2, 4, 1)), None, "has 1 classes, but a label is 1"),
         (np.zeros((2, 4, 2)), np.zeros((2, 4, 2)), ["x"], "group for each of 4"),
     ],
 )
@@ -238,7 +238,7 @@ def simulated(rng, truth, sd, n=10_000, seeds=5, flip=0.04):
         up, down = round(n * (flip + shift) / 2), round(n * (flip - shift) / 2)
         row[rank[:up]] = 1
         row[rank[len(rank) - down :]] = -1
-    return of_means(values)
+    return estimate_from_means(values)
 
 
 def claims(rng, runs, truth, sd, contrasts=1):

@@ -5,44 +5,12 @@ import sqlite3
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug.errors import RunFolderError, RunLockedError
-from xaiaug.store import Blob, Reader, Store, digest, seed_of
+from xaiaug.store import Blob, Reader, Store
 from xaiaug.store.blobs import Blobs, write_atomically
 from xaiaug.store.schema import CASES, EXPLAIN, SETTINGS, UNTIL, fit_stage
-
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.text(), plain))
-def test_a_key_does_not_depend_on_the_order_of_names(value):
-    assert digest(value) == digest(dict(reversed(value.items())))
-
-
-@given(plain, plain)
-def test_different_values_have_different_keys(one, other):
-    same_text = repr(one) == repr(other)
-    if same_text:
-        assert digest(one) == digest(other)
-    elif digest(one) == digest(other):
-        assert one == other
-
-
-def test_a_key_of_what_is_not_plain_is_refused():
-    with pytest.raises(TypeError, match="JSON-plain"):
-        digest({"a": object()})
-
-
-@given(st.integers(0, 2**31), st.text())
-def test_a_seed_fits_every_generator(number, text):
-    assert 0 <= seed_of(number, text) < 2**32
 
 
 def test_rows_come_back_as_they_were_with_blobs_by_name(tmp_path):

@@ -8,7 +8,7 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import Critique, FeedbackLoop, Recipe, Splits
 from xaiaug.errors import ConfigError, RunFolderError
-from xaiaug.suspects import by_confident_learning, ways
+from xaiaug.suspects import flag_by_confident_learning, format_methods
 
 
 def test_confident_learning_finds_labels_that_were_turned_round():
@@ -19,15 +19,15 @@ def test_confident_learning_finds_labels_that_were_turned_round():
     labels = truth.copy()
     wrong = rng.choice(600, 20, replace=False)
     labels[wrong] = (truth[wrong] + 1) % 3
-    found = by_confident_learning(labels, probabilities.astype(np.float32))
+    found = flag_by_confident_learning(labels, probabilities.astype(np.float32))
     assert len(set(found) & set(wrong.tolist())) >= 17
     assert len(found) <= 24
 
 
 def test_one_class_or_nothing_gives_no_suspect():
-    assert by_confident_learning(np.zeros(5, int), np.tile([0.2, 0.8], (5, 1))) == []
-    assert by_confident_learning(np.zeros(0, int), np.zeros((0, 2))) == []
-    assert ways(["confident-learning", "critic"]) == "critic + confident-learning"
+    assert flag_by_confident_learning(np.zeros(5, int), np.tile([0.2, 0.8], (5, 1))) == []
+    assert flag_by_confident_learning(np.zeros(0, int), np.zeros((0, 2))) == []
+    assert format_methods(["confident-learning", "critic"]) == "critic + confident-learning"
 
 
 class Suspicious(ColourCritic):

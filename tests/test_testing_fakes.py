@@ -18,7 +18,7 @@ from xaiaug.testing.checks.items import make_cases
 @settings(max_examples=8, deadline=None)
 def test_small_splits_pass_the_check_and_are_the_same_every_time(seed, side):
     splits = small_splits(seed=seed, side=side)
-    assert splits.fingerprint == small_splits(seed=seed, side=side).fingerprint
+    assert splits.digest == small_splits(seed=seed, side=side).digest
     assert {len(splits.train), len(splits.guide)} == {24, 32}
     assert splits.train[0].open().size == (side, side)
     assert pickle.loads(pickle.dumps(splits.guide[3])).open().tobytes() == splits.guide[3].open().tobytes()  # noqa: S301

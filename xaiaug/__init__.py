@@ -1,4 +1,4 @@
-"""Find out why an image classifier fails, make the training images that mend it, and prove whether they did."""
+"""Find out why an image classifier fails, make the training images that fix it, and measure whether they did."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Names are imported when asked for: `import xaiaug` stays light, and `xaiaug --help` quick.
+    # Names are imported on first use, so that `import xaiaug` is light and `xaiaug --help` fast.
     if name not in _HOMES:
         raise AttributeError(f"module 'xaiaug' has no attribute {name!r}")
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)

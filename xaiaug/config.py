@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from .errors import ConfigError, RecordError, nearest
+from .errors import ConfigError, RecordError, suggest
 from .records import Arm, ImageSource, Recipe
 from .records.pipeline import HEADLINE, PRIMARY, STOPS
 from .records.recipe import SET_BY_ARM
@@ -110,7 +110,7 @@ class ExperimentTable(Table):
     @classmethod
     def _is_a_stop(cls, until: str) -> str:
         if until not in STOPS:
-            raise ValueError(f"there is no such stop. {nearest(until, STOPS)}")
+            raise ValueError(f"there is no such stop. {suggest(until, STOPS)}")
         return until
 
     @model_validator(mode="after")
@@ -308,7 +308,7 @@ def _recipe(table: str, values: Mapping[str, Any]) -> Recipe:
     known = {field.name for field in fields(Recipe)} - set(SET_BY_ARM)
     for name in values:
         if name not in known:
-            hint = "it is set by the arm" if name in SET_BY_ARM else nearest(name, known)
+            hint = "it is set by the arm" if name in SET_BY_ARM else suggest(name, known)
             raise ConfigError(f"[{table}] has no key {name!r}. {hint}")
     weights = values.get("class_weights")
     try:
@@ -323,7 +323,7 @@ def _arm(entry: str | Mapping[str, Any]) -> str | Arm:
     known = {field.name for field in fields(Arm)}
     for name in entry:
         if name not in known:
-            raise ConfigError(f"[experiment] arms: an arm has no key {name!r}. {nearest(name, known)}")
+            raise ConfigError(f"[experiment] arms: an arm has no key {name!r}. {suggest(name, known)}")
     try:
         images = entry.get("images")
         return Arm(**{"isolates": "", **entry, "images": ImageSource(**images) if images is not None else None})
@@ -336,8 +336,8 @@ def _problem(detail: Any) -> str:
     where = f"[{place[0]}]" + (f" {place[1]}" if len(place) > 1 else "")
     if detail["type"] == "extra_forbidden":
         if len(place) == 1:
-            return f"there is no table [{place[0]}]. {nearest(place[0], Settings.model_fields)}"
-        return f"[{place[0]}] has no key {place[1]!r}. {nearest(place[1], _keys(place[0]))}"
+            return f"there is no table [{place[0]}]. {suggest(place[0], Settings.model_fields)}"
+        return f"[{place[0]}] has no key {place[1]!r}. {suggest(place[1], _keys(place[0]))}"
     return f"{where}: {detail['msg']}, got {detail['input']!r}"
 
 

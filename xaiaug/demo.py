@@ -1,4 +1,4 @@
-"""The whole loop on the drawn world: no key, no GPU, no download."""
+"""The demo: the entire loop on drawn cats and dogs, without a key, GPU or download."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ARMS = Recipe(steps=60, batch_size=16, learning_rate=5e-4)
 
 
 def demo(run_dir: str | Path = "runs/demo", *, watch: Callable[[Progress], None] | None = None) -> Result:
-    """Draws cats and dogs with a planted shortcut, fine-tunes, finds the mistakes, mends, compares.
+    """Draws cats and dogs with a planted shortcut, then fine-tunes, diagnoses mistakes, retrains and compares.
 
     Args:
-        run_dir: the run folder; the drawings lie beside it, in a folder whose name ends in "-world".
-        watch: is told how far the run has come.
+        run_dir: the run folder; the drawings are written next to it, in a folder with the suffix "-world".
+        watch: called with each progress update.
 
     Raises:
         RunLockedError: another process owns the run folder.

@@ -1,28 +1,28 @@
-"""Errors: what can go wrong, each with who, what was expected, what came and what to do.
+"""The errors that xaiaug raises; a message names the cause, what was expected, what was found and what to do.
 
 XaiaugError
 ├── ConfigError (ValueError)              a setting that cannot be used
 ├── DataError (ValueError)                images, labels or splits that cannot be used
-├── RecordError (ValueError)              a record built with impossible values
+├── RecordError (ValueError)              a record with invalid values
 ├── UnknownPluginError (LookupError)      no plugin of that kind and name
 ├── DuplicatePluginError (ValueError)     two plugins of one kind claim one name
 ├── PluginError (RuntimeError)            a plugin broke its contract, or failed on every item
-├── CheckFailedError (AssertionError)     a plugin does not keep a law that xaiaug.testing checks
+├── CheckFailedError (AssertionError)     a plugin violates a law that xaiaug.testing checks
 ├── MissingExtraError (ImportError)       an optional dependency is not installed
 ├── NotFittedError (RuntimeError)         a classifier without a trained head was asked to predict
 ├── UnsupportedRecipeError (ValueError)   a classifier cannot train that way
 ├── UndefinedMethodError (TypeError)      an explanation method is not defined for that model
 ├── BudgetError (RuntimeError)            two training arms would not get the same budget
-├── OfflineError (PermissionError)        an outside service was asked for while offline
-├── UnknownPriceError (LookupError)       what a model costs is not known, so it is not called
+├── OfflineError (PermissionError)        an outside service was needed while offline
+├── UnknownPriceError (LookupError)       the price of a model is unknown, so it is not called
 ├── CallError (RuntimeError)              one call to an outside service failed
-├── CallsStoppedError (RuntimeError)      paid calls cannot go on now; all that was paid for is kept
-│   ├── BudgetSpentError                  the next call might cost more than the budget leaves
+├── CallsStoppedError (RuntimeError)      paid calls cannot continue now; all paid replies are kept
+│   ├── BudgetSpentError                  the next call might exceed the budget
 │   ├── CallsRefusedError                 the service refuses every call: key, account or model
-│   ├── CallsPausedError                  the service asks to wait for longer than a run should
+│   ├── CallsPausedError                  the service asks to wait longer than a run should
 │   └── CallsFailingError                 too many of the last items failed
-├── RunStopped (RuntimeError)             the run was asked to stop, and did so between two chunks
-│   └── WaitingForReview                  a person is to look at the new images first
+├── RunStopped (RuntimeError)             the run was asked to stop, and stopped between two chunks
+│   └── WaitingForReview                  the new images must be reviewed first
 └── RunFolderError (OSError)              the run folder cannot be read or written
     └── RunLockedError                    another process owns the run folder
 """
@@ -45,7 +45,7 @@ class DataError(XaiaugError, ValueError):
 
 
 class RecordError(XaiaugError, ValueError):
-    """A record was built with values outside its stated range."""
+    """A record was built with invalid values."""
 
 
 class UnknownPluginError(XaiaugError, LookupError):
@@ -61,7 +61,7 @@ class PluginError(XaiaugError, RuntimeError):
 
 
 class CheckFailedError(XaiaugError, AssertionError):
-    """A plugin does not keep a law that `xaiaug.testing` checks."""
+    """A plugin violates a law that `xaiaug.testing` checks."""
 
 
 class MissingExtraError(XaiaugError, ImportError):
@@ -85,22 +85,22 @@ class BudgetError(XaiaugError, RuntimeError):
 
 
 class OfflineError(XaiaugError, PermissionError):
-    """An outside service was asked for although the run is offline."""
+    """An outside service was needed although the run is offline."""
 
 
 class UnknownPriceError(XaiaugError, LookupError):
-    """What a model costs is not known; the message says how to give its price."""
+    """The price of a model is unknown; the message says how to set it."""
 
 
 class CallError(XaiaugError, RuntimeError):
     """One call to an outside service failed.
 
     Args:
-        kind: "retry" (it may work later), "fatal" (no call will work) or "item" (this one never will).
-        message: what the service said.
-        status: the HTTP status; None where no answer came.
-        retry_after_s: how long the service asks to wait; None where it does not say.
-        reached: whether the request may have reached the service, and may be billed if no answer came.
+        kind: "retry" (it may work later), "fatal" (no call will work) or "item" (this call will never work).
+        message: the service's message.
+        status: the HTTP status; None without a response.
+        retry_after_s: how long the service asks to wait; None if unspecified.
+        reached: whether the request may have reached the service, and so may be billed without a response.
     """
 
     def __init__(
@@ -124,11 +124,11 @@ class CallError(XaiaugError, RuntimeError):
 
 
 class CallsStoppedError(XaiaugError, RuntimeError):
-    """Paid calls cannot go on now; replies that were paid for are kept, and the same command goes on."""
+    """Paid calls cannot continue now; paid replies are kept. Rerun the same command to resume."""
 
 
 class BudgetSpentError(CallsStoppedError):
-    """The next call might cost more than the budget leaves."""
+    """The next call might exceed the budget."""
 
 
 class CallsRefusedError(CallsStoppedError):
@@ -136,31 +136,31 @@ class CallsRefusedError(CallsStoppedError):
 
 
 class CallsPausedError(CallsStoppedError):
-    """The service asks to wait for longer than a run should; the message says until when."""
+    """The service asks to wait longer than a run should; the message says until when."""
 
 
 class CallsFailingError(CallsStoppedError):
-    """Too many of the last items failed; the message tells the last failure."""
+    """Too many of the last items failed; the message quotes the last failure."""
 
 
-class RunStopped(XaiaugError, RuntimeError):  # noqa: N818  it is no fault
-    """The run was asked to stop; what is finished is kept, and the same command goes on."""
+class RunStopped(XaiaugError, RuntimeError):  # noqa: N818  not an error
+    """The run was asked to stop; finished work is kept. Rerun the same command to resume."""
 
 
 class WaitingForReview(RunStopped):
-    """New images wait until a person has looked; the same command then goes on."""
+    """New images must be reviewed first; then rerun the same command to resume."""
 
 
 class RunFolderError(XaiaugError, OSError):
-    """The run folder cannot be read or written, or does not hold what it should."""
+    """The run folder cannot be read or written, or its contents are damaged."""
 
 
 class RunLockedError(RunFolderError):
     """Another process owns the run folder."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence for the end of a message: the nearest of the known names, or all of them."""
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The last sentence of a message about an unknown name: the closest known name, and all known names."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""The hooks a plugin package implements to be found."""
+"""The hooks that a plugin package implements to register its plugins."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Register(Protocol):
-    """What a hook is handed to register plugins with."""
+    """The function passed to a hook to register plugins with."""
 
     def __call__(self, name: str, factory: type[Plugin] | str, *, extra: str | None = None) -> None:
         """Registers a plugin under a name.
 
         Args:
-            name: the name users ask for, in lower case with hyphens.
-            factory: the class, or "module:Class", which is imported when the plugin is used.
-            extra: name of the extra that installs what it needs.
+            name: the name users select it by, in lower case with hyphens.
+            factory: the class, or "module:Class" to import it when the plugin is used.
+            extra: name of the extra that installs its requirements.
         """
 
 

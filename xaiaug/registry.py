@@ -1,4 +1,4 @@
-"""Which plugins there are, and how to get one by name."""
+"""The registry of plugins: which are installed, and how to load one by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from operator import itemgetter
 from types import ModuleType
 from typing import Any, get_type_hints
 
@@ -24,7 +25,7 @@ from .errors import (
     PluginError,
     UnknownPluginError,
     XaiaugError,
-    nearest,
+    suggest,
 )
 from .interfaces import Classifier, Context, Critic, Explainer, Plugin, PluginInfo, Synthesizer
 
@@ -37,7 +38,7 @@ KINDS: dict[str, type[Plugin]] = {
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _Registration:
     info: PluginInfo
     factory: type[Plugin] | str
 
@@ -45,21 +46,20 @@ class _Entry:
 class Registry:
     """The plugins of one process, by kind and name.
 
-    Each plugin package is registered and checked by itself: one that fails is left out with its error and stops
-    nobody.
+    Each plugin package is registered and checked by itself: one that fails is skipped and listed with its error.
 
     Args:
-        specifications: of the hooks; a test asks what becomes of plugins when there are others.
+        specifications: of the hooks; tests use others.
     """
 
     def __init__(self, specifications: ModuleType | type = hookspecs) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(specifications)
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[tuple[str, str], _Registration] = {}
         self._broken: list[PluginInfo] = []
 
     def add(self, package: object, origin: str) -> None:
-        """Registers what one plugin package offers.
+        """Registers the plugins of one package.
 
         Raises:
             PluginError: a hook is misspelt or raises.
@@ -70,47 +70,47 @@ class Registry:
             taken = self._entries.get((kind, name))
             if taken:
                 raise DuplicatePluginError(
-                    f"{origin} registers the {kind} {name!r}, which {taken.info.origin} has registered already; "
-                    "uninstall one of them or ask its author for another name"
+                    f"{origin} registers the {kind} {name!r}, which {taken.info.origin} has already registered; "
+                    "uninstall one of them or ask its author to rename it"
                 )
             self._entries[kind, name] = entry
 
     def add_entry_points(self, points: Iterable[EntryPoint]) -> None:
-        """Registers installed plugin packages, ours first; those that fail are kept with their error."""
+        """Registers installed plugin packages, xaiaug's first; those that fail are kept with their error."""
         for point in sorted(points, key=lambda point: (point.name != hookspecs.PROJECT, point.name)):
             origin = point.value
             try:
                 self.add(point.load(), origin)
-            except Exception as error:  # noqa: BLE001  whatever a stranger's package raises must stop nobody
+            except Exception as error:  # noqa: BLE001  an error in a third-party package must not break the others
                 self._broken.append(PluginInfo(point.name, "plugin", origin, error=_one_line(error)))
 
     def available(self, kind: str | None = None) -> list[PluginInfo]:
-        """What is registered, by kind and name, then the packages that failed to load."""
+        """The registered plugins, by kind and name, then the packages that failed to load."""
         if kind is not None:
             _check_kind(kind)
-        entries = [entry for key, entry in sorted(self._entries.items(), key=_by_key) if kind in (None, key[0])]
-        return [_with_error(entry) for entry in entries] + ([] if kind else list(self._broken))
+        entries = [entry for key, entry in sorted(self._entries.items(), key=itemgetter(0)) if kind in (None, key[0])]
+        return [_with_import_error(entry) for entry in entries] + ([] if kind else list(self._broken))
 
     def plugin_class(self, kind: str, name: str) -> type[Plugin]:
         """The class behind a name, imported.
 
         Raises:
-            UnknownPluginError: no such name; the message lists the known ones and the nearest.
-            MissingExtraError: what it needs is not installed.
+            UnknownPluginError: no such name; the message lists the known ones.
+            MissingExtraError: a requirement is not installed.
             PluginError: it is not a class of that kind.
         """
         _check_kind(kind)
         entry = self._entries.get((kind, name))
         if entry is None:
             raise UnknownPluginError(self._unknown(kind, name))
-        return _resolve(entry)
+        return _import_class(entry)
 
     def create(self, kind: str, name: str, parameters: dict[str, Any]) -> Plugin:
-        """A plugin by name, with its parameters checked against its signature; not yet prepared.
+        """Creates a plugin by name, with parameters checked against its signature; not yet prepared.
 
         Raises:
             ConfigError: a parameter is unknown, missing or of the wrong type.
-            PluginError: it lacks a method, or raises when it is made.
+            PluginError: it lacks a method, or its `__init__` raises.
         """
         factory, who = self.plugin_class(kind, name), f"{kind} {name!r}"
         check_methods(who, factory)
@@ -120,42 +120,42 @@ class Registry:
         except XaiaugError:
             raise
         except Exception as error:
-            raise PluginError(f"the {who} cannot be made: {_one_line(error)}") from error
+            raise PluginError(f"the {who} cannot be created: {_one_line(error)}") from error
 
-    def _collect(self, package: object, origin: str) -> dict[tuple[str, str], _Entry]:
+    def _collect(self, package: object, origin: str) -> dict[tuple[str, str], _Registration]:
         try:
             self._manager.register(package, name=origin)
             self._manager.check_pending()
             others = [plugin for plugin in self._manager.get_plugins() if plugin is not package]
-            entries: dict[tuple[str, str], _Entry] = {}
+            entries: dict[tuple[str, str], _Registration] = {}
             for kind in KINDS:
                 hook = self._manager.subset_hook_caller(f"register_{kind}s", others)
-                hook(**self._handed(kind, origin, entries))
+                hook(**self._hook_arguments(kind, origin, entries))
         except Exception as error:
             self._forget(origin)
             if isinstance(error, DuplicatePluginError):
                 raise
             raise PluginError(
-                f"the plugin package {origin} cannot be registered: {_one_line(error)}{_meant(package)}"
+                f"the plugin package {origin} cannot be registered: {_one_line(error)}{_suggest_hook(package)}"
             ) from error
         if not entries:
             self._forget(origin)
             raise PluginError(
                 f"the plugin package {origin} registers nothing: it needs a function such as "
-                "register_critics(register) with @xaiaug.hookimpl above it"
+                "register_critics(register) decorated with @xaiaug.hookimpl"
             )
         return entries
 
-    def _handed(self, kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> dict[str, Any]:
-        """The arguments of a hook; an implementation takes those that it names, so that there may be more one day."""
-        return {"register": _collector(kind, origin, entries)}
+    def _hook_arguments(self, kind: str, origin: str, entries: dict[tuple[str, str], _Registration]) -> dict[str, Any]:
+        """The arguments of a hook; an implementation takes those it names, so that more can be added later."""
+        return {"register": _make_register(kind, origin, entries)}
 
     def _forget(self, origin: str) -> None:
         if self._manager.has_plugin(origin):
             self._manager.unregister(name=origin)
 
     def _unknown(self, kind: str, name: str) -> str:
-        message = f"there is no {kind} {name!r}. {nearest(name, (known for of, known in self._entries if of == kind))}"
+        message = f"there is no {kind} {name!r}. {suggest(name, (known for of, known in self._entries if of == kind))}"
         for info in self._broken:
             message += f" The plugin package {info.origin} failed to load: {info.error}"
         return message
@@ -164,13 +164,13 @@ class Registry:
 @functools.cache
 def registry() -> Registry:
     """The plugins installed in this environment."""
-    found = Registry()
-    found.add_entry_points(entry_points(group=hookspecs.PROJECT))
-    return found
+    plugins = Registry()
+    plugins.add_entry_points(entry_points(group=hookspecs.PROJECT))
+    return plugins
 
 
 def available(kind: str | None = None) -> list[PluginInfo]:
-    """The plugins that can be asked for by name.
+    """The plugins that can be loaded by name.
 
     Args:
         kind: "classifier", "explainer", "critic" or "synthesizer"; None lists all.
@@ -179,7 +179,7 @@ def available(kind: str | None = None) -> list[PluginInfo]:
 
 
 def load(kind: str, name: str, **parameters: Any) -> Any:
-    """A plugin by name, prepared and ready to use outside a loop.
+    """Loads a plugin by name, prepared and ready to use outside a loop.
 
     Args:
         kind: "classifier", "explainer", "critic" or "synthesizer".
@@ -189,7 +189,7 @@ def load(kind: str, name: str, **parameters: Any) -> Any:
     Raises:
         UnknownPluginError: no such name.
         ConfigError: a parameter is unknown or missing.
-        MissingExtraError: what it needs is not installed.
+        MissingExtraError: a requirement is not installed.
     """
     plugin = registry().create(kind, name, parameters)
     plugin.prepare(Context())
@@ -197,11 +197,11 @@ def load(kind: str, name: str, **parameters: Any) -> Any:
 
 
 def check_parameters(who: str, factory: type[Plugin], parameters: dict[str, Any]) -> None:
-    """Raises ConfigError where `parameters` do not fit the signature of a plugin's `__init__`."""
+    """Raises ConfigError where `parameters` do not match the signature of a plugin's `__init__`."""
     signature = inspect.signature(factory).parameters if factory.__init__ is not object.__init__ else {}
     for name in parameters:
         if name not in signature:
-            raise ConfigError(f"{who} has no parameter {name!r}. {nearest(name, signature)}")
+            raise ConfigError(f"{who} has no parameter {name!r}. {suggest(name, signature)}")
     for name, parameter in signature.items():
         if parameter.default is inspect.Parameter.empty and name not in parameters:
             raise ConfigError(f"{who} needs the parameter {name!r}")
@@ -209,19 +209,19 @@ def check_parameters(who: str, factory: type[Plugin], parameters: dict[str, Any]
 
 
 def _check_types(who: str, factory: type[Plugin], parameters: dict[str, Any]) -> None:
-    """Raises ConfigError where a plain value is not of its parameter's type, as far as that is annotated."""
+    """Raises ConfigError where a value is not of its parameter's annotated type."""
     from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
     types = _parameter_types(factory)
     for name, value in parameters.items():
         try:
-            # As JSON, since a settings file has no tuples; strictly, since "7" is no number there.
+            # As JSON, since a settings file has no tuples; strictly, since "7" is not a number there.
             TypeAdapter(types[name]).validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            raise ConfigError(f"{who}: parameter {name!r} does not fit: {reason}, got {value!r}") from None
+            raise ConfigError(f"{who}: parameter {name!r} is invalid: {reason}, got {value!r}") from None
         except (KeyError, TypeError, ValueError, PydanticSchemaGenerationError, PydanticUserError):
-            continue  # not annotated, not plain, or a type that only its author can check
+            continue  # not annotated, not plain JSON, or a type that only the plugin can check
 
 
 def _parameter_types(factory: type[Plugin]) -> dict[str, Any]:
@@ -240,64 +240,62 @@ def _parameter_types(factory: type[Plugin]) -> dict[str, Any]:
 
 
 def check_methods(who: str, factory: type[Plugin]) -> None:
-    """Raises PluginError where a class lacks a method of its kind; a misspelt one is named."""
-    own = [name for name in vars(factory) if not name.startswith("_")]
+    """Raises PluginError where a class lacks a method of its kind; the message names a misspelt one."""
+    methods = [name for name in vars(factory) if not name.startswith("_")]
     for name in sorted(getattr(factory, "__abstractmethods__", ())):
-        raise PluginError(f"the {who}: {factory.__name__} has no method {name!r}. {_alike(name, own)}".rstrip())
+        raise PluginError(
+            f"the {who}: {factory.__name__} has no method {name!r}. {_suggest_spelling(name, methods)}".rstrip()
+        )
 
 
-def _alike(name: str, known: Iterable[str]) -> str:
+def _suggest_spelling(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, list(known), n=1)
     return f"Is {close[0]!r} misspelt?" if close else ""
 
 
-def _meant(package: object) -> str:
-    """A hint for the end of a message, where a package has a function called nearly like a hook."""
+def _suggest_hook(package: object) -> str:
+    """The end of a message: the hook that a function of the package misspells; empty if there is none."""
     hooks = [f"register_{kind}s" for kind in KINDS]
     for name in vars(package):
         if name.startswith("register") and name not in hooks:
-            return f". {nearest(name, hooks)}"
+            return f". {suggest(name, hooks)}"
     return ""
 
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise UnknownPluginError(f"there is no kind of plugin {kind!r}. {nearest(kind, KINDS)}")
+        raise UnknownPluginError(f"there is no kind of plugin {kind!r}. {suggest(kind, KINDS)}")
 
 
-def _collector(kind: str, origin: str, entries: dict[tuple[str, str], _Entry]) -> Callable[..., None]:
+def _make_register(kind: str, origin: str, entries: dict[tuple[str, str], _Registration]) -> Callable[..., None]:
     def register(name: str, factory: type[Plugin] | str, *, extra: str | None = None) -> None:
         if (kind, name) in entries:
             raise DuplicatePluginError(f"{origin} registers the {kind} {name!r} twice")
-        entries[kind, name] = _Entry(PluginInfo(name, kind, origin, extra), factory)
+        entries[kind, name] = _Registration(PluginInfo(name, kind, origin, extra), factory)
 
     return register
 
 
-def _by_key(item: tuple[tuple[str, str], _Entry]) -> tuple[str, str]:
-    return item[0]
-
-
-def _with_error(entry: _Entry) -> PluginInfo:
-    # A listing imports no plugin: it only looks whether the module is there, which imports the package around it.
+def _with_import_error(entry: _Registration) -> PluginInfo:
+    # Listing imports no plugin; finding its module imports the enclosing package only.
     if isinstance(entry.factory, type):
         return entry.info
     module = entry.factory.partition(":")[0]
     try:
-        there = find_spec(module) is not None
+        exists = find_spec(module) is not None
     except ModuleNotFoundError:
-        there = False
-    except Exception as error:  # noqa: BLE001  whatever a stranger's package raises must stop nobody
+        exists = False
+    except Exception as error:  # noqa: BLE001  an error in a third-party package must not break the others
         return replace(entry.info, error=_one_line(error))
-    return entry.info if there else replace(entry.info, error=f"there is no module {module}")
+    return entry.info if exists else replace(entry.info, error=f"there is no module {module}")
 
 
-def _resolve(entry: _Entry) -> type[Plugin]:
+def _import_class(entry: _Registration) -> type[Plugin]:
     info, factory = entry.info, entry.factory
     if isinstance(factory, str):
         module, _, attribute = factory.partition(":")
         try:
-            found = import_module(module)
+            imported = import_module(module)
         except ImportError as error:
             if info.extra is None:
                 raise PluginError(f"the {info.kind} {info.name!r} cannot be imported: {_one_line(error)}") from error
@@ -306,15 +304,15 @@ def _resolve(entry: _Entry) -> type[Plugin]:
             ) from error
         except Exception as error:
             raise PluginError(f"the {info.kind} {info.name!r} cannot be imported: {_one_line(error)}") from error
-        if not hasattr(found, attribute):
-            names = [name for name, value in vars(found).items() if isinstance(value, type)]
+        if not hasattr(imported, attribute):
+            names = [name for name, value in vars(imported).items() if isinstance(value, type)]
             raise PluginError(
-                f"the {info.kind} {info.name!r}: {module} has no {attribute!r}. {nearest(attribute, names)}"
+                f"the {info.kind} {info.name!r}: {module} has no {attribute!r}. {suggest(attribute, names)}"
             )
-        factory = getattr(found, attribute)
+        factory = getattr(imported, attribute)
     if not (isinstance(factory, type) and issubclass(factory, KINDS[info.kind])):
         wanted = KINDS[info.kind].__name__
-        raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not of the kind {wanted}")
+        raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not an xaiaug {wanted}")
     return factory
 
 

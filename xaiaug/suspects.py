@@ -1,4 +1,4 @@
-"""Which labels look wrong."""
+"""Finds labels that look wrong, by confident learning."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from .errors import MissingExtraError
 
 CRITIC, CONFIDENT = "critic", "confident-learning"
-WAYS = (CRITIC, CONFIDENT)
+METHODS = (CRITIC, CONFIDENT)
 
 
-def by_confident_learning(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> list[int]:
-    """Places of the images whose given label the model's own confidence speaks against (arXiv 1911.00068, cleanlab).
+def flag_by_confident_learning(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> list[int]:
+    """Indices of the images whose label the model confidently contradicts (arXiv 1911.00068, cleanlab).
 
-    It takes confident mistakes for wrong labels. A model that follows a shortcut makes just such mistakes, and then it
-    names them, too: a hint for a person, no proof.
+    The method takes confident mistakes for wrong labels. A model that follows a shortcut also makes confident mistakes,
+    so a flag is a hint for a human, not a proof.
 
     Args:
-        labels: n, as given.
-        probabilities: n k, of a model that was not trained on these images.
+        labels: n, indices of the given classes.
+        probabilities: n k, by a model that was not trained on these images.
 
     Raises:
         MissingExtraError: cleanlab is not installed.
@@ -34,12 +34,12 @@ def by_confident_learning(labels: NDArray[np.integer[Any]], probabilities: NDArr
     present = np.unique(labels)
     if len(present) < 2 or not len(labels):
         return []
-    own = probabilities[:, present].astype(np.float64)
-    own /= np.maximum(own.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    found = find_label_issues(np.searchsorted(present, labels), own, n_jobs=1)
-    return [int(place) for place in np.flatnonzero(found)]
+    of_present = probabilities[:, present].astype(np.float64)
+    of_present /= np.maximum(of_present.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    issues = find_label_issues(np.searchsorted(present, labels), of_present, n_jobs=1)
+    return [int(index) for index in np.flatnonzero(issues)]
 
 
-def ways(flagged: Sequence[str]) -> str:
-    """By whom a label was flagged, in words for a table: "critic + confident-learning"."""
-    return " + ".join(way for way in WAYS if way in flagged)
+def format_methods(flagged: Sequence[str]) -> str:
+    """The methods that flagged a label, for a table: "critic + confident-learning"."""
+    return " + ".join(method for method in METHODS if method in flagged)

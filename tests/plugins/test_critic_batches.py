@@ -155,9 +155,9 @@ def test_a_session_that_died_before_the_batch_was_sent_or_named_leaves_no_case_b
         ledger = MemoryLedger()
         with Loopback(sensible, batch_cuts=cuts) as server:
             first = critic(server, ledger=ledger)
-            courier = type(first._make_courier())
+            batch_client = type(first._make_batch_client())
 
-            def dies(self, tag, requests, post=courier.post, reached=bool(cuts)):
+            def dies(self, tag, requests, post=batch_client.post, reached=bool(cuts)):
                 if reached:
                     try:
                         post(self, tag, requests)
@@ -166,7 +166,7 @@ def test_a_session_that_died_before_the_batch_was_sent_or_named_leaves_no_case_b
                 raise KeyboardInterrupt
 
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(courier, "post", dies)
+                patch.setattr(batch_client, "post", dies)
                 first.critique([case(i) for i in range(4)])
             assert ledger.spending().unanswered == 4
             again = critic(server, ledger=ledger)
@@ -200,14 +200,14 @@ def test_a_service_that_tells_nothing_of_a_batch_keeps_it_for_the_next_session(c
     ledger = MemoryLedger()
     with Loopback(sensible) as server:
         made = critic(server, ledger=ledger)
-        courier = type(made._make_courier())
+        batch_client = type(made._make_batch_client())
         from xaiaug.calls import CallError
 
         def silent(self, name):
             raise CallError("retry", "no route", status=503)
 
         with monkeypatch.context() as patch, pytest.raises(CallsPausedError, match="same command"):
-            patch.setattr(courier, "ended", silent)
+            patch.setattr(batch_client, "ended", silent)
             made.critique([case()])
         assert isinstance(critic(server, ledger=ledger).critique([case()])[0], Critique)
     assert len(server.requests) == 1

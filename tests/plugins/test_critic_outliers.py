@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._outliers import LEAST, Reference
+from xaiaug.plugins.critics._outliers import LEAST, Rarity, Reference, _correct
 
 
 @settings(deadline=None)
@@ -35,3 +35,8 @@ def test_odd_images_in_the_reference_hide_nothing(odd: int) -> None:
     values[:odd] = strange + generator.normal(0, 4, (odd, 3))
     rarity = Reference(values.astype(np.float32), 0.03, 2.0).rarity(strange)
     assert rarity.p < 0.05 / 6
+
+
+def test_among_equal_corrected_p_values_the_one_of_the_smallest_comes_first() -> None:
+    rarities = {name: Rarity(1.0, 1.0, 0.0, p) for name, p in (("light", 0.9), ("size", 0.6), ("place", 0.8))}
+    assert list(_correct(rarities).items()) == [("size", 1.0), ("place", 1.0), ("light", 1.0)]

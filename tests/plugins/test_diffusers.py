@@ -77,7 +77,7 @@ def test_long_prompts_of_stable_diffusion_are_read_chunk_by_chunk(pipelines: Pip
 def test_short_prompts_are_embedded_as_the_pipeline_would(pipelines: Pipelines) -> None:
     for name in ("sdxl", "stable_diffusion"):
         synthesizer = ready(pipelines(name))
-        plain, pipe = synthesizer._long("a ginger cat"), synthesizer._long._pipe
+        plain, pipe = synthesizer._long_prompts("a ginger cat"), synthesizer._long_prompts._pipe
         ours = plain["prompt_embeds"]
         with torch.no_grad():
             theirs = pipe.encode_prompt(

@@ -218,7 +218,7 @@ def test_where_not_even_one_fits_what_to_do_is_told(pipelines: Pipelines) -> Non
 def _room_for(synthesizer: SdxlSynthesizer, images: int) -> list[int]:
     """Lets the UNet run out of memory above so many images; returns the sizes of the batches that were tried."""
     tried: list[int] = []
-    drawing = synthesizer._ways["text"]
+    drawing = synthesizer._generators["text"]
     call = drawing._call
 
     def crowded(**told: object) -> object:
@@ -253,7 +253,7 @@ def test_twice_broken_is_a_failure_and_the_others_go_on(pipelines: Pipelines) ->
 
 def _break(synthesizer: SdxlSynthesizer, value: float, times: int) -> None:
     """Lets the first decoded image of so many calls be of one value."""
-    drawing, left = synthesizer._ways["text"], iter([value] * times)
+    drawing, left = synthesizer._generators["text"], iter([value] * times)
     call = drawing._call
 
     def breaking(**told: object) -> object:
@@ -335,7 +335,7 @@ def test_the_critic_is_told_the_budget_where_prompts_are_cut(pipelines: Pipeline
 def test_a_style_or_negative_prompt_that_fills_the_budget_is_refused(pipelines: Pipelines) -> None:
     with pytest.raises(ConfigError, match="leaves none for a prompt"):
         ready(pipelines("sdxl"), style="and so on " * 20)
-    with pytest.raises(ConfigError, match="negative_prompt takes"):
+    with pytest.raises(ConfigError, match="negative_prompt has"):
         ready(pipelines("sdxl"), negative_prompt="and so on " * 20)
 
 
@@ -347,7 +347,7 @@ def test_a_style_or_negative_prompt_that_fills_the_budget_is_refused(pipelines: 
         ({"memory": "huge"}, "memory = 'huge'"),
         ({"dtype": "float23"}, "Did you mean 'float"),
         ({"scheduler": "EulerDiscretScheduler"}, "Did you mean 'EulerDiscreteScheduler'"),
-        ({"negative_prompt": "x", "guidance_scale": 0.0}, "counts only where guidance_scale > 1"),
+        ({"negative_prompt": "x", "guidance_scale": 0.0}, "negative_prompt needs guidance_scale > 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
@@ -433,6 +433,6 @@ def test_every_option_stands_in_the_signature() -> None:
 
 
 def test_preparing_again_loads_nothing(sdxl: SdxlSynthesizer) -> None:
-    ways = sdxl._ways
+    ways = sdxl._generators
     sdxl.prepare(Context(labels=("cat",), device="cpu"))
-    assert sdxl._ways is ways
+    assert sdxl._generators is ways

@@ -95,7 +95,7 @@ def test_the_source_counts(name: str, request_of: Callable[[str], SdxlSynthesize
 def test_strength_is_the_share_of_the_steps_that_are_done(pipelines: Pipelines, strength: float, steps: int) -> None:
     synthesizer = ready(SdxlImageToImageSynthesizer, pipelines("sdxl"), strength=strength, steps=10)
     done: list[object] = []
-    synthesizer._long._pipe.unet.register_forward_hook(lambda *seen: done.append(seen))
+    synthesizer._long_prompts._pipe.unet.register_forward_hook(lambda *seen: done.append(seen))
     drawn(synthesizer, request())
     assert len(done) == steps
 
@@ -122,8 +122,8 @@ def test_photos_of_all_sizes_may_stand_in_one_batch(pipelines: Pipelines) -> Non
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"strength": 0.0}, "strength must lie above 0"),
-        ({"strength": 0.1, "steps": 3}, "3 steps at strength 0.1 leave none"),
+        ({"strength": 0.0}, "strength must be above 0"),
+        ({"strength": 0.1, "steps": 3}, "3 steps at strength 0.1 leave no step"),
     ],
 )
 def test_impossible_strengths_are_refused(pipelines: Pipelines, wrong: dict, told: str) -> None:
@@ -200,9 +200,9 @@ def test_what_cannot_be_repainted_is_a_failure_and_the_others_go_on(inpaint: Sdx
 def test_arms_that_hide_the_image_are_left_out_where_nothing_works_without_it() -> None:
     blind = arms.ROWS["class-name-prompts"]
     for kind in (SdxlInpaintSynthesizer, SdxlControlNetSynthesizer):
-        assert "without the failed image" in arms.lacking(blind, kind.uses, False, kind.needs)
+        assert "without the failed image" in arms.missing_requirement(blind, kind.uses, False, kind.needs)
     kind = SdxlImageToImageSynthesizer
-    assert arms.lacking(blind, kind.uses, False, kind.needs) == ""
+    assert arms.missing_requirement(blind, kind.uses, False, kind.needs) == ""
 
 
 def test_the_refiner_does_the_last_steps(refined: SdxlSynthesizer, pipelines: Pipelines) -> None:

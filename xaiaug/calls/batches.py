@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import CallError, CallsPausedError
-from ..records import JSON, Courier, OpenBatch, OpenCall, RawReply
+from ..records import JSON, BatchClient, OpenBatch, OpenCall, RawReply
 from .attempt import Answer, CallSender, Job
 from .prices import Price
 from .retry import may_be_billed, redact
@@ -42,7 +42,7 @@ class Batches:
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def replies(self, jobs: Sequence[Job], courier: Courier) -> Iterator[tuple[str, RawReply | CallError]]:
+    def replies(self, jobs: Sequence[Job], batch_client: BatchClient) -> Iterator[tuple[str, RawReply | CallError]]:
         """The reply to each job, or its final error, in the order of arrival.
 
         Raises:
@@ -56,7 +56,7 @@ class Batches:
                 if reply is not None:
                     del left[key]
                     yield key, reply
-            failures = self._run_round(left, courier) if left else {}
+            failures = self._run_round(left, batch_client) if left else {}
 
     def _final_error(self, key: str, failures: Failures, failed: Counter[str]) -> CallError | None:
         error = failures.get(key)
@@ -66,19 +66,19 @@ class Batches:
         self.sender.breaker.check()
         return error if error.kind != "retry" or failed[key] == ROUNDS else None
 
-    def _run_round(self, left: Mapping[str, Job], courier: Courier) -> Failures:
+    def _run_round(self, left: Mapping[str, Job], batch_client: BatchClient) -> Failures:
         """Sends what is not under way, and collects all batches; jobs without a reply then failed or are unsent."""
         batches = self._open_batches(left)
         waiting = {call.key for batch in batches for call in batch.calls.values()}
         unsent = deque(job for key, job in left.items() if key not in waiting)
         while unsent:
-            jobs = self._reserve_batch(unsent, courier.largest, patient=not batches)
+            jobs = self._reserve_batch(unsent, batch_client.largest, patient=not batches)
             if not jobs:
                 break  # the budget has room for them once others are settled
-            batches.append(self._send(jobs, courier))
+            batches.append(self._send(jobs, batch_client))
         failures: Failures = {}
         for batch in batches:
-            failures |= self._collect(batch, courier)
+            failures |= self._collect(batch, batch_client)
         return failures
 
     def _open_batches(self, left: Mapping[str, Job]) -> list[OpenBatch]:
@@ -119,12 +119,12 @@ class Batches:
             return 0
         return self.sender.budget.reserve(job.worst) if patient else self.sender.budget.try_reserve(job.worst)
 
-    def _send(self, jobs: Sequence[tuple[Job, int]], courier: Courier) -> OpenBatch:
+    def _send(self, jobs: Sequence[tuple[Job, int]], batch_client: BatchClient) -> OpenBatch:
         tag = f"xaiaug-{uuid.uuid4().hex}"
         with self._lock_of(tag):
             batch = self._commit_intents(tag, jobs)
             requests = {f"{tag}-{intent}": job.request for intent, (job, _) in zip(batch.calls, jobs, strict=True)}
-            return self._post(batch, requests, courier)
+            return self._post(batch, requests, batch_client)
 
     def _commit_intents(self, tag: str, jobs: Sequence[tuple[Job, int]]) -> OpenBatch:
         calls = [OpenCall(job.key, job.price.to_row(), worst) for job, worst in jobs]
@@ -139,12 +139,14 @@ class Batches:
             raise
         return OpenBatch(tag, None, dict(zip(intents, calls, strict=True)))
 
-    def _post(self, batch: OpenBatch, requests: Mapping[str, Mapping[str, JSON]], courier: Courier) -> OpenBatch:
+    def _post(
+        self, batch: OpenBatch, requests: Mapping[str, Mapping[str, JSON]], batch_client: BatchClient
+    ) -> OpenBatch:
         """The batch with its name; without a name if the service may or may not have taken it."""
         attempt = 1
         while True:
             try:
-                name = courier.post(batch.tag, requests)
+                name = batch_client.post(batch.tag, requests)
                 break
             except CallError as error:
                 if error.kind == "retry" and may_be_billed(error):
@@ -168,13 +170,13 @@ class Batches:
 
     # Collecting
 
-    def _collect(self, batch: OpenBatch, courier: Courier) -> Failures:
+    def _collect(self, batch: OpenBatch, batch_client: BatchClient) -> Failures:
         """Settles the replies of a batch; returns the errors of its other calls, by key."""
         with self._lock_of(batch.tag):
             if batch.tag not in self._finished:
                 # Another thread may have sent it meanwhile.
                 newest = next((one for one in self.sender.ledger.open_batches() if one.tag == batch.tag), batch)
-                self._finished[batch.tag] = self._fetch(newest, courier)
+                self._finished[batch.tag] = self._fetch(newest, batch_client)
             return self._finished[batch.tag]
 
     def _lock_of(self, tag: str) -> threading.Lock:
@@ -182,27 +184,27 @@ class Batches:
         with self._lock:
             return self._locks[tag]
 
-    def _fetch(self, batch: OpenBatch, courier: Courier) -> Failures:
-        names = [batch.name] if batch.name else self._ask(lambda: courier.find(batch.tag, len(batch.calls)))
+    def _fetch(self, batch: OpenBatch, batch_client: BatchClient) -> Failures:
+        names = [batch.name] if batch.name else self._ask(lambda: batch_client.find(batch.tag, len(batch.calls)))
         for name in names:
             try:
-                self._await_end(name, courier)
-                results = self._ask(lambda name=name: list(courier.results(name)))  # type: ignore[misc]
+                self._await_end(name, batch_client)
+                results = self._ask(lambda name=name: list(batch_client.results(name)))  # type: ignore[misc]
             except CallError as error:  # the service does not know the batch, or no longer
                 if batch.name:
                     return self._abandon(batch, error)
                 continue
             failures = self._settle_results(batch, results)
             if failures is not None:
-                self._forget(name, courier)
+                self._forget(name, batch_client)
                 return failures
         missing = CallError("retry", "the service has no such batch", reached=False)
         return self._abandon(batch, missing) if batch.name else self._release(batch.calls, missing)
 
-    def _await_end(self, name: str, courier: Courier) -> None:
+    def _await_end(self, name: str, batch_client: BatchClient) -> None:
         """Polls a batch until it ends, less and less often."""
         pause = 1.0
-        while not self._ask(lambda: courier.ended(name)):
+        while not self._ask(lambda: batch_client.is_done(name)):
             self.sender.breaker.sleep(pause)
             pause = min(LONGEST_PAUSE_S, pause * 1.5)
 
@@ -268,9 +270,9 @@ class Batches:
         self.sender.ledger.abandon_batch(batch.tag)
         return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
 
-    def _forget(self, name: str, courier: Courier) -> None:
+    def _forget(self, name: str, batch_client: BatchClient) -> None:
         try:
-            courier.forget(name)
+            batch_client.forget(name)
         except CallError:
             return  # the service deletes it by itself, only later
 

@@ -15,7 +15,7 @@ from ..errors import (
     UnknownPriceError,
     XaiaugError,
 )
-from ..records import JSON, BatchedCall, Courier, RawReply
+from ..records import JSON, BatchClient, BatchedCall, RawReply
 from .attempt import Answer, CallSender, Job, Send
 from .batches import Batches, send_alone
 from .budget import Budget, budget_to_picodollars, cost_to_picodollars, picodollars_to_usd
@@ -95,7 +95,7 @@ class Calls:
             self._record(key, failed=False)
             return reply
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
         """The reply to each request, or its final error: sent in batches, at half the price, within a day.
 
         Replies are shared with `call`, by key. A batch of an earlier session is looked up before its calls are sent
@@ -103,7 +103,7 @@ class Calls:
 
         Args:
             calls: those with equal keys are sent once.
-            courier: carries batches to the service.
+            batch_client: carries batches to the service.
 
         Raises:
             CallsStoppedError: no call can be made now; the next session collects the batches under way.
@@ -112,7 +112,7 @@ class Calls:
         """
         jobs = {call.key: self._batch_job(call) for call in calls}
         replies: dict[str, RawReply | CallError] = {}
-        for key, reply in self._batches.replies(list(jobs.values()), courier):
+        for key, reply in self._batches.replies(list(jobs.values()), batch_client):
             failed = isinstance(reply, CallError)
             if isinstance(reply, CallError) and reply.kind == "fatal":
                 self._stop_all(CallsRefusedError(refusal_message(reply)))

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from importlib.metadata import version
 from typing import Any
 
-from ..errors import ConfigError, MissingExtraError, UnknownPriceError, nearest
+from ..errors import ConfigError, MissingExtraError, UnknownPriceError, suggest
 from ..records import JSON, PICO
 
 UNITS = ("input", "output", "cache_read", "cache_write")  # as in "input_tokens" and "input_usd_per_mtok"
@@ -137,7 +137,7 @@ class Prices:
             return Price(model, "local", str(self._on), {})
         unknown = set(price) - {*_SETTINGS, "local"}
         if unknown:
-            raise ConfigError(f"the price of {model!r} has no {unknown.pop()!r}. {nearest('', (*_SETTINGS, 'local'))}")
+            raise ConfigError(f"the price of {model!r} has no {unknown.pop()!r}. {suggest('', (*_SETTINGS, 'local'))}")
         rates = {
             unit: Rate(_parse_rate(model, name, price[name]))
             for unit, name in zip(UNITS, _SETTINGS, strict=True)

@@ -1,4 +1,4 @@
-"""Shows what became of the checks of one plugin."""
+"""Runs the checks of one plugin and shows their results in a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..errors import ConfigError, UnknownPluginError, nearest
+from ..errors import ConfigError, UnknownPluginError, suggest
 from ..registry import KINDS, available, registry
 from ..testing import CheckOutcome, run_checks
 
@@ -23,37 +23,37 @@ _STYLES = {
 }
 
 
-def show(name: str, given: Sequence[str], seconds: float) -> bool:
-    """Runs the checks of an installed plugin and shows each as it is done; whether all is well.
+def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
+    """Runs the checks of an installed plugin, showing each result as it comes; returns whether all passed.
 
     Args:
         name: NAME or KIND/NAME.
-        given: its parameters, each NAME=VALUE.
-        seconds: most that one check may take.
+        settings: its parameters, each NAME=VALUE.
+        seconds: time limit of each check.
 
     Raises:
         UnknownPluginError: there is no such plugin, or several kinds have one of that name.
-        ConfigError: the parameters do not fit.
+        ConfigError: the parameters are invalid.
     """
-    kind, name = _found(name)
-    parameters = dict(map(_parameter, given))
-    made = registry().create(kind, name, parameters)
+    kind, name = _find_plugin(name)
+    parameters = dict(map(_parse_parameter, settings))
+    plugin = registry().create(kind, name, parameters)
     outcomes: list[CheckOutcome] = []
     console = Console()
     if not console.is_terminal:
-        console.width = 160  # in a file or pipe nothing needs to be narrow
-    factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(made)
+        console.width = 160  # a file or pipe has no width
+    factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(plugin)
     with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live:
         for outcome in run_checks(factory, seconds=seconds):
             outcomes.append(outcome)
             live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
-    bad = [outcome for outcome in outcomes if not outcome.ok]
+    failed = [outcome for outcome in outcomes if not outcome.ok]
     passed = sum(outcome.state == "passed" for outcome in outcomes)
-    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(bad)} failed")
-    return not bad
+    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(failed)} failed")
+    return not failed
 
 
-def _found(name: str) -> tuple[str, str]:
+def _find_plugin(name: str) -> tuple[str, str]:
     kind, _, rest = name.rpartition("/")
     if kind:
         return kind, rest
@@ -63,17 +63,17 @@ def _found(name: str) -> tuple[str, str]:
     if kinds:
         raise UnknownPluginError(f"{name!r} is the name of several plugins: {', '.join(f'{k}/{name}' for k in kinds)}")
     broken = "".join(f" {info.origin} failed to load: {info.error}" for info in available() if info.kind == "plugin")
-    raise UnknownPluginError(f"there is no plugin {name!r}. {nearest(name, {i.name for i in available()})}{broken}")
+    raise UnknownPluginError(f"there is no plugin {name!r}. {suggest(name, {i.name for i in available()})}{broken}")
 
 
-def _parameter(text: str) -> tuple[str, Any]:
+def _parse_parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: give a parameter as NAME=VALUE, such as --set cells=5")
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return name, value  # a text without quotes, as a shell leaves it
+        return name, value  # a string that lost its quotes in the shell
 
 
 def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:
@@ -81,9 +81,9 @@ def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:
     for outcome in outcomes:
         style = _STYLES[outcome.state]
         why = outcome.reason if outcome.state != "passed" else ""
-        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _plain(why))
+        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _escape(why))
     return table
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("[", r"\[")

@@ -1,4 +1,4 @@
-"""Asks before money is spent."""
+"""Asks for confirmation before money is spent."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
     from ..loop import FeedbackLoop
 
 
-def agree(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
-    """Shows the plan of a run that costs money, and asks whether to go on; nothing where nobody can be asked.
+def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
+    """Shows the plan of a run that costs money and asks for confirmation; does nothing without a terminal.
 
-    A run without a budget gets the upper end of its plan. Where there is no terminal such a run refuses by itself.
+    A run without a budget gets the upper end of its plan as budget. Without a terminal, such a run raises an error.
 
     Args:
-        loop: what will run.
+        loop: the loop to run.
         run_dir: the run folder.
-        until: the stage it stops after.
+        until: the stage to stop after.
 
     Raises:
-        ConfigError: nobody can say what the run will cost, and there is no budget.
-        Abort: the user does not agree.
+        ConfigError: the cost of the run is unknown, and there is no budget.
+        Abort: the user declines.
     """
-    asked = sys.stdin.isatty() and sys.stderr.isatty()
-    if not asked or not any(plugin.remote for plugin in loop.plugins.by_kind.values()):
+    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    if not interactive or not any(plugin.remote for plugin in loop.plugins.by_kind.values()):
         return
-    from .plan import money, show
+    from .plan import format_usd, print_plan
 
     plan = loop.plan(run_dir=run_dir, until=until)
     left = plan.usd_left
     if left == (0, 0):
         return
-    show(plan, error=True)
+    print_plan(plan, error=True)
     if plan.budget_usd is None and left is None:
-        raise ConfigError("nobody can say what this run will cost: say with --budget-usd what it may spend at most")
+        raise ConfigError("the cost of this run is unknown: set the most it may spend with --budget-usd")
     most = plan.budget_usd
     if most is None and left is not None:
         most = math.ceil(100 * (plan.paid_usd + left[1])) / 100
-    typer.confirm(f"Go on, and spend up to {money(most or 0)}?", abort=True, err=True)
+    typer.confirm(f"Continue, and spend up to {format_usd(most or 0)}?", abort=True, err=True)
     loop.allow(most or 0)

@@ -1,4 +1,4 @@
-"""Prints a plan."""
+"""Prints the plan of a run as tables and text."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
     from ..plan import Line, Plan
 
 Range = tuple[float, float] | None
-WIDTH = 110  # where there is no terminal
+WIDTH = 110  # without a terminal
 UNKNOWN, NOTHING = "?", "–"
 _TIMES = ((3600, "s"), (60, "min"), (1, "h"))
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
-def show(plan: Plan, *, error: bool = False) -> None:
+def print_plan(plan: Plan, *, error: bool = False) -> None:
     """Prints a plan as text.
 
     Args:
-        plan: what to print.
-        error: whether to print it where errors go, beside a question.
+        plan: the plan.
+        error: whether to print to standard error, for a question that follows there.
     """
     from rich.console import Console
 
     console = Console(stderr=error, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
-    known = "as the run folder says" if plan.mistakes_known else "not known yet"
-    console.print(f"mistakes to learn from: {count(plan.mistakes)} ({known})\n", markup=False)
-    console.print(_parts(plan))
+    source = "from the run folder" if plan.mistakes_known else "estimated"
+    console.print(f"mistakes to learn from: {format_count(plan.mistakes)} ({source})\n", markup=False)
+    console.print(_parts_table(plan))
     if plan.further:
-        console.print(_further(plan))
-    for line in (*_sharing(plan), *_leaving(plan), *_money(plan)):
+        console.print(_further_table(plan))
+    for line in (*_shared_images(plan), *_uploads(plan), *_costs(plan)):
         console.print(line, markup=False)
-    _say(console, plan)
+    _print_notes(console, plan)
 
 
-def _say(console: Console, plan: Plan) -> None:
+def _print_notes(console: Console, plan: Plan) -> None:
     for name, reason in (plan.left_out or {}).items():
         console.print(f"left out: {name}: {reason}", markup=False)
     for kind, licence in (plan.licences or {}).items():
@@ -52,31 +52,31 @@ def _say(console: Console, plan: Plan) -> None:
         console.print(f"! {sentence}", markup=False)
 
 
-def _parts(plan: Plan) -> Table:
+def _parts_table(plan: Plan) -> Table:
     columns = _columns(plan)
-    table = _table("part", columns)
+    table = _new_table("part", columns)
     for line in plan.lines:
         table.add_row(line.name, *_cells(line, columns))
     table.add_section()
-    table.add_row("in sum", *_cells(plan.total, columns))
+    table.add_row("total", *_cells(plan.total, columns))
     return table
 
 
-def _further(plan: Plan) -> Table:
+def _further_table(plan: Plan) -> Table:
     columns = _columns(plan)
-    table = _table("what more would add", columns)
+    table = _new_table("extra cost of", columns)
     for line in plan.further:
         table.add_row(line.name, *_cells(line, columns))
     return table
 
 
 def _columns(plan: Plan) -> list[str]:
-    """Names of the columns that say something."""
+    """Names of the columns that are not empty."""
     cells = [_texts(line) for line in (plan.total, *plan.further)]
     return [name for name in cells[0] if any(texts[name] != NOTHING for texts in cells)]
 
 
-def _table(first: str, columns: Sequence[str]) -> Table:
+def _new_table(first: str, columns: Sequence[str]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -95,92 +95,93 @@ def _cells(line: Line, columns: Sequence[str]) -> list[str]:
 def _texts(line: Line) -> dict[str, str]:
     tokens = (line.input_tokens[0] + line.output_tokens[0], line.input_tokens[1] + line.output_tokens[1])
     return {
-        "critiques": count(line.cases),
-        "calls": count(line.calls),
-        "tokens": count(tokens),
-        "dollars": dollars(line.usd),
-        "images": count(line.images),
-        "trainings": count(line.trainings),
-        "time": time(line.hours),
-        "disk": size(line.disk_bytes),
+        "critiques": format_count(line.cases),
+        "calls": format_count(line.calls),
+        "tokens": format_count(tokens),
+        "dollars": format_dollars(line.usd),
+        "images": format_count(line.images),
+        "trainings": format_count(line.trainings),
+        "time": format_hours(line.hours),
+        "disk": format_bytes(line.disk_bytes),
     }
 
 
-def _sharing(plan: Plan) -> list[str]:
-    takers: dict[str, list[str]] = {}
+def _shared_images(plan: Plan) -> list[str]:
+    sharing: dict[str, list[str]] = {}
     for line in plan.lines:
         if line.shares:
-            takers.setdefault(line.shares, []).append(line.name)
-    return [f"{', '.join(names)}: same images as {giver}" for giver, names in takers.items()]
+            sharing.setdefault(line.shares, []).append(line.name)
+    return [f"{', '.join(names)}: same images as {source}" for source, names in sharing.items()]
 
 
-def _leaving(plan: Plan) -> list[str]:
+def _uploads(plan: Plan) -> list[str]:
     if not plan.receivers:
-        return ["Nothing leaves this machine."]
+        return ["Nothing is uploaded."]
     return [
-        f"leaves this machine: {size(one.upload_bytes)} to {one.receiver}, by the {one.kind} {one.name}: {one.what}"
-        for one in plan.receivers
+        f"uploads {format_bytes(upload.upload_bytes)} to {upload.receiver}, by the {upload.kind} {upload.name}: "
+        f"{upload.what}"
+        for upload in plan.receivers
     ]
 
 
-def _money(plan: Plan) -> list[str]:
+def _costs(plan: Plan) -> list[str]:
     lines = [f"price of {price['model']}: {price['source']}, {price['date']}" for price in plan.prices]
     if plan.paid_calls or plan.paid_usd:
-        left = "nothing" if plan.finished else dollars(plan.usd_left)
-        lines.append(f"paid already: {money(plan.paid_usd)} for {plan.paid_calls} calls; still to be paid: {left}")
+        left = "nothing" if plan.finished else format_dollars(plan.usd_left)
+        lines.append(f"already paid: {format_usd(plan.paid_usd)} for {plan.paid_calls} calls; still to pay: {left}")
     if plan.budget_usd is not None:
-        lines.append(f"budget: {money(plan.budget_usd)}")
+        lines.append(f"budget: {format_usd(plan.budget_usd)}")
     return lines
 
 
-def count(found: Range) -> str:
-    """A range of whole numbers; large ones with three digits that count."""
-    return _range(found, _short)
+def format_count(values: Range) -> str:
+    """A range of integers; large ones with three significant digits."""
+    return _format_range(values, _format_large)
 
 
-def dollars(found: Range) -> str:
+def format_dollars(values: Range) -> str:
     """A range of dollars."""
-    return _range(found, money)
+    return _format_range(values, format_usd)
 
 
-def money(usd: float) -> str:
-    """Dollars: cents, or two digits that count."""
+def format_usd(usd: float) -> str:
+    """Dollars, to the cent or two significant digits."""
     return f"${usd:.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.2g}"
 
 
-def time(hours: Range) -> str:
-    """A range of hours, minutes or seconds, whichever fits its end."""
+def format_hours(hours: Range) -> str:
+    """A range of hours in hours, minutes or seconds, depending on its upper end."""
     if hours is None or not hours[1]:
-        return _range(hours, str)
+        return _format_range(hours, str)
     factor, unit = next((each for each in _TIMES if hours[1] * each[0] < 120), _TIMES[-1])
-    return _range((hours[0] * factor, hours[1] * factor), _two, f" {unit}")
+    return _format_range((hours[0] * factor, hours[1] * factor), _two_digits, f" {unit}")
 
 
-def size(found: Range) -> str:
+def format_bytes(values: Range) -> str:
     """A range of bytes."""
-    if found is None or not found[1]:
-        return _range(found, str)
-    power = min(len(_UNITS) - 1, int(math.log(max(1.0, found[1]), 1000)))
-    return _range((found[0] / 1000**power, found[1] / 1000**power), _two, f" {_UNITS[power]}")
+    if values is None or not values[1]:
+        return _format_range(values, str)
+    power = min(len(_UNITS) - 1, int(math.log(max(1.0, values[1]), 1000)))
+    return _format_range((values[0] / 1000**power, values[1] / 1000**power), _two_digits, f" {_UNITS[power]}")
 
 
-def _range(found: Range, text: Callable[[float], str], unit: str = "") -> str:
-    if found is None:
+def _format_range(values: Range, text: Callable[[float], str], unit: str = "") -> str:
+    if values is None:
         return UNKNOWN
-    if found[1] == 0:
+    if values[1] == 0:
         return NOTHING
-    low, high = text(found[0]), text(found[1])
+    low, high = text(values[0]), text(values[1])
     return f"{low}{unit}" if low == high else f"{low}–{high}{unit}"
 
 
-def _short(value: float) -> str:
-    """A count: whole up to ten thousand, then three digits."""
+def _format_large(value: float) -> str:
+    """An integer below ten thousand, else three significant digits and a unit."""
     for power, letter in ((9, "G"), (6, "M"), (3, "k")):
         if value >= 10**power and value >= 10_000:
             return f"{value / 10**power:.3g}{letter}"
     return f"{value:,.0f}"
 
 
-def _two(value: float) -> str:
-    """A number with two digits that count, or whole."""
+def _two_digits(value: float) -> str:
+    """Two significant digits, or an integer."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""Shows how far a run has come: bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from datetime import timedelta
 from ..records import Progress
 
 PERIOD = 10.0  # seconds between two plain lines of one stage
-MEASURABLE = 1.0  # seconds of work below which a pace would be chance
+MEASURABLE = 1.0  # seconds of work; below this a pace is noise
 
 
 @contextmanager
-def watching() -> Iterator[Callable[[Progress], None]]:
-    """What a loop is given to watch it; shows nothing for stages that were finished before."""
+def show_progress() -> Iterator[Callable[[Progress], None]]:
+    """A `watch` callback that shows progress; nothing is shown for stages that were already finished."""
     if not sys.stderr.isatty():
         yield _Lines().watch
         return
@@ -28,15 +28,15 @@ def watching() -> Iterator[Callable[[Progress], None]]:
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), pace)
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, int] = {}
-        begun: dict[str, tuple[int, float]] = {}
+        starts: dict[str, tuple[int, float]] = {}
 
         def watch(progress: Progress) -> None:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total, pace="")
-                begun[progress.stage] = (progress.done, time.monotonic())
-            first, since = begun[progress.stage]
-            told = told_pace(progress.done - first, time.monotonic() - since, progress.total - progress.done)
-            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, pace=told)  # type: ignore[arg-type]
+                starts[progress.stage] = (progress.done, time.monotonic())
+            first, started = starts[progress.stage]
+            pace_text = format_pace(progress.done - first, time.monotonic() - started, progress.total - progress.done)
+            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, pace=pace_text)  # type: ignore[arg-type]
             if progress.note:
                 bars.console.print(progress.note, markup=False, highlight=False)
 
@@ -44,11 +44,11 @@ def watching() -> Iterator[Callable[[Progress], None]]:
 
 
 class _Lines:
-    """One line when a stage begins, one when it ends, one now and then between, and one for every note."""
+    """Prints a line when a stage begins, when it ends, every `PERIOD` in between, and for every note."""
 
     def __init__(self) -> None:
         self._last: tuple[str, float] = ("", 0.0)
-        self._begun: tuple[int, float] = (0, 0.0)
+        self._start: tuple[int, float] = (0, 0.0)
 
     def watch(self, progress: Progress) -> None:
         stage, when = self._last
@@ -56,24 +56,24 @@ class _Lines:
         if progress.stage == stage and progress.done < progress.total and now - when < PERIOD and not progress.note:
             return
         if progress.stage != stage:
-            self._begun = (progress.done, now)
+            self._start = (progress.done, now)
         self._last = (progress.stage, now)
-        begun, since = self._begun
-        pace = told_pace(progress.done - begun, now - since, progress.total - progress.done)
+        first, started = self._start
+        pace = format_pace(progress.done - first, now - started, progress.total - progress.done)
         line = "  ".join(part for part in (f"{progress.done}/{progress.total}", pace, progress.note) if part)
         print(f"{progress.stage:<28} {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def told_pace(done: int, seconds: float, left: int) -> str:
-    """How fast work goes and how long the rest takes, such as "2.5/s, 0:01:20 left"; empty where it cannot be told.
+def format_pace(done: int, seconds: float, left: int) -> str:
+    """The pace of work and the time left, such as "2.5/s, 0:01:20 left"; empty if it is too early to tell.
 
     Args:
-        done: items finished in this sitting.
-        seconds: they took.
+        done: items finished in this session.
+        seconds: the time they took.
         left: items still to do.
     """
     if done < 1 or seconds < MEASURABLE:
         return ""
     pace = done / seconds
-    told = f"{pace:.1f}/s" if pace >= 1 else f"{1 / pace:.1f} s each"
-    return f"{told}, {timedelta(seconds=round(left / pace))} left" if left else told
+    rate = f"{pace:.1f}/s" if pace >= 1 else f"{1 / pace:.1f} s each"
+    return f"{rate}, {timedelta(seconds=round(left / pace))} left" if left else rate

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data import Fingerprint, Splits, fingerprints
-from ..data.near_duplicates import Hashes, either_way
+from ..data import Fingerprint, Splits, compute_fingerprints
+from ..data.near_duplicates import Hashes, max_over_mirror
 from .similarity import (
     MAX_DISTANCE,
     SIDE,
@@ -60,10 +60,10 @@ class NearDuplicateIndex:
     def find_synthetic(self, signature: ImageSignature) -> tuple[str, float] | None:
         """The synthetic image that a new one repeats, and the similarity; None if it is new."""
         hashes = Hashes.of([other.fingerprint for _, other in self._signatures])
-        for index in map(int, hashes.near(signature.fingerprint, MAX_DISTANCE)):
+        for index in map(int, hashes.find_near(signature.fingerprint, MAX_DISTANCE)):
             number, other = self._signatures[index]
             same = signature.fingerprint.pixels == other.fingerprint.pixels
-            similarity = 1.0 if same else either_way(similarity_of, signature.colours, other.colours)
+            similarity = 1.0 if same else max_over_mirror(similarity_of, signature.colours, other.colours)
             if is_repeat(similarity):
                 return _name_synthetic(number), similarity
         return None
@@ -82,7 +82,7 @@ class RealImages:
 
     def __init__(self, splits: Splits) -> None:
         samples = [(name, sample) for name in splits.distinct for sample in splits[name]]
-        marks = fingerprints([sample for _, sample in samples])
+        marks = compute_fingerprints([sample for _, sample in samples])
         readable = [(*place, mark) for place, mark in zip(samples, marks, strict=True) if isinstance(mark, Fingerprint)]
         self.names = [name for name, *_ in readable]
         self.samples = [sample for _, sample, _ in readable]
@@ -100,8 +100,8 @@ class RealImages:
         same = self.by_pixels.get(signature.fingerprint.pixels)
         if same is not None:
             return f"duplicate of {self._name(same)}", 1.0
-        for index in map(int, self.hashes.near(signature.fingerprint, MAX_DISTANCE)):
-            similarity = either_way(similarity_of, signature.colours, self._colours(index))
+        for index in map(int, self.hashes.find_near(signature.fingerprint, MAX_DISTANCE)):
+            similarity = max_over_mirror(similarity_of, signature.colours, self._colours(index))
             if is_repeat(similarity):
                 return f"duplicate of {self._name(index)}", similarity
         return None

@@ -9,7 +9,7 @@ from functools import cached_property
 from PIL import Image
 
 from ..data import Splits
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from ..records import JSON
 from .checks import CHECKS, Candidate, check_broken
 from .duplicates import NearDuplicateIndex, RealImages
@@ -64,7 +64,7 @@ class ImageFilter:
         """
         for name in checks:
             if name not in CHECKS:
-                raise ConfigError(f"curation: unknown check {name!r}. {nearest(name, CHECKS)}")
+                raise ConfigError(f"curation: unknown check {name!r}. {suggest(name, CHECKS)}")
         self.checks = tuple(dict.fromkeys(("broken", *checks)))
         self.splits, self.judge = splits, judge
 

@@ -1,9 +1,18 @@
-"""Folders, manifests and data sets become splits."""
+"""Turns folders, manifests and datasets into splits."""
 
-from .entries import SPLITS, Refusal
-from .fingerprint import Fingerprint, fingerprints
-from .leaks import Leak, Place, file_name
-from .split_check import DataCheck
-from .splits import Splits
+from .entries import SPLITS, UnusableFile
+from .fingerprint import Fingerprint, compute_fingerprints
+from .leaks import Leak, SplitImage, display_name
+from .splits import DataCheck, Splits
 
-__all__ = ["SPLITS", "DataCheck", "Fingerprint", "Leak", "Place", "Refusal", "Splits", "file_name", "fingerprints"]
+__all__ = [
+    "SPLITS",
+    "DataCheck",
+    "Fingerprint",
+    "Leak",
+    "SplitImage",
+    "Splits",
+    "UnusableFile",
+    "compute_fingerprints",
+    "display_name",
+]

@@ -1,4 +1,4 @@
-"""What is known of image files from earlier, kept in the user's cache folder."""
+"""Caches facts about image files, such as digests, in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-Stamp = tuple[str, int, int]
+Stamp = tuple[str, int, int]  # path, bytes and modification time of a file
 _CREATE = """CREATE TABLE IF NOT EXISTS facts (
     kind TEXT, path TEXT, size INTEGER, changed INTEGER, value TEXT, PRIMARY KEY (kind, path)
 ) WITHOUT ROWID"""
 
 
 def cache_folder() -> Path:
-    """Where this user's caches lie: `$XAIAUG_CACHE`, else the system's folder for caches."""
-    given = os.environ.get("XAIAUG_CACHE")
-    if given:
-        return Path(given).expanduser()
+    """This user's cache folder for xaiaug: `$XAIAUG_CACHE`, else a folder in the system's cache folder."""
+    folder = os.environ.get("XAIAUG_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "xaiaug"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaiaug"
 
 
 class FactCache:
-    """Facts about files, each valid while its file has the same path, size and time of change.
+    """Facts about files, each valid while its file's path, size and modification time stay the same.
 
-    A cache that cannot be read or written is as good as an empty one: it costs time, never a run.
+    A cache that cannot be read or written acts as an empty one: it costs time, but never fails a run.
+
+    Args:
+        kind: what the facts are and how they were computed; facts of other kinds are ignored.
     """
 
     def __init__(self, kind: str) -> None:
-        """Opens nothing yet.
-
-        Args:
-            kind: what the facts are and how they were found; facts of another kind are not seen.
-        """
         self.kind = kind
 
     def read(self, stamps: Iterable[Stamp]) -> dict[str, str]:
@@ -44,7 +42,7 @@ class FactCache:
         wanted = {path: (size, changed) for path, size, changed in stamps}
         if not wanted:
             return {}
-        # One range of paths is one scan of the table's own order: far faster than thousands of look-ups.
+        # One range of paths is a single scan in table order: far faster than thousands of look-ups.
         query = "SELECT path, size, changed, value FROM facts WHERE kind = ? AND path BETWEEN ? AND ?"
         with contextlib.suppress(sqlite3.Error, OSError), self._connect() as connection:
             rows = connection.execute(query, (self.kind, min(wanted), max(wanted)))
@@ -52,7 +50,7 @@ class FactCache:
         return {}
 
     def write(self, stamps: Iterable[Stamp], facts: Mapping[str, str]) -> None:
-        """Keeps the facts, by path."""
+        """Stores the facts, by path."""
         rows = [(self.kind, *stamp, facts[stamp[0]]) for stamp in stamps if stamp[0] in facts]
         if rows:
             with contextlib.suppress(sqlite3.Error, OSError), self._connect() as connection, connection:

@@ -1,4 +1,4 @@
-"""Files that were located become entries: allowed, inside the root, and known by a digest of their bytes."""
+"""Turns files found in a data source into entries: of an allowed format, inside the root, with a content digest."""
 
 from __future__ import annotations
 
@@ -13,23 +13,52 @@ from PIL import Image
 
 from ..records import JSON
 from .cache import FactCache, Stamp
-from .decode import FORMATS, SUFFIXES, Reading
+from .decode import FORMATS, SUFFIXES, Decoder
 from .image_file import ImageFile
 
 SPLITS = ("train", "guide", "validation", "test", "reserve")
+# Formats that we do not read, though Pillow or others could: such files are reported as unusable, not ignored.
+UNSUPPORTED_SUFFIXES = tuple(
+    f".{ending}"
+    for ending in (
+        *("gif", "heic", "heif", "avif", "jp2", "jfif", "ico", "psd", "svg", "tga", "ppm", "pgm"),
+        *("raw", "dng", "cr2", "nef", "arw", "dcm", "nii"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedFile:
+    """A file listed as an image of a class, not yet checked.
+
+    Attributes:
+        path: where it is.
+        name: its path relative to the root of the data.
+        label: name of its class.
+        split: the split it is listed in, if any.
+        groups: its value in each group, such as {"patient": "17"}.
+        weight: how much it counts in training.
+    """
+
+    path: str
+    name: str
+    label: str
+    split: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One labelled image that was found.
+    """One usable labelled image.
 
     Attributes:
-        name: what it is called in messages: its path relative to the root of the data, or its row.
-        digest: of its bytes, and of how they are read.
+        name: its name in messages: its path relative to the root of the data, or its row.
+        digest: of its bytes and, where it changes the pixels, of the decoder.
         label: name of its class.
         opener: returns the image.
         split: the split it was found in; None where splits are still to be drawn.
-        groups: what else is known of it.
+        groups: as in `ListedFile`.
         weight: how much it counts in training, > 0.
     """
 
@@ -43,14 +72,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A file that is not used, and why.
+class UnusableFile:
+    """A file that cannot be used, and why.
 
     Attributes:
         file: its path relative to the root of the data.
-        reason: why it is not used.
-        split: the split it would be in, where that is known.
-        label: the name of its class.
+        reason: why it cannot be used.
+        split: the split it would belong to, if known.
+        label: name of its class.
     """
 
     file: str
@@ -64,115 +93,89 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Found:
-    """All that a folder, a manifest or a data set holds.
+class Scan:
+    """Everything found in a folder, manifest or dataset.
 
     Attributes:
-        labels: names of the classes, sorted; also of classes without an image.
+        labels: names of the classes, sorted, including classes without images.
         entries: the images, in a stable order.
-        splits: the splits it has itself; none where they are still to be drawn.
-        refused: files that look like images but are not used.
-        notes: what a person may want to know, a line each.
+        splits: the splits that the source defines; empty where they are still to be drawn.
+        unusable: files that look like images but cannot be used.
+        notes: remarks for the user, one line each.
     """
 
     labels: tuple[str, ...]
     entries: tuple[Entry, ...]
     splits: tuple[str, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    unusable: tuple[UnusableFile, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-# Pictures that Pillow or others could read, but that we do not: better refused by name than left out in silence.
-FOREIGN = tuple(
-    f".{ending}"
-    for ending in (
-        *("gif", "heic", "heif", "avif", "jp2", "jfif", "ico", "psd", "svg", "tga", "ppm", "pgm"),
-        *("raw", "dng", "cr2", "nef", "arw", "dcm", "nii"),
-    )
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Located:
-    """A file that is meant to be an image of a class.
-
-    Attributes:
-        path: where it is.
-        name: its path relative to the root of the data.
-        label: name of its class.
-        split: the split it was found in, if any.
-        groups: what else is known of it.
-        weight: how much it counts in training.
-    """
-
-    path: str
-    name: str
-    label: str
-    split: str | None = None
-    groups: Mapping[str, str] = field(default_factory=dict)
-    weight: float = 1.0
-
-
 def to_entries(
-    located: Sequence[Located], root: Path, reading: Reading
-) -> tuple[tuple[Entry, ...], tuple[Refusal, ...]]:
-    """Entries for the files that may be used, and refusals for the others, both in order.
+    files: Sequence[ListedFile], root: Path, decoder: Decoder
+) -> tuple[tuple[Entry, ...], tuple[UnusableFile, ...]]:
+    """Entries for the usable files and reasons for the others, both in order.
 
     Args:
-        located: the files.
-        root: resolved; no symlink may lead out of it.
-        reading: how they are read.
+        files: as listed.
+        root: resolved; no symlink may lead outside it.
+        decoder: how the images are decoded.
     """
-    reasons = {file.path: _why_not(file, root) for file in located}
-    stamps = _stamps([file.path for file in located if reasons[file.path] is None], reasons)
-    digests = _digests(stamps, reasons)
-    entries, refused = [], []
-    for file in located:
+    reasons = {file.path: _unusable_reason(file, root) for file in files}
+    stamps = _stamp_files([file.path for file in files if reasons[file.path] is None], reasons)
+    digests = _digest_files(stamps, reasons)
+    entries, unusable = [], []
+    for file in files:
         reason = reasons[file.path]
         if reason is not None:
-            refused.append(Refusal(file.name, reason, file.split, file.label))
+            unusable.append(UnusableFile(file.name, reason, file.split, file.label))
             continue
         entries.append(
             Entry(
                 name=file.name,
-                digest=digest_as_read(digests[file.path], reading),
+                digest=digest_image(digests[file.path], decoder),
                 label=file.label,
-                opener=ImageFile(file.path, file.name, reading),
+                opener=ImageFile(file.path, file.name, decoder),
                 split=file.split,
                 groups=file.groups,
                 weight=file.weight,
             )
         )
-    return tuple(entries), tuple(refused)
+    return tuple(entries), tuple(unusable)
 
 
-def digest_as_read(digest: str, reading: Reading) -> str:
-    """The digest of an image: of its bytes, and of how they are read where that changes its pixels."""
-    return digest if reading == Reading() else digest_of(f"{digest}/{reading}".encode())
+def digest_bytes(content: bytes) -> str:
+    """20 hex digits of a hash of the bytes."""
+    return hashlib.blake2b(content, digest_size=10).hexdigest()
 
 
-def looks_like_an_image(name: str) -> bool:
-    """Whether a file's ending says that it is a picture, of an allowed format or another."""
-    return name.lower().endswith(SUFFIXES + FOREIGN)
+def digest_image(digest: str, decoder: Decoder) -> str:
+    """The digest of an image: of its bytes, and of the decoder where that is not the default one."""
+    return digest if decoder == Decoder() else digest_bytes(f"{digest}/{decoder}".encode())
 
 
-def leaves(path: str, root: Path) -> bool:
-    """Whether a symlink at `path` leads out of `root`, or nowhere."""
+def has_image_suffix(name: str) -> bool:
+    """Whether a file name ends like that of an image, in a supported format or not."""
+    return name.lower().endswith(SUFFIXES + UNSUPPORTED_SUFFIXES)
+
+
+def leads_outside(path: str, root: Path) -> bool:
+    """Whether a symlink at `path` is broken or leads outside `root`."""
     target = Path(path).resolve()
     return not target.is_relative_to(root) or not target.exists()
 
 
-def _why_not(file: Located, root: Path) -> str | None:
+def _unusable_reason(file: ListedFile, root: Path) -> str | None:
     if not file.name.lower().endswith(SUFFIXES):
-        return f"is not one of the formats {', '.join(FORMATS)}"
+        return f"is not in one of the formats {', '.join(FORMATS)}"
     if not file.name.isprintable():
-        return "has a name that cannot be printed"
-    if os.path.islink(file.path) and leaves(file.path, root):  # noqa: PTH114
-        return "is a symlink that leaves the folder of the data, or leads nowhere"
+        return "has a name with unprintable characters"
+    if os.path.islink(file.path) and leads_outside(file.path, root):  # noqa: PTH114
+        return "is a symlink that is broken or leads outside the data folder"
     return None
 
 
-def _stamps(paths: Sequence[str], reasons: dict[str, str | None]) -> list[Stamp]:
+def _stamp_files(paths: Sequence[str], reasons: dict[str, str | None]) -> list[Stamp]:
     stamps = []
     for path in paths:
         try:
@@ -183,23 +186,18 @@ def _stamps(paths: Sequence[str], reasons: dict[str, str | None]) -> list[Stamp]
         if S_ISREG(stat.st_mode):
             stamps.append((path, stat.st_size, stat.st_mtime_ns))
         else:
-            reasons[path] = "is no regular file"
+            reasons[path] = "is not a regular file"
     return stamps
 
 
-def _digests(stamps: Sequence[Stamp], reasons: dict[str, str | None]) -> dict[str, str]:
+def _digest_files(stamps: Sequence[Stamp], reasons: dict[str, str | None]) -> dict[str, str]:
     cache = FactCache("bytes/1")
-    known = cache.read(stamps)
-    new = [stamp for stamp in stamps if stamp[0] not in known]
+    digests = cache.read(stamps)
+    new = [stamp for stamp in stamps if stamp[0] not in digests]
     for path, *_ in new:
         try:
-            known[path] = digest_of(Path(path).read_bytes())
+            digests[path] = digest_bytes(Path(path).read_bytes())
         except OSError as error:
             reasons[path] = f"cannot be read ({error.strerror})"
-    cache.write(new, known)
-    return known
-
-
-def digest_of(content: bytes) -> str:
-    """20 hexadecimal digits that stand for these bytes."""
-    return hashlib.blake2b(content, digest_size=10).hexdigest()
+    cache.write(new, digests)
+    return digests

@@ -1,4 +1,4 @@
-"""What an image looks like, in a few bytes: enough to find it again, even resized or compressed once more."""
+"""Fingerprints of images: a few bytes that find an image again, even resized or recompressed."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from PIL import Image, ImageOps
 from ..errors import DataError
 from ..records import Sample
 from .cache import FactCache, Stamp
-from .image_file import Stamped
+from .image_file import CacheableOpener
 
 _HASH_SIDE = 32
-MIDDLE = 0.6  # of width and height: what a crop leaves as it was
-# Bytes of a file. Below this, threads cost more in taking turns than they gain (measured: twice the processor time).
-_LARGE = 100_000
+MIDDLE = 0.6  # of width and height; kept by most crops
+_LARGE = 100_000  # mean bytes per file; below this, threads cost more than they gain (measured: twice the CPU time)
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What is kept of one image to compare it with others.
+    """Hashes of one image, for comparison with others.
 
     Attributes:
         pixels: digest of size and pixels.
-        phash: 64-bit perceptual hash: low frequencies of the grey image, as `imagehash.phash` has it.
-        mirror: that hash of the image turned left to right.
-        middle: that hash of the middle of the image, `MIDDLE` of its width and height.
+        phash: 64-bit perceptual hash of the low frequencies of the grey image, as in `imagehash.phash`.
+        mirror: `phash` of the mirrored image.
+        middle: `phash` of the middle of the image, `MIDDLE` of its width and height.
     """
 
     pixels: str
@@ -45,42 +44,42 @@ class Fingerprint:
         """The fingerprint of an RGB image."""
         grey, side = image.convert("L"), (_HASH_SIDE, _HASH_SIDE)
         small = grey.resize(side, Image.Resampling.LANCZOS)
-        middle = grey.resize(side, Image.Resampling.LANCZOS, box=_middle(grey.size))
-        return cls(_digest(image), _phash(small), _phash(ImageOps.mirror(small)), _phash(middle))
+        middle = grey.resize(side, Image.Resampling.LANCZOS, box=_middle_box(grey.size))
+        return cls(_digest_pixels(image), _phash(small), _phash(ImageOps.mirror(small)), _phash(middle))
 
     def to_text(self) -> str:
-        """One word, for a cache or a ledger."""
+        """A string without spaces, for a cache or a ledger."""
         return f"{self.pixels}-{self.phash:016x}-{self.mirror:016x}-{self.middle:016x}"
 
     @classmethod
     def from_text(cls, text: str) -> Fingerprint:
-        """The fingerprint that `to_text` wrote."""
+        """The fingerprint written by `to_text`."""
         pixels, *hashes = text.split("-")
         phash, mirror, middle = (int(digits, 16) for digits in hashes)
         return cls(pixels, phash, mirror, middle)
 
 
-def fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataError]:
-    """The fingerprint of each image, in order, or why it cannot be read.
+def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataError]:
+    """The fingerprint of each image, in order, or the error where it cannot be read.
 
-    Files whose path, size and time of change are known are not read again. Large ones are decoded in threads, for
-    decoders let go of the interpreter; no more images are held than there are threads.
+    Files with a cached path, size and modification time are not read again. Large ones are decoded in threads, since
+    decoders release the interpreter lock; at most one image per thread is in memory.
     """
-    stamps = [_stamp(sample) for sample in samples]
-    kinds = {_kind(sample) for sample, stamp in zip(samples, stamps, strict=True) if stamp}
+    stamps = [_file_stamp(sample) for sample in samples]
+    kinds = {_cache_kind(sample) for sample, stamp in zip(samples, stamps, strict=True) if stamp}
     known = {kind: FactCache(kind).read([stamp for stamp in stamps if stamp]) for kind in kinds}
     results: list[Fingerprint | DataError | None] = []
     for sample, stamp in zip(samples, stamps, strict=True):
-        text = known[_kind(sample)].get(stamp[0]) if stamp else None
+        text = known[_cache_kind(sample)].get(stamp[0]) if stamp else None
         results.append(Fingerprint.from_text(text) if text else None)
     missing = [index for index, result in enumerate(results) if result is None]
-    for index, found in zip(missing, _look_at([samples[index] for index in missing], stamps), strict=True):
-        results[index] = found
-    _remember(samples, stamps, results, missing)
+    for index, result in zip(missing, _compute_all([samples[index] for index in missing], stamps), strict=True):
+        results[index] = result
+    _cache_results(samples, stamps, results, missing)
     return [result for result in results if result is not None]
 
 
-def _remember(
+def _cache_results(
     samples: Sequence[Sample],
     stamps: Sequence[Stamp | None],
     results: Sequence[Fingerprint | DataError | None],
@@ -90,29 +89,29 @@ def _remember(
     for index in new:
         stamp, result = stamps[index], results[index]
         if stamp and isinstance(result, Fingerprint):
-            facts.setdefault(_kind(samples[index]), {})[stamp] = result.to_text()
+            facts.setdefault(_cache_kind(samples[index]), {})[stamp] = result.to_text()
     for kind, texts in facts.items():
         FactCache(kind).write(texts, {stamp[0]: text for stamp, text in texts.items()})
 
 
-def _look_at(samples: Sequence[Sample], stamps: Sequence[Stamp | None]) -> Iterator[Fingerprint | DataError]:
+def _compute_all(samples: Sequence[Sample], stamps: Sequence[Stamp | None]) -> Iterator[Fingerprint | DataError]:
     sizes = [stamp[1] for stamp in stamps if stamp]
     if not sizes or sum(sizes) / len(sizes) < _LARGE:
-        yield from map(_look, samples)
+        yield from map(_compute, samples)
         return
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(_look, samples)
+        yield from pool.map(_compute, samples)
 
 
-def _look(sample: Sample) -> Fingerprint | DataError:
+def _compute(sample: Sample) -> Fingerprint | DataError:
     try:
         return Fingerprint.of(sample.open())
     except DataError as error:
         return error
 
 
-def _stamp(sample: Sample) -> Stamp | None:
-    if not isinstance(sample.opener, Stamped):
+def _file_stamp(sample: Sample) -> Stamp | None:
+    if not isinstance(sample.opener, CacheableOpener):
         return None
     try:
         return sample.opener.stamp()
@@ -120,19 +119,19 @@ def _stamp(sample: Sample) -> Stamp | None:
         return None
 
 
-def _kind(sample: Sample) -> str:
-    # Another Pillow may decode to other pixels, and so may another window or side.
-    reading = getattr(sample.opener, "reading", "")
-    return f"fingerprint/2/pillow-{PIL.__version__}/{reading}"
+def _cache_kind(sample: Sample) -> str:
+    # Pixels may depend on the version of Pillow, and on window and side.
+    decoder = getattr(sample.opener, "decoder", "")
+    return f"fingerprint/2/pillow-{PIL.__version__}/{decoder}"
 
 
-def _digest(image: Image.Image) -> str:
+def _digest_pixels(image: Image.Image) -> str:
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=10)
     digest.update(image.tobytes())
     return digest.hexdigest()
 
 
-def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _middle_box(size: tuple[int, int]) -> tuple[float, float, float, float]:
     width, height = size
     left, top = width * (1 - MIDDLE) / 2, height * (1 - MIDDLE) / 2
     return left, top, width - left, height - top

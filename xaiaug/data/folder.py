@@ -1,4 +1,4 @@
-"""Finds the images of a folder: split/class/image or class/image."""
+"""Scans a folder of images: split/class/image or class/image."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from .decode import Reading
-from .entries import Found, Located, leaves, looks_like_an_image, to_entries
+from .decode import Decoder
+from .entries import ListedFile, Scan, has_image_suffix, leads_outside, to_entries
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -26,7 +26,7 @@ _LAYOUTS = "expected split/class/image (train/cat/1.jpg) or class/image (cat/1.j
 
 @dataclass(frozen=True)
 class _Listing:
-    """What lies directly in one folder, hidden things left out; names sorted."""
+    """The direct contents of a folder without hidden entries; names sorted."""
 
     path: str
     folders: tuple[str, ...]
@@ -34,48 +34,48 @@ class _Listing:
 
     @property
     def images(self) -> tuple[str, ...]:
-        return tuple(name for name in self.files if looks_like_an_image(name))
+        return tuple(name for name in self.files if has_image_suffix(name))
 
 
-def find_in_folder(folder: str | Path, reading: Reading) -> Found:
+def scan_folder(folder: str | Path, decoder: Decoder) -> Scan:
     """All images of a folder, with the split of each where the folder has splits.
 
     Raises:
-        DataError: the folder is missing, empty, or its layout cannot be told.
+        DataError: the folder is missing or empty, or its layout is unclear.
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
-        what = "is a file" if root.exists() else "is not there"
-        raise DataError(f"data folder {root} {what}; {_LAYOUTS}")
+        problem = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"data folder {root} {problem}; {_LAYOUTS}")
     root = root.resolve()
     top = _list(root, root)
-    splits = _split_folders(root, top)
+    splits = _find_split_folders(root, top)
     # Each class folder, with the split it belongs to.
-    classes = [(None, name) for name in top.folders] if splits is None else _classes_of(root, splits)
-    located, notes = [], []
+    classes = [(None, name) for name in top.folders] if splits is None else _list_classes(root, splits)
+    files, notes = [], []
     for split, name in classes:
         listing = _list(root / name, root)
         _refuse_deeper_folders(root, listing)
         label = Path(name).name
-        located += [
-            Located(path=f"{listing.path}/{file}", name=f"{name}/{file}", label=label, split=split)
+        files += [
+            ListedFile(path=f"{listing.path}/{file}", name=f"{name}/{file}", label=label, split=split)
             for file in listing.images
         ]
         other = len(listing.files) - len(listing.images)
         if other:
-            notes.append(f"{name}: left out {other} files that are no images")
-    entries, refused = to_entries(located, root, reading)
+            notes.append(f"{name}: ignored {other} files that are not images")
+    entries, unusable = to_entries(files, root, decoder)
     labels = tuple(sorted({Path(name).name for _, name in classes}))
-    return Found(labels, entries, tuple(splits or ()), refused, tuple(notes))
+    return Scan(labels, entries, tuple(splits or ()), unusable, tuple(notes))
 
 
-def _split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
-    """Folder of each split; None where the folders are classes.
+def _find_split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
+    """The folder of each split; None where the folders are classes.
 
-    A class may well be called "train": the layout is told by what lies inside.
+    A class may be named "train", so the layout is recognised by what the folders contain.
     """
     if not top.folders:
-        found = f"{len(top.images)} images directly in it" if top.images else "no folder in it"
+        found = f"{len(top.images)} images directly inside" if top.images else "no folders"
         raise DataError(f"data folder {root}: {_LAYOUTS}, found {found}")
     inside = {name: _list(root / name, root) for name in top.folders}
     splits = [name for name, listing in inside.items() if listing.folders and name.lower() in SPLIT_FOLDERS]
@@ -84,17 +84,17 @@ def _split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
     mixed = [name for name in splits if inside[name].images]
     if mixed:
         raise DataError(f"data folder {root}: {', '.join(mixed)} holds both folders and images; {_LAYOUTS}")
-    strange = [name for name, listing in inside.items() if name not in splits and (listing.images or listing.folders)]
-    if strange:
+    others = [name for name, listing in inside.items() if name not in splits and (listing.images or listing.folders)]
+    if others:
         raise DataError(
-            f"data folder {root}: {', '.join(splits)} hold class folders, but {', '.join(strange)} "
-            f"beside them {'are' if len(strange) > 1 else 'is'} no split with class folders; splits are "
+            f"data folder {root}: {', '.join(splits)} hold class folders, but {', '.join(others)} "
+            f"{'are not splits' if len(others) > 1 else 'is not a split'} with class folders; splits are "
             f"{', '.join(SPLIT_FOLDERS)}. Move other folders elsewhere"
         )
-    return _one_folder_each(root, splits)
+    return _map_splits_to_folders(root, splits)
 
 
-def _one_folder_each(root: Path, names: Sequence[str]) -> dict[str, str]:
+def _map_splits_to_folders(root: Path, names: Sequence[str]) -> dict[str, str]:
     folders: dict[str, str] = {}
     for name in names:
         split = SPLIT_FOLDERS[name.lower()]
@@ -106,7 +106,7 @@ def _one_folder_each(root: Path, names: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _classes_of(root: Path, splits: dict[str, str]) -> list[tuple[str | None, str]]:
+def _list_classes(root: Path, splits: dict[str, str]) -> list[tuple[str | None, str]]:
     return [
         (split, f"{folder}/{name}") for split, folder in splits.items() for name in _list(root / folder, root).folders
     ]
@@ -117,7 +117,7 @@ def _refuse_deeper_folders(root: Path, listing: _Listing) -> None:
         deeper = _list(Path(listing.path) / name, root)
         if deeper.images or deeper.folders:
             where = Path(deeper.path).relative_to(root)
-            raise DataError(f"data folder {root}: {_LAYOUTS}, found folders one deeper: {where}")
+            raise DataError(f"data folder {root}: {_LAYOUTS}, found deeper folders: {where}")
 
 
 def _list(folder: Path, root: Path) -> _Listing:
@@ -127,7 +127,7 @@ def _list(folder: Path, root: Path) -> _Listing:
         for entry in entries:
             if entry.name.startswith((".", "__")):
                 continue
-            if entry.is_dir() and entry.is_symlink() and leaves(entry.path, root):
-                raise DataError(f"data folder {root}: {entry.path} is a symlink to a folder outside of it")
+            if entry.is_dir() and entry.is_symlink() and leads_outside(entry.path, root):
+                raise DataError(f"data folder {root}: {entry.path} is a symlink to a folder outside it")
             (folders if entry.is_dir() else files).append(entry.name)
     return _Listing(str(folder), tuple(sorted(folders)), tuple(sorted(files)))

@@ -1,4 +1,4 @@
-"""Finds images in a Hugging Face data set."""
+"""Scans a Hugging Face dataset for images."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, nearest
-from .decode import Reading
-from .entries import Entry, Found, Refusal, digest_as_read, digest_of
+from ..errors import DataError, suggest
+from .decode import Decoder
+from .entries import Entry, Scan, UnusableFile, digest_bytes, digest_image
 from .folder import SPLIT_FOLDERS
 from .image_file import DatasetImage
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of a data set.
+    """Names of the columns of a dataset.
 
     Attributes:
-        image: the images, a feature of type `Image`.
-        label: the classes: a `ClassLabel`, or names.
-        groups: columns that are groups.
-        weight: how much an image counts in training; None: all equal.
+        image: the images, of feature type `Image`.
+        label: the classes: a `ClassLabel`, or class names.
+        groups: the group columns.
+        weight: how much each image counts in training; None: all the same.
     """
 
     image: str = "image"
@@ -37,41 +37,41 @@ class Columns:
         return (self.image, self.label, *self.groups, *((self.weight,) if self.weight else ()))
 
 
-def find_in_datasets(data: Any, columns: Columns, reading: Reading) -> Found:
+def scan_datasets(data: Any, columns: Columns, decoder: Decoder) -> Scan:
     """All images of a `datasets.Dataset`, or of each split of a `datasets.DatasetDict`.
 
     Raises:
-        DataError: it is no such thing, or lacks a column or a class name.
+        DataError: it is neither, or lacks a column or a class name.
     """
     from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 
     if not isinstance(data, Dataset | DatasetDict):
         raise DataError(
             f"from_datasets: expected a datasets.Dataset or DatasetDict, got {type(data).__name__}; "
-            "a streamed data set must be downloaded first"
+            "download a streamed dataset first"
         )
-    parts: Mapping[str | None, Any] = {None: data} if isinstance(data, Dataset) else _by_split(data)
-    found: list[Entry | Refusal] = []
+    parts: Mapping[str | None, Any] = {None: data} if isinstance(data, Dataset) else _rows_by_split(data)
+    results: list[Entry | UnusableFile] = []
     labels: set[str] = set()
     for split, rows in parts.items():
         _check_columns(rows, columns)
         labels |= set(_class_names(rows, columns.label))
-        found += _entries(rows, split, columns, reading)
-    entries = tuple(one for one in found if isinstance(one, Entry))
-    refused = tuple(one for one in found if isinstance(one, Refusal))
-    return Found(tuple(sorted(labels)), entries, tuple(split for split in parts if split), refused)
+        results += _entries(rows, split, columns, decoder)
+    entries = tuple(result for result in results if isinstance(result, Entry))
+    unusable = tuple(result for result in results if isinstance(result, UnusableFile))
+    return Scan(tuple(sorted(labels)), entries, tuple(split for split in parts if split), unusable)
 
 
-def _by_split(data: Mapping[str, Any]) -> dict[str | None, Any]:
+def _rows_by_split(data: Mapping[str, Any]) -> dict[str | None, Any]:
     parts: dict[str | None, Any] = {}
     for name, rows in data.items():
         split = SPLIT_FOLDERS.get(name.lower())
         if split is None:
-            raise DataError(f"from_datasets: unknown split {name!r}. {nearest(name, SPLIT_FOLDERS)}")
+            raise DataError(f"from_datasets: unknown split {name!r}. {suggest(name, SPLIT_FOLDERS)}")
         if split in parts:
             raise DataError(f"from_datasets: two of {', '.join(data)} are both the split {split}; keep one")
         parts[split] = rows
-    # A data set that was loaded without naming a split has all its rows in one called "train".
+    # A dataset loaded without naming a split has all its rows in one named "train".
     return {None: parts["train"]} if set(parts) == {"train"} else parts
 
 
@@ -80,7 +80,7 @@ def _check_columns(rows: Any, columns: Columns) -> None:
 
     for name in columns.all:
         if name not in rows.column_names:
-            raise DataError(f"from_datasets: no column {name!r}. {nearest(name, rows.column_names)}")
+            raise DataError(f"from_datasets: no column {name!r}. {suggest(name, rows.column_names)}")
     if not isinstance(rows.features[columns.image], Image):
         kind = type(rows.features[columns.image]).__name__
         raise DataError(f"from_datasets: column {columns.image!r} must be a datasets.Image, got {kind}")
@@ -91,39 +91,39 @@ def _class_names(rows: Any, column: str) -> Sequence[str]:
     return names if names is not None else [str(value) for value in rows.unique(column)]
 
 
-def _entries(rows: Any, split: str | None, columns: Columns, reading: Reading) -> Iterator[Entry | Refusal]:
+def _entries(rows: Any, split: str | None, columns: Columns, decoder: Decoder) -> Iterator[Entry | UnusableFile]:
     from datasets import Image
 
     encoded = rows.cast_column(columns.image, Image(decode=False))
     names = getattr(rows.features[columns.label], "names", None)
     for number, row in enumerate(encoded.select_columns(list(columns.all))):
         name = f"{split or 'row'}[{number}]"
-        label = _label(name, row[columns.label], names)
+        label = _class_name(name, row[columns.label], names)
         try:
-            digest = digest_of(_bytes_of(row[columns.image]))
+            digest = digest_bytes(_read_bytes(row[columns.image]))
         except OSError as error:
-            yield Refusal(name, f"cannot be read ({error.strerror})", split, label)
+            yield UnusableFile(name, f"cannot be read ({error.strerror})", split, label)
             continue
         yield Entry(
             name=name,
-            digest=digest_as_read(digest, reading),
+            digest=digest_image(digest, decoder),
             label=label,
-            opener=DatasetImage(encoded, columns.image, number, name, digest, reading),
+            opener=DatasetImage(encoded, columns.image, number, name, digest, decoder),
             split=split,
             groups={group: str(row[group]) for group in columns.groups},
             weight=float(row[columns.weight]) if columns.weight else 1.0,
         )
 
 
-def _label(name: str, value: Any, names: Sequence[str] | None) -> str:
-    # datasets writes -1 where a class is not known, and -1 would quietly be the last name.
+def _class_name(name: str, value: Any, names: Sequence[str] | None) -> str:
+    # datasets writes -1 where a class is unknown, and -1 would silently index the last name.
     if value is None or (names is not None and value < 0):
-        raise DataError(f"from_datasets: {name} has no label; leave such rows out with .filter")
+        raise DataError(f"from_datasets: {name} has no label; remove such rows with .filter")
     return names[value] if names is not None else str(value)
 
 
-def _bytes_of(image: Mapping[str, Any] | None) -> bytes:
+def _read_bytes(image: Mapping[str, Any] | None) -> bytes:
     if image is None:
-        raise FileNotFoundError(errno.ENOENT, "there is no image")
+        raise FileNotFoundError(errno.ENOENT, "no image")
     content: bytes | None = image["bytes"]
     return content if content is not None else Path(image["path"]).read_bytes()

@@ -1,4 +1,4 @@
-"""What a sample opens its image with: small, picklable, and holding no pixels."""
+"""Openers: small picklable objects that open one image from a file or a dataset row."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from PIL import Image
 
 from ..errors import DataError
 from .cache import Stamp
-from .decode import Reading, reduced
+from .decode import Decoder, load_reduced
 
 
 @runtime_checkable
-class Stamped(Protocol):
-    """An opener that can tell, without decoding, whether its image may have changed."""
+class CacheableOpener(Protocol):
+    """An opener that can tell without decoding whether its image may have changed."""
 
     @property
-    def reading(self) -> Reading:
-        """How the image is read."""
+    def decoder(self) -> Decoder:
+        """How the image is decoded."""
         ...
 
     def stamp(self) -> Stamp:
-        """What changes when the image may have changed."""
+        """A value that changes when the image may have changed."""
         ...
 
 
@@ -34,41 +34,44 @@ class ImageFile:
 
     Attributes:
         path: where the file is.
-        name: what it is called in messages: its path relative to the root of the data.
-        reading: how it is read.
+        name: its name in messages: its path relative to the root of the data.
+        decoder: how it is decoded.
     """
 
     path: str
     name: str
-    reading: Reading
+    decoder: Decoder
 
     def __call__(self) -> Image.Image:
-        """The image: h w c, RGB, uint8; raises a DataError where it cannot be read."""
-        if self.reading.side is None:
-            return self.reading.decode(self.path, self.name)
+        """The image: h w c, RGB, uint8; raises DataError where it cannot be read."""
+        if self.decoder.side is None:
+            return self._decode()
         try:
             stamp = self.stamp()
         except OSError as error:
             raise DataError(f"{self.name}: cannot be read ({error.strerror})") from error
-        return reduced(stamp, self.reading, lambda: self.reading.decode(self.path, self.name))
+        return load_reduced(stamp, self.decoder, self._decode)
 
     def stamp(self) -> Stamp:
-        """Path, bytes, and time of the last change in nanoseconds."""
+        """Path, bytes, and modification time in nanoseconds."""
         stat = os.stat(self.path)  # noqa: PTH116  (twice as fast as a Path, for each of 20,000 files)
         return self.path, stat.st_size, stat.st_mtime_ns
+
+    def _decode(self) -> Image.Image:
+        return self.decoder.decode(self.path, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetImage:
-    """Opens the image in a row of a Hugging Face data set.
+    """Opens the image in a row of a Hugging Face dataset.
 
     Attributes:
-        rows: the data set, its image column not decoded.
+        rows: the dataset, its image column not decoded.
         column: name of the image column.
         row: number of the row.
-        name: what it is called in messages.
+        name: its name in messages.
         digest: of the image's bytes.
-        reading: how it is read.
+        decoder: how it is decoded.
     """
 
     rows: Any = field(repr=False)
@@ -76,14 +79,14 @@ class DatasetImage:
     row: int
     name: str
     digest: str
-    reading: Reading
+    decoder: Decoder
 
     def __call__(self) -> Image.Image:
-        """The image: h w c, RGB, uint8; raises a DataError where it cannot be read."""
+        """The image: h w c, RGB, uint8; raises DataError where it cannot be read."""
         encoded = self.rows[self.row][self.column]
         source = BytesIO(encoded["bytes"]) if encoded["bytes"] is not None else encoded["path"]
-        return self.reading.decode(source, self.name)
+        return self.decoder.decode(source, self.name)
 
     def stamp(self) -> Stamp:
-        """The digest: the same bytes are the same image."""
+        """The digest in place of a path: the same bytes are the same image."""
         return f"bytes/{self.digest}", 0, 0

@@ -1,4 +1,4 @@
-"""Finds images that are in two splits, the same or nearly the same."""
+"""Finds images that are in two splits, as exact copies or near-duplicates."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import asdict, dataclass
 
 from ..records import JSON, Sample
 from .fingerprint import Fingerprint
-from .near_duplicates import Pair, near_pairs
+from .near_duplicates import Pair, find_near_duplicates
 
-# Of two copies the one in the split named first is kept: what is measured on comes before what is learnt from.
+# Of two copies, the one in the split listed first is kept: evaluation data comes before training data.
 KEEP_FIRST = ("test", "validation", "guide", "train", "reserve")
 
 
 @dataclass(frozen=True)
-class Place:
-    """One readable image of a split.
+class SplitImage:
+    """A readable image, its split and its fingerprint.
 
     Attributes:
         split: name of the split.
         sample: the image.
-        fingerprint: what it looks like.
+        fingerprint: for comparison with other images.
     """
 
     split: str
@@ -30,22 +30,22 @@ class Place:
 
     @property
     def file(self) -> str:
-        """What it is called in messages."""
-        return file_name(self.sample)
+        """Its name in messages."""
+        return display_name(self.sample)
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Two images in two splits that are the same, or nearly.
+    """An image that is in two splits.
 
     Attributes:
-        kind: "bytes", "pixels" or "near".
-        dropped: the file that is to be left out.
-        dropped_split: the split it is in.
-        kept: the file that stays.
-        kept_split: the split that one is in.
-        dropped_id: id of the sample to be left out.
-        distance: bits in which the perceptual hashes differ, for "near".
+        kind: what is equal: "bytes" or "pixels"; "near" for near-duplicates.
+        dropped: the file to leave out.
+        dropped_split: its split.
+        kept: the file to keep.
+        kept_split: its split.
+        dropped_id: id of the sample to leave out.
+        distance: differing bits of the perceptual hashes, for "near".
         correlation: of the grey values at 64 x 64 pixels, for "near".
     """
 
@@ -58,77 +58,82 @@ class Leak:
     distance: int | None = None
     correlation: float | None = None
 
+    @classmethod
+    def between(
+        cls,
+        kind: str,
+        dropped: SplitImage,
+        kept: SplitImage,
+        distance: int | None = None,
+        correlation: float | None = None,
+    ) -> Leak:
+        """The leak of two images."""
+        return cls(kind, dropped.file, dropped.split, kept.file, kept.split, dropped.sample.id, distance, correlation)
+
     def to_json(self) -> dict[str, JSON]:
         """The attributes, by name."""
         return asdict(self)
 
     def __str__(self) -> str:
-        how = {"bytes": "the same bytes as", "pixels": "the same pixels as", "near": "nearly the same image as"}
+        how = {"bytes": "the same bytes as", "pixels": "the same pixels as", "near": "nearly the same pixels as"}
         return f"{self.dropped} ({self.dropped_split}) has {how[self.kind]} {self.kept} ({self.kept_split})"
 
 
-def exact_leaks(places: Sequence[Place]) -> list[Leak]:
-    """Every image whose pixels are in a split that comes first as well, once, in the order of the places."""
-    first: dict[str, Place] = {}
-    for place in sorted(places, key=lambda place: KEEP_FIRST.index(place.split)):
-        first.setdefault(place.fingerprint.pixels, place)
+def find_exact_leaks(images: Sequence[SplitImage]) -> list[Leak]:
+    """Each image whose pixels are also in a split earlier in `KEEP_FIRST`, in the given order."""
+    first: dict[str, SplitImage] = {}
+    for image in sorted(images, key=lambda image: KEEP_FIRST.index(image.split)):
+        first.setdefault(image.fingerprint.pixels, image)
     leaks = []
-    for place in places:
-        kept = first[place.fingerprint.pixels]
-        if kept.split != place.split:
-            same_bytes = content_of(kept.sample) == content_of(place.sample)
-            leaks.append(leak_between("bytes" if same_bytes else "pixels", place, kept))
+    for image in images:
+        kept = first[image.fingerprint.pixels]
+        if kept.split != image.split:
+            same_bytes = content_digest(kept.sample) == content_digest(image.sample)
+            leaks.append(Leak.between("bytes" if same_bytes else "pixels", image, kept))
     return leaks
 
 
-def near_leaks(places: Sequence[Place]) -> list[Leak]:
-    """Every image that is nearly the same as one of a split that comes first, once.
+def find_near_leaks(images: Sequence[SplitImage]) -> list[Leak]:
+    """Each image that is a near-duplicate of one in a split earlier in `KEEP_FIRST`.
 
-    Test is compared with all the rest, and guide with validation.
+    Test is compared with all other splits, and guide with validation.
     """
-    by_split: defaultdict[str, list[Place]] = defaultdict(list)
-    for place in places:
-        by_split[place.split].append(place)
-    rest = [place for place in places if place.split != "test"]
+    by_split: defaultdict[str, list[SplitImage]] = defaultdict(list)
+    for image in images:
+        by_split[image.split].append(image)
+    rest = [image for image in images if image.split != "test"]
     leaks: dict[tuple[str, str], Leak] = {}
     for kept, dropped in ((by_split["test"], rest), (by_split["validation"], by_split["guide"])):
-        for pair in _pairs(kept, dropped):
-            place = dropped[pair.other]
-            leak = leak_between("near", place, kept[pair.one], pair.distance, round(pair.correlation, 4))
-            leaks.setdefault((place.split, place.sample.id), leak)
+        for pair in _find_pairs(kept, dropped):
+            image = dropped[pair.other]
+            leak = Leak.between("near", image, kept[pair.one], pair.distance, round(pair.correlation, 4))
+            leaks.setdefault((image.split, image.sample.id), leak)
     return list(leaks.values())
 
 
-def _pairs(ones: Sequence[Place], others: Sequence[Place]) -> Iterator[Pair]:
-    return near_pairs(
-        [place.fingerprint for place in ones],
-        [place.fingerprint for place in others],
+def _find_pairs(ones: Sequence[SplitImage], others: Sequence[SplitImage]) -> Iterator[Pair]:
+    return find_near_duplicates(
+        [image.fingerprint for image in ones],
+        [image.fingerprint for image in others],
         lambda index: ones[index].sample.open(),
         lambda index: others[index].sample.open(),
     )
 
 
-def conflicts(places: Sequence[Place]) -> Iterator[tuple[Place, Place]]:
+def find_label_conflicts(images: Sequence[SplitImage]) -> Iterator[tuple[SplitImage, SplitImage]]:
     """Pairs of images with the same pixels and different labels."""
-    by_pixels: defaultdict[str, list[Place]] = defaultdict(list)
-    for place in places:
-        by_pixels[place.fingerprint.pixels].append(place)
+    by_pixels: defaultdict[str, list[SplitImage]] = defaultdict(list)
+    for image in images:
+        by_pixels[image.fingerprint.pixels].append(image)
     for same in by_pixels.values():
         yield from ((same[0], other) for other in same[1:] if other.sample.label != same[0].sample.label)
 
 
-def leak_between(
-    kind: str, dropped: Place, kept: Place, distance: int | None = None, correlation: float | None = None
-) -> Leak:
-    """The leak record of two places."""
-    return Leak(kind, dropped.file, dropped.split, kept.file, kept.split, dropped.sample.id, distance, correlation)
-
-
-def content_of(sample: Sample) -> str:
-    """The digest in a sample's id, without the number of its copy."""
+def content_digest(sample: Sample) -> str:
+    """The digest in a sample's id, without the copy number."""
     return sample.id.split("-")[0]
 
 
-def file_name(sample: Sample) -> str:
-    """What a sample is called in messages: the name its opener has, else its id."""
+def display_name(sample: Sample) -> str:
+    """A sample's name in messages: that of its opener, else its id."""
     return str(getattr(sample.opener, "name", sample.id))

@@ -1,4 +1,4 @@
-"""Finds nearly equal images: first by perceptual hash over all pairs, then by correlation of the few that are left."""
+"""Finds near-duplicates: by perceptual hash over all pairs, then by correlation of the few candidates."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _BLOCK = 64
 
 @dataclass(frozen=True)
 class Pair:
-    """Two nearly equal images.
+    """Two near-duplicates.
 
     Attributes:
         one: index of the image among the first ones.
         other: index of the image among the others.
-        distance: bits in which their perceptual hashes differ.
+        distance: differing bits of their perceptual hashes.
         correlation: of their grey values, -1 to 1.
     """
 
@@ -37,11 +37,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Hashes:
-    """The perceptual hashes of many images, for quick comparison.
+    """The perceptual hashes of many images, for fast comparison.
 
     Attributes:
         plain: n, uint64.
-        mirror: n, uint64, of the images turned left to right.
+        mirror: n, uint64, of the mirrored images.
     """
 
     plain: NDArray[np.uint64]
@@ -53,40 +53,40 @@ class Hashes:
         plain = np.array([fingerprint.phash for fingerprint in fingerprints], dtype=np.uint64)
         return cls(plain, np.array([fingerprint.mirror for fingerprint in fingerprints], dtype=np.uint64))
 
-    def near(self, fingerprint: Fingerprint, max_distance: int = MAX_DISTANCE) -> NDArray[np.intp]:
-        """Indices of the images whose hash, plain or mirrored, is within `max_distance` bits; the nearest first."""
+    def find_near(self, fingerprint: Fingerprint, max_distance: int = MAX_DISTANCE) -> NDArray[np.intp]:
+        """Indices of the images whose hash, plain or mirrored, is within `max_distance` bits, nearest first."""
         phash = np.uint64(fingerprint.phash)
         distance = np.minimum(np.bitwise_count(self.plain ^ phash), np.bitwise_count(self.mirror ^ phash))
-        found = np.flatnonzero(distance <= max_distance)
-        return found[np.argsort(distance[found], kind="stable")]
+        indices = np.flatnonzero(distance <= max_distance)
+        return indices[np.argsort(distance[indices], kind="stable")]
 
 
-def near_pairs(
+def find_near_duplicates(
     ones: Sequence[Fingerprint],
     others: Sequence[Fingerprint],
     open_one: Callable[[int], Image.Image],
     open_other: Callable[[int], Image.Image],
 ) -> Iterator[Pair]:
-    """All pairs with hashes within `MAX_DISTANCE` whose grey values correlate by more than `MIN_CORRELATION`.
+    """All pairs with hashes within `MAX_DISTANCE` whose grey values correlate above `MIN_CORRELATION`.
 
     Args:
         ones: fingerprints of the first images.
-        others: fingerprints of the other images; the mirrored hash of each is tried too.
+        others: fingerprints of the other images; they are also compared mirrored.
         open_one: opens one of the first images, by its index.
         open_other: opens one of the others.
     """
-    # Few images appear in many pairs (plain backdrops), many in none: remembering some is enough.
+    # A few images (plain backdrops) are in many pairs and most are in none, so a small cache is enough.
     one = lru_cache(maxsize=1024)(lambda index: thumbnail(open_one(index)))
     other = lru_cache(maxsize=1024)(lambda index: thumbnail(open_other(index)))
-    for row, column, distance in close_hashes(Hashes.of(ones), Hashes.of(others)):
-        similarity = either_way(correlation, one(row), other(column))
+    for row, column, distance in find_close_hashes(Hashes.of(ones), Hashes.of(others)):
+        similarity = max_over_mirror(correlation, one(row), other(column))
         if similarity > MIN_CORRELATION:
             yield Pair(row, column, distance, similarity)
 
 
-def close_hashes(ones: Hashes, others: Hashes) -> Iterator[tuple[int, int, int]]:
-    """Row, column and distance of all pairs of hashes within `MAX_DISTANCE`."""
-    # A block of rows against all columns stays in the processor's cache: 10^8 pairs take a tenth of a second.
+def find_close_hashes(ones: Hashes, others: Hashes) -> Iterator[tuple[int, int, int]]:
+    """Indices and distance of all pairs of hashes within `MAX_DISTANCE`."""
+    # A block of rows against all columns fits in the processor's cache: 10^8 pairs take 0.1 s.
     for start in range(0, len(ones.plain), _BLOCK):
         rows = ones.plain[start : start + _BLOCK, None]
         distance = np.minimum(np.bitwise_count(rows ^ others.plain), np.bitwise_count(rows ^ others.mirror))
@@ -102,17 +102,17 @@ def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Pearson's correlation of all values of two arrays of one shape; 0 where one of them is constant."""
+    """Pearson's correlation of two arrays of equal shape; 0 where one of them is constant."""
     left = one.ravel() - one.mean()
     right = other.ravel() - other.mean()
     scale = float(np.sqrt((left @ left) * (right @ right)))
     return float(left @ right) / scale if scale > 0 else 0.0
 
 
-def either_way(
+def max_over_mirror(
     compare: Callable[[NDArray[np.uint8], NDArray[np.uint8]], float],
     one: NDArray[np.uint8],
     other: NDArray[np.uint8],
 ) -> float:
-    """The greater of two comparisons: with `other` (h w …) as it is, and turned left to right."""
+    """The greater result of `compare` for `other` (h w …) as it is and mirrored."""
     return max(compare(one, other), compare(one, other[:, ::-1]))

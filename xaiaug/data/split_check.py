@@ -1,182 +1,160 @@
-"""Checks splits before a run finds out the hard way."""
+"""Checks images of splits: unreadable files, missing classes, groups and images in two splits."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..errors import DataError
-from ..records import JSON
-from .entries import SPLITS, Refusal
-from .fingerprint import fingerprints
-from .leaks import Leak, Place, conflicts, exact_leaks, file_name, near_leaks
+from ..records import Sample
+from .entries import SPLITS, UnusableFile
+from .fingerprint import compute_fingerprints
+from .leaks import Leak, SplitImage, display_name, find_exact_leaks, find_label_conflicts, find_near_leaks
+from .split_options import Policy
 
-if TYPE_CHECKING:
-    from .splits import Splits
-
+Parts = Mapping[str, Sequence[Sample]]  # samples by split
 _SHOWN = 10
+_IMBALANCED = 3  # times as many images of one class as of another
 
 
 @dataclass(frozen=True)
-class DataCheck:
-    """What a check of splits counted, skipped and dropped.
+class ImageCheck:
+    """What a check of the images found.
 
     Attributes:
-        counts: images by split and label, after the check.
-        skipped: files that were left out because they cannot be used.
-        dropped: images that were left out because they are in another split too.
-        allowed: nearly the same images in two splits, where they are allowed.
-        warnings: what a person should know, a line each.
-        splits: the splits that are left.
-        places: every image that is left, with its fingerprint.
+        images: the usable images that remain, with their fingerprints.
+        skipped: files left out because they are unusable.
+        dropped: images left out because they are also in another split.
+        allowed: near-duplicates in two splits that the policy allows.
+        warnings: one line each.
     """
 
-    counts: dict[str, dict[str, int]]
-    skipped: tuple[Refusal, ...]
+    images: tuple[SplitImage, ...]
+    skipped: tuple[UnusableFile, ...]
     dropped: tuple[Leak, ...]
     allowed: tuple[Leak, ...]
     warnings: tuple[str, ...]
-    splits: Splits = field(repr=False)
-    places: tuple[Place, ...] = field(repr=False)
-
-    def to_json(self) -> dict[str, JSON]:
-        """All but the splits and the images themselves."""
-        return {
-            "counts": self.counts,
-            "skipped": [refusal.to_json() for refusal in self.skipped],
-            "dropped": [leak.to_json() for leak in self.dropped],
-            "allowed": [leak.to_json() for leak in self.allowed],
-            "warnings": list(self.warnings),
-        }
 
 
-def check_splits(splits: Splits, needs: Sequence[str]) -> DataCheck:
-    """As `Splits.check`."""
-    # Files that were refused explain a missing class better than the missing class itself: they are told first.
-    if not splits.refused:
-        _check_classes(splits, needs)
-    _check_groups(splits)
-    places, skipped = _read(splits)
+def check_images(parts: Parts, labels: Sequence[str], unusable: Sequence[UnusableFile], policy: Policy) -> ImageCheck:
+    """Decodes every image and applies the policy to unusable files, groups and leaks.
+
+    Args:
+        parts: the samples of each split, each image once.
+        labels: names of the classes.
+        unusable: files already known to be unusable.
+        policy: what to do about unusable files and leaks.
+
+    Raises:
+        DataError: as `Splits.check`.
+    """
+    _check_groups(parts, policy.split_by)
+    images, skipped = _fingerprint_images(parts, labels, unusable)
     if skipped:
-        _on_bad_images(splits, skipped)
-    leaks = exact_leaks(places)
-    places = _drop(places, leaks, "on_leak", splits.policy.on_leak)
-    near = near_leaks(places)
-    places = _drop(places, near, "on_near_duplicate", splits.policy.on_near_duplicate)
-    dropped = [*leaks, *near] if splits.policy.on_near_duplicate == "drop" else leaks
-    left = _keep(splits, places)
-    _check_classes(left, needs)
-    return DataCheck(
-        counts=_counts(left),
+        _report_unusable(skipped, policy.on_bad_image)
+    exact = find_exact_leaks(images)
+    images = _drop_leaks(images, exact, "on_leak", policy.on_leak)
+    near = find_near_leaks(images)
+    images = _drop_leaks(images, near, "on_near_duplicate", policy.on_near_duplicate)
+    dropped, allowed = ([*exact, *near], []) if policy.on_near_duplicate == "drop" else (exact, near)
+    return ImageCheck(
+        images=tuple(images),
         skipped=tuple(skipped),
         dropped=tuple(dropped),
-        allowed=tuple(leak for leak in near if leak not in dropped),
-        warnings=(*splits.notes, *_warnings(places, skipped, [*leaks, *near], left)),
-        splits=left,
-        places=tuple(places),
+        allowed=tuple(allowed),
+        warnings=_list_warnings(images, skipped, len(exact) + len(near)),
     )
 
 
-def _read(splits: Splits) -> tuple[list[Place], list[Refusal]]:
-    """Every readable image of every split with its fingerprint, and every file that cannot be used."""
-    samples = [(name, sample) for name in splits.distinct for sample in splits[name]]
-    places, skipped = [], list(splits.refused)
-    for (name, sample), found in zip(samples, fingerprints([sample for _, sample in samples]), strict=True):
-        if isinstance(found, DataError):
-            file = file_name(sample)
-            skipped.append(Refusal(file, str(found).removeprefix(f"{file}: "), name, splits.labels[sample.label]))
-        else:
-            places.append(Place(name, sample, found))
-    return places, skipped
-
-
-def _on_bad_images(splits: Splits, skipped: Sequence[Refusal]) -> None:
-    message = _listed("images that cannot be used", [f"{refusal.file}: {refusal.reason}" for refusal in skipped])
-    if splits.policy.on_bad_image == "error":
-        raise DataError(f"{message}\nMend or remove them, or set on_bad_image = 'skip'")
-    warnings.warn(f"left out {message}", stacklevel=4)
-
-
-def _check_classes(splits: Splits, needs: Sequence[str]) -> None:
-    if len(splits.labels) < 2:
-        raise DataError(f"a classifier needs at least two classes, found {', '.join(splits.labels) or 'none'}")
-    missing = [name for name in needs if not splits[name]]
+def check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str]) -> None:
+    """Raises DataError unless each split in `needs` has images, and each split with images has all classes."""
+    if len(labels) < 2:
+        raise DataError(f"a classifier needs at least two classes, found {', '.join(labels) or 'none'}")
+    sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
+    empty = [name for name in needs if not parts[name]]
+    if empty:
+        raise DataError(f"no images in the split{'s' * (len(empty) > 1)} {', '.join(empty)}; the splits have {sizes}")
+    counts = count_images(parts, labels)
+    unseen = [label for label in labels if not any(counts[name][label] for name in counts)]
+    if unseen:
+        raise DataError(_format_list("classes without images", unseen) + f"\nThe splits have {sizes}")
+    missing = [f"{name} has no {label}" for name in counts for label in labels if not counts[name][label]]
     if missing:
-        raise DataError(f"no image in the split{'s' * (len(missing) > 1)} {', '.join(missing)}; has {_sizes(splits)}")
-    counts = _counts(splits)
-    everywhere = [label for label in splits.labels if not any(counts[name][label] for name in counts)]
-    if everywhere:
-        raise DataError(_listed("classes without an image", everywhere) + f"\nThe splits have {_sizes(splits)}")
-    lacking = [f"{name} has no {label}" for name in counts for label in splits.labels if not counts[name][label]]
-    if lacking:
-        raise DataError(_listed("every split needs every class", lacking) + f"\nThe splits have {_sizes(splits)}")
+        raise DataError(_format_list("every split needs every class", missing) + f"\nThe splits have {sizes}")
 
 
-def _check_groups(splits: Splits) -> None:
-    group = splits.policy.split_by
-    seen: dict[str, str] = {}
-    for name in splits.distinct if group else ():
-        for sample in splits[name]:
-            value = sample.groups.get(group or "", "")
-            if seen.setdefault(value, name) != name:
-                raise DataError(f"split_by = {group!r}: {group} {value!r} is in the splits {seen[value]} and {name}")
-
-
-def _drop(places: Sequence[Place], leaks: Sequence[Leak], setting: str, choice: str) -> list[Place]:
-    """The places that are left when leaks are treated as chosen."""
-    if not leaks or choice == "allow":
-        return list(places)
-    if choice == "error":
-        others = "'drop'" if setting == "on_leak" else "'drop' or 'allow'"
-        raise DataError(f"{_listed('images in two splits', leaks)}\nRemove one of each, or set {setting} = {others}")
-    gone = {(leak.dropped_split, leak.dropped_id) for leak in leaks}
-    return [place for place in places if (place.split, place.sample.id) not in gone]
-
-
-def _keep(splits: Splits, places: Sequence[Place]) -> Splits:
-    """The splits with these images alone; the very same object when nothing is lost."""
-    if len(places) == sum(len(splits[name]) for name in splits.distinct):
-        return splits
-    parts = {name: tuple(place.sample for place in places if place.split == name) for name in SPLITS}
-    if splits.guide_is_validation:
-        parts["guide"] = parts["validation"]
-    return replace(splits, refused=(), notes=(), **parts)  # type: ignore[arg-type]
-
-
-def _warnings(
-    places: Sequence[Place], skipped: Sequence[Refusal], leaks: Sequence[Leak], left: Splits
-) -> tuple[str, ...]:
-    told = []
-    if skipped:
-        told.append(f"{len(skipped)} images could not be used and were left out")
-    if leaks:
-        told.append(f"{len(leaks)} images were in two splits, the same or nearly")
-    pairs = [f"{one.file} and {other.file}" for one, other in conflicts(places)]
-    if pairs:
-        told.append(_listed("the same image under two labels", pairs))
-    counts = _counts(left).get("train", {})
-    if counts and max(counts.values()) > 3 * min(counts.values()):
-        told.append(f"train is imbalanced: {min(counts.values())} to {max(counts.values())} images a class")
-    return tuple(told)
-
-
-def _counts(splits: Splits) -> dict[str, dict[str, int]]:
-    counts = {name: dict.fromkeys(splits.labels, 0) for name in SPLITS if splits[name]}
+def count_images(parts: Parts, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Images by split and class; empty splits are left out."""
+    counts = {name: dict.fromkeys(labels, 0) for name in SPLITS if parts[name]}
     for name, by_label in counts.items():
-        for sample in splits[name]:
-            by_label[splits.labels[sample.label]] += 1
+        for sample in parts[name]:
+            by_label[labels[sample.label]] += 1
     return counts
 
 
-def _sizes(splits: Splits) -> str:
-    return ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
+def _fingerprint_images(
+    parts: Parts, labels: Sequence[str], unusable: Sequence[UnusableFile]
+) -> tuple[list[SplitImage], list[UnusableFile]]:
+    """Every readable image with its fingerprint, and every unusable file."""
+    samples = [(name, sample) for name, split in parts.items() for sample in split]
+    images, skipped = [], list(unusable)
+    for (name, sample), result in zip(samples, compute_fingerprints([sample for _, sample in samples]), strict=True):
+        if isinstance(result, DataError):
+            file = display_name(sample)
+            skipped.append(UnusableFile(file, str(result).removeprefix(f"{file}: "), name, labels[sample.label]))
+        else:
+            images.append(SplitImage(name, sample, result))
+    return images, skipped
 
 
-def _listed(what: str, items: Sequence[object]) -> str:
-    """A heading with the number of items, the first of them, and a count of the rest."""
-    lines = [f"{what} ({len(items)}):", *(f"  {item}" for item in items[:_SHOWN])]
+def _report_unusable(skipped: Sequence[UnusableFile], choice: str) -> None:
+    message = _format_list("unusable images", [f"{unusable.file}: {unusable.reason}" for unusable in skipped])
+    if choice == "error":
+        raise DataError(f"{message}\nRepair or remove them, or set on_bad_image = 'skip'")
+    warnings.warn(f"skipped {message}", stacklevel=4)
+
+
+def _check_groups(parts: Parts, group: str | None) -> None:
+    split_of: dict[str, str] = {}
+    for name, samples in parts.items() if group else ():
+        for sample in samples:
+            value = sample.groups.get(group or "", "")
+            if split_of.setdefault(value, name) != name:
+                raise DataError(f"split_by = {group!r}: {group} {value!r} is in both {split_of[value]} and {name}")
+
+
+def _drop_leaks(images: Sequence[SplitImage], leaks: Sequence[Leak], setting: str, choice: str) -> list[SplitImage]:
+    """The images that remain; raises DataError where the policy is "error" and there are leaks."""
+    if not leaks or choice == "allow":
+        return list(images)
+    if choice == "error":
+        others = "'drop'" if setting == "on_leak" else "'drop' or 'allow'"
+        message = _format_list("images in two splits", leaks)
+        raise DataError(f"{message}\nRemove one of each pair, or set {setting} = {others}")
+    dropped = {(leak.dropped_split, leak.dropped_id) for leak in leaks}
+    return [image for image in images if (image.split, image.sample.id) not in dropped]
+
+
+def _list_warnings(images: Sequence[SplitImage], skipped: Sequence[UnusableFile], leaks: int) -> tuple[str, ...]:
+    lines = []
+    if skipped:
+        lines.append(f"{len(skipped)} unusable images were skipped")
+    if leaks:
+        lines.append(f"{leaks} images were in two splits, as exact or near-duplicates")
+    pairs = [f"{one.file} and {other.file}" for one, other in find_label_conflicts(images)]
+    if pairs:
+        lines.append(_format_list("the same image with two labels", pairs))
+    counts = Counter(image.sample.label for image in images if image.split == "train").values()
+    if counts and max(counts) > _IMBALANCED * min(counts):
+        lines.append(f"train is imbalanced: {min(counts)} to {max(counts)} images per class")
+    return tuple(lines)
+
+
+def _format_list(heading: str, items: Sequence[object]) -> str:
+    """A heading with the number of items, then the first of them, one per line."""
+    lines = [f"{heading} ({len(items)}):", *(f"  {item}" for item in items[:_SHOWN])]
     if len(items) > _SHOWN:
         lines.append(f"  … and {len(items) - _SHOWN} more")
     return "\n".join(lines)

@@ -5,41 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from ..records import Sample
-from .entries import SPLITS, Found, Refusal
-from .folder import find_in_folder
-from .hugging_face import Columns, find_in_datasets
-from .manifest import find_in_manifest
+from ..records import JSON, Sample
+from .entries import SPLITS, Scan, UnusableFile
+from .folder import scan_folder
+from .hugging_face import Columns, scan_datasets
+from .leaks import Leak, SplitImage
+from .manifest import scan_manifest
 from .masks import link_masks
-from .options import DEFAULT_POLICY, Options, Policy, check_options, to_policy, to_reading
-from .splitting import divide
+from .split_check import check_classes, check_images, count_images
+from .split_options import DEFAULT_POLICY, Policy, SplitOptions, check_options, to_decoder, to_policy
+from .splitting import assign_splits
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
 
-    from .split_check import DataCheck
-
 
 @dataclass(frozen=True, repr=False)
 class Splits:
-    """Labelled images, divided into splits; nothing is decoded before it is needed.
+    """Labelled images, divided into splits; nothing is decoded until it is needed.
 
     Attributes:
         labels: names of the classes, sorted; the same for every split.
         train: what the classifier learns from.
-        guide: what the mistakes that steer the synthesis are taken from.
-        validation: for the curves.
+        guide: where the mistakes that steer the synthesis come from.
+        validation: for the learning curves.
         test: for the one evaluation at the end.
-        reserve: real images kept back from train.
+        reserve: real images held back from train.
         guide_is_validation: whether guide and validation are the same images.
-        refused: files that were found but may not be used.
-        notes: what was noticed while looking for images, a line each.
-        policy: what `check` does when it meets something that must not be.
+        unusable: files that look like images but cannot be used.
+        notes: remarks from the scan of the data, one line each.
+        policy: what `check` does about unusable files and leaks.
     """
 
     labels: tuple[str, ...]
@@ -49,7 +49,7 @@ class Splits:
     test: Sequence[Sample] = ()
     reserve: Sequence[Sample] = ()
     guide_is_validation: bool = False
-    refused: tuple[Refusal, ...] = ()
+    unusable: tuple[UnusableFile, ...] = ()
     notes: tuple[str, ...] = ()
     policy: Policy = DEFAULT_POLICY
 
@@ -66,12 +66,12 @@ class Splits:
 
     @property
     def distinct(self) -> tuple[str, ...]:
-        """Names of the splits that have images of their own: without guide where validation stands in for it."""
+        """Names of the non-empty splits; without guide where it is the same as validation."""
         return tuple(name for name in SPLITS if self[name] and not (name == "guide" and self.guide_is_validation))
 
     @cached_property
-    def fingerprint(self) -> str:
-        """A digest of the labels, and of id, label, groups and weight of every sample of every split."""
+    def digest(self) -> str:
+        """20 hex digits over the labels, and over id, label, groups and weight of every sample in every split."""
         digest = hashlib.blake2b(json.dumps([self.labels, self.guide_is_validation]).encode(), digest_size=10)
         for name in SPLITS:
             for sample in self[name]:
@@ -80,72 +80,102 @@ class Splits:
         return digest.hexdigest()
 
     def check(self, needs: Sequence[str] = ("train", "guide", "test")) -> DataCheck:
-        """Reads every image, and says what is wrong before a run finds out the hard way.
+        """Decodes every image and reports problems that would spoil a run: unusable files, missing classes, leaks.
 
         Args:
             needs: splits that must not be empty.
 
         Returns:
-            What was counted, skipped and dropped, with the splits that are left.
+            What was counted, skipped and dropped, with the splits that remain.
 
         Raises:
             DataError: a class, a label or a needed split is missing, an image cannot be read or is too large, or an
                 image is in two splits; it names the files.
         """
-        from .split_check import check_splits
+        # Unusable files explain a missing class, so they are reported first.
+        if not self.unusable:
+            check_classes(self._parts(SPLITS), self.labels, needs)
+        result = check_images(self._parts(self.distinct), self.labels, self.unusable, self.policy)
+        remaining = self._keep(result.images)
+        parts = remaining._parts(SPLITS)
+        check_classes(parts, self.labels, needs)
+        return DataCheck(
+            counts=count_images(parts, self.labels),
+            skipped=result.skipped,
+            dropped=result.dropped,
+            allowed=result.allowed,
+            warnings=(*self.notes, *result.warnings),
+            splits=remaining,
+            images=result.images,
+        )
 
-        return check_splits(self, needs)
+    def _parts(self, names: Sequence[str]) -> dict[str, Sequence[Sample]]:
+        return {name: self[name] for name in names}
+
+    def _keep(self, images: Sequence[SplitImage]) -> Splits:
+        """The splits with these images only; the very same object where none is missing."""
+        if len(images) == sum(len(self[name]) for name in self.distinct):
+            return self
+        parts = {name: tuple(image.sample for image in images if image.split == name) for name in SPLITS}
+        if self.guide_is_validation:
+            parts["guide"] = parts["validation"]
+        return replace(self, unusable=(), notes=(), **parts)  # type: ignore[arg-type]
 
     def link_masks(self, masks: str | Path, into: str | Path) -> int:
-        """Copies each image's mask of its subject to `into/ID.png`, for a synthesizer; how many images have one.
+        """Copies each image's subject mask to `into/ID.png`, for a synthesizer; returns how many images have one.
 
         Args:
-            masks: folder of masks called like their images: `1.png`, `cat/1.png` or `train/cat/1.png` for
+            masks: folder of masks named like their images: `1.png`, `cat/1.png` or `train/cat/1.png` for
                 `train/cat/1.jpg`.
             into: folder for the copies.
 
         Raises:
-            DataError: no mask fits, one fits two images, or one cannot be read; it names the files.
+            DataError: no mask matches an image, one matches two images, or one cannot be read; it names the files.
         """
         return link_masks((sample for name in self.distinct for sample in self[name]), masks, into)
 
     @classmethod
-    def from_folder(cls, folder: str | Path, **options: Unpack[Options]) -> Splits:
+    def from_folder(cls, folder: str | Path, **options: Unpack[SplitOptions]) -> Splits:
         """Splits from a folder of images: `split/class/image`, or `class/image` to be divided by fractions.
 
-        In `split/class/image` a split that is there wins over its fraction; one that is missing is drawn from train,
-        but never test.
+        In `split/class/image`, a split folder takes precedence over its fraction. A missing split is drawn from train,
+        except test, which never is.
 
         Args:
-            folder: the root; splits are called train, guide, validation (valid, val), test and reserve.
-            **options: see `Options`.
+            folder: the root; split folders are train, guide, validation (valid, val), test and reserve.
+            **options: see `SplitOptions`.
 
         Raises:
-            DataError: the folder is missing or its layout cannot be told, a class is too small to be divided, or there
-                is a train but no test folder.
-            ConfigError: an option is unknown or impossible.
+            DataError: the folder is missing, its layout is unclear, a class is too small to divide, or there is a
+                train but no test folder.
+            ConfigError: an option is unknown or invalid.
         """
         check_options(options)
-        return cls._divided(find_in_folder(folder, to_reading(options)), options)
+        return cls._from_scan(scan_folder(folder, to_decoder(options)), options)
 
     @classmethod
     def from_manifest(
-        cls, path: str | Path, root: str | Path | None = None, *, groups: Sequence[str] = (), **options: Unpack[Options]
+        cls,
+        path: str | Path,
+        root: str | Path | None = None,
+        *,
+        groups: Sequence[str] = (),
+        **options: Unpack[SplitOptions],
     ) -> Splits:
-        """Splits from a CSV file with the columns file, label and, if you like, split, weight and `group:NAME`.
+        """Splits from a CSV file with the columns file and label, and optionally split, weight and `group:NAME`.
 
         Args:
-            path: the CSV file, UTF-8, with a header. Further columns are left alone.
-            root: folder the files are relative to; None: the folder of the CSV file. No file may lie outside of it.
-            groups: names of further columns that are groups.
-            **options: see `Options`.
+            path: the CSV file, UTF-8, with a header. Other columns are ignored.
+            root: folder the files are relative to; None: the folder of the CSV file. No file may lie outside it.
+            groups: names of further columns to use as groups.
+            **options: see `SplitOptions`.
 
         Raises:
-            DataError: the table or a row of it cannot be used; it names the line.
-            ConfigError: an option is unknown or impossible.
+            DataError: the table or one of its rows cannot be used; it names the line.
+            ConfigError: an option is unknown or invalid.
         """
         check_options(options)
-        return cls._divided(find_in_manifest(path, root, groups, to_reading(options)), options)
+        return cls._from_scan(scan_manifest(path, root, groups, to_decoder(options)), options)
 
     @classmethod
     def from_datasets(
@@ -156,34 +186,67 @@ class Splits:
         label: str = "label",
         groups: Sequence[str] = (),
         weight: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[SplitOptions],
     ) -> Splits:
-        """Splits from a Hugging Face data set, or from a dictionary of them by split.
+        """Splits from a Hugging Face dataset, or from a dictionary of datasets by split.
 
         Args:
-            data: with a column of type `datasets.Image`; its rows stay where they are until they are needed.
+            data: with a column of type `datasets.Image`; rows are only read when needed.
             image: name of the image column.
-            label: name of the label column: a `ClassLabel`, or the names themselves.
-            groups: names of columns that are groups.
-            weight: name of a column that says how much an image counts in training.
-            **options: see `Options`.
+            label: name of the label column: a `ClassLabel`, or class names.
+            groups: names of the group columns.
+            weight: name of the column with each image's weight in training.
+            **options: see `SplitOptions`.
 
         Raises:
-            DataError: it is no such data set, or lacks a column.
-            ConfigError: an option is unknown or impossible.
+            DataError: it is not such a dataset, or lacks a column.
+            ConfigError: an option is unknown or invalid.
         """
         check_options(options)
         columns = Columns(image, label, tuple(groups), weight)
-        return cls._divided(find_in_datasets(data, columns, to_reading(options)), options)
+        return cls._from_scan(scan_datasets(data, columns, to_decoder(options)), options)
 
     @classmethod
-    def _divided(cls, found: Found, options: Options) -> Splits:
-        samples, notes = divide(found, options)
+    def _from_scan(cls, scan: Scan, options: SplitOptions) -> Splits:
+        samples, notes = assign_splits(scan, options)
         return cls(
-            found.labels,
+            scan.labels,
             **samples,
             guide_is_validation=options.get("guide") == "validation",
-            refused=found.refused,
-            notes=(*found.notes, *notes),
+            unusable=scan.unusable,
+            notes=(*scan.notes, *notes),
             policy=to_policy(options),
         )
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What `Splits.check` counted, skipped and dropped.
+
+    Attributes:
+        counts: images by split and class, after the check.
+        skipped: files left out because they are unusable.
+        dropped: images left out because they are also in another split.
+        allowed: near-duplicates in two splits that the policy allows.
+        warnings: one line each.
+        splits: the splits that remain.
+        images: every image that remains, with its fingerprint.
+    """
+
+    counts: dict[str, dict[str, int]]
+    skipped: tuple[UnusableFile, ...]
+    dropped: tuple[Leak, ...]
+    allowed: tuple[Leak, ...]
+    warnings: tuple[str, ...]
+    splits: Splits = field(repr=False)
+    images: tuple[SplitImage, ...] = field(repr=False)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Everything but the splits and the images."""
+        return {
+            "counts": self.counts,
+            "skipped": [unusable.to_json() for unusable in self.skipped],
+            "dropped": [leak.to_json() for leak in self.dropped],
+            "allowed": [leak.to_json() for leak in self.allowed],
+            "warnings": list(self.warnings),
+        }

@@ -1,5 +1,5 @@
-"""What is wrong with this installation."""
+"""Checks this installation for problems."""
 
-from .examination import Finding, examine, installed_extras
+from .examination import Finding, examine, find_installed_extras
 
-__all__ = ["Finding", "examine", "installed_extras"]
+__all__ = ["Finding", "examine", "find_installed_extras"]

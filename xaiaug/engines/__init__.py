@@ -1,6 +1,6 @@
 """Engines: how chunks of work are spread over processes and machines."""
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from .local import LocalEngine
 
 ENGINES = {"local": LocalEngine}
@@ -13,7 +13,7 @@ def make_engine(name: str) -> LocalEngine:
         ConfigError: there is no such engine.
     """
     if name not in ENGINES:
-        raise ConfigError(f"there is no engine {name!r}. {nearest(name, ENGINES)}")
+        raise ConfigError(f"there is no engine {name!r}. {suggest(name, ENGINES)}")
     return ENGINES[name]()
 
 

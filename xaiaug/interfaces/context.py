@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import CallError
-from ..records import JSON, BatchedCall, Courier, RawReply, Sample
+from ..records import JSON, BatchClient, BatchedCall, RawReply, Sample
 
 
 class PaidCalls(Protocol):
@@ -27,7 +27,7 @@ class PaidCalls(Protocol):
         """
         ...
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
         """The reply to each request, or its final error: sent in batches, at half the price, within a day."""
         ...
 

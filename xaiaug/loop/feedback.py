@@ -12,7 +12,7 @@ from ..config import Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
 from ..engines import make_engine
-from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, nearest
+from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, suggest
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
 from ..records import Arm, Progress, Recipe
@@ -90,7 +90,7 @@ class FeedbackLoop:
         if not planning:
             self.plugins.check_allowed(self.settings)
         self.prices = Prices(self.settings.budget.prices)
-        self.arms = rows.resolve(self.settings.arms(), self.settings.experiment.test_explanation)
+        self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
@@ -220,7 +220,7 @@ class FeedbackLoop:
     def _until(self, until: str | None) -> str:
         stop = until or self.settings.experiment.until
         if stop not in STOPS:
-            raise ConfigError(f"until = {stop!r}: there is no such stop. {nearest(stop, STOPS)}")
+            raise ConfigError(f"until = {stop!r}: there is no such stop. {suggest(stop, STOPS)}")
         return stop
 
     def splits(self) -> Splits:

@@ -111,7 +111,7 @@ class ImageGeneration:
             filter_key={
                 "version": VERSION,
                 "checks": list(image_filter.checks),
-                "held": run.splits.fingerprint,
+                "held": run.splits.digest,
                 "judge": None if judge is None else [judge.key, judge.admitted, judge.near_duplicate_threshold],
             },
             remakes=curation.remakes,
@@ -129,7 +129,7 @@ class ImageGeneration:
         return ImagesFact(
             name=rows.source_name(source),
             source=asdict(source),
-            asks=rows.asks(source),
+            asks=rows.uses_critic(source),
             seed=seed,
             arms=[arm.name for arm in self.run.arms if arm.images == source],
             count=dict(Counter(labels[image.target] for image in images)),

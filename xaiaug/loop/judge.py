@@ -54,7 +54,13 @@ def admit_judge(
         diagnosis: of the round: whose mistakes it is asked about, and where its weights and answers are kept.
     """
     name, fits_here = _table(settings).name, _table(settings).name == OWN
-    exam = {"name": name, "trained_on": _trained_on(settings), "right": 0, "of": 0, "needed": ADMISSION_THRESHOLD}
+    exam = {
+        "name": name,
+        "trained_on": _describe_training(settings),
+        "right": 0,
+        "of": 0,
+        "needed": ADMISSION_THRESHOLD,
+    }
     mistakes = [mistake for mistake in diagnosis.mistakes if mistake.sample.id not in diagnosis.held]
     if not mistakes or (fits_here and not splits.train):
         return None, exam
@@ -74,7 +80,7 @@ def _table(settings: Settings) -> PluginTable:
     return PluginTable(name=named.name, **named.parameters)
 
 
-def _trained_on(settings: Settings) -> str:
+def _describe_training(settings: Settings) -> str:
     """What it learned from, in words; empty where it is not declared."""
     named = settings.curation.judge
     declared = "" if isinstance(named, str) else named.trained_on

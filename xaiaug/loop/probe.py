@@ -14,7 +14,7 @@ from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings, create_plugin, merge_tables, parse_settings
 from ..data import Splits
-from ..data.options import Policy
+from ..data.split_options import Policy
 from ..engines import LocalEngine
 from ..plan import Assumptions
 from ..records import Sample
@@ -47,7 +47,7 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
     """
     if plugins.classifier.remote or plugins.explainer.remote:
         return known
-    here, few = _without_remote_critic(plugins), _few_images(splits)
+    here, few = _replace_remote_critic(plugins), _few_images(splits)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
         first = _run_small(_small_settings(settings, WARM), here, few, Path(folder, "first"))
         run_dir = Path(folder, "second")
@@ -69,7 +69,7 @@ def _steps(first: Mapping[str, Sequence[float]]) -> int:
     return min(MOST, max(FEWEST, round(TRAINING_S / (first[StageKind.FIT][1] / 2 / WARM))))
 
 
-def _without_remote_critic(plugins: PluginSet) -> PluginSet:
+def _replace_remote_critic(plugins: PluginSet) -> PluginSet:
     return replace(plugins, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else plugins
 
 
@@ -86,7 +86,7 @@ def _run_small(settings: Settings, plugins: PluginSet, splits: Splits, folder: P
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        run_stages(settings, plugins, rows.resolve((HEADLINE,)), runtime, splits, calls, until=until)
+        run_stages(settings, plugins, rows.resolve_arms((HEADLINE,)), runtime, splits, calls, until=until)
         return store.ledger.get_fact(SPEEDS) or {}
 
 

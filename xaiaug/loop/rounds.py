@@ -42,7 +42,7 @@ def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Dia
         return None
     recipe, count = rows.recipe_for(arm, run.recipe), Counter(sample.label for sample in synthetic)
     passes, real = recipe.steps * recipe.batch_size, run.real_images(diagnosis.mistakes)
-    train = rows.training_set(arm, real, synthetic, count, passes=passes, seed=seed)
+    train = rows.build_training_set(arm, real, synthetic, count, passes=passes, seed=seed)
     training = Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
     return run.fit(diagnosis.runtime, training)
 

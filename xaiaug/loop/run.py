@@ -93,10 +93,10 @@ def _do_steps(run: RunContext, until: str) -> None:
 
 def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
     for diagnosis in diagnoses.values():
-        diagnosis.explained()
+        diagnosis.explanations()
     first = for_seed(diagnoses, run.seeds[0])
     most = run.settings.mistakes.faithfulness
-    measure_maps(first.runtime, first.baseline, first.mistakes, first.explained(), most)
+    measure_maps(first.runtime, first.baseline, first.mistakes, first.explanations(), most)
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
@@ -133,14 +133,14 @@ def prepare_run(
     check = _check_images(runtime, splits, _needed_splits(settings, until))
     splits = check.splits
     arms, impossible = _possible_arms(settings, plugins, arms, splits)
-    recipe, baseline_recipe = (rows.with_class_weights(recipe, splits.train) for recipe in settings.recipes())
+    recipe, baseline_recipe = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(
         runtime,
         context=_context(plugins, splits, calls),
         sealed=frozenset(sample.id for sample in splits.test),
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible)
-    snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.fingerprint)
+    snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest)
     _show_changes(runtime, snapshot, tested_before)
     _record_inputs(run, check)
     return run
@@ -164,7 +164,7 @@ def _possible_arms(
     settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
     by_name, synthesizer = not isinstance(settings.experiment.arms, str), plugins.synthesizer
-    return rows.possible(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+    return rows.select_runnable(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
 
 
 def _context(plugins: PluginSet, splits: Splits, calls: Calls) -> Context:
@@ -196,7 +196,7 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
     run.set_fact(PLUGINS, run.plugins.to_json(run.settings))
     about = {
         "labels": splits.labels,
-        "fingerprint": splits.fingerprint,
+        "fingerprint": splits.digest,
         "guide_is_validation": splits.guide_is_validation,
     }
     run.set_fact(DATA, {**check.to_json(), **about})

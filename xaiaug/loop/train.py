@@ -73,7 +73,7 @@ def _fit(
         new = synthetic[rows.source_name(arm.images), seed] if arm.images else []
         diagnosis = for_seed(diagnoses, seed)
         real = run.real_images(diagnosis.mistakes)
-        samples = rows.training_set(arm, real, new, count, passes=passes, seed=seed)
+        samples = rows.build_training_set(arm, real, new, count, passes=passes, seed=seed)
         training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
         fitted[arm.name, seed] = run.fit(run.runtime, training)
     return fitted
@@ -82,5 +82,5 @@ def _fit(
 def _fact(run: RunContext, arm: Arm, real: Mapping[str, Sequence[Sample]], count: Counter[int] | None) -> ArmFact:
     if not arm.trained:
         return ArmFact(arm=asdict(arm), real=len(run.splits.train), recipe=asdict(run.baseline_recipe))
-    alone = rows.training_set(replace(arm, images=None), real, (), count)
+    alone = rows.build_training_set(replace(arm, images=None), real, (), count)
     return ArmFact(arm=asdict(arm), real=len(alone), recipe=asdict(rows.recipe_for(arm, run.recipe)))

@@ -1,6 +1,6 @@
-"""How good predictions are: everything reported of one set, and the scores that arms are compared by."""
+"""How good predictions are: all metrics of one set of predictions, and the scores that arms are compared by."""
 
 from .evaluate import ClassScores, GroupScores, Metrics, evaluate
-from .scores import METRICS, Scores
+from .scores import METRICS, Scorer
 
-__all__ = ["METRICS", "ClassScores", "GroupScores", "Metrics", "Scores", "evaluate"]
+__all__ = ["METRICS", "ClassScores", "GroupScores", "Metrics", "Scorer", "evaluate"]

@@ -1,4 +1,4 @@
-"""How well predictions fit the labels."""
+"""Evaluates one set of predictions: all metrics, by class and by group."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..records import JSON
+from .ranking import Labels, Probabilities, auroc
+from .scores import (
+    accuracy,
+    balanced_accuracy,
+    class_f1,
+    class_precision,
+    class_recall,
+    confusion_matrix,
+    macro_f1,
+    mean_over_present,
+)
 
-Labels = NDArray[np.int_]
 BINS = 15
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How one class fares.
+    """The scores of one class.
 
     Attributes:
         name: the class.
-        precision: share of its predictions that are right, 0 when a present class is never predicted; None when the
-            class is neither present nor predicted.
-        recall: share of its images that are found; None when it has none.
-        f1: harmonic mean of both; None when it has no images.
-        support: its images.
+        precision: share of its predictions that are correct, 0 if it is present but never predicted; None if it is
+            neither present nor predicted.
+        recall: share of its images that are predicted correctly; None without images.
+        f1: harmonic mean of both; None without images.
+        support: number of its images.
     """
 
     name: str
@@ -38,7 +48,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class GroupScores:
-    """How the images of one group fare: those whose `attribute` is `value`."""
+    """The accuracy on the images of one group: those whose `attribute` is `value`."""
 
     attribute: str
     value: str
@@ -48,23 +58,23 @@ class GroupScores:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Scores of one set of predictions; shares lie in 0 to 1.
+    """The metrics of one set of predictions; shares are 0 to 1.
 
     Attributes:
-        n: images.
-        accuracy: share of right predictions.
-        accuracy_interval: its 95 % Wilson interval, for the choice of test images alone.
-        balanced_accuracy: mean recall over the classes that are present.
-        precision: mean over the classes that are present (macro).
+        n: number of images.
+        accuracy: share of correct predictions.
+        accuracy_interval: its 95 % Wilson interval, over the choice of test images only.
+        balanced_accuracy: mean recall over the classes present.
+        precision: mean over the classes present (macro).
         recall: likewise; equal to `balanced_accuracy`.
         f1: likewise.
         log_loss: mean negative logarithm of the true class's probability, in nats.
-        calibration_error: expected calibration error: mean distance between confidence and accuracy over 15 bins of
-            confidence of one width, weighted by their images (arXiv 1706.04599).
-        roc_auc: mean area under the one-against-the-rest curves; None where a single class is present.
+        calibration_error: expected calibration error: mean distance between confidence and accuracy over 15
+            equal-width bins of confidence, weighted by their images (arXiv 1706.04599).
+        roc_auc: mean area under the ROC curve, each class present against the rest; None for a single class.
         classes: each class, in the order of the labels.
         confusion: rows are true classes, columns predicted ones.
-        groups: each group, when groups were given; sorted by attribute and value.
+        groups: each group, sorted by attribute and value; empty without groups.
         worst_group: the group of lowest accuracy; None without groups.
     """
 
@@ -84,7 +94,7 @@ class Metrics:
     worst_group: GroupScores | None = None
 
     def to_json(self) -> dict[str, JSON]:
-        """The same as plain dicts, lists and numbers."""
+        """The attributes as dicts, lists and numbers."""
         plain = asdict(self)
         plain["accuracy_interval"] = list(self.accuracy_interval)
         plain["confusion"] = [list(row) for row in self.confusion]
@@ -94,7 +104,7 @@ class Metrics:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """The metrics that `to_json` gave, also after a way through a file."""
+        """The metrics from the result of `to_json`, or from the JSON file it was written to."""
         worst = plain["worst_group"]
         return cls(
             **{
@@ -110,53 +120,49 @@ class Metrics:
 
 def evaluate(
     labels: Labels,
-    probabilities: NDArray[np.floating[Any]],
+    probabilities: Probabilities,
     names: Sequence[str],
     groups: Sequence[Mapping[str, str]] | None = None,
 ) -> Metrics:
-    """The metrics of predictions, the likeliest class being the predicted one.
+    """The metrics of predictions; the predicted class is the most probable one.
 
     Args:
         labels: n, indices of the true classes.
         probabilities: n k, rows sum to 1.
         names: the k classes.
-        groups: for each image its groups, such as {"patient": "17"}.
+        groups: the groups of each image, such as {"patient": "17"}.
 
     Raises:
-        DataError: shapes do not fit, nothing was given, a label is out of range or a value is no probability.
+        DataError: shapes differ, there are no predictions, a label is out of range or a row is not a distribution.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     _check(labels, probabilities, names, groups)
-    predicted = probabilities.argmax(1)
-    indices = np.arange(len(names))
-    scores = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
-    confusion = confusion_matrix(labels, predicted, labels=indices)
-    present = confusion.sum(1) > 0
-    precision, recall, f1 = (float(values[present].mean()) for values in scores[:3])
-    found = _group_scores(predicted == labels, groups or ())
+    correct = probabilities.argmax(1) == labels
+    confusion = confusion_matrix(labels, probabilities)
+    recall = balanced_accuracy(labels, probabilities)
+    area = auroc(labels, probabilities)
+    group_scores = _group_scores(correct, groups or ())
     return Metrics(
         n=len(labels),
-        accuracy=float((predicted == labels).mean()),
-        accuracy_interval=_wilson(int((predicted == labels).sum()), len(labels)),
+        accuracy=accuracy(labels, probabilities),
+        accuracy_interval=_wilson_interval(int(correct.sum()), len(labels)),
         balanced_accuracy=recall,
-        precision=precision,
+        precision=mean_over_present(class_precision(confusion), confusion),
         recall=recall,
-        f1=f1,
+        f1=macro_f1(labels, probabilities),
         log_loss=_log_loss(labels, probabilities),
-        calibration_error=_calibration_error(probabilities.max(1), predicted == labels),
-        roc_auc=_roc_auc(labels, probabilities),
-        classes=_class_scores(names, confusion, scores),
+        calibration_error=_calibration_error(probabilities.max(1), correct),
+        roc_auc=None if np.isnan(area) else area,
+        classes=_class_scores(names, confusion),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        groups=found,
-        worst_group=min(found, key=lambda group: group.accuracy, default=None),
+        groups=group_scores,
+        worst_group=min(group_scores, key=lambda group: group.accuracy, default=None),
     )
 
 
 def _check(
     labels: Labels,
-    probabilities: NDArray[np.floating[Any]],
+    probabilities: Probabilities,
     names: Sequence[str],
     groups: Sequence[Mapping[str, str]] | None,
 ) -> None:
@@ -166,7 +172,7 @@ def _check(
             f" {labels.shape} and {probabilities.shape}"
         )
     if not len(labels):
-        raise DataError("evaluate: there are no predictions to measure")
+        raise DataError("evaluate: there are no predictions")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= len(names):
         raise DataError(f"evaluate: labels must be indices in 0..{len(names) - 1}, got {np.unique(labels)[:5]}")
     # NaN fails both comparisons.
@@ -176,26 +182,24 @@ def _check(
         raise DataError(f"evaluate: needs groups for each of {len(labels)} images, got {len(groups)}")
 
 
-def _class_scores(names: Sequence[str], confusion: Labels, scores: Sequence[Any]) -> tuple[ClassScores, ...]:
-    found = []
-    for index, name in enumerate(names):
-        support, predictions = int(confusion[index].sum()), int(confusion[:, index].sum())
-        precision, recall, f1 = (float(values[index]) for values in scores[:3])
-        found.append(
-            ClassScores(
-                name,
-                precision if support or predictions else None,
-                recall if support else None,
-                f1 if support else None,
-                support,
-            )
+def _class_scores(names: Sequence[str], confusion: NDArray[np.int_]) -> tuple[ClassScores, ...]:
+    support, predictions = confusion.sum(1), confusion.sum(0)
+    precision, recall, f1 = class_precision(confusion), class_recall(confusion), class_f1(confusion)
+    return tuple(
+        ClassScores(
+            name,
+            precision=float(precision[index]) if support[index] or predictions[index] else None,
+            recall=float(recall[index]) if support[index] else None,
+            f1=float(f1[index]) if support[index] else None,
+            support=int(support[index]),
         )
-    return tuple(found)
+        for index, name in enumerate(names)
+    )
 
 
-def _group_scores(right: NDArray[np.bool_], groups: Sequence[Mapping[str, str]]) -> tuple[GroupScores, ...]:
+def _group_scores(correct: NDArray[np.bool_], groups: Sequence[Mapping[str, str]]) -> tuple[GroupScores, ...]:
     members: dict[tuple[str, str], list[bool]] = {}
-    for hit, group in zip(right.tolist(), groups, strict=False):
+    for hit, group in zip(correct.tolist(), groups, strict=False):
         for attribute, value in group.items():
             members.setdefault((attribute, value), []).append(hit)
     return tuple(
@@ -204,28 +208,19 @@ def _group_scores(right: NDArray[np.bool_], groups: Sequence[Mapping[str, str]])
     )
 
 
-def _wilson(hits: int, n: int) -> tuple[float, float]:
+def _wilson_interval(hits: int, n: int) -> tuple[float, float]:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(hits, n, method="wilson")
     return float(low), float(high)
 
 
-def _log_loss(labels: Labels, probabilities: NDArray[np.floating[Any]]) -> float:
-    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(own, np.finfo(np.float32).tiny)).mean())
+def _log_loss(labels: Labels, probabilities: Probabilities) -> float:
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
 
 
-def _calibration_error(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
+def _calibration_error(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_]) -> float:
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, confidence.astype(np.float64) - right, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(right))
-
-
-def _roc_auc(labels: Labels, probabilities: NDArray[np.floating[Any]]) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    present = np.unique(labels)
-    if len(present) < 2:
-        return None
-    return float(np.mean([roc_auc_score(labels == index, probabilities[:, index]) for index in present]))
+    gaps = np.bincount(bins, confidence.astype(np.float64) - correct, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(correct))

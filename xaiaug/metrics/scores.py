@@ -1,4 +1,4 @@
-"""The metrics a comparison may be made by, from the predictions of several seeds on the same test images."""
+"""The metrics that training conditions are compared by; each score is a number from 0 to 1."""
 
 from __future__ import annotations
 
@@ -8,82 +8,101 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, nearest
-from . import ranking
+from ..errors import ConfigError, suggest
+from .ranking import (
+    Floats,
+    Labels,
+    Probabilities,
+    auroc,
+    auroc_of_draws,
+    average_precision,
+    average_precision_of_draws,
+)
 
-Labels = NDArray[np.integer[Any]]
-Probabilities = NDArray[np.floating[Any]]
-Score = Callable[[Labels, Probabilities, "NDArray[Any] | None"], float]
+Groups = NDArray[np.integer[Any]]
 
 
-def accuracy(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
-    """Share of right predictions."""
+def accuracy(labels: Labels, probabilities: Probabilities) -> float:
+    """Share of correct predictions."""
     return float((probabilities.argmax(1) == labels).mean())
 
 
-def balanced_accuracy(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
-    """Mean recall over the classes that are present."""
-    return float((weights(labels) * (probabilities.argmax(1) == labels)).mean())
+def balanced_accuracy(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean recall over the classes present."""
+    confusion = confusion_matrix(labels, probabilities)
+    return mean_over_present(class_recall(confusion), confusion)
 
 
-def macro_f1(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
-    """Mean F1 over the classes that are present; 0 for one that is never found."""
-    classes = probabilities.shape[1]
-    confusion = np.bincount(labels * classes + probabilities.argmax(1), minlength=classes**2).reshape(classes, classes)
-    present = confusion.sum(1) > 0
-    found, said, there = np.diag(confusion), confusion.sum(0), confusion.sum(1)
-    return float((2 * found[present] / (said + there)[present]).mean())
+def macro_f1(labels: Labels, probabilities: Probabilities) -> float:
+    """Mean F1 over the classes present; 0 for a class that is never predicted correctly."""
+    confusion = confusion_matrix(labels, probabilities)
+    return mean_over_present(class_f1(confusion), confusion)
 
 
-def auroc(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
-    """Mean area under the one-against-the-rest ROC curves of the classes that are present."""
-    from sklearn.metrics import roc_auc_score
-
-    return _one_against_rest(roc_auc_score, labels, probabilities)
-
-
-def average_precision(labels: Labels, probabilities: Probabilities, _: Any = None) -> float:
-    """Mean average precision, one class against the rest, of the classes that are present."""
-    from sklearn.metrics import average_precision_score
-
-    return _one_against_rest(average_precision_score, labels, probabilities)
-
-
-def worst_group(labels: Labels, probabilities: Probabilities, groups: NDArray[Any] | None = None) -> float:
+def worst_group(labels: Labels, probabilities: Probabilities, groups: Groups | None) -> float:
     """Accuracy of the group of lowest accuracy.
 
+    Args:
+        labels: n.
+        probabilities: n k.
+        groups: n, numbers of the groups, from 0.
+
     Raises:
-        ConfigError: the images have no groups.
+        ConfigError: there are no groups.
     """
     if groups is None:
-        raise ConfigError('metric = "worst-group" needs test images with groups; give them in a manifest')
-    right = (probabilities.argmax(1) == labels).astype(float)
+        raise ConfigError('metric = "worst-group" needs test images with groups; use a manifest with group columns')
+    correct = (probabilities.argmax(1) == labels).astype(float)
     size = np.bincount(groups)
-    return float((np.bincount(groups, right)[size > 0] / size[size > 0]).min())
+    return float((np.bincount(groups, correct)[size > 0] / size[size > 0]).min())
 
 
-METRICS: dict[str, Score] = {
+def confusion_matrix(labels: Labels, probabilities: Probabilities) -> NDArray[np.int_]:
+    """k k: images by true class (rows) and predicted class (columns)."""
+    classes = probabilities.shape[1]
+    return np.bincount(labels * classes + probabilities.argmax(1), minlength=classes**2).reshape(classes, classes)
+
+
+def class_precision(confusion: NDArray[np.int_]) -> Floats:
+    """k: share of the predictions of each class that are correct; 0 for a class that is never predicted."""
+    return _divide(np.diag(confusion), confusion.sum(0))
+
+
+def class_recall(confusion: NDArray[np.int_]) -> Floats:
+    """k: share of the images of each class that are predicted correctly; 0 for a class without images."""
+    return _divide(np.diag(confusion), confusion.sum(1))
+
+
+def class_f1(confusion: NDArray[np.int_]) -> Floats:
+    """k: harmonic mean of precision and recall of each class; 0 for a class neither present nor predicted."""
+    return _divide(2 * np.diag(confusion), confusion.sum(0) + confusion.sum(1))
+
+
+def mean_over_present(scores: Floats, confusion: NDArray[np.int_]) -> float:
+    """The mean of scores by class, k, over the classes that have images."""
+    return float(scores[confusion.sum(1) > 0].mean())
+
+
+def _divide(counts: NDArray[np.int_], totals: NDArray[np.int_]) -> Floats:
+    shares: Floats = np.divide(counts, totals, out=np.zeros(len(counts)), where=totals > 0)
+    return shares
+
+
+_SCORES: dict[str, Callable[[Labels, Probabilities], float]] = {
     "accuracy": accuracy,
     "balanced-accuracy": balanced_accuracy,
     "macro-f1": macro_f1,
     "auroc": auroc,
     "average-precision": average_precision,
-    "worst-group": worst_group,
 }
-# A score of a ranking sorts the images: once for all draws of a bootstrap.
-_RANKED = {"auroc": ranking.auroc, "average-precision": ranking.average_precision}
-MEANS = ("accuracy", "balanced-accuracy")  # those that are means over images: their variance has a formula
+METRICS = (*_SCORES, "worst-group")
+_MEANS = ("accuracy", "balanced-accuracy")  # means over images: their variance has a formula
+# A ranking sorts the images: once for all draws of a bootstrap.
+_OF_DRAWS = {"auroc": auroc_of_draws, "average-precision": average_precision_of_draws}
 
 
-def weights(labels: Labels) -> NDArray[np.float64]:
-    """What each image counts in balanced accuracy: one over its class's share, over the number of classes; mean 1."""
-    sizes = np.bincount(labels)
-    found: NDArray[np.float64] = len(labels) / ((sizes > 0).sum() * sizes[labels])
-    return found
-
-
-class Scores:
-    """One metric, for predictions of any number of classes.
+class Scorer:
+    """Scorer predictions by one metric.
 
     Args:
         metric: a name in `METRICS`.
@@ -94,50 +113,56 @@ class Scores:
 
     def __init__(self, metric: str) -> None:
         if metric not in METRICS:
-            raise ConfigError(f"there is no metric {metric!r}. {nearest(metric, METRICS)}")
+            raise ConfigError(f"there is no metric {metric!r}. {suggest(metric, METRICS)}")
         self.metric = metric
-        self._score = METRICS[metric]
 
     @property
     def is_mean(self) -> bool:
-        """Whether it is a mean over images."""
-        return self.metric in MEANS
+        """Whether the metric is a mean over images."""
+        return self.metric in _MEANS
 
-    def of(self, labels: Labels, probabilities: Probabilities, groups: NDArray[Any] | None = None) -> float:
-        """The score, in 0 to 1.
+    def score(self, labels: Labels, probabilities: Probabilities, groups: Groups | None = None) -> float:
+        """The score, 0 to 1.
 
         Args:
             labels: n.
             probabilities: n k.
-            groups: n, numbers of the groups, from 0; None without.
-        """
-        return self._score(labels, probabilities, groups)
+            groups: n, numbers of the groups, from 0; None without groups.
 
-    def of_draws(
-        self, labels: Labels, probabilities: Probabilities, at: NDArray[np.integer[Any]], groups: NDArray[Any] | None
-    ) -> NDArray[np.float64]:
+        Raises:
+            ConfigError: the metric needs groups and there are none.
+        """
+        if self.metric == "worst-group":
+            return worst_group(labels, probabilities, groups)
+        return _SCORES[self.metric](labels, probabilities)
+
+    def score_draws(
+        self, labels: Labels, probabilities: Probabilities, draws: NDArray[np.integer[Any]], groups: Groups | None
+    ) -> Floats:
         """b: the score of each draw of the images.
 
         Args:
             labels: n.
             probabilities: n k.
-            at: b n, the images of each draw.
-            groups: n; None without.
+            draws: b n, the images of each draw.
+            groups: n; None without groups.
         """
-        if self.metric in _RANKED:
-            counts = np.stack([np.bincount(row, minlength=len(labels)) for row in at])
-            return _RANKED[self.metric](labels, probabilities, counts)
-        some = (None if groups is None else groups[row] for row in at)
-        return np.array([self.of(labels[row], probabilities[row], own) for row, own in zip(at, some, strict=True)])
+        if self.metric in _OF_DRAWS:
+            counts = np.stack([np.bincount(draw, minlength=len(labels)) for draw in draws])
+            return _OF_DRAWS[self.metric](labels, probabilities, counts)
+        scores = [
+            self.score(labels[draw], probabilities[draw], None if groups is None else groups[draw]) for draw in draws
+        ]
+        return np.array(scores)
 
-    def by_image(self, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
-        """n: what each image adds to a metric that is a mean, times n."""
-        right: NDArray[np.float64] = (probabilities.argmax(1) == labels).astype(np.float64)
-        return right if self.metric == "accuracy" else right * weights(labels)
+    def score_images(self, labels: Labels, probabilities: Probabilities) -> Floats:
+        """n: the contribution of each image to a metric that is a mean, times n."""
+        correct: Floats = (probabilities.argmax(1) == labels).astype(np.float64)
+        return correct if self.metric == "accuracy" else correct * _balanced_weights(labels)
 
 
-def _one_against_rest(score: Callable[..., float], labels: Labels, probabilities: Probabilities) -> float:
-    present = np.unique(labels)
-    if len(present) < 2:
-        return float("nan")
-    return float(np.mean([score(labels == index, probabilities[:, index]) for index in present]))
+def _balanced_weights(labels: Labels) -> Floats:
+    """n: weight of each image in balanced accuracy, mean 1."""
+    sizes = np.bincount(labels)
+    weights: Floats = len(labels) / ((sizes > 0).sum() * sizes[labels])
+    return weights

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from PIL import Image, ImageDraw
 
-from ..errors import DataError, nearest
+from ..errors import DataError, suggest
 from ..records import Explanation
 from .colormap import Heat, Scale, check_scale
 from .layout import PALE, Sizes, font, shorten, stack
@@ -52,7 +52,7 @@ def draw(
         DataError: an unknown layout, a side below 128 or an impossible scale.
     """
     if layout not in LAYOUTS:
-        raise DataError(f"panel: unknown layout {layout!r}. {nearest(layout, LAYOUTS)}")
+        raise DataError(f"panel: unknown layout {layout!r}. {suggest(layout, LAYOUTS)}")
     if side < _LEAST_SIDE:
         raise DataError(f"panel: side must be at least {_LEAST_SIDE} pixels, got {side}")
     check_scale(scale)

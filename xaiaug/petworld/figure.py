@@ -21,7 +21,7 @@ class Figure:
     """Polygons in painting order.
 
     Attributes:
-        points: n 2, float32; the animal stands in the middle of y = 0, and its box has an area of one.
+        points: n 2, float32; the animal stands on y = 0, centred at x = 0, and its box has an area of one.
         ends: where each polygon ends in `points`.
         roles: colour of each polygon.
         parts: body part of each polygon.

@@ -78,15 +78,15 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
 def _find_mentions(prompt: str) -> list[Mention]:
     """The prompt split into known phrases, longest first, and other words."""
     text = prompt.lower().replace("gray", "grey").replace("-", " ").replace("’", "'").replace("'re", " are")
-    tokens, known, found, at = _TOKEN.findall(text), lexicon(), [], 0
+    tokens, phrases, mentions, at = _TOKEN.findall(text), lexicon(), [], 0
     while at < len(tokens):
         for length in range(min(MAX_PHRASE_WORDS, len(tokens) - at), 0, -1):
-            if entry := known.get(tuple(tokens[at : at + length])):
+            if entry := phrases.get(tuple(tokens[at : at + length])):
                 break
         kind, value = entry or _classify_unknown(tokens[at])
-        found.append(Mention(kind, value, " ".join(tokens[at : at + length])))
+        mentions.append(Mention(kind, value, " ".join(tokens[at : at + length])))
         at += length
-    return _disambiguate(found)
+    return _disambiguate(mentions)
 
 
 def _classify_unknown(word: str) -> tuple[str, object]:
@@ -97,20 +97,20 @@ def _classify_unknown(word: str) -> tuple[str, object]:
     return ("stop" if word in _STOPS else "other"), word
 
 
-def _disambiguate(found: list[Mention]) -> list[Mention]:
+def _disambiguate(mentions: list[Mention]) -> list[Mention]:
     """ "dark fur" is a colour, "dark" alone is light; "bright" likewise."""
     result = []
-    for mention, after in pairwise([*found, Mention("stop", "", "")]):
+    for mention, after in pairwise([*mentions, Mention("stop", "", "")]):
         shade = {"dark": (44, 44, 50), "light": (243, 241, 238), "pale": (242, 217, 155)}.get(mention.words)
         is_colour = shade is not None and after.kind in ("subject", "animal")
         result.append(Mention("colour", shade, mention.words) if is_colour else mention)
     return result
 
 
-def _split_clauses(found: list[Mention]) -> Iterator[list[Mention]]:
+def _split_clauses(mentions: list[Mention]) -> Iterator[list[Mention]]:
     """Runs of mentions up to a stop, or up to a word that begins a new clause."""
     clause: list[Mention] = []
-    for mention in found:
+    for mention in mentions:
         if mention.kind == "stop":
             yield clause
             clause = []

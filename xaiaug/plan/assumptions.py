@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import Settings
-from ..records.estimate import Range, at_most
+from ..records.estimate import Range, cap_range
 from ..records.pipeline import StageKind
 from .record import Line
 
@@ -53,14 +53,14 @@ class Assumptions:
     paid_usd: float = 0.0
     finished: bool = False
 
-    def chosen(self, settings: Settings) -> Range:
+    def count_steering_mistakes(self, settings: Settings) -> Range:
         """Mistakes that steer the synthesis."""
         guide = self.images["guide"]
         found = (math.floor(guide * ERROR_RATE[0]), math.ceil(guide * ERROR_RATE[1]))
         if self.mistakes is not None:
             found = (self.mistakes, self.mistakes)
         most = settings.mistakes.max
-        return at_most(found, math.inf if most == "all" else most)
+        return cap_range(found, math.inf if most == "all" else most)
 
 
 def describe_upload(kind: str, uses: Collection[str]) -> str:

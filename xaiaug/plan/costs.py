@@ -10,7 +10,7 @@ from typing import Any
 from ..calls import Prices
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import PICO, Estimate
-from ..records.estimate import NOTHING, Range, add_known, add_ranges, multiply_known, times
+from ..records.estimate import ZERO, Range, add_optional, add_ranges, multiply, multiply_optional
 from ..records.pipeline import TIMED, StageKind
 from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
@@ -35,7 +35,7 @@ class Bill:
 def bill(worker: Worker, items: Range, prices: Prices) -> Bill:
     """What work on so many items takes."""
     if items[1] == 0:
-        return Bill(Estimate(), NOTHING)
+        return Bill(Estimate(), ZERO)
     low, high = worker.estimate(math.floor(items[0])), worker.estimate(math.ceil(items[1]))
     ranges: dict[str, Any] = {name: (getattr(low, name)[0], getattr(high, name)[1]) for name in _RANGES}
     estimate = replace(high, **ranges)
@@ -45,7 +45,7 @@ def bill(worker: Worker, items: Range, prices: Prices) -> Bill:
 
 def _usd(estimate: Estimate, prices: Prices) -> Range | None:
     if estimate.model is None:
-        return NOTHING
+        return ZERO
     try:
         price = prices.of(estimate.model)
         price = price.half() if estimate.batched else price
@@ -79,24 +79,26 @@ def disk_bytes(part: WorkItem, known: Assumptions, synthesizer: Estimate, classi
         synthesizer: its estimate of the part.
         classifier: its estimate of itself.
     """
-    shown = times((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
-    maps = add_ranges((times((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
-    cases = add_ranges((times(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
+    shown = multiply((min(known.pixels, SHOWN_PIXELS),) * 2, BYTES_A_PIXEL)
+    maps = add_ranges((multiply((known.pixels,) * 2, MAP_BYTES_A_PIXEL), shown))
+    cases = add_ranges((multiply(PANEL_PIXELS, BYTES_A_PIXEL), ANSWER_BYTES))
     weights = known.model_bytes or classifier.disk_bytes[1]
-    models = multiply_known(part.copies, (weights, weights) if weights else None)
+    models = multiply_optional(part.copies, (weights, weights) if weights else None)
     if models is None:
         return None
-    return add_ranges((times(part.maps, maps), times(part.cases, cases), _images(part, known, synthesizer), models))
+    return add_ranges(
+        (multiply(part.maps, maps), multiply(part.cases, cases), _images(part, known, synthesizer), models)
+    )
 
 
 def _images(part: WorkItem, known: Assumptions, synthesizer: Estimate) -> Range:
     """Each kept image is stored twice: among the blobs, and in the image folder."""
     images = synthesizer.disk_bytes
     if known.image_bytes is not None:  # a size that was measured counts more than a plugin's estimate
-        images = times(part.images, times((known.image_bytes,) * 2, (0.8, 1.25)))
+        images = multiply(part.images, multiply((known.image_bytes,) * 2, (0.8, 1.25)))
     elif not images[1]:
-        images = times(part.images, times((known.pixels,) * 2, BYTES_A_PIXEL))
-    return times(images, (1, 2))
+        images = multiply(part.images, multiply((known.pixels,) * 2, BYTES_A_PIXEL))
+    return multiply(images, (1, 2))
 
 
 def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) -> Range | None:
@@ -115,13 +117,13 @@ def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) ->
         StageKind.CRITIQUE: part.cases,
         StageKind.SYNTHESIZE: part.images,
     }
-    seconds = {stage: multiply_known(count, known.seconds.get(stage)) for stage, count in units.items()}
+    seconds = {stage: multiply_optional(count, known.seconds.get(stage)) for stage, count in units.items()}
     for stage in (StageKind.CRITIQUE, StageKind.SYNTHESIZE):
         estimate = remote.get(TIMED[stage][-1], Estimate())
         if estimate.batched and estimate.calls[1]:
             turns = max(1, round(estimate.calls[0] / max(1.0, units[stage][0])))
-            seconds[stage] = times(BATCH_SECONDS, turns)
+            seconds[stage] = multiply(BATCH_SECONDS, turns)
         elif stage not in known.seconds and estimate.calls[1]:
-            seconds[stage] = times(estimate.calls, CALL_SECONDS)
-    spent = add_known(seconds.values())
-    return None if spent is None else times(spent, 1 / 3600)
+            seconds[stage] = multiply(estimate.calls, CALL_SECONDS)
+    spent = add_optional(seconds.values())
+    return None if spent is None else multiply(spent, 1 / 3600)

@@ -10,7 +10,7 @@ from ..calls import Prices
 from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm
-from ..records.estimate import Range, add_known, add_ranges
+from ..records.estimate import Range, add_optional, add_ranges
 from ..records.pipeline import STARTS, Stop, reaches
 from .assumptions import Assumptions, describe_upload, list_assumptions
 from .costs import Bill, bill, disk_bytes, hours
@@ -53,12 +53,12 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     settings, taking_part = asked.settings, _taking_part(asked)
     by_name = not isinstance(settings.experiment.arms, str)
     reads, reserve = asked.workers["synthesizer"].uses, bool(known.images["reserve"])
-    arms, left_out = rows.possible(asked.arms, by_name, reads, reserve)
+    arms, left_out = rows.select_runnable(asked.arms, by_name, reads, reserve)
     lines = _lines(asked, arms, known)
     names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
         until=asked.until,
-        mistakes=known.chosen(settings),
+        mistakes=known.count_steering_mistakes(settings),
         mistakes_known=known.mistakes is not None,
         lines=lines,
         further=_further(asked, arms, known, lines),
@@ -92,7 +92,7 @@ def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
         calls=add_ranges(one.calls for one in estimates),
         input_tokens=add_ranges(one.input_tokens for one in estimates),
         output_tokens=add_ranges(one.output_tokens for one in estimates),
-        usd=add_known(one.usd for one in bills.values()),
+        usd=add_optional(one.usd for one in bills.values()),
         images=part.images,
         trainings=part.trainings,
         hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if asked.workers[kind].remote}),

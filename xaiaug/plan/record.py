@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..records.estimate import NOTHING, Range, add_known, add_ranges
+from ..records.estimate import ZERO, Range, add_optional, add_ranges
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Line:
     """
 
     name: str
-    cases: Range = NOTHING
-    calls: Range = NOTHING
-    input_tokens: Range = NOTHING
-    output_tokens: Range = NOTHING
-    usd: Range | None = NOTHING
-    images: Range = NOTHING
-    trainings: Range = NOTHING
-    hours: Range | None = NOTHING
-    disk_bytes: Range | None = NOTHING
-    upload_bytes: Range = NOTHING
+    cases: Range = ZERO
+    calls: Range = ZERO
+    input_tokens: Range = ZERO
+    output_tokens: Range = ZERO
+    usd: Range | None = ZERO
+    images: Range = ZERO
+    trainings: Range = ZERO
+    hours: Range | None = ZERO
+    disk_bytes: Range | None = ZERO
+    upload_bytes: Range = ZERO
     shares: str = ""
 
 
@@ -49,7 +49,7 @@ PERHAPS_UNKNOWN = ("usd", "hours", "disk_bytes")
 def add_lines(name: str, lines: Sequence[Line]) -> Line:
     """The sum of some lines."""
     fields: dict[str, Any] = {field: add_ranges(getattr(line, field) for line in lines) for field in SUMMED}
-    fields |= {field: add_known(getattr(line, field) for line in lines) for field in PERHAPS_UNKNOWN}
+    fields |= {field: add_optional(getattr(line, field) for line in lines) for field in PERHAPS_UNKNOWN}
     return Line(name, **fields)
 
 
@@ -120,7 +120,7 @@ class Plan:
         """Dollars still to be paid; None where it is not known."""
         usd = self.total.usd
         if self.finished:
-            return NOTHING
+            return ZERO
         return None if usd is None else (max(0.0, usd[0] - self.paid_usd), max(0.0, usd[1] - self.paid_usd))
 
     def to_json(self) -> dict[str, Any]:

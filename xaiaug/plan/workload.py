@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .. import arms as rows
 from ..config import Settings
 from ..records import Arm, ImageSource, Recipe
-from ..records.estimate import NOTHING, Range, add_ranges, at_most, times
+from ..records.estimate import ZERO, Range, add_ranges, cap_range, multiply
 from ..records.pipeline import BASELINE, Stop, reaches
 from .assumptions import MADE_EACH, Assumptions
 
@@ -32,13 +32,13 @@ class WorkItem:
     """
 
     name: str
-    cases: Range = NOTHING
-    maps: Range = NOTHING
-    images: Range = NOTHING
-    trainings: Range = NOTHING
-    copies: Range = NOTHING
-    passes: Range = NOTHING
-    predicted: Range = NOTHING
+    cases: Range = ZERO
+    maps: Range = ZERO
+    images: Range = ZERO
+    trainings: Range = ZERO
+    copies: Range = ZERO
+    passes: Range = ZERO
+    predicted: Range = ZERO
     shares: str = ""
 
 
@@ -67,7 +67,7 @@ class _WorkCount:
     def items(self) -> Iterator[WorkItem]:
         yield self._baseline()
         rounds = self.settings.experiment.rounds if self._reaches(Stop.IMAGES) else 1
-        first = self.known.chosen(self.settings)
+        first = self.known.count_steering_mistakes(self.settings)
         later = (0.0, first[1]) if rounds > 1 else first  # a round that leaves no fewer mistakes is the last
         for number in range(1, rounds):
             yield self._round(number, first if number == 1 else later)
@@ -83,9 +83,9 @@ class _WorkCount:
         return WorkItem(
             BASELINE,
             trainings=(trained, trained),
-            copies=times(self._count_copies(), self._repetitions("baseline")),
-            passes=times(self._effort(self.settings.recipes()[1]), trained),
-            predicted=times(self._count_tested(), self._repetitions("baseline")),
+            copies=multiply(self._count_copies(), self._repetitions("baseline")),
+            passes=multiply(self._effort(self.settings.recipes()[1]), trained),
+            predicted=multiply(self._count_tested(), self._repetitions("baseline")),
         )
 
     def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
@@ -94,17 +94,17 @@ class _WorkCount:
         self.criticised, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
         return WorkItem(
             name,
-            cases=times(mistakes, self._repetitions("baseline", "critique"))
+            cases=multiply(mistakes, self._repetitions("baseline", "critique"))
             if self._reaches(Stop.CRITIQUE)
-            else NOTHING,
-            maps=times(mistakes, self._repetitions("baseline")) if self._reaches(Stop.EXPLAIN) else NOTHING,
+            else ZERO,
+            maps=multiply(mistakes, self._repetitions("baseline")) if self._reaches(Stop.EXPLAIN) else ZERO,
             predicted=add_ranges(((guide, guide), self._predictions_for_maps(mistakes))),
         )
 
     def _predictions_for_maps(self, mistakes: Range) -> Range:
         """What is asked to test a sample of the heatmaps, those of the first baseline alone."""
-        sample = at_most(mistakes, self.settings.mistakes.faithfulness if self._reaches(Stop.EXPLAIN) else 0)
-        return times(sample, self.known.map_predictions)
+        sample = cap_range(mistakes, self.settings.mistakes.faithfulness if self._reaches(Stop.EXPLAIN) else 0)
+        return multiply(sample, self.known.map_predictions)
 
     def _round(self, number: int, mistakes: Range) -> WorkItem:
         guide = float(self.known.images["guide"])
@@ -114,25 +114,25 @@ class _WorkCount:
         likely = float(number == 1 and mistakes[0] > 0)
         return WorkItem(
             f"round {number}",
-            cases=times(mistakes, 1 + self._count_new_critiques(source)),
+            cases=multiply(mistakes, 1 + self._count_new_critiques(source)),
             maps=mistakes,
-            images=self._images(source, mistakes) if source else NOTHING,
+            images=self._images(source, mistakes) if source else ZERO,
             trainings=(likely, 1.0),
             copies=(likely, 1.0),
-            passes=times(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
+            passes=multiply(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
             predicted=(guide, guide),
         )
 
     def _arm(self, arm: Arm, mistakes: Range) -> WorkItem:
         source, seeds = arm.images, len(self.settings.experiment.seeds)
         shares = self.first_with_images.get(source, "") if source else ""
-        images, cases, maps = NOTHING, NOTHING, NOTHING
+        images, cases, maps = ZERO, ZERO, ZERO
         if source and not shares:
             self.first_with_images[source] = arm.name
-            images = times(self._images(source, mistakes), seeds)
-            maps = NOTHING if source.cases in self.explained else times(mistakes, self._repetitions("baseline"))
+            images = multiply(self._images(source, mistakes), seeds)
+            maps = ZERO if source.cases in self.explained else multiply(mistakes, self._repetitions("baseline"))
             self.explained.add(source.cases)
-            cases = times(mistakes, self._count_new_critiques(source) * self._repetitions("baseline", "critique"))
+            cases = multiply(mistakes, self._count_new_critiques(source) * self._repetitions("baseline", "critique"))
         trained = float(seeds if self._reaches(Stop.REPORT) else 0)
         return WorkItem(
             arm.name,
@@ -140,15 +140,15 @@ class _WorkCount:
             maps=maps,
             images=images,
             trainings=(trained, trained),
-            copies=times(self._count_copies(), trained),
-            passes=times(self._effort(self.settings.recipes()[0]), trained),
-            predicted=times(self._count_tested(), seeds),
+            copies=multiply(self._count_copies(), trained),
+            passes=multiply(self._effort(self.settings.recipes()[0]), trained),
+            predicted=multiply(self._count_tested(), seeds),
             shares=shares,
         )
 
     def _count_new_critiques(self, source: ImageSource | None) -> int:
         """1 where the critic has to be asked once more for a source, else 0."""
-        if source is None or not rows.asks(source) or (source.cases, source.map) in self.criticised:
+        if source is None or not rows.uses_critic(source) or (source.cases, source.map) in self.criticised:
             return 0
         self.criticised.add((source.cases, source.map))
         return 1
@@ -156,10 +156,10 @@ class _WorkCount:
     def _images(self, source: ImageSource, mistakes: Range) -> Range:
         """Images to make for a source with one seed."""
         experiment = self.settings.experiment
-        wanted = times(mistakes, experiment.images_per_mistake)
+        wanted = multiply(mistakes, experiment.images_per_mistake)
         if experiment.images_per_class_max is not None:
-            wanted = at_most(wanted, experiment.images_per_class_max * self.known.classes)
-        return times(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
+            wanted = cap_range(wanted, experiment.images_per_class_max * self.known.classes)
+        return multiply(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)
 
     def _repetitions(self, *what: str) -> int:
         """How often something is done that one baseline or critique shares between seeds, or does not."""
@@ -169,7 +169,7 @@ class _WorkCount:
     def _count_tested(self) -> Range:
         """Test images one training is asked about; a curve of them asks at each of its points."""
         tested = float(self.known.images["test"] if self._reaches(Stop.REPORT) else 0)
-        return times((tested, tested), self._count_copies())
+        return multiply((tested, tested), self._count_copies())
 
     def _count_copies(self) -> Range:
         """Copies of the weights of one training: the last ones, and those at each point of a curve of the test."""

@@ -1,4 +1,4 @@
-"""Colours: linear light, Lab, and everyday names."""
+"""Image statistics: colours in Lab, their everyday names, and sharpness."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ COLOUR_NAMES = {
     "lilac": "#c8aee0",
     "magenta": "#c43ca0",
 }
-"""Everyday colour words, each with a typical shade."""
+"""Everyday colour names, each with a typical shade."""
 
 
 def rgb_to_lab(rgb: NDArray[Any]) -> Floats:
@@ -59,12 +59,12 @@ def rgb_to_lab(rgb: NDArray[Any]) -> Floats:
 
 
 def lab_to_rgb(colours: NDArray[Any]) -> NDArray[np.uint8]:
-    """sRGB of CIE Lab, … 3: uint8, clipped to what a screen shows."""
+    """sRGB of CIE Lab, … 3: uint8, clipped to the displayable range."""
     import warnings
 
     from skimage.color import lab2rgb
 
-    with warnings.catch_warnings():  # skimage warns of every colour no screen can show
+    with warnings.catch_warnings():  # skimage warns of colours outside sRGB
         warnings.simplefilter("ignore", UserWarning)
         shown = lab2rgb(np.asarray(colours, np.float32))
     screen: NDArray[np.uint8] = np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)
@@ -94,7 +94,7 @@ def css_to_lab(colour: str) -> Floats:
 
 
 def colour_name(colour: Floats) -> str:
-    """The everyday word nearest to a Lab colour."""
+    """The everyday name nearest to a Lab colour."""
     words, shades = _shades()
     return words[int(((shades - colour) ** 2).sum(axis=1).argmin())]
 
@@ -104,15 +104,15 @@ def _shades() -> tuple[tuple[str, ...], Floats]:
     return tuple(COLOUR_NAMES), np.stack([css_to_lab(shade) for shade in COLOUR_NAMES.values()])
 
 
-ROUNDING = 0.1  # variance that rounding to whole grey levels puts into an image
-SIDE = 192  # the longer side above which an image is shrunk: grain finer than this is of no interest
+ROUNDING = 0.1  # variance from rounding to whole grey levels
+SIDE = 192  # longer side above which an image is shrunk: finer grain does not count
 
 
 def sharpness(image: Image.Image) -> float:
-    """Sharpness, 0 (blurred) to 1: the share of fine detail among fine and middling detail.
+    """Sharpness, 0 (blurred) to 1: the share of fine detail in fine and medium detail.
 
-    Fine detail is what a blur of a 200th of the longer side, at least 0.7 pixels, takes away; middling detail what
-    one four times as wide takes away. Light and contrast hardly change it. 0 for an image of one colour.
+    Fine detail is what a blur of a 200th of the longer side, at least 0.7 pixels, removes; medium detail what a blur
+    four times as wide removes. Light and contrast hardly matter. 0 for an image of one colour.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -120,7 +120,7 @@ def sharpness(image: Image.Image) -> float:
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     values = np.asarray(small, np.float32)
     radius = max(0.7, max(small.size) / 200)
-    fine, middling = (
+    fine, medium = (
         float((values - gaussian_filter(values, (width, width, 0))).var()) - ROUNDING for width in (radius, 4 * radius)
     )
-    return float(np.sqrt(max(fine, 0) / middling)) if middling > ROUNDING else 0.0
+    return float(np.sqrt(max(fine, 0) / medium)) if medium > ROUNDING else 0.0

@@ -1,4 +1,4 @@
-"""The subject of an image, told apart from its backdrop by the image alone."""
+"""Segments the subject of an image from its backdrop, from the image alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from PIL import Image
 
 Floats = NDArray[np.float32]
 
-SIDE = 96  # the longer side, in pixels, at which an image is judged
+SIDE = 96  # longer side, in pixels, at which an image is segmented
 PATCHES = 200
-# The numbers below were searched for on half of the Oxford-IIIT pets we have masks of, and on drawn blobs.
-CENTRE = (0.12, 0.0)  # y x, from -1 to 1: subjects sit a little low
+# The constants below were tuned on half of the Oxford-IIIT pets with masks, and on drawn blobs.
+CENTRE = (0.12, 0.0)  # y x, from -1 to 1: subjects are slightly below the centre
 SPREAD = (0.64, 0.30)
-COLOUR_REACH = 4.2  # Lab distance within which two patches speak for each other
+COLOUR_REACH = 4.2  # Lab distance within which two patches vote for each other
 TEXTURE_REACH = 0.41  # the same for the logarithm of the mean gradient
-BORDER_REACH = 18.0  # Lab distance within which a patch counts as connected with one at the border
-BORDER_WEIGHT = 7.0  # how much louder patches at the border speak for the backdrop
+BORDER_REACH = 18.0  # Lab distance within which a patch counts as connected to one at the border
+BORDER_WEIGHT = 7.0  # extra weight of border patches as votes for the backdrop
 VOTE_WEIGHT = 3.6
 SMOOTHING = 12.0
 SMOOTHING_REACH = 8.9
@@ -28,7 +28,7 @@ HEATMAP_WEIGHT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class _Patches:
-    """Superpixels of one image: `labels` is h w, all else has one row a patch."""
+    """Superpixels of one image: `labels` is h w, the rest has one row per patch."""
 
     labels: NDArray[np.intp]
     area: Floats  # pixels
@@ -42,9 +42,9 @@ class _Patches:
 def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
     """How much each pixel belongs to the subject: h w, float32, 0 to 1, with soft edges.
 
-    Superpixels (SLIC) near the centre, in focus and unlike the border speak for the subject, the others for the
-    backdrop. Each then sides with those that share its colour and texture, and with its neighbours: label spreading
-    on a graph of patches, after Zhou et al. (NIPS 2003) and boundary connectivity after Zhu et al. (CVPR 2014).
+    Superpixels (SLIC) near the centre, in focus and unlike the border are likely subject, the others backdrop. Each
+    patch is then decided by patches of like colour and texture and by its neighbours: label spreading on a graph of
+    patches, after Zhou et al. (NIPS 2003), with boundary connectivity after Zhu et al. (CVPR 2014).
 
     Args:
         image: RGB.
@@ -60,7 +60,7 @@ def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
 
 
 def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
-    """Median colour, 3, of the pixels, h w 3, that weigh most: never fewer than a twentieth of the image.
+    """Median colour, 3, of the pixels, h w 3, with the largest weights: at least a twentieth of the image.
 
     With `subject_mask` as weight it is the subject's colour, with one minus it the backdrop's.
     """
@@ -136,7 +136,7 @@ def _prior(patches: _Patches) -> Floats:
 
 
 def _attention(patches: _Patches, heatmap: Floats) -> Floats:
-    """The heatmap's mean over each patch, as standard scores from -2 to 2: k; zeros where it says nothing."""
+    """The heatmap's mean over each patch, as standard scores from -2 to 2: k; zeros if it is constant or unseen."""
     height, width = patches.labels.shape
     seen = np.isfinite(heatmap)
     if not seen.any():
@@ -150,7 +150,7 @@ def _attention(patches: _Patches, heatmap: Floats) -> Floats:
 
 
 def _votes(patches: _Patches, prior: Floats) -> Floats:
-    """Probability of each patch being subject, judged by the patches like it: k."""
+    """Probability of each patch being subject, from the patches like it: k."""
     texture = _distances(patches.texture[:, None]) / TEXTURE_REACH**2
     likeness = np.exp(-(patches.unlike / COLOUR_REACH**2 + texture) / 2) + 1e-3
     chance = 1 / (1 + np.exp(-prior))
@@ -162,7 +162,7 @@ def _votes(patches: _Patches, prior: Floats) -> Floats:
 
 
 def _smooth_votes(patches: _Patches, votes: Floats) -> Floats:
-    """The votes smoothed over neighbours of like colour, by solving one linear system: k."""
+    """The votes, smoothed over neighbours of like colour by solving one linear system: k."""
     likeness = np.exp(-patches.unlike / (2 * SMOOTHING_REACH**2)) + 0.05
     weights = SMOOTHING * np.minimum(patches.contact, 6) / 6 * likeness
     system = np.diag(weights.sum(axis=1) + 1) - weights

@@ -1,24 +1,25 @@
-"""What travels between rooms: frozen dataclasses."""
+"""What travels between rooms: frozen dataclasses, and the keys and words made from them."""
 
-from .calls import PICO, BatchedCall, Courier, OpenBatch, OpenCall, RawReply, Spending
+from .calls import PICO, BatchClient, BatchedCall, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique, LazyPanel
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
 from .failure import Failure
-from .json import JSON
+from .json_type import JSON
+from .keys import derive_seed, digest
 from .progress import Progress
 from .recipe import History, Recipe
-from .sample import Sample
+from .sample import Sample, label_to_words
 from .synthesis import SynthesisRequest, SyntheticImage
 
 __all__ = [
     "JSON",
     "PICO",
     "Arm",
+    "BatchClient",
     "BatchedCall",
     "Case",
-    "Courier",
     "Critique",
     "Estimate",
     "Explanation",
@@ -35,4 +36,7 @@ __all__ = [
     "Spending",
     "SynthesisRequest",
     "SyntheticImage",
+    "derive_seed",
+    "digest",
+    "label_to_words",
 ]

@@ -1,4 +1,4 @@
-"""What an outside service answered, and what its answers cost."""
+"""Paid calls: requests, replies, batches and what they cost."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import CallError
-from .json import JSON
+from .json_type import JSON
 
-PICO = 10**12  # amounts are whole picodollars: a token at a millionth of a dollar per million is one of them
+PICO = 10**12  # picodollars per dollar; amounts are integers, and a token at $1 per million tokens is 10**6
 
 
 @dataclass(frozen=True)
 class RawReply:
-    """What an outside service answered, before anyone parsed it.
+    """The unparsed reply of an outside service.
 
     Attributes:
         body: the reply as received.
-        usage: what is billed, by name: "input_tokens" (all of them, cached ones included), "output_tokens",
+        usage: the billed counts: "input_tokens" (including cached ones), "output_tokens",
             "cache_read_tokens" and "cache_write_tokens".
     """
 
@@ -28,15 +28,15 @@ class RawReply:
 
 @dataclass(frozen=True)
 class Spending:
-    """What a run paid and may have to pay.
+    """What a run has paid, and may still have to pay.
 
     Attributes:
         settled: cost of all recorded replies, in picodollars.
-        open: worst case of all calls that were sent and have no reply, in picodollars.
-        replies: recorded replies.
-        unanswered: calls that were sent and have no reply.
-        unbilled: calls the service turned down without billing them.
-        prices: each price that was used, with its model, source and date.
+        open: worst-case cost of all calls sent but not answered, in picodollars.
+        replies: number of recorded replies.
+        unanswered: number of calls sent but not answered.
+        unbilled: number of calls that the service rejected without billing them.
+        prices: each price used, with its model, source and date.
     """
 
     settled: int = 0
@@ -49,12 +49,12 @@ class Spending:
 
 @dataclass(frozen=True)
 class BatchedCall:
-    """A call that may wait: it is sent in a batch with others, at half the price.
+    """A call that can wait: it is sent in a batch with others, at half the price.
 
     Attributes:
-        key: equal for calls whose replies may stand for each other.
-        request: what is sent; its "model" names the price.
-        worst_case_usd: most it could cost if it were sent alone, in dollars.
+        key: equal for calls whose replies are interchangeable.
+        request: the request; its "model" names the price.
+        worst_case_usd: the most it could cost outside a batch, in dollars.
     """
 
     key: str
@@ -64,12 +64,12 @@ class BatchedCall:
 
 @dataclass(frozen=True)
 class OpenCall:
-    """A call of a batch whose reply is not there yet.
+    """A call in a batch that has no reply yet.
 
     Attributes:
         key: as in `BatchedCall`.
-        price: its dated price, JSON-plain.
-        worst: most it can cost, in picodollars.
+        price: its dated price, plain JSON.
+        worst: the most it can cost, in picodollars.
     """
 
     key: str
@@ -79,12 +79,12 @@ class OpenCall:
 
 @dataclass(frozen=True)
 class OpenBatch:
-    """A batch whose replies are not all there yet.
+    """A batch with calls that have no reply yet.
 
     Attributes:
-        tag: our name for it; every call in it is sent as the tag, a hyphen and the number of its intent.
-        name: the service's name for it; None while the service has not told one.
-        calls: those without a reply, by intent.
+        tag: our name for it; each call in it is sent under the tag, a hyphen and the number of its intent.
+        name: the service's name for it; None until the service has given one.
+        calls: the calls without a reply, by intent.
     """
 
     tag: str
@@ -92,31 +92,31 @@ class OpenBatch:
     calls: Mapping[int, OpenCall]
 
 
-class Courier(Protocol):
-    """Carries batches to one service and back; each method asks once, and raises CallError where that fails.
+class BatchClient(Protocol):
+    """Sends batches to one service and fetches their results; each method makes one attempt and may raise CallError.
 
     Attributes:
-        largest: most bytes of requests, as JSON, that one batch may hold.
+        largest: the most bytes of requests, as JSON, in one batch.
     """
 
     largest: int
 
     def post(self, tag: str, requests: Mapping[str, Mapping[str, JSON]]) -> str:
-        """Sends requests, by the names their results will bear; returns the service's name for the batch."""
+        """Sends requests, keyed by the names of their results; returns the service's name for the batch."""
         ...
 
     def find(self, tag: str, count: int) -> list[str]:
-        """The service's names of batches that may be the one of that tag and so many requests; the newest first."""
+        """The service's names of batches that may be the one with that tag and number of requests, newest first."""
         ...
 
-    def ended(self, name: str) -> bool:
-        """Whether a batch is done, with or without success."""
+    def is_done(self, name: str) -> bool:
+        """Whether a batch is done, successful or not."""
         ...
 
     def results(self, name: str) -> Iterable[tuple[str, RawReply | CallError]]:
-        """The result of each request of a batch that ended, in any order; what bears no name counts for all others."""
+        """The result of each request of a finished batch, in any order; one without a name applies to all others."""
         ...
 
     def forget(self, name: str) -> None:
-        """Asks the service to delete what it holds of a batch that ended."""
+        """Asks the service to delete what it stores of a finished batch."""
         ...

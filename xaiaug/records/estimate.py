@@ -1,4 +1,4 @@
-"""What work will take, said before any of it is done."""
+"""Estimates of the calls, tokens and bytes of planned work, and the arithmetic of their ranges."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plugin's work on some items will take; ranges are (low, high), over all of the items.
+    """What a plugin's work on some items will take; ranges are (low, high), over all items.
 
     Attributes:
-        calls: calls to an outside service, repairs and second turns included.
-        input_tokens: tokens it is sent, images included.
-        output_tokens: tokens it answers with.
-        model: the name a price list knows the model by; None where nothing costs money.
-        receiver: who gets what is sent, such as "api.anthropic.com"; empty where nothing leaves the machine.
-        upload_bytes: bytes that leave the machine.
-        licence: of the weights in use; empty where there are none or nobody said.
-        disk_bytes: bytes that the results take as files; of a classifier: one copy of its weights. (0, 0) where nobody
-            said.
-        batched: whether the calls are sent in batches: at half the price, and answered within a day.
-        second: of a further plugin that takes what this one's service declines: who that is and what is billed, without
-            amounts, since nobody knows how much that will be.
+        calls: calls to an outside service, including repairs and second turns.
+        input_tokens: tokens sent, including images.
+        output_tokens: tokens received.
+        model: the model's name in price lists; None if the work is free.
+        receiver: host that receives the uploads, such as "api.anthropic.com"; empty if nothing is uploaded.
+        upload_bytes: bytes uploaded.
+        licence: of the weights in use; empty if there are none or it is unknown.
+        disk_bytes: bytes of the results as files; of a classifier: one copy of its weights. (0, 0) if unknown.
+        batched: whether the calls are sent in batches, at half the price and answered within a day.
+        second: the estimate of a second plugin that takes the items this one's service declines: its receiver and
+            model without amounts, which cannot be predicted.
     """
 
     calls: Range = (0, 0)
@@ -39,37 +38,37 @@ class Estimate:
     second: Estimate | None = None
 
 
-NOTHING: Range = (0, 0)
+ZERO: Range = (0, 0)
 
 
 def add_ranges(ranges: Iterable[Range]) -> Range:
     """The sum."""
     low, high = 0.0, 0.0
-    for one in ranges:
-        low, high = low + one[0], high + one[1]
+    for part in ranges:
+        low, high = low + part[0], high + part[1]
     return low, high
 
 
-def add_known(ranges: Iterable[Range | None]) -> Range | None:
-    """The sum; None where a part is not known."""
+def add_optional(ranges: Iterable[Range | None]) -> Range | None:
+    """The sum; None if any part is unknown."""
     parts = list(ranges)
     known = [part for part in parts if part is not None]
     return add_ranges(known) if len(known) == len(parts) else None
 
 
-def times(one: Range, other: Range | float) -> Range:
+def multiply(one: Range, other: Range | float) -> Range:
     """The product with a range or a number."""
     low, high = other if isinstance(other, tuple) else (other, other)
     return one[0] * low, one[1] * high
 
 
-def multiply_known(one: Range, other: Range | None) -> Range | None:
-    """The product; of nothing it is nothing, whatever the other."""
+def multiply_optional(one: Range, other: Range | None) -> Range | None:
+    """The product; None if `other` is unknown, but zero if `one` is zero."""
     if one[1] == 0:
-        return NOTHING
-    return None if other is None else times(one, other)
+        return ZERO
+    return None if other is None else multiply(one, other)
 
 
-def at_most(one: Range, most: float) -> Range:
-    """The range, cut at `most`."""
-    return min(one[0], most), min(one[1], most)
+def cap_range(values: Range, most: float) -> Range:
+    """The range with both ends capped at `most`."""
+    return min(values[0], most), min(values[1], most)

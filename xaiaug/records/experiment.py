@@ -1,4 +1,4 @@
-"""Training conditions as data."""
+"""Training conditions (arms) and the sources of their new images, as data."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class ImageSource:
     """How an arm's new images are made. Arms with equal sources share their images.
 
     Attributes:
-        cases: which guide images they are made for: "mistakes" or "correct" ones.
+        cases: the guide images they are made for: "mistakes" or "correct" predictions.
         map: the heatmap the critic sees: "explained", "none", "shuffled" (another case's) or "random".
-        prompt: who writes the prompt: "critic", "class-name" or "none".
-        guidance: who writes the guidance: "critic", "random" or "none".
+        prompt: where the prompt comes from: "critic", "class-name" or "none".
+        guidance: where the guidance comes from: "critic", "random" or "none".
         image_guided: whether the synthesizer starts from the guide image.
-        curated: whether bad images are kept out.
+        curated: whether bad images are filtered out.
 
     Raises:
-        RecordError: a word that is not listed here.
+        RecordError: a value that is not listed here.
     """
 
     cases: str = "mistakes"
@@ -58,20 +58,20 @@ class Arm:
 
     Attributes:
         name: its name in tables.
-        isolates: one line: what a comparison with this arm tells.
+        isolates: one line: what a comparison with this arm isolates.
         images: how its new images are made; None without new images.
         real: the real images it trains on: "train", "none", "train+failures", "train+guide" or "train+reserve".
         sampling: "uniform" over images, or "balanced" over classes.
         synthetic_ratio: synthetic images per real one in a batch; None: as many as there are.
-        replace_probability: chance that a drawn real image is replaced by a synthetic one of its class, 0 to 1.
+        replace_probability: probability of replacing a drawn real image by a synthetic one of its class, 0 to 1.
         synthetic_weight: weight of a synthetic image in the loss, > 0.
-        adapter: None trains every weight, "lora" low-rank adapters and the head.
+        adapter: None trains all weights, "lora" trains low-rank adapters and the head.
         augment: name of the augmentation; "default" is random resized crop and flip.
 
-    An arm without new and without real images is the untouched start: it is not trained.
+    An arm with neither new nor real images is the baseline: it is not trained further.
 
     Raises:
-        RecordError: a word that is not listed here, or a number out of its range.
+        RecordError: a value that is not listed here, or a number out of range.
     """
 
     name: str
@@ -98,5 +98,5 @@ class Arm:
 
     @property
     def trained(self) -> bool:
-        """Whether this arm trains at all; the untouched start does not."""
+        """Whether this arm trains at all; the baseline does not."""
         return self.real != "none" or self.images is not None

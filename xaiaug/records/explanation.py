@@ -1,4 +1,4 @@
-"""Where a classifier looked when it decided."""
+"""Heatmaps: which pixels a classifier's decision rests on."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..errors import RecordError
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A heatmap over one image, with raw values: scale them for display only.
+    """A heatmap over one image, with raw values; scale them for display only.
 
     Attributes:
         heatmap: h w, float32, the size of the image; NaN outside what the model saw.
         method: name of the method, such as "attention-rollout".
-        target: index of the class that is explained.
-        class_specific: whether the map depends on `target`.
-        grid: gh gw, float32, the map at the model's own resolution; None where the method has none.
+        target: index of the explained class.
+        class_specific: whether the heatmap depends on `target`.
+        grid: gh gw, float32, the unscaled map at the model's resolution; None where the method has none.
 
     Raises:
-        RecordError: a map is not two-dimensional.
+        RecordError: heatmap or grid is not two-dimensional.
     """
 
     heatmap: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Explanation:
 
     @property
     def degenerate(self) -> bool:
-        """Whether the map says nothing: zero, constant, or not finite where the model saw."""
+        """Whether the map carries no information: zero, constant, or not finite where the model saw the image."""
         values = self.heatmap if self.grid is None else self.grid
         seen = values[~np.isnan(values)] if self.grid is None else values
         if seen.size == 0 or not np.isfinite(seen).all():
@@ -48,9 +48,9 @@ class Explanation:
 
     @property
     def floor(self) -> float:
-        """The value from which heat counts, NaN where nothing finite was seen.
+        """The value above which heat counts; NaN where no value is finite.
 
-        It is 0 in a map of both signs, whose negative values speak against the class; else the least value.
+        It is 0 in a map of both signs, whose negative values are evidence against the class; else the minimum.
         """
         finite = self.heatmap[np.isfinite(self.heatmap)]
         if finite.size == 0:

@@ -1,15 +1,15 @@
-"""One item that could not be done."""
+"""The failure of one item."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Stands in a plugin's result list where one item failed; the other items go on.
+    """Takes the place of a result in a plugin's list where one item failed; the other items continue.
 
     Attributes:
-        kind: a short name that failures can be counted by, such as "refusal" or "no-subject".
-        message: what went wrong with this item, for a person.
+        kind: a short name to count failures by, such as "refusal" or "no-subject".
+        message: what went wrong, for the user.
     """
 
     kind: str

@@ -1,17 +1,17 @@
-"""How far a run has come."""
+"""The progress of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A step of a run, told to whoever watches.
+    """One progress update, passed to the `watch` callback.
 
     Attributes:
-        stage: the stage's name, such as "explain".
-        done: finished items of this stage.
-        total: all items of this stage.
-        note: what else a watcher may want to know, such as the current loss.
+        stage: name of the stage, such as "explain".
+        done: finished items of the stage.
+        total: all items of the stage.
+        note: further information, such as the current loss.
     """
 
     stage: str

@@ -1,4 +1,4 @@
-"""How a classifier is trained, and how its training went."""
+"""Training recipes, and the learning curves of a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import RecordError
-from .json import JSON
+from .json_type import JSON
 
 SCHEDULES = ("cosine", "linear", "constant")
 SET_BY_ARM = ("sampling", "adapter", "augment")  # the fields of a recipe that are an arm's, not a user's
@@ -15,24 +15,24 @@ SET_BY_ARM = ("sampling", "adapter", "augment")  # the fields of a recipe that a
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. Steps, batch size and schedule are equal for every trained arm of a run.
+    """How to train a classifier. Steps, batch size and schedule are equal for all trained arms of a run.
 
     Attributes:
         steps: optimiser steps, ≥ 1; the weights after the last one are used.
-        batch_size: images a step, ≥ 1.
+        batch_size: images per step, ≥ 1.
         learning_rate: peak learning rate, > 0.
-        adapter_learning_rate: likewise, of an arm that trains adapters; None: ten times `learning_rate`.
+        adapter_learning_rate: likewise for an arm that trains adapters; None: ten times `learning_rate`.
         schedule: "cosine", "linear" or "constant", after a warm-up of a twentieth of the steps.
         weight_decay: decoupled weight decay, ≥ 0.
-        class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": a loop
-            puts the inverse of each class's share of the training images in its place.
+        class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": the
+            inverse of each class's share of the training images, which the loop fills in.
         sampling: "uniform" over images, or "balanced" over classes; set by the arm.
         adapter: None or "lora"; set by the arm.
         augment: name of the augmentation; set by the arm.
         trainer: further arguments for the trainer behind the classifier.
 
     Raises:
-        RecordError: a number out of its range or an unknown schedule.
+        RecordError: a number out of range or an unknown schedule.
     """
 
     steps: int = 500
@@ -62,17 +62,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class History:
-    """The curves of one training: tuples of one length.
+    """The learning curves of one training: tuples of equal length.
 
     Attributes:
-        steps: optimiser steps done at each point.
-        train_loss: mean loss on the training batches since the point before.
-        train_accuracy: share of those training images, as augmented, that were classified right.
-        validation_loss: mean loss on the validation split; empty list of points when there is none.
-        validation_accuracy: share of the validation split that was classified right.
+        steps: optimiser steps at each point.
+        train_loss: mean loss on the training batches since the previous point.
+        train_accuracy: share of those (augmented) training images that were classified correctly.
+        validation_loss: mean loss on the validation split; NaN without validation images.
+        validation_accuracy: share of the validation split that was classified correctly; NaN likewise.
 
     Raises:
-        RecordError: the tuples differ in length.
+        RecordError: the lengths differ.
     """
 
     steps: tuple[int, ...] = ()
@@ -84,4 +84,4 @@ class History:
     def __post_init__(self) -> None:
         lengths = {name: len(values) for name, values in vars(self).items()}
         if len(set(lengths.values())) > 1:
-            raise RecordError(f"History: all curves must have one length, got {lengths}")
+            raise RecordError(f"History: all curves must have the same length, got {lengths}")

@@ -1,4 +1,4 @@
-"""One labelled image that is opened when needed."""
+"""Labelled images that are opened when needed, and class names in sentences."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from PIL import Image
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One labelled image, not yet read.
+    """One labelled image, not yet opened.
 
     Attributes:
         id: an opaque digest of the image's content, never a path.
         label: index of the class in the labels of its splits, from 0.
-        opener: returns the image; a picklable callable, so that workers can open it too.
-        groups: what else is known of the image, such as {"patient": "17"}.
+        opener: returns the image; picklable, so that workers can open it too.
+        groups: the image's value in each group, such as {"patient": "17"}.
         weight: how much it counts in training, > 0.
     """
 
@@ -27,3 +27,8 @@ class Sample:
     def open(self) -> Image.Image:
         """The image, decoded: h w c, RGB, uint8."""
         return self.opener()
+
+
+def label_to_words(label: str) -> str:
+    """A class name as it is written in a sentence: "tabby_cat" becomes "tabby cat"."""
+    return label.replace("_", " ")

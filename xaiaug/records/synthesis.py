@@ -1,4 +1,4 @@
-"""A wish for a training image, and the image made for it."""
+"""Requests for synthetic training images, and the images made for them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from .explanation import Explanation
-from .json import JSON
+from .json_type import JSON
 
 
 @dataclass(frozen=True, eq=False)
 class SynthesisRequest:
-    """One training image to be made.
+    """A request for one synthetic training image.
 
     Attributes:
-        case_id: id of the guide image it is made for.
-        index: number of the image among those of its case, from 0.
-        prompt: what it should show; empty where its source uses none.
+        case_id: id of the guide image behind it.
+        index: number of the image within its case, from 0.
+        prompt: what it should show; empty if its source uses no prompt.
         guidance: as in `Critique.guidance`.
         label: name of the class it will be trained as.
-        source: the guide image; None where its source must not see it.
-        explanation: the heatmap of that image, where there is one.
-        seed: 0 to 2**32 - 1; the same request with the same seed gives the same image, whatever the batch.
-        attended: as in `Critique.attended`; None where no critic was asked.
+        source: the guide image; None if the source is not image-guided.
+        explanation: the heatmap of that image, if there is one.
+        seed: 0 to 2**32 - 1; the same request and seed give the same image in any batch.
+        attended: as in `Critique.attended`; None without a critic.
     """
 
     case_id: str
@@ -40,14 +40,14 @@ class SynthesisRequest:
 
 @dataclass(frozen=True, eq=False)
 class SyntheticImage:
-    """One image a synthesizer made.
+    """One image made by a synthesizer.
 
     Attributes:
         image: h w c, RGB.
         seed: the seed it was made with.
         prompt: the prompt as used.
         dropped: words of the prompt that were cut.
-        details: whatever else its maker wants to be remembered, JSON-plain.
+        details: further facts to record, plain JSON.
     """
 
     image: Image.Image

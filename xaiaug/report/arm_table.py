@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from ..records.pipeline import CONTINUED
 from .schema_arms import ArmResult, Scores
 from .schema_report import Report
@@ -108,7 +108,7 @@ def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (t
         ConfigError: an unknown format.
     """
     if format not in FORMATS:
-        raise ConfigError(f"table: unknown format {format!r}. {nearest(format, FORMATS)}")
+        raise ConfigError(f"table: unknown format {format!r}. {suggest(format, FORMATS)}")
     return FORMATS[format](summarise_arms(report))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..records.pipeline import BASELINE, CONTINUED, EXPLANATION, FEWEST_SEEDS
 from ..report.schema_report import Contrast, Verdict
-from ..statistics import Comparison, Outcome, Scores, compare, holm_adjust, judge_outcome
+from ..statistics import Comparison, Outcome, Scorer, compare, holm_adjust, judge_outcome
 from ..store import Reader
 from .predictions import ArmPredictions, arm_predictions
 
@@ -42,7 +42,7 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
         return None
     named = [pair for pair in dict.fromkeys(named) if set(pair) <= predicted.keys()]
     pairs = [*named, *_secondary(predicted, named)]
-    scores = Scores(plan["metric"])
+    scores = Scorer(plan["metric"])
     found = [_compare_arms(predicted[one], predicted[other], scores) for one, other in pairs]
     if any(len(one.by_seed) < FEWEST_SEEDS for one in found):
         return None
@@ -63,7 +63,7 @@ def _secondary(predicted: Mapping[str, ArmPredictions], named: Sequence[tuple[st
     return [pair for pair in (*others, *start) if pair not in named and pair[1] in predicted]
 
 
-def _compare_arms(one: ArmPredictions, other: ArmPredictions, scores: Scores) -> Comparison:
+def _compare_arms(one: ArmPredictions, other: ArmPredictions, scores: Scorer) -> Comparison:
     above, below = _pair_by_seed(one, other)
     return compare(one.labels, below, above, scores, one.groups)
 

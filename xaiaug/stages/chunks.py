@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from ..calls import imap_unordered
 from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugError
 from ..interfaces import Plugin
-from ..records import JSON, Failure, Progress
-from ..store import StageName, digest
+from ..records import JSON, Failure, Progress, digest
+from ..store import StageName
 from .lazy import Lazy, Rows
 from .plugin_guard import WithTimeLimit, notify_while_waiting
 from .runtime import StageRuntime

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..store import Blob, seed_of
+from ..records import derive_seed
+from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import ExplainRow, MapRow, random_maps_stage
 from .chunks import Item, Stage, complete
@@ -33,7 +34,7 @@ def derange(mistakes: Sequence[Mistake], seed: int) -> list[int]:
     found = list(range(len(mistakes)))
     for group in [*(group for group in groups.values() if len(group) > 1), lonely]:
         # A walk in an order that depends on nothing but seed and images, each taking the map of the next.
-        order = sorted(group, key=lambda place: seed_of("shuffled map", seed, mistakes[place].sample.id))
+        order = sorted(group, key=lambda place: derive_seed("shuffled map", seed, mistakes[place].sample.id))
         for place, following in zip(order, [*order[1:], *order[:1]], strict=True):
             found[place] = following
     if len(lonely) == 1 and len(found) > 1:
@@ -77,7 +78,7 @@ class _Random:
             return real
         heatmap = self.blobs.array(real["heatmap"]["blob"])
         cells = self.blobs.array(real["grid"]["blob"]).shape if real["grid"] else (7, 7)
-        grid = np.random.default_rng(seed_of("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
+        grid = np.random.default_rng(derive_seed("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
         placed = resize_heatmap(grid, heatmap.shape[::-1])
         placed[np.isnan(heatmap)] = np.nan
         return {**real, "heatmap": Blob.array(placed), "grid": Blob.array(grid), "degenerate": False}

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..records import Critique, ImageSource
-from ..store import seed_of
+from ..records import Critique, ImageSource, derive_seed, label_to_words
 
 COLOURS = {
     "red": "#c0392b",
@@ -37,23 +36,23 @@ def apply_source_prompts(critique: Critique, source: ImageSource, label: str, ca
         seed: of the run.
     """
     guidance = dict(critique.guidance) if source.guidance == "critic" else {}
-    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {label_words(label)}"
+    prompt = critique.prompt if source.prompt == "critic" else f"a photo of a {label_to_words(label)}"
     if source.guidance == "random":
-        guidance, sentence = _draw_prompt(label, seed_of("random guidance", seed, case_id))
+        guidance, sentence = _draw_prompt(label, derive_seed("random guidance", seed, case_id))
         prompt = sentence if source.prompt == "none" else prompt
     return replace(critique, prompt=prompt, guidance=guidance)
 
 
 def class_name_critique(label: str) -> Critique:
     """The critique of a source that asks no critic."""
-    return Critique(cause="No critic was asked.", prompt=f"a photo of a {label_words(label)}")
+    return Critique(cause="No critic was asked.", prompt=f"a photo of a {label_to_words(label)}")
 
 
 def _draw_prompt(label: str, seed: int) -> tuple[dict[str, str | float], str]:
     rng = np.random.default_rng(seed)
     subject, backdrop = (str(rng.choice(list(COLOURS))) for _ in range(2))
     guidance: dict[str, str | float] = {"subject_colour": COLOURS[subject], "backdrop_colour": COLOURS[backdrop]}
-    sentence = [f"a photo of a {subject} {label_words(label)} on a {backdrop} background"]
+    sentence = [f"a photo of a {subject} {label_to_words(label)} on a {backdrop} background"]
     light, size, place = rng.uniform(0.2, 0.9), rng.uniform(0.1, 0.6), str(rng.choice(PLACES))
     if rng.random() < CHANCE:
         guidance["brightness"] = round(float(light), 2)
@@ -65,7 +64,3 @@ def _draw_prompt(label: str, seed: int) -> tuple[dict[str, str | float], str]:
         guidance["place"] = place
         sentence.append("in the centre" if place == "centre" else f"at the {place}")
     return guidance, ", ".join(sentence)
-
-
-def label_words(label: str) -> str:
-    return label.replace("_", " ")

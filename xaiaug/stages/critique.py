@@ -12,7 +12,7 @@ import numpy as np
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchedCall, Case, Courier, Critique, Explanation, Failure, LazyPanel, RawReply
+from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import CritiqueRow, ExplainRow, critique_of, critique_stage
@@ -48,9 +48,9 @@ class ResampledCalls:
         """As `PaidCalls.call`."""
         return self.calls.call(self._key(key), request, worst_case_usd=worst_case_usd, send=send)
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
         """As `PaidCalls.batch`."""
-        return self.calls.batch([replace(call, key=self._key(call.key)) for call in calls], courier)
+        return self.calls.batch([replace(call, key=self._key(call.key)) for call in calls], batch_client)
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
         """As `PaidCalls.worst_case_usd`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..arms import asks
+from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from ..store.schema import ExplainRow
@@ -62,7 +62,7 @@ class Diagnosis:
             samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
             self.runtime.keep_from_test(samples, type(self.critic).__name__)
 
-    def explained(self, cases: str = "mistakes") -> Sequence[ExplainRow]:
+    def explanations(self, cases: str = "mistakes") -> Sequence[ExplainRow]:
         """The heatmaps of "mistakes" or "correct" cases."""
         return _once(
             self._explained,
@@ -76,11 +76,11 @@ class Diagnosis:
 
     def cases(self, source: ImageSource) -> list[SourceCase]:
         """All cases of a source but those held out: the guide image, its own heatmap, and what is asked for."""
-        chosen, rows = self._cases(source.cases), self.explained(source.cases)
+        chosen, rows = self._cases(source.cases), self.explanations(source.cases)
         labels = self.runtime.context.labels
         critiques = (
             self.critiques(source)
-            if asks(source)
+            if uses_critic(source)
             else [class_name_critique(labels[mistake.sample.label]) for mistake in chosen]
         )
         return [
@@ -91,7 +91,7 @@ class Diagnosis:
 
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
         chosen = self._cases(source.cases)
-        rows = self._maps(source, self.explained(source.cases), chosen)
+        rows = self._maps(source, self.explanations(source.cases), chosen)
         options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
         return critique(self.runtime, self.critic, chosen, rows, options)
 

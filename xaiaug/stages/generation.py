@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..arms import asks
+from ..arms import uses_critic
 from ..curation import ImageFilter
 from ..interfaces import Synthesizer
-from ..records import JSON, Critique, Failure, ImageSource
-from ..store import seed_of
+from ..records import JSON, Critique, Failure, ImageSource, derive_seed
 from ..store.schema import ExplainRow, SynthesisRow, VerdictRow, Wave
 from .curate import curate
 from .mistakes import Mistake
@@ -129,9 +128,9 @@ class _Requests:
             index = self.asked[mistake.sample.id]
             self.asked[mistake.sample.id] += 1
         # Derived from the case, not from the position: batch size, order and engine do not change an image.
-        seed = seed_of("image", self.seed, mistake.sample.id, index, attempt)
+        seed = derive_seed("image", self.seed, mistake.sample.id, index, attempt)
         source = self.plan.source
-        return ImageRequest(mistake, row, critique, index, seed, source.image_guided, asks(source))
+        return ImageRequest(mistake, row, critique, index, seed, source.image_guided, uses_critic(source))
 
 
 def make_images(

@@ -11,8 +11,8 @@ from typing import Self
 from ..engines import LocalEngine
 from ..errors import DataError
 from ..interfaces import Classifier, Context
-from ..records import Progress, Sample
-from ..store import StageName, Store, digest
+from ..records import Progress, Sample, digest
+from ..store import StageName, Store
 from .plugin_guard import TimeLimits, blame_plugin
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..data import file_name
+from ..data import display_name
 from ..records import Critique, ImageSource, Sample
 from ..store import Store
-from ..suspects import CONFIDENT, CRITIC, by_confident_learning
-from ..suspects import ways as join_ways
+from ..suspects import CONFIDENT, CRITIC, flag_by_confident_learning, format_methods
 from .diagnosis import Diagnosis
 from .mistakes import Mistake
 
@@ -39,7 +38,7 @@ def hold_out_suspects(
                 flagged.setdefault(mistake.sample.id, set()).add(CRITIC)
     if CONFIDENT in ways:
         predictions = diagnosis.predictions
-        for place in by_confident_learning(predictions.labels, predictions.probabilities):
+        for place in flag_by_confident_learning(predictions.labels, predictions.probabilities):
             flagged.setdefault(guide[place].id, set()).add(CONFIDENT)
     store, labels = diagnosis.runtime.store, diagnosis.runtime.context.labels
     right = {row.get("id", "") for row in _confirmed(store)}
@@ -69,11 +68,11 @@ def _is_yes(row: Mapping[str, str]) -> bool:
 
 def _row(mistake: Mistake, labels: Sequence[str], flagged_by: set[str], right: Collection[str]) -> Mapping[str, Any]:
     return {
-        "file": file_name(mistake.sample),
+        "file": display_name(mistake.sample),
         "label": labels[mistake.sample.label],
         "predicted": labels[mistake.predicted],
         "probability": round(mistake.probabilities[mistake.predicted], 4),
-        "flagged_by": join_ways(sorted(flagged_by)),
+        "flagged_by": format_methods(sorted(flagged_by)),
         "label_is_right": "yes" if mistake.sample.id in right else "",
         "id": mistake.sample.id,
     }

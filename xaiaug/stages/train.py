@@ -11,8 +11,7 @@ from typing import cast
 from ..arms import effort
 from ..errors import DataError, PluginError
 from ..interfaces import Checkpoints, Classifier
-from ..records import JSON, History, Recipe, Sample
-from ..store import digest
+from ..records import JSON, History, Recipe, Sample, digest
 from ..store.schema import FitRow, fit_stage
 from .chunks import Item, Stage, complete, plugin_key
 from .plugin_guard import blame_plugin, check_plain

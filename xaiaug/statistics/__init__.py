@@ -1,21 +1,21 @@
-"""How sure one may be: intervals over seeds and test images, families of contrasts, and what they allow to be said."""
+"""How certain a difference is: intervals over seeds and test images, Holm's correction, and outcomes."""
 
-from ..metrics.scores import METRICS, Scores
+from ..metrics.scores import METRICS, Scorer
 from .compare import Comparison, compare, compare_predictions
-from .holm import Family, holm_adjust
-from .interval import Estimate, Spread
+from .holm import AdjustedContrast, holm_adjust
+from .interval import DifferenceEstimate, Spread
 from .mcnemar import Flips, count_flips
 from .outcome import OUTCOMES, Outcome, judge_outcome
 
 __all__ = [
     "METRICS",
     "OUTCOMES",
+    "AdjustedContrast",
     "Comparison",
-    "Estimate",
-    "Family",
+    "DifferenceEstimate",
     "Flips",
     "Outcome",
-    "Scores",
+    "Scorer",
     "Spread",
     "compare",
     "compare_predictions",

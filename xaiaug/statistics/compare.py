@@ -10,28 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..metrics.scores import Labels, Scores
-from .interval import Estimate, of_draws, of_means
+from ..metrics.ranking import Labels
+from ..metrics.scores import Scorer
+from .interval import DifferenceEstimate, estimate_from_draws, estimate_from_means
 from .mcnemar import Flips, count_flips
 
 DRAWS, CROSSED_DRAWS = 500, 2000
-BLOCK = 50  # draws at a time: what they take of memory is this times the images
+BLOCK = 50  # draws at a time: memory grows with this times the images
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far condition `b` lies above condition `a`.
+    """The difference of condition `b` over condition `a`.
 
     Attributes:
-        metric: what both are measured by.
+        metric: the metric of both.
         estimate: mean difference over the seeds, with interval and p-value; None for fewer than two seeds.
         by_seed: each seed's difference.
-        crossed: 95 % interval of a bootstrap over seeds and images at once; None for fewer than two seeds.
-        flips: of each seed: images fixed and broken.
+        crossed: 95 % interval of a bootstrap over both seeds and images; None for fewer than two seeds.
+        flips: images fixed and broken, for each seed.
     """
 
     metric: str
-    estimate: Estimate | None
+    estimate: DifferenceEstimate | None
     by_seed: tuple[float, ...]
     crossed: tuple[float, float] | None
     flips: tuple[Flips, ...]
@@ -50,81 +51,83 @@ def compare_predictions(
     metric: str = "accuracy",
     groups: Sequence[Any] | None = None,
 ) -> Comparison:
-    """How far `b` lies above `a`, where both predicted the same test images, seed by seed.
+    """The difference of `b` over `a` on the same test images, paired by seed.
 
     Args:
         labels: n, indices of the true classes.
-        a: s n k, probabilities, or s n, predicted classes: one set a seed; the seeds of `a` and `b` are pairs.
+        a: s n k, probabilities, or s n, predicted classes, of each seed.
         b: likewise, of the same shape.
         metric: "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision" or "worst-group".
         groups: n, the group of each image, for "worst-group".
 
     Returns:
-        The comparison; its interval is over seeds and images at once: mean ± t · sqrt(variance over seeds / s +
+        The comparison; its interval is over both seeds and images: mean ± t · sqrt(variance over seeds / s +
         variance over images / n), with Satterthwaite's degrees of freedom.
 
     Raises:
-        DataError: shapes do not fit.
-        ConfigError: an unknown metric, or one that needs groups that are not there.
+        DataError: shapes differ.
+        ConfigError: the metric is unknown, or needs groups and there are none.
     """
     truth = np.asarray(labels)
-    one, other = (_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
+    one, other = (_to_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
     if one.shape != other.shape:
-        raise DataError(f"compare_predictions: a and b must have one shape, got {one.shape} and {other.shape}")
+        raise DataError(f"compare_predictions: a and b must have the same shape, got {one.shape} and {other.shape}")
     numbers = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if numbers is not None and len(numbers) != len(truth):
         raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(numbers)}")
-    return compare(truth, one, other, Scores(metric), numbers)
+    return compare(truth, one, other, Scorer(metric), numbers)
 
 
 def compare(
-    labels: Labels, a: NDArray[Any], b: NDArray[Any], scores: Scores, groups: NDArray[Any] | None = None
+    labels: Labels, a: NDArray[Any], b: NDArray[Any], scorer: Scorer, groups: NDArray[Any] | None = None
 ) -> Comparison:
-    """As `compare_predictions`, with everything checked: probabilities are s n k, groups are numbers from 0."""
+    """As `compare_predictions`, for checked arguments: probabilities are s n k, groups are numbers from 0."""
     seeds = range(len(a))
-    by_seed = np.array([scores.of(labels, b[s], groups) - scores.of(labels, a[s], groups) for s in seeds])
-    right = [(a[s].argmax(1) == labels, b[s].argmax(1) == labels) for s in seeds]
+    by_seed = np.array([scorer.score(labels, b[s], groups) - scorer.score(labels, a[s], groups) for s in seeds])
+    correct = [(a[s].argmax(1) == labels, b[s].argmax(1) == labels) for s in seeds]
     estimate, crossed = None, None
     if len(a) > 1:
         generator = np.random.default_rng(0)
-        if scores.is_mean:
-            values = np.stack([scores.by_image(labels, b[s]) - scores.by_image(labels, a[s]) for s in seeds])
-            estimate = of_means(values)
-            draws = _crossed_means(values, generator)
+        if scorer.is_mean:
+            values = np.stack([scorer.score_images(labels, b[s]) - scorer.score_images(labels, a[s]) for s in seeds])
+            estimate = estimate_from_means(values)
+            draws = _bootstrap_seeds_and_images(values, generator)
         else:
-            table = _redrawn(labels, a, b, scores, groups, generator)
-            estimate = of_draws(by_seed, table.mean(axis=1), len(labels))
-            draws = _crossed(table, generator)
+            table = _bootstrap_images(labels, a, b, scorer, groups, generator)
+            estimate = estimate_from_draws(by_seed, table.mean(axis=1), len(labels))
+            draws = _bootstrap_seeds(table, generator)
         crossed = (float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
     return Comparison(
-        scores.metric,
+        scorer.metric,
         estimate,
         tuple(float(value) for value in by_seed),
         crossed,
-        tuple(count_flips(before, after) for before, after in right),
+        tuple(count_flips(before, after) for before, after in correct),
     )
 
 
-def _redrawn(
+def _bootstrap_images(
     labels: Labels,
     a: NDArray[Any],
     b: NDArray[Any],
-    scores: Scores,
+    scorer: Scorer,
     groups: NDArray[Any] | None,
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """b s: each seed's difference on draws of the test images."""
-    found = []
+    """b s: each seed's difference on each draw of the test images."""
+    differences = []
     for _ in range(DRAWS // BLOCK):
         at = generator.integers(0, len(labels), (BLOCK, len(labels)))
         pairs = zip(a, b, strict=True)
-        by_seed = [scores.of_draws(labels, y, at, groups) - scores.of_draws(labels, x, at, groups) for x, y in pairs]
-        found.append(np.stack(by_seed, axis=1))
-    return np.concatenate(found)
+        by_seed = [
+            scorer.score_draws(labels, y, at, groups) - scorer.score_draws(labels, x, at, groups) for x, y in pairs
+        ]
+        differences.append(np.stack(by_seed, axis=1))
+    return np.concatenate(differences)
 
 
-def _crossed(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
-    """Draws of the seeds on top of the draws of the images."""
+def _bootstrap_seeds(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Mean differences with the seeds drawn as well, from the differences on draws of the images (b s)."""
     seeds = table.shape[1]
     at = generator.integers(0, seeds, (CROSSED_DRAWS, seeds))
     rows = generator.integers(0, len(table), CROSSED_DRAWS)
@@ -132,16 +135,17 @@ def _crossed(table: NDArray[np.float64], generator: np.random.Generator) -> NDAr
     return means
 
 
-def _crossed_means(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+def _bootstrap_seeds_and_images(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Mean differences on draws of both seeds and images, from contributions by seed and image (s n)."""
     seeds, images = values.shape
-    found = np.empty(CROSSED_DRAWS)
+    means = np.empty(CROSSED_DRAWS)
     for draw in range(CROSSED_DRAWS):
         counts = np.bincount(generator.integers(0, seeds, seeds), minlength=seeds)
-        found[draw] = (counts @ values / seeds)[generator.integers(0, images, images)].mean()
-    return found
+        means[draw] = (counts @ values / seeds)[generator.integers(0, images, images)].mean()
+    return means
 
 
-def _probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
+def _to_probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
     given = np.asarray(value)
     if given.ndim == 2 and np.issubdtype(given.dtype, np.integer):
         given = np.eye(int(max(given.max(initial=0), labels.max(initial=0))) + 1, dtype=np.float32)[given]
@@ -151,5 +155,5 @@ def _probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
             f"got shape {given.shape}"
         )
     if labels.max(initial=0) >= given.shape[2]:
-        raise DataError(f"compare_predictions: {name} knows {given.shape[2]} classes, a label is {labels.max()}")
+        raise DataError(f"compare_predictions: {name} has {given.shape[2]} classes, but a label is {labels.max()}")
     return given

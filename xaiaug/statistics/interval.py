@@ -1,7 +1,7 @@
-"""The interval of a difference between two training conditions: over seeds and over test images at once.
+"""The confidence interval of a difference between two training conditions, over both seeds and test images.
 
-McNemar's test and a bootstrap over images see the test images vary, and not the trainings: where seeds differ they
-claim differences that are none.
+McNemar's test and a bootstrap over images account for the choice of test images but not of seeds: where trainings vary,
+they claim differences that do not exist.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the doubt about a mean difference comes from; variances of the mean, in squared units of the score.
+    """The variance of a mean difference, by source, in squared units of the score.
 
     Attributes:
-        seeds: variance from the choice of seeds: that between them, over their number.
+        seeds: variance from the choice of seeds: that between seeds, divided by their number.
         images: variance from the choice of test images.
-        n_seeds: trainings.
-        n_images: test images.
+        n_seeds: number of seeds.
+        n_images: number of test images.
     """
 
     seeds: float
@@ -33,39 +33,41 @@ class Spread:
     n_images: int
 
     @property
-    def error(self) -> float:
+    def standard_error(self) -> float:
         """Standard error of the mean difference."""
         return math.sqrt(self.seeds + self.images)
 
     @property
-    def freedom(self) -> float:
+    def degrees_of_freedom(self) -> float:
         """Satterthwaite's degrees of freedom; infinite where nothing varies."""
-        parts = ((self.seeds, self.n_seeds - 1), (self.images, self.n_images - 1))
-        below = sum(variance**2 / freedom for variance, freedom in parts)
-        return self.error**4 / below if below else math.inf
+        sources = ((self.seeds, self.n_seeds - 1), (self.images, self.n_images - 1))
+        denominator = sum(variance**2 / freedom for variance, freedom in sources)
+        return self.standard_error**4 / denominator if denominator else math.inf
 
     def with_seeds(self, n: int) -> Spread:
-        """The same trainings, were there so many of them."""
+        """The spread expected with `n` seeds."""
         return Spread(self.seeds * self.n_seeds / n, self.images, n, self.n_images)
 
     def with_images(self, n: int) -> Spread:
-        """The same test images, were there so many of them."""
+        """The spread expected with `n` test images."""
         return Spread(self.seeds, self.images * self.n_images / n, self.n_seeds, n)
 
-    def reach(self, level: float) -> float:
-        """Half the width of the interval of that level, such as 0.95."""
+    def half_width(self, level: float) -> float:
+        """Half the width of the interval at a level such as 0.95."""
         from scipy.stats import t
 
-        return float(t.ppf((1 + level) / 2, self.freedom)) * self.error if self.error else 0.0
+        return (
+            float(t.ppf((1 + level) / 2, self.degrees_of_freedom)) * self.standard_error if self.standard_error else 0.0
+        )
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean difference between two conditions and how sure it is.
+class DifferenceEstimate:
+    """A mean difference between two conditions and its uncertainty.
 
     Attributes:
         difference: mean over the seeds, in units of the score (0 to 1).
-        spread: where the doubt comes from.
+        spread: its variance, by source.
     """
 
     difference: float
@@ -73,24 +75,25 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """difference ± t · standard error."""
-        reach = self.spread.reach(level)
-        return self.difference - reach, self.difference + reach
+        half_width = self.spread.half_width(level)
+        return self.difference - half_width, self.difference + half_width
 
     @cached_property
     def p(self) -> float:
-        """Two-sided p-value of no difference; agrees with `interval`: below 1 − level where it excludes 0."""
+        """Two-sided p-value of no difference; below 1 − level exactly where the interval at that level excludes 0."""
         from scipy.stats import t
 
-        if not self.spread.error:
+        error = self.spread.standard_error
+        if not error:
             return 0.0 if self.difference else 1.0
-        return float(2 * t.sf(abs(self.difference) / self.spread.error, self.spread.freedom))
+        return float(2 * t.sf(abs(self.difference) / error, self.spread.degrees_of_freedom))
 
 
-def of_means(values: NDArray[np.floating]) -> Estimate:
-    """The estimate where a seed's difference is a mean over the test images.
+def estimate_from_means(values: NDArray[np.floating]) -> DifferenceEstimate:
+    """The estimate where each seed's difference is a mean over the test images.
 
     Args:
-        values: s n: by seed and image, what the image adds to the seed's difference, times n; for accuracy the
+        values: s n: by seed and image, the image's contribution to the seed's difference, times n; for accuracy the
             difference of two 0-or-1 values.
 
     Raises:
@@ -98,26 +101,28 @@ def of_means(values: NDArray[np.floating]) -> Estimate:
     """
     _check(values.shape)
     by_seed, by_image = values.mean(axis=1), values.mean(axis=0)
-    return Estimate(
+    return DifferenceEstimate(
         float(by_seed.mean()),
         Spread(float(by_seed.var(ddof=1)) / len(by_seed), float(by_image.var(ddof=1)) / len(by_image), *values.shape),
     )
 
 
-def of_draws(by_seed: NDArray[np.floating], drawn: NDArray[np.floating], n_images: int) -> Estimate:
-    """The estimate where a seed's difference is no mean: the images' share is that of a bootstrap over them.
+def estimate_from_draws(
+    by_seed: NDArray[np.floating], drawn: NDArray[np.floating], n_images: int
+) -> DifferenceEstimate:
+    """The estimate where a seed's difference is not a mean: the variance over images is from a bootstrap.
 
     Args:
         by_seed: s: each seed's difference.
-        drawn: b: the mean difference over the seeds on b draws of the test images.
-        n_images: test images.
+        drawn: b: the mean difference over the seeds on each of b draws of the test images.
+        n_images: number of test images.
 
     Raises:
         DataError: fewer than two seeds or images.
     """
     _check((len(by_seed), n_images))
     spread = Spread(float(by_seed.var(ddof=1)) / len(by_seed), float(drawn.var(ddof=1)), len(by_seed), n_images)
-    return Estimate(float(by_seed.mean()), spread)
+    return DifferenceEstimate(float(by_seed.mean()), spread)
 
 
 def _check(shape: tuple[int, ...]) -> None:

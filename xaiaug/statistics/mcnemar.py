@@ -1,4 +1,4 @@
-"""Which images one classifier gets right and another wrong: a description of two trainings, never a verdict."""
+"""McNemar's test: which images one classifier gets right and another wrong. It describes two trainings only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Flips:
-    """Images on which two classifiers differ.
+    """The images that two classifiers disagree on.
 
     Attributes:
-        fixed: wrong before, right after.
-        broken: right before, wrong after.
-        p: of McNemar's exact test; it knows nothing of how trainings vary.
+        fixed: wrong before, correct after.
+        broken: correct before, wrong after.
+        p: of McNemar's exact test; it ignores how trainings vary.
     """
 
     fixed: int
@@ -28,8 +28,8 @@ def count_flips(before: NDArray[np.bool_], after: NDArray[Any]) -> Flips:
     """The flips from one classifier to another.
 
     Args:
-        before: n, whether the one is right.
-        after: n, whether the other is.
+        before: n, whether the first is correct.
+        after: n, whether the second is.
     """
     from scipy.stats import binomtest
 

@@ -1,4 +1,4 @@
-"""What an estimate allows to be said: four outcomes, the first that holds."""
+"""The outcome of a comparison: no difference, helps, hurts or inconclusive."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from .interval import Estimate
+from .interval import DifferenceEstimate
 
-Word = Literal["no difference", "helps", "hurts", "inconclusive"]
-OUTCOMES: tuple[Word, ...] = ("no difference", "helps", "hurts", "inconclusive")
+OutcomeWord = Literal["no difference", "helps", "hurts", "inconclusive"]
+OUTCOMES: tuple[OutcomeWord, ...] = ("no difference", "helps", "hurts", "inconclusive")
 MOST_SEEDS, MOST_IMAGES = 200, 1_000_000
 
 
@@ -19,46 +19,47 @@ class Outcome:
 
     Attributes:
         word: "no difference" (larger than delta), "helps", "hurts" or "inconclusive".
-        excludes_zero: whether the interval excludes 0; so it may beside "no difference", too.
-        seeds: how many would tell, with these test images; None where none would or none are needed.
-        images: how many test images would tell, with these seeds; likewise.
+        excludes_zero: whether the interval excludes 0, which is possible with "no difference" as well.
+        seeds: how many seeds would be enough with these test images; None where no number is or none is needed.
+        images: how many test images would be enough with these seeds; likewise.
     """
 
-    word: Word
+    word: OutcomeWord
     excludes_zero: bool
     seeds: int | None = None
     images: int | None = None
 
 
-def judge_outcome(estimate: Estimate, delta: float, level: float = 0.95) -> Outcome:
-    """The outcome of a contrast.
+def judge_outcome(estimate: DifferenceEstimate, delta: float, level: float = 0.95) -> Outcome:
+    """The first outcome that holds, in the order of `OUTCOMES`.
 
     Args:
-        estimate: mean difference and its doubt.
+        estimate: the mean difference and its spread.
         delta: the smallest difference that matters, in units of the score.
-        level: of the interval that must exclude 0; "no difference" takes the interval of 2 level − 1, which is the two
-            one-sided tests.
+        level: of the interval that must exclude 0; "no difference" uses the interval at 2 level − 1, which is two
+            one-sided tests (TOST).
     """
     low, high = estimate.interval(level)
     excludes = low > 0 or high < 0
-    inner = estimate.interval(2 * level - 1)
-    if -delta <= inner[0] and inner[1] <= delta:
+    inner_low, inner_high = estimate.interval(2 * level - 1)
+    if -delta <= inner_low and inner_high <= delta:
         return Outcome("no difference", excludes)
     if excludes:
         return Outcome("helps" if low > 0 else "hurts", excludes)
-    return Outcome("inconclusive", excludes, *_needed(estimate, delta, level))
+    return Outcome("inconclusive", excludes, *_required_sizes(estimate, delta, level))
 
 
-def _needed(estimate: Estimate, delta: float, level: float) -> tuple[int | None, int | None]:
-    """Seeds, and test images, with which the interval would be as narrow as the difference found, or as delta."""
+def _required_sizes(estimate: DifferenceEstimate, delta: float, level: float) -> tuple[int | None, int | None]:
+    """Seeds, or test images, that would narrow the half-width to the estimated difference, or to delta if larger."""
     wanted = max(abs(estimate.difference), delta)
     spread = estimate.spread
-    seeds = _least(lambda n: spread.with_seeds(n).reach(level) <= wanted, spread.n_seeds + 1, MOST_SEEDS)
-    images = _least(lambda n: spread.with_images(n).reach(level) <= wanted, spread.n_images + 1, MOST_IMAGES)
+    seeds = _smallest(lambda n: spread.with_seeds(n).half_width(level) <= wanted, spread.n_seeds + 1, MOST_SEEDS)
+    images = _smallest(lambda n: spread.with_images(n).half_width(level) <= wanted, spread.n_images + 1, MOST_IMAGES)
     return seeds, images
 
 
-def _least(enough: Callable[[int], bool], low: int, high: int) -> int | None:
+def _smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The smallest number from `low` to `high` that is enough, by bisection; None where none is."""
     if low > high or not enough(high):
         return None
     while low < high:

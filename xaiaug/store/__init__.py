@@ -2,7 +2,6 @@
 
 from .blobs import Blob, BlobFile
 from .call_ledger import CallLedger
-from .keys import digest, seed_of
 from .models import ModelFolder
 from .reader import Reader
 from .schema import LEDGER, Fact, StageName
@@ -18,6 +17,4 @@ __all__ = [
     "Reader",
     "StageName",
     "Store",
-    "digest",
-    "seed_of",
 ]

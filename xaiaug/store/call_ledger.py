@@ -71,11 +71,11 @@ class CallLedger:
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
         """A call is about to be sent: its price and its worst case in picodollars; returns the intent's number."""
-        return self._ledger.write(_INTEND, (key, worst, self._priced(price)))
+        return self._ledger.write(_INTEND, (key, worst, self._keep_price(price)))
 
     def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
         """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
-        rows = [(call.key, call.worst, self._priced(call.price)) for call in calls]
+        rows = [(call.key, call.worst, self._keep_price(call.price)) for call in calls]
         with self._ledger.changing() as connection:
             connection.execute("INSERT INTO batches (tag) VALUES (?)", (tag,))
             intents = [connection.execute(_INTEND, row).lastrowid or 0 for row in rows]
@@ -97,7 +97,7 @@ class CallLedger:
         """A batch will never be answered: its open calls stay open, and may be sent again."""
         self._ledger.write("DELETE FROM batched WHERE tag = ?", (tag,))
 
-    def _priced(self, price: Mapping[str, JSON]) -> str:
+    def _keep_price(self, price: Mapping[str, JSON]) -> str:
         """The price as the ledger knows it by."""
         text = _plain(price)
         if text not in self._prices:

@@ -59,7 +59,7 @@ class RunLedger:
                 self._connection.close()  # or the file would stay locked
                 raise
         except sqlite3.Error as error:
-            raise self._explained(error) from error
+            raise self._translate(error) from error
 
     def close(self) -> None:
         """Closes the file; a closed ledger is one file that can be read from a read-only folder."""
@@ -149,7 +149,7 @@ class RunLedger:
             with self._lock, self._connection:
                 yield self._connection
         except sqlite3.Error as error:
-            raise self._explained(error) from error
+            raise self._translate(error) from error
 
     def _ready(self) -> None:
         self._connection.execute("PRAGMA busy_timeout = 1000")
@@ -179,9 +179,9 @@ class RunLedger:
             with self._lock:
                 return self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise self._explained(error) from error
+            raise self._translate(error) from error
 
-    def _explained(self, error: sqlite3.Error) -> RunFolderError:
+    def _translate(self, error: sqlite3.Error) -> RunFolderError:
         if "locked" in str(error):
             return RunLockedError(f"{self._path.parent} is being written by another process; wait for it or stop it")
         return RunFolderError(f"the ledger {self._path} cannot be used: {error}; what was committed is still there")

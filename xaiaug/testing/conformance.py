@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import CheckFailedError, ConfigError, MissingExtraError, nearest
+from ..errors import CheckFailedError, ConfigError, MissingExtraError, suggest
 from ..interfaces import Classifier, Plugin
 from .checks import batching, classifiers, critics, every_plugin, explainers, remote, side_effects, synthesizers
 from .checks.assertions import NotApplicableError
@@ -188,6 +188,6 @@ def _expected_failures(plugin: type[Plugin], more: Mapping[str, str] | None) -> 
     for name in expected:
         if name not in known:
             raise ConfigError(
-                f"{plugin.__name__}: the expected failure {name!r} is not a check. {nearest(name, known)}"
+                f"{plugin.__name__}: the expected failure {name!r} is not a check. {suggest(name, known)}"
             )
     return expected

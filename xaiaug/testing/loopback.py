@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from .fake_services.bill import Bill, BillingRecord, PriceList, PriceTable
 from .fake_services.http_server import HttpServer
 from .fake_services.openapi import ApiDescriptions
@@ -160,5 +160,5 @@ class Loopback:
 
 def _protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
-        raise ConfigError(f"Loopback: there is no protocol {name!r}. {nearest(name, PROTOCOLS)}")
+        raise ConfigError(f"Loopback: there is no protocol {name!r}. {suggest(name, PROTOCOLS)}")
     return PROTOCOLS[name]

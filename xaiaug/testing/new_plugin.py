@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import ConfigError, nearest
+from ..errors import ConfigError, suggest
 from ..registry import KINDS, available
 
 _TEMPLATES = Path(__file__).with_name("template")
@@ -23,7 +23,7 @@ def new_plugin(kind: str, name: str, into: str | Path = ".") -> Path:
         ConfigError: there is no such kind, the name is not valid or is taken, or the folder exists already.
     """
     if kind not in KINDS:
-        raise ConfigError(f"there is no kind of plugin {kind!r}. {nearest(kind, KINDS)}")
+        raise ConfigError(f"there is no kind of plugin {kind!r}. {suggest(kind, KINDS)}")
     _check_name(kind, name)
     project = f"xaiaug-{name}"
     folder = Path(into, project)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from ...errors import ConfigError, nearest
+from ...errors import ConfigError, suggest
 from ...interfaces import Critic
 
 KNOWN = {
@@ -26,13 +26,13 @@ def make_critic(table: Mapping[str, Any]) -> Critic:
     parameters = dict(table)
     name = parameters.pop("name", None)
     if name not in KNOWN:
-        raise ConfigError(f"second: there is no critic {name!r} for this. {nearest(str(name), KNOWN)}")
+        raise ConfigError(f"second: there is no critic {name!r} for this. {suggest(str(name), KNOWN)}")
     module, _, attribute = KNOWN[name].partition(":")
     critic: type[Critic] = getattr(import_module(f".{module}", __package__), attribute)
     known = critic.parameter_names()
     for parameter in parameters:
         if parameter not in known:
-            raise ConfigError(f"second: {name!r} has no parameter {parameter!r}. {nearest(parameter, known)}")
+            raise ConfigError(f"second: {name!r} has no parameter {parameter!r}. {suggest(parameter, known)}")
     return critic(**parameters)
 
 

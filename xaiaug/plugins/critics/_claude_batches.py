@@ -22,8 +22,8 @@ _KINDS = {
 _STATUS = {"authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404}
 
 
-class ClaudeCourier:
-    """Carries batches of messages; satisfies `Courier`.
+class ClaudeBatchClient:
+    """Carries batches of messages; satisfies `BatchClient`.
 
     Args:
         client: of anthropic.
@@ -40,27 +40,27 @@ class ClaudeCourier:
         return self._client.sdk.messages.batches.with_streaming_response
 
     def post(self, tag: str, requests: Mapping[str, Mapping[str, JSON]]) -> str:  # noqa: ARG002  the requests' names contain it
-        """As `Courier.post`."""
+        """As `BatchClient.post`."""
         entries = [{"custom_id": name, "params": dict(request)} for name, request in requests.items()]
         return read_id(self._client.request(self._batches.create, requests=entries))
 
     def find(self, tag: str, count: int) -> list[str]:  # noqa: ARG002  the service does not keep it
-        """As `Courier.find`: batches with as many requests; the names of their results tell which is ours."""
+        """As `BatchClient.find`: batches with as many requests; the names of their results tell which is ours."""
         batches: Any = self._client.request(self._batches.list, limit=LISTED).get("data") or []
         return [str(batch["id"]) for batch in batches if sum((batch.get("request_counts") or {}).values()) == count]
 
-    def ended(self, name: str) -> bool:
-        """As `Courier.ended`."""
+    def is_done(self, name: str) -> bool:
+        """As `BatchClient.is_done`."""
         return self._client.request(self._batches.retrieve, name).get("processing_status") == "ended"
 
     def results(self, name: str) -> Iterator[tuple[str, RawReply | CallError]]:
-        """As `Courier.results`."""
+        """As `BatchClient.results`."""
         for line in self._client.request_lines(self._batches.results, name):
             result: Any = line.get("result") or {}
             yield str(line.get("custom_id") or "?"), self._read_result(result)
 
     def forget(self, name: str) -> None:
-        """As `Courier.forget`."""
+        """As `BatchClient.forget`."""
         self._client.request(self._batches.delete, name)
 
     def _read_result(self, result: Mapping[str, Any]) -> RawReply | CallError:

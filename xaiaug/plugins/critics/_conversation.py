@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from ...records import JSON, Case, Critique, Failure
+from ...records import JSON, Case, Critique, Failure, label_to_words
 from ._image_encoding import EncodedImage, encode_image
 from ._parsing import (
     CAUSE,
@@ -16,7 +14,6 @@ from ._parsing import (
     SCHEMA,
     PromptCheck,
     UnusableError,
-    label_to_words,
     parse_critique,
     parse_prompt,
     shorten,
@@ -152,10 +149,10 @@ class Dialogue:
         except UnusableError as error:
             if not error.repairable:
                 raise
-            reply = yield self._ask_again(question, reply, case, error)
+            reply = yield self._request_repair(question, reply, case, error)
         return _parse_reply(reply, parse)
 
-    def _ask_again(self, question: Question, reply: ModelReply, case: Case, error: UnusableError) -> Question:
+    def _request_repair(self, question: Question, reply: ModelReply, case: Case, error: UnusableError) -> Question:
         if reply.stop == "length":
             return replace(question, max_tokens=MORE * question.max_tokens)
         repair = self._text("repair", case, reason=error.reason)
@@ -218,8 +215,3 @@ def run_conversations(
                 results[i] = end.value
         replies = dict(zip(questions, ask(list(questions.values())), strict=True)) if questions else {}
     return [results[i] for i in range(len(conversations))]
-
-
-def digest(value: JSON) -> str:
-    """A digest of a JSON-plain value, for keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

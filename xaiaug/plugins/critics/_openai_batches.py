@@ -17,8 +17,8 @@ ENDED = {"completed", "failed", "expired", "cancelled"}
 TEMPORARY = {"token_limit_exceeded", "rate_limit_exceeded", "server_error"}  # error codes of a batch
 
 
-class OpenAICourier:
-    """Carries batches of responses or chat completions; satisfies `Courier`.
+class OpenAIBatchClient:
+    """Carries batches of responses or chat completions; satisfies `BatchClient`.
 
     Args:
         client: of openai.
@@ -47,7 +47,7 @@ class OpenAICourier:
         return self._client.sdk.files.with_streaming_response
 
     def post(self, tag: str, requests: Mapping[str, Mapping[str, JSON]]) -> str:
-        """As `Courier.post`."""
+        """As `BatchClient.post`."""
         lines = [
             json.dumps({"custom_id": name, "method": "POST", "url": self._endpoint, "body": self._to_body(request)})
             for name, request in requests.items()
@@ -66,16 +66,16 @@ class OpenAICourier:
         )
 
     def find(self, tag: str, count: int) -> list[str]:  # noqa: ARG002  the tag is enough
-        """As `Courier.find`."""
+        """As `BatchClient.find`."""
         batches: Any = self._client.request(self._batches.list, limit=LISTED).get("data") or []
         return [str(batch["id"]) for batch in batches if (batch.get("metadata") or {}).get("xaiaug") == tag]
 
-    def ended(self, name: str) -> bool:
-        """As `Courier.ended`."""
+    def is_done(self, name: str) -> bool:
+        """As `BatchClient.is_done`."""
         return self._client.request(self._batches.retrieve, name).get("status") in ENDED
 
     def results(self, name: str) -> Iterator[tuple[str, RawReply | CallError]]:
-        """As `Courier.results`."""
+        """As `BatchClient.results`."""
         batch: Any = self._client.request(self._batches.retrieve, name)
         for file in (batch.get("output_file_id"), batch.get("error_file_id")):
             for line in self._client.request_lines(self._files.content, file) if file else ():
@@ -84,7 +84,7 @@ class OpenAICourier:
             yield "", _batch_error(batch)
 
     def forget(self, name: str) -> None:
-        """As `Courier.forget`: deletes the files; the service keeps the batch itself, without content."""
+        """As `BatchClient.forget`: deletes the files; the service keeps the batch itself, without content."""
         batch = self._client.request(self._batches.retrieve, name)
         for kind in ("input_file_id", "output_file_id", "error_file_id"):
             if batch.get(kind):

@@ -189,6 +189,7 @@ def _rarities(measurements: Measurements, reference: ClassReference) -> dict[str
 
 
 def _correct(rarities: Mapping[str, Rarity]) -> dict[str, float]:
-    """The p-values of all attributes, corrected for their number."""
-    contrasts = holm_adjust([rarity.p for rarity in rarities.values()])
-    return {name: contrast.p for name, contrast in zip(rarities, contrasts, strict=True)}
+    """The p-values of all attributes, corrected for their number; the smallest first, also among equal ones."""
+    names = sorted(rarities, key=lambda name: rarities[name].p)
+    contrasts = holm_adjust([rarities[name].p for name in names])
+    return {name: contrast.p for name, contrast in zip(names, contrasts, strict=True)}

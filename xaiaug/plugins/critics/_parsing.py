@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ...records import Critique
+from ...records import Critique, label_to_words
 from ...records.case import ATTENDED
 
 
@@ -243,11 +243,6 @@ def parse_prompt(text: str) -> str:
     if not prompt:
         raise UnusableError("empty", "there is no prompt in it")
     return prompt
-
-
-def label_to_words(label: str) -> str:
-    """A label as it is written in a sentence."""
-    return label.replace("_", " ")
 
 
 def _find_classes(prompt: str, label: str, labels: Sequence[str]) -> Iterator[tuple[str, bool]]:

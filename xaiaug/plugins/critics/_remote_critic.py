@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
-from ...records import JSON, BatchedCall, Case, Courier, Critique, Estimate, Failure, RawReply
+from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply, digest
 from ._by_name import make_second_critic
-from ._conversation import Dialogue, ModelReply, Question, digest, run_conversations
+from ._conversation import Dialogue, ModelReply, Question, run_conversations
 from ._parsing import CAUSE, shorten
 from ._token_estimate import estimate_calls, max_usage
 from ._vlm_critic import DialogueOptions, VLMCritic
@@ -163,9 +163,9 @@ class RemoteCritic(VLMCritic):
         return run_conversations([self._converse(case)], lambda questions: [self._call(one) for one in questions])[0]
 
     def _critique_as_batch(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        courier = self._make_courier()
+        batch_client = self._make_batch_client()
         conversations = [self._converse(case) for case in cases]
-        return run_conversations(conversations, lambda questions: self._call_batch(questions, courier))
+        return run_conversations(conversations, lambda questions: self._call_batch(questions, batch_client))
 
     def _converse(self, case: Case) -> _Conversation:
         """The dialogue about a case, as calls whose replies the caller fetches."""
@@ -197,12 +197,12 @@ class RemoteCritic(VLMCritic):
         except CallError as error:
             return error
 
-    def _call_batch(self, questions: Sequence[_KeyedQuestion], courier: Courier) -> list[RawReply | CallError]:
+    def _call_batch(self, questions: Sequence[_KeyedQuestion], batch_client: BatchClient) -> list[RawReply | CallError]:
         calls = [
             BatchedCall(keyed.key, self._to_request(keyed.question), self._worst_case_usd(keyed.question))
             for keyed in questions
         ]
-        return self._paid.batch(calls, courier)
+        return self._paid.batch(calls, batch_client)
 
     def _worst_case_usd(self, question: Question) -> float:
         return self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
@@ -247,8 +247,8 @@ class RemoteCritic(VLMCritic):
         """Sends a request once; returns every reply that reports its usage."""
 
     @abstractmethod
-    def _make_courier(self) -> Courier:
-        """The courier that carries batches to the service."""
+    def _make_batch_client(self) -> BatchClient:
+        """The batch_client that carries batches to the service."""
 
     @abstractmethod
     def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:

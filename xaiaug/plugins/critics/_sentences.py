@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...records import label_to_words
 from .._image_stats import colour_name, lab_to_hex, rgb_to_lab
 from ._measurements import Attention, Floats, Measurements
 from ._outliers import LEAST, ClassReference, Comparison, Finding
-from ._parsing import label_to_words
 
 GUIDANCE_OF = {
     "subject colour": "subject_colour",

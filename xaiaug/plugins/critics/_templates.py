@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ...errors import ConfigError, nearest
+from ...errors import ConfigError, suggest
 
 TEMPLATES: Mapping[str, str] = MappingProxyType(
     {
@@ -64,12 +64,12 @@ def merge_templates(replacements: Mapping[str, str] | None) -> dict[str, str]:
     """
     for name, text in (replacements or {}).items():
         if name not in TEMPLATES:
-            raise ConfigError(f"templates: there is no template {name!r}. {nearest(name, TEMPLATES)}")
+            raise ConfigError(f"templates: there is no template {name!r}. {suggest(name, TEMPLATES)}")
         if not isinstance(text, str) or not text.strip():
             raise ConfigError(f"templates: {name} must be text, got {text!r}")
         for field in _FIELD.findall(text):
             if field not in FIELDS[name]:
-                raise ConfigError(f"templates: {name} has no field {{{field}}}. {nearest(field, FIELDS[name])}")
+                raise ConfigError(f"templates: {name} has no field {{{field}}}. {suggest(field, FIELDS[name])}")
     return {**TEMPLATES, **(replacements or {})}
 
 

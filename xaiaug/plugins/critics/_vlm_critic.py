@@ -8,9 +8,9 @@ from typing import Any, TypedDict
 from ...errors import ConfigError
 from ...interfaces import Context, Critic
 from ...panel import LAYOUTS
-from ...records import JSON
+from ...records import JSON, digest
 from .._signature import expand_options
-from ._conversation import DIALOGUES, Dialogue, digest
+from ._conversation import DIALOGUES, Dialogue
 from ._parsing import SCHEMA, PromptCheck
 from ._templates import merge_templates
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from ...errors import ConfigError
-from ...records import JSON, Courier, RawReply
-from ._claude_batches import ClaudeCourier
+from ...records import JSON, BatchClient, RawReply
+from ._claude_batches import ClaudeBatchClient
 from ._conversation import ModelReply, Question, Turn
 from ._remote_critic import RemoteCritic, RemoteOptions
 from ._sdk import SdkClient, check_address, read_key, require_package, to_usage
@@ -89,8 +89,8 @@ class ClaudeCritic(RemoteCritic):
         body = self._client.post(self._client.sdk.messages, request)
         return RawReply(body, read_usage(body.get("usage") or {}))
 
-    def _make_courier(self) -> Courier:
-        return ClaudeCourier(self._client, read_usage)
+    def _make_batch_client(self) -> BatchClient:
+        return ClaudeBatchClient(self._client, read_usage)
 
     def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
         return read_reply(body)

@@ -9,10 +9,10 @@ from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from ...errors import CallError, ConfigError
-from ...records import JSON, Courier, RawReply
+from ...records import JSON, BatchClient, RawReply
 from . import _chat_completions, _responses_api
 from ._conversation import ModelReply, Question
-from ._openai_batches import OpenAICourier
+from ._openai_batches import OpenAIBatchClient
 from ._remote_critic import RemoteCritic, RemoteOptions
 from ._sdk import SdkClient, check_address, read_key, require_package
 
@@ -107,10 +107,10 @@ class OpenAICritic(RemoteCritic):
             request, "max_tokens" if self._is_compatible() else "max_completion_tokens"
         )
 
-    def _make_courier(self) -> Courier:
+    def _make_batch_client(self) -> BatchClient:
         if self._chat:
-            return OpenAICourier(self._client, "/v1/chat/completions", self._to_chat, _to_reply)
-        return OpenAICourier(self._client, "/v1/responses", dict, _to_reply)
+            return OpenAIBatchClient(self._client, "/v1/chat/completions", self._to_chat, _to_reply)
+        return OpenAIBatchClient(self._client, "/v1/responses", dict, _to_reply)
 
     def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
         return _chat_completions.read_reply(body) if "choices" in body else _responses_api.read_reply(body)

@@ -12,7 +12,7 @@ from typing import Any
 from ...calls import CallError
 from ...errors import RunFolderError
 from ...interfaces import Context, Critic
-from ...records import JSON, BatchedCall, Case, Courier, Critique, Failure, RawReply
+from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Failure, RawReply
 from ...records.pipeline import StageKind
 from ...store import Blob, CallLedger, Reader
 from ...store.blobs import Blobs
@@ -102,12 +102,12 @@ class RecordedCalls:
         except (RunFolderError, ValueError) as error:
             raise CallError("item", f"a reply recorded in {self._run} cannot be read: {error}") from error
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
         """The recorded reply to each call, or an error if there is none."""
         replies: list[RawReply | CallError] = []
         for call in calls:
             try:
-                replies.append(self.call(call.key, call.request, worst_case_usd=0, send=courier))
+                replies.append(self.call(call.key, call.request, worst_case_usd=0, send=batch_client))
             except CallError as error:
                 replies.append(error)
         return replies

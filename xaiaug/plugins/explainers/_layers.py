@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ...errors import ConfigError, UndefinedMethodError, nearest
+from ...errors import ConfigError, UndefinedMethodError, suggest
 from .._logits import compute_logits
 from ._attention import Recording, record_attention
 from ._hooks import attach_hooks
@@ -248,7 +248,7 @@ def _find_by_name(method: str, module: nn.Module, name: str, spatial: Sequence[_
 
 
 def _suggest(name: str, names: Sequence[str], spatial: Sequence[_Call]) -> str:
-    guess = nearest(name, names).partition(" Known:")[0]
+    guess = suggest(name, names).partition(" Known:")[0]
     return f"{guess if guess.startswith('Did') else ''} Layers that hold a map: {_list_names(spatial)}".strip()
 
 

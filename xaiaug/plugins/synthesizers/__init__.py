@@ -1,1 +1,1 @@
-"""Built-in synthesizers, a method or model family a file."""
+"""Built-in synthesizers, one method or model family per file."""

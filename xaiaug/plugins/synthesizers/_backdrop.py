@@ -1,4 +1,4 @@
-"""Backdrops: training images without their subjects."""
+"""Backdrops: training images whose subject is removed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ._mask_folder import BadMaskError
 
 Floats = NDArray[np.float32]
 
-NEAREST = 8  # how many of the backdrops nearest to a wished colour lots are drawn among
+NEAREST = 8  # of the backdrops nearest to a requested colour, one of so many is chosen at random
 
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """A backdrop that may be chosen.
+    """A training image that may serve as backdrop.
 
     Attributes:
-        sample: the training image it is made of.
+        sample: the training image.
         colour: median Lab of its backdrop.
-        subject: the share of it that its own subject takes, 0 to 1.
+        subject: the share of the image that its own subject covers, 0 to 1.
     """
 
     sample: Sample
@@ -35,28 +35,28 @@ class Backdrop:
 
 
 def find_backdrops(
-    samples: Sequence[Sample], most: int, seed: int, known: Callable[[str, tuple[int, int]], Floats | None]
+    samples: Sequence[Sample], most: int, seed: int, mask_of: Callable[[str, tuple[int, int]], Floats | None]
 ) -> list[Backdrop]:
-    """At most `most` backdrops, of training images drawn by `seed`: those whose subject leaves enough to see.
+    """At most `most` backdrops from a random choice of training images: those whose subject covers less than half.
 
     Args:
         samples: the training images.
-        most: how many of them to look at.
-        seed: decides which ones.
-        known: the mask of an image at a size (width, height), by its id; None where there is none. An image with a
-            bad mask is no backdrop.
+        most: how many of them to consider.
+        seed: of the choice.
+        mask_of: the mask of an image at a size (width, height), by its id; None if there is none. Images with a bad
+            mask are skipped.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     order = np.random.default_rng([seed, 1]).permutation(len(ordered))[:most]
-    found = [plate for i in order if (plate := _measure(ordered[i], known)) is not None]
-    return [plate for plate in found if plate.subject < 0.5] or found
+    backdrops = [backdrop for i in order if (backdrop := _measure(ordered[i], mask_of)) is not None]
+    return [backdrop for backdrop in backdrops if backdrop.subject < 0.5] or backdrops
 
 
-def _measure(sample: Sample, known: Callable[[str, tuple[int, int]], Floats | None]) -> Backdrop | None:
+def _measure(sample: Sample, mask_of: Callable[[str, tuple[int, int]], Floats | None]) -> Backdrop | None:
     small = sample.open().convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     try:
-        mask = known(sample.id, small.size)
+        mask = mask_of(sample.id, small.size)
     except BadMaskError:
         return None
     mask = subject_mask(small) if mask is None else mask
@@ -64,21 +64,21 @@ def _measure(sample: Sample, known: Callable[[str, tuple[int, int]], Floats | No
 
 
 def choose_backdrop(candidates: Sequence[Backdrop], colour: Floats | None, rng: np.random.Generator) -> Backdrop:
-    """A backdrop by lot: among those nearest to `colour`, Lab, or among all."""
+    """A random backdrop: one of those nearest to `colour`, Lab, or any."""
     if colour is None:
         return candidates[int(rng.integers(len(candidates)))]
-    distances = [float(np.linalg.norm(plate.colour - colour)) for plate in candidates]
+    distances = [float(np.linalg.norm(backdrop.colour - colour)) for backdrop in candidates]
     nearest = np.argsort(distances, kind="stable")[:NEAREST]
     return candidates[int(nearest[int(rng.integers(len(nearest)))])]
 
 
 def remove_subject(photo: Image.Image, size: tuple[int, int], mask: Floats | None = None) -> Floats:
-    """The photo at `size` (width, height), its subject painted over with what surrounds it: h w 3, Lab.
+    """The photo at `size` (width, height), its subject filled in from its surroundings: h w 3, Lab.
 
     Args:
         photo: RGB.
-        size: width, height; the photo is cropped to their ratio.
-        mask: where its subject is, as large as the photo; None: it is looked for.
+        size: width, height; the photo is cropped to this aspect ratio.
+        mask: of its subject, at the size of the photo; None: the subject is segmented.
     """
     from scipy.ndimage import binary_dilation
 
@@ -89,24 +89,24 @@ def remove_subject(photo: Image.Image, size: tuple[int, int], mask: Floats | Non
         mask = np.asarray(ImageOps.fit(Image.fromarray(mask), size, Image.Resampling.BOX))
     hole = binary_dilation(mask > 0.25, iterations=max(2, max(size) // 32))
     colours = rgb_to_lab(to_pixels(fitted))
-    if hole.mean() > 0.97:  # nothing but subject: its mean colour, the little that is known of it
+    if hole.mean() > 0.97:  # no backdrop is left: use the mean colour
         return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape).astype(np.float32)
     return _fill_hole(colours, hole)
 
 
 def _fill_hole(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
-    """Colours in the hole from around it: broad ones flow in from its rim, and so does how grainy its rim is."""
+    """The colours with the hole filled from its rim: smooth colours by push-pull, plus as much grain."""
     from scipy.ndimage import gaussian_filter, uniform_filter
 
     known = (~hole).astype(np.float32)[..., None]
     width = 2 * max(2, max(hole.shape) // 40) + 1
     sums, weights = (uniform_filter(values, (width, width, 0)) for values in (colours * known, known))
     detail = (colours - sums / np.maximum(weights, 1e-3)) * known
-    loudness = uniform_filter(np.abs(detail).sum(axis=-1, keepdims=True), (width, width, 0)) / np.maximum(weights, 1e-3)
-    # What is louder than usual is no grain but the edge of a thing.
-    usual = float(np.median(loudness[~hole])) + 1e-3
-    grain = _grain(detail / (1 + (loudness / (1.2 * usual)) ** 4))
-    flowed = _push_pull(np.concatenate([colours, np.minimum(loudness, usual)], axis=-1) * known, known)
+    strength = uniform_filter(np.abs(detail).sum(axis=-1, keepdims=True), (width, width, 0)) / np.maximum(weights, 1e-3)
+    # Stronger detail than usual is not grain but an edge.
+    usual = float(np.median(strength[~hole])) + 1e-3
+    grain = _grain(detail / (1 + (strength / (1.2 * usual)) ** 4))
+    flowed = _push_pull(np.concatenate([colours, np.minimum(strength, usual)], axis=-1) * known, known)
     inside = flowed[..., :3] + 0.8 * flowed[..., 3:] * grain
     blend = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
     filled: Floats = (1 - blend) * colours + blend * inside
@@ -115,39 +115,39 @@ def _fill_hole(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
 
 
 def _grain(detail: Floats) -> Floats:
-    """Texture with the spectrum of `detail`, h w 3, and a mean loudness of 1: random phase noise (Galerne et al. 2011).
+    """Texture with the spectrum of `detail`, h w 3, and a mean strength of 1: random phase noise (Galerne et al. 2011).
 
-    Shifted copies of the detail itself would look embossed wherever the photo has edges.
+    Shifted copies of the detail would look embossed at the edges of the photo.
     """
     from scipy.fft import fft2, ifft2
 
     noise = fft2(np.random.default_rng(0).standard_normal(detail.shape[:2]).astype(np.float32))
     phase = noise / np.maximum(np.abs(noise), 1e-6)
     grain = ifft2(fft2(detail, axes=(0, 1)) * phase[..., None], axes=(0, 1)).real
-    loudness = np.abs(grain).sum(axis=-1).mean()
-    scaled: Floats = (grain / max(float(loudness), 1e-6)).astype(np.float32)
+    strength = np.abs(grain).sum(axis=-1).mean()
+    scaled: Floats = (grain / max(float(strength), 1e-6)).astype(np.float32)
     return scaled
 
 
 def _push_pull(sums: Floats, weights: Floats) -> Floats:
-    """Colours wherever they are not known, from ever coarser images: push-pull, after Gortler et al. (SIGGRAPH 1996).
+    """Unknown colours from ever coarser images: push-pull, after Gortler et al. (SIGGRAPH 1996).
 
     Args:
         sums: h w c, known colours times their weights.
         weights: h w 1, 0 to 1.
     """
-    own = sums / np.maximum(weights, 1e-6)
+    fine = sums / np.maximum(weights, 1e-6)
     if min(sums.shape[:2]) <= 2:
         mean = sums.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
-        return np.where(weights > 1e-6, own, mean).astype(np.float32)
+        return np.where(weights > 1e-6, fine, mean).astype(np.float32)
     coarse = _resize(_push_pull(_halve(sums), _halve(weights)), sums.shape[:2])
     trust = np.minimum(weights * 1.5, 1)
-    flowed: Floats = trust * own + (1 - trust) * coarse
-    return flowed
+    filled: Floats = trust * fine + (1 - trust) * coarse
+    return filled
 
 
 def _halve(values: Floats) -> Floats:
-    """Means over squares of two by two: h w c to h/2 w/2 c, rounded up."""
+    """Means over two by two pixels: h w c to h/2 w/2 c, rounded up."""
     height, width, channels = values.shape
     padded = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     halved: Floats = padded.reshape((height + 1) // 2, 2, (width + 1) // 2, 2, channels).mean(axis=(1, 3))

@@ -1,4 +1,4 @@
-"""Draws images with a pipeline: a generator an image, halves where memory runs out, a second try for broken ones."""
+"""Generates batches: one seed per image, smaller batches if memory runs out, a retry for broken images."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ from ...records import JSON, SynthesisRequest
 from ._pipelines import silence_diffusers
 from ._prompt_length import FittedPrompt
 
-FLAT = 2 / 255  # an image whose values differ by less shows nothing
+FLAT = 2 / 255  # an image with a smaller range of values is broken
 SEEDS = 2**32
-RETRY_OFFSET = 0x9E3779B9  # what is added to a seed whose image was broken
+RETRY_OFFSET = 0x9E3779B9  # added to the seed of a broken image
 
 
 @dataclass(frozen=True, eq=False)
 class GenerationJob:
-    """One image to be drawn.
+    """One image to generate.
 
     Attributes:
-        request: what was asked for.
-        prompt: as it will be read.
-        seed: of its noise.
-        own: arguments of the pipeline that differ from image to image; tensors have one row.
+        request: of the synthesizer.
+        prompt: as the pipeline reads it.
+        seed: of the noise.
+        arguments: of the pipeline that differ between images; tensors have one row.
         size: width and height; None: the pipeline's.
-        way: name of the pipeline that draws it.
+        pipeline: name of the pipeline that generates it.
         repaint: h w, bool, of the source: what may change; None: everything.
-        details: what is to be remembered of it.
+        details: for the details of the result.
     """
 
     request: SynthesisRequest
     prompt: FittedPrompt
     seed: int
-    own: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     size: tuple[int, int] | None = None
-    way: str = "text"
+    pipeline: str = "text"
     repaint: NDArray[np.bool_] | None = None
     details: Mapping[str, JSON] = field(default_factory=dict)
 
     @property
-    def kin(self) -> tuple[Any, ...]:
-        """Equal for images that may be drawn together: rows of one shape."""
-        shapes = [(name, _shape(value)) for name, value in sorted(self.own.items())]
+    def shape_key(self) -> tuple[Any, ...]:
+        """Equal for images that can share a batch: rows of one shape."""
+        shapes = [(name, _shape(value)) for name, value in sorted(self.arguments.items())]
         return (self.size, *shapes)
 
-    def again(self) -> GenerationJob:
-        """The same with another seed."""
+    def retry(self) -> GenerationJob:
+        """The same job with another seed."""
         return replace(self, seed=(self.seed + RETRY_OFFSET) % SEEDS)
 
 
 @dataclass(frozen=True, eq=False)
-class GeneratedImage:
-    """An image, and the seed it was drawn with.
+class GenerationResult:
+    """An image and its seed.
 
     Attributes:
-        image: RGB; None where both tries gave a broken one.
-        seed: of its noise.
-        flaw: what was wrong with the first try, or with both; empty where nothing was.
+        image: RGB; None if both attempts are broken.
+        seed: of the noise.
+        flaw: of the first attempt, or of both; empty if there is none.
     """
 
     image: Image.Image | None
@@ -72,92 +72,92 @@ class GeneratedImage:
 
 
 class BatchGenerator:
-    """Draws jobs with a pipeline.
+    """Generates the images of jobs with a pipeline.
 
     Args:
-        call: the pipeline, or what stands for it: keyword arguments in, images n h w c out, 0 to 1.
+        call: the pipeline, or a function in its place: keyword arguments in, images n h w c out, 0 to 1.
         shared: arguments of the pipeline that are the same for all images.
-        most: images drawn at once.
+        batch_size: most images per batch.
     """
 
-    def __init__(self, call: Callable[..., Any], shared: Mapping[str, Any], most: int) -> None:
-        self._call, self._shared, self._most = call, shared, most
+    def __init__(self, call: Callable[..., Any], shared: Mapping[str, Any], batch_size: int) -> None:
+        self._call, self._shared, self._batch_size = call, shared, batch_size
 
-    def __call__(self, jobs: Sequence[GenerationJob]) -> list[GeneratedImage]:
-        """One a job, in order."""
-        first = self._pixels(jobs)
+    def __call__(self, jobs: Sequence[GenerationJob]) -> list[GenerationResult]:
+        """One result a job, in order."""
+        first = self._generate(jobs)
         flaws = [find_flaw(pixels) for pixels in first]
-        again = [job.again() for job, found in zip(jobs, flaws, strict=True) if found]
-        second = iter(zip(again, self._pixels(again), strict=True))
+        retries = [job.retry() for job, flaw in zip(jobs, flaws, strict=True) if flaw]
+        second = iter(zip(retries, self._generate(retries), strict=True))
         return [
-            _retry_result(*next(second), found) if found else GeneratedImage(to_image(pixels), job.seed)
-            for job, pixels, found in zip(jobs, first, flaws, strict=True)
+            _retry_result(*next(second), flaw) if flaw else GenerationResult(to_image(pixels), job.seed)
+            for job, pixels, flaw in zip(jobs, first, flaws, strict=True)
         ]
 
-    def _pixels(self, jobs: Sequence[GenerationJob]) -> list[NDArray[np.float32]]:
-        """h w c of each, in order; those of one shape are drawn together."""
-        kin: dict[Any, list[int]] = {}
-        for place, job in enumerate(jobs):
-            kin.setdefault(job.kin, []).append(place)
-        found: dict[int, NDArray[np.float32]] = {}
-        for places in kin.values():
-            found.update(zip(places, self._portions([jobs[place] for place in places]), strict=True))
-        return [found[place] for place in range(len(jobs))]
+    def _generate(self, jobs: Sequence[GenerationJob]) -> list[NDArray[np.float32]]:
+        """The pixels of each job, h w c, in order; jobs of one shape share batches."""
+        by_shape: dict[Any, list[int]] = {}
+        for position, job in enumerate(jobs):
+            by_shape.setdefault(job.shape_key, []).append(position)
+        pixels: dict[int, NDArray[np.float32]] = {}
+        for positions in by_shape.values():
+            pixels.update(zip(positions, self._batches([jobs[i] for i in positions]), strict=True))
+        return [pixels[position] for position in range(len(jobs))]
 
-    def _portions(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
-        """As many at once as fit; where memory runs out half as many, from then on."""
+    def _batches(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
+        """In batches as large as fit; if memory runs out, half as large from then on."""
         done = 0
         while done < len(jobs):
-            portion = jobs[done : done + self._most]
+            batch = jobs[done : done + self._batch_size]
             try:
-                made = self._batch(portion)
+                images = self._generate_batch(batch)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
-                made = None  # the error holds on to the memory of its frames until it is gone
-            if made is None:
-                self._halve(len(portion))
+                images = None  # the error keeps the memory of its frames alive until it is deleted
+            if images is None:
+                self._halve(len(batch))
                 continue
-            yield from made
-            done += len(portion)
+            yield from images
+            done += len(batch)
 
-    def _batch(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
-        # Noise is drawn on the processor, one generator an image: every device and batch then starts from the same.
+    def _generate_batch(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
+        # Noise comes from the CPU, one generator per image: it is then equal for every device and batch size.
         generators = [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-        told: dict[str, Any] = {**self._shared, **stack_columns([job.own for job in jobs])}
+        arguments: dict[str, Any] = {**self._shared, **stack_columns([job.arguments for job in jobs])}
         if jobs[0].size is not None:
-            told["width"], told["height"] = jobs[0].size
+            arguments["width"], arguments["height"] = jobs[0].size
         with silence_diffusers(), torch.no_grad():
-            return list(self._call(generator=generators, **told))
+            return list(self._call(generator=generators, **arguments))
 
     def _halve(self, tried: int) -> None:
         if tried == 1:
             raise PluginError(
-                'one image alone does not fit into memory: set memory = "balanced" or "tiny", or a smaller size'
+                'a single image does not fit into memory: set memory = "balanced" or "tiny", or a smaller size'
             )
-        self._most = tried // 2
+        self._batch_size = tried // 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
 def find_flaw(pixels: NDArray[np.float32]) -> str:
-    """What is wrong with an image, h w c, 0 to 1: "not-finite", "constant" or nothing."""
+    """The flaw of an image, h w c, 0 to 1: "not-finite", "constant" or empty."""
     if not np.isfinite(pixels).all():
         return "not-finite"
     return "constant" if float(np.ptp(pixels)) < FLAT else ""
 
 
 def to_image(pixels: NDArray[np.float32]) -> Image.Image:
-    """The picture of h w c, 0 to 1."""
+    """The RGB image of pixels h w c, 0 to 1."""
     return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")
 
 
-def _retry_result(job: GenerationJob, pixels: NDArray[np.float32], first: str) -> GeneratedImage:
-    return GeneratedImage(None if find_flaw(pixels) else to_image(pixels), job.seed, first)
+def _retry_result(job: GenerationJob, pixels: NDArray[np.float32], first: str) -> GenerationResult:
+    return GenerationResult(None if find_flaw(pixels) else to_image(pixels), job.seed, first)
 
 
 def stack_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One list, or stacked tensor, an argument."""
+    """One list, or one stacked tensor, per argument."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {
         name: torch.cat(values) if isinstance(values[0], torch.Tensor) else values for name, values in columns.items()

@@ -1,4 +1,4 @@
-"""Where a cut-out subject goes on a new backdrop."""
+"""Compositing: places a cut-out subject on a new backdrop and matches its colours, light and sharpness."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from PIL import Image, ImageFilter
 from .._image_stats import lab_to_rgb, rgb_to_lab, sharpness, to_pixels
 from ._cutout import Cutout
 
-LARGEST = 1.8  # a subject is never blown up further: it would be soft on a sharp backdrop
+Floats = NDArray[np.float32]
+
+LARGEST = 1.8  # a subject is never enlarged further: it would be blurred on a sharp backdrop
 COLUMNS = {"left": 0.28, "right": 0.72}
 ROWS = {"top": 0.3, "bottom": 0.72}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a subject goes.
+    """Where a subject is placed.
 
     Attributes:
-        scale: its side against that in the photo.
+        scale: its side relative to that in the photo.
         left: pixels from the left to its box; may be negative.
         top: pixels from the top.
     """
@@ -33,7 +35,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class _Axis:
-    """The subject's box along one axis of the photo, in pixels, and which ends of the photo cut it off."""
+    """The subject's box along one axis of the photo, in pixels, and at which ends the photo crops it."""
 
     low: int
     high: int
@@ -42,7 +44,7 @@ class _Axis:
     cut_high: bool
 
     def offset(self, scale: float, middle: float) -> int:
-        """Pixels to the low end of the scaled box, its middle at `middle`, 0 to 1, where it is not cut off."""
+        """Pixels to the low end of the scaled box, with its middle at `middle`, 0 to 1, unless it is cropped."""
         extent = (self.high - self.low) * scale
         if self.cut_low and self.cut_high:
             return round(self.length / 2 - extent / 2)
@@ -67,16 +69,16 @@ def place_subject(
 ) -> Placement:
     """Size and place of a subject on a backdrop of the photo's size (width, height).
 
-    Where the photo cuts the subject off it stays at that side, and without a wish it never rises: no head floats in
-    mid-air. What is not wished for is drawn by lot, near to what it was.
+    A subject that the photo crops at a side stays at that side, and without guidance it never moves up, so that nothing
+    floats. What the guidance leaves open is random, near its original value.
 
     Args:
         cutout: the subject.
         photo: width, height.
-        share: the subject's wished share of the image, 0 to 1.
-        place: its wished place, as in `Critique.guidance`.
-        rng: the lot.
-        free: which of "size" and "place" may change at all.
+        share: the requested share of the image, 0 to 1.
+        place: the requested place, as in `Critique.guidance`.
+        rng: source of randomness.
+        free: which of "size" and "place" may change.
     """
     left, top, right, bottom = cutout.box
     across = _Axis(left, right, photo[0], "left" in cutout.cut, "right" in cutout.cut)
@@ -92,7 +94,7 @@ def place_subject(
 
 
 def _grounded_middle(down: _Axis, scale: float) -> float:
-    """The middle, 0 to 1 from the top, of a subject that keeps its feet where they were when its size changes."""
+    """The middle, 0 to 1 from the top, of a subject that changes its size but keeps its lower edge."""
     return down.middle + (down.high - down.low) * (1 - scale) / 2 / down.length
 
 
@@ -104,19 +106,16 @@ def _choose_scale(cutout: Cutout, photo: tuple[int, int], share: float | None, r
 
 
 def _wanted_middle(place: str | None, middles: dict[str, float], otherwise: float) -> float:
-    """The wished middle along one axis, 0 to 1."""
+    """The requested middle along one axis, 0 to 1."""
     if place is None:
         return otherwise
     return next((middle for word, middle in middles.items() if word in place.split("-")), 0.5)
 
 
-Floats = NDArray[np.float32]
-
-
 def recolour(colours: Floats, main: Floats, target: Floats | None, rng: np.random.Generator) -> Floats:
-    """A subject, h w 3 Lab, moved towards a colour, or by a little, with its shading and markings kept.
+    """A subject, h w 3 Lab, shifted towards a colour, or slightly at random; shading and markings are kept.
 
-    Only what is near the subject's main colour moves whole: eyes, noses and tongues stay what they are.
+    Only colours near the subject's main colour shift fully: eyes, noses and tongues stay as they are.
     """
     shift = rng.normal(0, (3.0, 2.5, 3.5))
     if target is not None:
@@ -128,7 +127,7 @@ def recolour(colours: Floats, main: Floats, target: Floats | None, rng: np.rando
 
 
 def harmonise(colours: Floats, old: Floats, new: Floats, strength: float = 0.35) -> Floats:
-    """A subject, h w 3 Lab, under the light of its new backdrop: moved by a part of how the backdrops differ."""
+    """A subject, h w 3 Lab, adapted to its new backdrop: shifted by part of the difference between the backdrops."""
     shift = np.clip((new - old) * strength, (-12, -5, -6), (12, 5, 6)).astype(np.float32)
     moved: Floats = colours + shift
     moved[..., 0] = np.clip(moved[..., 0], 0, 100)
@@ -136,7 +135,7 @@ def harmonise(colours: Floats, old: Floats, new: Floats, strength: float = 0.35)
 
 
 def add_shadow(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats:
-    """The backdrop, h w 3 Lab, with the soft shadow of a subject, `alpha` h w, that stands on it."""
+    """The backdrop, h w 3 Lab, with the soft shadow of the subject with opacity `alpha`, h w."""
     from scipy.ndimage import gaussian_filter, shift
 
     radius = max(alpha.shape) / 28
@@ -147,20 +146,20 @@ def add_shadow(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats
 
 
 def relight(image: Image.Image, brightness: float | None, rng: np.random.Generator) -> Image.Image:
-    """The image at a wished mean lightness, 0 to 1, or a little brighter or dimmer, warmer or colder."""
+    """The image at a requested mean lightness, 0 to 1, or slightly brighter or dimmer, warmer or colder at random."""
     colours = rgb_to_lab(to_pixels(image))
     warmth = float(rng.normal(0, 2))
     gain = float(np.exp(rng.normal(0, 0.06)))
     if brightness is not None:
         gain = 100 * brightness / max(float(colours[..., 0].mean()), 1.0)
     colours[..., 0] = np.clip(colours[..., 0] * gain, 0, 100)
-    colours[..., 1:] *= min(gain, 1.0)  # dim light has less colour; bright light has no more
+    colours[..., 1:] *= min(gain, 1.0)  # dim light has less colour; bright light does not have more
     colours[..., 2] += warmth
     return Image.fromarray(lab_to_rgb(colours))
 
 
 def limit_sharpness(image: Image.Image, wanted: float) -> Image.Image:
-    """The image blurred until it is no sharper than `wanted`, 0 to 1; a blurred one is never made sharp."""
+    """The image, blurred until its sharpness is at most `wanted`, 0 to 1; never sharpened."""
     for radius in np.geomspace(0.4, 6, 10):
         if sharpness(image) <= wanted + 0.01:
             break

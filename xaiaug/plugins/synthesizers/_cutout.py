@@ -1,4 +1,4 @@
-"""A subject cut out of its photo, with soft edges."""
+"""Cuts a subject out of its photo, by a user's mask or by segmentation, with soft edges."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...records import Failure, SynthesisRequest
 from .._image_stats import rgb_to_lab, to_pixels
 from .._segmentation import subject_mask, typical_colour
-from ._mask_folder import is_hard
+from ._mask_folder import BadMaskError, MaskFolder, is_hard
 
 Floats = NDArray[np.float32]
 
 SMALLEST, LARGEST = 0.03, 0.9  # share of the image a subject may take
-CLEAR = 0.3  # least difference of the mask inside and outside the subject
-EDGE = 0.7  # pixels over which the hard edge of a mask becomes soft
-CUT = 0.06  # share of an image side that a subject covers when the photo cuts it off there
+CLEAR = 0.3  # least difference of the mask between inside and outside of the subject
+EDGE = 0.7  # pixels over which the hard edge of a mask is softened
+CUT = 0.06  # share of an image side that a subject must cover to count as cropped there
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,10 @@ class Cutout:
     """A subject, cropped to its box.
 
     Attributes:
-        colour: h w 3, Lab; near the edge without any of the old backdrop.
+        colour: h w 3, Lab; near the edge without colours of the old backdrop.
         alpha: h w, 0 to 1.
         box: left, top, right, bottom in pixels of the photo.
-        cut: the sides of the photo that cut the subject off: "left", "top", "right", "bottom".
+        cut: the sides at which the photo crops the subject: "left", "top", "right", "bottom".
         main: Lab of the subject's typical colour.
         backdrop: mean Lab of the photo's backdrop.
         found_by: "mask" or "segmentation".
@@ -44,12 +45,27 @@ class Cutout:
 
     @property
     def area(self) -> float:
-        """Pixels of the photo that the subject takes."""
+        """Pixels of the photo that the subject covers."""
         return float(self.alpha.sum())
 
 
+def cut_subject(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None) -> Cutout | Failure:
+    """The subject of a request's photo: by the user's mask if there is one, else by segmentation.
+
+    A Failure if the mask cannot be used ("bad-mask") or no clear subject is found ("no-subject").
+    """
+    try:
+        mask = masks.mask(request.case_id, photo.size) if masks else None
+    except BadMaskError as error:
+        return Failure("bad-mask", str(error))
+    if mask is not None:
+        return cut_by_mask(photo, mask)
+    heatmap = request.explanation.heatmap if request.explanation else None
+    return segment(photo, heatmap) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
+
+
 def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
-    """The subject of a photo; None where no clear one is found."""
+    """The subject of a photo, segmented; None if none is clear."""
     mask = subject_mask(photo, heatmap)
     colours = rgb_to_lab(to_pixels(photo))
     alpha = _matte(colours, _solidify(mask))
@@ -59,7 +75,7 @@ def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
 
 
 def cut_by_mask(photo: Image.Image, mask: Floats) -> Cutout:
-    """The subject of a photo where a mask, h w, 0 to 1 not all zero, says it is; hard edges are softened."""
+    """The subject of a photo, by a mask, h w, 0 to 1 and not all zero; hard edges are softened."""
     from scipy.ndimage import gaussian_filter
 
     colours = rgb_to_lab(to_pixels(photo))
@@ -69,7 +85,7 @@ def cut_by_mask(photo: Image.Image, mask: Floats) -> Cutout:
 
 
 def _crop(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout:
-    """The cut-out of a subject that is as opaque as `alpha`, h w, says."""
+    """The cutout of a subject with opacity `alpha`, h w."""
     rows, columns = np.flatnonzero(alpha.max(axis=1) > 0.02), np.flatnonzero(alpha.max(axis=0) > 0.02)
     left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     window = np.s_[top:bottom, left:right]
@@ -85,7 +101,7 @@ def _crop(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout
 
 
 def _solidify(mask: Floats) -> NDArray[np.bool_]:
-    """The mask made decisive: its largest piece and those near to it in size, holes filled."""
+    """The mask as booleans: its largest component and those of similar size, with holes filled."""
     from scipy.ndimage import binary_fill_holes, binary_opening, label
 
     solid = binary_opening(mask > 0.5, iterations=max(1, max(mask.shape) // 100))
@@ -97,9 +113,9 @@ def _solidify(mask: Floats) -> NDArray[np.bool_]:
 
 
 def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
-    """Opacity, h w: near the outline, how much nearer a pixel is in colour to the subject beside it than to the rest.
+    """Opacity, h w: near the outline, how much closer the colour of a pixel is to the subject than to the rest.
 
-    Where both have like colours the outline itself decides, softened.
+    If both have similar colours, the softened outline decides.
     """
     from scipy.ndimage import gaussian_filter, minimum_filter
 
@@ -112,13 +128,13 @@ def _matte(colours: Floats, solid: NDArray[np.bool_]) -> Floats:
     trust = apart / (apart + 20.0**2)
     edge = trust * np.clip(nearness, 0, 1) + (1 - trust) * soft
     raw = gaussian_filter(np.where(inner, 1, np.where(outer, 0, edge)).astype(np.float32), 0.5)
-    # A little inwards: a rim of the old backdrop shows more than a missing rim of fur.
+    # Slightly inwards: a rim of the old backdrop is more visible than a missing rim of fur.
     alpha: Floats = np.clip((raw - 0.25) / 0.6, 0, 1)
     return alpha
 
 
 def _mean_nearby(colours: Floats, where: NDArray[np.bool_], reach: int) -> Floats:
-    """The mean colour of the marked pixels near each pixel: h w 3; their overall mean where none is near."""
+    """The mean colour of the marked pixels near each pixel: h w 3; their overall mean if none is near."""
     from scipy.ndimage import uniform_filter
 
     if not where.any():
@@ -130,20 +146,20 @@ def _mean_nearby(colours: Floats, where: NDArray[np.bool_], reach: int) -> Float
 
 
 def _contrast(mask: Floats, alpha: Floats) -> float:
-    """How much surer the mask is inside the subject than outside, 0 to 1."""
+    """Mean of the mask inside the subject minus its mean outside, -1 to 1."""
     inside, outside = alpha.sum(), (1 - alpha).sum()
     return float((mask * alpha).sum() / max(inside, 1e-6) - (mask * (1 - alpha)).sum() / max(outside, 1e-6))
 
 
 def _clean_edges(colours: Floats, alpha: Floats) -> Floats:
-    """The colours, those of half-transparent pixels drawn from the solid ones beside them: h w 3."""
+    """The colours, h w 3; those of translucent pixels come from the opaque ones nearby."""
     inner = _mean_nearby(colours, alpha > 0.97 * alpha.max(), max(2, max(alpha.shape) // 80))
-    own = alpha[..., None] ** 2
-    cleaned: Floats = own * colours + (1 - own) * inner
+    weight = alpha[..., None] ** 2
+    cleaned: Floats = weight * colours + (1 - weight) * inner
     return cleaned
 
 
 def _cut_sides(alpha: Floats) -> frozenset[str]:
-    """The sides that cut the subject off."""
+    """The sides at which the photo crops the subject."""
     sides = {"left": alpha[:, 0], "top": alpha[0], "right": alpha[:, -1], "bottom": alpha[-1]}
     return frozenset(name for name, line in sides.items() if (line > 0.5).mean() > CUT)

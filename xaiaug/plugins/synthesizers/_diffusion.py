@@ -1,4 +1,4 @@
-"""What all synthesizers by diffusion share: settings, prompts, drawing, ancestry."""
+"""The base class of diffusion synthesizers: options, prompts, generation and the details of each image."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from ...errors import ConfigError
 from ...interfaces import Context, Synthesizer
-from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage
+from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage, label_to_words
 from .._device import resolve_device
 from .._signature import expand_options
-from ._batch_generation import BatchGenerator, GeneratedImage, GenerationJob
+from ._batch_generation import BatchGenerator, GenerationJob, GenerationResult
 from ._pipelines import PipelineSetup, dtype_for, open_pipeline, parse_loras
 from ._presets import Preset, Source
 from ._prompt_length import (
@@ -31,30 +31,30 @@ from ._resolution import configured_pixels
 from ._weights import Weights
 
 TOO_LONG = ("cut", "refuse")
-BYTES_A_PIXEL = (0.3, 2.5)  # of a PNG: a smooth drawing, a noisy photograph
+BYTES_PER_PIXEL = (0.3, 2.5)  # of a PNG: a smooth drawing, a noisy photograph
 
 
 class DiffusionSynthesizer(Synthesizer):
-    """Draws images from prompts with a pipeline of diffusers.
+    """Generates images from prompts with a pipeline of diffusers.
 
     Args:
         weights: a folder that save_pretrained wrote, or a name on the model hub; None: the preset's.
         revision: a commit on the hub; None: the preset's, or the newest of other weights.
         steps: denoising steps, ≥ 1; None: the preset's.
-        guidance_scale: how much the prompt counts, ≥ 0; None: the preset's.
-        size: pixels of a side; None: the preset's, or what other weights were trained on.
+        guidance_scale: strength of the prompt, ≥ 0; None: the preset's.
+        size: pixels of a side; None: the preset's, or the size that other weights were trained on.
         scheduler: name of a class of diffusers; None: the weights' own.
-        dtype: "float32", "float16", "bfloat16"; None: bfloat16 where a GPU has it, float32 on a processor.
+        dtype: "float32", "float16", "bfloat16"; None: bfloat16 if the GPU has it, float32 on a CPU.
         negative_prompt: what images should not show; needs guidance_scale > 1.
-        style: put behind every prompt, such as "a photo taken with a phone".
-        chunked: whether prompts that are too long are read chunk by chunk, where the pipeline allows it.
-        too_long: what else becomes of them: "cut" at the end, or "refuse".
+        style: appended to every prompt, such as "a photo taken with a phone".
+        chunked: whether long prompts are read in chunks, if the pipeline allows it.
+        too_long: what happens to them otherwise: "cut" at the end, or "refuse".
         loras: LoRA weights: folders, files, or tables with `weights`, `file`, `scale` and `revision`.
         memory: "fast", "balanced" or "tiny".
         compiled: whether the denoiser is compiled first: minutes once, then faster.
-        batch_size: most images drawn at once, ≥ 1; halved where memory runs out.
-        exact: whether images are drawn one by one, so that not a bit depends on the batch; None: on a processor only,
-            where drawing together gains little.
+        batch_size: most images per batch, ≥ 1; halved if memory runs out.
+        exact: whether images are generated one by one, so that no bit depends on the batch; None: on a CPU only, where
+            batches gain little.
 
     Raises:
         ConfigError: in `prepare`: a value out of its range, or weights that cannot be loaded.
@@ -104,69 +104,69 @@ class DiffusionSynthesizer(Synthesizer):
         self.batch_size = batch_size
         self.exact = exact
         self._device: torch.device | None = None
-        self._ways: Mapping[str, BatchGenerator] = {}
-        self._budget: TokenLimit | None = None
-        self._long: LongPromptEncoder | None = None
-        self._told: Mapping[str, JSON] = {}
+        self._generators: Mapping[str, BatchGenerator] = {}
+        self._token_limit: TokenLimit | None = None
+        self._long_prompts: LongPromptEncoder | None = None
+        self._details: Mapping[str, JSON] = {}
 
     def identity(self) -> dict[str, JSON]:
-        """Class, version, source and parameters, the preset, and a digest of weights that lie in folders."""
+        """Class, version, source and parameters, the preset, and digests of weights in folders."""
         digests = {name: weights.digest() for name, weights in self._all_weights().items()}
         return {**super().identity(), "preset": asdict(self.preset), "weights": digests}
 
     def estimate(self, items: int) -> Estimate:
-        """Nothing is paid; says how large the images are and under which licences the weights stand."""
-        low, high = (items * self._pixels() * size for size in BYTES_A_PIXEL)
+        """Free of charge; gives the size of the images on disk and the licences of the weights."""
+        low, high = (items * self._pixels() * size for size in BYTES_PER_PIXEL)
         return Estimate(licence="; ".join(dict.fromkeys(self._licences())), disk_bytes=(low, high))
 
     def token_budget(self) -> tuple[Callable[[str], int], int] | None:
-        """How it counts the tokens of a prompt, and how many it reads beside the style; None: prompts of any length."""
-        budget = self._read_budget()
-        if budget.limit is None or (self.chunked and self._reads_embeddings()):
+        """Counts the tokens of a prompt, and how many are read beside the style; None: prompts of any length."""
+        limit = self._load_token_limit()
+        if limit.tokens is None or (self.chunked and self._accepts_embeddings()):
             return None
-        return self.count_tokens, budget.limit - (budget.count(add_style("a", self.style)) - budget.count("a"))
+        return self.count_tokens, limit.tokens - (limit.count(add_style("a", self.style)) - limit.count("a"))
 
     def count_tokens(self, prompt: str) -> int:
         """Tokens of a prompt."""
-        return self._read_budget().count(prompt)
+        return self._load_token_limit().count(prompt)
 
     def prepare(self, context: Context) -> None:
-        """Checks the settings and loads the weights; does nothing when they are loaded."""
+        """Checks the settings and loads the weights, unless they are loaded."""
         device = resolve_device(context.device)
-        if self._ways and device == self._device:
+        if self._generators and device == self._device:
             return
         self._check()
-        check_style(self._read_budget(), self.style, self.negative_prompt)
-        self._ways = self._open(self._fitting(device))
-        self._device, self._told = device, self._ancestry()
+        check_style(self._load_token_limit(), self.style, self.negative_prompt)
+        self._generators = self._open(self._setup(device))
+        self._device, self._details = device, self._ancestry()
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
         """One image a request, in order.
 
-        A Failure where the prompt is too long and is not to be cut ("prompt-too-long"), where cutting it would lose
-        the class ("class-cut"), and where two seeds gave images that show nothing ("broken-image").
+        A Failure if the prompt is too long and must not be cut ("prompt-too-long"), if cutting it would remove the
+        class ("class-cut"), or if two seeds gave broken images ("broken-image").
         """
-        if not self._ways:
+        if not self._generators:
             self.prepare(Context())
         jobs = [self._job(request) for request in requests]
-        drawn: dict[int, GeneratedImage] = {}
-        for way, drawing in self._ways.items():
-            own = {place: job for place, job in enumerate(jobs) if isinstance(job, GenerationJob) and job.way == way}
-            drawn.update(zip(own, drawing(list(own.values())), strict=True))
-        return [job if isinstance(job, Failure) else self._made(job, drawn[place]) for place, job in enumerate(jobs)]
+        results: dict[int, GenerationResult] = {}
+        for name, generate in self._generators.items():
+            chosen = {i: job for i, job in enumerate(jobs) if isinstance(job, GenerationJob) and job.pipeline == name}
+            results.update(zip(chosen, generate(list(chosen.values())), strict=True))
+        return [job if isinstance(job, Failure) else self._to_image(job, results[i]) for i, job in enumerate(jobs)]
 
-    # What variants change.
+    # Overridden by variants.
 
-    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
-        """The ways to draw, by name; loads the weights."""
-        return {"text": self._drawing(open_pipeline("Text2Image", self._weights(), fitting))}
+    def _open(self, setup: PipelineSetup) -> Mapping[str, BatchGenerator]:
+        """The generators, by the name of their pipeline; loads the weights."""
+        return {"text": self._generator(open_pipeline("Text2Image", self._weights(), setup))}
 
     def _inputs(self, request: SynthesisRequest) -> dict[str, Any] | Failure:  # noqa: ARG002
-        """What a job gets besides its prompt: fields of `GenerationJob`, `own` being arguments of the pipeline."""
+        """Fields of `GenerationJob` besides the prompt; `arguments` go to the pipeline."""
         return {}
 
     def _arguments(self) -> dict[str, Any]:
-        """Arguments of the pipeline that are the same for all images; None leaves one to the pipeline."""
+        """Arguments of the pipeline that all images share; None leaves one to the pipeline."""
         side = self._side
         return {
             "num_inference_steps": self._steps,
@@ -175,15 +175,15 @@ class DiffusionSynthesizer(Synthesizer):
             "width": side,
         }
 
-    def _finished(self, job: GenerationJob, drawn: Any) -> Any:  # noqa: ARG002
-        """The image to keep of what was drawn."""
-        return drawn
+    def _finish(self, job: GenerationJob, image: Any) -> Any:  # noqa: ARG002
+        """The image to keep, from the generated one."""
+        return image
 
     def _all_weights(self) -> dict[str, Weights]:
-        further = {f"lora-{number}": weights for number, (weights, _) in enumerate(parse_loras(self.loras))}
-        return {"weights": self._weights()} | further
+        extra = {f"lora-{number}": weights for number, (weights, _) in enumerate(parse_loras(self.loras))}
+        return {"weights": self._weights()} | extra
 
-    # Settings, and the preset where they say nothing.
+    # Settings, with the preset as default.
 
     @property
     def _steps(self) -> int | None:
@@ -198,29 +198,29 @@ class DiffusionSynthesizer(Synthesizer):
         return self.preset.size if self.size is None and self.weights is None else self.size
 
     def _pixels(self) -> int:
-        """Of an image; 0 where nobody knows before the weights are loaded."""
+        """Pixels of an image; 0 if unknown before the weights are loaded."""
         return self._side**2 if self._side else configured_pixels(self._weights())
 
     def _weights(self) -> Weights:
         variant = self.preset.variant if self.weights is None else None
-        found = Weights.of(self.weights, self.preset.source, self.revision, type(self).__name__)
-        return Weights(found.place, found.revision, variant, found.file)
+        weights = Weights.of(self.weights, self.preset.source, self.revision, type(self).__name__)
+        return Weights(weights.place, weights.revision, variant, weights.file)
 
-    def _other(self, given: str | None, source: Source | None, name: str) -> Weights:
+    def _extra_weights(self, given: str | None, source: Source | None, name: str) -> Weights:
         return Weights.of(given, source, None, f"{type(self).__name__}: {name}")
 
     def _licences(self) -> list[str]:
-        main, *further = self._all_weights().values()
+        main, *extra = self._all_weights().values()
         first = self.preset.licence if self.weights is None else main.licence
-        return [licence for licence in (first, *(weights.licence for weights in further)) if licence]
+        return [licence for licence in (first, *(weights.licence for weights in extra)) if licence]
 
-    def _fitting(self, device: torch.device) -> PipelineSetup:
-        own = self.weights is None
+    def _setup(self, device: torch.device) -> PipelineSetup:
+        is_preset = self.weights is None
         return PipelineSetup(
             device=device,
             dtype=dtype_for(self.dtype or self.preset.dtype, device),
             memory=self.memory,
-            scheduler=self.scheduler or (self.preset.scheduler if own else None),
+            scheduler=self.scheduler or (self.preset.scheduler if is_preset else None),
             spacing=self.preset.spacing,
             loras=parse_loras(self.loras),
             unet=None,
@@ -236,18 +236,16 @@ class DiffusionSynthesizer(Synthesizer):
             raise ConfigError(f"{who}: too_long must be one of {', '.join(TOO_LONG)}, got {self.too_long!r}")
         scale = self._guidance_scale
         if self.negative_prompt and scale is not None and scale <= 1:
-            raise ConfigError(
-                f"{who}: negative_prompt counts only where guidance_scale > 1, and it is {scale}; leave it out"
-            )
+            raise ConfigError(f"{who}: negative_prompt needs guidance_scale > 1, got {scale}; leave it out")
 
     # Prompts.
 
-    def _read_budget(self) -> TokenLimit:
-        if self._budget is None:
-            self._budget = load_token_limit(self._weights())
-        return self._budget
+    def _load_token_limit(self) -> TokenLimit:
+        if self._token_limit is None:
+            self._token_limit = load_token_limit(self._weights())
+        return self._token_limit
 
-    def _reads_embeddings(self) -> bool:
+    def _accepts_embeddings(self) -> bool:
         index = self._weights().index()
         return accepts_embeddings(str(index.get("_class_name", "")), index)
 
@@ -258,63 +256,63 @@ class DiffusionSynthesizer(Synthesizer):
         inputs = self._inputs(request)
         if isinstance(inputs, Failure):
             return inputs
-        own = self._said(prompt.text) | inputs.get("own", {})
-        return GenerationJob(request=request, prompt=prompt, seed=request.seed, **{**inputs, "own": own})
+        arguments = self._prompt_arguments(prompt.text) | inputs.get("arguments", {})
+        return GenerationJob(request=request, prompt=prompt, seed=request.seed, **{**inputs, "arguments": arguments})
 
     def _prompt(self, request: SynthesisRequest) -> FittedPrompt | Failure:
-        """The prompt as it will be read."""
-        asked = request.prompt.strip() or f"a photo of a {request.label.replace('_', ' ')}"
-        whole, budget = add_style(asked, self.style), self._read_budget()
-        if self._long is not None:
-            return FittedPrompt(whole, budget.count(whole))
-        fitted = budget.fitted(asked, self.style)
+        """The prompt as the pipeline reads it."""
+        prompt = request.prompt.strip() or f"a photo of a {label_to_words(request.label)}"
+        full, limit = add_style(prompt, self.style), self._load_token_limit()
+        if self._long_prompts is not None:
+            return FittedPrompt(full, limit.count(full))
+        fitted = limit.fit(prompt, self.style)
         if fitted.dropped and self.too_long == "refuse":
-            told = f"takes {budget.count(whole)} tokens, and {budget.limit} are read"
-            return Failure("prompt-too-long", f'the prompt {told}; shorten it, or set too_long = "cut"')
-        if fitted.dropped and names_class(asked, request.label) and not names_class(fitted.text, request.label):
-            told = f"the prompt names {request.label!r} behind the {budget.limit} tokens that are read"
-            return Failure("class-cut", f"{told}: its image would show something else; name the class first")
+            counts = f"{limit.count(full)} tokens, the pipeline reads {limit.tokens}"
+            return Failure("prompt-too-long", f'the prompt has {counts}; shorten it, or set too_long = "cut"')
+        if fitted.dropped and names_class(prompt, request.label) and not names_class(fitted.text, request.label):
+            cut = f"the prompt names {request.label!r} only after the {limit.tokens} tokens that the pipeline reads"
+            return Failure("class-cut", f"{cut}; name the class first")
         return fitted
 
-    def _said(self, text: str) -> dict[str, Any]:
-        """The pipeline's arguments that say a prompt: the text itself, or the embeddings of one that is too long."""
-        if self._long is not None and not self._read_budget().fits(text):
-            return dict(self._long(text))
+    def _prompt_arguments(self, text: str) -> dict[str, Any]:
+        """The pipeline's arguments for a prompt: the text, or its embeddings if it is too long."""
+        if self._long_prompts is not None and not self._load_token_limit().fits(text):
+            return dict(self._long_prompts(text))
         return {"prompt": text} | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
 
-    # BatchGenerator.
+    # Generation.
 
-    def _drawing(self, pipe: Any, **further: Any) -> BatchGenerator:
-        """Draws with a pipeline; whatever it does not take is refused where the user asked for it."""
+    def _generator(self, pipe: Any, **extra: Any) -> BatchGenerator:
+        """Generates with a pipeline; a setting that the pipeline does not take is an error."""
         if self.chunked and accepts_embeddings(type(pipe).__name__, pipe.components):
-            self._long = LongPromptEncoder(pipe, self.negative_prompt)
-        return self._drawing_by(lambda **told: pipe(**told).images, pipe, **further)
+            self._long_prompts = LongPromptEncoder(pipe, self.negative_prompt)
+        return self._generator_by(lambda **arguments: pipe(**arguments).images, pipe, **extra)
 
-    def _drawing_by(self, call: Callable[..., Any], pipe: Any, **further: Any) -> BatchGenerator:
-        """Draws with a function that stands for a pipeline and takes its arguments."""
+    def _generator_by(self, call: Callable[..., Any], pipe: Any, **extra: Any) -> BatchGenerator:
+        """Generates with a function in place of a pipeline, which takes the same arguments."""
         one_by_one = pipe._execution_device.type == "cpu" if self.exact is None else self.exact
-        return BatchGenerator(call, self._accepted(pipe, **further), 1 if one_by_one else self.batch_size)
+        return BatchGenerator(call, self._shared_arguments(pipe, **extra), 1 if one_by_one else self.batch_size)
 
-    def _accepted(self, pipe: Any, **further: Any) -> dict[str, Any]:
+    def _shared_arguments(self, pipe: Any, **extra: Any) -> dict[str, Any]:
         known = inspect.signature(pipe.__call__).parameters
-        wanted = {name: value for name, value in {**self._arguments(), **further}.items() if value is not None}
+        wanted = {name: value for name, value in {**self._arguments(), **extra}.items() if value is not None}
         if self.guidance_scale is not None and "guidance_scale" not in known:
             raise ConfigError(f"{type(pipe).__name__} takes no guidance_scale: leave it out")
         if self.negative_prompt and "negative_prompt" not in known:
             raise ConfigError(f"{type(pipe).__name__} takes no negative_prompt: leave it out")
         return {"output_type": "np", **{name: value for name, value in wanted.items() if name in known}}
 
-    def _made(self, job: GenerationJob, drawn: GeneratedImage) -> SyntheticImage | Failure:
-        if drawn.image is None:
-            told = f"two seeds gave images that are {drawn.flaw.replace('-', ' ')}"
-            return Failure("broken-image", f'{told}; in float16 try dtype = "bfloat16" or "float32"')
-        image = self._finished(job, drawn.image)
-        details = {**self._told, "tokens": job.prompt.tokens, **job.details}
-        details |= {"first_try": drawn.flaw} if drawn.flaw else {}
-        return SyntheticImage(image, drawn.seed, job.prompt.text, job.prompt.dropped, details)
+    def _to_image(self, job: GenerationJob, result: GenerationResult) -> SyntheticImage | Failure:
+        if result.image is None:
+            flaw = f"two seeds gave images that are {result.flaw.replace('-', ' ')}"
+            return Failure("broken-image", f'{flaw}; in float16 try dtype = "bfloat16" or "float32"')
+        image = self._finish(job, result.image)
+        details = {**self._details, "tokens": job.prompt.tokens, **job.details}
+        details |= {"first_try": result.flaw} if result.flaw else {}
+        return SyntheticImage(image, result.seed, job.prompt.text, job.prompt.dropped, details)
 
     def _ancestry(self) -> dict[str, JSON]:
-        """Which weights, and how they were used."""
+        """The weights, and the settings they were used with."""
         weights = self._weights()
         return {
             "weights": weights.name,

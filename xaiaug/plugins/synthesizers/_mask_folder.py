@@ -1,4 +1,4 @@
-"""Masks of subjects that a user brings, one file an image."""
+"""A folder of a user's subject masks, one file per image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ...errors import ConfigError
 
 Floats = NDArray[np.float32]
 
-LABELS = 16  # a picture without a value above is no picture but labels: 0 backdrop, 1 subject, 2 its border, …
+LABELS = 16  # a picture with lower values only is a label map: 0 backdrop, 1 subject, 2 its border, …
 
 
 class BadMaskError(ValueError):
-    """A mask that cannot be used, and why."""
+    """A mask that cannot be used."""
 
 
 class MaskFolder:
     """Masks by the id of their image: `ID.png`, bright or not zero where the subject is.
 
     Args:
-        folder: where they lie.
-        who: asks for them, for the message.
+        folder: with the masks.
+        who: name of the plugin, for the error message.
 
     Raises:
         ConfigError: there is no such folder.
@@ -37,19 +37,19 @@ class MaskFolder:
         if not self._folder.is_dir():
             raise ConfigError(
                 f"{who}: masks must be a folder of PNG files named by the ids of their images, but"
-                f" {folder!r} is none; Splits.link_masks makes one"
+                f" {folder!r} is not a folder; create one with Splits.link_masks"
             )
 
     def digest(self) -> str:
-        """20 hexadecimal digits that stand for all masks in the folder."""
-        found = hashlib.blake2b(digest_size=10)
+        """20 hexadecimal digits over all masks in the folder."""
+        digest = hashlib.blake2b(digest_size=10)
         for file in sorted(self._folder.glob("*.png")):
             content = hashlib.blake2b(file.read_bytes(), digest_size=10).hexdigest()
-            found.update(f"{file.name} {content}\n".encode())
-        return found.hexdigest()
+            digest.update(f"{file.name} {content}\n".encode())
+        return digest.hexdigest()
 
     def mask(self, image_id: str, size: tuple[int, int]) -> Floats | None:
-        """The mask of one image at `size` (width, height): h w, 0 to 1; None where there is none.
+        """The mask of one image at `size` (width, height): h w, 0 to 1; None if there is none.
 
         Raises:
             BadMaskError: it cannot be read, or marks nothing or everything.
@@ -70,12 +70,12 @@ class MaskFolder:
 
 
 def is_hard(mask: Floats) -> bool:
-    """Whether a mask holds nothing but 0 and 1."""
+    """Whether a mask holds only 0 and 1."""
     return bool(((mask == 0) | (mask == 1)).all())
 
 
 def resize_mask(mask: Floats, size: tuple[int, int]) -> Floats:
-    """The mask at `size` (width, height): one of 0 and 1 stays so, a soft one stays soft."""
+    """The mask at `size` (width, height); a hard one stays hard."""
     if mask.shape == size[::-1]:
         return mask
     method = Image.Resampling.NEAREST if is_hard(mask) else Image.Resampling.BILINEAR
@@ -83,9 +83,9 @@ def resize_mask(mask: Floats, size: tuple[int, int]) -> Floats:
 
 
 def _read_opacity(picture: Image.Image) -> Floats:
-    """How much each pixel belongs to the subject: h w, 0 to 1, whatever the picture's mode.
+    """How much each pixel belongs to the subject: h w, 0 to 1, for pictures of any mode.
 
-    The alpha of a picture that is partly transparent counts alone: the subject was cut out already.
+    In a partly transparent picture only alpha counts: the subject was cut out already.
     """
     if picture.has_transparency_data:
         alpha = np.asarray(picture.convert("RGBA"))[..., 3]
@@ -94,7 +94,7 @@ def _read_opacity(picture: Image.Image) -> Floats:
     if picture.mode == "1" or picture.mode.startswith(("L", "I")):
         return _scale_opacity(np.asarray(picture.getchannel(0) if picture.mode == "LA" else picture))
     colours = np.asarray(picture.convert("RGB"))
-    coloured = bool(np.ptp(colours, axis=-1).any())  # then colours stand for classes, and only black is backdrop
+    coloured = bool(np.ptp(colours, axis=-1).any())  # then colours are classes, and only black is backdrop
     return _scale_opacity(colours.max(axis=-1) > 0 if coloured else colours[..., 0])
 
 

@@ -1,4 +1,4 @@
-"""Loads pipelines of diffusers: on a device, in a dtype, with a scheduler, LoRA weights and a memory preset."""
+"""Loads pipelines of diffusers and sets them up: device, dtype, scheduler, LoRA weights and memory preset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...errors import ConfigError, MissingExtraError, nearest
+from ...errors import ConfigError, MissingExtraError, suggest
 from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
@@ -20,15 +20,15 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class PipelineSetup:
-    """How a pipeline is set up once it is loaded.
+    """How a loaded pipeline is set up.
 
     Attributes:
         device: where it computes.
         dtype: of its weights.
-        memory: "fast": all on the device; "balanced": one model at a time, decoding image by image; "tiny": one layer
-            at a time, and decoding in tiles.
+        memory: "fast": all on the device; "balanced": one model at a time, decoding one image at a time; "tiny": one
+            layer at a time, decoding in tiles.
         scheduler: name of a class of diffusers; None: the pipeline's own.
-        spacing: of the timesteps; None: as the scheduler has it.
+        spacing: of the timesteps; None: the scheduler's own.
         loras: weights and scale of each.
         unet: other weights for the UNet.
         compiled: whether the denoiser is compiled.
@@ -44,67 +44,67 @@ class PipelineSetup:
     compiled: bool
 
 
-def dtype_for(wish: str, device: torch.device) -> torch.dtype:
-    """The dtype for a wish; "auto": bfloat16 where a GPU has it, else float16, and float32 on a processor.
+def dtype_for(name: str, device: torch.device) -> torch.dtype:
+    """The dtype by name; "auto": bfloat16 if the GPU has it, else float16, and float32 on a CPU.
 
     Raises:
         ConfigError: there is no such dtype.
     """
-    if wish != "auto":
-        if wish not in DTYPES:
-            raise ConfigError(f"dtype = {wish!r}: there is no such dtype. {nearest(wish, (*DTYPES, 'auto'))}")
-        return DTYPES[wish]
+    if name != "auto":
+        if name not in DTYPES:
+            raise ConfigError(f"dtype = {name!r}: there is no such dtype. {suggest(name, (*DTYPES, 'auto'))}")
+        return DTYPES[name]
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float32 if device.type == "cpu" else torch.float16
 
 
-def open_pipeline(task: str, weights: Weights, fitting: PipelineSetup, **parts: Any) -> Any:
-    """A pipeline through one of diffusers' Auto classes, ready to draw.
+def open_pipeline(task: str, weights: Weights, setup: PipelineSetup, **parts: Any) -> Any:
+    """A pipeline from one of diffusers' Auto classes, ready to generate.
 
     Args:
         task: "Text2Image", "Image2Image" or "Inpainting".
         weights: folder or name.
-        fitting: how it is set up.
+        setup: of the pipeline.
         parts: further parts, such as a ControlNet.
 
     Raises:
         ConfigError: the weights cannot be loaded, or are not of such a pipeline.
     """
     index = weights.index()
-    told = {**weights.options(), "dtype": fitting.dtype, "variant": weights.variant, **parts}
+    options = {**weights.options(), "dtype": setup.dtype, "variant": weights.variant, **parts}
     if "StableDiffusionXL" in index["_class_name"]:
-        told["add_watermarker"] = False  # a watermark is a cue that only new images have
+        options["add_watermarker"] = False  # a watermark would be a cue that only new images have
     with silence_diffusers():
         auto = getattr(diffusers_package(), f"AutoPipelineFor{task}")
         try:
-            pipe = auto.from_pretrained(weights.place, **told)
+            pipe = auto.from_pretrained(weights.place, **options)
         except (OSError, ValueError) as error:
             raise unreadable(weights, error) from error
-        set_up(pipe, fitting)
+        set_up(pipe, setup)
     return pipe
 
 
-def set_up(pipe: Any, fitting: PipelineSetup) -> None:
+def set_up(pipe: Any, setup: PipelineSetup) -> None:
     """Sets a loaded pipeline up, in place."""
     pipe.set_progress_bar_config(disable=True)
-    if fitting.unet is not None:
-        _swap_unet(pipe, fitting.unet)
-    _fuse(pipe, fitting.loras)
-    _schedule(pipe, fitting.scheduler, fitting.spacing)
-    _place(pipe, fitting)
-    if fitting.compiled:
+    if setup.unet is not None:
+        _swap_unet(pipe, setup.unet)
+    _fuse(pipe, setup.loras)
+    _schedule(pipe, setup.scheduler, setup.spacing)
+    _place(pipe, setup)
+    if setup.compiled:
         _compile(denoiser(pipe))
 
 
 def denoiser(pipe: Any) -> Any:
-    """The part that takes nearly all the time."""
+    """The UNet or transformer, which takes nearly all the time."""
     return getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
 
 
 @contextmanager
 def silence_diffusers() -> Iterator[None]:
-    """Keeps diffusers and transformers from writing bars and reports, and puts back their settings at the end."""
+    """Hides progress bars and log lines of diffusers and transformers; restores their settings at the end."""
     from diffusers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -112,7 +112,7 @@ def silence_diffusers() -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         with silence_transformers(), warnings.catch_warnings():
-            # diffusers' schedulers hand numpy a tensor in a way that numpy is about to give up
+            # diffusers' schedulers pass tensors to numpy in a deprecated way
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             yield
     finally:
@@ -121,20 +121,20 @@ def silence_diffusers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _place(pipe: Any, fitting: PipelineSetup) -> None:
-    if fitting.memory not in MEMORY:
-        raise ConfigError(f"memory = {fitting.memory!r}: there is no such preset. {nearest(fitting.memory, MEMORY)}")
+def _place(pipe: Any, setup: PipelineSetup) -> None:
+    if setup.memory not in MEMORY:
+        raise ConfigError(f"memory = {setup.memory!r}: there is no such preset. {suggest(setup.memory, MEMORY)}")
     vae: Any = getattr(pipe, "vae", None)
-    if fitting.memory != "fast" and hasattr(vae, "enable_slicing"):
+    if setup.memory != "fast" and hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
-    if fitting.memory == "tiny" and hasattr(vae, "enable_tiling"):
+    if setup.memory == "tiny" and hasattr(vae, "enable_tiling"):
         vae.enable_tiling()
-    if fitting.memory == "fast" or fitting.device.type == "cpu":  # there is nowhere else to keep weights
-        pipe.to(fitting.device)
-    elif fitting.memory == "balanced":
-        pipe.enable_model_cpu_offload(device=fitting.device)
+    if setup.memory == "fast" or setup.device.type == "cpu":  # offloading needs a GPU
+        pipe.to(setup.device)
+    elif setup.memory == "balanced":
+        pipe.enable_model_cpu_offload(device=setup.device)
     else:
-        pipe.enable_sequential_cpu_offload(device=fitting.device)
+        pipe.enable_sequential_cpu_offload(device=setup.device)
 
 
 def _schedule(pipe: Any, name: str | None, spacing: str | None) -> None:
@@ -144,7 +144,7 @@ def _schedule(pipe: Any, name: str | None, spacing: str | None) -> None:
     kind = type(pipe.scheduler) if name is None else getattr(diffusers, name, None)
     if kind is None or not hasattr(kind, "from_config"):
         known = [type_.__name__ for type_ in pipe.scheduler.compatibles]
-        raise ConfigError(f"scheduler = {name!r}: diffusers has no such scheduler. {nearest(str(name), known)}")
+        raise ConfigError(f"scheduler = {name!r}: diffusers has no such scheduler. {suggest(str(name), known)}")
     changed = {} if spacing is None else {"timestep_spacing": spacing}
     pipe.scheduler = kind.from_config(pipe.scheduler.config, **changed)
 
@@ -160,7 +160,7 @@ def _swap_unet(pipe: Any, weights: Weights) -> None:
 
 
 def _fuse(pipe: Any, loras: Sequence[tuple[Weights, float]]) -> None:
-    """Adds LoRA weights to those they adapt, for good: drawing then takes no longer than without."""
+    """Merges LoRA weights into the weights they adapt, so that generation takes no longer."""
     if not loras:
         return
     if not hasattr(pipe, "load_lora_weights"):
@@ -181,28 +181,29 @@ def _fuse(pipe: Any, loras: Sequence[tuple[Weights, float]]) -> None:
 
 
 def _compile(part: Any) -> None:
-    """Compiles the repeated blocks once for all sizes: minutes less than compiling the whole."""
+    """Compiles the repeated blocks once for all sizes: minutes faster than compiling everything."""
     if getattr(part, "_repeated_blocks", None):
         part.compile_repeated_blocks(dynamic=True)
     else:
         part.compile(dynamic=True)
 
 
-def parse_loras(given: Sequence[str | Mapping[str, Any]]) -> list[tuple[Weights, float]]:
-    """LoRA weights as the settings name them: a folder, file or hub name, or a table with `weights`, `file`, `scale`.
+def parse_loras(entries: Sequence[str | Mapping[str, Any]]) -> list[tuple[Weights, float]]:
+    """Weights and scales from the setting `loras`: folders, files, hub names, or tables of `weights`, `file`, `scale`.
 
     Raises:
         ConfigError: a table has other keys.
     """
-    return [_parse_lora({"weights": entry} if isinstance(entry, str) else entry) for entry in given]
+    return [_parse_lora({"weights": entry} if isinstance(entry, str) else entry) for entry in entries]
 
 
 def _parse_lora(entry: Mapping[str, Any]) -> tuple[Weights, float]:
     known = ("weights", "file", "scale", "revision")
     for name in entry:
         if name not in known:
-            raise ConfigError(f"loras: an entry has no key {name!r}. {nearest(name, known)}")
+            raise ConfigError(f"loras: an entry has no key {name!r}. {suggest(name, known)}")
     if "weights" not in entry:
         raise ConfigError('loras: an entry needs weights = "…": a folder, a .safetensors file or a name on the hub')
-    found = Weights.of(entry["weights"], None, entry.get("revision"), "loras")
-    return Weights(found.place, found.revision, None, entry.get("file", found.file)), float(entry.get("scale", 1.0))
+    weights = Weights.of(entry["weights"], None, entry.get("revision"), "loras")
+    file = entry.get("file", weights.file)
+    return Weights(weights.place, weights.revision, None, file), float(entry.get("scale", 1.0))

@@ -1,4 +1,4 @@
-"""Which weights there are, and how each wants to be used."""
+"""Presets: the published weights of each variant and their settings; and the options of all variants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Source:
 
     Attributes:
         name: on the model hub.
-        revision: the commit that is meant.
+        revision: commit.
         file: of a single file there; None: the whole folder.
     """
 
@@ -29,16 +29,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Preset:
-    """How a variant is used unless a setting says otherwise; None leaves it to the pipeline.
+    """The default settings of a variant; None leaves a setting to the pipeline.
 
     Attributes:
-        source: its weights; None where the user has to name some.
+        source: its weights; None if the user must name some.
         licence: of all weights it uses.
         steps: denoising steps.
-        guidance_scale: how much the prompt counts; distilled models take 0.
+        guidance_scale: strength of the prompt; 0 for distilled models.
         size: pixels of a side.
-        dtype: "auto": bfloat16 where the hardware has it; or a dtype's name.
-        variant: of the weight files on the hub, where the dtype is not float32.
+        dtype: "auto": bfloat16 if the hardware has it; or a dtype's name.
+        variant: of the weight files on the hub, if the dtype is not float32.
         scheduler: name of a class of diffusers.
         spacing: of its timesteps.
         strength: how far an image is changed, 0 to 1, by variants that start from one.
@@ -102,13 +102,13 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def published_licence(name: str) -> str:
-    """The licence of weights by their name on the hub; empty where no preset knows them."""
-    found = (preset for preset in PRESETS.values() if preset.source is not None and preset.source.name == name)
-    return next((preset.licence for preset in found), "")
+    """The licence of weights by their name on the hub; empty if no preset has them."""
+    presets = (preset for preset in PRESETS.values() if preset.source is not None and preset.source.name == name)
+    return next((preset.licence for preset in presets), "")
 
 
 class Options(TypedDict, total=False):
-    """The settings that every variant takes, as the synthesizers explain them."""
+    """The options of all variants, described in `DiffusionSynthesizer`."""
 
     revision: str | None
     steps: int | None

@@ -1,4 +1,4 @@
-"""How much of a prompt a pipeline reads, counted with its own tokenizers."""
+"""Prompt length: how many tokens a pipeline reads, cutting longer prompts, or encoding them in chunks."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from typing import Any
 import torch
 
 from ...errors import ConfigError, MissingExtraError
+from ...records import label_to_words
 from ..classifiers._isolation import silence_transformers
 from ._weights import Weights, diffusers_package, unreadable
 
-ENDLESS = 1 << 20  # tokenizers without a limit say a number with thirty digits
+ENDLESS = 1 << 20  # tokenizers without a limit give a number of thirty digits
 
 
 @dataclass(frozen=True, eq=False)
 class TokenCounter:
-    """A tokenizer and how many tokens of a prompt its text encoder reads, start and end not counted."""
+    """A tokenizer, and how many tokens its text encoder reads, without start and end tokens."""
 
     tokenizer: Any
     limit: int
 
     def count(self, text: str) -> int:
-        """Tokens the text takes."""
-        with silence_transformers():  # transformers warns of texts that are too long: finding them is what this is for
+        """Tokens of the text."""
+        with silence_transformers():  # transformers warns of texts that are too long, which this function counts
             return len(self.tokenizer(text, add_special_tokens=False, truncation=False)["input_ids"])
 
 
 @dataclass(frozen=True)
 class FittedPrompt:
-    """A prompt as it will be read.
+    """A prompt that the pipeline reads completely.
 
     Attributes:
         text: what is kept.
-        tokens: how many it takes.
+        tokens: of the text.
         dropped: words that were cut.
     """
 
@@ -47,68 +48,68 @@ class FittedPrompt:
 
 @dataclass(frozen=True, eq=False)
 class TokenLimit:
-    """How much of a prompt is read by at least one text encoder of a pipeline.
+    """How many tokens at least one text encoder of a pipeline reads.
 
     Attributes:
-        readers: those that read furthest; none where nothing limits a prompt.
+        counters: of the encoders with the highest limit; empty if prompts are unlimited.
     """
 
-    readers: tuple[TokenCounter, ...]
+    counters: tuple[TokenCounter, ...]
 
     @property
-    def limit(self) -> int | None:
-        """Most tokens that are read; None: all."""
-        return min((reader.limit for reader in self.readers), default=None)
+    def tokens(self) -> int | None:
+        """Most tokens that are read; None: no limit."""
+        return min((counter.limit for counter in self.counters), default=None)
 
     def count(self, text: str) -> int:
-        """Tokens a text takes: by the tokenizer that makes most of them."""
-        return max((reader.count(text) for reader in self.readers), default=0)
+        """Tokens of a text, by the tokenizer that gives most."""
+        return max((counter.count(text) for counter in self.counters), default=0)
 
     def fits(self, text: str) -> bool:
-        """Whether the whole text is read."""
-        return self.limit is None or self.count(text) <= self.limit
+        """Whether the text is read completely."""
+        return self.tokens is None or self.count(text) <= self.tokens
 
-    def fitted(self, prompt: str, style: str = "") -> FittedPrompt:
-        """The prompt with the style behind it, words cut from the prompt's end until both are read."""
-        whole = add_style(prompt, style)
-        if self.fits(whole):
-            return FittedPrompt(whole, self.count(whole))
+    def fit(self, prompt: str, style: str = "") -> FittedPrompt:
+        """The prompt followed by the style, with words cut from the end of the prompt until both are read."""
+        full = add_style(prompt, style)
+        if self.fits(full):
+            return FittedPrompt(full, self.count(full))
         words = prompt.split()
-        kept, gone = 0, len(words)
-        while gone - kept > 1:  # more words never take fewer tokens
-            middle = (kept + gone) // 2
+        kept, too_many = 0, len(words)
+        while too_many - kept > 1:  # bisection: more words never take fewer tokens
+            middle = (kept + too_many) // 2
             fits = self.fits(add_style(" ".join(words[:middle]), style))
-            kept, gone = (middle, gone) if fits else (kept, middle)
+            kept, too_many = (middle, too_many) if fits else (kept, middle)
         text = add_style(" ".join(words[:kept]).rstrip(" ,;:"), style)
         return FittedPrompt(text, self.count(text), tuple(words[kept:]))
 
 
 def add_style(prompt: str, style: str) -> str:
-    """A prompt with a style behind it."""
+    """A prompt followed by a style."""
     return ", ".join(part for part in (prompt.strip().rstrip(" ,."), style.strip()) if part) if style else prompt
 
 
 def names_class(text: str, label: str) -> bool:
-    """Whether a text names a class, as whole words, in whatever case."""
-    words = re.escape(label.replace("_", " ").strip()).replace(r"\ ", r"\s+")
+    """Whether a text names a class, as whole words, ignoring case."""
+    words = re.escape(label_to_words(label).strip()).replace(r"\ ", r"\s+")
     return re.search(rf"(?<!\w){words}(?!\w)", text.replace("_", " "), re.IGNORECASE) is not None
 
 
 def load_token_limit(weights: Weights) -> TokenLimit:
-    """The budget of a pipeline; loads its tokenizers and nothing else.
+    """The limit of a pipeline; loads its tokenizers only.
 
     Raises:
         ConfigError: they cannot be loaded.
     """
     index = weights.index()
-    further = _sequence_length(str(index.get("_class_name", "")))
-    readers = [_load_counter(weights, name, index, further) for name in _tokenizers_in_use(index)]
-    found = [reader for reader in readers if reader is not None]
-    if len(found) < len(readers):
+    default = _sequence_length(str(index.get("_class_name", "")))
+    counters = [_load_counter(weights, name, index, default) for name in _tokenizers_in_use(index)]
+    limited = [counter for counter in counters if counter is not None]
+    if len(limited) < len(counters):
         return TokenLimit(())
-    furthest = max((reader.limit for reader in found), default=0)
-    # What only one of two encoders reads is not lost: Stable Diffusion 3 has its T5 read what CLIP does not.
-    return TokenLimit(tuple(reader for reader in found if reader.limit == furthest))
+    highest = max((counter.limit for counter in limited), default=0)
+    # One encoder is enough: in Stable Diffusion 3, T5 reads what is too long for CLIP.
+    return TokenLimit(tuple(counter for counter in limited if counter.limit == highest))
 
 
 def _tokenizers_in_use(index: Mapping[str, Any]) -> Sequence[str]:
@@ -120,8 +121,8 @@ def _is_present(part: Any) -> bool:
     return isinstance(part, list | tuple) and part[0] is not None
 
 
-def _load_counter(weights: Weights, name: str, index: Mapping[str, Any], further: int | None) -> TokenCounter | None:
-    """The reader behind one tokenizer; None where nothing limits it."""
+def _load_counter(weights: Weights, name: str, index: Mapping[str, Any], default: int | None) -> TokenCounter | None:
+    """The counter of one tokenizer; None if it has no limit."""
     from transformers import AutoTokenizer
 
     try:
@@ -132,8 +133,8 @@ def _load_counter(weights: Weights, name: str, index: Mapping[str, Any], further
     except (OSError, ValueError) as error:
         raise unreadable(weights, error) from error
     limit = int(tokenizer.model_max_length)
-    if further is not None and "CLIP" not in str(index[name][1]):
-        limit = further
+    if default is not None and "CLIP" not in str(index[name][1]):
+        limit = default
     return TokenCounter(tokenizer, limit - tokenizer.num_special_tokens_to_add()) if limit < ENDLESS else None
 
 
@@ -142,29 +143,29 @@ def _tokenizer_options(weights: Weights) -> dict[str, Any]:
 
 
 def _sequence_length(pipeline: str) -> int | None:
-    """How many tokens a pipeline hands encoders that know no limit of their own, unless told otherwise."""
+    """The default number of tokens that a pipeline passes to encoders without a limit of their own."""
     with silence_transformers():
         kind = getattr(diffusers_package(), pipeline, None)
     parameter = inspect.signature(kind.__call__).parameters.get("max_sequence_length") if kind else None
     return parameter.default if parameter is not None and isinstance(parameter.default, int) else None
 
 
-def check_style(budget: TokenLimit, style: str, negative_prompt: str) -> None:
-    """Raises ConfigError where a style leaves no room for a prompt, or a negative prompt would be cut."""
-    if budget.limit is None:
+def check_style(limit: TokenLimit, style: str, negative_prompt: str) -> None:
+    """Raises ConfigError if a style leaves no room for a prompt, or a negative prompt would be cut."""
+    if limit.tokens is None:
         return
-    if (count := budget.count(style)) >= budget.limit:
+    if (count := limit.count(style)) >= limit.tokens:
         raise ConfigError(
-            f"style takes {count} of the {budget.limit} tokens that are read, and leaves none for a prompt: shorten it"
+            f"style has {count} tokens, the pipeline reads {limit.tokens}: this leaves none for a prompt; shorten it"
         )
-    if (count := budget.count(negative_prompt)) > budget.limit:
-        raise ConfigError(f"negative_prompt takes {count} tokens, and {budget.limit} are read: shorten it")
+    if (count := limit.count(negative_prompt)) > limit.tokens:
+        raise ConfigError(f"negative_prompt has {count} tokens, the pipeline reads {limit.tokens}: shorten it")
 
 
 class LongPromptEncoder:
-    """Embeds prompts of any length with compel, where a pipeline lets one hand it embeddings.
+    """Encodes prompts of any length in chunks, with compel, for pipelines that accept embeddings.
 
-    compel's syntax of weights is left out: a critic's brackets and pluses are read as they stand.
+    compel's weighting syntax is not used: brackets and pluses are read literally.
 
     Args:
         pipe: of Stable Diffusion 1, 2 or XL.
@@ -177,16 +178,16 @@ class LongPromptEncoder:
         self._encoders = [_load_encoder(pipe, suffix, self._xl) for suffix in ("", "_2") if _has_encoder(pipe, suffix)]
 
     def __call__(self, prompt: str) -> dict[str, torch.Tensor]:
-        """The pipeline's arguments in place of `prompt` and `negative_prompt`; each is 1 k d, pooled ones 1 d."""
+        """The pipeline's arguments instead of `prompt` and `negative_prompt`; each is 1 k d, pooled ones 1 d."""
         with torch.no_grad(), silence_transformers():
-            embeds, pooled = self._embedded(prompt)
+            embeds, pooled = self._encode(prompt)
             negative, negative_pooled = self._negative_for(embeds, pooled)
-        found = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}
+        arguments = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}
         if pooled is not None and negative_pooled is not None:
-            found |= {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": negative_pooled}
-        return found
+            arguments |= {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": negative_pooled}
+        return arguments
 
-    def _embedded(self, text: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _encode(self, text: str) -> tuple[torch.Tensor, torch.Tensor | None]:
         device = self._pipe._execution_device
         parts = [
             encoder.get_embeddings_for_weighted_prompt_fragments([[text]], [[1.0]], device=device)
@@ -202,7 +203,7 @@ class LongPromptEncoder:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not self._negative and pooled is not None and self._pipe.config.force_zeros_for_empty_prompt:
             return torch.zeros_like(embeds), torch.zeros_like(pooled)
-        negative, negative_pooled = self._embedded(self._negative)
+        negative, negative_pooled = self._encode(self._negative)
         if missing := embeds.shape[1] - negative.shape[1]:
             empty = torch.cat([encoder.empty_z for encoder in self._encoders], dim=-1).to(negative)
             negative = torch.cat([negative, empty.repeat(1, missing // empty.shape[1], 1)], dim=1)
@@ -210,7 +211,7 @@ class LongPromptEncoder:
 
 
 def accepts_embeddings(pipeline: str, parts: Collection[str]) -> bool:
-    """Whether a pipeline's prompts may be handed over as embeddings of any length.
+    """Whether a pipeline accepts prompts as embeddings of any length.
 
     Args:
         pipeline: name of its class.
@@ -232,7 +233,7 @@ def _load_encoder(pipe: Any, suffix: str, xl: bool) -> Any:
         )
     except ImportError as error:
         raise MissingExtraError(
-            "prompts that are too long are read by compel: pip install 'xaiaug[diffusion]', or set chunked = false"
+            "long prompts need compel: pip install 'xaiaug[diffusion]', or set chunked = false"
         ) from error
 
     kinds = ReturnedEmbeddingsType
@@ -249,7 +250,7 @@ def _load_encoder(pipe: Any, suffix: str, xl: bool) -> Any:
 
 
 def _pad(part: torch.Tensor, encoder: Any, length: int) -> torch.Tensor:
-    """The embedding with empty prompts behind it: tokenizers may cut a prompt into different numbers of chunks."""
+    """The embedding, padded with empty prompts: tokenizers may split a prompt into different numbers of chunks."""
     missing = length - part.shape[1]
     empty = encoder.empty_z.to(part)
     return torch.cat([part, empty.repeat(1, missing // empty.shape[1], 1)], dim=1) if missing else part

@@ -1,4 +1,4 @@
-"""The size at which a pipeline works on a photo."""
+"""The resolution at which a pipeline generates an image or changes a photo."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image
 
 from ._weights import Weights
 
-COARSE, FINE = 64, 8  # sides are multiples of these, for large and for tiny models
+COARSE, FINE = 64, 8  # sides are multiples of these, for large and tiny models
 LARGE = 512
 
 
 def native_side(pipe: Any) -> int:
-    """Pixels of a side that a pipeline was trained on; 1024 where its configuration does not say."""
+    """Side in pixels that a pipeline was trained on; 1024 if its configuration does not say."""
     part = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
     cells = getattr(getattr(part, "config", None), "sample_size", None)
     factor = getattr(pipe, "vae_scale_factor", None)
@@ -22,7 +22,7 @@ def native_side(pipe: Any) -> int:
 
 
 def configured_pixels(weights: Weights) -> int:
-    """Pixels of an image that weights draw by themselves, as their configuration says; 0 where it does not."""
+    """Pixels of an image at the weights' default size, from their configuration; 0 if it does not say."""
     parts = (weights.config(part) for part in ("unet", "transformer"))
     cells = next((part["sample_size"] for part in parts if "sample_size" in part), None)
     levels = weights.config("vae").get("block_out_channels")
@@ -32,7 +32,7 @@ def configured_pixels(weights: Weights) -> int:
 
 
 def working_size(photo: Image.Image, side: int) -> tuple[int, int]:
-    """Width and height with the photo's ratio, nearly, and as many pixels as a square of `side`."""
+    """Width and height with about the photo's aspect ratio, and as many pixels as a square of `side`."""
     step = COARSE if side >= LARGE else FINE
     stretch = side / math.sqrt(photo.width * photo.height)
     width, height = (max(step, round(length * stretch / step) * step) for length in photo.size)

@@ -1,4 +1,4 @@
-"""Weights of a diffusion pipeline: where they lie, what they are, under which licence."""
+"""Weights of a diffusion pipeline: location, digest, configuration and licence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import ConfigError, MissingExtraError
 from ..classifiers._hub import can_reach_hub
 from ._presets import Source, published_licence
 
-SAMPLE = 1 << 16  # bytes read at the beginning, the middle and the end of a large file
+SAMPLE = 1 << 16  # bytes read at the start, the middle and the end of a large file
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Weights:
 
     Attributes:
         place: the folder or the name.
-        revision: a commit on the hub; None: its newest, or a folder.
-        variant: of the weight files, such as "fp16"; None: the usual ones.
+        revision: a commit on the hub; None: the newest, or a folder.
+        variant: of the weight files, such as "fp16"; None: the default files.
         file: of a single file in the folder or under the name.
     """
 
@@ -33,10 +33,10 @@ class Weights:
 
     @classmethod
     def of(cls, given: str | None, source: Source | None, revision: str | None, who: str) -> Weights:
-        """The weights a user named, else those of a preset.
+        """The weights that the user named, else those of a preset.
 
         Raises:
-            ConfigError: neither names any, or a folder is not there.
+            ConfigError: neither names any, or a folder does not exist.
         """
         if given is None and source is None:
             raise ConfigError(f'{who} needs weights = "…": a folder that save_pretrained wrote, or a name on the hub')
@@ -51,17 +51,17 @@ class Weights:
 
     @property
     def local(self) -> bool:
-        """Whether they lie in a folder."""
+        """Whether they are in a folder."""
         return Path(self.place).is_dir()
 
     @property
     def name(self) -> str:
-        """What to call them: the name on the hub, or the folder's, without what leads to it."""
+        """The name on the hub, or the name of the folder without its parents."""
         return Path(self.place).resolve().name if self.local else self.place
 
     @property
     def licence(self) -> str:
-        """As the model card in the folder says, or a preset knows; empty where nobody said."""
+        """From the model card in the folder, or a preset; empty if unknown."""
         if not self.local:
             return published_licence(self.place)
         card = Path(self.place, "README.md")
@@ -71,26 +71,26 @@ class Weights:
         from yaml import YAMLError
 
         try:
-            found = metadata_load(card) or {}
-        except (ValueError, YAMLError):  # a card that cannot be read says nothing
+            metadata = metadata_load(card) or {}
+        except (ValueError, YAMLError):  # an unreadable card
             return ""
-        return str(found.get("license_name") or found.get("license") or "")
+        return str(metadata.get("license_name") or metadata.get("license") or "")
 
     def digest(self) -> str | None:
-        """20 hexadecimal digits that stand for the folder's files; None for a name, whose revision says it."""
+        """20 hexadecimal digits over the folder's files; None for a name on the hub, which has a revision."""
         if not self.local:
             return None
-        found = hashlib.blake2b(digest_size=10)
+        digest = hashlib.blake2b(digest_size=10)
         root = Path(self.place)
         for file in [root / self.file] if self.file else sorted(root.rglob("*")):
             if file.suffix in (".json", ".safetensors", ".txt", ".model") and file.is_file():
-                found.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + _sample_bytes(file))
-        return found.hexdigest()
+                digest.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + _sample_bytes(file))
+        return digest.hexdigest()
 
     def options(self) -> dict[str, Any]:
-        """What every `from_pretrained` is told: where to look, and never to run code or unpickle."""
-        told: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not can_reach_hub()}
-        return told | ({} if self.local else {"revision": self.revision})
+        """Options of every `from_pretrained`: where to look, and safetensors only."""
+        options: dict[str, Any] = {"use_safetensors": True, "local_files_only": self.local or not can_reach_hub()}
+        return options | ({} if self.local else {"revision": self.revision})
 
     def index(self) -> dict[str, Any]:
         """`model_index.json`: the pipeline's class and parts.
@@ -99,35 +99,35 @@ class Weights:
             ConfigError: there is none.
         """
         try:
-            found: dict[str, Any] = json.loads(self._fetched("model_index.json").read_text(encoding="utf-8"))
+            index: dict[str, Any] = json.loads(self._fetch("model_index.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise unreadable(self, error) from error
-        return found
+        return index
 
     def config(self, part: str) -> dict[str, Any]:
-        """The configuration of a part that lies in the folder; empty where there is none, or for a name on the hub."""
+        """The configuration of a part in the folder; empty if there is none, or for a name on the hub."""
         file = Path(self.place, part, "config.json")
         try:
-            found = json.loads(file.read_text(encoding="utf-8")) if self.local else {}
+            config = json.loads(file.read_text(encoding="utf-8")) if self.local else {}
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return config if isinstance(config, dict) else {}
 
     def single_file(self) -> Path:
-        """The one file they are, downloaded where it is not here.
+        """The weights' only file, downloaded if needed.
 
         Raises:
-            ConfigError: it is not one safetensors file, or cannot be had.
+            ConfigError: the weights are not one safetensors file, or the download fails.
         """
         if self.file is None or not self.file.endswith(".safetensors"):
             raise ConfigError(f"{self.place!r} must name one .safetensors file, got {self.file or 'a folder'}")
         try:
-            return self._fetched(self.file)
+            return self._fetch(self.file)
         except (OSError, ValueError) as error:
             raise unreadable(self, error) from error
 
-    def _fetched(self, file: str) -> Path:
-        """A file of the folder, or downloaded."""
+    def _fetch(self, file: str) -> Path:
+        """A file in the folder, or a downloaded one."""
         from huggingface_hub import hf_hub_download
 
         if self.local:
@@ -145,18 +145,18 @@ def diffusers_package() -> Any:
         import diffusers
     except ImportError as error:
         raise MissingExtraError(
-            f"synthesizers by diffusion need {error.name or 'diffusers'}: pip install 'xaiaug[diffusion]'"
+            f"diffusion synthesizers need {error.name or 'diffusers'}: pip install 'xaiaug[diffusion]'"
         ) from error
     return diffusers
 
 
 def unreadable(weights: Weights, error: Exception) -> ConfigError:
-    """The error for weights that cannot be loaded, in one line."""
+    """The error for weights that cannot be loaded, with the first line of the cause."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return ConfigError(
         f"the weights {weights.place!r} cannot be loaded: {line} Give a folder that save_pretrained wrote, with"
-        " model_index.json and safetensors files, or the name of such a pipeline on the model hub, downloaded before"
-        " where the hub cannot be reached"
+        " model_index.json and safetensors files, or the name of such a pipeline on the model hub, downloaded in"
+        " advance if the hub cannot be reached"
     )
 
 
@@ -165,10 +165,10 @@ def _is_deep(place: Path) -> bool:
 
 
 def _sample_bytes(file: Path) -> bytes:
-    """Enough of a file to notice another one: gigabytes are not read for a key."""
-    size, found = file.stat().st_size, hashlib.blake2b(digest_size=10)
+    """A digest of samples of a file: enough to notice another one without reading gigabytes."""
+    size, digest = file.stat().st_size, hashlib.blake2b(digest_size=10)
     with file.open("rb") as stream:
         for start in sorted({0, max(0, size // 2), max(0, size - SAMPLE)}):
             stream.seek(start)
-            found.update(stream.read(SAMPLE))
-    return found.digest()
+            digest.update(stream.read(SAMPLE))
+    return digest.digest()

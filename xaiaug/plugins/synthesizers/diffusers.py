@@ -13,7 +13,7 @@ class DiffusersSynthesizer(DiffusionSynthesizer):
 
     Args:
         weights: a folder that save_pretrained wrote, or a name on the model hub.
-        options: as every variant takes them; what they leave open is the pipeline's own default.
+        options: as in all variants; their defaults are the pipeline's own.
     """
 
     preset = PRESETS["diffusers"]

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL from prompts: the base model, and two that were distilled from it."""
+"""Stable Diffusion XL from prompts: the base model and two distilled ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SdxlSynthesizer(DiffusionSynthesizer):
 
 
 class SdxlTurboSynthesizer(DiffusionSynthesizer):
-    """SDXL Turbo (arXiv:2311.17042): one step without guidance; its licence forbids commercial use."""
+    """SDXL Turbo (arXiv:2311.17042): one step without guidance; the licence forbids commercial use."""
 
     preset = PRESETS["sdxl-turbo"]
 
@@ -31,7 +31,7 @@ class SdxlLightningSynthesizer(DiffusionSynthesizer):
     Args:
         weights: of SDXL base.
         unet: a .safetensors file with the UNet's weights; None: the preset's.
-        options: as every variant takes them.
+        options: as in all variants.
     """
 
     preset = PRESETS["sdxl-lightning"]
@@ -40,11 +40,11 @@ class SdxlLightningSynthesizer(DiffusionSynthesizer):
         super().__init__(weights, **options)
         self.unet = unet
 
-    def _fitting(self, device: torch.device) -> PipelineSetup:
-        return replace(super()._fitting(device), unet=self._unet())
+    def _setup(self, device: torch.device) -> PipelineSetup:
+        return replace(super()._setup(device), unet=self._unet())
 
     def _unet(self) -> Weights:
-        return self._other(self.unet, self.preset.unet, "unet")
+        return self._extra_weights(self.unet, self.preset.unet, "unet")
 
     def _all_weights(self) -> dict[str, Weights]:
         return {**super()._all_weights(), "unet": self._unet()}

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL along the edges of the failed image."""
+"""Stable Diffusion XL with a ControlNet for the edges of the misclassified image."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ._weights import Weights, diffusers_package, unreadable
 
 
 class SdxlControlNetSynthesizer(DiffusionSynthesizer):
-    """Keeps the outlines of the failed image and draws what lies between them by the prompt (arXiv:2302.05543).
+    """Keeps the outlines of the misclassified image and generates the rest by the prompt (arXiv:2302.05543).
 
     Args:
-        weights: of the pipeline, as every variant takes them.
+        weights: of the pipeline, as in all variants.
         controlnet: folder or name of a ControlNet for Canny edges; None: the preset's.
-        conditioning_scale: how much the outlines count, ≥ 0.
-        sigma: blur before edges are looked for, in pixels of the drawn image; larger ones leave fewer edges.
-        options: as every variant takes them.
+        conditioning_scale: strength of the outlines, ≥ 0.
+        sigma: blur before edge detection, in pixels of the generated image; larger values give fewer edges.
+        options: as in all variants.
     """
 
     uses = frozenset({"prompt", "image"})
@@ -49,30 +49,30 @@ class SdxlControlNetSynthesizer(DiffusionSynthesizer):
         self.sigma = sigma
         self._native = 0
 
-    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
-        pipe = open_pipeline("Text2Image", self._weights(), fitting, controlnet=self._net(fitting))
+    def _open(self, setup: PipelineSetup) -> Mapping[str, BatchGenerator]:
+        pipe = open_pipeline("Text2Image", self._weights(), setup, controlnet=self._net(setup))
         self._native = self._side or native_side(pipe)
-        return {"text": self._drawing(pipe, controlnet_conditioning_scale=self.conditioning_scale)}
+        return {"text": self._generator(pipe, controlnet_conditioning_scale=self.conditioning_scale)}
 
     def _inputs(self, request: SynthesisRequest) -> dict[str, Any] | Failure:
         if request.source is None:
-            return Failure("no-source", "sdxl-controlnet follows the failed image, and this arm may not see it")
+            return Failure("no-source", "sdxl-controlnet needs the misclassified image, and this arm does not use it")
         outlines = detect_edges(to_working_size(request.source, self._native), self.sigma)
-        return {"own": {"image": outlines}, "size": outlines.size}
+        return {"arguments": {"image": outlines}, "size": outlines.size}
 
-    def _net(self, fitting: PipelineSetup) -> Any:
+    def _net(self, setup: PipelineSetup) -> Any:
         weights = self._controlnet()
         with silence_diffusers():
             try:
                 return diffusers_package().ControlNetModel.from_pretrained(
-                    weights.place, dtype=fitting.dtype, variant=weights.variant, **weights.options()
+                    weights.place, dtype=setup.dtype, variant=weights.variant, **weights.options()
                 )
             except (OSError, ValueError) as error:
                 raise unreadable(weights, error) from error
 
     def _controlnet(self) -> Weights:
-        found = self._other(self.controlnet, self.preset.controlnet, "controlnet")
-        return found if found.local else replace(found, variant=self.preset.variant)
+        weights = self._extra_weights(self.controlnet, self.preset.controlnet, "controlnet")
+        return weights if weights.local else replace(weights, variant=self.preset.variant)
 
     def _all_weights(self) -> dict[str, Weights]:
         return {**super()._all_weights(), "controlnet": self._controlnet()}
@@ -85,9 +85,9 @@ class SdxlControlNetSynthesizer(DiffusionSynthesizer):
 
 
 def detect_edges(photo: Image.Image, sigma: float) -> Image.Image:
-    """White outlines on black, RGB, by Canny (1986), channel by channel: colours may differ where light is equal."""
+    """White edges on black, RGB, by Canny (1986), per channel: colours may differ where lightness does not."""
     from skimage.feature import canny
 
     channels = np.asarray(photo.convert("RGB"), np.float32).transpose(2, 0, 1) / 255
-    found = np.any([canny(channel, sigma=sigma) for channel in channels], axis=0)  # type: ignore[no-untyped-call]
-    return Image.fromarray(np.where(found, 255, 0).astype(np.uint8)).convert("RGB")
+    edges = np.any([canny(channel, sigma=sigma) for channel in channels], axis=0)  # type: ignore[no-untyped-call]
+    return Image.fromarray(np.where(edges, 255, 0).astype(np.uint8)).convert("RGB")

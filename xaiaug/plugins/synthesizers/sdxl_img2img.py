@@ -1,4 +1,4 @@
-"""Stable Diffusion XL from the failed image."""
+"""Stable Diffusion XL, image to image: changes the misclassified image."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._weights import diffusers_package
 
 
 class SdxlImageToImageSynthesizer(DiffusionSynthesizer):
-    """Noises the failed image and denoises it by the prompt (SDEdit, arXiv:2108.01073).
+    """Adds noise to the misclassified image and denoises it by the prompt (SDEdit, arXiv:2108.01073).
 
-    Where a request has no source image, since its arm must not see it, the same weights draw from the prompt alone.
+    Without a source image, which some arms must not use, the same weights generate from the prompt only.
 
     Args:
-        weights: as every variant takes them.
-        strength: how far the image is changed, above 0 to 1; None: the preset's. So many of the steps are done.
-        options: as every variant takes them.
+        weights: as in all variants.
+        strength: how far the image is changed, and the share of steps that run, above 0 to 1; None: the preset's.
+        options: as in all variants.
     """
 
     uses = frozenset({"prompt", "image"})
@@ -36,18 +36,22 @@ class SdxlImageToImageSynthesizer(DiffusionSynthesizer):
         self.strength = strength
         self._native = 0
 
-    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
-        pipe = open_pipeline("Image2Image", self._weights(), fitting)
+    def _open(self, setup: PipelineSetup) -> Mapping[str, BatchGenerator]:
+        pipe = open_pipeline("Image2Image", self._weights(), setup)
         self._native = self._side or native_side(pipe)
         plain = diffusers_package().AutoPipelineForText2Image.from_pipe(pipe)
         plain.set_progress_bar_config(disable=True)
-        return {"image": self._drawing(pipe, strength=self._strength), "text": self._drawing(plain)}
+        return {"image": self._generator(pipe, strength=self._strength), "text": self._generator(plain)}
 
     def _inputs(self, request: SynthesisRequest) -> dict[str, Any] | Failure:
         if request.source is None:
             return {}
         details = {"strength": self._strength}
-        return {"way": "image", "own": {"image": to_working_size(request.source, self._native)}, "details": details}
+        return {
+            "pipeline": "image",
+            "arguments": {"image": to_working_size(request.source, self._native)},
+            "details": details,
+        }
 
     @property
     def _strength(self) -> float:
@@ -57,8 +61,8 @@ class SdxlImageToImageSynthesizer(DiffusionSynthesizer):
         super()._check()
         who = type(self).__name__
         if not 0 < self._strength <= 1:
-            raise ConfigError(f"{who}: strength must lie above 0 and be at most 1, got {self._strength}")
+            raise ConfigError(f"{who}: strength must be above 0 and at most 1, got {self._strength}")
         if self._steps is not None and int(self._steps * self._strength) < 1:
             raise ConfigError(
-                f"{who}: {self._steps} steps at strength {self._strength} leave none to do: raise one of the two"
+                f"{who}: {self._steps} steps at strength {self._strength} leave no step to run: raise one of them"
             )

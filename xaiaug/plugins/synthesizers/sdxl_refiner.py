@@ -1,4 +1,4 @@
-"""Stable Diffusion XL with its refiner: two models that share the denoising."""
+"""Stable Diffusion XL with its refiner: two models share the denoising steps."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SdxlRefinerSynthesizer(DiffusionSynthesizer):
     Args:
         weights: of SDXL base.
         refiner: folder or name of the refiner; None: the preset's.
-        handover: share of the steps that the base does, above 0 and below 1.
-        options: as every variant takes them.
+        handover: share of the steps that the base runs, above 0 and below 1.
+        options: as in all variants.
     """
 
     preset = PRESETS["sdxl-refiner"]
@@ -39,18 +39,18 @@ class SdxlRefinerSynthesizer(DiffusionSynthesizer):
         self.refiner = refiner
         self.handover = handover
 
-    def _open(self, fitting: PipelineSetup) -> Mapping[str, BatchGenerator]:
-        base = open_pipeline("Text2Image", self._weights(), fitting)
-        refiner = open_pipeline("Image2Image", self._refiner(), replace(fitting, loras=(), spacing=None))
-        self._drawing(base)  # reads long prompts for the base, and says what it does not take
-        return {"text": self._drawing_by(_Pair(base, refiner, self.handover, self.negative_prompt), base)}
+    def _open(self, setup: PipelineSetup) -> Mapping[str, BatchGenerator]:
+        base = open_pipeline("Text2Image", self._weights(), setup)
+        refiner = open_pipeline("Image2Image", self._refiner(), replace(setup, loras=(), spacing=None))
+        self._generator(base)  # encodes long prompts for the base, and rejects unsupported settings
+        return {"text": self._generator_by(_BaseAndRefiner(base, refiner, self.handover, self.negative_prompt), base)}
 
-    def _said(self, text: str) -> dict[str, Any]:
-        return {**super()._said(text), "refined": text}
+    def _prompt_arguments(self, text: str) -> dict[str, Any]:
+        return {**super()._prompt_arguments(text), "refined": text}
 
     def _refiner(self) -> Weights:
-        found = self._other(self.refiner, self.preset.refiner, "refiner")
-        return found if found.local else replace(found, variant=self.preset.variant)
+        weights = self._extra_weights(self.refiner, self.preset.refiner, "refiner")
+        return weights if weights.local else replace(weights, variant=self.preset.variant)
 
     def _all_weights(self) -> dict[str, Weights]:
         return {**super()._all_weights(), "refiner": self._refiner()}
@@ -61,23 +61,24 @@ class SdxlRefinerSynthesizer(DiffusionSynthesizer):
             raise ConfigError(f"{type(self).__name__}: handover must lie between 0 and 1, got {self.handover}")
 
 
-class _Pair:
+class _BaseAndRefiner:
     """Base and refiner, called as one pipeline."""
 
     def __init__(self, base: Any, refiner: Any, handover: float, negative_prompt: str) -> None:
         self._base, self._refiner, self._handover = base, refiner, handover
         self._negative = negative_prompt
-        self._long = LongPromptEncoder(refiner, negative_prompt)
+        self._long_prompts = LongPromptEncoder(refiner, negative_prompt)
 
-    def __call__(self, refined: Sequence[str], **told: Any) -> Any:
+    def __call__(self, refined: Sequence[str], **arguments: Any) -> Any:
         """Images n h w c, 0 to 1, for the arguments of the base; `refined` are the prompts for the refiner."""
-        latents = self._base(**{**told, "output_type": "latent"}, denoising_end=self._handover).images
-        same = {name: told[name] for name in ("generator", "num_inference_steps", "guidance_scale", "output_type")}
-        said = self._said(refined, whole="prompt" in told)
-        return self._refiner(image=latents, denoising_start=self._handover, **same, **said).images
+        latents = self._base(**{**arguments, "output_type": "latent"}, denoising_end=self._handover).images
+        shared = ("generator", "num_inference_steps", "guidance_scale", "output_type")
+        prompts = self._prompt_arguments(refined, as_text="prompt" in arguments)
+        more = {name: arguments[name] for name in shared} | prompts
+        return self._refiner(image=latents, denoising_start=self._handover, **more).images
 
-    def _said(self, prompts: Sequence[str], whole: bool) -> dict[str, Any]:
-        if whole:
+    def _prompt_arguments(self, prompts: Sequence[str], as_text: bool) -> dict[str, Any]:
+        if as_text:
             negative = {"negative_prompt": [self._negative] * len(prompts)} if self._negative else {}
             return {"prompt": list(prompts), **negative}
-        return stack_columns([self._long(prompt) for prompt in prompts])
+        return stack_columns([self._long_prompts(prompt) for prompt in prompts])

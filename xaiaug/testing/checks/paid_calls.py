@@ -8,7 +8,7 @@ from decimal import Decimal
 from ...calls import Calls, MemoryLedger, Price, Prices
 from ...calls.prices import UNITS, Rate
 from ...errors import CallError
-from ...records import JSON, BatchedCall, Courier, RawReply
+from ...records import JSON, BatchClient, BatchedCall, RawReply
 
 BUDGET_USD = 1000.0
 
@@ -40,10 +40,10 @@ class CountedCalls:
 
         return self._calls.call(key, request, worst_case_usd=worst_case_usd, send=count_and_send)
 
-    def batch(self, calls: Sequence[BatchedCall], courier: Courier) -> list[RawReply | CallError]:
+    def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:
         """As in `PaidCalls`; each of the calls counts as sent."""
         self.sent += len(calls)
-        return self._calls.batch(calls, courier)
+        return self._calls.batch(calls, batch_client)
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
         """As in `PaidCalls`."""

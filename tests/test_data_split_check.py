@@ -1,4 +1,4 @@
-"""Whatever is wrong with a folder ends in an error that names the files, or in a counted skip."""
+"""Every problem of a folder ends in an error that names the files, or in a counted skip."""
 
 import io
 import os
@@ -59,11 +59,11 @@ BAD_IMAGES: dict[str, tuple[str, bytes, str]] = {
     "gif inside": ("x.png", encoded(blobs(1), "GIF"), "is not an image in one of the formats"),
     "ppm inside": ("x.png", encoded(blobs(1), "PPM"), "is not an image in one of the formats"),
     "ico inside": ("x.png", encoded(blobs(1), "ICO"), "is not an image in one of the formats"),
-    "gif": ("x.gif", encoded(blobs(1), "GIF"), "is not one of the formats"),
-    "heic": ("x.HEIC", b"ftypheic", "is not one of the formats"),
-    "svg": ("x.svg", b"<svg/>", "is not one of the formats"),
-    "raw": ("x.cr2", b"II*\0", "is not one of the formats"),
-    "dicom": ("x.dcm", bytes(132), "is not one of the formats"),
+    "gif": ("x.gif", encoded(blobs(1), "GIF"), "is not in one of the formats"),
+    "heic": ("x.HEIC", b"ftypheic", "is not in one of the formats"),
+    "svg": ("x.svg", b"<svg/>", "is not in one of the formats"),
+    "raw": ("x.cr2", b"II*\0", "is not in one of the formats"),
+    "dicom": ("x.dcm", bytes(132), "is not in one of the formats"),
     "png cut": ("x.png", encoded(blobs(1, 64), "PNG")[:900], "truncated"),
     "png header": ("x.png", encoded(blobs(1), "PNG")[:20], "cannot be decoded"),
     "jpeg cut": ("x.jpg", encoded(blobs(1, 64), "JPEG")[:700], "truncated"),
@@ -91,14 +91,14 @@ BAD_IMAGES: dict[str, tuple[str, bytes, str]] = {
 def test_a_bad_image_is_an_error_that_names_it_or_a_counted_skip(root: Path, case: str) -> None:
     name, content, reason = BAD_IMAGES[case]
     (root / "guide/dog" / name).write_bytes(content)
-    with pytest.raises(DataError, match=rf"cannot be used \(1\):\n  guide/dog/{name}: .*{reason}") as error:
+    with pytest.raises(DataError, match=rf"unusable images \(1\):\n  guide/dog/{name}: .*{reason}") as error:
         Splits.from_folder(root).check()
     assert str(root) not in str(error.value), "paths are relative to the root"
-    with pytest.warns(UserWarning, match=rf"left out images that cannot be used \(1\):\n  guide/dog/{name}"):
+    with pytest.warns(UserWarning, match=rf"skipped unusable images \(1\):\n  guide/dog/{name}"):
         check = Splits.from_folder(root, on_bad_image="skip").check()
     assert [(one.file, one.split, one.label) for one in check.skipped] == [(f"guide/dog/{name}", "guide", "dog")]
     assert check.counts["guide"] == {"cat": 3, "dog": 3}
-    assert "1 images could not be used and were left out" in check.warnings
+    assert "1 unusable images were skipped" in check.warnings
     assert all(sample.open() for sample in check.splits.guide)
 
 
@@ -113,9 +113,9 @@ def link(path: Path, target: Path) -> None:
 def test_a_symlink_that_leaves_the_folder_is_refused(root: Path, target: str) -> None:
     write_image(root.parent / "outside.png", 77)
     link(root / "train/cat/link.png", Path(target))
-    with pytest.raises(DataError, match="train/cat/link.png: is a symlink that leaves the folder"):
+    with pytest.raises(DataError, match="train/cat/link.png: is a symlink that is broken or leads outside"):
         Splits.from_folder(root).check()
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="skipped"):
         assert len(Splits.from_folder(root, on_bad_image="skip").check().skipped) == 1
 
 
@@ -137,7 +137,7 @@ def test_symlinks_within_a_root_that_is_a_symlink_itself_are_fine(root: Path) ->
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 def test_a_pipe_is_refused_and_never_waited_for(root: Path) -> None:
     os.mkfifo(root / "train/cat/pipe.png")
-    with pytest.raises(DataError, match="train/cat/pipe.png: is no regular file"):
+    with pytest.raises(DataError, match="train/cat/pipe.png: is not a regular file"):
         Splits.from_folder(root).check()
 
 
@@ -157,11 +157,11 @@ def _empty(*paths: str) -> Callable[[Path], None]:
 
 
 BAD_FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "gone": (shutil.rmtree, "is not there; expected split/class/image .* or class/image"),
-    "empty": (lambda root: [shutil.rmtree(path) for path in root.iterdir()], "found no folder in it"),
+    "gone": (shutil.rmtree, "does not exist; expected split/class/image .* or class/image"),
+    "empty": (lambda root: [shutil.rmtree(path) for path in root.iterdir()], "found no folders"),
     "flat": (
         lambda root: [shutil.rmtree(path) for path in root.iterdir()] and write_image(root / "0.png", 1),
-        "found 1 images directly in it",
+        "found 1 images directly inside",
     ),
     "no train": (_remove("train"), "found guide, test, validation, but no folder train"),
     "no test": (_remove("test"), "but no test. It is never drawn from train"),
@@ -170,22 +170,22 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "class missing in train": (_remove("train/cat"), "train has no cat"),
     "class missing in two": (_remove("guide/cat", "test/dog"), r"\(2\):\n  guide has no cat\n  test has no dog"),
     "class empty in guide": (_empty("guide/dog"), "guide has no dog"),
-    "class empty everywhere": (_empty(*(f"{split}/dog" for split in ALL)), r"classes without an image \(1\):\n  dog"),
+    "class empty everywhere": (_empty(*(f"{split}/dog" for split in ALL)), r"classes without images \(1\):\n  dog"),
     "new class in test alone": (lambda root: write_image(root / "test/fox/0.png", 9), "train has no fox"),
-    "train empty": (_empty("train/cat", "train/dog"), "no image in the split train"),
-    "test empty": (_empty("test/cat", "test/dog"), "no image in the split test"),
-    "deeper": (lambda root: write_image(root / "train/cat/more/0.png", 9), "found folders one deeper: train/cat/more"),
+    "train empty": (_empty("train/cat", "train/dog"), "no images in the split train"),
+    "test empty": (_empty("test/cat", "test/dog"), "no images in the split test"),
+    "deeper": (lambda root: write_image(root / "train/cat/more/0.png", 9), "found deeper folders: train/cat/more"),
     "an unknown split": (
         lambda root: write_classes(root / "eval", {"cat": 2, "dog": 2}),
-        "but eval beside them is no split",
+        "but eval is not a split",
     ),
-    "images beside splits": (lambda root: write_image(root / "masks/0.png", 9), "but masks beside them is no split"),
+    "images beside splits": (lambda root: write_image(root / "masks/0.png", 9), "but masks is not a split"),
     "images in train": (lambda root: write_image(root / "train/0.png", 9), "train holds both folders and images"),
     "val and valid": (
         lambda root: write_splits(root, {"valid": 2, "val": 2}) and shutil.rmtree(root / "validation"),
         "are both the split validation",
     ),
-    "a class of words": (lambda root: (root / "train/notes").mkdir(), "classes without an image"),
+    "a class of words": (lambda root: (root / "train/notes").mkdir(), "classes without images"),
 }
 
 
@@ -203,25 +203,25 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_class_that_is_too_small_for_fractions_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="class 'dog' has 2 different images, too few"):
+    with pytest.raises(DataError, match="class 'dog' has 2 distinct images, too few"):
         Splits.from_folder(write_classes(tmp_path, {"cat": 20, "dog": 2}))
 
 
 def test_a_class_that_loses_all_its_images_is_an_error_even_when_skipping(root: Path) -> None:
     for file in (root / "test/dog").iterdir():
         file.write_bytes(b"no image")
-    with pytest.raises(DataError, match="test has no dog"), pytest.warns(UserWarning, match="left out"):
+    with pytest.raises(DataError, match="test has no dog"), pytest.warns(UserWarning, match="skipped"):
         Splits.from_folder(root, on_bad_image="skip").check()
 
 
 def test_a_class_of_files_that_are_refused_says_so_first(root: Path) -> None:
     for file in (root / "test/dog").iterdir():
         file.rename(file.with_suffix(".gif"))
-    with pytest.raises(DataError, match="test/dog/000.gif: is not one of the formats"):
+    with pytest.raises(DataError, match="test/dog/000.gif: is not in one of the formats"):
         Splits.from_folder(root).check()
 
 
-def test_hidden_files_and_notes_are_no_images(root: Path) -> None:
+def test_hidden_files_and_notes_are_not_images(root: Path) -> None:
     for name in (".DS_Store", "Thumbs.db", "notes.txt", ".hidden.png"):
         (root / "train/cat" / name).write_bytes(b"x")
     (root / "README.md").write_text("about these images")
@@ -229,13 +229,13 @@ def test_hidden_files_and_notes_are_no_images(root: Path) -> None:
     (root / "__MACOSX").mkdir()
     check = Splits.from_folder(root).check()
     assert check.counts["train"] == {"cat": 4, "dog": 4}
-    assert check.warnings == ("train/cat: left out 2 files that are no images",)
+    assert check.warnings == ("train/cat: ignored 2 files that are not images",)
 
 
 def test_more_than_ten_files_are_counted(root: Path) -> None:
     for number in range(25):
         (root / f"train/cat/bad{number:02d}.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"cannot be used \(25\):(\n  train/cat/bad\d\d.png.*){10}\n  … and 15 more\n"):
+    with pytest.raises(DataError, match=r"unusable images \(25\):(\n  train/cat/bad\d\d.png.*){10}\n  … and 15 more\n"):
         Splits.from_folder(root).check()
 
 
@@ -256,13 +256,13 @@ def test_good_splits_come_back_as_they_are(root: Path) -> None:
     assert check.counts == {name: {"cat": size, "dog": size} for name, size in ALL.items()}
 
 
-def test_an_imbalance_and_one_image_under_two_labels_are_told(root: Path) -> None:
+def test_an_imbalance_and_one_image_under_two_labels_are_reported(root: Path) -> None:
     for number in range(12):
         write_image(root / f"train/dog/1{number:02d}.png", 5000 + number)
     shutil.copy(root / "train/cat/000.png", root / "train/dog/999.png")
-    told = Splits.from_folder(root).check().warnings
-    assert "train is imbalanced: 4 to 17 images a class" in told
-    assert any("train/cat/000.png and train/dog/999.png" in warning for warning in told)
+    found = Splits.from_folder(root).check().warnings
+    assert "train is imbalanced: 4 to 17 images per class" in found
+    assert any("train/cat/000.png and train/dog/999.png" in warning for warning in found)
 
 
 def same_bytes(root: Path, source: str, target: str) -> None:
@@ -301,8 +301,8 @@ def test_an_image_in_two_splits_is_an_error_or_dropped_from_the_lesser(
 ) -> None:
     copy(root, source, target)
     setting = "on_near_duplicate" if kind == "near" else "on_leak"
-    words = {"bytes": "the same bytes as", "pixels": "the same pixels as", "near": "nearly the same image as"}[kind]
-    with pytest.raises(DataError, match=rf"{words} .*\nRemove one of each, or set {setting} = 'drop'") as error:
+    words = {"bytes": "the same bytes as", "pixels": "the same pixels as", "near": "nearly the same pixels as"}[kind]
+    with pytest.raises(DataError, match=rf"{words} .*\nRemove one of each pair, or set {setting} = 'drop'") as error:
         Splits.from_folder(root).check()
     assert source in str(error.value)
     assert target.removesuffix(".png") in str(error.value)
@@ -316,15 +316,15 @@ def test_an_image_in_two_splits_is_an_error_or_dropped_from_the_lesser(
     assert check.splits.check().dropped == (), "what is left is clean"
 
 
-def test_near_duplicates_may_be_allowed_and_are_told(root: Path) -> None:
+def test_near_duplicates_may_be_allowed_and_are_reported(root: Path) -> None:
     mirrored(root, "test/cat/001.png", "train/cat/901.png")
     check = Splits.from_folder(root, on_near_duplicate="allow").check()
     assert check.counts["train"]["cat"] == 5
     assert [leak.dropped for leak in check.allowed] == ["train/cat/901.png"]
-    assert "1 images were in two splits, the same or nearly" in check.warnings
+    assert "1 images were in two splits, as exact or near-duplicates" in check.warnings
 
 
-def test_near_duplicates_between_train_and_guide_are_no_matter(root: Path) -> None:
+def test_near_duplicates_between_train_and_guide_are_fine(root: Path) -> None:
     mirrored(root, "guide/cat/001.png", "train/cat/901.png")
     assert Splits.from_folder(root).check().warnings == ()
 
@@ -334,7 +334,7 @@ def test_a_check_is_plain_for_a_ledger(root: Path) -> None:
 
     same_bytes(root, "test/cat/001.png", "train/cat/901.png")
     (root / "train/dog/bad.png").write_bytes(b"x")
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="skipped"):
         check = Splits.from_folder(root, on_leak="drop", on_bad_image="skip").check()
     plain = json.loads(json.dumps(check.to_json()))
     assert plain["skipped"][0]["file"] == "train/dog/bad.png"

@@ -1,4 +1,4 @@
-"""The type of everything that may stand in a settings file, a key or a ledger row."""
+"""The type of plain JSON values: settings, keys and ledger rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, Union

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug.data.entries import Entry
-from xaiaug.data.splitting import draw
+from xaiaug.data.splitting import draw_splits
 from xaiaug.errors import ConfigError, DataError
 
 SHARES = st.fixed_dictionaries(
@@ -37,7 +37,7 @@ def test_every_class_is_divided_whole_and_by_its_fractions(
 ) -> None:
     assume(min(sizes) >= len(used(shares)))
     found = entries(sizes)
-    drawn = draw(found, shares, seed)
+    drawn = draw_splits(found, shares, seed)
     names = [one.name for part in drawn.values() for one in part]
     assert sorted(names) == sorted(one.name for one in found), "complete and disjoint"
     counts = {name: Counter(one.label for one in part) for name, part in drawn.items()}
@@ -58,7 +58,7 @@ def test_the_same_seed_draws_the_same_whatever_the_order_of_the_files(
 ) -> None:
     assume(min(sizes) >= len(used(shares)))
     found = entries(sizes)
-    forward, backward = draw(found, shares, seed), draw(found[::-1], shares, seed)
+    forward, backward = draw_splits(found, shares, seed), draw_splits(found[::-1], shares, seed)
     assert {name: {one.name for one in part} for name, part in forward.items()} == {
         name: {one.name for one in part} for name, part in backward.items()
     }
@@ -66,14 +66,14 @@ def test_the_same_seed_draws_the_same_whatever_the_order_of_the_files(
 
 def test_another_seed_draws_otherwise() -> None:
     found = entries([50, 50])
-    tests = [frozenset(one.name for one in draw(found, {"test": 0.2}, seed)["test"]) for seed in range(5)]
+    tests = [frozenset(one.name for one in draw_splits(found, {"test": 0.2}, seed)["test"]) for seed in range(5)]
     assert len(set(tests)) == 5
 
 
 def test_a_draw_keeps_the_order_of_the_files() -> None:
     found = entries([40, 40])
     order = {one.name: index for index, one in enumerate(found)}
-    for part in draw(found, {"test": 0.3, "guide": 0.2}, 0).values():
+    for part in draw_splits(found, {"test": 0.3, "guide": 0.2}, 0).values():
         assert [order[one.name] for one in part] == sorted(order[one.name] for one in part)
 
 
@@ -84,7 +84,7 @@ def test_copies_of_one_image_go_to_one_split() -> None:
         for copy in range(3)
     ]
     places = defaultdict(set)
-    for name, part in draw(copies, {"test": 0.2, "guide": 0.2}, 0).items():
+    for name, part in draw_splits(copies, {"test": 0.2, "guide": 0.2}, 0).items():
         for one in part:
             places[one.digest].add(name)
     assert {len(names) for names in places.values()} == {1}
@@ -92,7 +92,7 @@ def test_copies_of_one_image_go_to_one_split() -> None:
 
 @pytest.mark.parametrize("classes", [2, 200])
 def test_two_classes_or_two_hundred(classes: int) -> None:
-    drawn = draw(entries([20] * classes), {"guide": 0.15, "validation": 0.1, "test": 0.2, "reserve": 0.0}, 0)
+    drawn = draw_splits(entries([20] * classes), {"guide": 0.15, "validation": 0.1, "test": 0.2, "reserve": 0.0}, 0)
     assert {name: len(part) / classes for name, part in drawn.items()} == {
         "train": 11,
         "guide": 3,
@@ -116,7 +116,7 @@ def test_no_group_is_in_two_splits_and_fractions_are_kept_as_well_as_groups_allo
         for index in range(size)
     ]
     shares = {"test": 0.25, "guide": 0.25}
-    drawn = draw(found, shares, seed, "patient")
+    drawn = draw_splits(found, shares, seed, "patient")
     places = defaultdict(set)
     for name, part in drawn.items():
         for one in part:
@@ -134,16 +134,16 @@ def test_no_group_is_in_two_splits_and_fractions_are_kept_as_well_as_groups_allo
 def test_an_image_without_the_group_is_named() -> None:
     found = [entry("cat", 0, groups={"patient": "1"}), entry("cat", 1, groups={"patient": ""})]
     with pytest.raises(DataError, match="split_by='patient': cat/1 has no such group"):
-        draw(found, {"test": 0.5}, 0, "patient")
+        draw_splits(found, {"test": 0.5}, 0, "patient")
 
 
 def test_a_class_too_small_for_its_splits_is_named() -> None:
-    with pytest.raises(DataError, match="class 'class001' has 2 different images, too few for one in each of train, t"):
-        draw(entries([9, 2]), {"test": 0.1, "guide": 0.1}, 0)
+    with pytest.raises(DataError, match="class 'class001' has 2 distinct images, too few for one in each of train, t"):
+        draw_splits(entries([9, 2]), {"test": 0.1, "guide": 0.1}, 0)
 
 
 def test_train_may_be_empty_where_the_fractions_take_everything() -> None:
-    drawn = draw(entries([7, 3]), {"guide": 1.0, "test": 0.0}, 0)
+    drawn = draw_splits(entries([7, 3]), {"guide": 1.0, "test": 0.0}, 0)
     assert {name: len(part) for name, part in drawn.items()} == {"train": 0, "guide": 10, "test": 0}
 
 
@@ -160,4 +160,4 @@ def test_train_may_be_empty_where_the_fractions_take_everything() -> None:
 )
 def test_impossible_fractions_are_refused(shares: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        draw(entries([9, 9]), shares, 0)
+        draw_splits(entries([9, 9]), shares, 0)

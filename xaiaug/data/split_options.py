@@ -1,4 +1,4 @@
-"""How images are found, read, divided and judged."""
+"""The options of `Splits`: fractions, decoding and the policy for bad images and leaks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict
 
-from ..errors import ConfigError, nearest
-from .decode import Reading, Window
+from ..errors import ConfigError, suggest
+from .decode import Decoder, Window
 
 Fraction = float | Literal["validation"]
 _CHOICES = {
@@ -19,13 +19,13 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class Policy:
-    """What a check does when it meets something that must not be.
+    """What `Splits.check` does about unusable files and images in two splits.
 
     Attributes:
-        on_bad_image: "error", or "skip": images that cannot be read are counted and left out.
-        on_leak: "error", or "drop": of images in two splits the one that is not in test is left out.
-        on_near_duplicate: the same for nearly equal images, or "allow".
-        split_by: name of a group no value of which may be in two splits.
+        on_bad_image: "error", or "skip": unreadable images are counted and left out.
+        on_leak: "error", or "drop": of an image in two splits, the copy outside test is left out.
+        on_near_duplicate: the same for near-duplicates, or "allow".
+        split_by: name of a group whose values must not be in two splits.
     """
 
     on_bad_image: str = "error"
@@ -43,17 +43,17 @@ class Policy:
 DEFAULT_POLICY = Policy()
 
 
-class Options(TypedDict, total=False):
-    """What the constructors of `Splits` take by keyword; each is optional.
+class SplitOptions(TypedDict, total=False):
+    """Keyword arguments of the constructors of `Splits`; all are optional.
 
     Attributes:
-        guide: fraction of guide images (0.15), or "validation": the validation split is the guide as well.
+        guide: fraction of guide images (0.15), or "validation": the validation split is also the guide.
         validation: fraction of validation images (0.1).
         test: fraction of test images (0.2).
-        reserve: fraction kept back from train, for the arm that adds real images (0).
-        seed: decides the draw (0).
-        split_by: name of a group no value of which may be in two splits, such as "patient".
-        window: grey values that become black and white, for grey images of more than 8 bits.
+        reserve: fraction held back from train, for the arm that adds real images (0).
+        seed: of the draw (0).
+        split_by: name of a group whose values must not be in two splits, such as "patient".
+        window: the grey values mapped to black and white, for grey images of more than 8 bits.
         side: reduces images whose shorter side is longer than this many pixels.
         on_bad_image: as in `Policy`.
         on_leak: as in `Policy`.
@@ -74,26 +74,22 @@ class Options(TypedDict, total=False):
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuses options that do not exist or cannot be used.
-
-    Raises:
-        ConfigError: it says which, and what was expected.
-    """
+    """Raises ConfigError on an unknown or invalid option."""
     for name in options:
-        if name not in Options.__annotations__:
-            raise ConfigError(f"Splits: unknown option {name!r}. {nearest(name, Options.__annotations__)}")
+        if name not in SplitOptions.__annotations__:
+            raise ConfigError(f"Splits: unknown option {name!r}. {suggest(name, SplitOptions.__annotations__)}")
     to_policy(options)
     to_fractions(options)
     window, side = options.get("window"), options.get("side")
     if window is not None and not (len(window) == 2 and window[0] < window[1]):
-        raise ConfigError(f"Splits: window must be two grey values, the lower one first, got {window!r}")
+        raise ConfigError(f"Splits: window must be two grey values, the lower first, got {window!r}")
     if side is not None and (isinstance(side, bool) or not isinstance(side, int) or side < 1):
         raise ConfigError(f"Splits: side must be a number of pixels, at least 1, got {side!r}")
 
 
-def to_reading(options: Mapping[str, Any]) -> Reading:
-    """How images are read, among the options."""
-    return Reading(options.get("window"), options.get("side"))
+def to_decoder(options: Mapping[str, Any]) -> Decoder:
+    """The decoder among the options."""
+    return Decoder(options.get("window"), options.get("side"))
 
 
 def to_policy(options: Mapping[str, Any]) -> Policy:
@@ -102,10 +98,10 @@ def to_policy(options: Mapping[str, Any]) -> Policy:
 
 
 def to_fractions(options: Mapping[str, Any]) -> dict[str, float]:
-    """The fraction of each split that may be drawn; without guide where validation stands in for it.
+    """The fraction of each split to draw; without guide where the validation split is the guide.
 
     Raises:
-        ConfigError: impossible fractions.
+        ConfigError: the fractions are invalid.
     """
     guide = options.get("guide", 0.15)
     if isinstance(guide, str) and guide != "validation":
@@ -119,11 +115,7 @@ def to_fractions(options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def check_fractions(fractions: Mapping[str, float]) -> None:
-    """Refuses fractions that leave no sense.
-
-    Raises:
-        ConfigError: a fraction is not a number from 0 to 1, or they add up to more than 1.
-    """
+    """Raises ConfigError where a fraction is not a number from 0 to 1, or they add up to more than 1."""
     for name, value in fractions.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise ConfigError(f"Splits: the fraction {name} must be a number from 0 to 1, got {value!r}")

@@ -7,15 +7,15 @@ import pytest
 from images_on_disk import blobs, png_header
 from PIL import Image
 
-from xaiaug.data.decode import Reading
+from xaiaug.data.decode import Decoder
 from xaiaug.data.image_file import ImageFile
 from xaiaug.errors import DataError
 
 ORIENTATION = 0x0112
 
 
-def open_file(path: Path, **reading: object) -> Image.Image:
-    return ImageFile(str(path), path.name, Reading(**reading))()
+def open_file(path: Path, **how: object) -> Image.Image:
+    return ImageFile(str(path), path.name, Decoder(**how))()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_grey_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("width", "height", "message"),
     [
-        (8000, 7000, "has 8000 x 7000 pixels, the most is 50,000,000"),
+        (8000, 7000, "has 8000 x 7000 pixels, more than 50,000,000"),
         (60_000, 60_000, "has more than 50,000,000 pixels"),
     ],
 )
@@ -129,5 +129,5 @@ def test_what_is_opened_does_not_hold_the_file(tmp_path: Path) -> None:
     opened = open_file(path)
     path.unlink()
     assert np.asarray(opened).std() > 1
-    with pytest.raises(DataError, match="image.png: is not there"):
+    with pytest.raises(DataError, match="image.png: does not exist"):
         open_file(path)

@@ -1,4 +1,4 @@
-"""Large images are decoded whole but once, and are the same with and without their reduced copy."""
+"""Large images are decoded at full size only once, and are the same with and without their reduced copy."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from xaiaug import Splits
-from xaiaug.data.decode import Reading
+from xaiaug.data.decode import Decoder
 from xaiaug.data.image_file import ImageFile
 from xaiaug.errors import DataError
 
@@ -31,19 +31,19 @@ def large(tmp_path: Path) -> Path:
 
 
 def opener(path: Path, side: int | None = 128) -> ImageFile:
-    return ImageFile(str(path), path.name, Reading(side=side))
+    return ImageFile(str(path), path.name, Decoder(side=side))
 
 
 def copies(cache: Path) -> list[Path]:
     return sorted(cache.rglob("*.jpg"))
 
 
-def test_the_second_reading_takes_the_copy_and_gives_the_same_pixels(
+def test_the_second_opening_takes_the_copy_and_gives_the_same_pixels(
     large: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = opener(large)()
     assert (first.size, len(copies(cache))) == ((171, 128), 1)
-    monkeypatch.setattr(Reading, "decode", lambda *_: pytest.fail("was decoded again"))
+    monkeypatch.setattr(Decoder, "decode", lambda *_: pytest.fail("was decoded again"))
     assert opener(large)().tobytes() == first.tobytes()
 
 
