@@ -149,10 +149,10 @@ class Dialogue:
         except UnusableError as error:
             if not error.repairable:
                 raise
-            reply = yield self._ask_again(question, reply, case, error)
+            reply = yield self._request_repair(question, reply, case, error)
         return _parse_reply(reply, parse)
 
-    def _ask_again(self, question: Question, reply: ModelReply, case: Case, error: UnusableError) -> Question:
+    def _request_repair(self, question: Question, reply: ModelReply, case: Case, error: UnusableError) -> Question:
         if reply.stop == "length":
             return replace(question, max_tokens=MORE * question.max_tokens)
         repair = self._text("repair", case, reason=error.reason)
