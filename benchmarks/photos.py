@@ -83,7 +83,7 @@ SIZES = {
         validation_step=10,
         reserve_step=100,
         mistakes=2,
-        pets=24,
+        pets=48,
         arms=QUICK_ARMS,
         shares=(0.25,),
     ),
