@@ -207,7 +207,7 @@ def test_a_service_that_tells_nothing_of_a_batch_keeps_it_for_the_next_session(c
             raise CallError("retry", "no route", status=503)
 
         with monkeypatch.context() as patch, pytest.raises(CallsPausedError, match="same command"):
-            patch.setattr(batch_client, "ended", silent)
+            patch.setattr(batch_client, "is_done", silent)
             made.critique([case()])
         assert isinstance(critic(server, ledger=ledger).critique([case()])[0], Critique)
     assert len(server.requests) == 1
