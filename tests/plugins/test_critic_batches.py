@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from critic_cases import ANSWER, CANARY, LABELS, PROMPT, Still, case, sensible
@@ -135,11 +136,17 @@ def test_a_batch_that_was_taken_although_the_answer_was_lost_is_not_sent_again(c
     assert len(server.requests) == 4
 
 
+def stop_once_sent(calls, ledger):
+    while not any(batch.name for batch in ledger.open_batches()):
+        time.sleep(0.01)
+    calls.stop(RunStopped("stopped by the test"))
+
+
 def test_what_waits_is_found_again_by_the_next_session_and_not_sent_twice(critic):
     ledger = MemoryLedger()
     with Loopback(sensible, batch_polls=1) as server:
         first = critic(server, ledger=ledger)
-        threading.Timer(0.3, first.calls.stop, [RunStopped("stopped by the test")]).start()
+        threading.Thread(target=stop_once_sent, args=(first.calls, ledger), daemon=True).start()
         with pytest.raises(RunStopped):
             first.critique([case(i) for i in range(4)])
         assert ledger.spending().open > 0 and ledger.spending().replies == 0
