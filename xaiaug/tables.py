@@ -55,7 +55,7 @@ def parse_table(content: bytes, required: Sequence[str], optional: Sequence[str]
     if missing:
         named = ", ".join(repr(name) for name in missing)
         found = ", ".join(columns[:_SHOWN]) or "none"
-        raise DataError(f"has no column {named} (separated by {_DELIMITERS[delimiter]}); its columns are {found[:300]}")
+        raise DataError(f"has no column {named}; it has {found[:300]}, separated by {_DELIMITERS[delimiter]}")
     rows = tuple((line, _to_row(line, values, columns)) for line, values in list(_read_rows(text, delimiter))[1:])
     return CsvTable(columns, rows)
 
@@ -65,9 +65,9 @@ def _decode(content: bytes) -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(f"is not text in UTF-8 (byte {error.start}); save it as 'CSV UTF-8'") from None
+        raise DataError(f"is not a UTF-8 CSV file (byte {error.start}); save it as 'CSV UTF-8'") from None
     if "\0" in text:
-        raise DataError("is not a CSV file: it has zero bytes; save it as 'CSV UTF-8'")
+        raise DataError("is not a UTF-8 CSV file, since it has zero bytes; save it as 'CSV UTF-8'")
     return text
 
 
@@ -93,7 +93,7 @@ def _read_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             if not separator and any(value.strip() for value in values):
                 yield reader.line_num, values
     except csv.Error as error:
-        raise DataError(f"is not a CSV file: {error} in line {reader.line_num}") from None
+        raise DataError(f"is not a UTF-8 CSV file: {error} in line {reader.line_num}") from None
 
 
 def _match_columns(header: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _match_columns(header: Sequence[str], known: Sequence[str]) -> tuple[str, ..
 
 def _to_row(line: int, values: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     if any(value.strip() for value in values[len(columns) :]):
-        raise DataError(f"has more values ({len(values)}) than columns ({len(columns)}) in line {line}; quote them")
+        raise DataError(f"line {line}: more values than columns ({len(values)}, not {len(columns)}); quote them")
     return dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
 
 

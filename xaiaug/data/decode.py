@@ -11,18 +11,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import DataError
-from .cache import Stamp, cache_folder
+from .cache import cache_folder
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = (
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".jif",
+        ".pjpeg",
+        ".pjp",
+        ".mpo",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".dib",
+    ),
+)
 MAX_PIXELS = 50_000_000
 MIN_CACHED_BYTES = 200_000  # smaller files decode as fast as a reduced copy would
 _MIN_FREE_BYTES = 2 * 2**30
+_VERSION = 2  # of the decoding: other pixels are cached under other keys
 
 Window = tuple[float, float]
 
@@ -42,11 +62,11 @@ class Decoder:
     def __str__(self) -> str:
         return f"{self.window}/{self.side}"
 
-    def decode(self, source: str | BytesIO, name: str) -> Image.Image:
+    def decode(self, source: str | BinaryIO, name: str) -> Image.Image:
         """The image: h w c, RGB, uint8, upright.
 
         Args:
-            source: path or bytes of the encoded image.
+            source: path or file of the encoded image.
             name: its name in messages.
 
         Raises:
@@ -133,31 +153,40 @@ def _reason(error: Exception) -> str:
     return f"cannot be decoded ({type(error).__name__}: {error})"
 
 
-def load_reduced(stamp: Stamp, decoder: Decoder, decode: Callable[[], Image.Image]) -> Image.Image:
+def digest_bytes(content: bytes) -> str:
+    """20 hex digits of a hash of the bytes."""
+    return hashlib.blake2b(content, digest_size=10).hexdigest()
+
+
+def load_reduced(digest: str, size: int, decoder: Decoder, decode: Callable[[], Image.Image]) -> Image.Image:
     """The decoded image, from a cached reduced copy where there is one.
 
     A reduced image always goes through the JPEG codec of the copy, so that its pixels are the same with and without a
     cache.
 
     Args:
-        stamp: of the file.
-        decoder: how the file is decoded.
-        decode: decodes the file itself.
+        digest: of the encoded image.
+        size: of the encoded image, in bytes.
+        decoder: how it is decoded.
+        decode: decodes it.
     """
-    if decoder.side is None or stamp[1] < MIN_CACHED_BYTES:
+    if decoder.side is None or size < MIN_CACHED_BYTES:
         return decode()
-    key = hashlib.blake2b(f"{stamp}/{decoder}".encode(), digest_size=16).hexdigest()
-    path = cache_folder() / "reduced" / key[:2] / f"{key}.jpg"
+    key = digest_bytes(f"{_VERSION}/{digest}/{decoder}/{PIL.__version__}".encode())
     with contextlib.suppress(OSError, SyntaxError, ValueError):
-        return _open_copy(path)
+        return _open_copy(_copy_path(key))
     image = decode()
     if min(image.size) < decoder.side:  # few pixels, however many bytes
         return image
     encoded = BytesIO()
     image.save(encoded, "JPEG", quality=95, subsampling=0)
     with contextlib.suppress(OSError):
-        _write_copy(path, encoded.getvalue())
+        _write_copy(_copy_path(key), encoded.getvalue())
     return _open_copy(encoded)
+
+
+def _copy_path(key: str) -> Path:
+    return cache_folder() / "reduced" / key[:2] / f"{key}.jpg"
 
 
 def _open_copy(source: Path | BytesIO) -> Image.Image:

@@ -182,7 +182,7 @@ class Store:
             return [row for _, row in parse_table(path.read_bytes(), columns).rows]
         except (OSError, DataError) as error:
             raise RunFolderError(
-                f"{path} cannot be read as a table: it {error}. Nothing was changed: correct it, or move it away to "
+                f"{path} cannot be read as a table: {error}. Nothing was changed: correct it, or move it away to "
                 "start without its answers"
             ) from error
 
