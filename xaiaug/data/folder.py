@@ -88,7 +88,7 @@ def scan_folder(folder: str | Path, decoder: Decoder) -> Scan:
     labels: set[str] = set()
     for split, name in classes:
         listing = _list(root / name, root)
-        _refuse_deeper_folders(root, listing)
+        _check_depth(root, listing)
         notes += _note_class(name, listing)
         if listing.images or not _is_hidden(name):
             labels.add(normalise_label(PurePath(name).name))
@@ -171,7 +171,7 @@ def _list_classes(root: Path, splits: dict[str, str]) -> list[tuple[str | None, 
     ]
 
 
-def _refuse_deeper_folders(root: Path, listing: _Listing) -> None:
+def _check_depth(root: Path, listing: _Listing) -> None:
     for name in listing.folders:
         deeper = _list(Path(listing.path) / name, root)
         if deeper.images or deeper.folders:
