@@ -230,16 +230,9 @@ def test_the_page_shows_what_is_in_the_table_and_forbids_everything_else(server,
 
 @pytest.mark.parametrize(("scale", "shared"), [("image", None), ("run", (0.1, 0.5))])
 def test_the_heatmap_has_the_colours_of_the_panel(waiting, scale, shared, monkeypatch):
-<<<<<<< HEAD
-    fact = Reader.get_fact
-    monkeypatch.setattr(
-        Reader, "get_fact", lambda self, name: {"panel": {"scale": scale}} if name is SETTINGS else fact(self, name)
-    )
-=======
     get_fact = Reader.get_fact
     settings = {"panel": {"scale": scale}}
     monkeypatch.setattr(Reader, "get_fact", lambda self, fact: settings if fact == SETTINGS else get_fact(self, fact))
->>>>>>> main
     monkeypatch.setattr(panel, "shared_scale", lambda maps: shared if list(maps) else None)
     gallery, run = Gallery(waiting), Reader(waiting)
     rows = [row for row in run.rows(EXPLAIN) if "heatmap" in row["predicted"]]

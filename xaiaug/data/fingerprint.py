@@ -71,8 +71,8 @@ def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataEr
     for sample in samples:
         if (opener := _content_opener(sample)) is not None:
             digests[_cache_kind(opener)][opener.digest] = ""
-    known = {kind: FactCache(kind).read(states) for kind, states in digests.items()}
-    results = [_find_known(sample, known) for sample in samples]
+    cached = {kind: FactCache(kind).read(states) for kind, states in digests.items()}
+    results = [_find_cached(sample, cached) for sample in samples]
     missing = [index for index, result in enumerate(results) if result is None]
     for index, result in zip(missing, _compute_all([samples[index] for index in missing]), strict=True):
         results[index] = result
@@ -81,9 +81,9 @@ def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataEr
     return [result for result in results if result is not None]
 
 
-def _find_known(sample: Sample, known: Mapping[str, Mapping[str, str]]) -> Fingerprint | DataError | None:
+def _find_cached(sample: Sample, cached: Mapping[str, Mapping[str, str]]) -> Fingerprint | DataError | None:
     opener = _content_opener(sample)
-    text = known[_cache_kind(opener)].get(opener.digest) if opener is not None else None
+    text = cached[_cache_kind(opener)].get(opener.digest) if opener is not None else None
     with contextlib.suppress(ValueError):  # a damaged cache
         return Fingerprint.from_text(text) if text else None
     return None

@@ -62,7 +62,7 @@ def is_usable_name(name: str) -> bool:
 def _fold(name: str) -> str:
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    text = " ".join(re.sub(r"[_\-\uFE00-\uFE0F]", " ", text).split())
+    text = " ".join(re.sub(r"(?<=\w)[_-]+(?=\w)|[\uFE00-\uFE0F]", " ", text).split())
     try:
         return repr(float(text)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text
     except ValueError:  # digits of another script

@@ -41,6 +41,7 @@ class Splits:
         unusable: files that look like images but cannot be used.
         notes: remarks from the scan of the data, one line each.
         policy: what `check` does about unusable files and leaks.
+        given: the splits that the source defines itself; empty where all were drawn.
     """
 
     labels: tuple[str, ...]
@@ -53,6 +54,7 @@ class Splits:
     unusable: tuple[UnusableFile, ...] = ()
     notes: tuple[str, ...] = ()
     policy: Policy = DEFAULT_POLICY
+    given: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Sequence[Sample]:
         """The samples of a split, by its name."""
@@ -221,6 +223,7 @@ class Splits:
             unusable=scan.unusable,
             notes=(*scan.notes, *notes),
             policy=to_policy(options),
+            given=scan.splits,
         )
 
 

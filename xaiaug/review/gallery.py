@@ -14,7 +14,7 @@ from ..curation.review_table import COLUMNS, DECISION_COLUMNS, KEEP, REVIEW_TABL
 from ..errors import DataError, RunFolderError
 from ..records.pipeline import StageKind
 from ..report.thumbnails import overlay, read_heatmap, run_scale
-from ..store import Reader, Store
+from ..store import Reader, Store, to_run_folder
 from ..store.blobs import Blobs
 from ..store.schema import CRITIQUE, SETTINGS, is_seed_part
 
@@ -35,7 +35,7 @@ class Gallery:
     """
 
     def __init__(self, run_dir: str | Path) -> None:
-        self.run_dir = Path(run_dir)
+        self.run_dir = to_run_folder(run_dir)
         self._lock = threading.Lock()
         self._blobs = Blobs(self.run_dir / "blobs")
         self._cases: dict[str, Any] = {}

@@ -17,6 +17,11 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 _LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory", "icon\r")
 
 
+def to_run_folder(path: str | Path) -> Path:
+    """The path of a run folder, `~` expanded."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (a Path raises where there is no such user)
+
+
 def refuse_links(run: Path) -> None:
     """Raises RunFolderError where a run folder has a link inside: what is behind it belongs to somebody else."""
     links = list(find_links(run))

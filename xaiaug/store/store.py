@@ -20,7 +20,7 @@ from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps, sha256
 from .models import ModelFolder, is_intact, write_model
 from .references import references_in
-from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links
+from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
 from .run_ledger import FileStamp, RunLedger
 from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, StageName
 
@@ -37,7 +37,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = to_run_folder(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
