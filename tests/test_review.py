@@ -18,6 +18,7 @@ from xaiaug.results.maintenance import status, verify
 from xaiaug.review import ReviewServer
 from xaiaug.review.gallery import Gallery
 from xaiaug.store import Reader, Store
+from xaiaug.store.schema import EXPLAIN, SETTINGS
 
 
 class Wording(Painter):
@@ -166,6 +167,33 @@ def test_a_word_nobody_knows_is_named(folder, waiting):
         go(folder, waiting)
 
 
+def save_as(run_dir, delimiter, encoding):
+    table = run_dir / "review.csv"
+    rows = read(run_dir)
+    with table.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows([{**row, "decision": "keep"} for row in rows])
+    return len(rows)
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16")])
+def test_answers_saved_by_a_spreadsheet_count(folder, waiting, delimiter, encoding):
+    answers = save_as(waiting, delimiter, encoding)
+    edited = (waiting / "review.csv").read_bytes()
+    assert go(folder, waiting).report.images.review.kept == answers
+    assert (waiting / "review.csv.bak").read_bytes() == edited
+
+
+def test_a_review_without_ids_is_refused_and_stays(folder, waiting):
+    rows = read(waiting)
+    lines = ["decision;label_is_wrong;new_prompt", *(["keep;;"] * len(rows))]
+    (waiting / "review.csv").write_text("\n".join(lines))
+    with pytest.raises(RunFolderError, match=r"review.csv cannot be read.*no column 'label', .*Nothing was changed"):
+        go(folder, waiting)
+    assert (waiting / "review.csv").read_text().splitlines() == lines
+
+
 def ask(server, path, *, method="GET", host=None, origin=None, body=None, kind="application/json", token=None):
     address = server.origin.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=20)
@@ -202,13 +230,12 @@ def test_the_page_shows_what_is_in_the_table_and_forbids_everything_else(server,
 
 @pytest.mark.parametrize(("scale", "shared"), [("image", None), ("run", (0.1, 0.5))])
 def test_the_heatmap_has_the_colours_of_the_panel(waiting, scale, shared, monkeypatch):
-    fact = Reader.fact
-    monkeypatch.setattr(
-        Reader, "fact", lambda self, name: {"panel": {"scale": scale}} if name == "settings" else fact(self, name)
-    )
+    get_fact = Reader.get_fact
+    settings = {"panel": {"scale": scale}}
+    monkeypatch.setattr(Reader, "get_fact", lambda self, fact: settings if fact == SETTINGS else get_fact(self, fact))
     monkeypatch.setattr(panel, "shared_scale", lambda maps: shared if list(maps) else None)
     gallery, run = Gallery(waiting), Reader(waiting)
-    rows = [row for row in run.rows("explain") if "heatmap" in row["predicted"]]
+    rows = [row for row in run.rows(EXPLAIN) if "heatmap" in row["predicted"]]
     maps = {row["id"]: read_heatmap(run.blobs.read(row["predicted"]["heatmap"]["blob"])) for row in rows}
     for item in gallery.items():
         image = run.blobs.image(next(row["image"]["blob"] for row in rows if row["id"] == item["case"]))

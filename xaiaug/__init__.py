@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import Splits
-    from .errors import XaiaugError
+    from .errors import DataError, XaiaugError
     from .hookspecs import hookimpl
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
@@ -39,6 +39,7 @@ _HOMES = {
     "Context": "interfaces",
     "Critic": "interfaces",
     "Critique": "records",
+    "DataError": "errors",
     "Explainer": "interfaces",
     "Explanation": "records",
     "Failure": "records",
@@ -71,6 +72,7 @@ __all__ = [
     "Context",
     "Critic",
     "Critique",
+    "DataError",
     "Explainer",
     "Explanation",
     "Failure",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import Splits
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..interfaces import Classifier, Critic, Explainer
 from ..records import Progress
 from ..results import Result
@@ -34,8 +34,8 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
             an ONNX file; a classifier of your own, such as a `TorchClassifier`; or a function from a list of images to
             probabilities n k.
         data: class/image, all of it taken as the guide: the critic then compares with the images the classifier gets
-            right; or split/class/image, whose guide (else validation) split is looked at and whose train split, where
-            there is one, is compared with. Splits are taken in the same way.
+            right; or split/class/image, whose guide (else validation) split is looked at and whose train split is
+            compared with. Splits are taken in the same way.
         run_dir: the run folder.
         labels: of a function, the names of its columns; of an ONNX file, those of its outputs, where it has none.
         parameters: of the classifier `onnx` or `transformers`, by name, such as {"mean": [0, 0, 0], "std": [1, 1, 1]}.
@@ -47,7 +47,8 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
     Raises:
         ConfigError: the classifier cannot be used, or something about it is not clear.
         NotFittedError: the checkpoint has no trained head.
-        DataError: the data cannot be used, or have other classes than the classifier.
+        DataError: the data cannot be used, have other classes than the classifier, or have splits but neither guide nor
+            validation.
     """
     chosen, table = _choose_classifier(classifier, labels, dict(parameters or {}))
     loop = FeedbackLoop(
@@ -101,4 +102,11 @@ def _as_guide(data: str | Path | Splits) -> Splits:
     if splits.guide or splits.validation:
         guide = splits.guide or splits.validation
         return replace(splits, guide=guide, validation=(), test=(), reserve=())
+    if splits.given:
+        name = "the given Splits" if isinstance(data, Splits) else f"{data}"
+        raise DataError(
+            f"{name}: there are the splits {', '.join(splits.given)}, but neither guide nor validation. Mistakes on images "
+            "that the classifier was trained on say little, and test is looked at once, at the end: add a folder "
+            "guide, or give a folder of class/image that is all to be looked at"
+        )
     return replace(splits, train=(), guide=splits.train)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
-from .file_stamps import sha256
+from .file_stamps import FileStamps, sha256
+from .run_files import list_files
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,35 @@ class ModelFolder:
         return {"folder": self.folder, "files": self.files}
 
 
-def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFolder:
+def write_model(
+    run: Path, folder: str, save: Callable[[Path], None], stamps: FileStamps, is_known: Callable[[str], bool]
+) -> ModelFolder:
     """A model folder in a run: saved beside, then put in place of what was there.
 
+    Args:
+        run: the run folder.
+        folder: relative to it.
+        save: writes the files into a folder.
+        stamps: where the files are entered before they are put in place.
+        is_known: whether the run wrote the file of that name.
+
     Raises:
-        RunFolderError: it cannot be written.
+        RunFolderError: it cannot be written, or would replace a file that the run did not write.
     """
     target = run / folder
+    foreign = [name for path in list_files(target) if not is_known(name := stamps.name(path))]
+    if foreign:
+        raise RunFolderError(
+            f"the model folder {target} holds {foreign[0].removeprefix(folder + '/')!r}, which this run did not write "
+            "and which would be lost; move it elsewhere and rerun"
+        )
     beside = target.with_name(f".{target.name}.part")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         save(beside)
-        files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in _files(beside)}
+        files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in list_files(beside)}
+        stamps.see(stamps.stamp(beside / name, digest, f"{folder}/{name}") for name, digest in files.items())
         shutil.rmtree(target, ignore_errors=True)
         beside.replace(target)
     except OSError as error:
@@ -51,7 +68,7 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
 
 
 def is_intact(run: Path, row: dict[str, Any], digest: Callable[[Path], str | None] = sha256) -> bool:
-    """Whether a model folder holds just the bytes that were written.
+    """Whether a model folder holds just the bytes that were written, litter of file managers aside.
 
     Args:
         run: the run folder.
@@ -59,11 +76,9 @@ def is_intact(run: Path, row: dict[str, Any], digest: Callable[[Path], str | Non
         digest: gives the SHA-256 of a file.
     """
     folder = run / row["folder"]
-    return bool({path.relative_to(folder).as_posix(): digest(path) for path in _files(folder)} == row["files"])
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    # Names first: a foreign file must not be digested, or the ledger would count it among the run's own.
+    names = {path.relative_to(folder).as_posix() for path in list_files(folder)}
+    return names == set(row["files"]) and all(digest(folder / name) == row["files"][name] for name in names)
 
 
 def _sync_and_digest(path: Path) -> str:
