@@ -103,9 +103,9 @@ def _as_guide(data: str | Path | Splits) -> Splits:
         guide = splits.guide or splits.validation
         return replace(splits, guide=guide, validation=(), test=(), reserve=())
     if splits.given:
-        name = "the given Splits" if isinstance(data, Splits) else f"{data}"
+        name = "the data" if isinstance(data, Splits) else str(data)
         raise DataError(
-            f"{name}: there are the splits {', '.join(splits.given)}, but neither guide nor validation. Mistakes on images "
+            f"{name} has the splits {', '.join(splits.given)}, but neither guide nor validation. Mistakes on images "
             "that the classifier was trained on say little, and test is looked at once, at the end: add a folder "
             "guide, or give a folder of class/image that is all to be looked at"
         )

@@ -30,7 +30,7 @@ class Occlusion(PredictionExplainer):
 
     method = "occlusion"
 
-    def __init__(self, cells: int = 14, window: int = 3) -> None:
+    def __init__(self, cells: int = 10, window: int = 2) -> None:
         for name, value in (("cells", cells), ("window", window)):
             if value < 1:
                 raise ConfigError(f"{self.method}: {name} must be 1 or more, got {value}")

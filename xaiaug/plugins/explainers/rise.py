@@ -36,7 +36,7 @@ class Rise(PredictionExplainer):
 
     method = "rise"
 
-    def __init__(self, masks: int = 1000, cells: int = 7, shown: float = 0.5, seed: int = 0) -> None:
+    def __init__(self, masks: int = 500, cells: int = 7, shown: float = 0.5, seed: int = 0) -> None:
         for name, value, least in (("masks", masks, 2), ("cells", cells, 1), ("seed", seed, 0)):
             if value < least:
                 raise ConfigError(f"{self.method}: {name} must be {least} or more, got {value}")
