@@ -43,6 +43,24 @@ def compute_logits(module: nn.Module, pixels: Tensor) -> Tensor:
     return logits
 
 
+def compute_probabilities(module: nn.Module, pixels: Tensor) -> NDArray[np.float32]:
+    """The class probabilities for prepared images: n k, float32, rows sum to 1.
+
+    Raises:
+        PluginError: the network is in training mode, or its logits are not finite.
+    """
+    if any(part.training for part in module.modules()):
+        raise PluginError(f"predict_proba: {type(module).__name__} is in training mode; call eval() on it")
+    logits = compute_logits(module, pixels).float()
+    if not torch.isfinite(logits).all():
+        raise PluginError(
+            f"predict_proba: {type(module).__name__} gave logits that are not finite; look for damaged weights, or"
+            " for a division by zero in its preprocessing"
+        )
+    probabilities: NDArray[np.float32] = logits.softmax(-1).cpu().numpy()
+    return probabilities
+
+
 @contextmanager
 def record_inputs(layer: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
     """What a layer reads in each forward pass inside the block: b d, float32."""

@@ -227,6 +227,11 @@ def _how_far(report: Report) -> str:
     return f" ({judged} of {len(report.cases)} mistakes have been shown to the critic)" if report.cases else ""
 
 
+def _classifier(report: Report) -> Iterator[Note]:
+    if report.plugins.classifier is not None:
+        yield from map(_warn, report.plugins.classifier.notes)
+
+
 def _keys(report: Report) -> Iterator[Note]:
     for kind in type(report.plugins).model_fields:
         plugin = getattr(report.plugins, kind)
@@ -240,6 +245,7 @@ def _keys(report: Report) -> Iterator[Note]:
 
 PARTS = (
     _world,
+    _classifier,
     _balance,
     _reference,
     _mistakes,

@@ -44,11 +44,10 @@ class ZeroShotClassifier(Classifier):
         self._texts: Any = None
 
     def identity(self) -> dict[str, JSON]:
-        """Class, version, source and parameters, and the content of a local checkpoint."""
-        from ._saved_state import digest_folder
+        """Class, version, source and parameters; of a folder its content, wherever it lies."""
+        from ._hub import key_by_content
 
-        folder = Path(self.checkpoint)
-        return {**super().identity(), "weights": digest_folder(folder) if folder.is_dir() else None}
+        return key_by_content(super().identity(), self.checkpoint)
 
     def prepare(self, context: Context) -> None:
         """Loads the checkpoint, and embeds the names of the classes.
