@@ -134,7 +134,7 @@ def fit(
     work = _Work(runtime, classifier, checkpoints, unfinished / CURVE if keeping.curve else None)
     rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
     runtime.store.drop_unfinished(digest(key))
-    folder = Path(runtime.store.folder, rows[0]["model"]["folder"])
+    folder = runtime.store.bring_back(rows[0]["model"])
     return Fitted(type(classifier), folder, digest(key))
 
 

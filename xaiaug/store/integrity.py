@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import RunFolderError
 from .call_ledger import CallLedger
-from .models import is_intact
+from .models import find_model, is_intact
 from .reader import Reader
 from .references import references_in
 from .store import Store
@@ -59,7 +59,7 @@ def sweep(store: Store, *, keep_unfinished: bool) -> int:
     store.ledger.keep_only(keys)
     found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in references_in(row)]
     blobs = {value for kind, value in found if kind == "blob"} | CallLedger(store.ledger, store.blobs).blobs()
-    models = {value["folder"] for kind, value in found if kind == "model"}
+    models = {find_model(store.folder, value) for kind, value in found if kind == "model"}
     freed = sum(_remove(path) for path in _unnamed_files(store.blobs.folder, blobs))
     unfinished = store.folder / "checkpoints"
     if unfinished.exists() and not keep_unfinished:
@@ -71,9 +71,8 @@ def _unnamed_files(folder: Path, blobs: set[str]) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.name not in blobs]
 
 
-def _unnamed_models(run: Path, models: set[str]) -> list[Path]:
-    folders = [path for path in (run / "models").glob("*/*") if path.is_dir()]
-    return [path for path in folders if path.relative_to(run).as_posix() not in models]
+def _unnamed_models(run: Path, models: set[Path]) -> list[Path]:
+    return [path for path in (run / "models").glob("*/*") if path.is_dir() and path not in models]
 
 
 def _remove(path: Path) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
+from ..records import digest
 from .file_stamps import sha256
 
 
@@ -43,23 +44,64 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
         beside.mkdir(parents=True)
         save(beside)
         files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in _files(beside)}
-        shutil.rmtree(target, ignore_errors=True)
+        _set_aside(target)
         beside.replace(target)
     except OSError as error:
         raise RunFolderError(f"the model folder {target} cannot be written: {error.strerror or error}") from error
     return ModelFolder(folder, files)
 
 
-def is_intact(run: Path, row: dict[str, Any], digest: Callable[[Path], str | None] = sha256) -> bool:
-    """Whether a model folder holds just the bytes that were written.
+def bring_back(run: Path, row: Mapping[str, Any]) -> None:
+    """Puts a model that a later training has set aside into its place again; does nothing where it is there.
 
     Args:
         run: the run folder.
         row: as `ModelFolder.to_row` gives it.
-        digest: gives the SHA-256 of a file.
+
+    Raises:
+        RunFolderError: it cannot be moved.
     """
-    folder = run / row["folder"]
-    return bool({path.relative_to(folder).as_posix(): digest(path) for path in _files(folder)} == row["files"])
+    target = run / row["folder"]
+    aside = _name_aside(target, row["files"])
+    if not aside.is_dir():
+        return
+    try:
+        _set_aside(target)
+        aside.replace(target)
+    except OSError as error:
+        raise RunFolderError(f"the model folder {target} cannot be moved: {error.strerror or error}") from error
+
+
+def find_model(run: Path, row: Mapping[str, Any]) -> Path:
+    """Where a model lies: set aside by a later training of the same arm and seed, or in its place."""
+    target = run / row["folder"]
+    aside = _name_aside(target, row["files"])
+    return aside if aside.is_dir() else target
+
+
+def _set_aside(target: Path) -> None:
+    """Moves the model of earlier settings out of the way: it is found again when they come back, or removed by gc."""
+    if not target.is_dir():
+        return
+    aside = _name_aside(target, {path.relative_to(target).as_posix(): sha256(path) for path in _files(target)})
+    shutil.rmtree(aside, ignore_errors=True)
+    target.replace(aside)
+
+
+def _name_aside(target: Path, files: Mapping[str, str]) -> Path:
+    return target.with_name(f"{target.name}@{digest(sorted(files.items()))[:12]}")
+
+
+def is_intact(run: Path, row: Mapping[str, Any], digest_file: Callable[[Path], str | None] = sha256) -> bool:
+    """Whether a model folder holds just the bytes that were written, in its place or set aside.
+
+    Args:
+        run: the run folder.
+        row: as `ModelFolder.to_row` gives it.
+        digest_file: gives the SHA-256 of a file.
+    """
+    folder = find_model(run, row)
+    return bool({path.relative_to(folder).as_posix(): digest_file(path) for path in _files(folder)} == row["files"])
 
 
 def _files(folder: Path) -> list[Path]:

@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 from ..errors import RunFolderError, RunLockedError
 from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps
-from .models import ModelFolder, is_intact, write_model
+from .models import ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
 from .run_ledger import FileStamp, RunLedger
-from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, StageName
+from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
 
 
 class Store:
@@ -114,6 +114,11 @@ class Store:
     def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
         """A model folder below the run folder, complete or not there."""
         return write_model(self.folder, folder, save)
+
+    def bring_back(self, row: ModelRow) -> Path:
+        """The folder of a model of a finished chunk, in its place, wherever a later training moved it."""
+        bring_back(self.folder, row)
+        return self.folder / row["folder"]
 
     def unfinished(self, key: str) -> Path:
         """Where an unfinished piece of work may keep itself."""
