@@ -44,7 +44,7 @@ def write_model(run: Path, folder: str, save: Callable[[Path], None]) -> ModelFo
         beside.mkdir(parents=True)
         save(beside)
         files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in _files(beside)}
-        _set_aside(target)
+        _move_earlier(target)
         beside.replace(target)
     except OSError as error:
         raise RunFolderError(f"the model folder {target} cannot be written: {error.strerror or error}") from error
@@ -62,11 +62,11 @@ def bring_back(run: Path, row: Mapping[str, Any]) -> None:
         RunFolderError: it cannot be moved.
     """
     target = run / row["folder"]
-    aside = _name_aside(target, row["files"])
+    aside = _make_earlier_path(target, row["files"])
     if not aside.is_dir():
         return
     try:
-        _set_aside(target)
+        _move_earlier(target)
         aside.replace(target)
     except OSError as error:
         raise RunFolderError(f"the model folder {target} cannot be moved: {error.strerror or error}") from error
@@ -75,20 +75,20 @@ def bring_back(run: Path, row: Mapping[str, Any]) -> None:
 def find_model(run: Path, row: Mapping[str, Any]) -> Path:
     """Where a model lies: set aside by a later training of the same arm and seed, or in its place."""
     target = run / row["folder"]
-    aside = _name_aside(target, row["files"])
+    aside = _make_earlier_path(target, row["files"])
     return aside if aside.is_dir() else target
 
 
-def _set_aside(target: Path) -> None:
+def _move_earlier(target: Path) -> None:
     """Moves the model of earlier settings out of the way: it is found again when they come back, or removed by gc."""
     if not target.is_dir():
         return
-    aside = _name_aside(target, {path.relative_to(target).as_posix(): sha256(path) for path in _files(target)})
+    aside = _make_earlier_path(target, {path.relative_to(target).as_posix(): sha256(path) for path in _files(target)})
     shutil.rmtree(aside, ignore_errors=True)
     target.replace(aside)
 
 
-def _name_aside(target: Path, files: Mapping[str, str]) -> Path:
+def _make_earlier_path(target: Path, files: Mapping[str, str]) -> Path:
     return target.with_name(f"{target.name}@{digest(sorted(files.items()))[:12]}")
 
 

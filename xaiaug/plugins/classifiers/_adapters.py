@@ -35,7 +35,7 @@ def open_adapter(checkpoint: str, folder: Path, load: Callable[[str, str, str | 
             " merge them with merge_and_unload() and save_pretrained"
         ) from error
     base, place, revision = _find_base(checkpoint, folder)
-    check_weight_files(base, Path(place))
+    check_weight_files("TransformersClassifier", base, Path(place))
     loaded = load(base, place, revision)
     held = _read_shapes(folder)
     names = {name: _find_entry(name, held) for name in find_head_names(loaded.module)}

@@ -21,6 +21,7 @@ from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
 from ._weight_files import Loaded, check_weight_files, judge_weights
 
+_WHO = "TransformersClassifier"
 _FOLDER = (
     "Give a folder with config.json, model.safetensors and preprocessor_config.json, or the name of such a checkpoint"
     " on the model hub."
@@ -65,8 +66,8 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
     """
     path = locate(checkpoint, revision)
     # `fit` draws new heads again; isolation only keeps the caller's random state as it was.
-    with silence_transformers(), isolate_randomness(0), blame_checkpoint(checkpoint, "be loaded", _FOLDER):
-        check_weight_files(checkpoint, Path(path))
+    with silence_transformers(), isolate_randomness(0), blame_checkpoint(_WHO, checkpoint, "be loaded", _FOLDER):
+        check_weight_files(_WHO, checkpoint, Path(path))
         if is_adapter(Path(path)):
             loaded, source = open_adapter(checkpoint, Path(path), _load_module)
         else:
@@ -102,10 +103,11 @@ def _split_one_output(network: Network) -> Network:
 
 
 @contextmanager
-def blame_checkpoint(checkpoint: str, action: str, way_out: str) -> Iterator[None]:
+def blame_checkpoint(who: str, checkpoint: str, action: str, way_out: str) -> Iterator[None]:
     """Turns what loading and predicting raise into an error of ours that names the checkpoint.
 
     Args:
+        who: the classifier.
         checkpoint: as the user named it.
         action: what cannot be done, such as "be loaded".
         way_out: what to do.
@@ -120,12 +122,12 @@ def blame_checkpoint(checkpoint: str, action: str, way_out: str) -> Iterator[Non
         raise
     except ImportError as error:
         raise MissingExtraError(
-            f"TransformersClassifier: the checkpoint {checkpoint!r} needs a package that is not installed:"
+            f"{who}: the checkpoint {checkpoint!r} needs a package that is not installed:"
             f" {_first_line(error)} Install it, or give a checkpoint of another kind."
         ) from error
     except Exception as error:
         raise ConfigError(
-            f"TransformersClassifier: the checkpoint {checkpoint!r} cannot {action}: {type(error).__name__}:"
+            f"{who}: the checkpoint {checkpoint!r} cannot {action}: {type(error).__name__}:"
             f" {_first_line(error)} {way_out}"
         ) from error
 

@@ -32,8 +32,13 @@ class Loaded:
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
-def check_weight_files(checkpoint: str, folder: Path) -> None:
+def check_weight_files(who: str, checkpoint: str, folder: Path) -> None:
     """Refuses files that were never downloaded, or not completely.
+
+    Args:
+        who: the classifier that reads them.
+        checkpoint: as the user named it.
+        folder: of the checkpoint.
 
     Raises:
         ConfigError: a file is a pointer to a large one, is cut off, or cannot be read without running code.
@@ -44,7 +49,7 @@ def check_weight_files(checkpoint: str, folder: Path) -> None:
         with path.open("rb") as file:
             if file.read(len(_POINTER)) == _POINTER:
                 raise ConfigError(
-                    f"TransformersClassifier: {path.name} of {checkpoint!r} is a Git LFS pointer, not the file itself;"
+                    f"{who}: {path.name} of {checkpoint!r} is a Git LFS pointer, not the file itself;"
                     " run git lfs pull in that folder, or download the file"
                 )
     for path in sorted(folder.glob("*.safetensors")):
@@ -53,13 +58,13 @@ def check_weight_files(checkpoint: str, folder: Path) -> None:
                 pass
         except SafetensorError as error:
             raise ConfigError(
-                f"TransformersClassifier: {path.name} of {checkpoint!r} is cut off or damaged ({path.stat().st_size}"
+                f"{who}: {path.name} of {checkpoint!r} is cut off or damaged ({path.stat().st_size}"
                 " bytes); copy or download it again"
             ) from error
     pickled = [path.name for path in folder.glob("*.bin")]
     if pickled and not any(folder.glob("*.safetensors")):
         raise ConfigError(
-            f"TransformersClassifier: the weights of {checkpoint!r} are in {name_some(pickled)}, pickles that could run"
+            f"{who}: the weights of {checkpoint!r} are in {name_some(pickled)}, pickles that could run"
             " code and are not read; load them once with transformers and save_pretrained, which writes"
             " model.safetensors"
         )

@@ -291,6 +291,7 @@ class TransformersClassifier(Classifier):
         from ._checkpoint import blame_checkpoint
 
         return blame_checkpoint(
+            type(self).__name__,
             self.checkpoint,
             "read these images",
             "Check that preprocessor_config.json is the one the network was trained with, or pass the network to"
