@@ -183,7 +183,8 @@ class TorchClassifier(Classifier):
         from .._logits import record_inputs
 
         layers = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
-        if not layers or layers[-1].out_features != len(self.labels):
+        logits = {len(self.labels), 1} if len(self.labels) == 2 else {len(self.labels)}
+        if not layers or layers[-1].out_features not in logits:
             return None
         with record_inputs(layers[-1]) as features:
             for _ in self._iter_logits(images):

@@ -17,7 +17,6 @@ from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
 from ._saved_state import read_state, write_state
 
-
 _FOLDER = (
     "Give a folder of CLIP or SigLIP with model.safetensors, tokenizer and image processor, or its name on the hub."
 )
