@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +44,10 @@ def open_adapter(checkpoint: str, folder: Path, load: Callable[[str, str, str | 
     if counts and counts != {loaded.module.config.num_labels}:
         labels = [f"LABEL_{index}" for index in range(next(iter(counts)))]
         loaded = replace(loaded, module=replace_head(loaded.module, labels, 0))
-    adapted = PeftModel(loaded.module, PeftConfig.from_pretrained(str(folder)))
-    result = adapted.load_adapter(str(folder), "default")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of peft and transformers about each other; what is missing is read below
+        adapted = PeftModel(loaded.module, PeftConfig.from_pretrained(str(folder)))
+        result = adapted.load_adapter(str(folder), "default")
     if result.missing_keys or result.unexpected_keys:
         raise ConfigError(
             f"TransformersClassifier: the adapters in {checkpoint!r} do not fit {base!r}: missing are"

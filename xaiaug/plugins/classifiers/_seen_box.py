@@ -63,10 +63,10 @@ def _find_span(process: Callable[[NDArray[np.uint8]], Tensor], size: tuple[int, 
 
 def _find_middle(change: Tensor, axis: int) -> float | None:
     """Where a change of the output lies along an axis, in pixels from its edge; None where there is none."""
-    profile = change.abs().sum((0, 1)).sum(1 - axis).double()
-    if float(profile.max()) < 1e-6:
+    profile = change.abs().sum((0, 1)).sum(1 - axis).double().numpy()
+    if profile.max() < 1e-6:
         return None
-    profile = (profile - profile.max() / 20).clamp(min=0)
+    profile = np.clip(profile - profile.max() / 20, 0, None)
     return float((profile * (np.arange(len(profile)) + 0.5)).sum() / profile.sum())
 
 
