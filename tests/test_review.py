@@ -18,6 +18,7 @@ from xaiaug.results.maintenance import status, verify
 from xaiaug.review import ReviewServer
 from xaiaug.review.gallery import Gallery
 from xaiaug.store import Reader, Store
+from xaiaug.store.schema import EXPLAIN, SETTINGS
 
 
 class Wording(Painter):
@@ -202,13 +203,12 @@ def test_the_page_shows_what_is_in_the_table_and_forbids_everything_else(server,
 
 @pytest.mark.parametrize(("scale", "shared"), [("image", None), ("run", (0.1, 0.5))])
 def test_the_heatmap_has_the_colours_of_the_panel(waiting, scale, shared, monkeypatch):
-    fact = Reader.fact
-    monkeypatch.setattr(
-        Reader, "fact", lambda self, name: {"panel": {"scale": scale}} if name == "settings" else fact(self, name)
-    )
+    get_fact = Reader.get_fact
+    settings = {"panel": {"scale": scale}}
+    monkeypatch.setattr(Reader, "get_fact", lambda self, fact: settings if fact == SETTINGS else get_fact(self, fact))
     monkeypatch.setattr(panel, "shared_scale", lambda maps: shared if list(maps) else None)
     gallery, run = Gallery(waiting), Reader(waiting)
-    rows = [row for row in run.rows("explain") if "heatmap" in row["predicted"]]
+    rows = [row for row in run.rows(EXPLAIN) if "heatmap" in row["predicted"]]
     maps = {row["id"]: read_heatmap(run.blobs.read(row["predicted"]["heatmap"]["blob"])) for row in rows}
     for item in gallery.items():
         image = run.blobs.image(next(row["image"]["blob"] for row in rows if row["id"] == item["case"]))

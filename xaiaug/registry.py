@@ -233,7 +233,7 @@ def _parameter_types(factory: type[Plugin]) -> dict[str, Any]:
             continue
         try:
             hints = get_type_hints(init)
-        except Exception:  # noqa: BLE001  names for type checkers only, or annotations of the author's own making
+        except Exception:  # noqa: BLE001  names for type checkers only, or custom annotations
             hints = {}
         types = {name: hints.get(name, Any) for name in inspect.signature(init).parameters} | types
     return types

@@ -65,7 +65,7 @@ def run(  # noqa: PLR0917  the options of the command
     offline: Offline = None,
     yes: Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")] = False,
 ) -> None:
-    """Run a settings file, or resume its run; on a terminal it asks before spending money."""
+    """Run a settings file or resume its run. On a terminal, it asks before spending money."""
     from ..loop import FeedbackLoop
     from .confirm import confirm_spending
     from .progress_display import show_progress
@@ -91,7 +91,7 @@ def plan(  # noqa: PLR0917  the options of the command
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate what a run will take, arm by arm, before it starts: calls, dollars, images, hours, bytes."""
+    """Estimate what a run will take. Shows calls, dollars, images, hours and bytes, arm by arm; spends nothing."""
     from ..loop import FeedbackLoop
     from .plan import print_plan
 
@@ -116,7 +116,7 @@ def diagnose(
     critic: Annotated[str, typer.Option("--critic", help="Name of a critic.")] = "measured",
     most: Annotated[int | None, typer.Option("--max", help="The most mistakes to diagnose; all by default.")] = None,
 ) -> None:
-    """Show what a trained classifier gets wrong, where it looked and why, without training or a test set."""
+    """Diagnose the mistakes of a trained classifier. Shows where it looked and why; no training, no test set."""
     from ..loop.diagnose import diagnose as run_diagnosis
     from .progress_display import show_progress
 
@@ -127,7 +127,7 @@ def diagnose(
 
 @app.command()
 def demo(run_dir: RunDir = Path("runs/demo")) -> None:
-    """Run the entire loop on drawn cats and dogs, without a key, GPU or download."""
+    """Run the entire loop on drawn cats and dogs. Needs no key, GPU or download."""
     from ..demo import demo as run_demo
     from .progress_display import show_progress
 
@@ -142,7 +142,7 @@ def review(
     port: Annotated[int, typer.Option("--port", help="Port on this machine; 0 picks a free one.")] = 0,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Review the new images of a run: keep, reject, edit the prompt, flag the label."""
+    """Review the new images of a run. Keep or reject them, edit the prompt, flag the label."""
     from ..review import ReviewServer
 
     server = ReviewServer(run_dir, port)
@@ -173,7 +173,7 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
 
 @app.command()
 def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Check files, ancestry and ledger of a run; exit with 1 if anything is wrong."""
+    """Check a run folder for damage. Checks files, ancestry and ledger; exits with 1 if anything is wrong."""
     from ..results.maintenance import verify as find_problems
 
     problems = find_problems(run_dir)
@@ -206,7 +206,7 @@ def plugins(kind: Kind = None) -> None:
 
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Report problems of this installation and how to fix them; exit with 1 if there are any."""
+    """Report problems of this installation. Says how to fix them; exits with 1 if anything is wrong."""
     from dataclasses import asdict
 
     from ..doctor import examine
@@ -231,7 +231,7 @@ def check(
     parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Time limit of each check.")] = 120.0,
 ) -> None:
-    """Check that a plugin follows the rules of its kind; exit with 1 if it does not."""
+    """Check that a plugin follows the rules of its kind. Exits with 1 if it does not."""
     from .check import show_checks
 
     if not show_checks(name, parameters or [], seconds):

@@ -67,10 +67,10 @@ def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataEr
     """
     stamps = [_file_stamp(sample) for sample in samples]
     kinds = {_cache_kind(sample) for sample, stamp in zip(samples, stamps, strict=True) if stamp}
-    known = {kind: FactCache(kind).read([stamp for stamp in stamps if stamp]) for kind in kinds}
+    cached = {kind: FactCache(kind).read([stamp for stamp in stamps if stamp]) for kind in kinds}
     results: list[Fingerprint | DataError | None] = []
     for sample, stamp in zip(samples, stamps, strict=True):
-        text = known[_cache_kind(sample)].get(stamp[0]) if stamp else None
+        text = cached[_cache_kind(sample)].get(stamp[0]) if stamp else None
         results.append(Fingerprint.from_text(text) if text else None)
     missing = [index for index, result in enumerate(results) if result is None]
     for index, result in zip(missing, _compute_all([samples[index] for index in missing], stamps), strict=True):

@@ -55,7 +55,7 @@ def scan_folder(folder: str | Path, decoder: Decoder) -> Scan:
     files, notes = [], []
     for split, name in classes:
         listing = _list(root / name, root)
-        _refuse_deeper_folders(root, listing)
+        _check_depth(root, listing)
         label = Path(name).name
         files += [
             ListedFile(path=f"{listing.path}/{file}", name=f"{name}/{file}", label=label, split=split)
@@ -112,7 +112,7 @@ def _list_classes(root: Path, splits: dict[str, str]) -> list[tuple[str | None, 
     ]
 
 
-def _refuse_deeper_folders(root: Path, listing: _Listing) -> None:
+def _check_depth(root: Path, listing: _Listing) -> None:
     for name in listing.folders:
         deeper = _list(Path(listing.path) / name, root)
         if deeper.images or deeper.folders:

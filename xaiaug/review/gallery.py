@@ -146,7 +146,7 @@ def _read_table(store: Store) -> dict[str, dict[str, str]]:
 
 
 def _heatmap(case: Mapping[str, Any]) -> str | None:
-    """The blob of the heatmap; None where there is none, or it is constant."""
+    """The blob of the heatmap; None if there is none, or it is constant."""
     explained = case["predicted"]
     return explained["heatmap"]["blob"] if explained.get("heatmap") and not explained["degenerate"] else None
 
