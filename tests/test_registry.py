@@ -220,7 +220,7 @@ def test_parameters_passed_on_to_a_parent_fit_its_types():
 
     check = xaiaug.registry.check_parameters
     check("the child", Child, {"sharpness": "any", "side": 9})
-    with pytest.raises(ConfigError, match="the child: parameter 'side' does not fit: .* got '9'"):
+    with pytest.raises(ConfigError, match="the child: parameter 'side' is invalid: .* got '9'"):
         check("the child", Child, {"side": "9"})
 
 

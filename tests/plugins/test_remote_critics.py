@@ -345,7 +345,7 @@ def test_the_shared_options_stand_in_every_signature_with_their_types():
     assert {"dialogue", "max_tokens", "base_url", "budget_usd"} <= claude & openai and "options" not in claude | openai
     assert OpenAICritic.parameter_names()[0] == "model" and OpenAICritic("m", side=300).parameters()["side"] == 300
     for name in ("claude", "openai", "local-vlm"):
-        with pytest.raises(ConfigError, match="parameter 'side' does not fit"):
+        with pytest.raises(ConfigError, match="parameter 'side' is invalid"):
             registry().create("critic", name, {"side": "512"})
         with pytest.raises(ConfigError, match="Did you mean 'layout'"):
             registry().create("critic", name, {"layuot": "overlay"})
