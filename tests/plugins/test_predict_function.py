@@ -236,6 +236,22 @@ def test_a_function_without_labels_and_what_is_no_classifier_are_refused(photos:
         diagnose(photos, photos, tmp_path, labels=LABELS)
 
 
+def test_of_more_classes_than_folders_those_that_are_there_are_diagnosed(photos: Path, tmp_path: Path) -> None:
+    def predict(images: list[Image.Image]) -> np.ndarray:
+        return np.tile([0.6, 0.3, 0.1], (len(images), 1))
+
+    result = diagnose(predict, photos, tmp_path / "run", labels=["fox", "dog", "cat"], most=2, explainer="random")
+    assert {case.predicted for case in result.mistakes} == {"fox"}
+    with pytest.raises(ConfigError, match="has 3 labels, fox, hen, cat; the data have 2, cat, dog"):
+        diagnose(predict, photos, tmp_path / "other", labels=["fox", "hen", "cat"])
+
+
+def test_images_of_more_than_8_bits_are_refused() -> None:
+    deep = Image.fromarray(np.full((8, 8), 40_000, np.uint16))
+    with pytest.raises(DataError, match="more than 8 bits"):
+        PredictClassifier(read_patch, LABELS).predict_proba([deep])
+
+
 def untrained(**experiment: object) -> FeedbackLoop:
     labels = ("cat", "dog")
     tables = {"experiment": {"fit_baseline": False, **experiment}, "mistakes": {"max": 2, "faithfulness": 0}}

@@ -93,7 +93,10 @@ def _choose_by_path(
     if path.suffix.lower() == ".onnx":
         return "onnx", {"file": text, **parameters, **({"labels": list(labels)} if labels is not None else {})}
     if labels is not None:
-        raise ConfigError(f"diagnose: the checkpoint {text!r} names its own classes; labels are for an ONNX file")
+        raise ConfigError(
+            f"diagnose: the checkpoint {text!r} names its own classes; labels= is for an ONNX file or a"
+            ' function. To rename them give parameters={"labels": {"its own": "that of the data"}}'
+        )
     return "transformers", {"checkpoint": text, **parameters}
 
 

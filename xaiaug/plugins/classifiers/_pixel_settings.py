@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import ConfigError, suggest
+from .._pixels import to_rgb
 
 RESIZE = ("crop", "stretch")
 CHANNELS = ("rgb", "bgr")
@@ -47,7 +48,7 @@ class PixelSettings:
 
     def make_frame(self, image: Image.Image) -> NDArray[np.uint8]:
         """The image resized and cropped: h w c, uint8."""
-        image = image.convert("RGB" if self.depth == 3 else "L")
+        image = to_rgb(image).convert("RGB" if self.depth == 3 else "L")
         size, (left, top) = self._find_geometry(image.size)
         if size != image.size:
             image = image.resize(size, INTERPOLATION[self.interpolation])

@@ -29,6 +29,12 @@ def check_names(who: str, labels: Any) -> tuple[str, ...]:
     return tuple(labels)
 
 
+def complete_names(known: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The wanted names, then others that are known beside them; the wanted ones alone where not all are known."""
+    others = [name for name in known if name not in wanted] if set(wanted) <= set(known) else []
+    return (*wanted, *others)
+
+
 def order_names(who: str, known: tuple[str, ...], wanted: Sequence[str]) -> tuple[str, ...]:
     """The wanted order of the known names.
 

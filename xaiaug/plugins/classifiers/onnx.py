@@ -22,7 +22,14 @@ from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
 from ._onnx_model import WHO, OnnxModel, find_data_files, import_runtime, make_noise
 from ._pixel_settings import PixelSettings, read_pixel_settings
-from ._probabilities import TOLERANCE, check_names, check_probabilities, order_names, refuse_training
+from ._probabilities import (
+    TOLERANCE,
+    check_names,
+    check_probabilities,
+    complete_names,
+    order_names,
+    refuse_training,
+)
 from ._saved_state import read_state, write_state
 
 if TYPE_CHECKING:
@@ -117,6 +124,12 @@ class OnnxClassifier(Classifier):
             import_runtime()
         if not self._place.is_file():
             raise ConfigError(f"{WHO}: there is no file {self.file!r}; give the path of an ONNX file")
+
+    def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The classes of the data, and those that the model tells apart beside them; opens the file."""
+        if self._ready is None:
+            self.prepare(Context())
+        return complete_names(self._get_ready().labels, labels)
 
     def prepare(self, context: Context) -> None:
         """Opens the file, tries it on a few images, and orders its outputs as the context's labels.

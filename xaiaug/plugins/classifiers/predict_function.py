@@ -16,7 +16,8 @@ from PIL import Image
 from ...errors import ConfigError
 from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
-from ._probabilities import check_names, check_probabilities, order_names, refuse_training
+from .._pixels import to_rgb
+from ._probabilities import check_names, check_probabilities, complete_names, order_names, refuse_training
 from ._saved_state import read_state, write_state
 
 _PROBE_SIDE, _PROBES = 224, 3
@@ -79,6 +80,10 @@ class PredictClassifier(Classifier):
         if self._function.alive:
             refuse_live_parts("PredictClassifier", ["predict"])
         return super().__reduce__()
+
+    def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The classes of the data, and those that the function tells apart beside them."""
+        return complete_names(self._own_labels, labels)
 
     def prepare(self, context: Context) -> None:
         """Orders the probabilities as the context's labels.
@@ -144,7 +149,7 @@ class PredictClassifier(Classifier):
 
     def _iter_probabilities(self, images: Sequence[Image.Image]) -> Iterator[NDArray[np.float32]]:
         remaining = iter(images)
-        while batch := [image.convert("RGB") for image in islice(remaining, self.batch_size)]:
+        while batch := [to_rgb(image) for image in islice(remaining, self.batch_size)]:
             yield self._function(batch, self._own_labels)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ...errors import PluginError
 from ...interfaces import Classifier
+from .._pixels import to_rgb
 
 _PIXELS_PER_CALL = 48_000_000  # at most: 144 MB of images
 
@@ -38,7 +39,7 @@ class HiddenParts:
         self, method: str, classifier: Classifier, image: Image.Image, box: Sequence[float], target: int
     ) -> None:
         self._method, self._classifier, self._target = method, classifier, target
-        image = image.convert("RGB")
+        image = to_rgb(image)
         (left, right), (top, bottom) = (_find_pixels(box[i], box[i + 2], image.size[i]) for i in (0, 1))
         self.box = left, top, right, bottom
         self.shape = bottom - top, right - left
