@@ -51,9 +51,8 @@ class Parts:
             network = copy.deepcopy(network)
         if not isinstance(network, nn.Module):
             raise ConfigError(f"TorchClassifier: module must give a torch.nn.Module, got {type(network).__name__}")
-        if isinstance(network, torch.jit.ScriptModule):
-            network = nn.Sequential(network)  # which takes hooks
-        return network.eval()
+        # A traced network takes no hooks of its own.
+        return (nn.Sequential(network) if isinstance(network, torch.jit.ScriptModule) else network).eval()
 
     def get_function(self, name: str) -> Callable[..., Any]:
         """The function `preprocess` or `fit`."""
