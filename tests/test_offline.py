@@ -79,8 +79,9 @@ def test_a_hub_client_that_was_imported_before_is_refused_and_nothing_is_changed
 
 def test_the_next_loop_is_told_that_the_process_stays_offline() -> None:
     code = (
-        "from xaiaug import FeedbackLoop\nsettings = {'classifier': {'name': 'transformers', 'checkpoint': 'a/b'}}\nFeedbackLoop(settings=settings)\n"
-        "FeedbackLoop(settings={**settings, 'privacy': {'offline': True}})\nFeedbackLoop(settings=settings)\n"
+        "from xaiaug import FeedbackLoop\nsettings = {'classifier': {'name': 'transformers', 'checkpoint': 'a/b'}}\n"
+        "FeedbackLoop(settings=settings)\nFeedbackLoop(settings={**settings, 'privacy': {'offline': True}})\n"
+        "FeedbackLoop(settings=settings)\n"
     )
     done = _run(code)
     assert done.returncode == 0, done.stderr

@@ -156,9 +156,7 @@ def review(
     server = ReviewServer(run_dir, port)
     typer.echo(f"review: {server.url}\nEvery decision is saved at once; press Ctrl-C to stop.")
     if show:
-        import webbrowser
-
-        webbrowser.open(server.url)
+        server.open_browser()
     server.serve()
 
 

@@ -94,7 +94,7 @@ class Blobs:
             dear: whether it cannot be made again for nothing: its folder is synced, too.
         """
         path = self.path(blob.name)
-        if not _holds(path, blob.data):
+        if not holds(path, blob.data):
             write_atomically(path, blob.data, dear=dear)
         return blob.name
 
@@ -122,7 +122,8 @@ class Blobs:
         return Image.open(io.BytesIO(self.read(name))).convert("RGB")
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file has exactly these bytes."""
     try:
         return path.read_bytes() == data
     except OSError:

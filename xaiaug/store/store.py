@@ -14,7 +14,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..errors import RunFolderError, RunLockedError
-from .blobs import Blob, Blobs, blob_name, write_atomically
+from .blobs import Blob, Blobs, blob_name, holds, write_atomically
 from .file_stamps import FileStamps
 from .models import ModelFolder, is_intact, write_model
 from .references import references_in
@@ -156,7 +156,7 @@ class Store:
         self.write_text("status.json", json.dumps(status, indent=2) + "\n")
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """The kept images as an image folder: class/name.png and metadata.jsonl.
+        """The kept images as class/name.png and metadata.jsonl; files that are missing or torn are written anew.
 
         Args:
             files: relative file name, blob name and metadata of each image.
@@ -165,9 +165,10 @@ class Store:
         root = self.folder / "synthetic"
         for name, blob, metadata in files:
             wanted.add(root / name)
-            if not (root / name).exists():
-                write_atomically(root / name, self.blobs.read(blob))
-            lines.append(json.dumps({"file_name": name, **metadata}, sort_keys=True))
+            data = self.blobs.read(blob)
+            if not holds(root / name, data):
+                write_atomically(root / name, data)
+            lines.append(json.dumps({"file_name": name, "image": blob, **metadata}, sort_keys=True))
         for stale in set(root.rglob("*.png")) - wanted:
             stale.unlink()
         self.write_text("synthetic/metadata.jsonl", "".join(f"{line}\n" for line in lines))
