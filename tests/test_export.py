@@ -167,9 +167,6 @@ def _damage(run_dir, kind):
         data = bytearray(paths[0].read_bytes())
         data[-9] ^= 1
         paths[0].write_bytes(data)
-    elif kind == "foreign":
-        (run_dir / "synthetic" / "stray.png").write_bytes(b"stray")
-        return "stray.png"
     elif kind == "metadata":
         file = run_dir / "synthetic" / "metadata.jsonl"
         file.write_bytes(file.read_bytes()[:-40])
@@ -181,7 +178,7 @@ def _damage(run_dir, kind):
     return paths[0].name
 
 
-@pytest.mark.parametrize("kind", ["missing", "torn", "changed", "foreign", "metadata", "line"])
+@pytest.mark.parametrize("kind", ["missing", "torn", "changed", "metadata", "line"])
 def test_a_damaged_export_is_named_and_made_again(kind, folder, two_rounds):
     arms = ["generated+training", "no-map"]
     before = {path: path.read_bytes() for path in sorted((two_rounds.run_dir / "synthetic").rglob("*.*"))}

@@ -35,6 +35,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "Context",
         "Critic",
         "Critique",
+        "DataError",
         "Explainer",
         "Explanation",
         "Failure",

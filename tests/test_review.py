@@ -174,6 +174,33 @@ def test_a_word_nobody_knows_is_named(folder, waiting):
         go(folder, waiting)
 
 
+def save_as(run_dir, delimiter, encoding):
+    table = run_dir / "review.csv"
+    rows = read(run_dir)
+    with table.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows([{**row, "decision": "keep"} for row in rows])
+    return len(rows)
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16")])
+def test_answers_saved_by_a_spreadsheet_count(folder, waiting, delimiter, encoding):
+    answers = save_as(waiting, delimiter, encoding)
+    edited = (waiting / "review.csv").read_bytes()
+    assert go(folder, waiting).report.images.review.kept == answers
+    assert (waiting / "review.csv.bak").read_bytes() == edited
+
+
+def test_a_review_without_ids_is_refused_and_stays(folder, waiting):
+    rows = read(waiting)
+    lines = ["decision;label_is_wrong;new_prompt", *(["keep;;"] * len(rows))]
+    (waiting / "review.csv").write_text("\n".join(lines))
+    with pytest.raises(RunFolderError, match=r"review.csv cannot be read.*no column 'label', .*Nothing was changed"):
+        go(folder, waiting)
+    assert (waiting / "review.csv").read_text().splitlines() == lines
+
+
 def ask(server, path, *, method="GET", host=None, origin=None, body=None, kind="application/json", token=None):
     address = server.origin.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=20)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import Splits
-    from .errors import XaiaugError
+    from .errors import DataError, XaiaugError
     from .hookspecs import hookimpl
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
@@ -37,6 +37,7 @@ _HOMES = {
     "Context": "interfaces",
     "Critic": "interfaces",
     "Critique": "records",
+    "DataError": "errors",
     "Explainer": "interfaces",
     "Explanation": "records",
     "Failure": "records",
@@ -67,6 +68,7 @@ __all__ = [
     "Context",
     "Critic",
     "Critique",
+    "DataError",
     "Explainer",
     "Explanation",
     "Failure",

@@ -38,9 +38,20 @@ class Classifier(Plugin):
 
     Attributes:
         labels: names of the classes, in the order of its outputs; empty until `prepare`, `fit` or `load` sets them.
+        notes: what the reader of a report must know of how `prepare` took the data, such as a trained head that has
+            other classes and is not used.
     """
 
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The classes of a run that uses it as it is: those of the data, then others that it tells apart beside them.
+
+        Args:
+            labels: classes of the data.
+        """
+        return tuple(labels)
 
     @abstractmethod
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..data import Splits
+from ..errors import DataError
 from ..interfaces import Critic, Explainer
 from ..records import Progress
 from ..results import Result
@@ -28,8 +29,8 @@ def diagnose(
     Args:
         checkpoint: a folder that the classifier `transformers` reads, with a trained head.
         data: class/image, all of it taken as the guide: the critic then compares with the images the classifier gets
-            right; or split/class/image, whose guide (else validation) split is looked at and whose train split, where
-            there is one, is compared with.
+            right; or split/class/image, whose guide (else validation) split is looked at and whose train split is
+            compared with.
         run_dir: the run folder.
         explainer: an object or a registered name.
         critic: likewise.
@@ -38,7 +39,8 @@ def diagnose(
 
     Raises:
         NotFittedError: the checkpoint has no trained head.
-        DataError: the data cannot be used, or have other classes than the classifier.
+        DataError: the data cannot be used, have other classes than the classifier, or have splits but neither guide nor
+            validation.
     """
     loop = FeedbackLoop(
         "transformers",
@@ -58,4 +60,10 @@ def _as_guide(folder: Path) -> Splits:
     if splits.guide or splits.validation:
         guide = splits.guide or splits.validation
         return replace(splits, guide=guide, validation=(), test=(), reserve=())
+    if splits.given:
+        raise DataError(
+            f"{folder} has the splits {', '.join(splits.given)}, but neither guide nor validation. Mistakes on images "
+            "that the classifier was trained on say little, and test is looked at once, at the end: add a folder "
+            "guide, or give a folder of class/image that is all to be looked at"
+        )
     return replace(splits, train=(), guide=splits.train)

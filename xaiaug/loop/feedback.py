@@ -16,7 +16,7 @@ from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, su
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
 from ..records import Arm, Progress, Recipe
-from ..records.pipeline import STOPS
+from ..records.pipeline import STOPS, Stop, reaches
 from ..results import Result, open_run
 from ..stages import StageRuntime, TimeLimits
 from ..store import CallLedger, Store
@@ -162,7 +162,7 @@ class FeedbackLoop:
             DataError: the data cannot be found.
             RunLockedError: another process is writing the run folder.
         """
-        splits = splits if splits is not None else self.splits()
+        splits = splits if splits is not None else self.splits(until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
         request = PlanRequest(self.settings, self.plugins.by_kind, names, self.arms, self.prices, self._until(until))
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
@@ -195,7 +195,7 @@ class FeedbackLoop:
         self.plugins.check_allowed(self.settings)
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
-        splits = splits if splits is not None else self.splits()
+        splits = splits if splits is not None else self.splits(until)
         try:
             self._run(splits, run_dir, until, watch)
         except (RunStopped, CallsStoppedError, PluginError):
@@ -229,18 +229,22 @@ class FeedbackLoop:
             raise ConfigError(f"until = {stop!r}: there is no such stop. {suggest(stop, STOPS)}")
         return stop
 
-    def splits(self) -> Splits:
+    def splits(self, until: str | None = None) -> Splits:
         """The data that the settings name.
+
+        Args:
+            until: as in `run`: a run that stops before the report needs no test split.
 
         Raises:
             ConfigError: they name none.
             DataError: they cannot be found.
         """
         data = self.settings.data
+        options = {**data.options, "require_test": reaches(self._until(until), Stop.REPORT)}
         if data.manifest is not None:
-            return Splits.from_manifest(data.manifest, data.folder, **data.options)
+            return Splits.from_manifest(data.manifest, data.folder, **options)
         if data.folder is not None:
-            return Splits.from_folder(data.folder, **data.options)
+            return Splits.from_folder(data.folder, **options)
         raise ConfigError("this loop has no data: give run() the splits, or the settings a [data] folder")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..calls import Prices
 from ..config import Settings, create_plugin
 from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, unpaid
+from ..records import JSON
 from ..records.pipeline import STARTS, reaches
 from ..registry import KINDS
 
@@ -80,12 +81,13 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin]) -> PluginSe
 
 
 def _describe(name: str, plugin: Plugin) -> dict[str, Any]:
-    identity = plugin.identity()
+    identity, parameters = plugin.identity(), plugin.parameters()
+    keyed = cast(dict[str, JSON], identity["parameters"])
     return {
         "name": name,
         "implementation": identity["class"],
         "version": plugin.version,
-        "parameters": identity["parameters"],
+        "parameters": {key: value for key, value in parameters.items() if key in keyed},
         "keyed": identity["source"] is not None,
         "drawn_world": plugin.drawn_world,
         "licence": plugin.estimate(0).licence,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..store import Blob, Reader
+from ..store.run_files import SYNTHETIC
 from ..store.schema import IMAGES
 
-FOLDER, METADATA = "synthetic", "metadata.jsonl"
+METADATA = "metadata.jsonl"
 AGAIN = "run again to write it anew"
 
 
@@ -20,22 +21,23 @@ def damaged_exports(reader: Reader) -> Iterator[str]:
     images = reader.get_fact(IMAGES)
     if images is None:
         return
-    root = reader.folder / FOLDER
+    root = reader.folder / SYNTHETIC
     try:
         lines = _read_lines(root / METADATA)
     except (OSError, ValueError) as error:
-        yield f"{FOLDER}/{METADATA} cannot be read ({error}); {AGAIN}"
+        yield f"{SYNTHETIC}/{METADATA} cannot be read ({error}); {AGAIN}"
         return
     newest = max((line["round"] for line in lines), default=0)
-    listed = Counter(line["image"] for line in lines if line["round"] == newest)
+    listed = Counter(line["blob"] for line in lines if line["round"] == newest)
     if listed != Counter(blob for entry in images for blob in entry["used"]):
-        yield f"{FOLDER}/{METADATA} does not list the images that arms train on; {AGAIN}"
+        yield f"{SYNTHETIC}/{METADATA} does not list the images that arms train on; {AGAIN}"
     for line in lines:
-        if problem := _find_problem(reader, root, line["file_name"], line["image"]):
-            yield f"{FOLDER}/{line['file_name']} {problem}; {AGAIN}"
-    known = {root / line["file_name"] for line in lines}
-    for path in sorted(set(root.rglob("*.png")) - known):
-        yield f"{path.relative_to(reader.folder).as_posix()} is not listed in {METADATA}; {AGAIN}"
+        if problem := _find_problem(reader, root, line["file_name"], line["blob"]):
+            yield f"{SYNTHETIC}/{line['file_name']} {problem}; {AGAIN}"
+    known = {f"{SYNTHETIC}/{line['file_name']}" for line in lines}
+    for name in sorted(name for name in reader.ledger.stamped_files(SYNTHETIC) if name.endswith(".png")):
+        if name not in known:
+            yield f"{name} is not listed in {METADATA}; {AGAIN}"
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
@@ -48,7 +50,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     if path.is_symlink() or not path.is_file():
         raise FileNotFoundError("there is no such file")
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    kinds = {"file_name": str, "image": str, "round": int}
+    kinds = {"file_name": str, "blob": str, "round": int}
     for number, line in enumerate(lines, 1):
         if not isinstance(line, dict) or not all(isinstance(line.get(name), kind) for name, kind in kinds.items()):
             raise ValueError(f"line {number} has no {', '.join(kinds)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError, RunLockedError
-from ..store import Reader, StageName, Store
+from ..store import Reader, StageName, Store, to_run_folder
 from ..store.integrity import problems, sweep
 from ..store.schema import REACHED
 from .ancestry import missing_ancestors
@@ -22,7 +22,7 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
-    path = Path(run_dir, "status.json")
+    path = to_run_folder(run_dir) / "status.json"
     try:
         progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

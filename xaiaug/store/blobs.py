@@ -94,7 +94,7 @@ class Blobs:
             dear: whether it cannot be made again for nothing: its folder is synced, too.
         """
         path = self.path(blob.name)
-        if not holds(path, blob.data):
+        if not _holds(path, blob.data):
             write_atomically(path, blob.data, dear=dear)
         return blob.name
 
@@ -112,6 +112,13 @@ class Blobs:
             raise RunFolderError(f"the blob {name} is torn: its bytes do not give its name; run again to make it anew")
         return data
 
+    def holds(self, name: str) -> bool:
+        """Whether a blob is there, whole."""
+        try:
+            return Blob(self.path(name).read_bytes(), Path(name).suffix).name == name
+        except OSError:
+            return False
+
     def array(self, name: str) -> NDArray[Any]:
         """An array blob."""
         values: NDArray[Any] = np.load(io.BytesIO(self.read(name)), allow_pickle=False)
@@ -122,8 +129,7 @@ class Blobs:
         return Image.open(io.BytesIO(self.read(name))).convert("RGB")
 
 
-def holds(path: Path, data: bytes) -> bool:
-    """Whether a file has exactly these bytes."""
+def _holds(path: Path, data: bytes) -> bool:
     try:
         return path.read_bytes() == data
     except OSError:

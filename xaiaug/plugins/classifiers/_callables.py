@@ -51,7 +51,10 @@ class Parts:
             network = copy.deepcopy(network)
         if not isinstance(network, nn.Module):
             raise ConfigError(f"TorchClassifier: module must give a torch.nn.Module, got {type(network).__name__}")
-        return network.eval()
+        if isinstance(network, torch.jit.ScriptModule):
+            network = nn.Sequential(network)  # which takes hooks
+        evaluated: nn.Module = network.eval()
+        return evaluated
 
     def get_function(self, name: str) -> Callable[..., Any]:
         """The function `preprocess` or `fit`."""
