@@ -78,6 +78,11 @@ class SafeStream(io.TextIOBase):
         """That of the stream below."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        """That of the stream below."""
+        return getattr(self.stream, "errors", None) or "strict"
+
     def write(self, text: str) -> int:
         """Writes the text, escaped; returns its length before that."""
         safe = escape(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
