@@ -197,7 +197,7 @@ class Store:
         self.write_text("status.json", json.dumps(status, indent=2) + "\n")
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """The kept images as an image folder: class/name.png and metadata.jsonl.
+        """The kept images as class/name.png and metadata.jsonl; files that are missing or torn are written anew.
 
         Args:
             files: relative file name, blob name and metadata of each image.
@@ -205,7 +205,7 @@ class Store:
         lines, stamps = [], []
         for name, blob, metadata in files:
             stamps.append(self._export(self.folder / SYNTHETIC / name, blob))
-            lines.append(json.dumps({"file_name": name, **metadata}, sort_keys=True))
+            lines.append(json.dumps({"file_name": name, "blob": blob, **metadata}, sort_keys=True))
         stale = set(self.ledger.stamped_files(SYNTHETIC)) - {stamp.name for stamp in stamps}
         self.ledger.see(stamps)
         for name in stale:
