@@ -277,7 +277,7 @@ class CurveRecorder(TrainerCallback):
         return History(*zip(*self.points, strict=True))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _measure(module: Any, preprocessor: Preprocessor, frames: Frames) -> tuple[float, float]:
     """Mean loss and accuracy over all frames; NaN without any."""
     if not len(frames):
@@ -287,7 +287,7 @@ def _measure(module: Any, preprocessor: Preprocessor, frames: Frames) -> tuple[f
     return cross_entropy(outputs, targets).item(), (outputs.argmax(-1) == targets).float().mean().item()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _compute_logits(module: Any, preprocessor: Preprocessor, frames: Frames, batch_size: int = 64) -> Tensor:
     """Logits of all frames, in evaluation mode: n k, float32."""
     training = module.training

@@ -257,7 +257,7 @@ class TorchClassifier(Classifier):
 
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
-            with torch.inference_mode():
+            with torch.no_grad():
                 logits = compute_logits(self.module, self.preprocess(batch).pixels)
             expected = len(batch), len(self.labels)
             if tuple(logits.shape) != expected:

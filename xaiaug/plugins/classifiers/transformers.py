@@ -239,7 +239,7 @@ class TransformersClassifier(Classifier):
 
         network = self._load_network()
         frames = map(network.preprocessor.make_frame, images)
-        with torch.inference_mode():
+        with torch.no_grad():
             for _, same_size in groupby(frames, key=lambda frame: network.preprocessor.exact and frame.shape):
                 while batch := list(islice(same_size, self.batch_size)):
                     yield network.preprocessor.normalize(batch).to(network.module.device)
