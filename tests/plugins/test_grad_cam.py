@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from xaiaug import TorchClassifier, load
-from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
+from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context, Prepared
 from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
@@ -344,9 +344,19 @@ def test_layers_without_a_map_are_refused(layer: str, message: str) -> None:
         GradCam(layer).explain(wrapped(drawn(Homemade())), [noise(32, 32)], [0])
 
 
-def test_tokens_in_another_order_are_noticed() -> None:
+@pytest.mark.parametrize(
+    "order", [[1, 0, *range(2, 16)][::-1], [4, 5, 6, 7, 0, 1, 2, 3, *range(8, 16)], [*range(8), *range(15, 7, -1)]]
+)
+def test_tokens_in_another_order_are_noticed(order: list[int]) -> None:
     with pytest.raises(UndefinedMethodError, match="row-major order"):
-        GradCam("before").explain(wrapped(drawn(Homemade(order=range(15, -1, -1)))), [noise(32, 32)], [0])
+        GradCam("before").explain(wrapped(drawn(Homemade(order))), [noise(32, 32)], [0])
+
+
+def test_tokens_of_a_mirrored_image_are_turned_back() -> None:
+    image = noise(32, 32)
+    (expected,) = GradCam("before").explain(wrapped(drawn(Homemade())), [image], [1])
+    (found,) = GradCam("before").explain(wrapped(drawn(Homemade(range(15, -1, -1)))), [image], [1])
+    np.testing.assert_allclose(found.grid, expected.grid, atol=1e-5)
 
 
 def test_any_layer_of_a_network_can_be_named(networks: dict[str, nn.Module]) -> None:
@@ -521,14 +531,6 @@ def test_a_network_in_training_mode_is_refused() -> None:
     classifier.module.train()
     with pytest.raises(PluginError, match="training mode"):
         GradCam().explain(classifier, [noise(8, 8)], [0])
-
-
-def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
-        load("explainer", "grad-cam")
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
-        GradCam().explain(wrapped(SeesLight(), ("a", "b")), [noise(8, 8)], [0])
 
 
 def test_its_module_loads_neither_captum_nor_torch() -> None:

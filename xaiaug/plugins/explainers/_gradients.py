@@ -70,12 +70,10 @@ def find_node(tensor: Tensor) -> Node:
     return get_gradient_edge(tensor).node
 
 
-def reaches(output: Tensor, target: Node, cut: Iterable[Node] = ()) -> bool:
-    """Whether the graph leads from an output back to a node, on a way that passes none of the nodes of the cut."""
-    if output.grad_fn is None:
-        return False
+def reaches(start: Node | None, target: Node, cut: Iterable[Node] = ()) -> bool:
+    """Whether the graph leads back from one node to another, on a way that passes none of the nodes of the cut."""
     seen = set(cut)
-    waiting = [] if output.grad_fn in seen else [output.grad_fn]
+    waiting = [] if start is None or start in seen else [start]
     while waiting:
         node = waiting.pop()
         if node is target:

@@ -121,26 +121,26 @@ class _Call:
         name: of the layer.
         number: of the call in the pass, from 0.
         part: the layer.
-        output: what it returned, or the first thing of several.
+        shape: of what it returned, or of the first thing of several.
         layout: the likely one; None where it cannot be a map.
         attentions: how many attention maps there were before it.
         node: of the graph, that made its output.
         read: the node that made what it read.
         convolved: whether it is as large as the output of an earlier convolution.
-        gradient: of its output.
+        is_read: whether the logits depend on its cells, not only on tokens before them, such as a CLS token.
         confirmed: whether planted noise confirmed the layout.
     """
 
     name: str
     number: int
     part: nn.Module
-    output: Tensor
+    shape: torch.Size
     layout: Layout | None
     attentions: int
     node: Node | None
     read: Node | None
     convolved: bool
-    gradient: Tensor | None = None
+    is_read: bool = False
     confirmed: bool = False
 
     @property
@@ -153,14 +153,6 @@ class _Call:
         # LayerNorm, RMSNorm and the families' own.
         return type(self.part).__name__.endswith("Norm")
 
-    @property
-    def is_read(self) -> bool:
-        """Whether the logits depend on its cells, not only on tokens before them, such as a CLS token."""
-        if self.layout is None or self.gradient is None:
-            return False
-        prefix, patches = self.gradient[:, : self.layout.prefix], self.layout.to_map(self.gradient)
-        return bool(patches.any()) or not prefix.any()
-
 
 @dataclass(frozen=True)
 class _Probe:
@@ -169,13 +161,13 @@ class _Probe:
     Attributes:
         logits: 2 k.
         pixels: the node of the pixels.
-        maps: of attention, in order.
+        attention: shapes of its maps, in order.
         reaching: calls with a layout whose output the logits depend on, in order.
     """
 
     logits: Tensor
     pixels: Node
-    maps: Sequence[Tensor]
+    attention: Sequence[torch.Size]
     reaching: Sequence[_Call]
 
     @property
@@ -185,21 +177,23 @@ class _Probe:
 
     def passes_only(self, nodes: Sequence[Node | None]) -> bool:
         """Whether everything of the image passes through one of these nodes on its way to the logits."""
-        return None not in nodes and not reaches(self.logits, self.pixels, [node for node in nodes if node is not None])
+        return None not in nodes and not reaches(
+            self.logits.grad_fn, self.pixels, [node for node in nodes if node is not None]
+        )
 
 
 def _probe_calls(module: nn.Module, pixels: Tensor) -> _Probe:
     pair = pixels[:1].detach().repeat(2, 1, 1, 1).requires_grad_()  # two images: a table of positions has a batch of 1
     with torch.enable_grad(), record_attention(module) as recording, _record_calls(module, recording, pair) as calls:
         logits = compute_logits(module, pair)
-    reaching = [call for call in _add_gradients(logits, calls) if call.layout]
-    return _Probe(logits, find_node(pair), recording.maps, reaching)
+    reaching = _find_reaching(logits, calls)
+    return _Probe(logits, find_node(pair), [each.shape for each in recording.maps], reaching)
 
 
 @contextmanager
-def _record_calls(module: nn.Module, recording: Recording, pixels: Tensor) -> Iterator[list[_Call]]:
-    """The calls of all layers below the network in this thread, in the order in which they return."""
-    calls: list[_Call] = []
+def _record_calls(module: nn.Module, recording: Recording, pixels: Tensor) -> Iterator[list[tuple[_Call, Tensor]]]:
+    """The calls of all layers below the network in this thread, with their outputs, in the order of their returns."""
+    calls: list[tuple[_Call, Tensor]] = []
     convolved: list[tuple[int, int]] = []
 
     def record(name: str, number: int, part: nn.Module, inputs: object, output: Tensor) -> None:
@@ -209,19 +203,10 @@ def _record_calls(module: nn.Module, recording: Recording, pixels: Tensor) -> It
             convolved.append((output.shape[2], output.shape[3]))
         layout = infer_layout(output.shape, pixels.shape, convolved)
         read = inputs[0] if isinstance(inputs, tuple) and inputs else None
-        calls.append(
-            _Call(
-                name,
-                number,
-                part,
-                output,
-                layout,
-                len(recording.maps),
-                _node_of(output),
-                _node_of(read),
-                layout is not None and layout.grid in convolved,
-            )
-        )
+        is_convolved = layout is not None and layout.grid in convolved
+        nodes = _node_of(output), _node_of(read)
+        call = _Call(name, number, part, output.shape, layout, len(recording.maps), *nodes, is_convolved)
+        calls.append((call, output))
 
     with _watch_calls(module, record):
         yield calls
@@ -259,7 +244,7 @@ def _confirm_layouts(module: nn.Module, pixels: Tensor, probe: _Probe) -> list[_
 
     def keep(name: str, number: int, _: nn.Module, __: object, output: Tensor) -> None:
         call = wanted.get((name, number))
-        if call and output.shape[1:] == call.output.shape[1:]:
+        if call and output.shape[1:] == call.shape[1:]:
             answers[name, number].append(measure_answers(output))
 
     with torch.no_grad():
@@ -277,16 +262,24 @@ def _confirm_layouts(module: nn.Module, pixels: Tensor, probe: _Probe) -> list[_
     return placed
 
 
-def _add_gradients(logits: Tensor, calls: Sequence[_Call]) -> list[_Call]:
-    """The calls that the logits were computed from, with the gradients of a sum over the classes."""
-    calls = [call for call in calls if call.output.requires_grad]
+def _find_reaching(logits: Tensor, calls: Sequence[tuple[_Call, Tensor]]) -> list[_Call]:
+    """The calls with a layout that the logits were computed from; the graph stays, without its values."""
+    calls = [(call, output) for call, output in calls if output.requires_grad and call.layout]
     if not calls or not logits.requires_grad:
         return []
     # Weighted, since the logits of two classes may well be one number and its negative.
     total = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device)).sum()
-    gradients = torch.autograd.grad(total, [call.output for call in calls], allow_unused=True, retain_graph=True)
-    pairs = zip(calls, gradients, strict=True)
-    return [replace(call, gradient=gradient) for call, gradient in pairs if gradient is not None]
+    gradients = torch.autograd.grad(total, [output for _, output in calls], allow_unused=True)
+    return [
+        replace(call, is_read=_reads_cells(call.layout, gradient))
+        for (call, _), gradient in zip(calls, gradients, strict=True)
+        if call.layout and gradient is not None
+    ]
+
+
+def _reads_cells(layout: Layout, gradient: Tensor) -> bool:
+    prefix, patches = gradient[:, : layout.prefix], layout.to_map(gradient)
+    return bool(patches.any()) or not prefix.any()
 
 
 def _choose(method: str, module: nn.Module, probe: _Probe, placed: Sequence[_Call]) -> list[_Call]:
@@ -299,7 +292,7 @@ def _choose(method: str, module: nn.Module, probe: _Probe, placed: Sequence[_Cal
     candidates = _list_candidates(probe, placed)
     for candidate in candidates:
         calls = _find_last_calls(probe, placed, candidate.name)
-        if calls and probe.passes_only([call.read if _is_global(probe.maps) else call.node for call in calls]):
+        if calls and probe.passes_only([call.read if _is_global(probe.attention) else call.node for call in calls]):
             return calls
     if not placed:
         raise _unplaced_error(method, module, "no layer")
@@ -318,9 +311,9 @@ def _choose(method: str, module: nn.Module, probe: _Probe, placed: Sequence[_Cal
 
 def _list_candidates(probe: _Probe, placed: Sequence[_Call]) -> list[_Call]:
     """Calls that may hold the last map, the best first."""
-    if _is_global(probe.maps):
-        tokens, layers = probe.maps[-1].shape[1], len(probe.maps)
-        norms = [call for call in probe.reaching if call.is_norm and call.output.shape[1] == tokens]
+    if _is_global(probe.attention):
+        tokens, layers = probe.attention[-1][1], len(probe.attention)
+        norms = [call for call in probe.reaching if call.is_norm and call.shape[1] == tokens]
         last = [(call.name, call.number) for call in norms if call.attentions < layers][-1:]
         return [call for call in placed if (call.name, call.number) in last]
     known = takewhile(lambda call: call.layout and not call.layout.prefix, reversed(placed))
@@ -329,21 +322,21 @@ def _list_candidates(probe: _Probe, placed: Sequence[_Call]) -> list[_Call]:
     return [call for call in known if call.cells <= most]
 
 
-def _is_global(maps: Sequence[Tensor]) -> bool:
+def _is_global(maps: Sequence[torch.Size]) -> bool:
     """Whether attention goes from every token to every token, in one resolution."""
-    return bool(maps) and {tuple(layer.shape) for layer in maps} == {(2, maps[0].shape[1], maps[0].shape[1])}
+    return bool(maps) and {tuple(shape) for shape in maps} == {(2, maps[0][1], maps[0][1])}
 
 
 def _find_last_calls(probe: _Probe, placed: Sequence[_Call], name: str) -> list[_Call]:
     """The calls of a layer behind which it is not called again; none where the layout of one of them is unknown."""
     calls = [call for call in probe.reaching if call.name == name]
-    if reaches(probe.logits, probe.pixels):
-        calls = [call for call in calls if reaches(call.output, probe.pixels)]
+    if reaches(probe.logits.grad_fn, probe.pixels):
+        calls = [call for call in calls if reaches(call.node, probe.pixels)]
     nodes = {call.number: call.node for call in calls if call.node}
     last = {
         number
         for number, node in nodes.items()
-        if not any(reaches(call.output, node) for call in calls if call.number != number)
+        if not any(reaches(call.node, node) for call in calls if call.number != number)
     }
     found = [call for call in placed if call.name == name and call.number in last]
     return found if len(found) == len(last) and (len(found) == 1 or all(call.confirmed for call in found)) else []

@@ -11,6 +11,7 @@ from torch import Tensor
 
 _SIDE = 4  # rows and columns of planted blocks
 _SHARE = 0.75  # of the blocks that must be answered where they lie
+_CONTRADICTED = 0.25  # of the best answer of all tokens: one at the block's place that is weaker tells of another order
 _CORRELATION = 0.5  # at least, between where blocks lie and where they are answered
 # By kind of layout.
 Answers = Mapping[str, Tensor]
@@ -187,18 +188,21 @@ def _follows(scores: Tensor, spans: Sequence[tuple[int, int]]) -> bool:
 
 
 def _hits(scores: Tensor, boxes: Sequence[tuple[int, int, int, int]], size: tuple[int, int], tolerance: int) -> bool:
-    """Whether most blocks are answered most by a cell that they lie on."""
+    """Whether most blocks are answered most by a cell that they lie on, and none clearly by another."""
     rows, columns = scores.shape[1:]
     hits = 0
     for score, (y0, x0, y1, x1) in zip(scores, boxes, strict=True):
-        row, column = divmod(int(score.argmax()), columns)
-        hits += _covers(row, rows, y0, y1, size[0], tolerance) and _covers(column, columns, x0, x1, size[1], tolerance)
+        down, across = _cover(rows, y0, y1, size[0], tolerance), _cover(columns, x0, x1, size[1], tolerance)
+        ratio = float(score[down, across].max() / score.max())
+        if ratio < _CONTRADICTED and not tolerance:
+            return False
+        hits += ratio == 1
     return hits >= _SHARE * len(boxes)
 
 
-def _covers(cell: int, cells: int, start: int, end: int, size: int, tolerance: int) -> bool:
-    """Whether a cell is one of those that a block from `start` to `end` lies on, or near."""
+def _cover(cells: int, start: int, end: int, size: int, tolerance: int) -> slice:
+    """The cells that a block from `start` to `end` lies on, or near."""
     # Where cells do not divide the image evenly, a remainder of up to one cell may not be seen.
     longest, shortest = size / cells, size / cells if size % cells == 0 else size / (cells + 1)
-    first, last = int(start / longest), int((end - 1) / shortest)
-    return min(first, cells - 1) - tolerance <= cell <= min(last, cells - 1) + tolerance
+    first, last = min(int(start / longest), cells - 1), min(int((end - 1) / shortest), cells - 1)
+    return slice(max(first - tolerance, 0), last + tolerance + 1)

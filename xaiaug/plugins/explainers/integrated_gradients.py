@@ -64,7 +64,7 @@ class IntegratedGradients(NetworkExplainer):
 
         def forward(pixels: Tensor) -> Tensor:
             logits = compute_logits(module, pixels)
-            if torch.is_grad_enabled() and not reaches(logits, find_node(pixels)):
+            if torch.is_grad_enabled() and not reaches(logits.grad_fn, find_node(pixels)):
                 raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
             return logits
 
