@@ -4,7 +4,14 @@ import csv
 import http.client
 import io
 import json
+import os
+import socket
+import struct
+import time
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
@@ -325,3 +332,30 @@ def test_a_run_without_review_has_nothing_to_show(folder, tmp_path):
         ReviewServer(tmp_path / "nowhere")
     with Store(tmp_path / "run"), pytest.raises(RunLockedError):
         ReviewServer(tmp_path / "run")
+
+
+def test_the_browser_is_called_with_a_file_of_this_user_that_is_gone_once_the_page_is_open(server, monkeypatch):
+    called = []
+    monkeypatch.setattr("webbrowser.open", called.append)
+    server.open_browser()
+    (address,) = called
+    assert server.token not in address and address.startswith("file:")
+    file = Path(url2pathname(urlsplit(address).path))
+    assert server.url in file.read_text()
+    assert os.name == "nt" or (file.stat().st_mode & 0o077, file.parent.stat().st_mode & 0o077) == (0, 0)
+    assert ask(server, "")[0] == 200
+    assert not file.parent.exists()
+
+
+@pytest.mark.parametrize("length", ["100", "\xb2", "9" * 5000, "-1"])
+def test_aborted_and_malformed_requests_print_nothing(server, length, capfd):
+    host = server.origin.removeprefix("http://")
+    fields = {"Host": host, "Origin": server.origin, "Content-Type": "application/json", "Content-Length": length}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
+    for request in (f"GET /{server.token}/ HTTP/1.1\r\n{head}", f"POST /{server.token}/decide HTTP/1.1\r\n{head}{{"):
+        with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2]))) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets when closed
+            connection.sendall(request.encode("latin-1"))
+    assert ask(server, "")[0] == 200
+    time.sleep(0.3)
+    assert capfd.readouterr() == ("", "")

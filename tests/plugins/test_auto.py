@@ -80,8 +80,8 @@ def test_one_explainer_serves_several_networks_and_probes_each_once() -> None:
         found = [explainer.explain(classifier, [noise(32, 32)], [0])[0].method for classifier in classifiers]
         assert found == ["attention-relevance", "grad-cam"]
     # To find the tokens (of the ResNet, that there are none) and to explain, then to explain; Grad-CAM also looks for
-    # its layer once.
-    assert len(passes) == (2 + 1 + 1) + (1 + 1 + 1 + 1)
+    # its layer once, and where its cells lie in four passes.
+    assert len(passes) == (3 + 1 + 1) + (2 + 1 + 4 + 1 + 1)
 
 
 def test_the_choice_leaves_the_network_as_it_was() -> None:

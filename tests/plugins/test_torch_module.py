@@ -17,11 +17,13 @@ import transformers
 from PIL import Image
 from torch import nn
 
+from xaiaug import FeedbackLoop, Splits
 from xaiaug.errors import ConfigError, DataError, PluginError, UnsupportedRecipeError
 from xaiaug.interfaces import Context, Prepared, TorchModel
 from xaiaug.plugins.classifiers.torch_module import TorchClassifier
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
 from xaiaug.records import History, Recipe, Sample
+from xaiaug.stages import Fitted
 
 SOURCE = """
 import numpy as np
@@ -230,6 +232,7 @@ def test_in_another_process_names_are_found_and_live_objects_are_not(
         import numpy as np
         from PIL import Image
         from xaiaug.plugins.classifiers.torch_module import TorchClassifier
+        TorchClassifier(*{NAMES!r})
         classifier = TorchClassifier.load({str(tmp_path / "named")!r})
         grey = Image.fromarray(np.full((9, 12, 3), 90, np.uint8))
         weights = TorchClassifier(*{NAMES!r}).identity()["weights"]
@@ -242,6 +245,86 @@ def test_in_another_process_names_are_found_and_live_objects_are_not(
     assert weights == named.identity()["weights"]
     grey = Image.fromarray(np.full((9, 12, 3), 90, np.uint8))
     np.testing.assert_allclose(probabilities, named.predict_proba([grey]), atol=1e-6)
+
+
+def test_a_name_that_only_a_file_gives_is_not_imported(named: TorchClassifier, own: object, tmp_path: Path) -> None:
+    named.save(tmp_path)
+    found = elsewhere(
+        own,
+        f"""
+        import sys
+        from xaiaug.errors import ConfigError
+        from xaiaug.plugins.classifiers.torch_module import TorchClassifier
+        try:
+            TorchClassifier.load({str(tmp_path)!r})
+        except ConfigError as error:
+            print(error, "own_network" in sys.modules)
+        """,
+    )
+    assert "names 'own_network:make' as its module, and nobody did in this process" in found.stdout, found.stderr
+    assert found.stdout.strip().endswith("False")
+
+
+@pytest.mark.parametrize("role", ["module", "preprocess", "fit"])
+@pytest.mark.parametrize("name", ["os:abort", "own_network:not_a_network", "live os:abort 0", "x" * 5000])
+def test_a_name_swapped_in_a_file_is_refused(named: TorchClassifier, role: str, name: str, tmp_path: Path) -> None:
+    named.save(tmp_path)
+    path = tmp_path / "xaiaug.json"
+    state = json.loads(path.read_text())
+    state["parameters"][role] = name
+    path.write_text(json.dumps(state))
+    with pytest.raises(ConfigError, match=f"as its {role}, and nobody did") as caught:
+        TorchClassifier.load(tmp_path)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"parameters": None},
+        {"alive": ["os:abort"]},
+        {"alive": None},
+        {"start": 3},
+        {"labels": ["a", "b"]},
+        {"parameters": {"module": ["os:abort"], "preprocess": "a:b", "fit": None, "labels": ["a", "b", "c"]}},
+    ],
+)
+def test_a_damaged_state_is_one_error(named: TorchClassifier, damage: dict, tmp_path: Path) -> None:
+    named.save(tmp_path)
+    path = tmp_path / "xaiaug.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    with pytest.raises(DataError, match="is damaged"):
+        TorchClassifier.load(tmp_path)
+
+
+def test_a_run_opens_where_its_network_is_unknown_and_a_worker_is_told_of_it(own: object, tmp_path: Path) -> None:
+    from fakes import ColourCritic, Painter, Ramp
+
+    splits = Splits(labels=LABELS, guide=samples())
+    classifier = TorchClassifier(*NAMES)
+    loop = FeedbackLoop(classifier, Ramp(), ColourCritic(), Painter(), settings={"experiment": {"fit_baseline": False}})
+    result = loop.run(splits, tmp_path / "run", until="mistakes")
+    (saved,) = (tmp_path / "run").rglob("xaiaug.json")
+    fitted = pickle.dumps(Fitted(TorchClassifier, saved.parent, "key", classifier))
+    alone = pickle.dumps(Fitted(TorchClassifier, saved.parent, "key"))
+    found = elsewhere(
+        own,
+        f"""
+        import pickle, sys
+        import xaiaug
+        from xaiaug.errors import ConfigError
+        from xaiaug.results.maintenance import verify
+        result = xaiaug.open_run({str(result.run_dir)!r})
+        result.write_report(), result.table()
+        print(verify(result.run_dir), "own_network" in sys.modules)
+        try:
+            pickle.loads({alone!r}).load()
+        except ConfigError as error:
+            print("refused" if "own_network" not in sys.modules else "imported")
+        print(pickle.loads({fitted!r}).load().labels)
+        """,
+    )
+    assert found.stdout.splitlines() == ["[] False", "refused", str(LABELS)], found.stderr
 
 
 def test_one_given_by_names_travels(named: TorchClassifier) -> None:

@@ -10,11 +10,13 @@ import typer
 
 from .. import __version__
 from ..errors import RunStopped, WaitingForReview, XaiaugError
+from .terminal import SafeGroup, escape_line, print_json, print_line, print_message, safe_streams
 
 if TYPE_CHECKING:
     from ..results import Result
 
 app = typer.Typer(
+    cls=SafeGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,20 +41,28 @@ Offline = Annotated[
 
 def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
+    with safe_streams():
+        _run_command()
+
+
+def _run_command() -> None:
     try:
         app()
     except WaitingForReview as waiting:
-        print(waiting)  # noqa: T201  the settings ask for a review: not an error
+        print_message(waiting)  # the settings ask for a review: not an error
         sys.exit(3)
     except RunStopped as stopped:
-        print(stopped, file=sys.stderr)  # noqa: T201
+        print_message(stopped, error=True)
         sys.exit(130)
     except XaiaugError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print_message(f"error: {error}", error=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("stopped; finished work is kept. Rerun the same command to resume.", file=sys.stderr)  # noqa: T201
+        print_message("stopped; finished work is kept. Rerun the same command to resume.", error=True)
         sys.exit(130)
+    except Exception:  # noqa: BLE001  a fault of ours, shown as Python does, but while the streams are safe
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
 
 
 @app.command()
@@ -100,9 +110,7 @@ def plan(  # noqa: PLR0917  the options of the command
     )
     run_plan = loop.plan(run_dir=run_dir, until=until, probe=probe)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(run_plan.to_json(), indent=2))
+        print_json(run_plan.to_json())
     else:
         print_plan(run_plan)
 
@@ -166,9 +174,7 @@ def review(
     server = ReviewServer(run_dir, port)
     typer.echo(f"review: {server.url}\nEvery decision is saved at once; press Ctrl-C to stop.")
     if show:
-        import webbrowser
-
-        webbrowser.open(server.url)
+        server.open_browser()
     server.serve()
 
 
@@ -180,9 +186,9 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
     state = read_status(run_dir)
     step = f", {state['stage']} {state['done']}/{state['total']}" if "stage" in state else ""
     note = f", {state['note']}" if "note" in state else ""
-    typer.echo(f"{state['state']} at {state['at']}{step}{note}")
+    print_line(f"{state['state']} at {state['at']}{step}{note}")
     for name, count in state.get("stages", {}).items():
-        typer.echo(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
+        print_line(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
     costs = state.get("costs", {})
     if costs.get("calls") or costs.get("unanswered"):
         unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} unanswered"
@@ -196,7 +202,7 @@ def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
 
     problems = find_problems(run_dir)
     for line in problems or ["OK: no problems found"]:
-        typer.echo(line)
+        print_line(line)
     if problems:
         raise typer.Exit(1)
 
@@ -219,7 +225,7 @@ def plugins(kind: Kind = None) -> None:
     for info in available(kind):
         needs = f"  needs xaiaug[{info.extra}]" if info.extra and info.extra not in extras else ""
         broken = f"  cannot be used: {info.error}" if info.error else ""
-        typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{broken}")
+        print_line(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{broken}")
 
 
 @app.command()
@@ -231,14 +237,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     findings = examine()
     if as_json:
-        import json
-
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
+            print_line(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
             if finding.todo:
-                typer.echo(f"{'':<19} {finding.todo}")
+                print_line(f"{'':<19} {finding.todo}")
     if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)
 
@@ -280,9 +284,9 @@ def _show(result: Result) -> None:
     report = result.report
     if report.arms:
         typer.echo(f"\n{result.table().rstrip()}")
-    typer.echo(f"\n{result.conclusion}\n")
+    typer.echo(f"\n{escape_line(result.conclusion)}\n")
     for arm in report.left_out:
-        typer.echo(f"left out: {arm.name}: {arm.reason}")
+        print_line(f"left out: {arm.name}: {arm.reason}")
     for note in report.notes:
-        typer.echo(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
-    typer.echo(f"\nreport: {result.report_path}")
+        print_line(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
+    typer.echo(f"\nreport: {escape_line(result.report_path)}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from ..errors import UnknownPluginError, suggest
 from ..registry import KINDS, available, registry
 from ..testing import CheckOutcome, run_checks
 from .parameters import parse_parameters
+from .terminal import make_console, safe_streams
 
 _STYLES = {
     "passed": "green",
@@ -38,11 +39,9 @@ def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
     parameters = parse_parameters(settings)
     plugin = registry().create(kind, name, parameters)
     outcomes: list[CheckOutcome] = []
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160  # a file or pipe has no width
+    console = make_console(width=160)
     factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(plugin)
-    with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live:
+    with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live, safe_streams():
         for outcome in run_checks(factory, seconds=seconds):
             outcomes.append(outcome)
             live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
@@ -68,11 +67,6 @@ def _find_plugin(name: str) -> tuple[str, str]:
 def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:
     table = Table("check", "result", "why", title=f"{kind}/{name}", title_justify="left")
     for outcome in outcomes:
-        style = _STYLES[outcome.state]
         why = outcome.reason if outcome.state != "passed" else ""
-        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _escape(why))
+        table.add_row(outcome.check, Text(outcome.state, _STYLES[outcome.state]), why)
     return table
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -22,6 +22,7 @@ from ..stages import StageRuntime, TimeLimits
 from ..store import CallLedger, Store
 from .arguments import NOT_GIVEN, Given, NotGiven
 from .judge import create_judge
+from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
 from .plugin_set import build_plugins
 from .run import run_stages
@@ -51,7 +52,8 @@ class FeedbackLoop:
 
     Raises:
         ConfigError: an argument or setting cannot be used.
-        OfflineError: a plugin talks to an outside service that the settings do not allow.
+        OfflineError: a plugin talks to an outside service that the settings do not allow, or the run is offline and
+            the model hub's client was imported before, without its offline switch.
     """
 
     def __init__(  # noqa: PLR0913  the public signature: each argument is one decision of the user
@@ -86,6 +88,10 @@ class FeedbackLoop:
             budget_usd=budget_usd,
         )
         self.settings = given.over(settings)
+        if self.settings.privacy.offline:
+            go_offline()  # before plugins import what reads the switches
+        else:
+            warn_if_offline()
         self.plugins = build_plugins(self.settings, given.objects())
         if not planning:
             self.plugins.check_allowed(self.settings)

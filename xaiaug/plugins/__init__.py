@@ -1,4 +1,4 @@
-"""The built-in plugins, registered through the same entry point and hooks as anybody's."""
+"""The built-in plugins, registered through the same hooks as anybody's, and before them."""
 
 from ..hookspecs import Register, hookimpl
 

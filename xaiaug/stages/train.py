@@ -135,7 +135,7 @@ def fit(
     rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
     runtime.store.drop_unfinished(digest(key))
     folder = runtime.store.bring_back(rows[0]["model"])
-    return Fitted(type(classifier), folder, digest(key))
+    return Fitted(type(classifier), folder, digest(key), classifier)
 
 
 def snapshots(fitted: Fitted) -> dict[int, Fitted]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import RunFolderError, RunLockedError
+from ..records.pipeline import StageKind
 from .schema import FORMAT, TABLES, VERSION, Fact, StageName, Value
 
 _SEE = "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?, ?)"
@@ -108,6 +109,12 @@ class RunLedger:
         """The rows of every finished chunk, of earlier settings too."""
         for (text,) in self.select("SELECT rows FROM chunks"):
             yield from json.loads(text)
+
+    def fit_rows(self) -> Iterator[Any]:
+        """The rows of every finished training, of earlier settings too."""
+        for stage, text in self.select("SELECT stage, rows FROM chunks"):
+            if StageName.parse(stage).kind == StageKind.FIT:
+                yield from json.loads(text)
 
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""

@@ -301,6 +301,7 @@ class MapRow(TypedDict, total=False):
     target: int
     class_specific: bool
     degenerate: bool
+    completeness_error: float | None  # in logits, where the method promises a sum
     failure: FailureRow
 
 

@@ -18,7 +18,7 @@ from ..errors import DataError, RunFolderError, RunLockedError
 from ..tables import parse_table
 from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps, sha256
-from .models import ModelFolder, bring_back, find_model, is_intact, write_model
+from .models import KnownFiles, ModelFolder, bring_back, find_model, is_intact, write_model
 from .references import references_in
 from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
 from .run_ledger import FileStamp, RunLedger
@@ -117,11 +117,11 @@ class Store:
 
     def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
         """A model folder below the run folder, complete or not there."""
-        return write_model(self.folder, folder, save, self._index, self._wrote)
+        return write_model(self.folder, folder, save, self._known)
 
     def bring_back(self, row: ModelRow) -> Path:
         """The folder of a model of a finished chunk, in its place, wherever a later training moved it."""
-        bring_back(self.folder, row, self._index)
+        bring_back(self.folder, row, self._known)
         return self.folder / row["folder"]
 
     def list_known_files(self) -> set[str]:
@@ -136,8 +136,8 @@ class Store:
         names: set[str] = set()
         for kind, value in references_in(row):
             if kind == "model":
-                folder = self._index.name(find_model(self.folder, value))
-                names |= {f"{folder}/{name}" for name in value["files"]}
+                folder = find_model(self.folder, value)
+                names |= {self._index.name(folder / name) for name in value["files"]}
             else:
                 names.add(self._index.name(self.blobs.path(value)))
         return names
@@ -197,7 +197,7 @@ class Store:
         self.write_text("status.json", json.dumps(status, indent=2) + "\n")
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """The kept images as an image folder: class/name.png and metadata.jsonl.
+        """The kept images as class/name.png and metadata.jsonl; files that are missing or torn are written anew.
 
         Args:
             files: relative file name, blob name and metadata of each image.
@@ -205,7 +205,7 @@ class Store:
         lines, stamps = [], []
         for name, blob, metadata in files:
             stamps.append(self._export(self.folder / SYNTHETIC / name, blob))
-            lines.append(json.dumps({"file_name": name, **metadata}, sort_keys=True))
+            lines.append(json.dumps({"file_name": name, "blob": blob, **metadata}, sort_keys=True))
         stale = set(self.ledger.stamped_files(SYNTHETIC)) - {stamp.name for stamp in stamps}
         self.ledger.see(stamps)
         for name in stale:
@@ -225,6 +225,15 @@ class Store:
             write_atomically(path, data)
             digest = hashlib.sha256(data).hexdigest()
         return self._index.stamp(path, digest)
+
+    @property
+    def _known(self) -> KnownFiles:
+        return KnownFiles(self._index, self._wrote, self._is_named)
+
+    def _is_named(self, model: ModelFolder) -> bool:
+        return any(
+            kind == "model" and value == model.to_row() for kind, value in references_in([*self.ledger.fit_rows()])
+        )
 
     def _wrote(self, name: str) -> bool:
         return self.ledger.stamp(name) is not None or any(name in self.files_of(row) for row in self.ledger.all_rows())

@@ -18,6 +18,7 @@ from torch import nn
 from ...errors import ConfigError
 
 _WHO = "TorchClassifier"
+_MOST_NAME = 100  # characters of a name in an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,35 @@ class Parts:
 
 # Live parts cannot be written to a file: `load` finds them here, as long as a classifier holds them.
 LIVE_PARTS: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+
+# Roles and names that code of this process, or the driver that started it, gave to a constructor.
+_GIVEN: set[tuple[str, str]] = set()
+
+
+def remember_names(parts: Parts) -> None:
+    """Notes the names of parts that a constructor was given: `load` imports these and no others."""
+    _GIVEN.update(_find_names(parts))
+
+
+def refuse_unknown_names(parts: Parts) -> None:
+    """Raises ConfigError where a folder names a part that nobody gave in this process."""
+    for role, name in _find_names(parts):
+        if (role, name) not in _GIVEN:
+            raise ConfigError(
+                f"TorchClassifier: the folder names {_shorten(name)} as its {role}, and nobody did in this process. "
+                "Importing it may run any code, so a name that only a file gives is not imported: if you know it, "
+                "create TorchClassifier(module, preprocess, labels, fit) with the same names first, then load"
+            )
+
+
+def _find_names(parts: Parts) -> list[tuple[str, str]]:
+    values = {field.name: getattr(parts, field.name) for field in fields(parts)}
+    return [(role, value) for role, value in values.items() if isinstance(value, str)]
+
+
+def _shorten(name: str) -> str:
+    return repr(name if len(name) <= _MOST_NAME else f"{name[:_MOST_NAME]}…")
 
 
 def refuse_live_parts(who: str, live: Sequence[str]) -> NoReturn:

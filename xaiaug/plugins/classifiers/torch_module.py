@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, PluginError, UnsupportedRecipeError, XaiaugError, name_some
+from ...errors import ConfigError, DataError, PluginError, UnsupportedRecipeError, XaiaugError, name_some
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, History, Recipe, Sample
 from ._saved_state import read_state, write_state
@@ -55,11 +55,12 @@ class TorchClassifier(Classifier):
         labels: Sequence[str],
         fit: Callable[..., History | None] | str | None = None,
     ) -> None:
-        from ._callables import Parts
+        from ._callables import Parts, remember_names
 
         self.labels = self._original_labels = tuple(labels)
         self._parts = Parts(module, preprocess, fit)
         self.trainable = fit is not None
+        remember_names(self._parts)
         self._module: nn.Module | None = None
         self._start: str | None = None
 
@@ -221,8 +222,11 @@ class TorchClassifier(Classifier):
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict.
 
+        Names are imported only where a `TorchClassifier` was created with them in this process: a file could name any
+        function.
+
         Raises:
-            ConfigError: it needs live objects, and this process does not hold them.
+            ConfigError: it needs live objects, and this process does not hold them; or names that nobody gave in it.
             DataError: the folder was not written by `save`.
         """
         from safetensors.torch import load_model
@@ -230,7 +234,7 @@ class TorchClassifier(Classifier):
         from .._device import resolve_device
 
         state = read_state(folder, cls)
-        parts = _restore_parts(state)
+        parts = _restore_parts(state, folder)
         classifier = cls(parts.module, parts.preprocess, state["parameters"]["labels"], parts.fit)
         classifier._parts, classifier._start = parts, state["start"]
         network = parts.make_network(fresh=True)
@@ -308,15 +312,32 @@ class TorchClassifier(Classifier):
         return split_logit(copy.deepcopy(network))
 
 
-def _restore_parts(state: dict[str, Any]) -> Parts:
+def _restore_parts(state: dict[str, Any], folder: str | Path) -> Parts:
     """The parts of a saved classifier."""
-    from ._callables import LIVE_PARTS, Parts, refuse_live_parts
+    from ._callables import LIVE_PARTS, Parts, refuse_live_parts, refuse_unknown_names
 
+    _check_state(state, folder)
     parameters = state["parameters"]
     if state["alive"]:
         parts: Parts | None = LIVE_PARTS.get(_make_key(parameters, state["start"]))
         return parts or refuse_live_parts("TorchClassifier", state["alive"])
-    return Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
+    parts = Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
+    refuse_unknown_names(parts)
+    return parts
+
+
+def _check_state(state: Any, folder: str | Path) -> None:
+    """Raises DataError where a state is not what `save` wrote."""
+    try:
+        parameters, roles = state["parameters"], ("module", "preprocess", "fit")
+        texts = [parameters["module"], parameters["preprocess"], state["start"], parameters["fit"] or ""]
+        texts += [*parameters["labels"], *state["labels"]]
+        whole = set(state["alive"]) <= set(roles) and all(isinstance(text, str) for text in texts)
+        whole = whole and sorted(parameters["labels"]) == sorted(state["labels"])
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DataError(f"TorchClassifier: the state in {str(folder)!r} is damaged; save the classifier again")
 
 
 def _make_key(parameters: dict[str, JSON], start: str) -> str:

@@ -88,7 +88,7 @@ class ZeroShotClassifier(Classifier):
 
         if self._texts is None:
             raise NotFittedError("ZeroShotClassifier has no classes; call prepare(Context(labels=...)) first")
-        with torch.inference_mode():
+        with torch.no_grad():
             scale = self._model.logit_scale.exp()
             parts = [
                 (scale * features @ self._texts.T).softmax(-1).float().cpu().numpy()
@@ -100,7 +100,7 @@ class ZeroShotClassifier(Classifier):
         """Features in the space of the texts: n d, float32, of length 1."""
         import torch
 
-        with torch.inference_mode():
+        with torch.no_grad():
             parts = [features.float().cpu().numpy() for features in self._iter_features(images)]
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
@@ -164,7 +164,7 @@ class ZeroShotClassifier(Classifier):
         # SigLIP was trained with sentences padded to its maximum length, and reads shorter ones differently.
         padding = "max_length" if "siglip" in self._model.config.model_type else True
         inputs = self._processor(text=texts, padding=padding, truncation=True, return_tensors="pt")
-        with torch.inference_mode():
+        with torch.no_grad():
             return normalize(_unwrap(self._model.get_text_features(**inputs.to(self._model.device))), dim=-1)
 
     def _iter_features(self, images: Sequence[Image.Image]) -> Iterator[Any]:

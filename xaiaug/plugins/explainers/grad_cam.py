@@ -44,19 +44,20 @@ class GradCam(NetworkExplainer):
             UndefinedMethodError: no layer of the network holds a map of the image.
         """
         import torch
-        from captum.attr import LayerGradCam
 
         from .._logits import compute_logits
         from ._layers import insert_tap
 
-        def forward(pixels: Tensor) -> Tensor:
-            with torch.no_grad():
-                return compute_logits(module, pixels)
-
-        tap = torch.nn.Identity()
-        with torch.inference_mode(mode=False), insert_tap(module, self._find_layer(module, batch.pixels), tap):
-            maps = LayerGradCam(forward, tap).attribute(batch.pixels, targets, relu_attributions=True)
-        return Grids(maps[:, 0].detach().cpu().numpy(), batch.boxes)
+        layer = self._find_layer(module, batch.pixels)
+        with torch.no_grad(), insert_tap(module, layer) as tap:
+            logits = compute_logits(module, batch.pixels)
+        # Of a sum over the batch: no image's logits depend on another image.
+        gradients = torch.autograd.grad(logits[range(len(targets)), targets].sum(), tap.maps, materialize_grads=True)
+        weighted = [
+            (gradient.mean((2, 3), keepdim=True) * each).sum(1)
+            for gradient, each in zip(gradients, tap.maps, strict=True)
+        ]
+        return Grids(torch.stack(weighted).sum(0).relu().detach().cpu().numpy(), batch.boxes)
 
     def _find_layer(self, module: nn.Module, pixels: Tensor) -> Layer:
         from ._layers import find_layer
