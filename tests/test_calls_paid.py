@@ -122,6 +122,8 @@ def test_the_summary_is_json_plain_and_says_it_all():
         "calls": 1,
         "unanswered": 1,
         "unbilled": 0,
+        "over_budget_usd": 0.0,
+        "overruns": [],
     }
     assert [(price["model"], price["source"], price["usd_per_mtok"]["input"]) for price in prices] == [
         ("m", "user", ["1"])
@@ -273,7 +275,7 @@ def test_a_fatal_failure_stops_every_thread_at_once_with_what_to_do():
         raise CallError("fatal", "invalid x-api-key", status=401)
 
     tasks = in_simulation(lambda: ask(paid, str(next(keys)), send), simulation, threads=20)
-    assert len(sent) == 2  # those in flight
+    assert len(sent) == 1  # the first call goes alone
     assert all(isinstance(task.error, CallsRefusedError) for task in tasks)
     assert {str(task.error) for task in tasks} == {
         "the service refuses every call (401: invalid x-api-key); check the API key, then rerun the same command"

@@ -169,6 +169,11 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
     if costs.get("calls") or costs.get("unanswered"):
         unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} unanswered"
         typer.echo(f"  paid ${costs['usd']:.4f} for {costs['calls']} calls{unknown if costs['unanswered'] else ''}")
+    for one in costs.get("overruns", ()):
+        typer.echo(
+            f"  {one['model']}: billed up to {one['ratio']:.3g} times the worst case of a call, "
+            f"${one['usd']:.4f} above it in all"
+        )
 
 
 @app.command()
