@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import CallError
-from ..records import JSON, RawReply
-from .budget import Budget
+from ..records import JSON, PICO, RawReply
+from .budget import MOST_A_CALL, Budget
 from .circuit_breaker import CircuitBreaker, Clock
 from .concurrency import CallLimiter, FirstCalls
 from .ledger import Ledger
-from .prices import Price
-from .retry import may_be_billed, network_error
+from .prices import UNKNOWN_USAGE, Price, is_count
+from .retry import is_unsent, may_be_billed, network_error, unsent_error
 
 Send = Callable[[Mapping[str, JSON]], RawReply]
 
@@ -95,7 +95,11 @@ class CallSender:
             error = raised if isinstance(raised, CallError) else network_error(raised)
             self._close_failed(job, intent, sent_s, error)
             raise error from (None if error is raised else raised)
-        except BaseException:
+        except BaseException as raised:
+            if is_unsent(raised):
+                error = unsent_error(raised)
+                self._close_failed(job, intent, sent_s, error)
+                raise error from None  # the cause may hold the key
             self.budget.mark_unknown(job.model, job.worst)
             raise
         self.limiter.on_answer(self.clock.now() - sent_s)
@@ -105,17 +109,24 @@ class CallSender:
         """Commits an answer and its cost."""
         if answer.settled:
             return answer.reply
-        usage = answer.reply.usage
-        cost = job.price.cost(usage)
-        if not job.price.covers(usage):  # usage without a rate is not assumed to be free
-            cost = max(cost, self.budget.assumed_cost(job.model, job.worst))
+        cost = self._cost(job, answer.reply)
+        reply = answer.reply
+        if not all(map(is_count, reply.usage.values())):
+            reply = replace(reply, usage=UNKNOWN_USAGE)
         try:
-            self.ledger.settle(answer.intent, answer.reply, cost)
+            self.ledger.settle(answer.intent, reply, cost)
         except BaseException:
             self.budget.mark_unknown(job.model, job.worst)
             raise
         self.budget.settle(job.model, job.worst, cost)
-        return answer.reply
+        return reply
+
+    def _cost(self, job: Job, reply: RawReply) -> int:
+        """The cost of a reply; the worst case if its usage does not tell it, or it is more than a call can cost."""
+        cost, assumed = job.price.cost(reply.usage), self.budget.assumed_cost(job.model, job.worst)
+        if cost > max(MOST_A_CALL * PICO, assumed):
+            return assumed
+        return cost if job.price.covers(reply.usage) else max(cost, assumed)
 
     def _commit_intent(self, job: Job) -> int:
         try:

@@ -12,6 +12,10 @@ from ..errors import BudgetSpentError, ConfigError
 from ..records import PICO, Spending
 from .circuit_breaker import CircuitBreaker
 
+# Dollars. Sums of amounts within these fit the integers of the ledger's file.
+MOST_A_CALL = 10_000
+MOST_A_RUN = 1_000_000
+
 
 @dataclass
 class _ModelAccount:
@@ -152,21 +156,21 @@ class Budget:
 
 
 def cost_to_picodollars(usd: float | Decimal) -> int:
-    """A cost in picodollars, rounded up.
+    """The worst case of a call in picodollars, rounded up.
 
     Raises:
-        ConfigError: the amount is negative, infinite or not a number.
+        ConfigError: the amount is negative, not a number, or more than a call can cost.
     """
-    return int((_parse_amount(usd) * PICO).to_integral_value(ROUND_CEILING))
+    return int((_parse_amount(usd, MOST_A_CALL) * PICO).to_integral_value(ROUND_CEILING))
 
 
 def budget_to_picodollars(usd: float | Decimal) -> int:
     """A budget in picodollars, rounded down.
 
     Raises:
-        ConfigError: the amount is negative, infinite or not a number.
+        ConfigError: the amount is negative, not a number, or more than a million dollars.
     """
-    return int((_parse_amount(usd) * PICO).to_integral_value(ROUND_FLOOR))
+    return int((_parse_amount(usd, MOST_A_RUN) * PICO).to_integral_value(ROUND_FLOOR))
 
 
 def picodollars_to_usd(pico: int) -> float:
@@ -186,8 +190,8 @@ def format_ratio(ratio: Fraction) -> str:
     return f"{math.ceil(ratio * 10**digits) / 10**digits:,.{digits}f}"
 
 
-def _parse_amount(usd: float | Decimal) -> Decimal:
+def _parse_amount(usd: float | Decimal, most: int) -> Decimal:
     amount = Decimal(str(usd))
-    if not amount.is_finite() or amount < 0:
-        raise ConfigError(f"an amount of money must be a number of dollars, 0 or more, got {usd!r}")
+    if not amount.is_finite() or not 0 <= amount <= most:
+        raise ConfigError(f"an amount of money must be a number of dollars, 0 to {most:,} here, got {usd!r}")
     return amount
