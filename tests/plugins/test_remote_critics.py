@@ -489,3 +489,13 @@ def test_a_stranger_s_address_gets_nothing_and_a_redirect_is_not_followed(critic
         with Loopback([moved]) as server, pytest.raises(CallsRefusedError):
             critic(server, **({} if service == "messages" else {"api": "chat"})).critique([case()])
     assert other.requests == [] and other.violations == []
+
+
+def test_a_provider_is_never_free_whatever_the_settings_say(service, monkeypatch):
+    kind = ClaudeCritic if service == "messages" else OpenAICritic
+    monkeypatch.delenv(kind.address_variable, raising=False)
+    monkeypatch.setenv(kind.key_variables[0], CANARY)
+    made = kind("m", prices={"m": {"local": True}})
+    made.prepare(Context(labels=LABELS))
+    with pytest.raises(ConfigError, match="remove local = true"):
+        made.critique([case()])

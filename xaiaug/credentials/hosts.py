@@ -72,7 +72,7 @@ def find_key(address: str, names: Sequence[str], plugin: str, source: str = "bas
     own = name_key_variable(host)
     if _read(own):
         return _read(own)
-    known = next((variables for hosts, variables in PROVIDERS if _matches(host, hosts)), ())
+    known = _provider_variables(host)
     if known:
         if urlsplit(address).scheme != "https":
             raise ConfigError(f"{source}: {host} must be called by https, or its key can be read on the way")
@@ -89,6 +89,11 @@ def find_key(address: str, names: Sequence[str], plugin: str, source: str = "bas
     if key is None and known:
         raise ConfigError(f"the critic {plugin!r} needs a key: set the environment variable {names[0]}")
     return key or Secret("")
+
+
+def is_provider(address: str) -> bool:
+    """Whether a server is one of a known provider, which bills its calls."""
+    return bool(_provider_variables(host_of(address)))
 
 
 def trusted_hosts() -> list[str]:
@@ -126,6 +131,10 @@ def config_folder() -> Path:
     """The user's folder for this library's configuration; it need not exist."""
     usual = os.environ.get("APPDATA") if os.name == "nt" else os.environ.get("XDG_CONFIG_HOME")
     return Path(usual or Path.home() / ".config") / "xaiaug"
+
+
+def _provider_variables(host: str) -> tuple[str, ...]:
+    return next((variables for hosts, variables in PROVIDERS if _matches(host, hosts)), ())
 
 
 def _read(name: str) -> Secret:

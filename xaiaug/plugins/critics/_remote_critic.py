@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
-from ...credentials import Secret, find_key
+from ...credentials import Secret, find_key, is_provider
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
 from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply, digest
@@ -216,7 +216,13 @@ class RemoteCritic(VLMCritic):
         return self._paid.batch(calls, batch_client)
 
     def _worst_case_usd(self, question: Question) -> float:
-        return self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
+        worst = self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
+        if worst == 0 and self._connected and is_provider(self._address()):
+            raise ConfigError(
+                f"{self.service}: the prices call {self.model!r} local, and so free, but it is called at "
+                f"{self._receiver()}, which bills it: remove local = true"
+            )
+        return worst
 
     def _to_sendable(self, question: Question) -> dict[str, Any]:
         """The request to be sent: names of folders, and so labels, may hold what no encoding can send."""
