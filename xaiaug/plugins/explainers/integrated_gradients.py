@@ -48,6 +48,7 @@ class IntegratedGradients(NetworkExplainer):
             UndefinedMethodError: the logits have no gradients back to the pixels.
         """
         import torch
+        from captum.attr import IntegratedGradients as Attribution
 
         from .._logits import compute_logits
         from ._gradients import find_node, reaches
