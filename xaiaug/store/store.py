@@ -159,7 +159,10 @@ class Store:
         writer.writeheader()
         writer.writerows(rows)
         path, content = self.folder / name, text.getvalue().encode()
-        old = path.read_bytes() if path.exists() else content
+        try:
+            old = path.read_bytes() if path.exists() else content
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be read: {error.strerror or error}") from error
         if old != content:
             write_atomically(self.folder / f"{name}.bak", old)
         write_atomically(path, content)
