@@ -83,6 +83,25 @@ def test_a_model_folder_is_whole_or_done_again(tmp_path):
         assert store.rows("k") is None
 
 
+def test_a_model_of_earlier_settings_is_found_again_and_goes_with_gc(tmp_path):
+    with Store(tmp_path) as store:
+        rows = {}
+        for key in ("first", "second"):
+            model = store.write_model("models/a/0", lambda folder, key=key: (folder / "w").write_text(key))
+            rows[key] = {"model": model.to_row()}
+            store.begin(fit_stage("a", 0), [key], 1)
+            store.commit(key, fit_stage("a", 0), [rows[key]])
+        for key in ("first", "second", "first"):
+            assert store.rows(key) is not None
+            assert (store.bring_back(rows[key]["model"]) / "w").read_text() == key
+        assert len(list((tmp_path / "models/a").iterdir())) == 2
+        store.begin(fit_stage("a", 0), ["first"], 1)
+        sweep(store, keep_unfinished=False)
+        assert [path.name for path in (tmp_path / "models/a").iterdir()] == ["0"]
+        assert (tmp_path / "models/a/0/w").read_text() == "first"
+        assert store.rows("second") is None
+
+
 def test_a_model_that_cannot_be_saved_leaves_the_old_one(tmp_path):
     def broken(folder):
         (folder / "w").write_bytes(b"half")

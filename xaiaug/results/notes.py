@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ..errors import name_some
 from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
 from ..report import Report
 from ..report.schema_arms import ArmResult
@@ -66,6 +67,16 @@ def _reference(report: Report) -> Iterator[Note]:
         yield _info(
             "Nothing was trained here. "
             "The critic compared each mistake with the guide images that the model gets right."
+        )
+
+
+def _other_classes(report: Report) -> Iterator[Note]:
+    known = {label for counts in report.data.counts.values() for label in counts}
+    others = [label for label in report.data.labels if label not in known]
+    if known and others:
+        yield _info(
+            f"The classifier also knows {len(others)} class{'es' * (len(others) > 1)} without an image here:"
+            f" {name_some(others)}. A prediction of one is a mistake. [classifier] restrict = true leaves them out."
         )
 
 
@@ -234,6 +245,11 @@ def _how_far(report: Report) -> str:
     return f" ({judged} of {len(report.cases)} mistakes have been shown to the critic)" if report.cases else ""
 
 
+def _classifier(report: Report) -> Iterator[Note]:
+    if report.plugins.classifier is not None:
+        yield from map(_warn, report.plugins.classifier.notes)
+
+
 def _keys(report: Report) -> Iterator[Note]:
     for kind in type(report.plugins).model_fields:
         plugin = getattr(report.plugins, kind)
@@ -247,8 +263,10 @@ def _keys(report: Report) -> Iterator[Note]:
 
 PARTS = (
     _world,
+    _classifier,
     _balance,
     _reference,
+    _other_classes,
     _mistakes,
     _maps,
     _images,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError
+from ..records import digest
 from .file_stamps import FileStamps, sha256
 from .run_files import list_files
 
@@ -34,7 +35,7 @@ class ModelFolder:
 def write_model(
     run: Path, folder: str, save: Callable[[Path], None], stamps: FileStamps, is_known: Callable[[str], bool]
 ) -> ModelFolder:
-    """A model folder in a run: saved beside, then put in place of what was there.
+    """A model folder in a run: saved beside, then put in place of what was there, which is set aside.
 
     Args:
         run: the run folder.
@@ -59,26 +60,68 @@ def write_model(
         beside.mkdir(parents=True)
         save(beside)
         files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in list_files(beside)}
-        stamps.see(stamps.stamp(beside / name, digest, f"{folder}/{name}") for name, digest in files.items())
-        shutil.rmtree(target, ignore_errors=True)
+        stamps.see(stamps.stamp(beside / name, sha, f"{folder}/{name}") for name, sha in files.items())
+        _set_aside(target, stamps)
         beside.replace(target)
     except OSError as error:
         raise RunFolderError(f"the model folder {target} cannot be written: {error.strerror or error}") from error
     return ModelFolder(folder, files)
 
 
-def is_intact(run: Path, row: dict[str, Any], digest: Callable[[Path], str | None] = sha256) -> bool:
-    """Whether a model folder holds just the bytes that were written, litter of file managers aside.
+def bring_back(run: Path, row: Mapping[str, Any], stamps: FileStamps) -> None:
+    """Puts a model that a later training has set aside into its place again; does nothing where it is there.
+
+    Raises:
+        RunFolderError: it cannot be moved.
+    """
+    target = run / row["folder"]
+    aside = _aside(target, row["files"])
+    if not aside.is_dir():
+        return
+    try:
+        _set_aside(target, stamps)
+        aside.replace(target)
+        stamps.see(stamps.stamp(target / name, sha) for name, sha in row["files"].items())
+    except OSError as error:
+        raise RunFolderError(f"the model folder {target} cannot be moved: {error.strerror or error}") from error
+
+
+def find_model(run: Path, row: Mapping[str, Any]) -> Path:
+    """Where a model lies: set aside by a later training of the same arm and seed, or in its place."""
+    target = run / row["folder"]
+    aside = _aside(target, row["files"])
+    return aside if aside.is_dir() else target
+
+
+def _set_aside(target: Path, stamps: FileStamps) -> None:
+    """Moves the model of earlier settings out of the way: it is found again when they come back, or removed by gc."""
+    if not target.is_dir():
+        return
+    files = {path.relative_to(target).as_posix(): sha256(path) for path in list_files(target)}
+    aside = _aside(target, files)
+    shutil.rmtree(aside, ignore_errors=True)
+    target.replace(aside)
+    stamps.see(stamps.stamp(aside / name, sha) for name, sha in files.items())
+
+
+def _aside(target: Path, files: Mapping[str, str]) -> Path:
+    return target.with_name(f"{target.name}@{digest(sorted(files.items()))[:12]}")
+
+
+def is_intact(run: Path, row: Mapping[str, Any], digest_file: Callable[[Path], str | None] = sha256) -> bool:
+    """Whether a model folder holds just the bytes that were written, in its place or set aside.
+
+    Files that file managers leave do not count.
 
     Args:
         run: the run folder.
         row: as `ModelFolder.to_row` gives it.
-        digest: gives the SHA-256 of a file.
+        digest_file: gives the SHA-256 of a file.
     """
-    folder = run / row["folder"]
+    folder = find_model(run, row)
     # Names first: a foreign file must not be digested, or the ledger would count it among the run's own.
     names = {path.relative_to(folder).as_posix() for path in list_files(folder)}
-    return names == set(row["files"]) and all(digest(folder / name) == row["files"][name] for name in names)
+    return names == set(row["files"]) and all(digest_file(folder / name) == row["files"][name] for name in names)
 
 
 def _sync_and_digest(path: Path) -> str:

@@ -351,6 +351,7 @@ class FitRow(TypedDict):
 
     history: dict[str, Any]  # History as a dict
     model: ModelRow
+    notes: NotRequired[list[str]]  # Classifier.notes
 
 
 class JudgeRow(TypedDict):

@@ -18,11 +18,11 @@ from ..errors import DataError, RunFolderError, RunLockedError
 from ..tables import parse_table
 from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps, sha256
-from .models import ModelFolder, is_intact, write_model
+from .models import ModelFolder, bring_back, find_model, is_intact, write_model
 from .references import references_in
 from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
 from .run_ledger import FileStamp, RunLedger
-from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, StageName
+from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
 
 
 class Store:
@@ -119,6 +119,11 @@ class Store:
         """A model folder below the run folder, complete or not there."""
         return write_model(self.folder, folder, save, self._index, self._wrote)
 
+    def bring_back(self, row: ModelRow) -> Path:
+        """The folder of a model of a finished chunk, in its place, wherever a later training moved it."""
+        bring_back(self.folder, row, self._index)
+        return self.folder / row["folder"]
+
     def list_known_files(self) -> set[str]:
         """Names of all files that this run wrote: those stamped, and those that rows of any settings speak of."""
         names = {name for folder in (BLOBS, MODELS, SYNTHETIC) for name in self.ledger.stamped_files(folder)}
@@ -131,7 +136,8 @@ class Store:
         names: set[str] = set()
         for kind, value in references_in(row):
             if kind == "model":
-                names |= {f"{value['folder']}/{name}" for name in value["files"]}
+                folder = self._index.name(find_model(self.folder, value))
+                names |= {f"{folder}/{name}" for name in value["files"]}
             else:
                 names.add(self._index.name(self.blobs.path(value)))
         return names
