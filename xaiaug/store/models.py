@@ -48,12 +48,7 @@ def write_model(
         RunFolderError: it cannot be written, or would replace a file that the run did not write.
     """
     target = run / folder
-    foreign = [name for path in list_files(target) if not is_known(name := stamps.name(path))]
-    if foreign:
-        raise RunFolderError(
-            f"the model folder {target} holds {foreign[0].removeprefix(folder + '/')!r}, which this run did not write "
-            "and which would be lost; move it elsewhere and rerun"
-        )
+    _refuse_foreign_files(target, stamps, is_known)
     beside = target.with_name(f".{target.name}.part")
     try:
         shutil.rmtree(beside, ignore_errors=True)
@@ -61,25 +56,32 @@ def write_model(
         save(beside)
         files = {path.relative_to(beside).as_posix(): _sync_and_digest(path) for path in list_files(beside)}
         stamps.see(stamps.stamp(beside / name, sha, f"{folder}/{name}") for name, sha in files.items())
-        _set_aside(target, stamps)
+        _move_away(target, stamps)
         beside.replace(target)
     except OSError as error:
         raise RunFolderError(f"the model folder {target} cannot be written: {error.strerror or error}") from error
     return ModelFolder(folder, files)
 
 
-def bring_back(run: Path, row: Mapping[str, Any], stamps: FileStamps) -> None:
+def bring_back(run: Path, row: Mapping[str, Any], stamps: FileStamps, is_known: Callable[[str], bool]) -> None:
     """Puts a model that a later training has set aside into its place again; does nothing where it is there.
 
+    Args:
+        run: the run folder.
+        row: as `ModelFolder.to_row` gives it.
+        stamps: where the files are entered under their new names.
+        is_known: whether the run wrote the file of that name.
+
     Raises:
-        RunFolderError: it cannot be moved.
+        RunFolderError: it cannot be moved, or its place holds a file that the run did not write.
     """
     target = run / row["folder"]
-    aside = _aside(target, row["files"])
+    aside = _spare_place(target, row["files"])
     if not aside.is_dir():
         return
+    _refuse_foreign_files(target, stamps, is_known)
     try:
-        _set_aside(target, stamps)
+        _move_away(target, stamps)
         aside.replace(target)
         stamps.see(stamps.stamp(target / name, sha) for name, sha in row["files"].items())
     except OSError as error:
@@ -89,22 +91,31 @@ def bring_back(run: Path, row: Mapping[str, Any], stamps: FileStamps) -> None:
 def find_model(run: Path, row: Mapping[str, Any]) -> Path:
     """Where a model lies: set aside by a later training of the same arm and seed, or in its place."""
     target = run / row["folder"]
-    aside = _aside(target, row["files"])
+    aside = _spare_place(target, row["files"])
     return aside if aside.is_dir() else target
 
 
-def _set_aside(target: Path, stamps: FileStamps) -> None:
+def _refuse_foreign_files(target: Path, stamps: FileStamps, is_known: Callable[[str], bool]) -> None:
+    foreign = [path for path in list_files(target) if not is_known(stamps.name(path))]
+    if foreign:
+        raise RunFolderError(
+            f"the model folder {target} holds {foreign[0].relative_to(target).as_posix()!r}, which this run did not "
+            "write and which would be lost; move it elsewhere and rerun"
+        )
+
+
+def _move_away(target: Path, stamps: FileStamps) -> None:
     """Moves the model of earlier settings out of the way: it is found again when they come back, or removed by gc."""
     if not target.is_dir():
         return
     files = {path.relative_to(target).as_posix(): sha256(path) for path in list_files(target)}
-    aside = _aside(target, files)
+    aside = _spare_place(target, files)
     shutil.rmtree(aside, ignore_errors=True)
     target.replace(aside)
     stamps.see(stamps.stamp(aside / name, sha) for name, sha in files.items())
 
 
-def _aside(target: Path, files: Mapping[str, str]) -> Path:
+def _spare_place(target: Path, files: Mapping[str, str]) -> Path:
     return target.with_name(f"{target.name}@{digest(sorted(files.items()))[:12]}")
 
 

@@ -121,7 +121,7 @@ class Store:
 
     def bring_back(self, row: ModelRow) -> Path:
         """The folder of a model of a finished chunk, in its place, wherever a later training moved it."""
-        bring_back(self.folder, row, self._index)
+        bring_back(self.folder, row, self._index, self._wrote)
         return self.folder / row["folder"]
 
     def list_known_files(self) -> set[str]:
