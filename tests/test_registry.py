@@ -118,8 +118,8 @@ def test_a_package_that_fails_to_import_is_told_in_the_listing_and_stops_nobody(
 
 def test_a_missing_extra_says_what_to_install():
     registry = Registry()
-    registry.add(explainers("deep", factory="no_such_module:Thing", extra="captum"), "stranger")
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
+    registry.add(explainers("deep", factory="no_such_module:Thing", extra="deep"), "stranger")
+    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[deep\]'"):
         registry.create("explainer", "deep", {})
 
 

@@ -89,3 +89,14 @@ def test_what_earlier_settings_left_goes_and_what_is_used_stays(copy, folder):
     assert collect_garbage(copy) == 0
     again = run(folder, copy, images_per_mistake=1)
     assert again.report.complete
+
+
+def test_the_chosen_metric_of_a_run_stands_in_its_table(folder, tmp_path):
+    result = run(
+        folder, tmp_path / "run", settings={"experiment": {"metric": "auroc", "arms": ["baseline", "continued"]}}
+    )
+    heads = result.table().splitlines()[0]
+    assert "auroc" in heads
+    for arm in result.report.arms:
+        (seed,) = arm.seeds
+        assert seed.chosen == pytest.approx(seed.metrics.roc_auc)

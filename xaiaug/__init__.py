@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
+    from .loop.diagnose import diagnose
+    from .plugins.classifiers.predict_function import PredictClassifier
     from .plugins.classifiers.torch_module import TorchClassifier
     from .quality import faithfulness
     from .records import (
@@ -44,6 +46,7 @@ _HOMES = {
     "FeedbackLoop": "loop",
     "History": "records",
     "ImageSource": "records",
+    "PredictClassifier": "plugins.classifiers.predict_function",
     "Recipe": "records",
     "Result": "results",
     "Sample": "records",
@@ -55,6 +58,7 @@ _HOMES = {
     "XaiaugError": "errors",
     "available": "registry",
     "compare_predictions": "statistics",
+    "diagnose": "loop.diagnose",
     "faithfulness": "quality",
     "hookimpl": "hookspecs",
     "load": "registry",
@@ -75,6 +79,7 @@ __all__ = [
     "FeedbackLoop",
     "History",
     "ImageSource",
+    "PredictClassifier",
     "Recipe",
     "Result",
     "Sample",
@@ -86,6 +91,7 @@ __all__ = [
     "XaiaugError",
     "available",
     "compare_predictions",
+    "diagnose",
     "faithfulness",
     "hookimpl",
     "load",

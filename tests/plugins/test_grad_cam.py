@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from xaiaug import TorchClassifier, load
-from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
+from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Context, Prepared
 from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
@@ -520,14 +520,6 @@ def test_a_network_in_training_mode_is_refused() -> None:
     classifier.module.train()
     with pytest.raises(PluginError, match="training mode"):
         GradCam().explain(classifier, [noise(8, 8)], [0])
-
-
-def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
-        load("explainer", "grad-cam")
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
-        GradCam().explain(wrapped(SeesLight(), ("a", "b")), [noise(8, 8)], [0])
 
 
 def test_its_module_loads_neither_captum_nor_torch() -> None:

@@ -108,20 +108,38 @@ def plan(  # noqa: PLR0917  the options of the command
 
 
 @app.command()
-def diagnose(
+def diagnose(  # noqa: PLR0917  the options of the command
     data: Annotated[Path, typer.Argument(help="Images: class/image, or split/class/image with a guide split.")],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier, or an ONNX file.")],
     run_dir: RunDir = Path("runs/diagnose"),
     explainer: Annotated[str, typer.Option("--explainer", help="Name of an explainer.")] = "auto",
     critic: Annotated[str, typer.Option("--critic", help="Name of a critic.")] = "measured",
     most: Annotated[int | None, typer.Option("--max", help="The most mistakes to diagnose; all by default.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Classes of an ONNX file: cat,dog or a file with one a line.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter of the classifier: NAME=VALUE, as in TOML.")
+    ] = None,
 ) -> None:
     """Diagnose the mistakes of a trained classifier. Shows where it looked and why; no training, no test set."""
     from ..loop.diagnose import diagnose as run_diagnosis
+    from .parameters import parse_parameters, read_labels
     from .progress_display import show_progress
 
+    named, given = read_labels(labels), parse_parameters(parameters or [])
     with show_progress() as watch:
-        result = run_diagnosis(checkpoint, data, run_dir, explainer=explainer, critic=critic, most=most, watch=watch)
+        result = run_diagnosis(
+            checkpoint,
+            data,
+            run_dir,
+            labels=named,
+            parameters=given,
+            explainer=explainer,
+            critic=critic,
+            most=most,
+            watch=watch,
+        )
     _show(result)
 
 

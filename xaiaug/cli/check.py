@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ..errors import ConfigError, UnknownPluginError, suggest
+from ..errors import UnknownPluginError, suggest
 from ..registry import KINDS, available, registry
 from ..testing import CheckOutcome, run_checks
+from .parameters import parse_parameters
 
 _STYLES = {
     "passed": "green",
@@ -36,7 +35,7 @@ def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
         ConfigError: the parameters are invalid.
     """
     kind, name = _find_plugin(name)
-    parameters = dict(map(_parse_parameter, settings))
+    parameters = parse_parameters(settings)
     plugin = registry().create(kind, name, parameters)
     outcomes: list[CheckOutcome] = []
     console = Console()
@@ -64,16 +63,6 @@ def _find_plugin(name: str) -> tuple[str, str]:
         raise UnknownPluginError(f"{name!r} is the name of several plugins: {', '.join(f'{k}/{name}' for k in kinds)}")
     broken = "".join(f" {info.origin} failed to load: {info.error}" for info in available() if info.kind == "plugin")
     raise UnknownPluginError(f"there is no plugin {name!r}. {suggest(name, {i.name for i in available()})}{broken}")
-
-
-def _parse_parameter(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text}: give a parameter as NAME=VALUE, such as --set cells=5")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value  # a string that lost its quotes in the shell
 
 
 def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:

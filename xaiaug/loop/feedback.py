@@ -180,6 +180,7 @@ class FeedbackLoop:
         Raises:
             DataError: the data cannot be used; the message names the files.
             RunLockedError: another process owns the run folder.
+            UnsupportedRecipeError: the classifier cannot be trained, and the run would train it.
             PluginError: a plugin broke its contract; what was committed stays.
             CallsStoppedError: paid calls cannot go on (the budget is spent, the service refuses); what was paid for is
                 kept: rerun to resume.
@@ -187,6 +188,7 @@ class FeedbackLoop:
         """
         until = self._until(until)
         self.plugins.check_allowed(self.settings)
+        self.plugins.check_trainable(self.settings, self.arms, until)
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
         splits = splits if splits is not None else self.splits(until)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..errors import name_some
 from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
@@ -49,10 +49,17 @@ def _world(report: Report) -> Iterator[Note]:
 def _balance(report: Report) -> Iterator[Note]:
     counts = [count for count in report.data.counts.get("train", {}).values() if count]
     if counts and max(counts) > UNEVEN * min(counts):
-        yield _warn(
-            f"The largest class has {max(counts) / min(counts):.1f} times as many training images as the smallest: "
-            'set [experiment] metric = "balanced-accuracy", and consider [recipe] class_weights = "balanced".'
-        )
+        metric, weights = _setting(report, "experiment", "metric"), _setting(report, "recipe", "class_weights")
+        advice = ['set [experiment] metric = "balanced-accuracy"'] * (metric in (None, "accuracy"))
+        advice += ['consider [recipe] class_weights = "balanced"'] * (weights is None)
+        if advice:
+            times = f"{max(counts) / min(counts):.1f} times as many training images as the smallest"
+            yield _warn(f"The largest class has {times}: {', and '.join(advice)}.")
+
+
+def _setting(report: Report, table: str, name: str) -> object:
+    values = report.settings.get(table)
+    return values.get(name) if isinstance(values, Mapping) else None
 
 
 def _reference(report: Report) -> Iterator[Note]:

@@ -59,6 +59,7 @@ class TorchClassifier(Classifier):
 
         self.labels = self._original_labels = tuple(labels)
         self._parts = Parts(module, preprocess, fit)
+        self.trainable = fit is not None
         self._module: nn.Module | None = None
         self._start: str | None = None
 
@@ -85,7 +86,7 @@ class TorchClassifier(Classifier):
         from ._callables import refuse_live_parts
 
         if self._parts.live:
-            refuse_live_parts(self._parts.live)
+            refuse_live_parts(type(self).__name__, self._parts.live)
         return super().__reduce__()
 
     @property
@@ -313,7 +314,8 @@ def _restore_parts(state: dict[str, Any]) -> Parts:
 
     parameters = state["parameters"]
     if state["alive"]:
-        return LIVE_PARTS.get(_make_key(parameters, state["start"])) or refuse_live_parts(state["alive"])
+        parts: Parts | None = LIVE_PARTS.get(_make_key(parameters, state["start"]))
+        return parts or refuse_live_parts("TorchClassifier", state["alive"])
     return Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
 
 

@@ -32,6 +32,8 @@ class ZeroShotClassifier(Classifier):
         batch_size: images per forward pass.
     """
 
+    trainable = False
+
     def __init__(
         self,
         checkpoint: str = "openai/clip-vit-base-patch32",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
-from ...interfaces import Context
-from ._base import NetworkExplainer, import_captum
+from ._base import NetworkExplainer
 from ._network import Batch, Grids
 
 if TYPE_CHECKING:
@@ -36,14 +35,6 @@ class IntegratedGradients(NetworkExplainer):
         self.steps = steps
         self.baseline = baseline
 
-    def prepare(self, context: Context) -> None:  # noqa: ARG002
-        """Checks that captum is installed.
-
-        Raises:
-            MissingExtraError: it is not.
-        """
-        import_captum(self.method, "IntegratedGradients")
-
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """What each pixel that the network sees adds to the logit of the target.
 
@@ -51,6 +42,7 @@ class IntegratedGradients(NetworkExplainer):
             UndefinedMethodError: the logits have no gradients back to the pixels.
         """
         import torch
+        from captum.attr import IntegratedGradients as Attribution
 
         from .._logits import compute_logits
         from ._tokens import undefined_error
@@ -61,10 +53,9 @@ class IntegratedGradients(NetworkExplainer):
                 raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
             return logits
 
-        attribution = import_captum(self.method, "IntegratedGradients")
         with torch.inference_mode(mode=False):
             pixels = batch.pixels.detach().clone().requires_grad_()
-            attributions = attribution(forward).attribute(
+            attributions = Attribution(forward).attribute(
                 pixels,
                 self.baseline,
                 targets,

@@ -23,7 +23,10 @@ from .network_guard import guard_network
 
 GROUP = "xaiaug"  # of the entry points
 USES = {"prompt", "guidance", "image"}
-FRAMEWORKS = ("torch", "transformers", "diffusers", "tensorflow", "jax", "ray", "anthropic", "openai", "captum")
+FRAMEWORKS = (
+    *("torch", "transformers", "diffusers", "tensorflow", "jax", "onnxruntime"),
+    *("ray", "anthropic", "openai", "captum"),
+)
 LARGEST_PICKLE = 100_000  # bytes; parameters take a few hundred
 _UNPICKLE = """
 import json, pickle, sys
