@@ -61,6 +61,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
             "experiment": {"fit_baseline": False},
         },
     )
+    loop.plugins.classifier.check()  # before images are read
     return loop.run(_as_guide(data), run_dir, until="critique", watch=watch)
 
 

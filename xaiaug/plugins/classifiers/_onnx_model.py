@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,12 +51,17 @@ class InputForm:
 
 def find_data_files(file: Path) -> list[Path]:
     """The files beside a model that hold its larger tensors, where it has any; those that are there."""
-    content = file.read_bytes()
-    names = set()
-    for match in _LOCATION.finditer(content):
-        names.add(content[match.end() : match.end() + match[1][0]].decode(errors="replace"))
-    found = (file.parent / name for name in sorted(names) if "\0" not in name)
+    names = _find_locations(file, file.stat().st_size, file.stat().st_mtime_ns)
+    found = (file.parent / name for name in names if "\0" not in name)
     return [path for path in found if path.is_file() and path.resolve().is_relative_to(file.parent.resolve())]
+
+
+@functools.cache
+def _find_locations(file: Path, size: int, changed_ns: int) -> tuple[str, ...]:  # noqa: ARG001  (part of the key)
+    content = file.read_bytes()
+    matches = _LOCATION.finditer(content)
+    names = {content[match.end() : match.end() + match[1][0]].decode(errors="replace") for match in matches}
+    return tuple(sorted(names))
 
 
 def import_runtime() -> Any:
