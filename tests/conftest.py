@@ -26,6 +26,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache folder for these tests alone, so that they leave the user's as it is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XAIAUG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
 
 

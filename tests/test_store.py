@@ -299,3 +299,16 @@ def test_an_exported_image_is_mended_and_a_foreign_one_in_its_place_is_refused(t
         with pytest.raises(RunFolderError, match="is in the way"):
             store.write_synthetic([("cat/b.png", blob, {})])
         assert (tmp_path / "synthetic/cat/b.png").read_bytes() == b"mine"
+
+
+def test_a_model_that_comes_back_adopts_no_file_the_run_did_not_write(tmp_path):
+    with Store(tmp_path) as store:
+        first = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"others"))
+        notes = tmp_path / "models/a/0/notes.txt"
+        notes.write_bytes(b"mine")
+        with pytest.raises(RunFolderError, match="holds 'notes.txt', which this run did not write"):
+            store.bring_back(first.to_row())
+        assert notes.read_bytes() == b"mine"
+        notes.unlink()
+        assert (store.bring_back(first.to_row()) / "w").read_bytes() == b"weights"

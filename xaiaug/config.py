@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .credentials import looks_like_key
 from .errors import ConfigError, RecordError, suggest
 from .records import Arm, ImageSource, Recipe
 from .records.pipeline import HEADLINE, PRIMARY, STOPS
@@ -20,14 +21,9 @@ from .records.recipe import SET_BY_ARM
 from .registry import KINDS, registry
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-# Shapes of the keys of services; a folder such as "sk-learn-photos" is none.
-_SECRET = re.compile(
-    r"\b(sk-(ant|proj)-\S{8,}|(sk|pk|rk|xai)-(?=[\w-]*\d)[\w-]{16,}|(hf|gsk|ghp)_\w{16,}|AIza[\w-]{30,}|Bearer\s\S{12,})",
-    re.ASCII,
-)
 _SECRET_NAME = re.compile(
-    r"^(.*[_-])?(api[_-]?key|secret([_-]key)?|password|passwd|bearer|authorization|credentials?)$"
-    r"|^((hf|auth|access|api)[_-])?token$",
+    r"^(.*[_-])?(api[_-]?key|private[_-]?key|secret([_-]key)?|password|passwd|bearer|authorization|credentials?)$"
+    r"|^((hf|auth|access|api|refresh|bearer|github|gitlab|id)[_-])?token$",
     re.IGNORECASE,
 )
 
@@ -345,14 +341,17 @@ def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
     """Raises ConfigError where a setting looks like a key; the message names its place and never what it holds."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
+            if looks_like_key(str(name)):
+                _refuse_keys(str(name), source, (*place, "a name"))
             _refuse_keys(inner, source, (*place, str(name)))
     elif isinstance(value, list | tuple):
         for inner in value:
             _refuse_keys(inner, source, place)
-    elif isinstance(value, str) and (_SECRET.search(value) or (value and place and _SECRET_NAME.search(place[-1]))):
+    elif isinstance(value, str) and (looks_like_key(value) or (value and place and _SECRET_NAME.search(place[-1]))):
         raise ConfigError(
-            f"{source}: {'.'.join(place)} looks like a key. Settings are kept in the run folder, so keys come from the "
-            "environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it if others may have seen it"
+            f"{source}: {'.'.join(place)} looks like a key, or an address with one. Settings are kept in the run "
+            "folder, so keys come from the environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it "
+            "if others may have seen it"
         )
 
 

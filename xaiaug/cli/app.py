@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import __version__
+from ..credentials import trust_hosts
 from ..errors import RunStopped, WaitingForReview, XaiaugError
 from .terminal import SafeGroup, escape_line, print_json, print_line, print_message, safe_streams
 
@@ -36,6 +37,10 @@ Upload = Annotated[
 Offline = Annotated[
     bool | None,
     typer.Option("--offline/--online", help="Whether outside services are blocked; overrides the settings file."),
+]
+TrustHost = Annotated[
+    list[str] | None,
+    typer.Option("--trust-host", help="A host that may get images and a key, besides those of known providers."),
 ]
 
 
@@ -73,14 +78,17 @@ def run(  # noqa: PLR0917  the options of the command
     budget_usd: Budget = None,
     allow_upload: Upload = None,
     offline: Offline = None,
+    trust_host: TrustHost = None,
     yes: Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")] = False,
 ) -> None:
     """Run a settings file or resume its run. On a terminal, it asks before spending money."""
     from ..loop import FeedbackLoop
-    from .confirm import confirm_spending
+    from .confirm import confirm_spending, show_address_notes
     from .progress_display import show_progress
 
+    trust_hosts(trust_host or ())
     loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
+    show_address_notes(loop)
     if not yes:
         confirm_spending(loop, run_dir, until)
     with show_progress() as watch:
@@ -89,13 +97,14 @@ def run(  # noqa: PLR0917  the options of the command
 
 
 @app.command()
-def plan(  # noqa: PLR0917  the options of the command
+def plan(  # noqa: PLR0913, PLR0917  the options of the command
     config: Config,
     run_dir: RunDir = Path("runs/first"),
     until: Until = None,
     budget_usd: Budget = None,
     allow_upload: Upload = None,
     offline: Offline = None,
+    trust_host: TrustHost = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Time a few images on this machine; loads the weights, sends nothing.")
     ] = False,
@@ -103,11 +112,14 @@ def plan(  # noqa: PLR0917  the options of the command
 ) -> None:
     """Estimate what a run will take. Shows calls, dollars, images, hours and bytes, arm by arm; spends nothing."""
     from ..loop import FeedbackLoop
+    from .confirm import show_address_notes
     from .plan import print_plan
 
+    trust_hosts(trust_host or ())
     loop = FeedbackLoop.from_config(
         config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline, planning=True
     )
+    show_address_notes(loop)
     run_plan = loop.plan(run_dir=run_dir, until=until, probe=probe)
     if as_json:
         print_json(run_plan.to_json())
@@ -193,6 +205,11 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
     if costs.get("calls") or costs.get("unanswered"):
         unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} unanswered"
         typer.echo(f"  paid ${costs['usd']:.4f} for {costs['calls']} calls{unknown if costs['unanswered'] else ''}")
+    for one in costs.get("overruns", ()):
+        typer.echo(
+            f"  {one['model']}: billed up to {one['ratio']:.3g} times the worst case of a call, "
+            f"${one['usd']:.4f} above it in all"
+        )
 
 
 @app.command()

@@ -17,6 +17,20 @@ from .schema_cases import CaseRow, Images, Mistakes
 from .schema_maps import MapsRow
 
 
+class Overrun(Row):
+    """A model whose service billed more than the worst case of a call.
+
+    Attributes:
+        model: its name in requests.
+        usd: what was billed above the worst cases, in US dollars.
+        ratio: the largest ratio of a bill to its worst case.
+    """
+
+    model: str
+    usd: float
+    ratio: float
+
+
 class Costs(Row):
     """Costs of external services.
 
@@ -26,6 +40,7 @@ class Costs(Row):
         unanswered: calls that were sent but have no reply: interrupted or killed in flight.
         unknown_usd: most that these may have cost; counts against the budget.
         price_date: newest date of the prices.
+        overruns: the models that were billed more than the worst case of a call.
     """
 
     usd: float = 0.0
@@ -33,6 +48,7 @@ class Costs(Row):
     unanswered: int = 0
     unknown_usd: float = 0.0
     price_date: str | None = None
+    overruns: tuple[Overrun, ...] = ()
 
 
 class Run(Row):

@@ -12,7 +12,7 @@ from typing import Any
 from ..records import PICO
 from ..records.pipeline import PRIMARY, StageKind, Stop
 from ..report import Report
-from ..report.schema_report import Costs
+from ..report.schema_report import Costs, Overrun
 from ..store import CallLedger, Reader
 from ..store.schema import (
     CASES,
@@ -91,6 +91,9 @@ def costs(reader: Reader) -> Costs:
         unanswered=spending.unanswered,
         unknown_usd=spending.open / PICO,
         price_date=max(days, default=None),
+        overruns=tuple(
+            Overrun(model=one.model, usd=one.over / PICO, ratio=float(one.ratio)) for one in spending.models if one.over
+        ),
     )
 
 

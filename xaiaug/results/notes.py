@@ -226,6 +226,18 @@ def _snapshots(report: Report) -> Iterator[Note]:
         )
 
 
+def _bill(report: Report) -> Iterator[Note]:
+    for one in report.run.costs.overruns:
+        yield _warn(
+            f"The service billed calls of {one.model} up to {one.ratio:.3g} times the worst case they were sent under, "
+            f"${one.usd:.4f} above it in all: check the price of the model, and the bill of the service."
+        )
+    table = report.settings.get("budget")
+    cap, paid = table.get("usd") if isinstance(table, dict) else None, report.run.costs.usd
+    if isinstance(cap, int | float) and paid > cap:
+        yield _warn(f"More was billed than the budget of ${cap:g} allows: ${paid:.4f}, ${paid - cap:.4f} above it.")
+
+
 def _stages(report: Report) -> Iterator[Note]:
     for stage, what in ((StageKind.EXPLAIN, "heatmap"), (StageKind.CRITIQUE, "critique")):
         failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
@@ -277,6 +289,7 @@ PARTS = (
     _adapter,
     _unfinished_training,
     _snapshots,
+    _bill,
     _stages,
     _keys,
 )

@@ -152,12 +152,12 @@ def confirm_layout(layout: Layout, answers: Answers, blocks: PlantedBlocks) -> L
     candidates = [replace(layout, kind=kind) for kind in sorted(answers, key=lambda kind: kind != layout.kind)]
     for candidate in (replace(one, mirrored=mirrored) for one in candidates for mirrored in _MIRRORS):
         cells = candidate.to_map(answers[candidate.kind])[:, 0]
-        if min(cells.shape[1:]) > 1 and _lies_there(cells, blocks, tolerance=int(candidate.kind != "tokens")):
+        if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, tolerance=int(candidate.kind != "tokens")):
             return replace(candidate, grid=(cells.shape[1], cells.shape[2]))
     return None
 
 
-def _lies_there(answers: Tensor, blocks: PlantedBlocks, tolerance: int) -> bool:
+def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int) -> bool:
     """Whether most blocks are answered most by cells at their place, and all in the order of their places.
 
     Args:
