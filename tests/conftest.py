@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from xaiaug.records import Sample
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before its client is imported
 LABELS = ("cat", "dog")
 # No test measures time: on a busy machine a deadline would.
 settings.register_profile("untimed", deadline=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import transformers
 from PIL import Image
 from torch import nn
 
-from xaiaug import TorchClassifier, load
-from xaiaug.errors import ConfigError, DataError, MissingExtraError, UndefinedMethodError
+from xaiaug import TorchClassifier
+from xaiaug.errors import ConfigError, DataError, UndefinedMethodError
 from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers.attention_relevance import AttentionRelevance
@@ -81,8 +80,8 @@ def test_one_explainer_serves_several_networks_and_probes_each_once() -> None:
         found = [explainer.explain(classifier, [noise(32, 32)], [0])[0].method for classifier in classifiers]
         assert found == ["attention-relevance", "grad-cam"]
     # To find the tokens (of the ResNet, that there are none) and to explain, then to explain; Grad-CAM also looks for
-    # its layer once.
-    assert len(passes) == (2 + 1 + 1) + (1 + 1 + 1 + 1)
+    # its layer once, and where its cells lie in four passes.
+    assert len(passes) == (3 + 1 + 1) + (2 + 1 + 4 + 1 + 1)
 
 
 def test_the_choice_leaves_the_network_as_it_was() -> None:
@@ -138,20 +137,13 @@ def test_requests_that_do_not_fit_are_refused() -> None:
         AutoExplainer().explain(classifier, [], [])
 
 
-def test_without_captum_networks_without_attention_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    explainer = load("explainer", "auto")
-    assert explainer.explain(wrapped(network("vit")), [noise(32, 32)], [0])[0].method == "attention-relevance"
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
-        explainer.explain(wrapped(network("resnet")), [noise(32, 32)], [0])
-
-
 def test_its_results_depend_on_the_methods_it_chooses_from() -> None:
     explainer = AutoExplainer()
     assert explainer.parameters() == {}
     assert [method["class"].rpartition(".")[2] for method in explainer.identity()["methods"]] == [
         "AttentionRelevance",
         "GradCam",
+        "Occlusion",
     ]
 
 

@@ -157,6 +157,6 @@ def test_probing_leaves_no_trace_and_is_done_once() -> None:
             found(network)
         assert not torch.is_grad_enabled()
     hook.remove()
-    assert len(passes) == 2
+    assert len(passes) == 3
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
     assert all(parameter.grad is None for parameter in network.parameters())

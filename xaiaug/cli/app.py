@@ -11,11 +11,13 @@ import typer
 from .. import __version__
 from ..credentials import trust_hosts
 from ..errors import RunStopped, WaitingForReview, XaiaugError
+from .terminal import SafeGroup, escape_line, print_json, print_line, print_message, safe_streams
 
 if TYPE_CHECKING:
     from ..results import Result
 
 app = typer.Typer(
+    cls=SafeGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,20 +46,28 @@ TrustHost = Annotated[
 
 def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
+    with safe_streams():
+        _run_command()
+
+
+def _run_command() -> None:
     try:
         app()
     except WaitingForReview as waiting:
-        print(waiting)  # noqa: T201  the settings ask for a review: not an error
+        print_message(waiting)  # the settings ask for a review: not an error
         sys.exit(3)
     except RunStopped as stopped:
-        print(stopped, file=sys.stderr)  # noqa: T201
+        print_message(stopped, error=True)
         sys.exit(130)
     except XaiaugError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print_message(f"error: {error}", error=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("stopped; finished work is kept. Rerun the same command to resume.", file=sys.stderr)  # noqa: T201
+        print_message("stopped; finished work is kept. Rerun the same command to resume.", error=True)
         sys.exit(130)
+    except Exception:  # noqa: BLE001  a fault of ours, shown as Python does, but while the streams are safe
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
 
 
 @app.command()
@@ -112,28 +122,44 @@ def plan(  # noqa: PLR0913, PLR0917  the options of the command
     show_address_notes(loop)
     run_plan = loop.plan(run_dir=run_dir, until=until, probe=probe)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(run_plan.to_json(), indent=2))
+        print_json(run_plan.to_json())
     else:
         print_plan(run_plan)
 
 
 @app.command()
-def diagnose(
+def diagnose(  # noqa: PLR0917  the options of the command
     data: Annotated[Path, typer.Argument(help="Images: class/image, or split/class/image with a guide split.")],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier, or an ONNX file.")],
     run_dir: RunDir = Path("runs/diagnose"),
     explainer: Annotated[str, typer.Option("--explainer", help="Name of an explainer.")] = "auto",
     critic: Annotated[str, typer.Option("--critic", help="Name of a critic.")] = "measured",
     most: Annotated[int | None, typer.Option("--max", help="The most mistakes to diagnose; all by default.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Classes of an ONNX file: cat,dog or a file with one a line.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter of the classifier: NAME=VALUE, as in TOML.")
+    ] = None,
 ) -> None:
     """Diagnose the mistakes of a trained classifier. Shows where it looked and why; no training, no test set."""
     from ..loop.diagnose import diagnose as run_diagnosis
+    from .parameters import parse_parameters, read_labels
     from .progress_display import show_progress
 
+    named, given = read_labels(labels), parse_parameters(parameters or [])
     with show_progress() as watch:
-        result = run_diagnosis(checkpoint, data, run_dir, explainer=explainer, critic=critic, most=most, watch=watch)
+        result = run_diagnosis(
+            checkpoint,
+            data,
+            run_dir,
+            labels=named,
+            parameters=given,
+            explainer=explainer,
+            critic=critic,
+            most=most,
+            watch=watch,
+        )
     _show(result)
 
 
@@ -160,9 +186,7 @@ def review(
     server = ReviewServer(run_dir, port)
     typer.echo(f"review: {server.url}\nEvery decision is saved at once; press Ctrl-C to stop.")
     if show:
-        import webbrowser
-
-        webbrowser.open(server.url)
+        server.open_browser()
     server.serve()
 
 
@@ -174,9 +198,9 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
     state = read_status(run_dir)
     step = f", {state['stage']} {state['done']}/{state['total']}" if "stage" in state else ""
     note = f", {state['note']}" if "note" in state else ""
-    typer.echo(f"{state['state']} at {state['at']}{step}{note}")
+    print_line(f"{state['state']} at {state['at']}{step}{note}")
     for name, count in state.get("stages", {}).items():
-        typer.echo(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
+        print_line(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
     costs = state.get("costs", {})
     if costs.get("calls") or costs.get("unanswered"):
         unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} unanswered"
@@ -195,7 +219,7 @@ def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
 
     problems = find_problems(run_dir)
     for line in problems or ["OK: no problems found"]:
-        typer.echo(line)
+        print_line(line)
     if problems:
         raise typer.Exit(1)
 
@@ -218,7 +242,7 @@ def plugins(kind: Kind = None) -> None:
     for info in available(kind):
         needs = f"  needs xaiaug[{info.extra}]" if info.extra and info.extra not in extras else ""
         broken = f"  cannot be used: {info.error}" if info.error else ""
-        typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{broken}")
+        print_line(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{broken}")
 
 
 @app.command()
@@ -230,14 +254,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     findings = examine()
     if as_json:
-        import json
-
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
+            print_line(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
             if finding.todo:
-                typer.echo(f"{'':<19} {finding.todo}")
+                print_line(f"{'':<19} {finding.todo}")
     if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)
 
@@ -279,9 +301,9 @@ def _show(result: Result) -> None:
     report = result.report
     if report.arms:
         typer.echo(f"\n{result.table().rstrip()}")
-    typer.echo(f"\n{result.conclusion}\n")
+    typer.echo(f"\n{escape_line(result.conclusion)}\n")
     for arm in report.left_out:
-        typer.echo(f"left out: {arm.name}: {arm.reason}")
+        print_line(f"left out: {arm.name}: {arm.reason}")
     for note in report.notes:
-        typer.echo(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
-    typer.echo(f"\nreport: {result.report_path}")
+        print_line(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
+    typer.echo(f"\nreport: {escape_line(result.report_path)}")

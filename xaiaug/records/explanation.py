@@ -20,6 +20,8 @@ class Explanation:
         target: index of the explained class.
         class_specific: whether the heatmap depends on `target`.
         grid: gh gw, float32, the unscaled map at the model's resolution; None where the method has none.
+        completeness_error: the sum of the grid less what it should add up to, in logits; None where the method
+            promises no sum.
 
     Raises:
         RecordError: heatmap or grid is not two-dimensional.
@@ -30,6 +32,7 @@ class Explanation:
     target: int
     class_specific: bool
     grid: NDArray[np.float32] | None = None
+    completeness_error: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("heatmap", "grid"):

@@ -105,6 +105,7 @@ class PluginUse(Row):
         keyed: whether its source could be read; if not, its results are never reused from an earlier session.
         drawn_world: whether its results are of a drawn world, and say nothing about photographs.
         licence: of the weights it used; empty if there are none or it is unknown.
+        notes: what it told when it was prepared, such as a trained head that it does not use.
     """
 
     name: str
@@ -114,6 +115,7 @@ class PluginUse(Row):
     keyed: bool = True
     drawn_world: bool = False
     licence: Text = ""
+    notes: tuple[Text, ...] = ()
 
 
 class Plugins(Row):

@@ -81,7 +81,13 @@ class _Random:
         grid = np.random.default_rng(derive_seed("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
         placed = resize_heatmap(grid, heatmap.shape[::-1])
         placed[np.isnan(heatmap)] = np.nan
-        return {**real, "heatmap": Blob.array(placed), "grid": Blob.array(grid), "degenerate": False}
+        return {
+            **real,
+            "heatmap": Blob.array(placed),
+            "grid": Blob.array(grid),
+            "degenerate": False,
+            "completeness_error": None,
+        }
 
 
 def resize_heatmap(heatmap: Any, size: tuple[int, int]) -> Any:

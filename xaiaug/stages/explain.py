@@ -100,7 +100,9 @@ def explanation_of(row: MapRow | None, blobs: Blobs) -> Explanation | Failure | 
         return failure_of(row)
     grid = blobs.array(row["grid"]["blob"]) if row["grid"] else None
     heatmap = blobs.array(row["heatmap"]["blob"])
-    return Explanation(heatmap, row["method"], row["target"], row["class_specific"], grid)
+    return Explanation(
+        heatmap, row["method"], row["target"], row["class_specific"], grid, row.get("completeness_error")
+    )
 
 
 def _map_row(explanation: Explanation | Failure | None) -> dict[str, Any] | None:
@@ -117,6 +119,7 @@ def _map_row(explanation: Explanation | Failure | None) -> dict[str, Any] | None
         "target": int(explanation.target),
         "class_specific": explanation.class_specific,
         "degenerate": explanation.degenerate,
+        "completeness_error": explanation.completeness_error,
     }
 
 

@@ -38,6 +38,9 @@ class Observer:
         """Takes and returns what the layer read: b n h d."""
         return output
 
+    def on_hidden(self) -> None:
+        """Called where a layer attends whose weights cannot be shown."""
+
 
 # Each thread has a context, and so an observer, of its own.
 current_observer: ContextVar[Observer | None] = ContextVar("current_observer", default=None)
@@ -167,29 +170,44 @@ AttentionMaskInterface.register(_NAME, sdpa_mask)
 def _observe_pooling_heads(module: nn.Module) -> Iterator[None]:
     """Shows the attention of pooling heads, which are torch's own, to the observer of their thread in the block."""
     parts = [part for part in module.modules() if isinstance(part, nn.MultiheadAttention)]
-    supported = [part for part in parts if part.batch_first and part.in_proj_weight is not None]
     # A partial of its own, so that leaving the block removes the hooks of this block alone.
-    with attach_hooks(supported, partial(_pool), with_kwargs=True):
+    with attach_hooks(parts, partial(_pool), with_kwargs=True):
         yield
 
 
 def _pool(part: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     """The head's output, computed again for the observer; None, which keeps the output, where there is none."""
     observer = current_observer.get()
-    args = (*args, *(kwargs[name] for name in ("query", "key", "value")[len(args) :]))
-    query, key = args[:2]
-    if observer is None or not query.shape[1] == 1 < key.shape[1]:
+    if observer is None:
+        return None
+    given = dict(zip(("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask"), args, strict=False))
+    given |= kwargs
+    query, key = given["query"], given["key"]
+    if not _is_pooling(part, query, key) or given.get("is_causal"):
+        observer.on_hidden()
         return None
     weights = part.in_proj_weight.chunk(3)
     biases = (None,) * 3 if part.in_proj_bias is None else part.in_proj_bias.chunk(3)
     heads = [
         _split_heads(linear(tokens, weight, bias), part.num_heads)
-        for tokens, weight, bias in zip(args[:3], weights, biases, strict=True)
+        for tokens, weight, bias in zip((query, key, given["value"]), weights, biases, strict=True)
     ]
-    mask = kwargs.get("attn_mask")
+    mask, padding = _invert(given.get("attn_mask")), _invert(given.get("key_padding_mask"))
     mask = mask if mask is None or mask.ndim < 3 else mask.view(len(query), part.num_heads, 1, -1)
-    pooled = _attend(observer, heads[0], heads[1], heads[2], part.head_dim**-0.5, mask)
+    padding = None if padding is None else padding[:, None, None]
+    pooled = _attend(observer, heads[0], heads[1], heads[2], part.head_dim**-0.5, mask, padding)
     return part.out_proj(pooled.flatten(2)), output[1]
+
+
+def _is_pooling(part: Any, query: Tensor, key: Tensor) -> bool:
+    """Whether torch's attention goes from one token of its own to others, in the form that is computed again here."""
+    plain = part.batch_first and part.in_proj_weight is not None and part.bias_k is None and not part.add_zero_attn
+    return bool(plain and query.ndim == 3 and query.shape[1] == 1 < key.shape[1])
+
+
+def _invert(mask: Tensor | None) -> Tensor | None:
+    """A mask of torch's own attention as one of scores: there, bools are True at what is masked."""
+    return ~mask if mask is not None and mask.dtype == torch.bool else mask
 
 
 def _split_heads(tokens: Tensor, count: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import DataError, PluginError, UndefinedMethodError
+from ...errors import DataError, PluginError, UndefinedMethodError, XaiaugError
 from ...interfaces import Classifier, TorchModel
 from ...records import Explanation, Failure
 from ._heatmap import place
@@ -19,6 +20,16 @@ from ._heatmap import place
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_LONGEST = 300  # characters of a quoted message
+# Words in errors of torch, in lower case, and what to do.
+_ADVICE = {
+    "inference tensor": "it keeps tensors that were made under torch.inference_mode(); load it again, and call it under"
+    " torch.no_grad() instead",
+    "checkpoint": "it calls layers under torch.utils.checkpoint, which runs them twice; turn that off to explain it",
+    "out of memory": "set a smaller batch_size on the explainer, or give smaller images",
+    "not enough memory": "set a smaller batch_size on the explainer, or give smaller images",
+}
+_OTHERWISE = "use another explainer, or check that the network predicts images of that size"
 _WRAPPED = "_orig_mod"  # where torch.compile keeps the network that it wraps
 
 
@@ -44,10 +55,12 @@ class Grids:
     Attributes:
         values: n gh gw, float32.
         boxes: n 4: x0 y0 x1 y1 of what each grid covers, in pixels of the original.
+        completeness_errors: n, the sum of each less what it should be, in logits; None where the method promises none.
     """
 
     values: NDArray[np.float32]
     boxes: Tensor
+    completeness_errors: Sequence[float] | None = None
 
 
 def explain_batches(
@@ -61,16 +74,40 @@ def explain_batches(
     class_specific: bool,
 ) -> list[Explanation | Failure]:
     """One explanation per image, in order, from the grids that a method gives for each batch."""
+    from ._gradients import guard_gradients
+
     module = unwrap_network(classifier)
     explanations: list[Explanation | Failure] = []
     for batch in _iter_batches(classifier, images, batch_size):
         batch_targets = [int(targets[index]) for index in batch.indices]
-        grids = explain_batch(module, batch, batch_targets)
-        rows = zip(batch.indices, batch_targets, grids.values, grids.boxes.tolist(), strict=True)
-        for index, target, grid, box in rows:
+        with _name_network(method, module), guard_gradients(module):
+            grids = explain_batch(module, batch, batch_targets)
+        completeness_errors: Sequence[float | None] = grids.completeness_errors or [None] * len(batch_targets)
+        rows = zip(batch.indices, batch_targets, grids.values, grids.boxes.tolist(), completeness_errors, strict=True)
+        for index, target, grid, box, completeness_error in rows:
             heatmap = place(grid, box, images[index].size)
-            explanations.append(Explanation(heatmap, method, target, class_specific, grid=grid))
+            explanations.append(Explanation(heatmap, method, target, class_specific, grid, completeness_error))
     return explanations
+
+
+@contextmanager
+def _name_network(method: str, module: nn.Module) -> Iterator[None]:
+    """Errors from inside the network become ones that name it, the method and what may help."""
+    try:
+        yield
+    except XaiaugError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PluginError(
+            f"{method}: {type(module).__name__} failed while it was explained: {type(error).__name__}:"
+            f" {text[:_LONGEST]}{'…' * (len(text) > _LONGEST)}; {_advise(error, text)}"
+        ) from error
+
+
+def _advise(error: Exception, text: str) -> str:
+    words = f"{type(error).__name__} {text}".lower()
+    return next((advice for word, advice in _ADVICE.items() if word in words), _OTHERWISE)
 
 
 def _iter_batches(classifier: TorchModel, images: Sequence[Image.Image], batch_size: int) -> Iterator[Batch]:
@@ -117,7 +154,7 @@ def check_network(
     if not isinstance(classifier, TorchModel):
         raise UndefinedMethodError(
             f"{method} is not defined for {type(classifier).__name__}: it needs `module` and `preprocess` (see"
-            " xaiaug.interfaces.TorchModel); the explainers random and uniform need neither"
+            " xaiaug.interfaces.TorchModel); the explainers occlusion and rise need neither"
         )
     parts = list(unwrap_network(classifier).modules())
     if any(part.training for part in parts):

@@ -22,11 +22,18 @@ class TokenExplainer(NetworkExplainer):
     """An explainer of vision transformers with global attention; a method weighs their tokens."""
 
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
+        import torch
+
         from ._tokens import find_tokens
 
         tokens = find_tokens(self.method, module, batch.pixels)
-        rows = self._weigh_tokens(module, tokens, batch.pixels, targets)
-        return Grids(tokens.to_grids(rows), tokens.crop_boxes(batch.boxes))
+        # At a high resolution attention takes more memory than all else: fewer images at once.
+        at_once = tokens.count_at_once(backward=self.class_specific)
+        rows = [
+            self._weigh_tokens(module, tokens, batch.pixels[first : first + at_once], targets[first : first + at_once])
+            for first in range(0, len(targets), at_once)
+        ]
+        return Grids(tokens.to_grids(torch.cat(rows)), tokens.crop_boxes(batch.boxes))
 
     @abstractmethod
     def _weigh_tokens(self, module: nn.Module, tokens: Tokens, pixels: Tensor, targets: list[int]) -> Tensor:

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node, saved_tensors_hooks
 
 from .._logits import compute_logits
 from ._attention import Observer, observe_attention
+from ._gradients import find_node
 from ._hooks import attach_hooks
+
+_MOST_FLOATS = 2**27  # of attention in memory: half a gigabyte
+_COPIES = 3  # of each map while a layer attends: scores, weights and their product
 
 
 @dataclass(frozen=True)
@@ -41,32 +46,48 @@ class TokenProbe(Observer):
     Attributes:
         gradients: whether they are wanted from the tokens back to the pixels.
         shapes: of the attention maps of its layers, in order: b h q k.
-        heads: how many pooling heads it has.
+        nodes: of the graph, that made these maps.
+        pooled: how many tokens each pooling head attends to.
+        hidden: whether attention was seen whose weights cannot be shown.
         tokens: b n c, before any of them attends; None where no layer returns them.
+        starts: the nodes of all that layers read or returned before any attention and is as many tokens.
     """
 
     gradients: bool = False
     shapes: list[torch.Size] = field(default_factory=list)
-    heads: int = 0
+    nodes: list[Node | None] = field(default_factory=list)
+    pooled: list[int] = field(default_factory=list)
+    hidden: bool = False
     tokens: Tensor | None = None
+    starts: list[Node] = field(default_factory=list)
     _before: list[Tensor] = field(default_factory=list)
+    _read: list[Tensor] = field(default_factory=list)
 
     def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:
         """Records the layer, and at the first one the tokens before it."""
         if pooling:
-            self.heads += 1
+            self.pooled.append(weights.shape[-1])
             return weights
         if not self.shapes:
-            fitting = (output for output in self._before if output.shape[:2] == (len(weights), weights.shape[2]))
-            self.tokens = next(fitting, None)
+            size = len(weights), weights.shape[2]
+            self.tokens = next((output for output in self._before if output.shape[:2] == size), None)
+            fitting = [each for each in (*self._before, *self._read) if each.shape[:2] == size and each.requires_grad]
+            self.starts = [find_node(each) for each in fitting]
             self._before.clear()
+            self._read.clear()
         self.shapes.append(weights.shape)
+        self.nodes.append(find_node(weights) if weights.requires_grad else None)
         return weights
 
-    def before_layer(self) -> None:
+    def on_hidden(self) -> None:
+        """Records that there is attention whose weights cannot be shown."""
+        self.hidden = True
+
+    def before_layer(self, inputs: tuple[object, ...]) -> None:
         """Enables gradients even where the network disables them for its backbone."""
         if self.gradients and not self.shapes:
             torch.set_grad_enabled(True)
+            self._read += [each for each in inputs[:1] if isinstance(each, Tensor) and each.ndim == 3]
 
     def after_layer(self, output: object) -> None:
         """Records what a layer returned before any attention."""
@@ -81,28 +102,40 @@ class _NanProbe(TokenProbe):
     Attributes:
         layer: number of the last layer with attention among all tokens.
         rows: the token to set, by image of the batch.
-        pooled: the image whose pooling heads return NaN; None where there are none.
+        silenced: the image whose pooling heads return NaN; None where there are none.
     """
 
     layer: int = 0
     rows: dict[int, int] = field(default_factory=dict)
-    pooled: int | None = None
+    silenced: int | None = None
 
     def on_output(self, output: Tensor, pooling: bool) -> Tensor:
-        if pooling and self.pooled is not None:
-            output[self.pooled] = torch.nan
+        if pooling and self.silenced is not None:
+            output[self.silenced] = torch.nan
         elif not pooling and len(self.shapes) == self.layer:
             for image, token in self.rows.items():
                 output[image, token] = torch.nan
         return output
 
 
-def probe_tokens(module: nn.Module, pixels: Tensor) -> TokenProbe:
-    """Probes with gradients from the tokens back to the pixels (1 c h w)."""
+def probe_tokens(module: nn.Module, pixels: Tensor) -> tuple[TokenProbe, Tensor]:
+    """Probes with the graph back to the pixels (1 c h w); and the logits: 2 k.
+
+    The graph is whole, but keeps no values from the first attention on: at a high resolution these take gigabytes.
+    """
     probe = TokenProbe(gradients=True)
-    with torch.enable_grad(), observe_attention(module, probe), _watch_layers(module, probe):
-        compute_logits(module, pixels.repeat(2, 1, 1, 1))  # two images: a table of positions has a batch of one
-    return probe
+
+    def keep(tensor: Tensor) -> Tensor | None:
+        return None if probe.shapes else tensor
+
+    with (
+        torch.enable_grad(),
+        saved_tensors_hooks(keep, lambda kept: kept),
+        observe_attention(module, probe),
+        _watch_layers(module, probe),
+    ):
+        logits = compute_logits(module, pixels.repeat(2, 1, 1, 1))  # two: a table of positions has a batch of one
+    return probe, logits
 
 
 def find_receptive_field(tokens: Tensor, index: int, pixels: Tensor) -> tuple[int, int, int, int] | None:
@@ -156,15 +189,37 @@ def probe_readout(
         The tokens of the encoded images before they attend; for each of `tokens` whether the logits depend on it; and
         whether they depend on a pooling head.
     """
-    start = len(encoded)
-    nan_probe = _NanProbe(layer=len(probe.shapes), rows={start + image: token for image, token in enumerate(tokens)})
-    if probe.heads:
-        nan_probe.pooled = start + len(tokens)
-    batch = torch.cat([encoded, pixels[:1].repeat(len(tokens) + bool(probe.heads), 1, 1, 1)])
-    with torch.no_grad(), observe_attention(module, nan_probe), _watch_layers(module, nan_probe):
-        nan = compute_logits(module, batch)[start:].isnan().any(1).tolist()
-    before = None if nan_probe.tokens is None else nan_probe.tokens[:start]
-    return before, nan[: len(tokens)], bool(probe.heads and nan[-1])
+    start, heads = len(encoded), bool(probe.pooled)
+    batch = torch.cat([encoded, pixels[:1].repeat(len(tokens) + heads, 1, 1, 1)])
+    rows = {start + image: token for image, token in enumerate(tokens)}
+    silenced = start + len(tokens) if heads else None
+    before: list[Tensor] = []
+    nan: list[bool] = []
+    for first, part in _split(batch, count_at_once(*probe.shapes[0][1:3])):
+        nan_probe = _NanProbe(
+            layer=len(probe.shapes),
+            rows={image - first: token for image, token in rows.items() if 0 <= image - first < len(part)},
+            silenced=silenced - first if silenced is not None and 0 <= silenced - first < len(part) else None,
+        )
+        with torch.no_grad(), observe_attention(module, nan_probe), _watch_layers(module, nan_probe):
+            nan += compute_logits(module, part).isnan().any(1).tolist()
+        before += [] if nan_probe.tokens is None else [nan_probe.tokens]
+    nan = nan[start:]
+    known = torch.cat(before)[:start] if before else None
+    return known, nan[: len(tokens)], bool(heads and nan[-1])
+
+
+def _split(batch: Tensor, at_once: int) -> Iterator[tuple[int, Tensor]]:
+    """Parts of a batch, of at least two images each where it has them, and the number of the first image of each."""
+    first = 0
+    for part in batch.tensor_split(max(1, len(batch) // max(2, at_once))):
+        yield first, part
+        first += len(part)
+
+
+def count_at_once(heads: int, tokens: int, layers: int = 1) -> int:
+    """How many images may attend in one forward pass, if the maps of so many layers are in memory."""
+    return max(1, _MOST_FLOATS // (_COPIES * layers * heads * tokens**2))
 
 
 @contextmanager
@@ -172,9 +227,9 @@ def _watch_layers(module: nn.Module, probe: TokenProbe) -> Iterator[None]:
     """Calls the probe before and after each layer that is called in this thread."""
     thread = threading.get_ident()
 
-    def before(*_: object) -> None:
+    def before(_: nn.Module, inputs: tuple[object, ...]) -> None:
         if threading.get_ident() == thread:
-            probe.before_layer()
+            probe.before_layer(inputs)
 
     def after(_: nn.Module, __: object, output: object) -> None:
         if threading.get_ident() == thread:

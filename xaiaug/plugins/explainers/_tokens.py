@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from ...errors import UndefinedMethodError
+from .._logits import compute_logits
+from ._gradients import find_node, reaches
 from ._token_probe import (
     PatchGrid,
     TokenProbe,
+    count_at_once,
     decode_patches,
     encode_patches,
     find_receptive_field,
@@ -21,7 +26,7 @@ from ._token_probe import (
     probe_tokens,
 )
 
-# Probing costs two forward passes: kept for each network and size of image, as long as the network lives.
+# Probing costs three forward passes: kept for each network and size of image, as long as the network lives.
 _known: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Tokens]] = WeakKeyDictionary()
 
 
@@ -37,7 +42,9 @@ class Tokens:
         read: prefix tokens that the head reads.
         readout: "cls" where it reads some of these (and maybe patches too), "pooling" where it reads a pooling
             head's token, "mean" where it reads the patches alone; "" where it reads none of them.
-        pools: whether there is a pooling head, read or not.
+        pools: whether there is a pooling head that attends to all of them, read or not, and no other.
+        heads: of the first layer.
+        layers: how many attend.
     """
 
     count: int
@@ -47,6 +54,14 @@ class Tokens:
     read: tuple[int, ...]
     readout: str
     pools: bool
+    heads: int
+    layers: int
+
+    def count_at_once(self, backward: bool) -> int:
+        """How many images to explain in one pass, whose attention is kept for a backward pass or not."""
+        # Without one, maps are kept as their mean over heads.
+        layers = self.layers if backward else 1 + self.layers // self.heads
+        return count_at_once(self.heads, self.count, layers)
 
     def to_grids(self, rows: Tensor) -> NDArray[np.float32]:
         """The part of each row that lies on the patches: b n -> b gh gw."""
@@ -92,9 +107,13 @@ def find_readout_row(
     """
     if readout == "cls" and not tokens.prefix:
         raise _missing_row_error(method, module, tokens, readout, "no CLS token")
-    if readout == "pooling" and not tokens.pools:
-        raise _missing_row_error(method, module, tokens, readout, "no head that pools by attention")
     chosen = tokens.readout if readout == "auto" else readout
+    if readout == "pooling" and not tokens.pools:
+        raise _missing_row_error(method, module, tokens, readout, "no head that pools by attention over all its tokens")
+    if chosen == "pooling" and not tokens.pools:
+        raise undefined_error(
+            method, module, f"it pools by attention, but not in one head over all of its {tokens.count} tokens"
+        )
     if not chosen:
         raise undefined_error(method, module, "its head reads none of its tokens after the last attention")
     if chosen == "pooling":
@@ -125,8 +144,15 @@ def undefined_error(method: str, module: nn.Module, reason: str) -> UndefinedMet
 
 
 def _describe(method: str, module: nn.Module, pixels: Tensor) -> Tokens:
-    probe = probe_tokens(module, pixels)
+    with torch.no_grad():
+        expected = compute_logits(module, pixels.repeat(2, 1, 1, 1))
+    probe, logits = probe_tokens(module, pixels)
     grid = _find_grid(method, module, probe, pixels)
+    _check_chain(method, module, probe, logits, find_node(pixels))
+    if not torch.allclose(logits.detach(), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
+        raise undefined_error(
+            method, module, "with its attention recorded it gives other logits: it does more than softmax(QK)V"
+        )
     (rows, columns), (height, width) = grid.shape, grid.patch
     probed = [*range(grid.prefix), grid.token_index(rows // 2, columns // 2)]
     tokens, read, pooled = probe_readout(module, encode_patches(pixels, grid), pixels, probe, probed)
@@ -138,8 +164,28 @@ def _describe(method: str, module: nn.Module, pixels: Tensor) -> Tokens:
         share=(rows * height / pixels.shape[2], columns * width / pixels.shape[3]),
         read=tuple(index for index in range(grid.prefix) if read[index]),
         readout="pooling" if pooled else "cls" if any(read[:-1]) else "mean" if read[-1] else "",
-        pools=bool(probe.heads),
+        pools=probe.pooled == [grid.prefix + rows * columns],
+        heads=probe.shapes[0][1],
+        layers=len(probe.shapes),
     )
+
+
+def _check_chain(method: str, module: nn.Module, probe: TokenProbe, logits: Tensor, pixels: Node) -> None:
+    """Checks that the layers form one chain, through which all of the image reaches the logits."""
+    if probe.hidden:
+        raise undefined_error(method, module, "some of its attention is torch's own, whose weights cannot be recorded")
+    pairs = pairwise(probe.nodes)
+    if any(before is None or not reaches(after, before) for before, after in pairs):
+        raise undefined_error(
+            method,
+            module,
+            "its layers with attention do not form one chain, as where several networks, or several passes of one, are"
+            " joined; explain each by itself",
+        )
+    if all(reaches(logits.grad_fn, pixels, [start]) for start in probe.starts):
+        raise undefined_error(
+            method, module, "parts of the image reach its logits by other ways than the tokens of its first layer"
+        )
 
 
 def _find_grid(method: str, module: nn.Module, probe: TokenProbe, pixels: Tensor) -> PatchGrid:

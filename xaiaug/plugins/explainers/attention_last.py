@@ -43,7 +43,7 @@ class AttentionLast(TokenExplainer):
         from ._attention import record_attention
         from ._tokens import find_readout_row
 
-        with torch.inference_mode(), record_attention(module, self.head_fusion, last=True) as recording:
+        with torch.no_grad(), record_attention(module, self.head_fusion, last=True) as recording:
             row = find_readout_row(self.method, module, tokens, self.readout, pixels.device)
             compute_logits(module, pixels)
             with torch.autocast(pixels.device.type, enabled=False):

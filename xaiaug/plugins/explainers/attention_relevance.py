@@ -42,7 +42,7 @@ class AttentionRelevance(TokenExplainer):
         from ._attention import observe_attention
         from ._tokens import find_readout_row, undefined_error
 
-        with torch.inference_mode(mode=False), torch.no_grad():
+        with torch.no_grad():
             relevance = Relevance(find_readout_row(self.method, module, tokens, self.readout, pixels.device))
             with observe_attention(module, relevance):
                 logits = compute_logits(module, pixels)

@@ -49,7 +49,7 @@ class AttentionRollout(TokenExplainer):
         from ._attention import record_attention
         from ._tokens import find_readout_row
 
-        with torch.inference_mode(), record_attention(module, self.head_fusion) as recording:
+        with torch.no_grad(), record_attention(module, self.head_fusion) as recording:
             row = find_readout_row(self.method, module, tokens, self.readout, pixels.device)
             compute_logits(module, pixels)
             start = recording.pooled_row() if row is None else row

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ...interfaces import Context
-from ._base import NetworkExplainer, import_captum
+from ._base import NetworkExplainer
 from ._network import Batch, Grids
 
 if TYPE_CHECKING:
@@ -37,14 +36,6 @@ class GradCam(NetworkExplainer):
         # Finding a layer costs a forward pass: kept for each network and size of image, as long as the network lives.
         self._layers: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Layer]] = WeakKeyDictionary()
 
-    def prepare(self, context: Context) -> None:  # noqa: ARG002
-        """Checks that captum is installed.
-
-        Raises:
-            MissingExtraError: it is not.
-        """
-        import_captum(self.method, "LayerGradCam")
-
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """What each cell adds to the logit of the target, where positive.
 
@@ -57,14 +48,16 @@ class GradCam(NetworkExplainer):
         from .._logits import compute_logits
         from ._layers import insert_tap
 
-        def forward(pixels: Tensor) -> Tensor:
-            with torch.no_grad():
-                return compute_logits(module, pixels)
-
-        attribution, tap = import_captum(self.method, "LayerGradCam"), torch.nn.Identity()
-        with torch.inference_mode(mode=False), insert_tap(module, self._find_layer(module, batch.pixels), tap):
-            maps = attribution(forward, tap).attribute(batch.pixels, targets, relu_attributions=True)
-        return Grids(maps[:, 0].detach().cpu().numpy(), batch.boxes)
+        layer = self._find_layer(module, batch.pixels)
+        with torch.no_grad(), insert_tap(module, layer) as tap:
+            logits = compute_logits(module, batch.pixels)
+        # Of a sum over the batch: no image's logits depend on another image.
+        gradients = torch.autograd.grad(logits[range(len(targets)), targets].sum(), tap.maps, materialize_grads=True)
+        weighted = [
+            (gradient.mean((2, 3), keepdim=True) * each).sum(1)
+            for gradient, each in zip(gradients, tap.maps, strict=True)
+        ]
+        return Grids(torch.stack(weighted).sum(0).relu().detach().cpu().numpy(), batch.boxes)
 
     def _find_layer(self, module: nn.Module, pixels: Tensor) -> Layer:
         from ._layers import find_layer

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...errors import ConfigError
-from ...interfaces import Context
-from ._base import NetworkExplainer, import_captum
+from ._base import NetworkExplainer
 from ._network import Batch, Grids
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+_TOLERATED = 0.5  # of the absolute sum of a map
 
 
 class IntegratedGradients(NetworkExplainer):
@@ -18,8 +23,8 @@ class IntegratedGradients(NetworkExplainer):
 
     The gradient of the logit, averaged over the way from a blank image, times how far the pixel is from blank, summed
     over channels. Pixels against the class are negative; together they give the logit less that of the blank image, as
-    exactly as `steps` allow. It depends on the class. It is defined for every network whose logits have gradients back
-    to its pixels; not where these are blocked.
+    exactly as `steps` allow: `Explanation.completeness_error` is the difference. It depends on the class. It is defined
+    for every network whose logits have gradients back to its pixels; not where these are blocked.
 
     Args:
         steps: points on the way, 1 or more; each costs a forward and a backward pass.
@@ -36,14 +41,6 @@ class IntegratedGradients(NetworkExplainer):
         self.steps = steps
         self.baseline = baseline
 
-    def prepare(self, context: Context) -> None:  # noqa: ARG002
-        """Checks that captum is installed.
-
-        Raises:
-            MissingExtraError: it is not.
-        """
-        import_captum(self.method, "IntegratedGradients")
-
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """What each pixel that the network sees adds to the logit of the target.
 
@@ -51,24 +48,43 @@ class IntegratedGradients(NetworkExplainer):
             UndefinedMethodError: the logits have no gradients back to the pixels.
         """
         import torch
+        from captum.attr import IntegratedGradients as Attribution
 
         from .._logits import compute_logits
+        from ._gradients import find_node, reaches
         from ._tokens import undefined_error
 
         def forward(pixels: Tensor) -> Tensor:
             logits = compute_logits(module, pixels)
-            if not logits.requires_grad:
+            if torch.is_grad_enabled() and not reaches(logits.grad_fn, find_node(pixels)):
                 raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
             return logits
 
-        attribution = import_captum(self.method, "IntegratedGradients")
-        with torch.inference_mode(mode=False):
-            pixels = batch.pixels.detach().clone().requires_grad_()
-            attributions = attribution(forward).attribute(
-                pixels,
-                self.baseline,
-                targets,
-                n_steps=self.steps,
-                internal_batch_size=len(pixels),
-            )
-        return Grids(attributions.detach().float().sum(1).cpu().numpy(), batch.boxes)
+        pixels = batch.pixels.detach().clone().requires_grad_()
+        attributions, errors = Attribution(forward).attribute(
+            pixels,
+            self.baseline,
+            targets,
+            n_steps=self.steps,
+            internal_batch_size=len(pixels),
+            return_convergence_delta=True,
+        )
+        values = attributions.detach().float().sum(1).cpu().numpy()
+        return Grids(values, batch.boxes, _check_sums(self.method, module, values, errors.tolist(), self.steps))
+
+
+def _check_sums(
+    method: str, module: nn.Module, values: NDArray[np.float32], errors: list[float], steps: int
+) -> list[float]:
+    """The errors, with a warning where a sum is off by more than half of all that the pixels add and take away."""
+    worst = max(
+        abs(error) / max(float(np.abs(value).sum()), 1e-12) for error, value in zip(errors, values, strict=True)
+    )
+    if worst > _TOLERATED:
+        warnings.warn(
+            f"{method}: what the pixels add to a logit of {type(module).__name__} is off by {worst:.0%} of their"
+            f" absolute sum; its gradients change faster than {steps} steps follow, or are wrong: give more steps, and"
+            " compare with grad-cam",
+            stacklevel=2,
+        )
+    return errors
