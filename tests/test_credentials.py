@@ -253,3 +253,12 @@ def test_a_key_that_cannot_be_sent_is_found_before_anything_is(monkeypatch, key)
 def test_only_hosts_can_be_trusted(host):
     with pytest.raises(ConfigError, match="is no host"):
         trust_hosts([host])
+
+
+@pytest.mark.parametrize("piece", ["s", "\\", "%25", "&amp;", "sk-", "eyJ-", "a://", "?a.", "c2st", "a.eyJ", "&#0"])
+def test_no_text_takes_long(piece):
+    """Without bounds on what is repeated, some of these take minutes."""
+    text = piece * (40_000 // len(piece))
+    assert len(KeyMask(Secret(KEY))(text)) == len(text)
+    looks_like_key(text)
+    mask_key_shapes(text)

@@ -93,5 +93,5 @@ def refusal_message(error: CallError) -> str:
 
 def redact(message: str) -> str:
     """A message on one line of at most 200 characters, without anything that looks like a key."""
-    line = " ".join(mask_key_shapes(message).split())
+    line = " ".join(mask_key_shapes(message[:10_000]).split())
     return line if len(line) <= 200 else f"{line[:199]}…"

@@ -51,16 +51,16 @@ def _to_pattern(secret: Secret) -> str:
 
 
 def _escaped_forms(character: str) -> str:
-    """A pattern for one character, as it is or escaped."""
+    """A pattern for one character, as it is or escaped a few times; a bound, or hostile texts would take long."""
     code, plain = ord(character), re.escape(character)
     forms = [
-        rf"\\+(?:u00|U000000|x){code:02x}",
-        rf"%(?:25)*{code:02x}",
-        rf"&(?:amp;)*\#(?:0*{code}|x0*{code:x});",
+        rf"\\{{1,8}}(?:u00|U000000|x){code:02x}",
+        rf"%(?:25){{0,4}}{code:02x}",
+        rf"&(?:amp;){{0,4}}\#(?:0{{0,6}}{code}|x0{{0,6}}{code:x});",
     ]
     if character in _ENTITIES:
-        forms.append(rf"&(?:amp;)*(?:{_ENTITIES[character]});")
-    forms.append(plain if character.isalnum() else rf"\\*{plain}")  # last: an escape may begin with the character
+        forms.append(rf"&(?:amp;){{0,4}}(?:{_ENTITIES[character]});")
+    forms.append(plain if character.isalnum() else rf"\\{{0,8}}{plain}")  # last: an escape may begin with the character
     return f"(?:{'|'.join(forms)})"
 
 

@@ -8,27 +8,27 @@ import re
 
 from .secret import MASK
 
-# A folder such as "sk-learn-photos" is no key.
+# Repetitions are bounded, so that no text takes long. A folder such as "sk-learn-photos" is no key.
 _SHAPES = re.compile(
     r"""\b(?:
         sk-(?:ant|proj|or|svcacct|admin)-\S{8,}
-      | (?:sk|pk|rk|xai|key|pplx|csk|tvly|nvapi|gl[a-z]{2,8})-(?=[\w-]*\d)[\w-]{16,}
+      | (?:sk|pk|rk|xai|key|pplx|csk|tvly|nvapi|gl[a-z]{2,8})-(?=[\w-]{0,200}\d)[\w-]{16,}
       | (?:sk|rk|pk)_(?:live|test)_\w{16,}
-      | (?:hf|gsk|gh[opsur]|github_pat|npm|dckr_pat|shpat|r8|lin_api|dop_v1|pypi)[_-](?=[\w-]*[\dA-Z])[\w-]{16,}
+      | (?:hf|gsk|gh[opsur]|github_pat|npm|dckr_pat|shpat|r8|lin_api|dop_v1|pypi)[_-](?=[\w-]{0,200}[\dA-Z])[\w-]{16,}
       | glpat-[\w-]{16,}
       | xox[a-z]-[\w-]{10,}
       | A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}\b
       | AIza[\w-]{30,}
       | ya29\.[\w-]{16,}
-      | SG\.[\w-]{16,}\.[\w-]{16,}
-      | eyJ[\w-]{8,}\.[\w-]{8,}\.?[\w-]*
+      | SG\.[\w-]{16,100}\.[\w-]{16,}
+      | eyJ[\w-]{8,500}\.[\w-]{8,}\.?[\w-]*
       | Bearer\s+\S{12,}
     )
-    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY
-    | [a-z][a-z0-9+.-]*://[^\s/?\#@:]*:[^\s/?\#@]+@
-    | [?&\#;](?:[\w.-]*[_.-])?
+    | -----BEGIN\ [A-Z ]{0,40}PRIVATE\ KEY
+    | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s/?\#@:]{0,200}:[^\s/?\#@]{1,200}@
+    | [?&\#;](?:[\w.-]{0,40}[_.-])?
       (?:api-?key|key|token|secret|password|passwd|pwd|auth|sig|signature|credentials?)=[^&\s\#]{6,}
-    | [a-z][a-z0-9+.-]*://[^\s\#]*\#(?=[\w.~-]*\d)(?=[\w.~-]*[A-Za-z])[\w.~-]{20,}
+    | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s\#]{0,500}\#(?=[\w.~-]{0,100}\d)(?=[\w.~-]{0,100}[A-Za-z])[\w.~-]{20,}
     """,
     re.ASCII | re.VERBOSE,
 )
