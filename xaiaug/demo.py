@@ -36,6 +36,6 @@ def demo(run_dir: str | Path = "runs/demo", *, watch: Callable[[Progress], None]
         synthesizer="petworld",
         recipe=ARMS,
         baseline_recipe=BASELINE,
-        settings={"classifier": {"checkpoint": str(petworld.checkpoint())}},
+        settings={"classifier": {"checkpoint": str(petworld.checkpoint()), "new_head": True}},
     )
     return loop.run(Splits.from_folder(world), run_dir, watch=watch)
