@@ -5,8 +5,9 @@
 The plugins are fakes that do next to nothing on images of 16 pixels, and every guide image is a mistake. What is left
 is cutting chunks, digests, blobs synced to disk, and commits. Overhead is the time of a run up to its critiques, less
 the time spent inside the fakes, divided by the mistakes. Each size runs in its own process, so that peak memory is its
-own. The exponent is the slope of log time over log mistakes. Not included: reading photographs (benchmarks/data.py) and
-the report page, which holds every mistake; opening a finished run for its report is timed separately.
+own. The exponent is the slope of log time over log mistakes. Not included: reading photographs (benchmarks/data.py),
+the faithfulness of heatmaps, and the report page, which holds every mistake; opening a finished run for its report is
+timed separately.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def create_sample(number: int) -> Sample:
 def time_run(size: int, folder: Path) -> dict[str, float]:
     """A run over `size` mistakes, in this process."""
     splits = Unchecked(LABELS, train=(create_sample(0), create_sample(1)), guide=Lazy(size, create_sample))
-    settings = {"mistakes": {"max": "all"}, "experiment": {"fit_baseline": False}}
+    settings = {"mistakes": {"max": "all", "faithfulness": 0}, "experiment": {"fit_baseline": False}}
     loop = FeedbackLoop(Wrong(), Gradient(), Terse(), seeds=(SEED,), settings=settings)
     CLOCK.seconds, began = 0.0, time.perf_counter()
     with Store(folder) as store:  # not `loop.run`, which writes the report page as well

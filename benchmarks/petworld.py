@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reporting import create_parser, describe_machine, write_json
+from reporting import create_parser, create_quick_folder, describe_machine, write_json
 from scipy.stats import t
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, load, petworld
@@ -239,11 +239,10 @@ def _parse_options() -> argparse.Namespace:
         options.seeds = list(range(options.seeds[0]))
     if options.arms != "basic":
         options.run_dir += f"-{options.arms}"
+    if options.small:
+        options.seeds, options.run_dir = options.seeds[:1], f"{options.run_dir}-small"
     if options.quick:
-        options.prior = PRIORS[0]
-    if options.size is not FULL:
-        options.seeds = options.seeds[:1]
-        options.run_dir += "-quick" if options.quick else "-small"
+        options.seeds, options.prior, options.run_dir = options.seeds[:1], PRIORS[0], create_quick_folder()
     return options
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from reporting import create_parser, describe_machine, write_json
+from reporting import create_parser, create_quick_folder, describe_machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
 from xaiaug.interfaces import Classifier
@@ -83,7 +83,7 @@ SIZES = {
         validation_step=10,
         reserve_step=100,
         mistakes=2,
-        pets=24,
+        pets=48,
         arms=QUICK_ARMS,
         shares=(0.25,),
     ),
@@ -312,7 +312,7 @@ def _paste(pets: Path, row: dict[str, str], backdrop: Image.Image) -> Image.Imag
 def _parse_options() -> argparse.Namespace:
     parser = create_parser(
         __doc__,
-        quick="a dozen photographs, one step, one seed, `strong` alone",
+        quick="a dozen photographs, one step, one seed, `weak` alone",
         small="few photographs and steps, one seed",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="SHARED", help="holds the photographs and weights")
@@ -321,11 +321,12 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all test photographs and four times the passes")
     parser.add_argument("--run-dir", default="runs/benchmark-photos", metavar="DIR")
     options = parser.parse_args()
-    options.start = options.start or (["strong"] if options.quick else list(STARTS))
-    name = next((name for name in ("quick", "small") if getattr(options, name)), None)
-    if name:
-        options.run_dir, options.seeds = f"{options.run_dir}-{name}", 1
-    options.size = SIZES[name or ("full" if options.full else "usual")]
+    options.start = options.start or (["weak"] if options.quick else list(STARTS))
+    name = next((name for name in ("quick", "small", "full") if getattr(options, name)), "usual")
+    options.size = SIZES[name]
+    if name in ("quick", "small"):
+        options.seeds = 1
+        options.run_dir = create_quick_folder() if options.quick else f"{options.run_dir}-small"
     options.run_dir = Path(options.run_dir)
     return options
 

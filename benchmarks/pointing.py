@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from reporting import create_parser, describe_machine, write_json
+from reporting import create_parser, create_quick_folder, describe_machine, write_json
 
 from xaiaug import Context, Recipe, Splits, available, faithfulness, load
 from xaiaug.errors import MissingExtraError, UndefinedMethodError
@@ -184,7 +184,7 @@ def _parse_options() -> argparse.Namespace:
     if options.quick:
         options.images, options.steps, options.train_steps = 3, 3, 1
         options.methods = options.methods or list(QUICK_METHODS)
-        options.models = options.models or ["vit"]
+        options.models, options.run_dir = options.models or ["vit"], create_quick_folder()
     if options.small:
         options.images, options.steps, options.train_steps = min(options.images, 12), min(options.steps, 5), 8
     options.models = options.models or list(MODELS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import math
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +35,13 @@ def create_parser(doc: str | None, *, quick: str, small: str | None = None) -> a
         sizes.add_argument("--small", action="store_true", help=small)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, hardware, versions and seeds here")
     return parser
+
+
+def create_quick_folder() -> Path:
+    """A run folder for --quick: empty, so that nothing is resumed, and removed at exit."""
+    folder = tempfile.TemporaryDirectory(prefix="xaiaug-quick-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -44,6 +44,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few drawn images and steps: does it run?")
     options = parser.parse_args()
     if options.quick:
+        options.run_dir += "-quick"
         options.data, options.classifier = str(small_folder(f"{options.run_dir}-images")), str(petworld.checkpoint())
         options.passes, options.arm_passes, options.mistakes = 64, 64, 4
     return options

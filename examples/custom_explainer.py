@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few drawn images and two steps: does it run?")
     options = parser.parse_args()
     if options.quick:
+        options.run_dir += "-quick"
         options.folder, options.steps = small_folder(f"{options.run_dir}-images"), 2
         options.checkpoint = str(petworld.checkpoint())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from xaiaug.records import Sample
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before its client is imported
 LABELS = ("cat", "dog")
 # No test measures time: on a busy machine a deadline would.
 settings.register_profile("untimed", deadline=None)
@@ -24,6 +26,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache folder for these tests alone, so that they leave the user's as it is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XAIAUG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
 
 

@@ -3,12 +3,13 @@
 import json
 import shutil
 import threading
+from fractions import Fraction
 
 import pytest
 
-from xaiaug.calls import Calls, Ledger, Prices
+from xaiaug.calls import Calls, Ledger, MemoryLedger, Prices
 from xaiaug.errors import BudgetSpentError, RunFolderError
-from xaiaug.records import RawReply, Spending
+from xaiaug.records import ModelSpending, RawReply, Spending
 from xaiaug.store import CallLedger, Reader, Store
 from xaiaug.store.integrity import problems, sweep
 
@@ -30,10 +31,24 @@ def money(store):
 
 def test_a_call_is_open_until_its_reply_or_its_release(money):
     first, second = money.intend("a", PRICE, 50), money.intend("b", PRICE, 7)
-    assert money.spending() == Spending(0, 57, 0, 2, 0, (PRICE,))
+    assert money.spending() == Spending(0, 57, 0, 2, 0, (PRICE,), (ModelSpending("m", 0, 57),))
     money.settle(first, REPLY, 20)
     money.release(second)
-    assert money.spending() == Spending(20, 0, 1, 0, 1, (PRICE,))
+    assert money.spending() == Spending(20, 0, 1, 0, 1, (PRICE,), (ModelSpending("m", 1),))
+
+
+@pytest.mark.parametrize("kind", ["run", "memory"])
+def test_the_largest_ratio_of_a_bill_to_its_worst_case_is_kept_by_model(money, kind):
+    ledger: Ledger = money if kind == "run" else MemoryLedger()
+    half = {**PRICE, "source": "user, half in a batch"}
+    for price, worst, cost in ((PRICE, 10, 16), (PRICE, 100, 150), (half, 10, 13), (PRICE, 10, 2), (PRICE, 0, 0)):
+        ledger.settle(ledger.intend("a", price, worst), REPLY, cost)
+    ledger.settle(ledger.intend("b", {**PRICE, "model": "other"}, 5), REPLY, 5)
+    ledger.intend("c", half, 7)
+    first, other = ledger.spending().models
+    assert first == ModelSpending("m", replies=5, stated=7, over=6 + 50 + 3, ratio=Fraction(16, 10))
+    assert first.open == ledger.spending().open == 12, "7 at 1.6 times, rounded up"
+    assert other == ModelSpending("other", replies=1)
 
 
 def test_nothing_spent_is_nothing(money):
@@ -89,7 +104,7 @@ def test_many_threads_commit_at_once(money):
         thread.start()
     for thread in threads:
         thread.join()
-    assert money.spending() == Spending(160, 0, 80, 0, 0, (PRICE,))
+    assert money.spending() == Spending(160, 0, 80, 0, 0, (PRICE,), (ModelSpending("m", 80),))
 
 
 def test_a_torn_reply_is_asked_for_again_and_stays_paid(store, money):
@@ -136,7 +151,7 @@ def test_a_reply_that_cannot_be_written_leaves_its_intent_open(store, money):
     store.blobs.folder.write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(RunFolderError):
         money.settle(intent, REPLY, 4)
-    assert money.spending() == Spending(0, 5, 0, 1, 0, (PRICE,))
+    assert money.spending() == Spending(0, 5, 0, 1, 0, (PRICE,), (ModelSpending("m", 0, 5),))
 
 
 def test_replies_survive_the_sweep_and_torn_ones_are_told(tmp_path):

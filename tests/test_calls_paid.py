@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,7 @@ from xaiaug.errors import (
 )
 from xaiaug.interfaces import PaidCalls
 from xaiaug.records import RawReply
+from xaiaug.store import CallLedger, Store
 
 PRICES = {"m": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 10}, "here": {"local": True}}
 REPLY = RawReply({"text": "yes"}, {"input_tokens": 1000, "output_tokens": 100})  # $0.002
@@ -122,6 +124,8 @@ def test_the_summary_is_json_plain_and_says_it_all():
         "calls": 1,
         "unanswered": 1,
         "unbilled": 0,
+        "over_budget_usd": 0.0,
+        "overruns": [],
     }
     assert [(price["model"], price["source"], price["usd_per_mtok"]["input"]) for price in prices] == [
         ("m", "user", ["1"])
@@ -273,7 +277,7 @@ def test_a_fatal_failure_stops_every_thread_at_once_with_what_to_do():
         raise CallError("fatal", "invalid x-api-key", status=401)
 
     tasks = in_simulation(lambda: ask(paid, str(next(keys)), send), simulation, threads=20)
-    assert len(sent) == 2  # those in flight
+    assert len(sent) == 1  # the first call goes alone
     assert all(isinstance(task.error, CallsRefusedError) for task in tasks)
     assert {str(task.error) for task in tasks} == {
         "the service refuses every call (401: invalid x-api-key); check the API key, then rerun the same command"
@@ -392,3 +396,61 @@ def test_what_became_of_a_call_and_could_not_be_written_stays_spoken_for(broken)
 class _Longest(random.Random):
     def uniform(self, least: float, most: float) -> float:
         return most
+
+
+ABSURD = [
+    {"input_tokens": 10**12, "output_tokens": 1},
+    {"input_tokens": 10**30, "output_tokens": 10**30},
+    {"input_tokens": -5, "output_tokens": 1},
+    {"input_tokens": "12", "output_tokens": 1},
+    {"input_tokens": 1.5, "output_tokens": 1},
+    {"input_tokens": True, "output_tokens": 1},
+    {"input_tokens": float("nan"), "output_tokens": 1},
+    {"input_tokens": None, "output_tokens": None},
+    {"input_tokens": 0, "output_tokens": 0},
+    {},
+]
+
+
+@pytest.mark.parametrize("usage", ABSURD, ids=str)
+def test_a_usage_that_cannot_be_costs_the_worst_case_and_harms_no_later_session(tmp_path, usage):
+    for _ in range(2):
+        with Store(tmp_path) as store:
+            paid = calls(CallLedger(store.ledger, store.blobs))
+            reply = ask(paid, "k", always(RawReply({"text": "yes"}, usage)))
+            assert reply.body == {"text": "yes"}
+            assert paid.summary()["settled_usd"] == 0.01 and paid.summary()["overruns"] == []
+    with Store(tmp_path) as store:
+        paid = calls(CallLedger(store.ledger, store.blobs))
+        ask(paid, "another", always(REPLY))
+        assert paid.summary()["calls"] == 2
+
+
+def test_a_price_that_makes_a_call_absurdly_dear_is_bounded_too(tmp_path):
+    dear = Prices({"m": {"input_usd_per_mtok": 1e30, "output_usd_per_mtok": 1e30}})
+    with Store(tmp_path) as store:
+        paid = Calls(CallLedger(store.ledger, store.blobs), budget_usd=1, prices=dear)
+        ask(paid, "k", always(REPLY))
+        assert paid.summary()["settled_usd"] == 0.01
+    for most in ({"budget_usd": 1e9}, {"budget_usd": float("inf")}):
+        with pytest.raises(ConfigError, match="an amount of money"):
+            Calls(MemoryLedger(), **most)
+    with pytest.raises(ConfigError, match="an amount of money"):
+        ask(calls(), "k", always(REPLY), worst=1e9)
+
+
+class LocalProtocolError(Exception):
+    """As httpx names it: its text quotes the header."""
+
+
+@pytest.mark.parametrize("error", [LocalProtocolError("Illegal header value b'sk-secret'"), None], ids=str)
+def test_a_request_that_cannot_be_written_is_unsent_and_costs_nothing(error):
+    def send(request: Mapping[str, Any]) -> RawReply:
+        raise error or UnicodeEncodeError("utf-8", "\ud800 sk-secret", 0, 1, "surrogates not allowed")
+
+    paid = calls()
+    with pytest.raises(CallError, match="the request cannot be sent") as caught:
+        ask(paid, "k", send)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "sk-secret" not in told and caught.value.kind == "item"
+    assert (paid.summary()["unknown_usd"], paid.summary()["unbilled"]) == (0, 1)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from simulated import Killed, Simulation
 
 from xaiaug.calls import CallError, Calls, ConcurrencyLimit, MemoryLedger, Prices
@@ -216,3 +219,141 @@ def test_a_budget_is_used_up_although_worst_cases_are_far_from_what_calls_cost()
     tasks = simulation.run(*[work] * 32)
     assert all(isinstance(task.error, BudgetSpentError) for task in tasks)
     assert calls.summary()["settled_usd"] >= 0.0009
+
+
+class OverbillingService:
+    """Bills each call of $0.01 at most by a factor of its own, and counts how many are in flight at once."""
+
+    def __init__(self, simulation: Simulation, factors: Any) -> None:
+        self.simulation, self.factors, self.billed = simulation, factors, Fraction(0)
+        self.in_flight = self.most = self.answers = 0
+        self.most_before_an_answer = 0
+
+    def __call__(self, request: Mapping[str, Any]) -> RawReply:
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        if not self.answers:
+            self.most_before_an_answer = max(self.most_before_an_answer, self.in_flight)
+        self.simulation.sleep(self.simulation.random.uniform(0.5, 2))
+        tokens = int(10_000 * next(self.factors))  # at a micro-dollar each
+        self.billed += Fraction(tokens, 10**6)
+        self.in_flight -= 1
+        self.answers += 1
+        return RawReply({}, {"input_tokens": tokens, "output_tokens": 0})
+
+
+def spend(service: OverbillingService, ledger: Any, budget: float, count: int, threads: int = 64) -> tuple[Any, Any]:
+    """Sends up to that many calls that may cost $0.01 each; returns the calls and the errors of the threads."""
+    calls = Calls(
+        ledger,
+        budget_usd=budget,
+        prices=Prices({"m": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}}),
+        limit=ConcurrencyLimit(threads, threads),
+        clock=service.simulation,
+    )
+    left = iter(range(count))
+
+    def work() -> None:
+        for number in left:
+            calls.call(f"{budget} {number}", {"model": "m"}, worst_case_usd=0.01, send=service)
+
+    return calls, [task.error for task in service.simulation.run(*[work] * threads)]
+
+
+def repeat(factor: float) -> Any:
+    while True:
+        yield factor
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6), st.floats(1, 20), st.floats(1, 5))
+def test_a_service_that_bills_all_calls_above_their_worst_case_never_passes_the_cap(seed, factor, budget):
+    service = OverbillingService(Simulation(seed), repeat(factor))
+    calls, errors = spend(service, MemoryLedger(), round(budget, 2), 150, threads=32)
+    cap, dearest = Fraction(str(round(budget, 2))), Fraction(str(factor)) / 100
+    assert service.billed <= cap
+    if service.answers < 150:  # the budget is used up, as far as it goes in calls of that price
+        assert {type(error) for error in errors} <= {BudgetSpentError, type(None)}
+        assert service.billed > cap - 2 * dearest - Fraction(1, 1000)
+    assert calls.summary()["over_budget_usd"] == 0
+    assert service.most_before_an_answer == 1 and service.most > 1
+
+
+def test_64_calls_in_flight_at_16_times_their_worst_case_spend_the_whole_budget():
+    service = OverbillingService(Simulation(1), repeat(1.6))
+    calls, errors = spend(service, MemoryLedger(), 4, 2000)
+    assert service.billed == 4 and service.most == 64
+    assert "'m' were billed up to 1.60 times their worst case, $1.50 above it in all" in str(errors[0])
+    assert calls.summary()["overruns"] == [{"model": "m", "over_usd": 1.5, "ratio": 1.6}]
+
+
+def test_the_ratio_outlives_a_session(tmp_path):
+    with Store(tmp_path) as store:
+        spend(OverbillingService(Simulation(1), repeat(1.6)), CallLedger(store.ledger, store.blobs), 20, 3)
+    with Store(tmp_path) as store:
+        ledger = CallLedger(store.ledger, store.blobs)
+        service = OverbillingService(Simulation(2), repeat(1.6))
+        spend(service, ledger, 0.3, 100)
+        assert service.most_before_an_answer > 1, "the model is known already"
+        assert 0.28 < ledger.spending().settled / PICO <= 0.3
+        open_intent = ledger.intend("killed in flight", {"model": "m", "usd_per_mtok": {}}, PICO // 100)
+        assert ledger.spending().open == 0.016 * PICO
+        ledger.release(open_intent)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.integers(2, 64), st.sampled_from([0.1, 0.3, 1.0]))
+def test_a_cap_that_is_passed_is_told_in_numbers_at_once(seed, threads, budget):
+    """Bills that differ from call to call cannot be foreseen: what is in flight may pass the cap."""
+    simulation = Simulation(seed)
+    chance = random.Random(seed)
+    service = OverbillingService(simulation, iter(lambda: chance.choice([0.2, 1, 1, 5]), None))
+    calls, errors = spend(service, MemoryLedger(), budget, 100, threads)
+    over = service.billed - Fraction(str(budget))
+    assert calls.summary()["over_budget_usd"] == pytest.approx(max(0, float(over)), abs=1e-12)
+    told = [str(error) for error in errors if "is exceeded by" in str(error)]
+    assert bool(told) == (over > 0)
+    assert over <= threads * Fraction(5, 100)
+    for message in told:
+        assert "'m' were billed up to 5.00 times" in message and "above it in all" in message
+
+
+def test_the_last_call_of_a_run_is_told_too_and_its_reply_is_kept():
+    service, ledger = OverbillingService(Simulation(0), repeat(5)), MemoryLedger()
+    _, (error,) = spend(service, ledger, 0.03, 1, threads=1)
+    assert "the budget of $0.03 is exceeded by $0.02: $0.05 is billed" in str(error)
+    calls, (error,) = spend(service, ledger, 0.03, 1, threads=1)
+    assert error is None and service.answers == 1
+    assert calls.summary()["over_budget_usd"] == 0.02
+
+
+def test_a_first_call_that_fails_lets_the_next_try_and_models_do_not_wait_for_each_other():
+    simulation = Simulation(4)
+    in_flight: dict[str, int] = dict.fromkeys(MODELS, 0)
+    most: dict[str, int] = dict.fromkeys(MODELS, 0)
+    both, answered = [], []
+
+    def send(request: Mapping[str, Any]) -> RawReply:
+        model = request["model"]
+        in_flight[model] += 1
+        if model not in answered:
+            most[model] = max(most[model], in_flight[model])
+        both.append(all(in_flight.values()))
+        simulation.sleep(1)
+        in_flight[model] -= 1
+        if simulation.random.random() < 0.5 and model not in answered:
+            raise CallError("item", "no", status=400)
+        answered.append(model)
+        return RawReply({}, {"input_tokens": 1, "output_tokens": 1})
+
+    price = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}
+    calls = Calls(MemoryLedger(), budget_usd=1, prices=Prices(dict.fromkeys(MODELS, price)), clock=simulation)
+
+    def work(number: int) -> None:
+        try:
+            calls.call(str(number), {"model": MODELS[number % 2]}, worst_case_usd=0.01, send=send)
+        except CallError:
+            return
+
+    simulation.run(*[lambda number=number: work(number) for number in range(16)])
+    assert most == dict.fromkeys(MODELS, 1) and any(both) and set(answered) == set(MODELS)

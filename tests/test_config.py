@@ -128,3 +128,88 @@ def test_what_only_sounds_like_a_key_is_allowed():
     parameters = {"name": "claude", "max_tokens": 500, "mask_token": "[MASK]", "sort_key": "id", "api_key": ""}
     found = config.parse_settings({"critic": parameters, "data": {"folder": "sk-learn-photographs-of-cats"}})
     assert found.critic.parameters == {key: parameters[key] for key in parameters if key != "name"}
+
+
+def write(folder, text, name="a.toml", encoding="utf-8"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding=encoding)
+    return folder / name
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("start", [".", "conf", "elsewhere"])
+def test_every_path_is_relative_to_the_settings_file_wherever_the_shell_is(home, monkeypatch, start):
+    text = """
+        [data]
+        folder = "~/photos"
+        [classifier]
+        checkpoint = "ck"
+        [critic]
+        name = "replay"
+        run = "../runs/one"
+        [synthesizer]
+        name = "sdxl"
+        weights = "~/sd"
+        loras = ["lora", {weights = "lora", scale = 0.5}]
+        [curation.judge]
+        name = "transformers"
+        checkpoint = "judge"
+    """
+    path = write(home / "conf", text)
+    for folder in ("conf/ck", "conf/judge", "conf/lora", "elsewhere"):
+        (home / folder).mkdir()
+    monkeypatch.chdir(home / start)
+    found = config.read_settings(path)
+    assert found.data.folder == home / "photos"
+    assert found.classifier.parameters["checkpoint"] == str(home / "conf/ck")
+    assert found.critic.parameters["run"] == str(home / "conf/../runs/one")
+    assert found.synthesizer.parameters["weights"] == str(home / "sd")
+    assert found.synthesizer.parameters["loras"][0] == str(home / "conf/lora")
+    assert found.synthesizer.parameters["loras"][1] == {"weights": str(home / "conf/lora"), "scale": 0.5}
+    assert found.curation.judge.parameters["checkpoint"] == str(home / "conf/judge")
+
+
+def test_a_path_that_is_right_from_the_shell_alone_is_refused_and_a_name_on_the_hub_stays(home, monkeypatch):
+    text = '[data]\nfolder = "photos"\n[classifier]\ncheckpoint = "{}"'
+    (home / "ck").mkdir()
+    monkeypatch.chdir(home)
+    with pytest.raises(ConfigError, match="checkpoint = 'ck': relative paths are relative to the settings file"):
+        config.read_settings(write(home / "conf", text.format("ck")))
+    found = config.read_settings(write(home / "conf", text.format("google/vit-base-patch16-224")))
+    assert found.classifier.parameters["checkpoint"] == "google/vit-base-patch16-224"
+
+
+def test_a_home_folder_is_meant_in_settings_from_python_too(home):
+    found = config.parse_settings({"data": {"manifest": "~/a.csv"}, "classifier": {"checkpoint": "~/ck"}})
+    assert (found.data.manifest, found.classifier.parameters["checkpoint"]) == (home / "a.csv", str(home / "ck"))
+
+
+def test_a_file_saved_by_notepad_is_read(tmp_path):
+    path = write(tmp_path, "[data]\nfolder = 'photos'\n", encoding="utf-8-sig")
+    assert config.read_settings(path).data.folder == tmp_path / "photos"
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"images": {}}, "an arm needs a name"),
+        ({"name": "a", "images": "all"}, "images must be a table, got 'all'"),
+        ({"name": "a", "images": {"promts": "x"}}, "images has no key 'promts'"),
+    ],
+)
+def test_an_arm_that_is_none_is_told_in_words(arm, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        config.parse_settings({"experiment": {"arms": [arm]}})
+    assert "__init__" not in str(caught.value)
+
+
+def test_a_message_does_not_repeat_what_is_long():
+    with pytest.raises(ConfigError) as caught:
+        config.parse_settings({"data": {"guide": "x" * 10_000}})
+    assert len(str(caught.value)) < 2000

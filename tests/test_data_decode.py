@@ -1,11 +1,13 @@
 """An image opens upright, in RGB and never silently clipped, or says why not."""
 
+import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from images_on_disk import blobs, png_header
-from PIL import Image
+from PIL import Image, ImageOps
 
 from xaiaug.data.decode import Decoder
 from xaiaug.data.image_file import ImageFile
@@ -131,3 +133,84 @@ def test_what_is_opened_does_not_hold_the_file(tmp_path: Path) -> None:
     assert np.asarray(opened).std() > 1
     with pytest.raises(DataError, match="image.png: does not exist"):
         open_file(path)
+
+
+def tiff(values: np.ndarray, photometric: int) -> bytes:
+    """A plain TIFF file; Pillow writes neither white-is-zero nor unsigned 32-bit ones."""
+    height, width = values.shape
+    bits, kind = values.itemsize * 8, {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, photometric), (273, 134), (277, 1), (278, height)]
+    tags += [(279, values.nbytes), (339, kind)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + values.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint32, np.int32, np.float32])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_grey_values_of_any_kind_are_mapped_as_the_file_means_them(dtype: type, photometric: int) -> None:
+    top = float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1000.0
+    values = (np.linspace(0, 1, 6).reshape(2, 3) * top).astype(dtype)
+    expected = np.rint(np.linspace(0, 255, 6)).reshape(2, 3)
+    try:
+        opened = Decoder(window=(0, top)).decode(io.BytesIO(tiff(values, photometric)), "x.tif")
+    except DataError as error:  # Pillow knows no such file, and says so
+        assert "is not an image in one of the formats" in str(error) and photometric == 0
+        return
+    found = np.asarray(opened)[..., 0].astype(float)
+    assert np.abs(found - (expected if photometric else 255 - expected)).max() <= 1
+
+
+def test_a_transparent_value_of_deep_grey_becomes_white(tmp_path: Path) -> None:
+    values = np.array([[0, 1000], [2000, 4000]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "x.png", transparency=1000)
+    assert np.asarray(open_file(tmp_path / "x.png", window=(0, 4000)))[..., 0].tolist() == [[0, 255], [128, 255]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_turned_as_pillow_turns_it(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"x.{suffix}"
+    blobs(3, 40).crop((0, 0, 40, 24)).save(path, exif=exif)
+    with Image.open(path) as image:
+        expected = ImageOps.exif_transpose(image).convert("RGB")
+    assert expected.size == ((40, 24) if orientation < 5 else (24, 40))
+    assert open_file(path).tobytes() == expected.tobytes()
+
+
+BROKEN = b"Exif\0\0\x00\x08\x00\x02\x01\x12\x00\x03"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize(
+    "exif", [BROKEN, b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12", b"x"]
+)
+def test_a_broken_exif_block_spoils_no_pixel(tmp_path: Path, suffix: str, exif: bytes) -> None:
+    plain, broken = tmp_path / f"plain.{suffix}", tmp_path / f"broken.{suffix}"
+    blobs(3, 40).save(plain)
+    blobs(3, 40).save(broken, exif=exif)
+    assert open_file(broken).tobytes() == open_file(plain).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "x.jpg: has 0 bytes, so it is not an image"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", r"x.jpg: is a Git LFS pointer \(fetch"),
+        (b"<html>404</html>", "x.jpg: is not an image in one of the formats"),
+    ],
+)
+def test_what_is_no_image_is_told_by_its_first_bytes(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        open_file(tmp_path / "x.jpg")
+
+
+def test_a_strip_is_refused_before_a_classifier_scales_it_up(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 30000)).save(tmp_path / "line.png")
+    with pytest.raises(DataError, match="line.png: has 1 x 30000 pixels, one side over 200 times the other; crop it"):
+        open_file(tmp_path / "line.png")
+    Image.new("RGB", (3, 600)).save(tmp_path / "line.png")
+    assert open_file(tmp_path / "line.png").size == (3, 600)

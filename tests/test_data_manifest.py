@@ -149,7 +149,7 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a UTF-8 CSV file"):
         Splits.from_manifest(tmp_path / "image.csv")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(DataError, match="has no column 'file'; it has none"):
+    with pytest.raises(DataError, match="has no column 'file', 'label'; it has none"):
         Splits.from_manifest(tmp_path / "empty.csv")
 
 

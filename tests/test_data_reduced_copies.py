@@ -96,5 +96,5 @@ def test_a_check_makes_the_copies_that_training_reads(large: Path, tmp_path: Pat
 def test_a_file_that_is_gone_is_named(large: Path) -> None:
     gone = opener(large)
     large.unlink()
-    with pytest.raises(DataError, match="large.jpg: cannot be read"):
+    with pytest.raises(DataError, match="large.jpg: does not exist"):
         gone()

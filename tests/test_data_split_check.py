@@ -222,14 +222,14 @@ def test_a_class_of_files_that_are_refused_says_so_first(root: Path) -> None:
 
 
 def test_hidden_files_and_notes_are_not_images(root: Path) -> None:
-    for name in (".DS_Store", "Thumbs.db", "notes.txt", ".hidden.png"):
+    for name in (".DS_Store", "Thumbs.db", "._000.png", ".trashed-1-a.png", "notes.txt", "more.TXT", "LICENCE"):
         (root / "train/cat" / name).write_bytes(b"x")
     (root / "README.md").write_text("about these images")
     (root / ".git").mkdir()
     (root / "__MACOSX").mkdir()
     check = Splits.from_folder(root).check()
     assert check.counts["train"] == {"cat": 4, "dog": 4}
-    assert check.warnings == ("train/cat: ignored 2 files that are not images",)
+    assert check.warnings == ("train/cat: ignored 3 files that are not images (2 .txt, 1 without an ending)",)
 
 
 def test_more_than_ten_files_are_counted(root: Path) -> None:

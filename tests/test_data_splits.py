@@ -69,10 +69,32 @@ def test_a_class_may_be_called_like_a_split(tmp_path: Path, label: str) -> None:
     assert splits.labels == ("bus", label)
 
 
-def test_classes_may_be_called_like_all_splits(tmp_path: Path) -> None:
-    splits = Splits.from_folder(write_classes(tmp_path, {"train": 8, "test": 8}))
-    assert splits.labels == ("test", "train")
-    assert sum(sizes(splits).values()) == 16
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "test"),
+        ("train", "test1"),  # Kaggle's cats and dogs
+        ("train", "valid", "test"),  # Roboflow's COCO export
+        ("Training", "Testing"),
+        ("train_images", "test_images"),
+        ("images", "masks"),
+        ("JPEGImages", "SegmentationClass", "Annotations"),
+        ("train2017", "val2017"),
+    ],
+)
+def test_classes_that_are_all_called_like_splits_or_companions_are_refused(tmp_path: Path, names: tuple[str]) -> None:
+    root = write_classes(tmp_path, dict.fromkeys(names, 3))
+    with pytest.raises(DataError, match="which are names of splits.*train/cat/1.jpg"):
+        Splits.from_folder(root)
+    inside = write_classes(tmp_path / "photos" / "train", dict.fromkeys(("images", "labels"), 3)).parent
+    with pytest.raises(DataError, match="the classes would be images, labels"):
+        Splits.from_folder(inside, test=0.0)
+
+
+@pytest.mark.parametrize("names", [("train", "plane"), ("mask", "no mask"), ("test", "1"), ("unmasked", "masks")])
+def test_classes_some_of_which_are_called_so_are_classes(tmp_path: Path, names: tuple[str]) -> None:
+    splits = Splits.from_folder(write_classes(tmp_path, dict.fromkeys(names, 8)))
+    assert splits.labels == tuple(sorted(names))
 
 
 def test_classes_are_sorted_by_name_and_the_same_in_every_split(tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ SHOWS = {
 }
 
 
+def test_snippets_that_need_other_packages_are_marked_and_compile():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for mark, code in re.findall(r"^```python(.*?)\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M):
+            assert mark in ("", " not-run"), f"{page.name}: ```python{mark}"
+            compile(code, page.name, "exec")
+
+
 @pytest.mark.parametrize("name", SHOWS)
 def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, capsys):
     namespace = {"__name__": "reader"}

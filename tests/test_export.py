@@ -2,14 +2,19 @@
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug import FeedbackLoop, Recipe, Splits
+from xaiaug.results.maintenance import verify
+from xaiaug.stages.export import folder_names
 from xaiaug.store import Reader
 
 
@@ -99,3 +104,87 @@ def test_the_documentation_names_every_column(two_rounds):
     text = Path(__file__).parents[1].joinpath("docs/curation.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(\w+)`", text.split("| step | columns |")[1].split("Guidance,")[0]))
     assert all(set(line) == told | {"file_name", "predicted_index"} for line in lines(two_rounds))
+
+
+NAMES = [
+    "dog",
+    "Dog",
+    "DOG",
+    "dog.",
+    "dog ",
+    ".dog",
+    "&",
+    "%",
+    "#",
+    "_",
+    "a/b",
+    "a\\b",
+    "a_b",
+    "con",
+    "CON.txt",
+    "nul ",
+]
+NAMES += [
+    "~",
+    "",
+    "é",
+    "e\u0301",
+    "ß",
+    "ss",
+    "猫" * 300,
+    "x" * 5000,
+    "x" * 5001,
+    "\ud800",
+    "dog~0123456789abcdef",
+    "a\nb",
+]
+
+
+@given(st.sets(st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(NAMES), max_size=12))
+@example(set(NAMES))
+def test_every_class_has_a_folder_of_its_own_on_every_system(labels):
+    names = folder_names(sorted(labels))
+    folded = {unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()) for name in names.values()}
+    assert len(folded) == len(labels)
+    for name in names.values():
+        assert 0 < len(name.encode()) <= 120
+        assert name == name.strip(". ") and not set(name) & set('<>:"/\\|?*') and name.isprintable()
+        assert not re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name)
+
+
+def test_plain_class_names_are_their_folders():
+    labels = ["cat", "Golden Retriever", "chat-noir", "v1.5", "猫", "x_y"]
+    assert folder_names(labels) == {label: label for label in labels}
+
+
+def _damage(run_dir, kind):
+    paths = sorted((run_dir / "synthetic").rglob("*.png"))
+    if kind == "missing":
+        paths[0].unlink()
+    elif kind == "torn":
+        paths[0].write_bytes(paths[0].read_bytes()[:-7])
+    elif kind == "changed":
+        data = bytearray(paths[0].read_bytes())
+        data[-9] ^= 1
+        paths[0].write_bytes(data)
+    elif kind == "metadata":
+        file = run_dir / "synthetic" / "metadata.jsonl"
+        file.write_bytes(file.read_bytes()[:-40])
+        return "metadata.jsonl"
+    elif kind == "line":
+        file = run_dir / "synthetic" / "metadata.jsonl"
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+        return "metadata.jsonl"
+    return paths[0].name
+
+
+@pytest.mark.parametrize("kind", ["missing", "torn", "changed", "metadata", "line"])
+def test_a_damaged_export_is_named_and_made_again(kind, folder, two_rounds):
+    arms = ["generated+training", "no-map"]
+    before = {path: path.read_bytes() for path in sorted((two_rounds.run_dir / "synthetic").rglob("*.*"))}
+    assert verify(two_rounds.run_dir) == []
+    name = _damage(two_rounds.run_dir, kind)
+    assert any(name in line and "synthetic/" in line for line in verify(two_rounds.run_dir))
+    go(folder, two_rounds.run_dir, rounds=2, arms=arms, seeds=[0, 1])
+    assert verify(two_rounds.run_dir) == []
+    assert {path: path.read_bytes() for path in sorted((two_rounds.run_dir / "synthetic").rglob("*.*"))} == before

@@ -427,7 +427,7 @@ def test_other_classes_than_the_classifier_knows_are_named(folder, tmp_path):
         paint_folder(tmp_path / "other", {"guide": 3, "train": 2}, classes=("green", "red")), test=0.0
     )
     settings = {"experiment": {"fit_baseline": False}}
-    with pytest.raises(DataError, match="tells apart blue, red, the data have green, red"):
+    with pytest.raises(DataError, match="has the classes blue, red, the data have green, red"):
         loop(classifier=Ready(str(folder)), settings=settings).run(other, tmp_path / "run", until="critique")
 
 

@@ -61,7 +61,7 @@ def test_a_spent_budget_stops_the_run_cleanly_and_more_money_goes_on(folder, tmp
         page = partly.report_path.read_text()
         assert not partly.report.complete and not partly.report.arms
         assert any("not finished" in note.text for note in partly.report.notes) and "not finished" in page
-        assert f"{paid.requests} of {len(partly.mistakes)} mistakes have been before the critic" in page
+        assert f"{paid.requests} of {len(partly.mistakes)} mistakes have been shown to the critic" in page
         assert verify(tmp_path / "run") == []
         whole = run(folder, tmp_path / "run", url=server.url)
         assert server.bill.requests == len(whole.mistakes), "what was paid for is not paid for again"

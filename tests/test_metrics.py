@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaiaug.errors import DataError
-from xaiaug.metrics import Metrics, evaluate
+from xaiaug.metrics import Metrics, Scorer, evaluate
 
 
 def one_hot(predicted: list[int], k: int, certainty: float = 0.9) -> np.ndarray:
@@ -142,3 +142,14 @@ def test_the_calibration_error_is_the_distance_between_confidence_and_accuracy()
     assert evaluate(labels, probabilities, ["a", "b"]).calibration_error == pytest.approx(0.3)
     labels = np.array([0] * 7 + [1] * 3)
     assert evaluate(labels, probabilities, ["a", "b"]).calibration_error == pytest.approx(0.0, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(predictions())
+def test_what_arms_are_compared_by_is_what_is_reported_of_each(case: tuple[np.ndarray, np.ndarray, int]) -> None:
+    labels, probabilities, k = case
+    reported = evaluate(labels, probabilities, [str(index) for index in range(k)])
+    scored = {metric: Scorer(metric).score(labels, probabilities) for metric in ("accuracy", "macro-f1", "auroc")}
+    assert (reported.accuracy, reported.f1) == (scored["accuracy"], scored["macro-f1"])
+    assert reported.balanced_accuracy == Scorer("balanced-accuracy").score(labels, probabilities)
+    assert reported.roc_auc == (None if math.isnan(scored["auroc"]) else scored["auroc"])

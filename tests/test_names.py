@@ -34,10 +34,9 @@ ADVERBS = words("again alike along apart aside beside elsewhere here own there t
 PARTICLES = words("as by down from in on out to up with")
 # These begin no name at all; others may stand as an adjective before a noun, as in `published_licence`.
 NEVER_FIRST = ADVERBS | words("asked done found given heard known made said seen told")
-# Public names that users already know: a check's name in the settings, and constructors that read as adjectives.
+# Public names that users already know: constructors that read as adjectives.
 ALLOWED = words(
     """
-    curation/checks.py:check_alike
     testing/fake_services/script.py:Error.overloaded
     testing/fake_services/script.py:Reply.recorded
     testing/fake_services/script.py:Reply.truncated

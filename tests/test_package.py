@@ -29,7 +29,7 @@ def test_every_extra_of_the_design_is_there_and_bounded():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = {"claude", "openai", "diffusion", "lora", "captum", "datasets", "evidence", "ray", "all", "dev"}
+    wanted = {"claude", "openai", "diffusion", "lora", "captum", "datasets", "evidence", "onnx", "ray", "all", "dev"}
     assert set(extras) == wanted
     for name in wanted - {"all", "dev"}:
         assert all("<" in requirement for requirement in extras[name])

@@ -26,6 +26,9 @@ class Here:
     remote = False
     uses = frozenset({"prompt", "guidance", "image"})
 
+    def parameters(self):
+        return {}
+
     def estimate(self, items):
         return Estimate(disk_bytes=(4_000_000, 4_000_000), licence="apache-2.0")
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from xaiaug import Case, Critique, Explanation, History, ImageSource, Recipe
 from xaiaug.errors import RecordError
-from xaiaug.records import LazyPanel
+from xaiaug.records import LazyPanel, label_to_words
 
 
 def explanation(grid, heatmap=None):
@@ -77,3 +77,7 @@ def test_a_case_takes_an_image_as_panel_and_needs_one():
     assert case(image).panel is image
     with pytest.raises(TypeError, match="panel"):
         Case("x", image, label="cat", predicted="dog", probabilities=np.zeros(2, np.float32))
+
+
+def test_a_label_is_written_with_spaces_in_a_sentence():
+    assert label_to_words("tabby_cat") == "tabby cat"

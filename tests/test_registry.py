@@ -1,6 +1,7 @@
 """The registry finds plugins, names what is wrong with them, and lets a broken one stop nobody."""
 
 import inspect
+import signal
 import sys
 import types
 from dataclasses import dataclass
@@ -107,8 +108,7 @@ def test_a_taken_name_raises_and_names_both_packages():
 
 def test_a_package_that_fails_to_import_is_told_in_the_listing_and_stops_nobody():
     registry = Registry()
-    points = [EntryPoint("bad", "no_such_package.plugin", "xaiaug"), EntryPoint("xaiaug", "xaiaug.plugins", "xaiaug")]
-    registry.add_entry_points(points)
+    registry.add_entry_points([EntryPoint("bad", "no_such_package.plugin", "xaiaug")])
     infos = {info.name: info for info in registry.available()}
     assert "no_such_package" in infos["bad"].error
     assert infos["attention-rollout"].error is None
@@ -116,10 +116,76 @@ def test_a_package_that_fails_to_import_is_told_in_the_listing_and_stops_nobody(
         registry.create("critic", "mine", {})
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import sys; sys.exit(0)", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise type('Halt', (BaseException,), {})('now')", "Halt: now"),
+        ("import xaiaug, sys\n@xaiaug.hookimpl\ndef register_critics(register): sys.exit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_package_that_ends_the_process_stops_nobody(source, reason, tmp_path, monkeypatch):
+    (tmp_path / "quitter.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "quitter", raising=False)
+    registry = Registry()
+    registry.add_entry_points([EntryPoint("quitter", "quitter", "xaiaug")])
+    infos = {info.name: info for info in registry.available()}
+    assert reason in infos["quitter"].error
+    assert infos["measured"].error is None
+
+
+def test_a_plugin_that_ends_the_process_when_it_is_imported_or_made_is_named(tmp_path, monkeypatch):
+    (tmp_path / "quitter").mkdir()
+    (tmp_path / "quitter" / "__init__.py").write_text("import sys; sys.exit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "quitter", raising=False)
+
+    class Quitting(Ramp):
+        def __init__(self):
+            sys.exit(0)
+
+    registry = Registry()
+    registry.add(explainers("imported", factory="quitter.inner:Thing"), "stranger")
+    registry.add(explainers("made", factory=Quitting), "other")
+    assert "SystemExit" in registry.available("explainer")[0].error
+    with pytest.raises(PluginError, match=r"'imported' cannot be imported: .*SystemExit"):
+        registry.create("explainer", "imported", {})
+    with pytest.raises(PluginError, match=r"'made' cannot be created: .*SystemExit"):
+        registry.create("explainer", "made", {})
+
+
+def test_the_users_own_interrupt_passes_through_an_import(tmp_path, monkeypatch):
+    (tmp_path / "slow.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        Registry().add_entry_points([EntryPoint("slow", "slow", "xaiaug")])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("name", ["xaiaug", "aaa"])
+def test_no_package_replaces_a_built_in_plugin(name, tmp_path, monkeypatch):
+    (tmp_path / "impostor.py").write_text(
+        "import xaiaug\nclass Mine(xaiaug.Critic):\n    def critique(self, cases): return []\n"
+        "@xaiaug.hookimpl\ndef register_critics(register):\n    register('measured', Mine); register('mine', Mine)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "impostor", raising=False)
+    registry = Registry()
+    registry.add_entry_points([EntryPoint(name, "impostor", "xaiaug"), EntryPoint("old", "xaiaug.plugins", "xaiaug")])
+    assert registry.plugin_class("critic", "measured").__module__ == "xaiaug.plugins.critics.measured"
+    (broken,) = [info for info in registry.available() if info.kind == "plugin"]
+    assert broken.name == name and ("reserved" if name == "xaiaug" else "already registered") in broken.error
+    assert "mine" not in {info.name for info in registry.available()}
+
+
 def test_a_missing_extra_says_what_to_install():
     registry = Registry()
-    registry.add(explainers("deep", factory="no_such_module:Thing", extra="captum"), "stranger")
-    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[captum\]'"):
+    registry.add(explainers("deep", factory="no_such_module:Thing", extra="deep"), "stranger")
+    with pytest.raises(MissingExtraError, match=r"pip install 'xaiaug\[deep\]'"):
         registry.create("explainer", "deep", {})
 
 
@@ -130,7 +196,7 @@ def test_a_class_of_another_kind_is_refused():
         registry.create("explainer", "painter", {})
 
 
-def test_the_built_in_plugins_come_through_the_same_entry_point():
+def test_the_built_in_plugins_are_there():
     names = {(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"}
     assert {("classifier", "transformers"), ("critic", "measured"), ("synthesizer", "remix")} <= names
     assert all(info.error is None for info in xaiaug.available())
@@ -220,7 +286,7 @@ def test_parameters_passed_on_to_a_parent_fit_its_types():
 
     check = xaiaug.registry.check_parameters
     check("the child", Child, {"sharpness": "any", "side": 9})
-    with pytest.raises(ConfigError, match="the child: parameter 'side' does not fit: .* got '9'"):
+    with pytest.raises(ConfigError, match="the child: parameter 'side' is invalid: .* got '9'"):
         check("the child", Child, {"side": "9"})
 
 

@@ -10,6 +10,7 @@ import report_example as example
 from xaiaug.errors import ConfigError
 from xaiaug.report.arm_table import FORMATS, HEADS, Spread, format_percent, format_points, format_table, summarise_arms
 from xaiaug.report.schema_arms import ArmResult
+from xaiaug.report.schema_report import Report
 
 
 def test_text_is_aligned_and_its_numbers_end_in_one_column() -> None:
@@ -78,3 +79,20 @@ def test_points_carry_a_sign_and_never_a_minus_zero(value: float, shown: str) ->
 def test_percentages_have_one_digit() -> None:
     assert format_percent(Spread(0.9125, 0.0044)) == "91.2 ± 0.4"
     assert format_percent(Spread()) == "–"
+
+
+def with_metric(metric: str, chosen: float | None) -> Report:
+    arms = tuple(
+        arm.model_copy(update={"seeds": tuple(seed.model_copy(update={"chosen": chosen}) for seed in arm.seeds)})
+        for arm in example.arms()
+    )
+    return example.report(arms=arms, settings={"experiment": {"metric": metric}})
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_metric_that_was_chosen_stands_in_the_table(kind: str) -> None:
+    shown = format_table(with_metric("worst-group", 0.4321), kind)
+    assert ("worst_group" if kind in ("csv", "json") else "worst-group") in shown
+    assert ("0.4321" if kind in ("csv", "json") else "43.2") in shown
+    for metric in ("accuracy", "balanced-accuracy", "macro-f1"):
+        assert format_table(with_metric(metric, None), kind) == format_table(example.report(), kind)

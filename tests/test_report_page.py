@@ -270,3 +270,12 @@ def test_text_stands_out_from_its_ground_in_light_and_dark(scheme: str, ground: 
     palette = colours(light if scheme == "light" else dark)
     bright, dim = sorted((luminance(palette[ground]), luminance(palette[ink])), reverse=True)
     assert (bright + 0.05) / (dim + 0.05) >= 4.5
+
+
+def test_a_long_class_name_is_shortened_wherever_it_stands() -> None:
+    long = "x" * 5000
+    report = example.report()
+    cases = tuple(case.model_copy(update={"label": long, "predicted": long}) for case in report.cases)
+    data = report.data.model_copy(update={"labels": (long, "dog")})
+    text = render(report.model_copy(update={"cases": cases, "data": data}), example.blob)
+    assert not re.search("x{200}", text) and "… (5,000 characters)" in text

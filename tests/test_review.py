@@ -4,7 +4,14 @@ import csv
 import http.client
 import io
 import json
+import os
+import socket
+import struct
+import time
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
@@ -18,6 +25,7 @@ from xaiaug.results.maintenance import status, verify
 from xaiaug.review import ReviewServer
 from xaiaug.review.gallery import Gallery
 from xaiaug.store import Reader, Store
+from xaiaug.store.schema import EXPLAIN, SETTINGS
 
 
 class Wording(Painter):
@@ -166,6 +174,33 @@ def test_a_word_nobody_knows_is_named(folder, waiting):
         go(folder, waiting)
 
 
+def save_as(run_dir, delimiter, encoding):
+    table = run_dir / "review.csv"
+    rows = read(run_dir)
+    with table.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows([{**row, "decision": "keep"} for row in rows])
+    return len(rows)
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16")])
+def test_answers_saved_by_a_spreadsheet_count(folder, waiting, delimiter, encoding):
+    answers = save_as(waiting, delimiter, encoding)
+    edited = (waiting / "review.csv").read_bytes()
+    assert go(folder, waiting).report.images.review.kept == answers
+    assert (waiting / "review.csv.bak").read_bytes() == edited
+
+
+def test_a_review_without_ids_is_refused_and_stays(folder, waiting):
+    rows = read(waiting)
+    lines = ["decision;label_is_wrong;new_prompt", *(["keep;;"] * len(rows))]
+    (waiting / "review.csv").write_text("\n".join(lines))
+    with pytest.raises(RunFolderError, match=r"review.csv cannot be read.*no column 'label', .*Nothing was changed"):
+        go(folder, waiting)
+    assert (waiting / "review.csv").read_text().splitlines() == lines
+
+
 def ask(server, path, *, method="GET", host=None, origin=None, body=None, kind="application/json", token=None):
     address = server.origin.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=20)
@@ -202,13 +237,12 @@ def test_the_page_shows_what_is_in_the_table_and_forbids_everything_else(server,
 
 @pytest.mark.parametrize(("scale", "shared"), [("image", None), ("run", (0.1, 0.5))])
 def test_the_heatmap_has_the_colours_of_the_panel(waiting, scale, shared, monkeypatch):
-    fact = Reader.fact
-    monkeypatch.setattr(
-        Reader, "fact", lambda self, name: {"panel": {"scale": scale}} if name == "settings" else fact(self, name)
-    )
+    get_fact = Reader.get_fact
+    settings = {"panel": {"scale": scale}}
+    monkeypatch.setattr(Reader, "get_fact", lambda self, fact: settings if fact == SETTINGS else get_fact(self, fact))
     monkeypatch.setattr(panel, "shared_scale", lambda maps: shared if list(maps) else None)
     gallery, run = Gallery(waiting), Reader(waiting)
-    rows = [row for row in run.rows("explain") if "heatmap" in row["predicted"]]
+    rows = [row for row in run.rows(EXPLAIN) if "heatmap" in row["predicted"]]
     maps = {row["id"]: read_heatmap(run.blobs.read(row["predicted"]["heatmap"]["blob"])) for row in rows}
     for item in gallery.items():
         image = run.blobs.image(next(row["image"]["blob"] for row in rows if row["id"] == item["case"]))
@@ -298,3 +332,30 @@ def test_a_run_without_review_has_nothing_to_show(folder, tmp_path):
         ReviewServer(tmp_path / "nowhere")
     with Store(tmp_path / "run"), pytest.raises(RunLockedError):
         ReviewServer(tmp_path / "run")
+
+
+def test_the_browser_is_called_with_a_file_of_this_user_that_is_gone_once_the_page_is_open(server, monkeypatch):
+    called = []
+    monkeypatch.setattr("webbrowser.open", called.append)
+    server.open_browser()
+    (address,) = called
+    assert server.token not in address and address.startswith("file:")
+    file = Path(url2pathname(urlsplit(address).path))
+    assert server.url in file.read_text()
+    assert os.name == "nt" or (file.stat().st_mode & 0o077, file.parent.stat().st_mode & 0o077) == (0, 0)
+    assert ask(server, "")[0] == 200
+    assert not file.parent.exists()
+
+
+@pytest.mark.parametrize("length", ["100", "\xb2", "9" * 5000, "-1"])
+def test_aborted_and_malformed_requests_print_nothing(server, length, capfd):
+    host = server.origin.removeprefix("http://")
+    fields = {"Host": host, "Origin": server.origin, "Content-Type": "application/json", "Content-Length": length}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
+    for request in (f"GET /{server.token}/ HTTP/1.1\r\n{head}", f"POST /{server.token}/decide HTTP/1.1\r\n{head}{{"):
+        with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2]))) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets when closed
+            connection.sendall(request.encode("latin-1"))
+    assert ask(server, "")[0] == 200
+    time.sleep(0.3)
+    assert capfd.readouterr() == ("", "")

@@ -76,7 +76,7 @@ def test_a_second_signal_stops_at_once(folder, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in err
+    assert "Rerun the same command to resume" in err
 
 
 def test_a_run_killed_again_and_again_ends_equal_to_an_untroubled_one(folder, tmp_path):

@@ -1,6 +1,7 @@
 """The run folder keeps what was committed, whole or not at all."""
 
 import multiprocessing
+import os
 import sqlite3
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from PIL import Image
 
 from xaiaug.errors import RunFolderError, RunLockedError
+from xaiaug.results.maintenance import collect_garbage
 from xaiaug.store import Blob, Reader, Store
 from xaiaug.store.blobs import Blobs, write_atomically
+from xaiaug.store.integrity import problems, sweep
 from xaiaug.store.schema import CASES, EXPLAIN, SETTINGS, UNTIL, fit_stage
 
 
@@ -78,6 +81,25 @@ def test_a_model_folder_is_whole_or_done_again(tmp_path):
         assert store.rows("k") is not None
         (tmp_path / "models/a/0/w").write_bytes(b"weight")
         assert store.rows("k") is None
+
+
+def test_a_model_of_earlier_settings_is_found_again_and_goes_with_gc(tmp_path):
+    with Store(tmp_path) as store:
+        rows = {}
+        for key in ("first", "second"):
+            model = store.write_model("models/a/0", lambda folder, key=key: (folder / "w").write_text(key))
+            rows[key] = {"model": model.to_row()}
+            store.begin(fit_stage("a", 0), [key], 1)
+            store.commit(key, fit_stage("a", 0), [rows[key]])
+        for key in ("first", "second", "first"):
+            assert store.rows(key) is not None
+            assert (store.bring_back(rows[key]["model"]) / "w").read_text() == key
+        assert len(list((tmp_path / "models/a").iterdir())) == 2
+        store.begin(fit_stage("a", 0), ["first"], 1)
+        sweep(store, keep_unfinished=False)
+        assert [path.name for path in (tmp_path / "models/a").iterdir()] == ["0"]
+        assert (tmp_path / "models/a/0/w").read_text() == "first"
+        assert store.rows("second") is None
 
 
 def test_a_model_that_cannot_be_saved_leaves_the_old_one(tmp_path):
@@ -157,3 +179,136 @@ def test_reading_changes_nothing(tmp_path):
     assert reader.get_fact(SETTINGS) is None
     reader.close()
     assert sorted((path.name, path.stat().st_size) for path in tmp_path.iterdir()) == before
+
+
+LINKED = (
+    "blobs",
+    "blobs/ab",
+    "models",
+    "models/baseline",
+    "models/baseline/0",
+    "checkpoints",
+    "synthetic/cat",
+    "run.toml",
+)
+
+
+@pytest.mark.parametrize("place", LINKED)
+def test_a_link_inside_a_run_folder_is_refused_and_what_is_behind_it_stays(tmp_path, place):
+    run, outside = tmp_path / "run", tmp_path / "photos"
+    Store(run).close()
+    outside.mkdir()
+    (outside / "mine.png").write_bytes(b"irreplaceable")
+    (run / place).parent.mkdir(parents=True, exist_ok=True)
+    (run / place).symlink_to(outside / "mine.png" if place.endswith(".toml") else outside)
+    with pytest.raises(RunFolderError, match=f"links inside \\({place}\\)"):
+        Store(run)
+    with pytest.raises(RunFolderError, match="links inside"):
+        collect_garbage(run)
+    reader = Reader(run)
+    assert any(line.startswith(f"{place} is a link") for line in problems(reader))
+    reader.close()
+    assert [(path.name, path.read_bytes()) for path in outside.iterdir()] == [("mine.png", b"irreplaceable")]
+
+
+def test_the_run_folder_itself_may_be_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    with Store(tmp_path / "run") as store:
+        store.commit("k", CASES, [{"x": Blob(b"hello", ".txt")}])
+        assert store.rows("k") is not None
+
+
+FOREIGN = (
+    "blobs/notes.txt",
+    "blobs/ab/cat.png",
+    "models/mine/0/model.safetensors",
+    "models/best.pt",
+    "synthetic/x.png",
+)
+
+
+def test_only_what_the_run_wrote_is_removed(tmp_path):
+    for name in (*FOREIGN, "checkpoints/my-vit/model.bin", "models/a/0/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"mine")
+    with Store(tmp_path) as store:
+        (tmp_path / "models/a/0/notes.txt").rename(tmp_path / "kept.txt")
+        model = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.commit("old", CASES, [{"model": model.to_row(), "x": Blob(b"stale", ".txt")}])
+        orphan = store.blobs.put(Blob(b"written, then the process was killed", ".txt"))
+        (tmp_path / "kept.txt").rename(tmp_path / "models/a/0/notes.txt")
+        (tmp_path / "models/a/.0.part").mkdir()
+        (tmp_path / "models/a/.0.part/w").write_bytes(b"half")
+        store.unfinished("0123456789abcdef" * 2).mkdir(parents=True)
+        store.write_synthetic([])
+        assert sweep(store, keep_unfinished=False) == len(b"weights" + b"stale" + b"half") + 36
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert orphan not in str(left)
+    assert left - {".lock", "ledger.sqlite"} == {
+        *FOREIGN,
+        "checkpoints/my-vit/model.bin",
+        "models/a/0/notes.txt",
+        "synthetic/metadata.jsonl",
+    }
+
+
+def test_a_model_never_replaces_a_file_the_run_did_not_write(tmp_path):
+    with Store(tmp_path) as store:
+        store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.write_model("models/a/0", lambda folder: (folder / "v").write_bytes(b"others"))
+        (tmp_path / "models/a/0/.DS_Store").write_bytes(b"a file manager's")
+        (tmp_path / "models/a/0/notes.txt").write_bytes(b"mine")
+        with pytest.raises(RunFolderError, match="holds 'notes.txt', which this run did not write"):
+            store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+    assert (tmp_path / "models/a/0/notes.txt").read_bytes() == b"mine"
+
+
+def test_litter_of_a_file_manager_does_not_make_a_model_unfit(tmp_path):
+    with Store(tmp_path) as store:
+        model = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.commit("k", fit_stage("arm", 0), [{"model": model.to_row()}])
+        for name in (".DS_Store", "Thumbs.db", "._w", "desktop.ini"):
+            (tmp_path / "models/a/0" / name).write_bytes(b"")
+        assert store.rows("k") is not None
+        (tmp_path / "models/a/0/adapter_config.json").write_bytes(b"{}")
+        assert store.rows("k") is None
+
+
+def test_a_file_with_other_bytes_and_the_same_date_is_not_taken_for_what_was_written(tmp_path):
+    with Store(tmp_path) as store:
+        model = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.commit("k", fit_stage("arm", 0), [{"model": model.to_row()}])
+        file = tmp_path / "models/a/0/w"
+        stat = file.stat()
+        file.write_bytes(b"WEIGHTS")
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert store.rows("k") is None
+
+
+def test_an_exported_image_is_mended_and_a_foreign_one_in_its_place_is_refused(tmp_path):
+    with Store(tmp_path) as store:
+        blob = store.blobs.put(Blob.image(Image.new("RGB", (2, 2))))
+        store.write_synthetic([("cat/a.png", blob, {})])
+        exported = tmp_path / "synthetic/cat/a.png"
+        whole = exported.read_bytes()
+        exported.write_bytes(b"torn")
+        store.write_synthetic([("cat/a.png", blob, {})])
+        assert exported.read_bytes() == whole
+        (tmp_path / "synthetic/cat/b.png").write_bytes(b"mine")
+        with pytest.raises(RunFolderError, match="is in the way"):
+            store.write_synthetic([("cat/b.png", blob, {})])
+        assert (tmp_path / "synthetic/cat/b.png").read_bytes() == b"mine"
+
+
+def test_a_model_that_comes_back_adopts_no_file_the_run_did_not_write(tmp_path):
+    with Store(tmp_path) as store:
+        first = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"others"))
+        notes = tmp_path / "models/a/0/notes.txt"
+        notes.write_bytes(b"mine")
+        with pytest.raises(RunFolderError, match="holds 'notes.txt', which this run did not write"):
+            store.bring_back(first.to_row())
+        assert notes.read_bytes() == b"mine"
+        notes.unlink()
+        assert (store.bring_back(first.to_row()) / "w").read_bytes() == b"weights"

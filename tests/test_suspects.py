@@ -7,7 +7,8 @@ import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 
 from xaiaug import Critique, FeedbackLoop, Recipe, Splits
-from xaiaug.errors import ConfigError, RunFolderError
+from xaiaug.errors import ConfigError, DataError, RunFolderError
+from xaiaug.stages.suspect_labels import COLUMNS
 from xaiaug.suspects import flag_by_confident_learning, format_methods
 
 
@@ -99,4 +100,30 @@ def test_a_table_that_is_none_is_told(folder, tmp_path):
     go(folder, tmp_path / "run")
     (tmp_path / "run" / "suspects.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(RunFolderError, match="suspects.csv"):
+        go(folder, tmp_path / "run")
+
+
+def test_answers_saved_with_semicolons_count_and_a_table_without_ids_stays(folder, tmp_path):
+    run_dir = tmp_path / "run"
+    go(folder, run_dir)
+    rows = read(run_dir)
+    answers = ["yes", *["No"] * (len(rows) - 1)]
+    with (run_dir / "suspects.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.DictWriter(file, rows[0], delimiter=";")
+        table.writeheader()
+        table.writerows([{**row, "label_is_right": answer} for row, answer in zip(rows, answers, strict=True)])
+    assert go(folder, run_dir).report.mistakes.held == len(rows) - 1
+    assert [row["label_is_right"] for row in read(run_dir)] == ["yes", *["no"] * (len(rows) - 1)]
+    (run_dir / "suspects.csv").write_text("file;label_is_right\na.png;yes\n")
+    with pytest.raises(RunFolderError, match="no column 'label'"):
+        go(folder, run_dir)
+    assert (run_dir / "suspects.csv").read_text() == "file;label_is_right\na.png;yes\n"
+
+
+@pytest.mark.parametrize(("answer", "name"), [("perhaps", "abc"), ("yes", "1,2E+15"), ("yes", "")])
+def test_an_answer_that_is_not_understood_is_named(folder, tmp_path, answer, name):
+    go(folder, tmp_path / "run")
+    header = ",".join(COLUMNS)
+    (tmp_path / "run/suspects.csv").write_text(f'{header}\nguide/a.png,cat,dog,0.9,critic,{answer},"{name}"\n')
+    with pytest.raises(DataError, match="perhaps" if answer == "perhaps" else "has the id"):
         go(folder, tmp_path / "run")

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pytest
 import tiny_clip
+import tiny_onnx
 import tiny_pipelines
 from tiny_llava import save_tiny_llava
 
@@ -49,11 +50,16 @@ def parameters(pipelines, recorded, tmp_path_factory):
             return drawing(name)
         made = {
             "transformers": lambda: {"checkpoint": str(tiny_vit_folder())},
+            "onnx": colours,
             "zero-shot": lambda: {"checkpoint": clip()},
             "local-vlm": lambda: {"model": str(save_tiny_llava(tmp_path_factory.mktemp("llava"))), "max_tokens": 100},
             "replay": lambda: {"run": str(recorded)},
         }
         return made[name]() if name in made else {}
+
+    def colours():
+        file = tiny_onnx.save_model(tmp_path_factory.mktemp("onnx") / "colours.onnx")
+        return {"file": str(file), "labels": ["cat", "dog"], "mean": [0, 0, 0], "std": [1, 1, 1]}
 
     def clip():
         folder = tmp_path_factory.mktemp("clip")

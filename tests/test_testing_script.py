@@ -231,5 +231,5 @@ def test_the_snippets_of_the_page_run_one_after_another():
     assert len(snippets) == 7
     for number, code in enumerate(snippets):
         exec(compile(code, f"docs/testing.md[{number}]", "exec"), namespace)  # noqa: S102
-    for name in ("storm", "slow", "busy", "broken"):
+    for name in ("overload", "slow", "busy", "broken"):
         Player(namespace[name])

@@ -77,7 +77,8 @@ def test_torn_blobs_lost_models_and_broken_ancestry_are_each_told(copy, finished
     assert any(case.panel in line and "torn" in line for line in lines)
     assert any("models/continued/0 is not what was written" in line for line in lines)
     assert any("which no synthesis made" in line for line in lines)
-    assert len(lines) == 3
+    assert any("metadata.jsonl does not list the images that arms train on" in line for line in lines)
+    assert len(lines) == 4
 
 
 def test_what_earlier_settings_left_goes_and_what_is_used_stays(copy, folder):
@@ -89,3 +90,14 @@ def test_what_earlier_settings_left_goes_and_what_is_used_stays(copy, folder):
     assert collect_garbage(copy) == 0
     again = run(folder, copy, images_per_mistake=1)
     assert again.report.complete
+
+
+def test_the_chosen_metric_of_a_run_stands_in_its_table(folder, tmp_path):
+    result = run(
+        folder, tmp_path / "run", settings={"experiment": {"metric": "auroc", "arms": ["baseline", "continued"]}}
+    )
+    heads = result.table().splitlines()[0]
+    assert "auroc" in heads
+    for arm in result.report.arms:
+        (seed,) = arm.seeds
+        assert seed.chosen == pytest.approx(seed.metrics.roc_auc)

@@ -128,7 +128,7 @@ def test_test_accuracy_along_the_training_is_measured_on_request_and_after_the_e
     assert all(name.kind != StageKind.FIT for name in names[first_curve:])
     last_test = max(place for place, name in enumerate(names) if name.detail[:1] == ("test",))
     assert first_curve > last_test
-    assert "test, measured after the end" in (run_dir / "report.html").read_text()
+    assert "test, measured after the run" in (run_dir / "report.html").read_text()
     assert go(folder, run_dir, Snapping(), seeds=(0,)).report.arms[0].seeds[0].history.test_accuracy == ()
     assert verify(run_dir) == []
 

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import Splits
-    from .errors import XaiaugError
+    from .errors import DataError, XaiaugError
     from .hookspecs import hookimpl
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
+    from .loop.diagnose import diagnose
+    from .plugins.classifiers.predict_function import PredictClassifier
     from .plugins.classifiers.torch_module import TorchClassifier
     from .quality import faithfulness
     from .records import (
@@ -37,12 +39,14 @@ _HOMES = {
     "Context": "interfaces",
     "Critic": "interfaces",
     "Critique": "records",
+    "DataError": "errors",
     "Explainer": "interfaces",
     "Explanation": "records",
     "Failure": "records",
     "FeedbackLoop": "loop",
     "History": "records",
     "ImageSource": "records",
+    "PredictClassifier": "plugins.classifiers.predict_function",
     "Recipe": "records",
     "Result": "results",
     "Sample": "records",
@@ -54,6 +58,7 @@ _HOMES = {
     "XaiaugError": "errors",
     "available": "registry",
     "compare_predictions": "statistics",
+    "diagnose": "loop.diagnose",
     "faithfulness": "quality",
     "hookimpl": "hookspecs",
     "load": "registry",
@@ -67,12 +72,14 @@ __all__ = [
     "Context",
     "Critic",
     "Critique",
+    "DataError",
     "Explainer",
     "Explanation",
     "Failure",
     "FeedbackLoop",
     "History",
     "ImageSource",
+    "PredictClassifier",
     "Recipe",
     "Result",
     "Sample",
@@ -84,6 +91,7 @@ __all__ = [
     "XaiaugError",
     "available",
     "compare_predictions",
+    "diagnose",
     "faithfulness",
     "hookimpl",
     "load",

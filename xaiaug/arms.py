@@ -23,7 +23,7 @@ CLASSICAL = "trivialaugment+cutmix"
 ROWS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm(BASELINE, "the classifier as it was", real="none"),
+        Arm(BASELINE, "the classifier without further training", real="none"),
         Arm(CONTINUED, "more training on the same real images", real="train"),
         Arm("generated-only", "the new images alone", images=GENERATED, real="none"),
         Arm(HEADLINE, "the new images with the real ones", images=GENERATED, real="train"),

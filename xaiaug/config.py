@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .credentials import looks_like_key
 from .errors import ConfigError, RecordError, suggest
 from .records import Arm, ImageSource, Recipe
 from .records.pipeline import HEADLINE, PRIMARY, STOPS
@@ -19,16 +21,16 @@ from .records.recipe import SET_BY_ARM
 from .registry import KINDS, registry
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-# Shapes of the keys of services; a folder such as "sk-learn-photos" is none.
-_SECRET = re.compile(
-    r"\b(sk-(ant|proj)-\S{8,}|(sk|pk|rk|xai)-(?=[\w-]*\d)[\w-]{16,}|(hf|gsk|ghp)_\w{16,}|AIza[\w-]{30,}|Bearer\s\S{12,})",
-    re.ASCII,
-)
 _SECRET_NAME = re.compile(
-    r"^(.*[_-])?(api[_-]?key|secret([_-]key)?|password|passwd|bearer|authorization|credentials?)$"
-    r"|^((hf|auth|access|api)[_-])?token$",
+    r"^(.*[_-])?(api[_-]?key|private[_-]?key|secret([_-]key)?|password|passwd|bearer|authorization|credentials?)$"
+    r"|^((hf|auth|access|api|refresh|bearer|github|gitlab|id)[_-])?token$",
     re.IGNORECASE,
 )
+
+
+# Parameters of plugins that may be a path; each may be a name on the model hub, too, or nothing that is there yet.
+_PATH_PARAMETERS = ("checkpoint", "weights", "masks", "run", "loras", "controlnet", "vae", "model", "folder", "file")
+_LONGEST_VALUE = 200
 
 
 class Table(BaseModel):
@@ -59,6 +61,11 @@ class DataTable(Table):
         """What the constructors of `Splits` take by keyword."""
         return self.model_dump(exclude={"folder", "manifest"})
 
+    def place(self, base: Path | None) -> Self:
+        """The table with its paths relative to a folder, and `~` expanded."""
+        places = {name: getattr(self, name) for name in ("folder", "manifest")}
+        return self.model_copy(update={name: _place(path, base) for name, path in places.items() if path is not None})
+
 
 class PluginTable(BaseModel):
     """`[classifier]`, `[explainer]`, `[critic]`, `[synthesizer]`: a name and that plugin's parameters."""
@@ -70,6 +77,15 @@ class PluginTable(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """The parameters beside the name."""
         return dict(self.model_extra or {})
+
+    def place(self, base: Path | None) -> Self:
+        """The table with its paths relative to a folder, and `~` expanded.
+
+        Raises:
+            ConfigError: a relative path is there beside the shell's folder, and not beside the settings.
+        """
+        extra = {name: _place_parameter(name, value, base) for name, value in self.parameters.items()}
+        return self.model_copy(update=extra)
 
 
 class MistakesTable(Table):
@@ -213,18 +229,18 @@ def parse_settings(tables: Mapping[str, Any], source: str = "settings") -> Setti
         raise ConfigError(f"{source} cannot be used:\n{problems}") from None
     found.recipes()
     found.arms()
-    return found
+    return _place_all(found, None)
 
 
 def read_settings(path: str | Path) -> Settings:
-    """Checked settings from a TOML file; a relative data folder is relative to the file.
+    """Checked settings from a TOML file; relative paths are relative to the file.
 
     Raises:
         ConfigError: the file is missing, is not TOML, or holds what `parse_settings` refuses.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  (a Path raises where there is no such user)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no settings file {path}; write one, or run `xaiaug demo` to see one made"
@@ -234,11 +250,52 @@ def read_settings(path: str | Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     found = parse_settings(tables, str(path))
-    places = {name: getattr(found.data, name) for name in ("folder", "manifest")}
-    if not any(places.values()):
+    if found.data.folder is None and found.data.manifest is None:
         raise ConfigError(f'{path} has no data folder: add\n  [data]\n  folder = "photos"')
-    absolute = {name: path.parent / place for name, place in places.items() if place is not None}
-    return found.model_copy(update={"data": found.data.model_copy(update=absolute)})
+    return _place_all(found, path.parent)
+
+
+def _place_all(found: Settings, base: Path | None) -> Settings:
+    judge = found.curation.judge
+    placed = judge.place(base) if isinstance(judge, JudgeTable) else judge
+    return found.model_copy(
+        update={
+            "data": found.data.place(base),
+            "curation": found.curation.model_copy(update={"judge": placed}),
+            **{kind: getattr(found, kind).place(base) for kind in KINDS},
+        }
+    )
+
+
+def _place(path: Path, base: Path | None) -> Path:
+    expanded = Path(os.path.expanduser(path))  # noqa: PTH111
+    return expanded if base is None else base / expanded
+
+
+def _place_parameter(name: str, value: Any, base: Path | None) -> Any:
+    """A plugin's parameter, with the paths in it from the settings' folder."""
+    if isinstance(value, list | tuple):
+        return type(value)(_place_parameter(name, inner, base) for inner in value)
+    if isinstance(value, Mapping):
+        return {inner: _place_parameter(inner, content, base) for inner, content in value.items()}
+    if not isinstance(value, str):
+        return value
+    if value.startswith("~"):
+        return os.path.expanduser(value)  # noqa: PTH111
+    relative = value and name in _PATH_PARAMETERS and not Path(value).is_absolute()
+    return _place_relative(name, value, base) if relative and base is not None else value
+
+
+def _place_relative(name: str, value: str, base: Path) -> str:
+    beside = base / value
+    if beside.exists() or value.startswith("."):
+        return str(beside.absolute())
+    if Path(value).exists():
+        raise ConfigError(
+            f"{name} = {value!r}: relative paths are relative to the settings file, and there is no {beside}; write "
+            f"the path from there, or {str(Path(value).absolute())!r}"
+        )
+    return value  # a name on the model hub
 
 
 def create_plugin(kind: str, table: PluginTable) -> Any:
@@ -284,14 +341,17 @@ def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
     """Raises ConfigError where a setting looks like a key; the message names its place and never what it holds."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
+            if looks_like_key(str(name)):
+                _refuse_keys(str(name), source, (*place, "a name"))
             _refuse_keys(inner, source, (*place, str(name)))
     elif isinstance(value, list | tuple):
         for inner in value:
             _refuse_keys(inner, source, place)
-    elif isinstance(value, str) and (_SECRET.search(value) or (value and place and _SECRET_NAME.search(place[-1]))):
+    elif isinstance(value, str) and (looks_like_key(value) or (value and place and _SECRET_NAME.search(place[-1]))):
         raise ConfigError(
-            f"{source}: {'.'.join(place)} looks like a key. Settings are kept in the run folder, so keys come from the "
-            "environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it if others may have seen it"
+            f"{source}: {'.'.join(place)} looks like a key, or an address with one. Settings are kept in the run "
+            "folder, so keys come from the environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it "
+            "if others may have seen it"
         )
 
 
@@ -324,8 +384,15 @@ def _arm(entry: str | Mapping[str, Any]) -> str | Arm:
     for name in entry:
         if name not in known:
             raise ConfigError(f"[experiment] arms: an arm has no key {name!r}. {suggest(name, known)}")
+    if not entry.get("name"):
+        raise ConfigError(f"[experiment] arms: an arm needs a name, got {str(dict(entry))[:_LONGEST_VALUE]}")
+    images = entry.get("images")
+    if images is not None and not isinstance(images, Mapping):
+        raise ConfigError(f"[experiment] arms: images must be a table, got {str(images)[:_LONGEST_VALUE]!r}")
+    for name in images or ():
+        if name not in (sources := {field.name for field in fields(ImageSource)}):
+            raise ConfigError(f"[experiment] arms: images has no key {name!r}. {suggest(name, sources)}")
     try:
-        images = entry.get("images")
         return Arm(**{"isolates": "", **entry, "images": ImageSource(**images) if images is not None else None})
     except (RecordError, TypeError) as error:
         raise ConfigError(f"[experiment] arms: {error}") from error
@@ -338,7 +405,8 @@ def _problem(detail: Any) -> str:
         if len(place) == 1:
             return f"there is no table [{place[0]}]. {suggest(place[0], Settings.model_fields)}"
         return f"[{place[0]}] has no key {place[1]!r}. {suggest(place[1], _keys(place[0]))}"
-    return f"{where}: {detail['msg']}, got {detail['input']!r}"
+    value = repr(detail["input"])
+    return f"{where}: {detail['msg']}, got {value[:_LONGEST_VALUE] + ' …' if len(value) > _LONGEST_VALUE else value}"
 
 
 def _keys(table: str) -> list[str]:

@@ -26,7 +26,7 @@ def demo(run_dir: str | Path = "runs/demo", *, watch: Callable[[Progress], None]
     Raises:
         RunLockedError: another process owns the run folder.
     """
-    run_dir = Path(run_dir)
+    run_dir = Path(run_dir).expanduser()
     world = run_dir.with_name(f"{run_dir.name}-world")
     if watch:
         watch(Progress("draw the world", 0, sum(SIZES.values())))

@@ -160,9 +160,15 @@ class RunLockedError(RunFolderError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The last sentence of a message about an unknown name: the closest known name, and all known names."""
+    """The last sentence of a message about an unknown name: the closest known name, and known names."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"Did you mean {close[0]!r}? Known: {', '.join(names)}."
-    return f"Known: {', '.join(names) or 'none'}."
+    listed = name_some(names, most=40) or "none"
+    return f"Did you mean {close[0]!r}? Known: {listed}." if close else f"Known: {listed}."
+
+
+def name_some(names: Iterable[str], most: int = 6) -> str:
+    """The first few names, each cut to 80 characters, and how many more there are."""
+    known = [name if len(name) <= 80 else f"{name[:79]}…" for name in names]
+    more = len(known) - most
+    return ", ".join(known[:most]) + (f" and {more} more" if more > 0 else "")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from operator import itemgetter
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, get_type_hints
 
 import pluggy
@@ -29,6 +32,7 @@ from .errors import (
 )
 from .interfaces import Classifier, Context, Critic, Explainer, Plugin, PluginInfo, Synthesizer
 
+BUILT_IN = f"{__package__}.plugins"
 KINDS: dict[str, type[Plugin]] = {
     "classifier": Classifier,
     "explainer": Explainer,
@@ -76,13 +80,22 @@ class Registry:
             self._entries[kind, name] = entry
 
     def add_entry_points(self, points: Iterable[EntryPoint]) -> None:
-        """Registers installed plugin packages, xaiaug's first; those that fail are kept with their error."""
-        for point in sorted(points, key=lambda point: (point.name != hookspecs.PROJECT, point.name)):
-            origin = point.value
+        """Registers the built-in plugins, then installed packages; those that fail are kept with their error."""
+        self.add(import_module(BUILT_IN), BUILT_IN)
+        for point in sorted(points, key=lambda point: (point.name, point.value)):
+            if point.value == BUILT_IN:
+                continue  # from the metadata of an earlier version
             try:
-                self.add(point.load(), origin)
+                self._add_entry_point(point)
             except Exception as error:  # noqa: BLE001  an error in a third-party package must not break the others
-                self._broken.append(PluginInfo(point.name, "plugin", origin, error=_one_line(error)))
+                self._broken.append(PluginInfo(point.name, "plugin", point.value, error=_one_line(error)))
+
+    def _add_entry_point(self, point: EntryPoint) -> None:
+        if point.name == hookspecs.PROJECT:
+            raise PluginError(f"the entry point name {point.name!r} is reserved for the built-in plugins")
+        with _contain_exits():
+            package = point.load()
+        self.add(package, point.value)
 
     def available(self, kind: str | None = None) -> list[PluginInfo]:
         """The registered plugins, by kind and name, then the packages that failed to load."""
@@ -116,7 +129,8 @@ class Registry:
         check_methods(who, factory)
         check_parameters(who, factory, parameters)
         try:
-            return factory(**parameters)
+            with _contain_exits():
+                return factory(**parameters)
         except XaiaugError:
             raise
         except Exception as error:
@@ -130,7 +144,8 @@ class Registry:
             entries: dict[tuple[str, str], _Registration] = {}
             for kind in KINDS:
                 hook = self._manager.subset_hook_caller(f"register_{kind}s", others)
-                hook(**self._hook_arguments(kind, origin, entries))
+                with _contain_exits():
+                    hook(**self._hook_arguments(kind, origin, entries))
         except Exception as error:
             self._forget(origin)
             if isinstance(error, DuplicatePluginError):
@@ -233,7 +248,7 @@ def _parameter_types(factory: type[Plugin]) -> dict[str, Any]:
             continue
         try:
             hints = get_type_hints(init)
-        except Exception:  # noqa: BLE001  names for type checkers only, or annotations of the author's own making
+        except Exception:  # noqa: BLE001  names for type checkers only, or custom annotations
             hints = {}
         types = {name: hints.get(name, Any) for name in inspect.signature(init).parameters} | types
     return types
@@ -282,7 +297,8 @@ def _with_import_error(entry: _Registration) -> PluginInfo:
         return entry.info
     module = entry.factory.partition(":")[0]
     try:
-        exists = find_spec(module) is not None
+        with _contain_exits():
+            exists = find_spec(module) is not None
     except ModuleNotFoundError:
         exists = False
     except Exception as error:  # noqa: BLE001  an error in a third-party package must not break the others
@@ -295,7 +311,8 @@ def _import_class(entry: _Registration) -> type[Plugin]:
     if isinstance(factory, str):
         module, _, attribute = factory.partition(":")
         try:
-            imported = import_module(module)
+            with _contain_exits():
+                imported = import_module(module)
         except ImportError as error:
             if info.extra is None:
                 raise PluginError(f"the {info.kind} {info.name!r} cannot be imported: {_one_line(error)}") from error
@@ -314,6 +331,41 @@ def _import_class(entry: _Registration) -> type[Plugin]:
         wanted = KINDS[info.kind].__name__
         raise PluginError(f"the {info.kind} {info.name!r} from {info.origin} is not an xaiaug {wanted}")
     return factory
+
+
+@contextmanager
+def _contain_exits() -> Iterator[None]:
+    """Turns what would end the process, such as sys.exit in an import, into an error; the user's Ctrl-C passes."""
+    with _note_interrupts() as interrupts:
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and interrupts:
+                raise
+            raise RuntimeError(f"its code raised {_one_line(error)}") from error
+
+
+@contextmanager
+def _note_interrupts() -> Iterator[list[int]]:
+    """A list that is filled once the user presses Ctrl-C."""
+    interrupts: list[int] = []
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield interrupts  # no signal raises here
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        previous(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, previous)
 
 
 def _one_line(error: BaseException) -> str:

@@ -143,6 +143,7 @@ def test_its_results_depend_on_the_methods_it_chooses_from() -> None:
     assert [method["class"].rpartition(".")[2] for method in explainer.identity()["methods"]] == [
         "AttentionRelevance",
         "GradCam",
+        "Occlusion",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from critic_cases import ANSWER, CANARY, LABELS, PROMPT, Still, case, sensible
@@ -135,11 +136,17 @@ def test_a_batch_that_was_taken_although_the_answer_was_lost_is_not_sent_again(c
     assert len(server.requests) == 4
 
 
+def stop_once_sent(calls, ledger):
+    while not any(batch.name for batch in ledger.open_batches()):
+        time.sleep(0.01)
+    calls.stop(RunStopped("stopped by the test"))
+
+
 def test_what_waits_is_found_again_by_the_next_session_and_not_sent_twice(critic):
     ledger = MemoryLedger()
     with Loopback(sensible, batch_polls=1) as server:
         first = critic(server, ledger=ledger)
-        threading.Timer(0.3, first.calls.stop, [RunStopped("stopped by the test")]).start()
+        threading.Thread(target=stop_once_sent, args=(first.calls, ledger), daemon=True).start()
         with pytest.raises(RunStopped):
             first.critique([case(i) for i in range(4)])
         assert ledger.spending().open > 0 and ledger.spending().replies == 0
@@ -207,7 +214,7 @@ def test_a_service_that_tells_nothing_of_a_batch_keeps_it_for_the_next_session(c
             raise CallError("retry", "no route", status=503)
 
         with monkeypatch.context() as patch, pytest.raises(CallsPausedError, match="same command"):
-            patch.setattr(batch_client, "ended", silent)
+            patch.setattr(batch_client, "is_done", silent)
             made.critique([case()])
         assert isinstance(critic(server, ledger=ledger).critique([case()])[0], Critique)
     assert len(server.requests) == 1

@@ -105,7 +105,7 @@ def test_each_image_tells_its_weights_and_the_report_their_licence(untroubled: R
         assert line["dropped"] == []
     assert untroubled.report.plugins.synthesizer.licence == "openrail++"
     page = untroubled.report_path.read_text(encoding="utf-8")
-    assert "licence of its weights: openrail++" in page
+    assert "licence of the weights: openrail++" in page
 
 
 def test_the_synthesizer_is_told_what_the_model_looked_at(folder: Path, pipelines: Pipelines, tmp_path: Path) -> None:

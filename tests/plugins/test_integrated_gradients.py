@@ -12,8 +12,7 @@ import transformers
 from families import TRANSFORMERS, noise, pixels_of, transformer, wrapped
 from torch import nn
 
-from xaiaug import load
-from xaiaug.errors import ConfigError, DataError, MissingExtraError, PluginError, UndefinedMethodError
+from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
 from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.explainers.integrated_gradients import IntegratedGradients
 
@@ -141,12 +140,6 @@ def test_what_it_cannot_do_it_refuses() -> None:
     classifier.module.train()
     with pytest.raises(PluginError, match="Closed is in training mode"):
         IntegratedGradients(2).explain(classifier, [noise(8, 8)], [0])
-
-
-def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(MissingExtraError, match=r"integrated-gradients needs.*pip install 'xaiaug\[captum\]'"):
-        load("explainer", "integrated-gradients")
 
 
 def test_its_module_loads_neither_captum_nor_torch() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import traceback
+from dataclasses import replace
 
 import pytest
 from critic_cases import ANALYSIS, ANSWER, CANARY, LABELS, PROMPT, Still, case, sensible
@@ -23,7 +24,7 @@ from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.plugins.critics.openai import OpenAICritic
 from xaiaug.records import Critique, Failure
 from xaiaug.registry import registry
-from xaiaug.testing import Cut, Delay, Drip, Error, Loopback, Reply
+from xaiaug.testing import Cut, Delay, Drip, Error, Loopback, Raw, Reply
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -345,7 +346,7 @@ def test_the_shared_options_stand_in_every_signature_with_their_types():
     assert {"dialogue", "max_tokens", "base_url", "budget_usd"} <= claude & openai and "options" not in claude | openai
     assert OpenAICritic.parameter_names()[0] == "model" and OpenAICritic("m", side=300).parameters()["side"] == 300
     for name in ("claude", "openai", "local-vlm"):
-        with pytest.raises(ConfigError, match="parameter 'side' does not fit"):
+        with pytest.raises(ConfigError, match="parameter 'side' is invalid"):
             registry().create("critic", name, {"side": "512"})
         with pytest.raises(ConfigError, match="Did you mean 'layout'"):
             registry().create("critic", name, {"layuot": "overlay"})
@@ -423,3 +424,78 @@ def test_the_bill_is_what_was_estimated(critic, dialogue):
     assert abs((low + high) / 2 / spent - 1) < 0.2
     sent = sum(len(json.dumps(request.body)) for request in server.requests)
     assert estimate.upload_bytes[0] < sent < 2.5 * estimate.upload_bytes[1], "noise is rougher than any photograph"
+
+
+@pytest.mark.parametrize("dialogue", ["structured", "paper"])
+def test_half_a_surrogate_pair_in_a_reply_or_a_label_is_left_out_and_costs_nothing_twice(critic, dialogue):
+    def script(request):
+        if request.turn == 1 and dialogue == "paper":
+            return Reply(f"\ud83d {ANALYSIS}")
+        prompt = f"\udc00{PROMPT}"
+        if dialogue == "paper":
+            return Reply(prompt)
+        return Reply(json={**ANSWER, "prompt": prompt, "cause": f"{ANSWER['cause']} \ud83d"})
+
+    with Loopback(script) as server:
+        made = critic(server, dialogue=dialogue)
+        first, second = made.critique([case(), replace(case(1), predicted="dog\udcff")])
+    assert isinstance(first, Critique) and isinstance(second, Critique), (first, second)
+    assert first.prompt == PROMPT
+    assert made.calls.summary()["unanswered"] == 0 and made.calls.summary()["unknown_usd"] == 0
+
+
+@pytest.mark.parametrize("escape", [str, lambda key: key.replace("-", "\\u002d"), lambda key: key.encode().hex()])
+def test_a_key_is_masked_in_replies_however_it_is_escaped(critic, escape):
+    """Also where the server escapes it in the JSON that carries it."""
+    body = json.dumps({"error": {"message": f"your key {escape(CANARY)}", "type": "bad"}}).replace("-", "\\u002d")
+    long = json.dumps({"error": {"message": f"{'x' * 490} {escape(CANARY)}", "type": "bad"}})
+    with Loopback([Raw(body.encode(), 400), Raw(long.encode(), 400), Reply(f"it is {escape(CANARY)}")]) as server:
+        made = critic(server)
+        told = [repr(made.critique([case(i)])) for i in range(3)]
+        told.append(repr(made.calls._ledger._replies))
+    for text in told:
+        assert CANARY not in text and escape(CANARY) not in text and CANARY[:12] not in text
+    assert "[key]" in told[0] and "[key]" in told[-1]
+
+
+def test_this_machine_gets_a_key_only_if_it_is_named(critic, monkeypatch, service):
+    keys = []
+    with Loopback(sensible) as server:
+        made = critic(server)
+        keys.append(_sent_key(made))
+        monkeypatch.delenv("XAIAUG_TRUSTED_HOSTS")
+        made.prepare(Context(labels=LABELS, paid=made.calls))
+        keys.append(_sent_key(made))
+        assert isinstance(made.critique([case()])[0], Critique)
+    assert keys == [CANARY, "none"]
+
+
+def _sent_key(made):
+    headers = made._client.sdk.auth_headers
+    return headers.get("X-Api-Key") or headers["Authorization"].removeprefix("Bearer ")
+
+
+def test_a_stranger_s_address_gets_nothing_and_a_redirect_is_not_followed(critic, service, monkeypatch):
+    kind = ClaudeCritic if service == "messages" else OpenAICritic
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    for made in (kind(base_url="https://llm.example.org/v1"), kind()):
+        monkeypatch.setenv(kind.address_variable, "https://gateway.example.org")
+        host, source = ("llm", "base_url") if made.base_url else ("gateway", kind.address_variable)
+        with pytest.raises(ConfigError, match=rf"{source} is at {host}.example.org.*--trust-host {host}.example.org"):
+            made.check()
+    with Loopback(sensible) as other:
+        moved = Raw(b"", 307, {"location": f"{other.url}/v1/messages"})
+        with Loopback([moved]) as server, pytest.raises(CallsRefusedError):
+            critic(server, **({} if service == "messages" else {"api": "chat"})).critique([case()])
+    assert other.requests == [] and other.violations == []
+
+
+def test_a_provider_is_never_free_whatever_the_settings_say(service, monkeypatch):
+    kind = ClaudeCritic if service == "messages" else OpenAICritic
+    monkeypatch.delenv(kind.address_variable, raising=False)
+    monkeypatch.setenv(kind.key_variables[0], CANARY)
+    made = kind("m", prices={"m": {"local": True}})
+    made.prepare(Context(labels=LABELS))
+    with pytest.raises(ConfigError, match="remove local = true"):
+        made.critique([case()])

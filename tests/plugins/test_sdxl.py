@@ -426,7 +426,7 @@ def test_every_option_stands_in_the_signature() -> None:
     assert set(SdxlLightningSynthesizer.parameter_names()) == {*SdxlSynthesizer.parameter_names(), "unet"}
     kinds = {one.kind for one in inspect.signature(SdxlLightningSynthesizer).parameters.values()}
     assert inspect.Parameter.VAR_KEYWORD not in kinds
-    with pytest.raises(ConfigError, match="parameter 'steps' does not fit"):
+    with pytest.raises(ConfigError, match="parameter 'steps' is invalid"):
         xaiaug.load("synthesizer", "sdxl-lightning", steps="four")
     with pytest.raises(ConfigError, match="Did you mean 'guidance_scale'"):
         xaiaug.load("synthesizer", "sdxl", guidance_scal=3)

@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,15 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from torch import nn
 
+from xaiaug import FeedbackLoop, Splits
 from xaiaug.errors import ConfigError, DataError, PluginError, UnsupportedRecipeError
 from xaiaug.interfaces import Context, Prepared, TorchModel
 from xaiaug.plugins.classifiers.torch_module import TorchClassifier
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
 from xaiaug.records import History, Recipe, Sample
+from xaiaug.stages import Fitted
 
 SOURCE = """
 import numpy as np
@@ -229,6 +232,7 @@ def test_in_another_process_names_are_found_and_live_objects_are_not(
         import numpy as np
         from PIL import Image
         from xaiaug.plugins.classifiers.torch_module import TorchClassifier
+        TorchClassifier(*{NAMES!r})
         classifier = TorchClassifier.load({str(tmp_path / "named")!r})
         grey = Image.fromarray(np.full((9, 12, 3), 90, np.uint8))
         weights = TorchClassifier(*{NAMES!r}).identity()["weights"]
@@ -241,6 +245,86 @@ def test_in_another_process_names_are_found_and_live_objects_are_not(
     assert weights == named.identity()["weights"]
     grey = Image.fromarray(np.full((9, 12, 3), 90, np.uint8))
     np.testing.assert_allclose(probabilities, named.predict_proba([grey]), atol=1e-6)
+
+
+def test_a_name_that_only_a_file_gives_is_not_imported(named: TorchClassifier, own: object, tmp_path: Path) -> None:
+    named.save(tmp_path)
+    found = elsewhere(
+        own,
+        f"""
+        import sys
+        from xaiaug.errors import ConfigError
+        from xaiaug.plugins.classifiers.torch_module import TorchClassifier
+        try:
+            TorchClassifier.load({str(tmp_path)!r})
+        except ConfigError as error:
+            print(error, "own_network" in sys.modules)
+        """,
+    )
+    assert "names 'own_network:make' as its module, and nobody did in this process" in found.stdout, found.stderr
+    assert found.stdout.strip().endswith("False")
+
+
+@pytest.mark.parametrize("role", ["module", "preprocess", "fit"])
+@pytest.mark.parametrize("name", ["os:abort", "own_network:not_a_network", "live os:abort 0", "x" * 5000])
+def test_a_name_swapped_in_a_file_is_refused(named: TorchClassifier, role: str, name: str, tmp_path: Path) -> None:
+    named.save(tmp_path)
+    path = tmp_path / "xaiaug.json"
+    state = json.loads(path.read_text())
+    state["parameters"][role] = name
+    path.write_text(json.dumps(state))
+    with pytest.raises(ConfigError, match=f"as its {role}, and nobody did") as caught:
+        TorchClassifier.load(tmp_path)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"parameters": None},
+        {"alive": ["os:abort"]},
+        {"alive": None},
+        {"start": 3},
+        {"labels": ["a", "b"]},
+        {"parameters": {"module": ["os:abort"], "preprocess": "a:b", "fit": None, "labels": ["a", "b", "c"]}},
+    ],
+)
+def test_a_damaged_state_is_one_error(named: TorchClassifier, damage: dict, tmp_path: Path) -> None:
+    named.save(tmp_path)
+    path = tmp_path / "xaiaug.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    with pytest.raises(DataError, match="is damaged"):
+        TorchClassifier.load(tmp_path)
+
+
+def test_a_run_opens_where_its_network_is_unknown_and_a_worker_is_told_of_it(own: object, tmp_path: Path) -> None:
+    from fakes import ColourCritic, Painter, Ramp
+
+    splits = Splits(labels=LABELS, guide=samples())
+    classifier = TorchClassifier(*NAMES)
+    loop = FeedbackLoop(classifier, Ramp(), ColourCritic(), Painter(), settings={"experiment": {"fit_baseline": False}})
+    result = loop.run(splits, tmp_path / "run", until="mistakes")
+    (saved,) = (tmp_path / "run").rglob("xaiaug.json")
+    fitted = pickle.dumps(Fitted(TorchClassifier, saved.parent, "key", classifier))
+    alone = pickle.dumps(Fitted(TorchClassifier, saved.parent, "key"))
+    found = elsewhere(
+        own,
+        f"""
+        import pickle, sys
+        import xaiaug
+        from xaiaug.errors import ConfigError
+        from xaiaug.results.maintenance import verify
+        result = xaiaug.open_run({str(result.run_dir)!r})
+        result.write_report(), result.table()
+        print(verify(result.run_dir), "own_network" in sys.modules)
+        try:
+            pickle.loads({alone!r}).load()
+        except ConfigError as error:
+            print("refused" if "own_network" not in sys.modules else "imported")
+        print(pickle.loads({fitted!r}).load().labels)
+        """,
+    )
+    assert found.stdout.splitlines() == ["[] False", "refused", str(LABELS)], found.stderr
 
 
 def test_one_given_by_names_travels(named: TorchClassifier) -> None:
@@ -327,3 +411,80 @@ def test_a_transformer_of_ones_own_is_explained(tiny_vit: Path) -> None:
     (found,) = AttentionRollout().explain(classifier, images(1), [1])
     assert (found.grid.shape, found.heatmap.shape) == ((4, 4), (9, 12))
     assert classifier.predict_proba(images(2)).shape == (2, 2)
+
+
+class OneLogit(nn.Module):
+    """One logit: for the second label where an image is bright."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.head(pixels.mean((2, 3)))
+
+
+def see_floats(images: Sequence[Image.Image]) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(np.asarray(image, np.float32) / 255).permute(2, 0, 1) for image in images])
+
+
+def test_one_logit_is_the_sigmoid_of_the_second_label_in_any_order(tmp_path: Path) -> None:
+    network, image = OneLogit(), Image.new("RGB", (8, 8), (200, 90, 10))
+    expected = network(see_floats([image])).sigmoid().item()
+    classifier = TorchClassifier(network, see_floats, ("dark", "bright"))
+    np.testing.assert_allclose(classifier.predict_proba([image]), [[1 - expected, expected]], atol=1e-6)
+    assert network(see_floats([image])).shape == (1, 1)  # the user's own network stays as it was
+    classifier.prepare(Context(labels=("bright", "dark"), device="cpu"))
+    np.testing.assert_allclose(classifier.predict_proba([image]), [[expected, 1 - expected]], atol=1e-6)
+    classifier.save(tmp_path)
+    for other in (classifier.fork(), TorchClassifier.load(tmp_path)):
+        np.testing.assert_allclose(other.predict_proba([image]), [[expected, 1 - expected]], atol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [("dark", "bright"), ("bright", "dark")])
+def test_a_network_with_one_logit_is_trained_with_it(labels: tuple[str, str]) -> None:
+    seen = []
+
+    def fit(module: nn.Module, *_: object, **__: object) -> None:
+        seen.append(module(torch.full((1, 3, 8, 8), 0.5)))
+
+    network = OneLogit()
+    classifier = TorchClassifier(network, see_floats, ("dark", "bright"), fit)
+    classifier.prepare(Context(labels=labels, device="cpu"))
+    classifier.fit([], [], recipe=Recipe(steps=1), seed=0)
+    plain = network(torch.full((1, 3, 8, 8), 0.5))
+    torch.testing.assert_close(seen[0], plain if labels == ("dark", "bright") else -plain)
+    assert classifier.predict_proba([Image.new("RGB", (8, 8))]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda network: network.train(), "training mode"),
+        (lambda network: network.bfloat16(), r"float32 of shape \(1, 3, 8, 8\).*\.float\(\)"),
+        (lambda network: nn.init.constant_(network.head.bias, float("nan")), "not finite"),
+    ],
+)
+def test_a_network_that_cannot_predict_is_told_by_its_name(change: Callable, words: str) -> None:
+    classifier = TorchClassifier(OneLogit(), see_floats, ("a", "b"))
+    change(classifier.module)
+    with pytest.raises(PluginError, match=words) as caught:
+        classifier.predict_proba([Image.new("RGB", (8, 8))])
+    assert "OneLogit" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_traced_network_predicts_in_any_order() -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)).eval()
+    traced, image = torch.jit.trace(network, torch.zeros(1, 3, 8, 8)), Image.new("RGB", (8, 8), (9, 90, 200))
+    classifier = TorchClassifier(traced, see_floats, ("a", "b"))
+    expected = TorchClassifier(network, see_floats, ("a", "b")).predict_proba([image])
+    np.testing.assert_allclose(classifier.predict_proba([image]), expected, atol=1e-6)
+    classifier.prepare(Context(labels=("b", "a"), device="cpu"))
+    np.testing.assert_allclose(classifier.predict_proba([image]), expected[:, ::-1], atol=1e-6)
+
+
+def test_the_classes_of_the_data_come_first() -> None:
+    classifier = TorchClassifier(OneLogit(), see_floats, ("a", "b", "c"))
+    assert classifier.complete_labels(("c", "a")) == ("c", "a", "b")
+    assert classifier.complete_labels(("c", "x")) == ("c", "x")

@@ -208,7 +208,7 @@ def test_a_name_without_a_model_hub_is_one_clear_line(
 
 
 def test_an_empty_folder_and_weights_of_another_model_are_refused(tiny_vit: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot load"):
+    with pytest.raises(ConfigError, match="cannot be loaded"):
         TransformersClassifier(str(tmp_path)).prepare(Context())
     config = transformers.ViTConfig.from_pretrained(tiny_vit)
     transformers.ResNetModel(transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1])).save_pretrained(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import CallError
-from ..records import JSON, RawReply
-from .budget import Budget
+from ..records import JSON, PICO, RawReply
+from .budget import MOST_A_CALL, Budget
 from .circuit_breaker import CircuitBreaker, Clock
-from .concurrency import CallLimiter
+from .concurrency import CallLimiter, FirstCalls
 from .ledger import Ledger
-from .prices import Price
-from .retry import may_be_billed, network_error
+from .prices import UNKNOWN_USAGE, Price, is_count
+from .retry import is_unsent, may_be_billed, network_error, unsent_error
 
 Send = Callable[[Mapping[str, JSON]], RawReply]
 
@@ -26,7 +26,7 @@ class Job:
         request: the body to send.
         send: sends the request once.
         price: of its model.
-        worst: maximum cost, in picodollars; 0 if the model is free.
+        worst: maximum cost as stated by its plugin, in picodollars; 0 if the model is free.
     """
 
     key: str
@@ -35,20 +35,25 @@ class Job:
     price: Price
     worst: int
 
+    @property
+    def model(self) -> str:
+        """The name of its model in the budget."""
+        return self.price.model
+
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to an intent, not committed yet.
+    """The answer to an intent.
 
     Attributes:
         intent: its number in the ledger.
-        worst: amount reserved for it, in picodollars.
         reply: as received.
+        settled: whether it is committed.
     """
 
     intent: int
-    worst: int
     reply: RawReply
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,63 +66,85 @@ class CallSender:
     ledger: Ledger
     budget: Budget
     limiter: CallLimiter
+    first_calls: FirstCalls
     breaker: CircuitBreaker
     clock: Clock
 
     def send(self, job: Job) -> Answer:
-        """Commits the intent of a job and sends it once.
+        """Commits the intent of a job and sends it once; the first answer of a model is settled at once.
 
         Raises:
             CallError: the service or the network failed this time.
             BudgetSpentError: the budget does not cover the worst case.
         """
+        if job.price.free:
+            return self._send(job)
+        with self.first_calls.await_turn(job.model) as alone:
+            answer = self._send(job)
+            return replace(answer, reply=self.settle(job, answer), settled=True) if alone else answer
+
+    def _send(self, job: Job) -> Answer:
         self.limiter.await_turn()
-        worst = self.budget.reserve(job.worst) if job.worst else 0
-        intent = self._commit_intent(job, worst)
+        if job.worst:
+            self.budget.reserve(job.model, job.worst)
+        intent = self._commit_intent(job)
         sent_s = self.clock.now()
         try:
             reply = job.send(job.request)
         except (CallError, OSError) as raised:
             error = raised if isinstance(raised, CallError) else network_error(raised)
-            self._close_failed(intent, worst, sent_s, error)
+            self._close_failed(job, intent, sent_s, error)
             raise error from (None if error is raised else raised)
-        except BaseException:
-            self.budget.mark_unknown(worst)
+        except BaseException as raised:
+            if is_unsent(raised):
+                error = unsent_error(raised)
+                self._close_failed(job, intent, sent_s, error)
+                raise error from None  # the cause may hold the key
+            self.budget.mark_unknown(job.model, job.worst)
             raise
         self.limiter.on_answer(self.clock.now() - sent_s)
-        return Answer(intent, worst, reply)
+        return Answer(intent, reply)
 
     def settle(self, job: Job, answer: Answer) -> RawReply:
         """Commits an answer and its cost."""
-        usage = answer.reply.usage
-        cost = job.price.cost(usage)
-        if not job.price.covers(usage):
-            cost = max(cost, answer.worst)  # usage without a rate is not assumed to be free
+        if answer.settled:
+            return answer.reply
+        cost = self._cost(job, answer.reply)
+        reply = answer.reply
+        if not all(map(is_count, reply.usage.values())):
+            reply = replace(reply, usage=UNKNOWN_USAGE)
         try:
-            self.ledger.settle(answer.intent, answer.reply, cost)
+            self.ledger.settle(answer.intent, reply, cost)
         except BaseException:
-            self.budget.mark_unknown(answer.worst)
+            self.budget.mark_unknown(job.model, job.worst)
             raise
-        self.budget.settle(answer.worst, cost)
-        return answer.reply
+        self.budget.settle(job.model, job.worst, cost)
+        return reply
 
-    def _commit_intent(self, job: Job, worst: int) -> int:
+    def _cost(self, job: Job, reply: RawReply) -> int:
+        """The cost of a reply; the worst case if its usage does not tell it, or it is more than a call can cost."""
+        cost, assumed = job.price.cost(reply.usage), self.budget.assumed_cost(job.model, job.worst)
+        if cost > max(MOST_A_CALL * PICO, assumed):
+            return assumed
+        return cost if job.price.covers(reply.usage) else max(cost, assumed)
+
+    def _commit_intent(self, job: Job) -> int:
         try:
             self.breaker.check()
-            return self.ledger.intend(job.key, job.price.to_row(), worst)
+            return self.ledger.intend(job.key, job.price.to_row(), job.worst)
         except BaseException:
-            self.budget.release(worst)
+            self.budget.release(job.model, job.worst)
             raise
 
-    def _close_failed(self, intent: int, worst: int, sent_s: float, error: CallError) -> None:
+    def _close_failed(self, job: Job, intent: int, sent_s: float, error: CallError) -> None:
         if error.status == 429 and error.kind == "retry":
             self.limiter.on_throttle(sent_s)
         if may_be_billed(error):
-            self.budget.mark_unknown(worst)
+            self.budget.mark_unknown(job.model, job.worst)
             return
         try:
             self.ledger.release(intent)
         except BaseException:
-            self.budget.mark_unknown(worst)
+            self.budget.mark_unknown(job.model, job.worst)
             raise
-        self.budget.release(worst)
+        self.budget.release(job.model, job.worst)

@@ -93,14 +93,14 @@ class Batches:
                 if batch.tag not in self._reopened:
                     self._reopened.add(batch.tag)
                     for call in batch.calls.values():
-                        self.sender.budget.reopen(call.worst)
+                        self.sender.budget.reopen(_model_of(call), call.worst)
         return batches
 
     # Sending
 
-    def _reserve_batch(self, unsent: deque[Job], largest: int, *, patient: bool) -> list[tuple[Job, int]]:
-        """Takes as many jobs as fit the budget and one batch, each with the amount reserved for it."""
-        reserved: list[tuple[Job, int]] = []
+    def _reserve_batch(self, unsent: deque[Job], largest: int, *, patient: bool) -> list[Job]:
+        """Takes as many jobs as fit the budget and one batch."""
+        reserved: list[Job] = []
         size = 0
         while unsent and len(reserved) < LARGEST:
             job = unsent[0]
@@ -108,26 +108,26 @@ class Batches:
             if reserved and size > largest:
                 break
             # It may wait for other calls only if none is under way here: else it might wait for itself.
-            worst = self._reserve(job, patient=patient and not reserved)
-            if worst is None:
+            if not self._reserve(job, patient=patient and not reserved):
                 break
-            reserved.append((unsent.popleft(), worst))
+            reserved.append(unsent.popleft())
         return reserved
 
-    def _reserve(self, job: Job, *, patient: bool) -> int | None:
-        if not job.worst:
-            return 0
-        return self.sender.budget.reserve(job.worst) if patient else self.sender.budget.try_reserve(job.worst)
+    def _reserve(self, job: Job, *, patient: bool) -> bool:
+        if job.worst and patient:
+            self.sender.budget.reserve(job.model, job.worst)
+            return True
+        return not job.worst or self.sender.budget.try_reserve(job.model, job.worst)
 
-    def _send(self, jobs: Sequence[tuple[Job, int]], batch_client: BatchClient) -> OpenBatch:
+    def _send(self, jobs: Sequence[Job], batch_client: BatchClient) -> OpenBatch:
         tag = f"xaiaug-{uuid.uuid4().hex}"
         with self._lock_of(tag):
             batch = self._commit_intents(tag, jobs)
-            requests = {f"{tag}-{intent}": job.request for intent, (job, _) in zip(batch.calls, jobs, strict=True)}
+            requests = {f"{tag}-{intent}": job.request for intent, job in zip(batch.calls, jobs, strict=True)}
             return self._post(batch, requests, batch_client)
 
-    def _commit_intents(self, tag: str, jobs: Sequence[tuple[Job, int]]) -> OpenBatch:
-        calls = [OpenCall(job.key, job.price.to_row(), worst) for job, worst in jobs]
+    def _commit_intents(self, tag: str, jobs: Sequence[Job]) -> OpenBatch:
+        calls = [OpenCall(job.key, job.price.to_row(), job.worst) for job in jobs]
         with self._lock:
             self._reopened.add(tag)
         try:
@@ -135,7 +135,7 @@ class Batches:
             intents = self.sender.ledger.intend_batch(tag, calls)
         except BaseException:
             for call in calls:
-                self.sender.budget.release(call.worst)
+                self.sender.budget.release(_model_of(call), call.worst)
             raise
         return OpenBatch(tag, None, dict(zip(intents, calls, strict=True)))
 
@@ -244,7 +244,7 @@ class Batches:
             if isinstance(result, RawReply):
                 self._settle_reply(intent, call, result)
             elif result is missing and of_all is None:
-                self.sender.budget.mark_unknown(call.worst)  # it may have been billed
+                self.sender.budget.mark_unknown(_model_of(call), call.worst)  # it may have been billed
                 failures[call.key] = result
             else:
                 failures |= self._release({intent: call}, result)
@@ -254,19 +254,19 @@ class Batches:
     def _settle_reply(self, intent: int, call: OpenCall, reply: RawReply) -> None:
         price = Price.from_row(call.price)
         job = Job(call.key, {}, send_alone, price, call.worst)
-        self.sender.settle(job, Answer(intent, call.worst, reply))
+        self.sender.settle(job, Answer(intent, reply))
 
     def _release(self, calls: Mapping[int, OpenCall], error: CallError) -> Failures:
         """Releases calls that the service did not carry out: they cost nothing."""
         for intent, call in calls.items():
             self.sender.ledger.release(intent)
-            self.sender.budget.release(call.worst)
+            self.sender.budget.release(_model_of(call), call.worst)
         return {call.key: error for call in calls.values()}
 
     def _abandon(self, batch: OpenBatch, error: CallError) -> Failures:
         """Gives up a batch whose outcome the service can no longer report: it may have been billed."""
         for call in batch.calls.values():
-            self.sender.budget.mark_unknown(call.worst)
+            self.sender.budget.mark_unknown(_model_of(call), call.worst)
         self.sender.ledger.abandon_batch(batch.tag)
         return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
 
@@ -275,6 +275,10 @@ class Batches:
             batch_client.forget(name)
         except CallError:
             return  # the service deletes it by itself, only later
+
+
+def _model_of(call: OpenCall) -> str:
+    return str(call.price["model"])
 
 
 def send_alone(_: Mapping[str, JSON]) -> RawReply:

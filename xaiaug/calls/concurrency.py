@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ..errors import ConfigError
@@ -92,6 +92,44 @@ class ConcurrencyLimit:
         self._changed_s = now_s
         self._limit = min(max(1.0, limit), float(self.most))
         self._answers = 0
+
+
+class FirstCalls:
+    """Makes the first call of each model go alone: its bill shows whether the worst cases of that model hold.
+
+    Until there is a reply, one attempt of the model is made at a time, whichever call it belongs to.
+
+    Args:
+        measured: models with a recorded reply.
+        breaker: ends all waiting.
+    """
+
+    def __init__(self, measured: Iterable[str], breaker: CircuitBreaker) -> None:
+        self._measured = set(measured)
+        self._under_way: set[str] = set()
+        self._breaker = breaker
+        self._changed = breaker.condition()
+
+    @contextmanager
+    def await_turn(self, model: str) -> Iterator[bool]:
+        """Waits for the first call of a model; yields whether this is it, which counts if no error is raised."""
+        with self._changed:
+            while model in self._under_way:
+                self._changed.wait()
+                self._breaker.check()
+            alone = model not in self._measured
+            if alone:
+                self._under_way.add(model)
+        if not alone:
+            yield False
+            return
+        try:
+            yield True
+            self._measured.add(model)
+        finally:
+            with self._changed:
+                self._under_way.discard(model)
+                self._changed.notify_all()
 
 
 class CallLimiter:

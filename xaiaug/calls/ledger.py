@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
-from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
+from ..records import JSON, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 
 
 class Ledger(Protocol):
@@ -22,7 +23,7 @@ class Ledger(Protocol):
         ...
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
-        """Records a call that is about to be sent, with its worst case in picodollars; returns the intent's number."""
+        """Records a call that is about to be sent, with its stated worst case in picodollars; returns its number."""
         ...
 
     def settle(self, intent: int, reply: RawReply, cost: int) -> None:
@@ -59,6 +60,14 @@ class _Entry:
     cost: int = 0
     released: bool = False
 
+    @property
+    def model(self) -> str:
+        return str(self.price.get("model"))
+
+    @property
+    def is_open(self) -> bool:
+        return self.reply is None and not self.released
+
 
 class MemoryLedger:
     """Keeps calls in memory."""
@@ -73,14 +82,18 @@ class MemoryLedger:
         """As in `Ledger`."""
         with self._lock:
             paid = [entry for entry in self._entries if entry.reply is not None]
-            unanswered = [entry for entry in self._entries if entry.reply is None and not entry.released]
+            by_model: dict[str, list[_Entry]] = {}
+            for entry in self._entries:
+                by_model.setdefault(entry.model, []).append(entry)
+            models = tuple(_model_spending(model, entries) for model, entries in sorted(by_model.items()))
             return Spending(
                 settled=sum(entry.cost for entry in paid),
-                open=sum(entry.worst for entry in unanswered),
+                open=sum(one.open for one in models),
                 replies=len(paid),
-                unanswered=len(unanswered),
+                unanswered=sum(entry.is_open for entry in self._entries),
                 unbilled=sum(entry.released for entry in self._entries),
                 prices=tuple({repr(entry.price): entry.price for entry in self._entries}.values()),
+                models=models,
             )
 
     def reply(self, key: str) -> RawReply | None:
@@ -133,7 +146,16 @@ class MemoryLedger:
     def _open_calls(self, intents: Sequence[int]) -> dict[int, OpenCall]:
         entries = {intent: self._entries[intent] for intent in intents}
         return {
-            intent: OpenCall(entry.key, entry.price, entry.worst)
-            for intent, entry in entries.items()
-            if entry.reply is None and not entry.released
+            intent: OpenCall(entry.key, entry.price, entry.worst) for intent, entry in entries.items() if entry.is_open
         }
+
+
+def _model_spending(model: str, entries: Iterable[_Entry]) -> ModelSpending:
+    paid = [entry for entry in entries if entry.reply is not None]
+    return ModelSpending(
+        model,
+        replies=len(paid),
+        stated=sum(entry.worst for entry in entries if entry.is_open),
+        over=sum(max(0, entry.cost - entry.worst) for entry in paid),
+        ratio=max([Fraction(1), *(Fraction(entry.cost, entry.worst) for entry in paid if entry.worst)]),
+    )

@@ -20,7 +20,7 @@ from .attempt import Answer, CallSender, Job, Send
 from .batches import Batches, send_alone
 from .budget import Budget, budget_to_picodollars, cost_to_picodollars, picodollars_to_usd
 from .circuit_breaker import WINDOW, CircuitBreaker, Clock, FailureWindow
-from .concurrency import CallLimiter, ConcurrencyLimit
+from .concurrency import CallLimiter, ConcurrencyLimit, FirstCalls
 from .ledger import Ledger
 from .prices import Prices
 from .retry import redact, refusal_message
@@ -62,9 +62,11 @@ class Calls:
         self._breaker = CircuitBreaker(clock)
         self._limiter = CallLimiter(limit or ConcurrencyLimit(), self._breaker, clock)
         self._has_budget = budget_usd is not None
-        self._budget = Budget(budget_to_picodollars(budget_usd or 0), ledger.spending(), self._breaker)
+        spent = ledger.spending()
+        self._budget = Budget(budget_to_picodollars(budget_usd or 0), spent, self._breaker)
         self._jitter = jitter or random.Random()
-        self._sender = CallSender(ledger, self._budget, self._limiter, self._breaker, clock)
+        first_calls = FirstCalls((one.model for one in spent.models if one.replies), self._breaker)
+        self._sender = CallSender(ledger, self._budget, self._limiter, first_calls, self._breaker, clock)
         self._failures = FailureWindow()
         self._batches = Batches(self._sender, self._retry_delay)
 
@@ -81,7 +83,8 @@ class Calls:
 
         Raises:
             CallError: the call failed for good: kind "item", or "retry" after ten attempts.
-            CallsStoppedError: no call can be made now; the message says what to do.
+            CallsStoppedError: no call can be made now, or the service billed more than the worst case and so more
+                than the budget; the message says what to do, and the reply is kept.
             UnknownPriceError: the price of the model is not known.
             ConfigError: there is no budget, or the worst case is not an amount.
         """
@@ -92,6 +95,8 @@ class Calls:
                 with self._limiter.take_slot():
                     answer = self._send_with_retries(job)
                 reply = self._sender.settle(job, answer)  # outside the slot: the next call may be sent meanwhile
+                if job.worst:
+                    self._budget.check()
             self._record(key, failed=False)
             return reply
 
@@ -110,6 +115,7 @@ class Calls:
             UnknownPriceError: the price of the model is not known.
             ConfigError: there is no budget, or a worst case is not an amount.
         """
+        before = self._budget.settled
         jobs = {call.key: self._batch_job(call) for call in calls}
         replies: dict[str, RawReply | CallError] = {}
         for key, reply in self._batches.replies(list(jobs.values()), batch_client):
@@ -118,6 +124,8 @@ class Calls:
                 self._stop_all(CallsRefusedError(refusal_message(reply)))
             self._record(key, failed=failed, reason=reply.message if isinstance(reply, CallError) else "")
             replies[key] = reply
+        if self._budget.settled > before:
+            self._budget.check()
         return [replies[call.key] for call in calls]
 
     def worst_case_usd(self, model: str, usage: Mapping[str, int]) -> float:
@@ -148,7 +156,8 @@ class Calls:
         """The spending so far, JSON-plain: amounts in dollars, counts of calls, and the dated prices.
 
         "reserved_usd" is the worst case of calls in flight; "unknown_usd" that of calls sent without a reply (cut off
-        or killed in flight): the service may have billed anything up to it.
+        or killed in flight): the service may have billed anything up to it. "overruns" lists the models that were
+        billed more than the worst case of a call.
         """
         spent = self._ledger.spending()
         reserved = min(self._budget.reserved, spent.open)
@@ -160,6 +169,12 @@ class Calls:
             "calls": spent.replies,
             "unanswered": spent.unanswered,
             "unbilled": spent.unbilled,
+            "over_budget_usd": picodollars_to_usd(max(0, spent.settled - self._budget.budget)),
+            "overruns": [
+                {"model": one.model, "over_usd": picodollars_to_usd(one.over), "ratio": float(one.ratio)}
+                for one in spent.models
+                if one.over
+            ],
             "prices": list(spent.prices),
         }
 

@@ -14,6 +14,8 @@ from ..records import JSON, PICO
 
 UNITS = ("input", "output", "cache_read", "cache_write")  # as in "input_tokens" and "input_usd_per_mtok"
 _PER_TOKEN = Decimal(PICO) / 10**6
+UNKNOWN_USAGE = {"unknown": 1}  # a unit without a rate, so that the worst case counts
+MOST_TOKENS = 2 * 10**7  # of one kind in one call; what is above that is no count of tokens
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,23 @@ class Price:
         """The cost of a request with that usage, in picodollars.
 
         Args:
-            usage: as in `RawReply.usage`; input tokens include those read from and written to a cache.
+            usage: as in `RawReply.usage`; input tokens include those read from and written to a cache. What is no
+                count of tokens is left out.
         """
         if self.free:
             return 0
-        tokens = {unit: usage.get(f"{unit}_tokens", 0) for unit in UNITS}
+        counts = {unit: usage.get(f"{unit}_tokens", 0) for unit in UNITS}
+        tokens = {unit: count if is_count(count) else 0 for unit, count in counts.items()}
         plain = {**tokens, "input": max(0, tokens["input"] - tokens["cache_read"] - tokens["cache_write"])}
         total = sum(count * self._rate(unit).at(tokens["input"]) for unit, count in plain.items())
         return int((total * _PER_TOKEN).to_integral_value(ROUND_CEILING))
 
     def covers(self, usage: Mapping[str, int]) -> bool:
-        """Whether there is a rate for everything that was used."""
-        return self.free or all(not count or name.removesuffix("_tokens") in UNITS for name, count in usage.items())
+        """Whether the usage tells the whole cost: counts of tokens, each with a rate, and not all of them zero."""
+        known = all(
+            is_count(count) and (not count or name.removesuffix("_tokens") in UNITS) for name, count in usage.items()
+        )
+        return self.free or (known and any(usage.values()))
 
     def to_row(self) -> dict[str, JSON]:
         """JSON-plain, for a ledger; rates as text, to keep them exact."""
@@ -98,6 +105,11 @@ class Price:
 
     def _rate(self, unit: str) -> Rate:
         return self.rates.get(unit, self.rates["input"])
+
+
+def is_count(value: Any) -> bool:
+    """Whether a service may mean this as a number of tokens."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
 
 
 _SETTINGS = tuple(f"{unit}_usd_per_mtok" for unit in UNITS)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
+from ..credentials import mask_key_shapes
 from ..errors import CallError
 
 Kind = Literal["retry", "fatal", "item"]
@@ -17,7 +18,9 @@ _FATAL = {401, 402, 403, 404}
 _NO_CREDIT = re.compile(r"insufficient_quota|billing|credit balance|usage limits?\b|exceeded your current quota", re.I)
 # Sent by a proxy: the service may have carried out the request all the same, and billed it.
 _MAYBE_BILLED = {408, 502, 504, 520, 522, 524}
-_KEY = re.compile(r"\b(sk|key)-[\w*-]{6,}")
+# Exceptions of an HTTP library before anything is sent, by name since each library has its own.
+_NO_CONNECTION = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "gaierror"}
+_NO_REQUEST = {"LocalProtocolError", "UnsupportedProtocol", "InvalidURL", "UnicodeEncodeError"}
 _ADVICE = {
     401: "check the API key",
     402: "top up the account",
@@ -55,10 +58,22 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def network_error(error: OSError) -> CallError:
-    """An exception of the network as a CallError: it may work again later."""
-    # Nothing was sent without a connection: no server at that address, or no such name.
-    reached = not isinstance(error, ConnectionRefusedError) and type(error).__name__ != "gaierror"
+def is_unsent(error: BaseException) -> bool:
+    """Whether a request could not even be written, as for a character that cannot be encoded: it is not billed."""
+    return any(kind.__name__ in _NO_REQUEST for kind in type(error).__mro__)
+
+
+def unsent_error(error: BaseException) -> CallError:
+    """The exception of a request that could not be written as a CallError, without its text, which may quote a key."""
+    return CallError("item", f"the request cannot be sent ({type(error).__name__})", reached=False)
+
+
+def network_error(error: BaseException) -> CallError:
+    """An exception of the network or an HTTP library as a CallError: it may work again later, unless it is unsent."""
+    if is_unsent(error):
+        return unsent_error(error)
+    # Without a connection nothing was sent: no server at that address, or no such name.
+    reached = type(error).__name__ not in _NO_CONNECTION
     return CallError("retry", f"{type(error).__name__}: {error}", reached=reached)
 
 
@@ -78,5 +93,5 @@ def refusal_message(error: CallError) -> str:
 
 def redact(message: str) -> str:
     """A message on one line of at most 200 characters, without anything that looks like a key."""
-    line = _KEY.sub(r"\1-…", " ".join(message.split()))
+    line = " ".join(mask_key_shapes(message[:10_000]).split())
     return line if len(line) <= 200 else f"{line[:199]}…"

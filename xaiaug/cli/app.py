@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import __version__
+from ..credentials import trust_hosts
 from ..errors import RunStopped, WaitingForReview, XaiaugError
+from .terminal import SafeGroup, escape_line, print_json, print_line, print_message, safe_streams
 
 if TYPE_CHECKING:
     from ..results import Result
 
 app = typer.Typer(
+    cls=SafeGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,24 +38,36 @@ Offline = Annotated[
     bool | None,
     typer.Option("--offline/--online", help="Whether outside services are blocked; overrides the settings file."),
 ]
+TrustHost = Annotated[
+    list[str] | None,
+    typer.Option("--trust-host", help="A host that may get images and a key, besides those of known providers."),
+]
 
 
 def main() -> None:
     """Runs the command line; an expected error is one message without a traceback."""
+    with safe_streams():
+        _run_command()
+
+
+def _run_command() -> None:
     try:
         app()
     except WaitingForReview as waiting:
-        print(waiting)  # noqa: T201  the settings ask for a review: not an error
+        print_message(waiting)  # the settings ask for a review: not an error
         sys.exit(3)
     except RunStopped as stopped:
-        print(stopped, file=sys.stderr)  # noqa: T201
+        print_message(stopped, error=True)
         sys.exit(130)
     except XaiaugError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print_message(f"error: {error}", error=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("stopped; finished work is kept. Rerun the same command to resume.", file=sys.stderr)  # noqa: T201
+        print_message("stopped; finished work is kept. Rerun the same command to resume.", error=True)
         sys.exit(130)
+    except Exception:  # noqa: BLE001  a fault of ours, shown as Python does, but while the streams are safe
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
 
 
 @app.command()
@@ -63,14 +78,17 @@ def run(  # noqa: PLR0917  the options of the command
     budget_usd: Budget = None,
     allow_upload: Upload = None,
     offline: Offline = None,
+    trust_host: TrustHost = None,
     yes: Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")] = False,
 ) -> None:
-    """Run a settings file, or resume its run; on a terminal it asks before spending money."""
+    """Run a settings file or resume its run. On a terminal, it asks before spending money."""
     from ..loop import FeedbackLoop
-    from .confirm import confirm_spending
+    from .confirm import confirm_spending, show_address_notes
     from .progress_display import show_progress
 
+    trust_hosts(trust_host or ())
     loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
+    show_address_notes(loop)
     if not yes:
         confirm_spending(loop, run_dir, until)
     with show_progress() as watch:
@@ -79,55 +97,75 @@ def run(  # noqa: PLR0917  the options of the command
 
 
 @app.command()
-def plan(  # noqa: PLR0917  the options of the command
+def plan(  # noqa: PLR0913, PLR0917  the options of the command
     config: Config,
     run_dir: RunDir = Path("runs/first"),
     until: Until = None,
     budget_usd: Budget = None,
     allow_upload: Upload = None,
     offline: Offline = None,
+    trust_host: TrustHost = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Time a few images on this machine; loads the weights, sends nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate what a run will take, arm by arm, before it starts: calls, dollars, images, hours, bytes."""
+    """Estimate what a run will take. Shows calls, dollars, images, hours and bytes, arm by arm; spends nothing."""
     from ..loop import FeedbackLoop
+    from .confirm import show_address_notes
     from .plan import print_plan
 
+    trust_hosts(trust_host or ())
     loop = FeedbackLoop.from_config(
         config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline, planning=True
     )
+    show_address_notes(loop)
     run_plan = loop.plan(run_dir=run_dir, until=until, probe=probe)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(run_plan.to_json(), indent=2))
+        print_json(run_plan.to_json())
     else:
         print_plan(run_plan)
 
 
 @app.command()
-def diagnose(
+def diagnose(  # noqa: PLR0917  the options of the command
     data: Annotated[Path, typer.Argument(help="Images: class/image, or split/class/image with a guide split.")],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier, or an ONNX file.")],
     run_dir: RunDir = Path("runs/diagnose"),
     explainer: Annotated[str, typer.Option("--explainer", help="Name of an explainer.")] = "auto",
     critic: Annotated[str, typer.Option("--critic", help="Name of a critic.")] = "measured",
     most: Annotated[int | None, typer.Option("--max", help="The most mistakes to diagnose; all by default.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="Classes of an ONNX file: cat,dog or a file with one a line.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter of the classifier: NAME=VALUE, as in TOML.")
+    ] = None,
 ) -> None:
-    """Show what a trained classifier gets wrong, where it looked and why, without training or a test set."""
+    """Diagnose the mistakes of a trained classifier. Shows where it looked and why; no training, no test set."""
     from ..loop.diagnose import diagnose as run_diagnosis
+    from .parameters import parse_parameters, read_labels
     from .progress_display import show_progress
 
+    named, given = read_labels(labels), parse_parameters(parameters or [])
     with show_progress() as watch:
-        result = run_diagnosis(checkpoint, data, run_dir, explainer=explainer, critic=critic, most=most, watch=watch)
+        result = run_diagnosis(
+            checkpoint,
+            data,
+            run_dir,
+            labels=named,
+            parameters=given,
+            explainer=explainer,
+            critic=critic,
+            most=most,
+            watch=watch,
+        )
     _show(result)
 
 
 @app.command()
 def demo(run_dir: RunDir = Path("runs/demo")) -> None:
-    """Run the entire loop on drawn cats and dogs, without a key, GPU or download."""
+    """Run the entire loop on drawn cats and dogs. Needs no key, GPU or download."""
     from ..demo import demo as run_demo
     from .progress_display import show_progress
 
@@ -142,15 +180,13 @@ def review(
     port: Annotated[int, typer.Option("--port", help="Port on this machine; 0 picks a free one.")] = 0,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Review the new images of a run: keep, reject, edit the prompt, flag the label."""
+    """Review the new images of a run. Keep or reject them, edit the prompt, flag the label."""
     from ..review import ReviewServer
 
     server = ReviewServer(run_dir, port)
     typer.echo(f"review: {server.url}\nEvery decision is saved at once; press Ctrl-C to stop.")
     if show:
-        import webbrowser
-
-        webbrowser.open(server.url)
+        server.open_browser()
     server.serve()
 
 
@@ -162,23 +198,28 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
     state = read_status(run_dir)
     step = f", {state['stage']} {state['done']}/{state['total']}" if "stage" in state else ""
     note = f", {state['note']}" if "note" in state else ""
-    typer.echo(f"{state['state']} at {state['at']}{step}{note}")
+    print_line(f"{state['state']} at {state['at']}{step}{note}")
     for name, count in state.get("stages", {}).items():
-        typer.echo(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
+        print_line(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
     costs = state.get("costs", {})
     if costs.get("calls") or costs.get("unanswered"):
         unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} unanswered"
         typer.echo(f"  paid ${costs['usd']:.4f} for {costs['calls']} calls{unknown if costs['unanswered'] else ''}")
+    for one in costs.get("overruns", ()):
+        typer.echo(
+            f"  {one['model']}: billed up to {one['ratio']:.3g} times the worst case of a call, "
+            f"${one['usd']:.4f} above it in all"
+        )
 
 
 @app.command()
 def verify(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Check files, ancestry and ledger of a run; exit with 1 if anything is wrong."""
+    """Check a run folder for damage. Checks files, ancestry and ledger; exits with 1 if anything is wrong."""
     from ..results.maintenance import verify as find_problems
 
     problems = find_problems(run_dir)
     for line in problems or ["OK: no problems found"]:
-        typer.echo(line)
+        print_line(line)
     if problems:
         raise typer.Exit(1)
 
@@ -201,26 +242,24 @@ def plugins(kind: Kind = None) -> None:
     for info in available(kind):
         needs = f"  needs xaiaug[{info.extra}]" if info.extra and info.extra not in extras else ""
         broken = f"  cannot be used: {info.error}" if info.error else ""
-        typer.echo(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{broken}")
+        print_line(f"{info.kind:<12} {info.name:<22} {info.origin}{needs}{broken}")
 
 
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Report problems of this installation and how to fix them; exit with 1 if there are any."""
+    """Report problems of this installation. Says how to fix them; exits with 1 if anything is wrong."""
     from dataclasses import asdict
 
     from ..doctor import examine
 
     findings = examine()
     if as_json:
-        import json
-
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            typer.echo(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
+            print_line(f"{finding.state:<8} {finding.topic:<10} {finding.text}")
             if finding.todo:
-                typer.echo(f"{'':<19} {finding.todo}")
+                print_line(f"{'':<19} {finding.todo}")
     if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)
 
@@ -231,7 +270,7 @@ def check(
     parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Time limit of each check.")] = 120.0,
 ) -> None:
-    """Check that a plugin follows the rules of its kind; exit with 1 if it does not."""
+    """Check that a plugin follows the rules of its kind. Exits with 1 if it does not."""
     from .check import show_checks
 
     if not show_checks(name, parameters or [], seconds):
@@ -262,9 +301,9 @@ def _show(result: Result) -> None:
     report = result.report
     if report.arms:
         typer.echo(f"\n{result.table().rstrip()}")
-    typer.echo(f"\n{result.conclusion}\n")
+    typer.echo(f"\n{escape_line(result.conclusion)}\n")
     for arm in report.left_out:
-        typer.echo(f"left out: {arm.name}: {arm.reason}")
+        print_line(f"left out: {arm.name}: {arm.reason}")
     for note in report.notes:
-        typer.echo(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
-    typer.echo(f"\nreport: {result.report_path}")
+        print_line(f"{'!' if note.kind == 'warning' else '·'} {note.text}")
+    typer.echo(f"\nreport: {escape_line(result.report_path)}")

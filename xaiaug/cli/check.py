@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from ..errors import ConfigError, UnknownPluginError, suggest
+from ..errors import UnknownPluginError, suggest
 from ..registry import KINDS, available, registry
 from ..testing import CheckOutcome, run_checks
+from .parameters import parse_parameters
+from .terminal import make_console, safe_streams
 
 _STYLES = {
     "passed": "green",
@@ -36,14 +36,12 @@ def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
         ConfigError: the parameters are invalid.
     """
     kind, name = _find_plugin(name)
-    parameters = dict(map(_parse_parameter, settings))
+    parameters = parse_parameters(settings)
     plugin = registry().create(kind, name, parameters)
     outcomes: list[CheckOutcome] = []
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160  # a file or pipe has no width
+    console = make_console(width=160)
     factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(plugin)
-    with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live:
+    with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live, safe_streams():
         for outcome in run_checks(factory, seconds=seconds):
             outcomes.append(outcome)
             live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
@@ -66,24 +64,9 @@ def _find_plugin(name: str) -> tuple[str, str]:
     raise UnknownPluginError(f"there is no plugin {name!r}. {suggest(name, {i.name for i in available()})}{broken}")
 
 
-def _parse_parameter(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text}: give a parameter as NAME=VALUE, such as --set cells=5")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value  # a string that lost its quotes in the shell
-
-
 def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:
     table = Table("check", "result", "why", title=f"{kind}/{name}", title_justify="left")
     for outcome in outcomes:
-        style = _STYLES[outcome.state]
         why = outcome.reason if outcome.state != "passed" else ""
-        table.add_row(outcome.check, f"[{style}]{outcome.state}[/]", _escape(why))
+        table.add_row(outcome.check, Text(outcome.state, _STYLES[outcome.state]), why)
     return table
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from ..loop import FeedbackLoop
 
 
+def show_address_notes(loop: FeedbackLoop) -> None:
+    """Shows on stderr which plugins send to an address that the environment sets."""
+    for plugin in loop.plugins.by_kind.values():
+        if note := getattr(plugin, "address_note", ""):
+            typer.echo(f"note: {note}", err=True)
+
+
 def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
     """Shows the plan of a run that costs money and asks for confirmation; does nothing without a terminal.
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .terminal import make_console
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from ..plan import Line, Plan
 
 Range = tuple[float, float] | None
-WIDTH = 110  # without a terminal
 UNKNOWN, NOTHING = "?", "–"
 _TIMES = ((3600, "s"), (60, "min"), (1, "h"))
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -26,30 +27,26 @@ def print_plan(plan: Plan, *, error: bool = False) -> None:
         plan: the plan.
         error: whether to print to standard error, for a question that follows there.
     """
-    from rich.console import Console
-
-    console = Console(stderr=error, highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = make_console(error=error)
     source = "from the run folder" if plan.mistakes_known else "estimated"
-    console.print(f"mistakes to learn from: {format_count(plan.mistakes)} ({source})\n", markup=False)
+    console.print(f"mistakes to learn from: {format_count(plan.mistakes)} ({source})\n")
     console.print(_parts_table(plan))
     if plan.further:
         console.print(_further_table(plan))
     for line in (*_shared_images(plan), *_uploads(plan), *_costs(plan)):
-        console.print(line, markup=False)
+        console.print(line)
     _print_notes(console, plan)
 
 
 def _print_notes(console: Console, plan: Plan) -> None:
     for name, reason in (plan.left_out or {}).items():
-        console.print(f"left out: {name}: {reason}", markup=False)
+        console.print(f"left out: {name}: {reason}")
     for kind, licence in (plan.licences or {}).items():
-        console.print(f"licence of the {kind}'s weights: {licence}", markup=False)
+        console.print(f"licence of the {kind}'s weights: {licence}")
     for sentence in plan.assumptions:
-        console.print(f"· {sentence}", markup=False)
+        console.print(f"· {sentence}")
     for sentence in plan.obstacles:
-        console.print(f"! {sentence}", markup=False)
+        console.print(f"! {sentence}")
 
 
 def _parts_table(plan: Plan) -> Table:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from ..records import Progress
+from .terminal import escape_line, make_console, print_line, safe_streams
 
 PERIOD = 10.0  # seconds between two plain lines of one stage
 MEASURABLE = 1.0  # seconds of work; below this a pace is noise
@@ -20,13 +21,18 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty():
         yield _Lines().watch
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    pace = TextColumn("{task.fields[pace]}")
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), pace)
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    pace = TextColumn("{task.fields[pace]}", markup=False)
+    columns = (
+        TextColumn("{task.description:<28}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        pace,
+    )
+    with Bars(*columns, console=make_console(error=True)) as bars, safe_streams():
         tasks: dict[str, int] = {}
         starts: dict[str, tuple[int, float]] = {}
 
@@ -38,7 +44,7 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
             pace_text = format_pace(progress.done - first, time.monotonic() - started, progress.total - progress.done)
             bars.update(tasks[progress.stage], completed=progress.done, total=progress.total, pace=pace_text)  # type: ignore[arg-type]
             if progress.note:
-                bars.console.print(progress.note, markup=False, highlight=False)
+                bars.console.print(escape_line(progress.note))
 
         yield watch
 
@@ -61,7 +67,7 @@ class _Lines:
         first, started = self._start
         pace = format_pace(progress.done - first, now - started, progress.total - progress.done)
         line = "  ".join(part for part in (f"{progress.done}/{progress.total}", pace, progress.note) if part)
-        print(f"{progress.stage:<28} {line}", file=sys.stderr, flush=True)  # noqa: T201
+        print_line(f"{progress.stage:<28} {line}", error=True)
 
 
 def format_pace(done: int, seconds: float, left: int) -> str:

@@ -127,7 +127,7 @@ def check_label(candidate: Candidate) -> Rejection | None:
     return Rejection(reason, float(probabilities[judge.labels.index(candidate.label)]))
 
 
-def check_alike(candidate: Candidate) -> Rejection | None:
+def check_near_duplicate(candidate: Candidate) -> Rejection | None:
     """Whether it is nearer to a synthetic image kept before than any two training images are, in embedding space."""
     if candidate.embedding is None or candidate.predictions is None:
         return None
@@ -147,5 +147,5 @@ CHECKS: Mapping[str, Check] = {
     "duplicate": check_duplicate,
     "repeat": check_repeat,
     "label": check_label,
-    "alike": check_alike,
+    "alike": check_near_duplicate,
 }

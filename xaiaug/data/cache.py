@@ -6,27 +6,48 @@ import contextlib
 import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-Stamp = tuple[str, int, int]  # path, bytes and modification time of a file
-_CREATE = """CREATE TABLE IF NOT EXISTS facts (
-    kind TEXT, path TEXT, size INTEGER, changed INTEGER, value TEXT, PRIMARY KEY (kind, path)
+_CREATE = """CREATE TABLE IF NOT EXISTS known (
+    kind TEXT, name BLOB, state TEXT, value TEXT, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID"""
+# A file may change again without another time within a tick of the clock that file systems use.
+_TICK, _COARSE_TICK = 100_000_000, 2_000_000_000  # nanoseconds
 
 
 def cache_folder() -> Path:
-    """This user's cache folder for xaiaug: `$XAIAUG_CACHE`, else a folder in the system's cache folder."""
+    """This user's cache folder for xaiaug: `$XAIAUG_CACHE`, else a folder in the system's cache folder.
+
+    Raises:
+        OSError: the user has no home folder.
+    """
     folder = os.environ.get("XAIAUG_CACHE")
-    if folder:
-        return Path(folder).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "xaiaug"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaiaug"
+    try:
+        if folder:
+            return Path(folder).expanduser()
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "xaiaug"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaiaug"
+    except (RuntimeError, KeyError) as error:  # as in a container with an unknown user id
+        raise OSError(f"there is no home folder: {error}") from error
+
+
+def file_state(stat: os.stat_result) -> str:
+    """Size, times of modification and change, and inode: another state may mean other bytes."""
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+
+
+def is_settled(stat: os.stat_result) -> bool:
+    """Whether the file is too old to change from now on without another state."""
+    newest = max(stat.st_mtime_ns, stat.st_ctime_ns)
+    whole_seconds = stat.st_mtime_ns % 1_000_000_000 == stat.st_ctime_ns % 1_000_000_000 == 0
+    return time.time_ns() - newest > (_COARSE_TICK if whole_seconds else _TICK)
 
 
 class FactCache:
-    """Facts about files, each valid while its file's path, size and modification time stay the same.
+    """Facts by name, such as the path of a file, each valid for one state of what has that name.
 
     A cache that cannot be read or written acts as an empty one: it costs time, but never fails a run.
 
@@ -37,24 +58,25 @@ class FactCache:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    def read(self, stamps: Iterable[Stamp]) -> dict[str, str]:
-        """The facts that are still valid, by path."""
-        wanted = {path: (size, changed) for path, size, changed in stamps}
-        if not wanted:
+    def read(self, states: Mapping[str, str]) -> dict[str, str]:
+        """The facts that are still valid, by name; `states` has the present state of each name."""
+        if not states:
             return {}
-        # One range of paths is a single scan in table order: far faster than thousands of look-ups.
-        query = "SELECT path, size, changed, value FROM facts WHERE kind = ? AND path BETWEEN ? AND ?"
-        with contextlib.suppress(sqlite3.Error, OSError), self._connect() as connection:
-            rows = connection.execute(query, (self.kind, min(wanted), max(wanted)))
-            return {path: value for path, size, changed, value in rows if wanted.get(path) == (size, changed)}
+        # One range of names is a single scan in table order: far faster than thousands of look-ups.
+        query = "SELECT name, state, value FROM known WHERE kind = ? AND name BETWEEN ? AND ?"
+        names = [os.fsencode(name) for name in states]
+        with contextlib.suppress(sqlite3.Error, OSError, ValueError), self._connect() as connection:
+            rows = connection.execute(query, (self.kind, min(names), max(names)))
+            found = ((os.fsdecode(name), state, value) for name, state, value in rows)
+            return {name: value for name, state, value in found if states.get(name) == state}
         return {}
 
-    def write(self, stamps: Iterable[Stamp], facts: Mapping[str, str]) -> None:
-        """Stores the facts, by path."""
-        rows = [(self.kind, *stamp, facts[stamp[0]]) for stamp in stamps if stamp[0] in facts]
+    def write(self, states: Mapping[str, str], facts: Mapping[str, str]) -> None:
+        """Stores the facts, by name; those without a state are not kept."""
+        rows = [(self.kind, os.fsencode(name), states[name], facts[name]) for name in facts if name in states]
         if rows:
-            with contextlib.suppress(sqlite3.Error, OSError), self._connect() as connection, connection:
-                connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
+            with contextlib.suppress(sqlite3.Error, OSError, ValueError), self._connect() as connection, connection:
+                connection.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", rows)
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

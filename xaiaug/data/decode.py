@@ -11,18 +11,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import PIL
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import DataError
-from .cache import Stamp, cache_folder
+from .cache import cache_folder
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = (
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".jif",
+        ".pjpeg",
+        ".pjp",
+        ".mpo",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".dib",
+    ),
+)
 MAX_PIXELS = 50_000_000
+MAX_RATIO = 200  # of the longer side to the shorter
 MIN_CACHED_BYTES = 200_000  # smaller files decode as fast as a reduced copy would
 _MIN_FREE_BYTES = 2 * 2**30
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LONGEST_REASON = 300
+_VERSION = 2  # of the decoding: other pixels are cached under other keys
 
 Window = tuple[float, float]
 
@@ -42,11 +75,11 @@ class Decoder:
     def __str__(self) -> str:
         return f"{self.window}/{self.side}"
 
-    def decode(self, source: str | BytesIO, name: str) -> Image.Image:
+    def decode(self, source: str | BinaryIO, name: str) -> Image.Image:
         """The image: h w c, RGB, uint8, upright.
 
         Args:
-            source: path or bytes of the encoded image.
+            source: path or file of the encoded image.
             name: its name in messages.
 
         Raises:
@@ -58,14 +91,15 @@ class Decoder:
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
         except Exception as error:  # image decoders may raise anything
-            raise DataError(f"{name}: {_reason(error)}") from error
+            raise DataError(f"{name}: {_reason(error, source)}") from error
 
     def _decode(self, image: Image.Image) -> Image.Image:
         _check_header(image)
         if self.side is not None:
             # A JPEG decodes to a half, a quarter or an eighth many times faster than at full size.
             image.draft("RGB", (self.side, self.side))
-        rgb = _reduce(to_rgb(ImageOps.exif_transpose(image), self.window), self.side)
+        image.load()  # a PNG may have its orientation behind its pixels, and a TIFF is turned as it is loaded
+        rgb = _reduce(_turn_upright(to_rgb(image, self.window), _orientation(image)), self.side)
         rgb.info = {}  # drops location, date and camera
         return rgb
 
@@ -88,8 +122,37 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, as EXIF numbers it; 1, upright, where that is missing or cannot be read."""
+    with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixel
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
+def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _grey_values(image: Image.Image) -> NDArray[np.float64]:
+    """The values as they stand in the file: h w."""
+    values = np.asarray(image)
+    if _tiff_tag(image, _SAMPLE_FORMAT, 1) == 1 and _tiff_tag(image, _BITS, 0) == 32 and values.dtype == np.int32:
+        values = values.view(np.uint32)  # Pillow reads unsigned values as signed ones
+    return values.astype(np.float64)
+
+
+def _tiff_tag(image: Image.Image, tag: int, default: int) -> int | None:
+    """A number in a TIFF file's directory; None in other files."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return None
+    value = tags.get(tag, default)
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
 def _apply_window(image: Image.Image, window: Window | None) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
+    values = _grey_values(image)
     if not np.isfinite(values).all():
         raise DataError("has grey values that are not finite")
     if window is None:
@@ -100,6 +163,10 @@ def _apply_window(image: Image.Image, window: Window | None) -> Image.Image:
         )
     low, high = window
     scaled = np.clip((values - low) / (high - low), 0, 1) * 255
+    if _tiff_tag(image, _PHOTOMETRIC, 1) == 0:  # white is zero; Pillow inverts such files of 8 bits only
+        scaled = 255 - scaled
+    if isinstance(image.info.get("transparency"), int):
+        scaled[values == image.info["transparency"]] = 255
     return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
@@ -107,6 +174,9 @@ def _check_header(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}; reduce it first")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        # Most classifiers first scale the shorter side to a few hundred pixels: a strip would become huge.
+        raise DataError(f"has {width} x {height} pixels, one side over {MAX_RATIO} times the other; crop it first")
     # An MPO is a JPEG from a phone: its further frames are previews of the first.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
@@ -121,7 +191,7 @@ def _reduce(image: Image.Image, side: int | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, source: str | BinaryIO) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"has more than {MAX_PIXELS:,} pixels; reduce it first"
     if isinstance(error, FileNotFoundError):
@@ -129,35 +199,58 @@ def _reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "cannot be read (permission denied)"
     if isinstance(error, UnidentifiedImageError):
-        return f"is not an image in one of the formats {', '.join(FORMATS)}"
-    return f"cannot be decoded ({type(error).__name__}: {error})"
+        return f"{_describe_start(source)}is not an image in one of the formats {', '.join(FORMATS)}"
+    return f"cannot be decoded ({type(error).__name__}: {str(error)[:_LONGEST_REASON]})"
 
 
-def load_reduced(stamp: Stamp, decoder: Decoder, decode: Callable[[], Image.Image]) -> Image.Image:
+def _describe_start(source: str | BinaryIO) -> str:
+    """What the first bytes tell of a file that is no image."""
+    if isinstance(source, str):
+        with open(source, "rb") as file:  # noqa: PTH123
+            return _describe_start(file)
+    source.seek(0)
+    start = source.read(200)
+    if not start:
+        return "has 0 bytes, so it "
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer (fetch the files with git lfs pull), so it "
+    return ""
+
+
+def digest_bytes(content: bytes) -> str:
+    """20 hex digits of a hash of the bytes."""
+    return hashlib.blake2b(content, digest_size=10).hexdigest()
+
+
+def load_reduced(digest: str, size: int, decoder: Decoder, decode: Callable[[], Image.Image]) -> Image.Image:
     """The decoded image, from a cached reduced copy where there is one.
 
     A reduced image always goes through the JPEG codec of the copy, so that its pixels are the same with and without a
     cache.
 
     Args:
-        stamp: of the file.
-        decoder: how the file is decoded.
-        decode: decodes the file itself.
+        digest: of the encoded image.
+        size: of the encoded image, in bytes.
+        decoder: how it is decoded.
+        decode: decodes it.
     """
-    if decoder.side is None or stamp[1] < MIN_CACHED_BYTES:
+    if decoder.side is None or size < MIN_CACHED_BYTES:
         return decode()
-    key = hashlib.blake2b(f"{stamp}/{decoder}".encode(), digest_size=16).hexdigest()
-    path = cache_folder() / "reduced" / key[:2] / f"{key}.jpg"
+    key = digest_bytes(f"{_VERSION}/{digest}/{decoder}/{PIL.__version__}".encode())
     with contextlib.suppress(OSError, SyntaxError, ValueError):
-        return _open_copy(path)
+        return _open_copy(_copy_path(key))
     image = decode()
     if min(image.size) < decoder.side:  # few pixels, however many bytes
         return image
     encoded = BytesIO()
     image.save(encoded, "JPEG", quality=95, subsampling=0)
     with contextlib.suppress(OSError):
-        _write_copy(path, encoded.getvalue())
+        _write_copy(_copy_path(key), encoded.getvalue())
     return _open_copy(encoded)
+
+
+def _copy_path(key: str) -> Path:
+    return cache_folder() / "reduced" / key[:2] / f"{key}.jpg"
 
 
 def _open_copy(source: Path | BytesIO) -> Image.Image:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,8 +17,8 @@ from PIL import Image, ImageOps
 
 from ..errors import DataError
 from ..records import Sample
-from .cache import FactCache, Stamp
-from .image_file import CacheableOpener
+from .cache import FactCache
+from .image_file import ContentOpener
 
 _HASH_SIDE = 32
 MIDDLE = 0.6  # of width and height; kept by most crops
@@ -62,40 +64,44 @@ class Fingerprint:
 def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataError]:
     """The fingerprint of each image, in order, or the error where it cannot be read.
 
-    Files with a cached path, size and modification time are not read again. Large ones are decoded in threads, since
-    decoders release the interpreter lock; at most one image per thread is in memory.
+    Images whose bytes are known are not decoded again. Large ones are decoded in threads, since decoders release the
+    interpreter lock; at most one image per thread is in memory.
     """
-    stamps = [_file_stamp(sample) for sample in samples]
-    kinds = {_cache_kind(sample) for sample, stamp in zip(samples, stamps, strict=True) if stamp}
-    known = {kind: FactCache(kind).read([stamp for stamp in stamps if stamp]) for kind in kinds}
-    results: list[Fingerprint | DataError | None] = []
-    for sample, stamp in zip(samples, stamps, strict=True):
-        text = known[_cache_kind(sample)].get(stamp[0]) if stamp else None
-        results.append(Fingerprint.from_text(text) if text else None)
+    digests: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for sample in samples:
+        if (opener := _content_opener(sample)) is not None:
+            digests[_cache_kind(opener)][opener.digest] = ""
+    cached = {kind: FactCache(kind).read(states) for kind, states in digests.items()}
+    results = [_find_cached(sample, cached) for sample in samples]
     missing = [index for index, result in enumerate(results) if result is None]
-    for index, result in zip(missing, _compute_all([samples[index] for index in missing], stamps), strict=True):
+    for index, result in zip(missing, _compute_all([samples[index] for index in missing]), strict=True):
         results[index] = result
-    _cache_results(samples, stamps, results, missing)
+    for kind, facts in _new_facts([(samples[index], results[index]) for index in missing]).items():
+        FactCache(kind).write(digests[kind], facts)
     return [result for result in results if result is not None]
 
 
-def _cache_results(
-    samples: Sequence[Sample],
-    stamps: Sequence[Stamp | None],
-    results: Sequence[Fingerprint | DataError | None],
-    new: Sequence[int],
-) -> None:
-    facts: dict[str, dict[Stamp, str]] = {}
-    for index in new:
-        stamp, result = stamps[index], results[index]
-        if stamp and isinstance(result, Fingerprint):
-            facts.setdefault(_cache_kind(samples[index]), {})[stamp] = result.to_text()
-    for kind, texts in facts.items():
-        FactCache(kind).write(texts, {stamp[0]: text for stamp, text in texts.items()})
+def _find_cached(sample: Sample, cached: Mapping[str, Mapping[str, str]]) -> Fingerprint | DataError | None:
+    opener = _content_opener(sample)
+    text = cached[_cache_kind(opener)].get(opener.digest) if opener is not None else None
+    with contextlib.suppress(ValueError):  # a damaged cache
+        return Fingerprint.from_text(text) if text else None
+    return None
 
 
-def _compute_all(samples: Sequence[Sample], stamps: Sequence[Stamp | None]) -> Iterator[Fingerprint | DataError]:
-    sizes = [stamp[1] for stamp in stamps if stamp]
+def _new_facts(
+    results: Iterable[tuple[Sample, Fingerprint | DataError | None]],
+) -> defaultdict[str, dict[str, str]]:
+    facts: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for sample, result in results:
+        opener = _content_opener(sample)
+        if opener is not None and isinstance(result, Fingerprint):
+            facts[_cache_kind(opener)][opener.digest] = result.to_text()
+    return facts
+
+
+def _compute_all(samples: Sequence[Sample]) -> Iterator[Fingerprint | DataError]:
+    sizes = [opener.size for sample in samples if (opener := _content_opener(sample)) is not None]
     if not sizes or sum(sizes) / len(sizes) < _LARGE:
         yield from map(_compute, samples)
         return
@@ -110,19 +116,14 @@ def _compute(sample: Sample) -> Fingerprint | DataError:
         return error
 
 
-def _file_stamp(sample: Sample) -> Stamp | None:
-    if not isinstance(sample.opener, CacheableOpener):
-        return None
-    try:
-        return sample.opener.stamp()
-    except OSError:
-        return None
+def _content_opener(sample: Sample) -> ContentOpener | None:
+    opener = sample.opener
+    return opener if isinstance(opener, ContentOpener) and opener.digest else None
 
 
-def _cache_kind(sample: Sample) -> str:
+def _cache_kind(opener: ContentOpener) -> str:
     # Pixels may depend on the version of Pillow, and on window and side.
-    decoder = getattr(sample.opener, "decoder", "")
-    return f"fingerprint/2/pillow-{PIL.__version__}/{decoder}"
+    return f"fingerprint/3/pillow-{PIL.__version__}/{opener.decoder}"
 
 
 def _digest_pixels(image: Image.Image) -> str:

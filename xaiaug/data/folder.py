@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import DataError
 from .decode import Decoder
 from .entries import ListedFile, Scan, has_image_suffix, leads_outside, to_entries
+from .label_names import normalise_label, warn_of_variants
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -19,14 +21,36 @@ SPLIT_FOLDERS = {
     "valid": "validation",
     "val": "validation",
     "test": "test",
+    "testing": "test",
     "reserve": "reserve",
 }
+# What operating systems, file managers and tools leave behind, in lower case.
+_RUBBISH_FOLDERS = {
+    *("__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "lost+found", ".appledouble"),
+    *(".spotlight-v100", ".fseventsd", ".temporaryitems", ".trashes", ".trash", ".thumbnails", ".picasaoriginals"),
+    *(".ipynb_checkpoints", ".git", ".svn", ".hg", ".dvc", ".idea", ".vscode", ".cache", ".comments"),
+}
+_RUBBISH_FILES = {
+    *(
+        ".ds_store",
+        "thumbs.db",
+        "ehthumbs.db",
+        "ehthumbs_vista.db",
+        "desktop.ini",
+        "icon\r",
+        ".directory",
+        ".localized",
+    ),
+    *(".picasa.ini", ".nomedia", ".gitkeep", ".keep", ".gitignore", ".gitattributes", ".dvcignore"),
+}
+_RUBBISH_STARTS = ("._", ".trashed-", ".pending-", ".fuse_hidden", ".nfs0", "~$")
+_SHOWN = 5
 _LAYOUTS = "expected split/class/image (train/cat/1.jpg) or class/image (cat/1.jpg)"
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """The direct contents of a folder without hidden entries; names sorted."""
+    """The direct contents of a folder without known rubbish; names sorted."""
 
     path: str
     folders: tuple[str, ...]
@@ -35,6 +59,13 @@ class _Listing:
     @property
     def images(self) -> tuple[str, ...]:
         return tuple(name for name in self.files if has_image_suffix(name))
+
+    def describe_others(self) -> str:
+        """How many files of each ending are no images."""
+        others = Counter(PurePath(name).suffix.lower() for name in self.files if not has_image_suffix(name))
+        counts = [f"{count} {suffix or 'without an ending'}" for suffix, count in others.most_common(_SHOWN)]
+        more = f" and {len(others) - _SHOWN} more endings" if len(others) > _SHOWN else ""
+        return ", ".join(counts)[:200] + more
 
 
 def scan_folder(folder: str | Path, decoder: Decoder) -> Scan:
@@ -52,21 +83,48 @@ def scan_folder(folder: str | Path, decoder: Decoder) -> Scan:
     splits = _find_split_folders(root, top)
     # Each class folder, with the split it belongs to.
     classes = [(None, name) for name in top.folders] if splits is None else _list_classes(root, splits)
-    files, notes = [], []
+    notes = list(_note_ignored(top, has_splits=splits is not None))
+    files: list[ListedFile] = []
+    labels: set[str] = set()
     for split, name in classes:
         listing = _list(root / name, root)
-        _refuse_deeper_folders(root, listing)
-        label = Path(name).name
-        files += [
-            ListedFile(path=f"{listing.path}/{file}", name=f"{name}/{file}", label=label, split=split)
-            for file in listing.images
-        ]
-        other = len(listing.files) - len(listing.images)
-        if other:
-            notes.append(f"{name}: ignored {other} files that are not images")
+        _check_depth(root, listing)
+        notes += _note_class(name, listing)
+        if listing.images or not _is_hidden(name):
+            labels.add(normalise_label(PurePath(name).name))
+            files += _list_images(name, listing, split)
     entries, unusable = to_entries(files, root, decoder)
-    labels = tuple(sorted({Path(name).name for _, name in classes}))
-    return Scan(labels, entries, tuple(splits or ()), unusable, tuple(notes))
+    notes += warn_of_variants(labels)
+    return Scan(tuple(sorted(labels)), entries, tuple(splits or ()), unusable, tuple(notes))
+
+
+def _list_images(name: str, listing: _Listing, split: str | None) -> list[ListedFile]:
+    label = normalise_label(PurePath(name).name)
+    return [
+        ListedFile(path=f"{listing.path}/{file}", name=f"{name}/{file}", label=label, split=split)
+        for file in listing.images
+    ]
+
+
+def _note_ignored(top: _Listing, *, has_splits: bool) -> Iterator[str]:
+    """What is ignored in the root."""
+    if top.images:
+        yield f"ignored {len(top.images)} images outside the class folders, such as {top.images[0]}"
+    if has_splits:
+        yield from (f"{name}: ignored a hidden folder" for name in top.folders if _is_hidden(name))
+
+
+def _note_class(name: str, listing: _Listing) -> Iterator[str]:
+    """What is unusual in a class folder."""
+    if _is_hidden(name):
+        yield f"{name}: {'a hidden folder is a class' if listing.images else 'ignored a hidden folder without images'}"
+    other = len(listing.files) - len(listing.images)
+    if other:
+        yield f"{name}: ignored {other} files that are not images ({listing.describe_others()})"
+
+
+def _is_hidden(name: str) -> bool:
+    return PurePath(name).name.startswith(".")
 
 
 def _find_split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
@@ -84,7 +142,8 @@ def _find_split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
     mixed = [name for name in splits if inside[name].images]
     if mixed:
         raise DataError(f"data folder {root}: {', '.join(mixed)} holds both folders and images; {_LAYOUTS}")
-    others = [name for name, listing in inside.items() if name not in splits and (listing.images or listing.folders)]
+    visible = [name for name in inside if name not in splits and not _is_hidden(name)]
+    others = [name for name in visible if inside[name].images or inside[name].folders]
     if others:
         raise DataError(
             f"data folder {root}: {', '.join(splits)} hold class folders, but {', '.join(others)} "
@@ -112,7 +171,7 @@ def _list_classes(root: Path, splits: dict[str, str]) -> list[tuple[str | None, 
     ]
 
 
-def _refuse_deeper_folders(root: Path, listing: _Listing) -> None:
+def _check_depth(root: Path, listing: _Listing) -> None:
     for name in listing.folders:
         deeper = _list(Path(listing.path) / name, root)
         if deeper.images or deeper.folders:
@@ -125,9 +184,14 @@ def _list(folder: Path, root: Path) -> _Listing:
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith((".", "__")):
+            if _is_rubbish(entry):
                 continue
             if entry.is_dir() and entry.is_symlink() and leads_outside(entry.path, root):
                 raise DataError(f"data folder {root}: {entry.path} is a symlink to a folder outside it")
             (folders if entry.is_dir() else files).append(entry.name)
     return _Listing(str(folder), tuple(sorted(folders)), tuple(sorted(files)))
+
+
+def _is_rubbish(entry: os.DirEntry[str]) -> bool:
+    name = entry.name.lower()
+    return name.startswith(_RUBBISH_STARTS) or name in (_RUBBISH_FOLDERS if entry.is_dir() else _RUBBISH_FILES)

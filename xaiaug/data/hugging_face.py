@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, suggest
-from .decode import Decoder
-from .entries import Entry, Scan, UnusableFile, digest_bytes, digest_image
+from .decode import Decoder, digest_bytes
+from .entries import Entry, Scan, UnusableFile, check_weight, digest_image
 from .folder import SPLIT_FOLDERS
 from .image_file import DatasetImage
+from .label_names import normalise_label, warn_of_variants
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ def scan_datasets(data: Any, columns: Columns, decoder: Decoder) -> Scan:
     labels: set[str] = set()
     for split, rows in parts.items():
         _check_columns(rows, columns)
-        labels |= set(_class_names(rows, columns.label))
-        results += _entries(rows, split, columns, decoder)
+        # Rows as they are stored: a transform or a format would give tensors, or augmented images, in their place.
+        found = list(_entries(rows.with_format(None), split, columns, decoder))
+        labels |= {normalise_label(name) for name in getattr(rows.features[columns.label], "names", None) or ()}
+        labels |= {result.label for result in found if result.label is not None}
+        results += found
     entries = tuple(result for result in results if isinstance(result, Entry))
     unusable = tuple(result for result in results if isinstance(result, UnusableFile))
-    return Scan(tuple(sorted(labels)), entries, tuple(split for split in parts if split), unusable)
+    splits = tuple(split for split in parts if split)
+    return Scan(tuple(sorted(labels)), entries, splits, unusable, tuple(warn_of_variants(labels)))
 
 
 def _rows_by_split(data: Mapping[str, Any]) -> dict[str | None, Any]:
@@ -86,11 +92,6 @@ def _check_columns(rows: Any, columns: Columns) -> None:
         raise DataError(f"from_datasets: column {columns.image!r} must be a datasets.Image, got {kind}")
 
 
-def _class_names(rows: Any, column: str) -> Sequence[str]:
-    names = getattr(rows.features[column], "names", None)
-    return names if names is not None else [str(value) for value in rows.unique(column)]
-
-
 def _entries(rows: Any, split: str | None, columns: Columns, decoder: Decoder) -> Iterator[Entry | UnusableFile]:
     from datasets import Image
 
@@ -100,30 +101,44 @@ def _entries(rows: Any, split: str | None, columns: Columns, decoder: Decoder) -
         name = f"{split or 'row'}[{number}]"
         label = _class_name(name, row[columns.label], names)
         try:
-            digest = digest_bytes(_read_bytes(row[columns.image]))
+            content = _read_bytes(row[columns.image])
         except OSError as error:
             yield UnusableFile(name, f"cannot be read ({error.strerror})", split, label)
             continue
+        digest = digest_bytes(content)
         yield Entry(
             name=name,
             digest=digest_image(digest, decoder),
             label=label,
-            opener=DatasetImage(encoded, columns.image, number, name, digest, decoder),
+            opener=DatasetImage(encoded, columns.image, number, name, decoder, digest, len(content)),
             split=split,
-            groups={group: str(row[group]) for group in columns.groups},
-            weight=float(row[columns.weight]) if columns.weight else 1.0,
+            groups={group: _to_text(f"{name}, group {group}", row[group]) for group in columns.groups},
+            weight=check_weight(f"from_datasets: {name}", row[columns.weight]) if columns.weight else 1.0,
         )
 
 
 def _class_name(name: str, value: Any, names: Sequence[str] | None) -> str:
     # datasets writes -1 where a class is unknown, and -1 would silently index the last name.
-    if value is None or (names is not None and value < 0):
+    unknown = isinstance(value, int) and names is not None and not 0 <= value < len(names)
+    label = "" if unknown else _to_text(name, names[value] if isinstance(value, int) and names is not None else value)
+    if not label:
         raise DataError(f"from_datasets: {name} has no label; remove such rows with .filter")
-    return names[value] if names is not None else str(value)
+    return normalise_label(label)
+
+
+def _to_text(where: str, value: Any) -> str:
+    """A label or group as text; empty where it is missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():  # as tables write whole numbers where one is missing
+        return str(int(value))
+    if not isinstance(value, str | int | float):
+        raise DataError(f"from_datasets: {where}: expected one name or number, got {type(value).__name__}")
+    return str(value).strip()
 
 
 def _read_bytes(image: Mapping[str, Any] | None) -> bytes:
-    if image is None:
+    if image is None or (image["bytes"] is None and not image["path"]):
         raise FileNotFoundError(errno.ENOENT, "no image")
     content: bytes | None = image["bytes"]
     return content if content is not None else Path(image["path"]).read_bytes()

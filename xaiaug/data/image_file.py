@@ -5,60 +5,63 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from PIL import Image
 
 from ..errors import DataError
-from .cache import Stamp
-from .decode import Decoder, load_reduced
+from .cache import file_state
+from .decode import Decoder, digest_bytes, load_reduced
 
 
 @runtime_checkable
-class CacheableOpener(Protocol):
-    """An opener that can tell without decoding whether its image may have changed."""
+class ContentOpener(Protocol):
+    """An opener that knows the bytes of its image without reading them."""
 
-    @property
-    def decoder(self) -> Decoder:
-        """How the image is decoded."""
-        ...
-
-    def stamp(self) -> Stamp:
-        """A value that changes when the image may have changed."""
-        ...
+    decoder: Decoder
+    digest: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """Opens the image in a file.
+    """Opens the image in a file, as long as its bytes are those that were listed.
 
     Attributes:
         path: where the file is.
         name: its name in messages: its path relative to the root of the data.
         decoder: how it is decoded.
+        digest: of its bytes when it was listed; empty: not known, and any bytes will do.
+        size: bytes when it was listed.
+        state: of the file when it was listed, see `file_state`; empty: too fresh to tell a later change.
     """
 
     path: str
     name: str
     decoder: Decoder
+    digest: str = ""
+    size: int = 0
+    state: str = ""
 
     def __call__(self) -> Image.Image:
-        """The image: h w c, RGB, uint8; raises DataError where it cannot be read."""
-        if self.decoder.side is None:
-            return self._decode()
+        """The image: h w c, RGB, uint8; raises DataError where it cannot be read, or its bytes are others now."""
         try:
-            stamp = self.stamp()
+            with open(self.path, "rb") as file:  # noqa: PTH123  (a path may be no valid text)
+                return self._open(file)
+        except FileNotFoundError as error:
+            raise DataError(f"{self.name}: does not exist") from error
         except OSError as error:
-            raise DataError(f"{self.name}: cannot be read ({error.strerror})") from error
-        return load_reduced(stamp, self.decoder, self._decode)
+            raise DataError(f"{self.name}: cannot be read ({error.strerror or error})") from error
 
-    def stamp(self) -> Stamp:
-        """Path, bytes, and modification time in nanoseconds."""
-        stat = os.stat(self.path)  # noqa: PTH116  (twice as fast as a Path, for each of 20,000 files)
-        return self.path, stat.st_size, stat.st_mtime_ns
-
-    def _decode(self) -> Image.Image:
-        return self.decoder.decode(self.path, self.name)
+    def _open(self, file: BinaryIO) -> Image.Image:
+        stat = os.fstat(file.fileno())
+        digest = self.digest
+        if not self.state or file_state(stat) != self.state:
+            digest = digest_bytes(file.read())
+            file.seek(0)
+            _check_digest(self.name, self.digest or digest, digest)
+        return load_reduced(digest, stat.st_size, self.decoder, lambda: self.decoder.decode(file, self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +73,35 @@ class DatasetImage:
         column: name of the image column.
         row: number of the row.
         name: its name in messages.
+        decoder: how the image is decoded.
         digest: of the image's bytes.
-        decoder: how it is decoded.
+        size: of the image in bytes.
     """
 
     rows: Any = field(repr=False)
     column: str
     row: int
     name: str
-    digest: str
     decoder: Decoder
+    digest: str
+    size: int
 
     def __call__(self) -> Image.Image:
-        """The image: h w c, RGB, uint8; raises DataError where it cannot be read."""
+        """The image: h w c, RGB, uint8; raises DataError where it cannot be read, or its bytes are others now."""
         encoded = self.rows[self.row][self.column]
-        source = BytesIO(encoded["bytes"]) if encoded["bytes"] is not None else encoded["path"]
-        return self.decoder.decode(source, self.name)
+        try:
+            content = encoded["bytes"] if encoded["bytes"] is not None else Path(encoded["path"]).read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.name}: cannot be read ({error.strerror or error})") from error
+        _check_digest(self.name, self.digest, digest_bytes(content))
+        return load_reduced(
+            self.digest, len(content), self.decoder, lambda: self.decoder.decode(BytesIO(content), self.name)
+        )
 
-    def stamp(self) -> Stamp:
-        """The digest in place of a path: the same bytes are the same image."""
-        return f"bytes/{self.digest}", 0, 0
+
+def _check_digest(name: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise DataError(
+            f"{name}: changed while it was in use: expected the bytes {expected}, found {found}. Results under its old "
+            "id would be those of another image: let the data rest, and run again to take it as it is now"
+        )

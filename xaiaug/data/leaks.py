@@ -94,7 +94,7 @@ def find_exact_leaks(images: Sequence[SplitImage]) -> list[Leak]:
 
 
 def find_near_leaks(images: Sequence[SplitImage]) -> list[Leak]:
-    """Each image that is a near-duplicate of one in a split earlier in `KEEP_FIRST`.
+    """Each image, once, that is a near-duplicate of one in a split earlier in `KEEP_FIRST`.
 
     Test is compared with all other splits, and guide with validation.
     """

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from unicodedata import normalize
 
 from ..errors import DataError, suggest
+from ..tables import CsvTable, parse_table
 from .decode import Decoder
-from .entries import ListedFile, Scan, UnusableFile, to_entries
+from .entries import ListedFile, Scan, UnusableFile, check_weight, to_entries
 from .folder import SPLIT_FOLDERS
+from .label_names import normalise_label, warn_of_variants
 
 _GROUP = "group:"
+_REQUIRED, _OPTIONAL = ("file", "label"), ("split", "weight")
+_INDEX = re.compile(r"column [0-9]+|Unnamed: [0-9]+|index", re.IGNORECASE)  # what tables add by themselves
+_SHOWN = 5
 
 
 def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[str], decoder: Decoder) -> Scan:
@@ -30,13 +37,11 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
     """
     table = Path(path).expanduser()
     folder = Path(root).expanduser().resolve() if root is not None else table.resolve().parent
-    columns, rows = _read_rows(table)
-    _check_columns(table, columns, groups)
-    names = {column.removeprefix(_GROUP): column for column in columns if column.startswith(_GROUP)}
-    names.update({group: group for group in groups})
+    content = _parse_file(table, groups)
+    names = _group_columns(content.columns, groups)
     files, outside = [], []
     lines: dict[str, int] = {}
-    for line, row in rows:
+    for line, row in content.rows:
         file = _parse_row(table, line, row, folder, names)
         if lines.setdefault(file.path, line) != line:
             raise DataError(f"{table}: {file.name} is listed twice, in lines {lines[file.path]} and {line}")
@@ -45,45 +50,58 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
         else:
             outside.append(UnusableFile(file.name, "lies outside the data folder", file.split, file.label))
     entries, unusable = to_entries(files, folder, decoder)
-    labels = tuple(sorted({row["label"].strip() for _, row in rows}))
+    labels = tuple(sorted({normalise_label(row["label"]) for _, row in content.rows}))
     splits = tuple(sorted({file.split for file in files if file.split}))
     _check_splits(table, files)
-    return Scan(labels, entries, splits, (*outside, *unusable))
+    notes = (*_note_unused(table, content.columns, names), *warn_of_variants(labels))
+    return Scan(labels, entries, splits, (*outside, *unusable), notes)
 
 
-def _read_rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def _parse_file(table: Path, groups: Sequence[str]) -> CsvTable:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval="", strict=True)
-            rows = [(reader.line_num, row) for row in reader]
-            return list(reader.fieldnames or ()), rows
+        return parse_table(table.read_bytes(), (*_REQUIRED, *groups), _OPTIONAL)
     except OSError as error:
-        raise DataError(f"manifest {table} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"manifest {table} is not a UTF-8 CSV file: {error}") from error
+        raise DataError(f"manifest {table} cannot be read: {error.strerror or error}") from error
+    except DataError as error:
+        raise DataError(f"manifest {table} {error}") from None
 
 
-def _check_columns(table: Path, columns: Sequence[str], groups: Sequence[str]) -> None:
-    for name in ("file", "label", *groups):
-        if name not in columns:
-            raise DataError(f"manifest {table} has no column {name!r}; it has {', '.join(columns) or 'none'}")
+def _group_columns(columns: Sequence[str], groups: Sequence[str]) -> dict[str, str]:
+    """The column of each group."""
+    names = {name[len(_GROUP) :].strip(): name for name in columns if name.lower().startswith(_GROUP)}
+    return {**names, **{group: group for group in groups}}
+
+
+def _note_unused(table: Path, columns: Sequence[str], groups: Mapping[str, str]) -> Iterator[str]:
+    used = {*_REQUIRED, *_OPTIONAL, *groups.values()}
+    unused = [name for name in columns if name not in used and not _INDEX.fullmatch(name)]
+    if unused:
+        named = ", ".join(_hint(name) for name in unused[:_SHOWN])
+        more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""
+        yield f"{table.name}: columns that are not used: {named}{more}"
+
+
+def _hint(name: str) -> str:
+    word = name.strip().lower()
+    if word.startswith("group"):
+        return f"{name[:80]!r} (a group is named by the column: group:NAME, or groups=({name[:80]!r},))"
+    nearest = get_close_matches(word, (*_REQUIRED, *_OPTIONAL), n=1, cutoff=0.6)
+    return f"{name[:80]!r} (did you mean {nearest[0]!r}?)" if nearest else f"{name[:80]!r}"
 
 
 def _parse_row(table: Path, line: int, row: Mapping[str, str], folder: Path, names: Mapping[str, str]) -> ListedFile:
     where = f"{table}, line {line}"
-    if "" in row:
-        raise DataError(f"{where}: more values than columns")
-    file, label = row["file"].strip(), row["label"].strip()
+    file, label = row["file"].strip(), normalise_label(row["label"])
     if not file or not label:
         raise DataError(f"{where}: {'file' if not file else 'label'} is empty")
-    place = folder / file
+    place = _find_file(folder, file)
     return ListedFile(
         path=str(place),
         name=place.relative_to(folder).as_posix() if place.is_relative_to(folder) else file,
         label=label,
         split=_parse_split(where, (row.get("split") or "").strip()),
         groups={name: row[column].strip() for name, column in names.items()},
-        weight=_parse_weight(where, (row.get("weight") or "").strip()),
+        weight=check_weight(where, (row.get("weight") or "").strip() or 1),
     )
 
 
@@ -93,14 +111,14 @@ def _parse_split(where: str, text: str) -> str | None:
     return SPLIT_FOLDERS[text.lower()] if text else None
 
 
-def _parse_weight(where: str, text: str) -> float:
-    try:
-        weight = float(text or 1)
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise DataError(f"{where}: weight must be a positive number, got {text!r}")
-    return weight
+def _find_file(folder: Path, file: str) -> Path:
+    """Where a file is; where there is none, one that another system spells so: accents apart, or backslashes."""
+    written = folder / file
+    slashed = file.replace("\\", "/")
+    spellings = [file, slashed, *(normalize(form, slashed) for form in ("NFC", "NFD"))]
+    if os.path.lexists(written):
+        return written
+    return next((folder / name for name in spellings if os.path.lexists(folder / name)), written)
 
 
 def _check_splits(table: Path, files: Sequence[ListedFile]) -> None:

@@ -68,8 +68,22 @@ def check_images(parts: Parts, labels: Sequence[str], unusable: Sequence[Unusabl
     )
 
 
-def check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str]) -> None:
-    """Raises DataError unless each split in `needs` has images, and each split with images has all classes."""
+def check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str], notes: Sequence[str] = ()) -> None:
+    """Raises DataError unless each split in `needs` has images, and each split with images has all classes.
+
+    Args:
+        parts: the samples of each split.
+        labels: names of the classes.
+        needs: splits that must not be empty.
+        notes: remarks on what was left out, which may be why.
+    """
+    try:
+        _check_classes(parts, labels, needs)
+    except DataError as error:
+        raise DataError(f"{error}\n{_format_list('notes', notes)}" if notes else str(error)) from None
+
+
+def _check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str]) -> None:
     if len(labels) < 2:
         raise DataError(f"a classifier needs at least two classes, found {', '.join(labels) or 'none'}")
     sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
@@ -121,6 +135,8 @@ def _check_groups(parts: Parts, group: str | None) -> None:
     for name, samples in parts.items() if group else ():
         for sample in samples:
             value = sample.groups.get(group or "", "")
+            if not value:
+                raise DataError(f"split_by = {group!r}: {display_name(sample)} ({name}) has no {group}")
             if split_of.setdefault(value, name) != name:
                 raise DataError(f"split_by = {group!r}: {group} {value!r} is in both {split_of[value]} and {name}")
 

@@ -55,6 +55,7 @@ class SplitOptions(TypedDict, total=False):
         split_by: name of a group whose values must not be in two splits, such as "patient".
         window: the grey values mapped to black and white, for grey images of more than 8 bits.
         side: reduces images whose shorter side is longer than this many pixels.
+        require_test: whether splits that the source defines must include a test split (True).
         on_bad_image: as in `Policy`.
         on_leak: as in `Policy`.
         on_near_duplicate: as in `Policy`.
@@ -68,6 +69,7 @@ class SplitOptions(TypedDict, total=False):
     split_by: str | None
     window: Window | None
     side: int | None
+    require_test: bool
     on_bad_image: Literal["error", "skip"]
     on_leak: Literal["error", "drop"]
     on_near_duplicate: Literal["error", "drop", "allow"]

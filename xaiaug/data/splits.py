@@ -14,6 +14,7 @@ from ..records import JSON, Sample
 from .entries import SPLITS, Scan, UnusableFile
 from .folder import scan_folder
 from .hugging_face import Columns, scan_datasets
+from .label_names import refuse_folder_names, refuse_unusable_names
 from .leaks import Leak, SplitImage
 from .manifest import scan_manifest
 from .masks import link_masks
@@ -40,6 +41,7 @@ class Splits:
         unusable: files that look like images but cannot be used.
         notes: remarks from the scan of the data, one line each.
         policy: what `check` does about unusable files and leaks.
+        given: the splits that the source defines itself; empty where all were drawn.
     """
 
     labels: tuple[str, ...]
@@ -52,6 +54,7 @@ class Splits:
     unusable: tuple[UnusableFile, ...] = ()
     notes: tuple[str, ...] = ()
     policy: Policy = DEFAULT_POLICY
+    given: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Sequence[Sample]:
         """The samples of a split, by its name."""
@@ -94,11 +97,11 @@ class Splits:
         """
         # Unusable files explain a missing class, so they are reported first.
         if not self.unusable:
-            check_classes(self._parts(SPLITS), self.labels, needs)
+            check_classes(self._parts(SPLITS), self.labels, needs, self.notes)
         result = check_images(self._parts(self.distinct), self.labels, self.unusable, self.policy)
         remaining = self._keep(result.images)
         parts = remaining._parts(SPLITS)
-        check_classes(parts, self.labels, needs)
+        check_classes(parts, self.labels, needs, self.notes)
         return DataCheck(
             counts=count_images(parts, self.labels),
             skipped=result.skipped,
@@ -164,8 +167,10 @@ class Splits:
     ) -> Splits:
         """Splits from a CSV file with the columns file and label, and optionally split, weight and `group:NAME`.
 
+        Upper case, blanks around a name and the delimiter do not matter.
+
         Args:
-            path: the CSV file, UTF-8, with a header. Other columns are ignored.
+            path: the CSV file, UTF-8, with a header. Other columns are ignored, and `notes` names them.
             root: folder the files are relative to; None: the folder of the CSV file. No file may lie outside it.
             groups: names of further columns to use as groups.
             **options: see `SplitOptions`.
@@ -208,6 +213,8 @@ class Splits:
 
     @classmethod
     def _from_scan(cls, scan: Scan, options: SplitOptions) -> Splits:
+        refuse_unusable_names(scan.labels)
+        refuse_folder_names({entry.label for entry in scan.entries})
         samples, notes = assign_splits(scan, options)
         return cls(
             scan.labels,
@@ -216,6 +223,7 @@ class Splits:
             unusable=scan.unusable,
             notes=(*scan.notes, *notes),
             policy=to_policy(options),
+            given=scan.splits,
         )
 
 

@@ -119,7 +119,7 @@ def assign_splits(scan: Scan, options: SplitOptions) -> tuple[dict[str, tuple[Sa
         ConfigError: the fractions are invalid.
     """
     fractions = to_fractions(options)
-    if scan.splits and "test" not in scan.splits and fractions["test"]:
+    if scan.splits and "test" not in scan.splits and fractions["test"] and options.get("require_test", True):
         raise DataError(
             f"found the splits {', '.join(scan.splits)} but no test. It is never drawn from train, because "
             "images seen during development prove nothing: add a folder test, or divide class/image by fractions"
@@ -128,6 +128,8 @@ def assign_splits(scan: Scan, options: SplitOptions) -> tuple[dict[str, tuple[Sa
     for entry in scan.entries:
         parts[entry.split or "train"].append(entry)
     missing = {name: share for name, share in fractions.items() if name not in scan.splits}
+    if scan.splits:
+        missing.pop("test", None)  # never drawn from images that were seen during development
     parts.update(draw_splits(parts["train"], missing, options.get("seed", 0), options.get("split_by")))
     notes: tuple[str, ...] = ()
     if options.get("guide") == "validation":

@@ -1,7 +1,7 @@
 """The interfaces of plugins: the abstract classes that authors implement, and what they receive."""
 
 from ..records import RawReply
-from .classifier import Checkpoints, Classifier, Prepared, TorchModel
+from .classifier import Checkpoints, Classifier, PartialViewer, Prepared, TorchModel
 from .context import Context, PaidCalls
 from .critic import Critic
 from .explainer import Explainer
@@ -15,6 +15,7 @@ __all__ = [
     "Critic",
     "Explainer",
     "PaidCalls",
+    "PartialViewer",
     "Plugin",
     "PluginInfo",
     "Prepared",

@@ -38,9 +38,22 @@ class Classifier(Plugin):
 
     Attributes:
         labels: names of the classes, in the order of its outputs; empty until `prepare`, `fit` or `load` sets them.
+        trainable: whether `fit` can train it; if not, a run that would is refused before any work.
+        notes: what the reader of a report must know of how `prepare` took the data, such as a trained head that has
+            other classes and is not used.
     """
 
     labels: tuple[str, ...] = ()
+    trainable: bool = True
+    notes: tuple[str, ...] = ()
+
+    def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The classes of a run that uses it as it is: those of the data, then others that it tells apart beside them.
+
+        Args:
+            labels: classes of the data.
+        """
+        return tuple(labels)
 
     @abstractmethod
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
@@ -119,4 +132,13 @@ class TorchModel(Protocol):
 
     def preprocess(self, images: Sequence[Image.Image]) -> Prepared:
         """The images as the network sees them."""
+        ...
+
+
+@runtime_checkable
+class PartialViewer(Protocol):
+    """A classifier without a network to show, which still tells what it sees of an image."""
+
+    def find_box(self, image: Image.Image) -> tuple[float, float, float, float]:
+        """What the model sees of the image: x0 y0 x1 y1 in its pixels; padding lies outside it."""
         ...

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..data import Splits
-from ..interfaces import Critic, Explainer
+from ..errors import ConfigError, DataError
+from ..interfaces import Classifier, Critic, Explainer
 from ..records import Progress
 from ..results import Result
 from .feedback import FeedbackLoop
 
 
-def diagnose(
-    checkpoint: str | Path,
-    data: str | Path,
+def diagnose(  # noqa: PLR0913  each argument is one decision of the user
+    classifier: str | Path | Classifier | Callable[..., Any],
+    data: str | Path | Splits,
     run_dir: str | Path = "runs/diagnose",
     *,
+    labels: Sequence[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     explainer: str | Explainer = "auto",
     critic: str | Critic = "measured",
     most: int | None = None,
@@ -26,36 +30,87 @@ def diagnose(
     """Mistakes, heatmaps and critiques of a trained classifier.
 
     Args:
-        checkpoint: a folder that the classifier `transformers` reads, with a trained head.
+        classifier: a folder, or a name on the model hub, that the classifier `transformers` reads, with a trained head;
+            an ONNX file; a classifier of your own, such as a `TorchClassifier`; or a function from a list of images to
+            probabilities n k.
         data: class/image, all of it taken as the guide: the critic then compares with the images the classifier gets
-            right; or split/class/image, whose guide (else validation) split is looked at and whose train split, where
-            there is one, is compared with.
+            right; or split/class/image, whose guide (else validation) split is looked at and whose train split is
+            compared with. Splits are taken in the same way.
         run_dir: the run folder.
+        labels: of a function, the names of its columns; of an ONNX file, those of its outputs, where it has none.
+        parameters: of the classifier `onnx` or `transformers`, by name, such as {"mean": [0, 0, 0], "std": [1, 1, 1]}.
         explainer: an object or a registered name.
         critic: likewise.
         most: mistakes to look into; None: all.
         watch: receives the progress of the run.
 
     Raises:
+        ConfigError: the classifier cannot be used, or something about it is not clear.
         NotFittedError: the checkpoint has no trained head.
-        DataError: the data cannot be used, or have other classes than the classifier.
+        DataError: the data cannot be used, have other classes than the classifier, or have splits but neither guide nor
+            validation.
     """
+    chosen, table = _choose_classifier(classifier, labels, dict(parameters or {}))
     loop = FeedbackLoop(
-        "transformers",
+        chosen,
         explainer,
         critic,
         settings={
-            "classifier": {"checkpoint": str(checkpoint)},
+            "classifier": table,
             "mistakes": {"max": most or "all"},
             "experiment": {"fit_baseline": False},
         },
     )
-    return loop.run(_as_guide(Path(data)), run_dir, until="critique", watch=watch)
+    loop.plugins.classifier.check()  # before images are read
+    return loop.run(_as_guide(data), run_dir, until="critique", watch=watch)
 
 
-def _as_guide(folder: Path) -> Splits:
-    splits = Splits.from_folder(folder, guide=0.0, validation=0.0, test=0.0)
+def _choose_classifier(
+    classifier: Any, labels: Sequence[str] | None, parameters: dict[str, Any]
+) -> tuple[str | Classifier, dict[str, Any]]:
+    """The classifier, an object or a registered name, and its table of the settings."""
+    if isinstance(classifier, Classifier):
+        given = [name for name, value in (("labels", labels), ("parameters", parameters)) if value]
+        if given:
+            raise ConfigError(f"diagnose: a classifier has {given[0]} of its own; give them where you create it")
+        return classifier, {}
+    if isinstance(classifier, str | Path):
+        return _choose_by_path(Path(classifier), str(classifier), labels, parameters)
+    if not callable(classifier) or isinstance(classifier, type) or hasattr(classifier, "state_dict"):
+        raise ConfigError(
+            "diagnose: needs a checkpoint, an ONNX file, a classifier or a function from images to probabilities, got"
+            f" {classifier!r:.80}; of a torch module make xaiaug.TorchClassifier(module, preprocess, labels)"
+        )
+    if labels is None:
+        raise ConfigError("diagnose: a function does not name its classes; give labels=, in the order of its columns")
+    from ..plugins.classifiers.predict_function import PredictClassifier
+
+    return PredictClassifier(classifier, labels, **parameters), {}
+
+
+def _choose_by_path(
+    path: Path, text: str, labels: Sequence[str] | None, parameters: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    if path.suffix.lower() == ".onnx":
+        return "onnx", {"file": text, **parameters, **({"labels": list(labels)} if labels is not None else {})}
+    if labels is not None:
+        raise ConfigError(
+            f"diagnose: the checkpoint {text!r} names its own classes; labels= is for an ONNX file or a"
+            ' function. To rename them give parameters={"labels": {"its own": "that of the data"}}'
+        )
+    return "transformers", {"checkpoint": text, **parameters}
+
+
+def _as_guide(data: str | Path | Splits) -> Splits:
+    splits = data if isinstance(data, Splits) else Splits.from_folder(data, guide=0.0, validation=0.0, test=0.0)
     if splits.guide or splits.validation:
         guide = splits.guide or splits.validation
         return replace(splits, guide=guide, validation=(), test=(), reserve=())
+    if splits.given:
+        name = "the data" if isinstance(data, Splits) else str(data)
+        raise DataError(
+            f"{name} has the splits {', '.join(splits.given)}, but neither guide nor validation. Mistakes on images "
+            "that the classifier was trained on say little, and test is looked at once, at the end: add a folder "
+            "guide, or give a folder of class/image that is all to be looked at"
+        )
     return replace(splits, train=(), guide=splits.train)

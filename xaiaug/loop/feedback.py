@@ -16,12 +16,13 @@ from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, su
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
 from ..records import Arm, Progress, Recipe
-from ..records.pipeline import STOPS
+from ..records.pipeline import STOPS, Stop, reaches
 from ..results import Result, open_run
 from ..stages import StageRuntime, TimeLimits
 from ..store import CallLedger, Store
 from .arguments import NOT_GIVEN, Given, NotGiven
 from .judge import create_judge
+from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
 from .plugin_set import build_plugins
 from .run import run_stages
@@ -51,7 +52,8 @@ class FeedbackLoop:
 
     Raises:
         ConfigError: an argument or setting cannot be used.
-        OfflineError: a plugin talks to an outside service that the settings do not allow.
+        OfflineError: a plugin talks to an outside service that the settings do not allow, or the run is offline and
+            the model hub's client was imported before, without its offline switch.
     """
 
     def __init__(  # noqa: PLR0913  the public signature: each argument is one decision of the user
@@ -86,6 +88,10 @@ class FeedbackLoop:
             budget_usd=budget_usd,
         )
         self.settings = given.over(settings)
+        if self.settings.privacy.offline:
+            go_offline()  # before plugins import what reads the switches
+        else:
+            warn_if_offline()
         self.plugins = build_plugins(self.settings, given.objects())
         if not planning:
             self.plugins.check_allowed(self.settings)
@@ -156,7 +162,7 @@ class FeedbackLoop:
             DataError: the data cannot be found.
             RunLockedError: another process is writing the run folder.
         """
-        splits = splits if splits is not None else self.splits()
+        splits = splits if splits is not None else self.splits(until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
         request = PlanRequest(self.settings, self.plugins.by_kind, names, self.arms, self.prices, self._until(until))
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
@@ -180,6 +186,7 @@ class FeedbackLoop:
         Raises:
             DataError: the data cannot be used; the message names the files.
             RunLockedError: another process owns the run folder.
+            UnsupportedRecipeError: the classifier cannot be trained, and the run would train it.
             PluginError: a plugin broke its contract; what was committed stays.
             CallsStoppedError: paid calls cannot go on (the budget is spent, the service refuses); what was paid for is
                 kept: rerun to resume.
@@ -187,9 +194,10 @@ class FeedbackLoop:
         """
         until = self._until(until)
         self.plugins.check_allowed(self.settings)
+        self.plugins.check_trainable(self.settings, self.arms, until)
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
-        splits = splits if splits is not None else self.splits()
+        splits = splits if splits is not None else self.splits(until)
         try:
             self._run(splits, run_dir, until, watch)
         except (RunStopped, CallsStoppedError, PluginError):
@@ -223,18 +231,22 @@ class FeedbackLoop:
             raise ConfigError(f"until = {stop!r}: there is no such stop. {suggest(stop, STOPS)}")
         return stop
 
-    def splits(self) -> Splits:
+    def splits(self, until: str | None = None) -> Splits:
         """The data that the settings name.
+
+        Args:
+            until: as in `run`: a run that stops before the report needs no test split.
 
         Raises:
             ConfigError: they name none.
             DataError: they cannot be found.
         """
         data = self.settings.data
+        options = {**data.options, "require_test": reaches(self._until(until), Stop.REPORT)}
         if data.manifest is not None:
-            return Splits.from_manifest(data.manifest, data.folder, **data.options)
+            return Splits.from_manifest(data.manifest, data.folder, **options)
         if data.folder is not None:
-            return Splits.from_folder(data.folder, **data.options)
+            return Splits.from_folder(data.folder, **options)
         raise ConfigError("this loop has no data: give run() the splits, or the settings a [data] folder")
 
 

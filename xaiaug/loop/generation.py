@@ -62,13 +62,13 @@ class ImageGeneration:
         }
         self._wait_for_review()
         used = equally_many(images)
-        run.set_fact(IMAGES, [self._fact(plans[name], seed, used[name, seed]) for name, seed in used])
         number = len(self._earlier) + 1
         exported = [
             ExportedImages(number, plans[name], seed, chosen, for_seed(diagnoses, seed))
             for (name, seed), chosen in used.items()
         ]
         export(run.runtime, run.splits.labels, run.plugins.identities(), [*self._earlier, *exported])
+        run.set_fact(IMAGES, [self._fact(plans[name], seed, used[name, seed]) for name, seed in used])
         return {key: self._samples(chosen) for key, chosen in used.items()}
 
     def _make(self, plan: ImagePlan, diagnosis: Diagnosis, seed: int) -> list[GeneratedImage]:

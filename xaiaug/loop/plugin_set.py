@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..calls import Prices
 from ..config import Settings, create_plugin
-from ..errors import ConfigError, PluginError
+from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, unpaid
-from ..records.pipeline import STARTS, reaches
+from ..records import JSON, Arm
+from ..records.pipeline import STARTS, Stop, reaches
 from ..registry import KINDS
 
 
@@ -49,6 +50,28 @@ class PluginSet:
             ):
                 raise error
 
+    def check_trainable(self, settings: Settings, arms: Sequence[Arm], until: str) -> None:
+        """Refuses a run that would train a classifier that cannot be trained.
+
+        Raises:
+            UnsupportedRecipeError: the baseline, or an arm that the run comes to, would be trained.
+        """
+        if self.classifier.trainable:
+            return
+        name, experiment = settings.classifier.name, settings.experiment
+        if experiment.fit_baseline:
+            raise UnsupportedRecipeError(
+                f"the classifier {name} cannot be trained: take it as it is with [experiment] fit_baseline = false, or"
+                " train another one, such as transformers"
+            )
+        trained = [arm.name for arm in arms if arm.trained]
+        last = Stop.IMAGES if experiment.rounds > 1 else Stop.REPORT
+        if trained and reaches(until, last):
+            raise UnsupportedRecipeError(
+                f"the classifier {name} cannot be trained, and {name_some(trained)} would train it: end the run earlier"
+                ' (until = "critique", or "images" with one round), or keep the baseline alone, arms = ["baseline"]'
+            )
+
     def to_json(self, settings: Settings) -> dict[str, Any]:
         """Name, class, version and parameters of each, JSON-plain."""
         return {kind: _describe(getattr(settings, kind).name, getattr(self, kind)) for kind in KINDS}
@@ -80,12 +103,13 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin]) -> PluginSe
 
 
 def _describe(name: str, plugin: Plugin) -> dict[str, Any]:
-    identity = plugin.identity()
+    identity, parameters = plugin.identity(), plugin.parameters()
+    keyed = cast(dict[str, JSON], identity["parameters"])
     return {
         "name": name,
         "implementation": identity["class"],
         "version": plugin.version,
-        "parameters": identity["parameters"],
+        "parameters": {key: value for key, value in parameters.items() if key in keyed},
         "keyed": identity["source"] is not None,
         "drawn_world": plugin.drawn_world,
         "licence": plugin.estimate(0).licence,

@@ -10,11 +10,13 @@ from .. import arms as rows
 from ..calls import Calls
 from ..config import Settings
 from ..data import DataCheck, Splits
-from ..interfaces import Context
+from ..errors import PluginError
+from ..interfaces import Classifier, Context
 from ..records import Arm, Progress
 from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
 from ..stages import Diagnosis, Fitted, StageRuntime, measure_maps, predict, snapshots
+from ..stages.plugin_guard import blame_plugin, check_plain
 from ..store.schema import (
     BEGUN,
     COMPARISON,
@@ -132,6 +134,8 @@ def prepare_run(
     ledger.set_fact(REACHED, None)
     check = _check_images(runtime, splits, _needed_splits(settings, until))
     splits = check.splits
+    if not settings.experiment.fit_baseline:
+        splits = replace(splits, labels=_complete_labels(plugins.classifier, splits.labels))
     arms, impossible = _possible_arms(settings, plugins, arms, splits)
     recipe, baseline_recipe = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(
@@ -158,6 +162,16 @@ def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]
     check = splits.check(needed)
     runtime.watch(Progress("check images", count, count))
     return check
+
+
+def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes of the data, and those that a classifier which is used as it is tells apart beside them."""
+    name = f"{type(classifier).__name__}.complete_labels"
+    with blame_plugin(name):
+        completed = tuple(check_plain(name, classifier.complete_labels(labels)))
+    if completed[: len(labels)] != labels or len(set(completed)) < len(completed):
+        raise PluginError(f"{name} must return the {len(labels)} labels of the data first, and others beside them")
+    return completed
 
 
 def _possible_arms(

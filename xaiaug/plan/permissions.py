@@ -8,7 +8,9 @@ from typing import Protocol
 from ..calls import Prices
 from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, OfflineError, UnknownPriceError, XaiaugError
-from ..records import Estimate
+from ..records import JSON, Estimate
+
+_NO_TRACKER = (None, "", "none", False)
 
 
 class Worker(Protocol):
@@ -17,6 +19,10 @@ class Worker(Protocol):
     remote: bool
     uses: frozenset[str]
 
+    def parameters(self) -> dict[str, JSON]:
+        """The values its constructor was given."""
+        ...
+
     def estimate(self, items: int) -> Estimate:
         """What work on so many items will take."""
         ...
@@ -24,6 +30,11 @@ class Worker(Protocol):
 
 def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> OfflineError | None:
     """Why a plugin may not send anything away; None where it may, or does not."""
+    if settings.privacy.offline and (tracker := _find_tracker(worker.parameters())):
+        return OfflineError(
+            f"the {kind} {name} reports to {tracker} (report_to), and [privacy] offline is true: set "
+            "report_to = 'none', or offline = false"
+        )
     if not worker.remote:
         return None
     if settings.privacy.offline:
@@ -37,6 +48,17 @@ def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> Offli
             "(--allow-upload), or take one that works here"
         )
     return None
+
+
+def _find_tracker(value: JSON) -> str:
+    """The tracker that a `report_to` names, however deep; empty without one."""
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_find_tracker, value)), "")
+    if not isinstance(value, Mapping):
+        return ""
+    named = value.get("report_to")
+    trackers = [str(one) for one in (named if isinstance(named, list | tuple) else [named]) if one not in _NO_TRACKER]
+    return ", ".join(trackers) or _find_tracker(list(value.values()))
 
 
 def unpaid(kind: str, name: str, worker: Worker, settings: Settings, prices: Prices) -> XaiaugError | None:

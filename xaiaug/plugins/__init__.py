@@ -1,4 +1,4 @@
-"""The built-in plugins, registered through the same entry point and hooks as anybody's."""
+"""The built-in plugins, registered through the same hooks as anybody's, and before them."""
 
 from ..hookspecs import Register, hookimpl
 
@@ -7,6 +7,7 @@ from ..hookspecs import Register, hookimpl
 def register_classifiers(register: Register) -> None:
     """Registers the built-in classifiers."""
     register("hog", f"{__name__}.classifiers.hog:HogClassifier")
+    register("onnx", f"{__name__}.classifiers.onnx:OnnxClassifier", extra="onnx")
     register("transformers", f"{__name__}.classifiers.transformers:TransformersClassifier")
     register("zero-shot", f"{__name__}.classifiers.zero_shot:ZeroShotClassifier")
 
@@ -18,9 +19,11 @@ def register_explainers(register: Register) -> None:
     register("attention-relevance", f"{__name__}.explainers.attention_relevance:AttentionRelevance")
     register("attention-rollout", f"{__name__}.explainers.attention_rollout:AttentionRollout")
     register("auto", f"{__name__}.explainers.auto:AutoExplainer")
-    register("grad-cam", f"{__name__}.explainers.grad_cam:GradCam", extra="captum")
-    register("integrated-gradients", f"{__name__}.explainers.integrated_gradients:IntegratedGradients", extra="captum")
+    register("grad-cam", f"{__name__}.explainers.grad_cam:GradCam")
+    register("integrated-gradients", f"{__name__}.explainers.integrated_gradients:IntegratedGradients")
+    register("occlusion", f"{__name__}.explainers.occlusion:Occlusion")
     register("random", f"{__name__}.explainers.random:RandomMap")
+    register("rise", f"{__name__}.explainers.rise:Rise")
     register("uniform", f"{__name__}.explainers.uniform:UniformMap")
 
 

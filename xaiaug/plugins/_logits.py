@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ def compute_logits(module: nn.Module, pixels: Tensor) -> Tensor:
         ConfigError: pixels are patches already.
         PluginError: the module returns something else.
     """
-    if "spatial_shapes" in inspect.signature(module.forward).parameters:
+    if "spatial_shapes" in _read_arguments(module):
         output = module(**_cut_patches(module, pixels))
     else:
         output = module(pixels, **_size_arguments(module, pixels))
@@ -41,6 +41,38 @@ def compute_logits(module: nn.Module, pixels: Tensor) -> Tensor:
             f" {got}"
         )
     return logits
+
+
+def compute_probabilities(module: nn.Module, pixels: Tensor) -> NDArray[np.float32]:
+    """The class probabilities for prepared images: n k, float32, rows sum to 1.
+
+    Raises:
+        PluginError: the network is in training mode, or its logits are not finite.
+    """
+    refuse_training_mode(module)
+    return to_probabilities(module, compute_logits(module, pixels))
+
+
+def refuse_training_mode(module: nn.Module) -> None:
+    """Raises PluginError where a part of the network is in training mode: dropout and batch statistics would count."""
+    if any(part.training for part in module.modules()):
+        raise PluginError(f"{type(module).__name__} is in training mode; call eval() on it before it predicts")
+
+
+def to_probabilities(module: nn.Module, logits: Tensor) -> NDArray[np.float32]:
+    """The softmax of logits: n k, float32.
+
+    Raises:
+        PluginError: they are not finite.
+    """
+    logits = logits.float()
+    if not torch.isfinite(logits).all():
+        raise PluginError(
+            f"{type(module).__name__} gave logits that are not finite; look for damaged weights, or for a division by"
+            " zero in what prepares its images"
+        )
+    probabilities: NDArray[np.float32] = logits.softmax(-1).cpu().numpy()
+    return probabilities
 
 
 @contextmanager
@@ -67,13 +99,21 @@ def _size_arguments(module: nn.Module, pixels: Tensor) -> dict[str, Any]:
     return {_INTERPOLATE: True}
 
 
+def _read_arguments(module: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """The arguments that a network takes; none where it does not tell them, as a traced one."""
+    try:
+        return inspect.signature(module.forward).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
 def _interpolates(module: nn.Module) -> bool:
     """Whether the network takes that argument, itself or by passing it to a part that does (CLIP)."""
-    parameters = inspect.signature(module.forward).parameters
+    parameters = _read_arguments(module)
     if _INTERPOLATE in parameters:
         return True
     passes_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    return passes_on and any(_INTERPOLATE in inspect.signature(part.forward).parameters for part in module.children())
+    return passes_on and any(_INTERPOLATE in _read_arguments(part) for part in module.children())
 
 
 def _cut_patches(module: nn.Module, pixels: Tensor) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What travels between rooms: frozen dataclasses, and the keys and words made from them."""
 
-from .calls import PICO, BatchClient, BatchedCall, OpenBatch, OpenCall, RawReply, Spending
+from .calls import PICO, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique, LazyPanel
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
@@ -27,6 +27,7 @@ __all__ = [
     "History",
     "ImageSource",
     "LazyPanel",
+    "ModelSpending",
     "OpenBatch",
     "OpenCall",
     "Progress",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 from ..errors import CallError
@@ -27,16 +29,41 @@ class RawReply:
 
 
 @dataclass(frozen=True)
+class ModelSpending:
+    """What the calls of one model were billed, against the worst cases that their plugin stated.
+
+    Attributes:
+        model: its name in requests.
+        replies: number of recorded replies.
+        stated: stated worst cases of all calls sent but not answered, in picodollars.
+        over: what was billed above the worst cases, in picodollars.
+        ratio: the largest ratio of a bill to its worst case; at least 1.
+    """
+
+    model: str
+    replies: int = 0
+    stated: int = 0
+    over: int = 0
+    ratio: Fraction = Fraction(1)
+
+    @property
+    def open(self) -> int:
+        """What the calls without an answer may cost: their worst cases, times the largest ratio."""
+        return math.ceil(self.stated * self.ratio)
+
+
+@dataclass(frozen=True)
 class Spending:
     """What a run has paid, and may still have to pay.
 
     Attributes:
         settled: cost of all recorded replies, in picodollars.
-        open: worst-case cost of all calls sent but not answered, in picodollars.
+        open: what all calls sent but not answered may cost, in picodollars.
         replies: number of recorded replies.
         unanswered: number of calls sent but not answered.
         unbilled: number of calls that the service rejected without billing them.
         prices: each price used, with its model, source and date.
+        models: what each model was billed, by name.
     """
 
     settled: int = 0
@@ -45,6 +72,7 @@ class Spending:
     unanswered: int = 0
     unbilled: int = 0
     prices: tuple[Mapping[str, JSON], ...] = ()
+    models: tuple[ModelSpending, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A mistake as a critic sees it, and what the critic says of it."""
+"""A case: a mistake as a critic sees it; and the critique of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LazyPanel:
 class _PanelField:
     """The field `Case.panel`: takes an image or a LazyPanel, gives an image.
 
-    A dataclass hands what it is given to `__set__`, and asks `__get__` for the default value: there is none.
+    A dataclass passes the argument to `__set__`, and asks `__get__` for a default value: there is none.
     """
 
     @overload
@@ -60,7 +60,7 @@ class _PanelField:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One image of the guide split, what the classifier made of it, and where it looked.
+    """One image of the guide split, the classifier's prediction, and where it looked.
 
     Attributes:
         id: the sample's id, an opaque digest.
@@ -70,8 +70,8 @@ class Case:
         label: name of the true class.
         predicted: name of the predicted class.
         probabilities: k, float32, in the order of the labels.
-        explanation: the map whose target is `predicted`; None when the source shows the critic no map.
-        label_explanation: the map whose target is `label`; None where the method does not depend on the class.
+        explanation: the map whose target is `predicted`; None if the critic is shown no map.
+        label_explanation: the map whose target is `label`; None if the method does not depend on the class.
     """
 
     id: str
@@ -96,7 +96,7 @@ class Critique:
         evidence: observations that support the cause.
         label_suspect: whether the label itself looks wrong.
         confidence: 0 to 1.
-        guidance: wishes a synthesizer can follow without reading the prompt; each is optional:
+        guidance: hints that a synthesizer can follow without parsing the prompt; each is optional:
             "subject_colour", "backdrop_colour" (a CSS colour, "#rrggbb"), "brightness" (mean lightness, 0 to 1),
             "sharpness" (0 blurred to 1 sharp), "size" (subject's share of the image, 0 to 1),
             "place" ("left", "centre", "right", "top", "bottom", "top-left", …).

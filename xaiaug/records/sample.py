@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from ..errors import DataError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -25,8 +27,18 @@ class Sample:
     weight: float = 1.0
 
     def open(self) -> Image.Image:
-        """The image, decoded: h w c, RGB, uint8."""
-        return self.opener()
+        """The image, decoded: h w c, RGB, uint8.
+
+        Raises:
+            DataError: it has grey values of more than 8 bits, which would be clipped.
+        """
+        image = self.opener()
+        if image.mode.startswith(("I", "F")):
+            raise DataError(
+                f"the sample {self.id[:80]} has grey values of more than 8 bits (mode {image.mode}), expected an RGB "
+                "image; map them to 0 to 255 in its opener, or let Splits do so with window=(low, high)"
+            )
+        return image
 
 
 def label_to_words(label: str) -> str:

@@ -16,6 +16,7 @@ from .schema_report import Report
 
 HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {CONTINUED}")
 NONE = "–"
+ALWAYS_SHOWN = ("accuracy", "balanced-accuracy", "macro-f1")  # metrics of the settings that are columns in any case
 
 Cells = Sequence[Sequence[str]]
 
@@ -50,6 +51,8 @@ class ArmRow:
         synthetic: new images it trains on.
         real: real images it trains on.
         difference: accuracy minus that of `continued`, seed by seed where both have the seed.
+        metric: the metric of the settings, where that is none of the others; else empty.
+        chosen: the score by it.
     """
 
     name: str
@@ -60,12 +63,22 @@ class ArmRow:
     balanced_accuracy: Spread
     macro_f1: Spread
     difference: Spread
+    metric: str = ""
+    chosen: Spread = Spread()
 
 
 def summarise_arms(report: Report) -> tuple[ArmRow, ...]:
     """One row an arm, in the order of the report."""
     reference = {arm.name: arm for arm in report.arms}.get(CONTINUED)
-    return tuple(_row(arm, reference) for arm in report.arms)
+    chosen = _chosen_metric(report)
+    return tuple(_row(arm, reference, chosen) for arm in report.arms)
+
+
+def _chosen_metric(report: Report) -> str:
+    """The metric of the settings, where no column shows it in any case; else empty."""
+    experiment = report.settings.get("experiment")
+    metric = experiment.get("metric") if isinstance(experiment, Mapping) else None
+    return "" if metric is None or metric in ALWAYS_SHOWN else str(metric)
 
 
 def scores_by_seed(arm: ArmResult) -> dict[int, Scores]:
@@ -73,7 +86,7 @@ def scores_by_seed(arm: ArmResult) -> dict[int, Scores]:
     return {seed.seed: seed.metrics for seed in arm.seeds if seed.metrics is not None}
 
 
-def _row(arm: ArmResult, reference: ArmResult | None) -> ArmRow:
+def _row(arm: ArmResult, reference: ArmResult | None, metric: str) -> ArmRow:
     scores = scores_by_seed(arm)
     against = scores_by_seed(reference) if reference is not None and reference.name != arm.name else {}
     return ArmRow(
@@ -85,6 +98,8 @@ def _row(arm: ArmResult, reference: ArmResult | None) -> ArmRow:
         balanced_accuracy=Spread.of(score.balanced_accuracy for score in scores.values()),
         macro_f1=Spread.of(score.f1 for score in scores.values()),
         difference=_difference(arm, scores, against),
+        metric=metric,
+        chosen=Spread.of(seed.chosen for seed in arm.seeds if seed.chosen is not None),
     )
 
 
@@ -148,10 +163,16 @@ def _to_cells(rows: Sequence[ArmRow]) -> list[tuple[str, ...]]:
             format_percent(row.accuracy),
             format_percent(row.balanced_accuracy),
             format_percent(row.macro_f1),
+            *([format_percent(row.chosen)] if row.metric else ()),
             format_points(row.difference),
         )
         for row in rows
     ]
+
+
+def _heads(rows: Sequence[ArmRow]) -> tuple[str, ...]:
+    metric = [rows[0].metric] if rows and rows[0].metric else []
+    return (*HEADS[:-1], *metric, HEADS[-1])
 
 
 def _align(cells: Cells) -> list[list[str]]:
@@ -164,14 +185,14 @@ def _align(cells: Cells) -> list[list[str]]:
 
 
 def _to_text(rows: Sequence[ArmRow]) -> str:
-    head, *body = _align([HEADS, *_to_cells(rows)])
+    head, *body = _align([_heads(rows), *_to_cells(rows)])
     rule = ["─" * len(cell) for cell in head]
     return "\n".join("  ".join(row).rstrip() for row in (head, rule, *body)) + "\n"
 
 
 def _to_markdown(rows: Sequence[ArmRow]) -> str:
     escaped = [[cell.replace("\\", "\\\\").replace("|", "\\|") for cell in row] for row in _to_cells(rows)]
-    head, *body = _align([HEADS, *escaped])
+    head, *body = _align([_heads(rows), *escaped])
     rule = ["-" * len(head[0]), *("-" * (len(cell) - 1) + ":" for cell in head[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body)) + "\n"
 
@@ -187,8 +208,10 @@ def _to_record(row: ArmRow) -> dict[str, str | float | None]:
         "new_images": row.synthetic,
         "real_images": row.real,
     }
-    for name in ("accuracy", "balanced_accuracy", "macro_f1", "difference"):
-        spread: Spread = getattr(row, name)
+    spreads = {name: getattr(row, name) for name in ("accuracy", "balanced_accuracy", "macro_f1", "difference")}
+    if row.metric:
+        spreads[row.metric.replace("-", "_")] = row.chosen
+    for name, spread in spreads.items():
         plain |= {name: _round(spread.mean), f"{name}_sd": _round(spread.sd)}
     return plain
 
@@ -199,7 +222,7 @@ def _round(value: float | None) -> float | None:
 
 
 def _to_csv(rows: Sequence[ArmRow]) -> str:
-    empty = ArmRow("", 0, 0, 0, Spread(), Spread(), Spread(), Spread())
+    empty = ArmRow("", 0, 0, 0, Spread(), Spread(), Spread(), Spread(), rows[0].metric if rows else "")
     out = io.StringIO()
     writer = csv.DictWriter(out, list(_to_records([empty])[0]), lineterminator="\n")
     writer.writeheader()
@@ -224,8 +247,8 @@ _LATEX = {
 
 
 def _to_latex(rows: Sequence[ArmRow]) -> str:
-    head, *body = (" & ".join(map(_escape_latex, row)) + r" \\" for row in (HEADS, *_to_cells(rows)))
-    lines = [r"\begin{tabular}{l" + "r" * (len(HEADS) - 1) + "}", r"\hline", head, r"\hline", *body, r"\hline"]
+    head, *body = (" & ".join(map(_escape_latex, row)) + r" \\" for row in (_heads(rows), *_to_cells(rows)))
+    lines = [r"\begin{tabular}{l" + "r" * (len(_heads(rows)) - 1) + "}", r"\hline", head, r"\hline", *body, r"\hline"]
     return "\n".join((*lines, r"\end{tabular}")) + "\n"
 
 

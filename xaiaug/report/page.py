@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 OPEN_CASES = 6
+MOST_NAME = 80  # characters of a class; all of them are in report.json
 
 # Control characters except tab and newline, and the marks that change the direction of text.
 _UNSEEN = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
@@ -77,6 +78,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"worst": _sort_worst_first, "share": _format_share}
     environment.filters |= {"percent": format_percent, "points": format_points, "json": _format_json, "cut": _truncate}
+    environment.filters["name"] = _shorten_name
     environment.filters |= {"figure": format_score, "signed": format_difference}
     return environment
 
@@ -94,6 +96,10 @@ def _truncate(text: str, most: int = 1200) -> str:
     return (
         text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text) - most:,} more characters in report.json)"
     )
+
+
+def _shorten_name(name: str) -> str:
+    return name if len(name) <= MOST_NAME else f"{name[:MOST_NAME].rstrip()}… ({len(name):,} characters)"
 
 
 def _sort_worst_first(rows: Sequence[Row], score: str) -> list[Row]:

@@ -81,11 +81,13 @@ class SeedResult(Row):
 
     Attributes:
         metrics: scores on test; None if the run stopped before.
+        chosen: the score by the metric of the settings, where no column of the table shows it in any case.
         model: the folder of the weights, relative to the run; None if nothing was trained or kept.
     """
 
     seed: int
     metrics: Scores | None = None
+    chosen: Number = None
     history: Curves = Curves()
     model: str | None = None
 

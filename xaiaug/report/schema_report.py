@@ -17,6 +17,20 @@ from .schema_cases import CaseRow, Images, Mistakes
 from .schema_maps import MapsRow
 
 
+class Overrun(Row):
+    """A model whose service billed more than the worst case of a call.
+
+    Attributes:
+        model: its name in requests.
+        usd: what was billed above the worst cases, in US dollars.
+        ratio: the largest ratio of a bill to its worst case.
+    """
+
+    model: str
+    usd: float
+    ratio: float
+
+
 class Costs(Row):
     """Costs of external services.
 
@@ -26,6 +40,7 @@ class Costs(Row):
         unanswered: calls that were sent but have no reply: interrupted or killed in flight.
         unknown_usd: most that these may have cost; counts against the budget.
         price_date: newest date of the prices.
+        overruns: the models that were billed more than the worst case of a call.
     """
 
     usd: float = 0.0
@@ -33,6 +48,7 @@ class Costs(Row):
     unanswered: int = 0
     unknown_usd: float = 0.0
     price_date: str | None = None
+    overruns: tuple[Overrun, ...] = ()
 
 
 class Run(Row):
@@ -89,6 +105,7 @@ class PluginUse(Row):
         keyed: whether its source could be read; if not, its results are never reused from an earlier session.
         drawn_world: whether its results are of a drawn world, and say nothing about photographs.
         licence: of the weights it used; empty if there are none or it is unknown.
+        notes: what it told when it was prepared, such as a trained head that it does not use.
     """
 
     name: str
@@ -98,6 +115,7 @@ class PluginUse(Row):
     keyed: bool = True
     drawn_world: bool = False
     licence: Text = ""
+    notes: tuple[Text, ...] = ()
 
 
 class Plugins(Row):

@@ -12,7 +12,7 @@ from typing import Any
 from ..records import PICO
 from ..records.pipeline import PRIMARY, StageKind, Stop
 from ..report import Report
-from ..report.schema_report import Costs
+from ..report.schema_report import Costs, Overrun
 from ..store import CallLedger, Reader
 from ..store.schema import (
     CASES,
@@ -55,7 +55,7 @@ PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn"
 def build(reader: Reader) -> Report:
     """The report of a run as far as it went; equal runs differ in `run` alone."""
     data: dict[str, Any] = reader.get_fact(DATA) or {"labels": []}
-    plugins = reader.get_fact(PLUGINS) or {}
+    plugins = _plugins(reader)
     until = reader.get_fact(UNTIL) or str(Stop.REPORT)
     labels = tuple(data["labels"])
     arms = arm_rows(reader, labels)
@@ -91,7 +91,20 @@ def costs(reader: Reader) -> Costs:
         unanswered=spending.unanswered,
         unknown_usd=spending.open / PICO,
         price_date=max(days, default=None),
+        overruns=tuple(
+            Overrun(model=one.model, usd=one.over / PICO, ratio=float(one.ratio)) for one in spending.models if one.over
+        ),
     )
+
+
+def _plugins(reader: Reader) -> dict[str, Any]:
+    known: dict[str, Any] | None = reader.get_fact(PLUGINS)
+    plugins = {**(known or {})}
+    stages = [stage for stage in reader.stages() if stage.kind == StageKind.FIT]
+    told = [note for stage in stages for row in reader.rows(stage) for note in row.get("notes", ())]
+    if told:
+        plugins["classifier"] = {**plugins["classifier"], "notes": list(dict.fromkeys(told))}
+    return plugins
 
 
 def _run(reader: Reader) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError, RunLockedError
-from ..store import Reader, StageName, Store
+from ..store import Reader, StageName, Store, to_run_folder
 from ..store.integrity import problems, sweep
 from ..store.schema import REACHED
 from .ancestry import missing_ancestors
 from .build import costs
+from .exported import damaged_exports
 
 
 def status(run_dir: str | Path) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
-    path = Path(run_dir, "status.json")
+    path = to_run_folder(run_dir) / "status.json"
     try:
         progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -40,14 +41,15 @@ def status(run_dir: str | Path) -> dict[str, Any]:
 
 
 def verify(run_dir: str | Path) -> list[str]:
-    """What is wrong with a run folder, a line each: digests, ledger against blobs, ancestry of images.
+    """What is wrong with a run folder, a line each: digests, ledger against blobs, ancestry of images, and
+    the exported images.
 
     Raises:
         RunFolderError: there is no run, or another process is writing it.
     """
     reader = Reader(run_dir)
     try:
-        return [*problems(reader), *missing_ancestors(reader)]
+        return [*problems(reader), *missing_ancestors(reader), *damaged_exports(reader)]
     finally:
         reader.close()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from ..errors import name_some
 from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
 from ..report import Report
 from ..report.schema_arms import ArmResult
@@ -48,10 +49,17 @@ def _world(report: Report) -> Iterator[Note]:
 def _balance(report: Report) -> Iterator[Note]:
     counts = [count for count in report.data.counts.get("train", {}).values() if count]
     if counts and max(counts) > UNEVEN * min(counts):
-        yield _warn(
-            f"The largest class has {max(counts) / min(counts):.1f} times as many training images as the smallest: "
-            'set [experiment] metric = "balanced-accuracy", and consider [recipe] class_weights = "balanced".'
-        )
+        metric, weights = _setting(report, "experiment", "metric"), _setting(report, "recipe", "class_weights")
+        advice = ['set [experiment] metric = "balanced-accuracy"'] * (metric in (None, "accuracy"))
+        advice += ['consider [recipe] class_weights = "balanced"'] * (weights is None)
+        if advice:
+            times = f"{max(counts) / min(counts):.1f} times as many training images as the smallest"
+            yield _warn(f"The largest class has {times}: {', and '.join(advice)}.")
+
+
+def _setting(report: Report, table: str, name: str) -> object:
+    values = report.settings.get(table)
+    return values.get(name) if isinstance(values, Mapping) else None
 
 
 def _reference(report: Report) -> Iterator[Note]:
@@ -59,6 +67,16 @@ def _reference(report: Report) -> Iterator[Note]:
         yield _info(
             "Nothing was trained here. "
             "The critic compared each mistake with the guide images that the model gets right."
+        )
+
+
+def _other_classes(report: Report) -> Iterator[Note]:
+    known = {label for counts in report.data.counts.values() for label in counts}
+    others = [label for label in report.data.labels if label not in known]
+    if known and others:
+        yield _info(
+            f"The classifier also knows {len(others)} class{'es' * (len(others) > 1)} without an image here:"
+            f" {name_some(others)}. A prediction of one is a mistake. [classifier] restrict = true leaves them out."
         )
 
 
@@ -208,6 +226,18 @@ def _snapshots(report: Report) -> Iterator[Note]:
         )
 
 
+def _bill(report: Report) -> Iterator[Note]:
+    for one in report.run.costs.overruns:
+        yield _warn(
+            f"The service billed calls of {one.model} up to {one.ratio:.3g} times the worst case they were sent under, "
+            f"${one.usd:.4f} above it in all: check the price of the model, and the bill of the service."
+        )
+    table = report.settings.get("budget")
+    cap, paid = table.get("usd") if isinstance(table, dict) else None, report.run.costs.usd
+    if isinstance(cap, int | float) and paid > cap:
+        yield _warn(f"More was billed than the budget of ${cap:g} allows: ${paid:.4f}, ${paid - cap:.4f} above it.")
+
+
 def _stages(report: Report) -> Iterator[Note]:
     for stage, what in ((StageKind.EXPLAIN, "heatmap"), (StageKind.CRITIQUE, "critique")):
         failed = sum(any(failure.stage == stage for failure in case.failures) for case in report.cases)
@@ -227,6 +257,11 @@ def _how_far(report: Report) -> str:
     return f" ({judged} of {len(report.cases)} mistakes have been shown to the critic)" if report.cases else ""
 
 
+def _classifier(report: Report) -> Iterator[Note]:
+    if report.plugins.classifier is not None:
+        yield from map(_warn, report.plugins.classifier.notes)
+
+
 def _keys(report: Report) -> Iterator[Note]:
     for kind in type(report.plugins).model_fields:
         plugin = getattr(report.plugins, kind)
@@ -240,8 +275,10 @@ def _keys(report: Report) -> Iterator[Note]:
 
 PARTS = (
     _world,
+    _classifier,
     _balance,
     _reference,
+    _other_classes,
     _mistakes,
     _maps,
     _images,
@@ -252,6 +289,7 @@ PARTS = (
     _adapter,
     _unfinished_training,
     _snapshots,
+    _bill,
     _stages,
     _keys,
 )

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..metrics import evaluate
+from ..metrics.scores import Scorer
 from ..records.pipeline import StageKind
+from ..report.arm_table import ALWAYS_SHOWN
 from ..store import Reader, StageName
 from ..store.schema import (
     ARMS,
+    COMPARISON,
     IMAGES,
     ArmFact,
     FitRow,
@@ -132,6 +135,7 @@ def _seed_row(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> d
     return {
         "seed": seed,
         "metrics": _scores(reader, labels, arm, seed),
+        "chosen": _score_by_choice(reader, arm, seed),
         "history": _history(reader, arm, seed, row["history"]) if row else {},
         "model": row["model"]["folder"] if row else None,
     }
@@ -147,3 +151,15 @@ def _scores(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dic
     if predictions is None:
         return None
     return evaluate(predictions.labels, predictions.probabilities, labels, predictions.groups).to_json()
+
+
+def _score_by_choice(reader: Reader, arm: str, seed: int) -> float | None:
+    """The score by the metric of the settings; None where a column shows it in any case, or there is none yet."""
+    metric = (reader.get_fact(COMPARISON) or {}).get("metric", "accuracy")
+    predictions = predictions_of(reader, arm, seed) if metric not in ALWAYS_SHOWN else None
+    if predictions is None:
+        return None
+    groups = _number_groups(predictions.groups)
+    if metric == "worst-group" and groups is None:
+        return None
+    return Scorer(metric).score(predictions.labels, predictions.probabilities, groups)

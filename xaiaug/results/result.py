@@ -12,7 +12,7 @@ from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
 from ..report.schema_cases import CaseRow
-from ..store import Reader, Store
+from ..store import Reader, Store, to_run_folder
 from .build import build
 
 
@@ -44,7 +44,7 @@ class Result:
     """
 
     def __init__(self, run_dir: str | Path) -> None:
-        self.run_dir = Path(run_dir)
+        self.run_dir = to_run_folder(run_dir)
         Reader(self.run_dir).close()
 
     @functools.cached_property

@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image
 
-from ..curation.review_table import COLUMNS, DECISION_COLUMNS, KEEP, REVIEW_TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, KEEP, REVIEW_TABLE, ReviewDecision, index_rows
 from ..errors import DataError, RunFolderError
 from ..records.pipeline import StageKind
 from ..report.thumbnails import overlay, read_heatmap, run_scale
-from ..store import Reader, Store
+from ..store import Reader, Store, to_run_folder
 from ..store.blobs import Blobs
 from ..store.schema import CRITIQUE, SETTINGS, is_seed_part
 
@@ -35,7 +35,7 @@ class Gallery:
     """
 
     def __init__(self, run_dir: str | Path) -> None:
-        self.run_dir = Path(run_dir)
+        self.run_dir = to_run_folder(run_dir)
         self._lock = threading.Lock()
         self._blobs = Blobs(self.run_dir / "blobs")
         self._cases: dict[str, Any] = {}
@@ -141,12 +141,11 @@ class Gallery:
 
 
 def _read_table(store: Store) -> dict[str, dict[str, str]]:
-    lines = ({column: line.get(column, "") for column in COLUMNS} for line in store.read_table(REVIEW_TABLE))
-    return {line["id"]: line for line in lines}
+    return index_rows(store.read_table(REVIEW_TABLE, COLUMNS))
 
 
 def _heatmap(case: Mapping[str, Any]) -> str | None:
-    """The blob of the heatmap; None where there is none, or it is constant."""
+    """The blob of the heatmap; None if there is none, or it is constant."""
     explained = case["predicted"]
     return explained["heatmap"]["blob"] if explained.get("heatmap") and not explained["degenerate"] else None
 

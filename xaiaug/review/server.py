@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
+import sys
+import tempfile
 import threading
+import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -46,8 +50,8 @@ class ReviewServer:
         self.gallery = Gallery(run_dir)
         self.page = ReviewPage(self.gallery)
         self.token = secrets.token_urlsafe(24)
-        self._server = ThreadingHTTPServer((HOST, port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server((HOST, port), _handler(self))
+        self._redirect: Path | None = None
 
     @property
     def origin(self) -> str:
@@ -59,11 +63,28 @@ class ReviewServer:
         """The address of the page."""
         return f"{self.origin}/{self.token}/"
 
+    def open_browser(self) -> None:
+        """Opens the page by a file that only this user can read: everybody sees what a browser is called with."""
+        self._redirect = Path(tempfile.mkdtemp(prefix="xaiaug-review-"))
+        file = self._redirect / "review.html"
+        file.touch(mode=0o600)
+        file.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={self.url}">', encoding="utf-8")
+        webbrowser.open(file.as_uri())
+
+    def remove_redirect(self) -> None:
+        """Removes that file; the page has been opened, or never will be."""
+        if self._redirect is not None:
+            shutil.rmtree(self._redirect, ignore_errors=True)
+            self._redirect = None
+
     def serve(self) -> None:
         """Serves until it is closed or interrupted."""
-        with suppress(KeyboardInterrupt):
-            self._server.serve_forever(poll_interval=0.1)
-        self._server.server_close()
+        try:
+            with suppress(KeyboardInterrupt):
+                self._server.serve_forever(poll_interval=0.1)
+        finally:
+            self._server.server_close()
+            self.remove_redirect()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve, name="review", daemon=True).start()
@@ -71,6 +92,15 @@ class ReviewServer:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Shows faults, but not that a browser went away before its answer came."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def _handler(server: ReviewServer) -> type[BaseHTTPRequestHandler]:
@@ -90,6 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The page, or one of its pictures."""
         match self._path():
             case [""]:
+                self.review.remove_redirect()
                 self._send(HTTPStatus.OK, "text/html; charset=utf-8", self.review.page.html(), self.review.page.policy)
             case [("image" | "failed" | "heatmap") as what, name]:
                 self._picture(name, what)
@@ -124,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> dict[str, Any]:
         length = self.headers.get("Content-Length", "")
-        if self.headers.get_content_type() != "application/json" or not length.isdigit() or int(length) > _MOST_BYTES:
+        countable = length.isascii() and length.isdigit() and len(length) < 10
+        if self.headers.get_content_type() != "application/json" or not countable or int(length) > _MOST_BYTES:
             return {}
         try:
             body = json.loads(self.rfile.read(int(length)))

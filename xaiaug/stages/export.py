@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from .generation import GeneratedImage, ImagePlan
 from .mistakes import Mistake
 from .runtime import StageRuntime
 
+_MOST_BYTES = 100  # most file systems hold 255 in one name
+_RESERVED = re.compile(r"con|prn|aux|nul|conin|conout|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)  # by Windows
 ROW = ("label", "index", "seed", "prompt", "dropped")
 
 
@@ -69,6 +73,7 @@ def export(
 def _lines(
     runtime: StageRuntime, exported: ExportedImages, labels: Sequence[str]
 ) -> Iterator[tuple[str, GeneratedImage, dict[str, Any]]]:
+    folders = folder_names(labels)
     source, image_filter = exported.plan.source, exported.plan.image_filter
     cases = exported.diagnosis.cases(source)
     ancestry = {mistake.sample.id: _ancestry(mistake, row, critique, labels) for mistake, row, critique in cases}
@@ -86,7 +91,7 @@ def _lines(
         content = {name: value for name, value in row.items() if name in ROW} | {"details": _text(row["details"])}
         verdict = {"kept": image.kept, "checks": list(image_filter.active_checks), "verdict": image.verdict["reason"]}
         yield (
-            f"{_folder(row['label'])}/{stem}",
+            f"{folders[row['label']]}/{stem}",
             image,
             {**origin, **content, **verdict, **ancestry[row["case"]]},
         )
@@ -115,5 +120,32 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
 
 
-def _folder(label: str) -> str:
-    return re.sub(r"[^\w.+ -]", "_", label).strip(". ") or "_"
+def folder_names(labels: Sequence[str]) -> dict[str, str]:
+    """The folder of each class: its name where every file system can hold it beside the others, else with a digest.
+
+    Args:
+        labels: different names of any length, of any characters.
+    """
+    plain = {label: _plain_name(label) for label in labels}
+    users = Counter(map(_fold, plain.values()))
+    return {
+        label: label if name == label and users[_fold(name)] == 1 else f"{name}~{_digest(label)}"
+        for label, name in plain.items()
+    }
+
+
+def _plain_name(label: str) -> str:
+    """Characters that no file system refuses, at most 100 bytes; without "~", which sets the digest apart."""
+    name = re.sub(r"[^\w.+ -]", "_", label)
+    name = name.encode()[:_MOST_BYTES].decode(errors="ignore").strip(". ") or "_"
+    reserved = _RESERVED.fullmatch(name.partition(".")[0].strip())
+    return f"_{name}" if reserved else name
+
+
+def _fold(name: str) -> str:
+    """What a file system that ignores case and composition takes a name for."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _digest(label: str) -> str:
+    return hashlib.sha256(label.encode(errors="surrogatepass")).hexdigest()[:16]

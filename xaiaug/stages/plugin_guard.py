@@ -19,7 +19,7 @@ from ..interfaces import Context, Plugin
 
 @contextmanager
 def blame_plugin(who: str) -> Iterator[None]:
-    """Turns what a plugin raises into a PluginError that names it and the line; an XaiaugError stays as it is.
+    """Turns what a plugin raises, sys.exit included, into a PluginError that names it; an XaiaugError stays as it is.
 
     Args:
         who: whose work it is, such as "Slow.prepare".
@@ -31,11 +31,11 @@ def blame_plugin(who: str) -> Iterator[None]:
         yield
     except XaiaugError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{who} raised {describe_error(error)}") from error
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """Type, message and place of an error, on one line."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..curation.review_table import COLUMNS, DECISION_COLUMNS, REVIEW_TABLE, ReviewDecision
+from ..curation.review_table import COLUMNS, DECISION_COLUMNS, REVIEW_TABLE, ReviewDecision, index_rows
 from ..records import Critique
 from ..records.pipeline import StageKind
 from ..store.schema import SynthesisRow, VerdictRow, Wave
@@ -34,7 +34,7 @@ class Review:
 
     def __init__(self, runtime: StageRuntime, labels: Sequence[str]) -> None:
         self._store, self._labels = runtime.store, labels
-        self._lines = {row.get("id", ""): row for row in runtime.store.read_table(REVIEW_TABLE)}
+        self._lines = index_rows(runtime.store.read_table(REVIEW_TABLE, COLUMNS))
         self._decisions = {name: ReviewDecision.from_row(row) for name, row in self._lines.items()}
         self._asked: dict[str, dict[str, Any]] = {}
         self._flagged = {

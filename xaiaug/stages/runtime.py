@@ -79,11 +79,14 @@ class Fitted:
         kind: its class.
         folder: where it was saved.
         key: equal for equal weights.
+        maker: the classifier that was fitted or saved; a worker is told by it what a user gave, such as the names of
+            functions, which `load` takes from no file.
     """
 
     kind: type[Classifier]
     folder: Path
     key: str
+    maker: Classifier | None = field(default=None, compare=False, repr=False)
 
     def load(self) -> Classifier:
         """The classifier, loaded once a process; train only a fork of it."""

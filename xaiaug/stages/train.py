@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import cast
 
 from ..arms import effort
-from ..errors import DataError, PluginError
+from ..errors import DataError, PluginError, name_some
 from ..interfaces import Checkpoints, Classifier
-from ..records import JSON, History, Recipe, Sample, digest
+from ..records import JSON, History, Progress, Recipe, Sample, digest
 from ..store.schema import FitRow, fit_stage
 from .chunks import Item, Stage, complete, plugin_key
 from .plugin_guard import blame_plugin, check_plain
@@ -65,12 +65,12 @@ class _Work:
         return [self._train(training) for training in trainings]
 
     def _train(self, training: Training) -> FitRow:
-        classifier = self._start(training.start)
+        classifier, told = self._start(training.start, f"train {training.arm}")
         history = self._fit(classifier, training)
         folder = self.runtime.model_folder(training.arm, training.seed)
         model = self.runtime.store.write_model(folder, lambda place: self._keep(classifier, place))
         row = {"history": check_plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
-        return cast(FitRow, row)
+        return cast(FitRow, {**row, "notes": list(told)} if told else row)
 
     def _keep(self, classifier: Classifier, folder: Path) -> None:
         _save(classifier, folder)
@@ -90,14 +90,19 @@ class _Work:
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history
 
-    def _start(self, start: Fitted | None) -> Classifier:
+    def _start(self, start: Fitted | None, title: str) -> tuple[Classifier, tuple[str, ...]]:
+        """The classifier to train, and what the reader must know of how it took the data."""
         name = type(self.classifier).__name__
+        told: tuple[str, ...] = ()
         classifier = self.classifier if start is None else start.load()
         if start is None:
             with blame_plugin(f"{name}.prepare"):
                 classifier.prepare(self.runtime.context)
+            told = tuple(check_plain(f"{name}.notes", classifier.notes))
+            for note in told:
+                self.runtime.watch(Progress(title, 0, 1, note))
         with blame_plugin(f"{name}.fork"):
-            return classifier.fork()
+            return classifier.fork(), told
 
 
 def fit(
@@ -129,8 +134,8 @@ def fit(
     work = _Work(runtime, classifier, checkpoints, unfinished / CURVE if keeping.curve else None)
     rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
     runtime.store.drop_unfinished(digest(key))
-    folder = Path(runtime.store.folder, rows[0]["model"]["folder"])
-    return Fitted(type(classifier), folder, digest(key))
+    folder = runtime.store.bring_back(rows[0]["model"])
+    return Fitted(type(classifier), folder, digest(key), classifier)
 
 
 def snapshots(fitted: Fitted) -> dict[int, Fitted]:
@@ -165,7 +170,8 @@ def _save(classifier: Classifier, folder: Path) -> None:
 
 def _check_labels(classifier: Classifier, labels: tuple[str, ...]) -> None:
     if tuple(classifier.labels) != labels:
+        told = "".join(f" {note}" for note in classifier.notes)
         raise DataError(
-            f"{type(classifier).__name__} has the classes {', '.join(classifier.labels) or '(none yet)'}, the data "
-            f"have {', '.join(labels)}: name the folders as the classifier names its classes, or let it be trained"
+            f"{type(classifier).__name__} has the classes {name_some(classifier.labels) or '(none yet)'}, the data have"
+            f" {name_some(labels)}: name the folders as the classifier names its classes, or let it be trained.{told}"
         )

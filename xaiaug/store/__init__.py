@@ -4,6 +4,7 @@ from .blobs import Blob, BlobFile
 from .call_ledger import CallLedger
 from .models import ModelFolder
 from .reader import Reader
+from .run_files import to_run_folder
 from .schema import LEDGER, Fact, StageName
 from .store import Store
 
@@ -17,4 +18,5 @@ __all__ = [
     "Reader",
     "StageName",
     "Store",
+    "to_run_folder",
 ]

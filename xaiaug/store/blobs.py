@@ -112,6 +112,13 @@ class Blobs:
             raise RunFolderError(f"the blob {name} is torn: its bytes do not give its name; run again to make it anew")
         return data
 
+    def holds(self, name: str) -> bool:
+        """Whether a blob is there, whole."""
+        try:
+            return Blob(self.path(name).read_bytes(), Path(name).suffix).name == name
+        except OSError:
+            return False
+
     def array(self, name: str) -> NDArray[Any]:
         """An array blob."""
         values: NDArray[Any] = np.load(io.BytesIO(self.read(name)), allow_pickle=False)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from ..errors import RunFolderError
-from ..records import JSON, OpenBatch, OpenCall, RawReply, Spending
+from ..records import JSON, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .blobs import Blob, Blobs
 from .run_ledger import RunLedger
 
 _INTEND = (
     "INSERT INTO calls (key, price, worst, state, at) "
     "SELECT ?, id, ?, 'open', strftime('%Y-%m-%dT%H:%M:%SZ', 'now') FROM prices WHERE price = ?"
+)
+# By price and state; the bare columns are those of the call with the largest ratio of cost to worst case.
+_TOTALS = (
+    "SELECT price, state, count(*), sum(worst), sum(cost), sum(max(cost - worst, 0)), cost, worst, "
+    "max(CASE WHEN worst THEN cost * 1.0 / worst ELSE 0 END) FROM calls GROUP BY price, state"
 )
 _BATCHES = (
     "SELECT batches.tag, batches.name, calls.id, calls.key, prices.price, calls.worst FROM batched "
@@ -40,18 +47,30 @@ class CallLedger:
 
     def spending(self) -> Spending:
         """What was paid and may have to be paid, in picodollars."""
-        sql = "SELECT state, count(*), sum(worst), sum(cost) FROM calls GROUP BY state"
-        found = {state: (count, worst, cost) for state, count, worst, cost in self._ledger.select(sql)}
-        replies, _, settled = found.get("settled", (0, 0, 0))
-        unanswered, worst, _ = found.get("open", (0, 0, 0))
-        prices = self._ledger.select("SELECT price FROM prices ORDER BY id")
+        found = self._ledger.select("SELECT id, price FROM prices ORDER BY id")
+        prices = {number: json.loads(price) for number, price in found}
+        counts: Counter[str] = Counter()
+        settled = 0
+        models: dict[str, ModelSpending] = {}
+        for number, state, count, worst, cost, over, highest_cost, highest_worst, _ in self._ledger.select(_TOTALS):
+            counts[state] += count
+            model = str(prices[number]["model"])
+            one = models.get(model, ModelSpending(model))
+            if state == "settled":
+                settled += cost
+                ratio = max(one.ratio, Fraction(highest_cost, highest_worst or highest_cost or 1))
+                one = replace(one, replies=one.replies + count, over=one.over + over, ratio=ratio)
+            elif state == "open":
+                one = replace(one, stated=one.stated + worst)
+            models[model] = one
         return Spending(
             settled=settled,
-            open=worst,
-            replies=replies,
-            unanswered=unanswered,
-            unbilled=found.get("unbilled", (0, 0, 0))[0],
-            prices=tuple(json.loads(price) for (price,) in prices),
+            open=sum(one.open for one in models.values()),
+            replies=counts["settled"],
+            unanswered=counts["open"],
+            unbilled=counts["unbilled"],
+            prices=tuple(prices.values()),
+            models=tuple(models[model] for model in sorted(models)),
         )
 
     def reply(self, key: str) -> RawReply | None:
@@ -70,7 +89,7 @@ class CallLedger:
         return {key: (blob, json.loads(usage)) for key, blob, usage in self._ledger.select(sql)}  # the first stands
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
-        """A call is about to be sent: its price and its worst case in picodollars; returns the intent's number."""
+        """A call is about to be sent: its price and its stated worst case; returns the intent's number."""
         return self._ledger.write(_INTEND, (key, worst, self._keep_price(price)))
 
     def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +10,23 @@ from .call_ledger import CallLedger
 from .models import is_intact
 from .reader import Reader
 from .references import references_in
+from .run_files import BLOBS, MODELS, find_leftovers, find_links, remove_files
 from .store import Store
 
 
 def problems(reader: Reader) -> list[str]:
     """What is wrong, a line each; none when every file is as it was written."""
-    return [*_ledger(reader), *_files(reader), *_replies(reader)]
+    return [*_ledger(reader), *_links(reader), *_files(reader), *_replies(reader)]
 
 
 def _ledger(reader: Reader) -> Iterator[str]:
     for line in reader.ledger.integrity():
         yield f"ledger: {line}"
+
+
+def _links(reader: Reader) -> Iterator[str]:
+    for link in find_links(reader.folder):
+        yield f"{link.relative_to(reader.folder).as_posix()} is a link; replace it with what it points to"
 
 
 def _files(reader: Reader) -> Iterator[str]:
@@ -49,35 +54,30 @@ def _replies(reader: Reader) -> Iterator[str]:
 def sweep(store: Store, *, keep_unfinished: bool) -> int:
     """Removes what earlier settings left behind; returns the bytes freed.
 
-    What was removed is made again when those settings come back.
+    What was removed is made again when those settings come back. Files that the run did not write stay.
 
     Args:
         store: the run folder.
         keep_unfinished: whether to keep the checkpoints of unfinished trainings.
     """
+    known = store.list_known_files()
     keys = {key for chunk_keys, _ in store.ledger.stages().values() for key in chunk_keys}
     store.ledger.keep_only(keys)
-    found = [entry for key in keys for row in store.ledger.rows(key) or [] for entry in references_in(row)]
-    blobs = {value for kind, value in found if kind == "blob"} | CallLedger(store.ledger, store.blobs).blobs()
-    models = {value["folder"] for kind, value in found if kind == "model"}
-    freed = sum(_remove(path) for path in _unnamed_files(store.blobs.folder, blobs))
-    unfinished = store.folder / "checkpoints"
-    if unfinished.exists() and not keep_unfinished:
-        freed += _remove(unfinished)
-    return freed + sum(_remove(path) for path in _unnamed_models(store.folder, models))
+    wanted = {name for key in keys for row in store.ledger.rows(key) or [] for name in store.files_of(row)}
+    replies = CallLedger(store.ledger, store.blobs).blobs()
+    wanted |= {f"{BLOBS}/{name[:2]}/{name}" for name in replies}
+    stale = {name for name in known - wanted if name.startswith((f"{BLOBS}/", f"{MODELS}/"))}
+    files = [store.folder / name for name in sorted(stale) if (store.folder / name).is_file()]
+    files += _uncommitted_blobs(store, known | wanted)
+    leftovers = find_leftovers(store.folder, unfinished=not keep_unfinished)
+    freed = remove_files(store.folder, [*files, *leftovers])
+    store.ledger.drop_stamps(stale)
+    return freed
 
 
-def _unnamed_files(folder: Path, blobs: set[str]) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and path.name not in blobs]
-
-
-def _unnamed_models(run: Path, models: set[str]) -> list[Path]:
-    folders = [path for path in (run / "models").glob("*/*") if path.is_dir()]
-    return [path for path in folders if path.relative_to(run).as_posix() not in models]
-
-
-def _remove(path: Path) -> int:
-    files = [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
-    size = sum(file.stat().st_size for file in files)
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return size
+def _uncommitted_blobs(store: Store, named: set[str]) -> Iterator[Path]:
+    """Blobs whose process was killed before it committed them: only blobs are named by their bytes."""
+    for path in store.blobs.folder.glob("??/*"):
+        unnamed = path.is_file() and path.relative_to(store.folder).as_posix() not in named
+        if unnamed and path == store.blobs.path(path.name) and store.blobs.holds(path.name):
+            yield path

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
+from .run_files import to_run_folder
 from .run_ledger import RunLedger
 from .schema import BEGUN, LEDGER, Fact, StageName, Value
 
@@ -23,7 +24,7 @@ class Reader:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = to_run_folder(folder)
         self.ledger = RunLedger(self.folder / LEDGER, writable=False)
         self.blobs = Blobs(self.folder / "blobs")
 

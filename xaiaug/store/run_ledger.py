@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import RunFolderError, RunLockedError
+from ..records.pipeline import StageKind
 from .schema import FORMAT, TABLES, VERSION, Fact, StageName, Value
 
-_SEE = "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)"
+_SEE = "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class FileStamp(NamedTuple):
@@ -22,13 +23,17 @@ class FileStamp(NamedTuple):
     Attributes:
         name: its path below the run folder.
         size: bytes.
-        changed: time of its last change, in nanoseconds.
+        modified: time at which its bytes were last modified, in nanoseconds; copies and archives may set it.
+        changed: time of its last change of any kind, in nanoseconds; nobody can set it.
+        inode: number of the file in its file system, as text: it may have 64 bits.
         digest: SHA-256 of its bytes.
     """
 
     name: str
     size: int
+    modified: int
     changed: int
+    inode: str
     digest: str
 
 
@@ -88,8 +93,28 @@ class RunLedger:
 
     def stamp(self, name: str) -> FileStamp | None:
         """The stamp of a file; None when it was never looked at."""
-        found = self.select("SELECT name, size, changed, digest FROM seen WHERE name = ?", (name,))
+        found = self.select("SELECT * FROM stamps WHERE name = ?", (name,))
         return FileStamp(*found[0]) if found else None
+
+    def stamped_files(self, folder: str) -> list[str]:
+        """Names of the files below a folder that this run wrote."""
+        return [name for (name,) in self.select("SELECT name FROM stamps WHERE name LIKE ?", (f"{folder}/%",))]
+
+    def drop_stamps(self, names: Iterable[str]) -> None:
+        """Forgets files that were removed."""
+        with self.changing() as connection:
+            connection.executemany("DELETE FROM stamps WHERE name = ?", [(name,) for name in names])
+
+    def all_rows(self) -> Iterator[Any]:
+        """The rows of every finished chunk, of earlier settings too."""
+        for (text,) in self.select("SELECT rows FROM chunks"):
+            yield from json.loads(text)
+
+    def fit_rows(self) -> Iterator[Any]:
+        """The rows of every finished training, of earlier settings too."""
+        for stage, text in self.select("SELECT stage, rows FROM chunks"):
+            if StageName.parse(stage).kind == StageKind.FIT:
+                yield from json.loads(text)
 
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""

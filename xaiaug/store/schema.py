@@ -33,9 +33,11 @@ CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
 -- Batches of calls: our tag, committed before the request, and the service's name for it.
 CREATE TABLE IF NOT EXISTS batches (tag TEXT PRIMARY KEY, name TEXT);
 CREATE TABLE IF NOT EXISTS batched (call INTEGER PRIMARY KEY REFERENCES calls, tag TEXT NOT NULL REFERENCES batches);
--- Files as they were when their bytes were last hashed: size in bytes, time of change in nanoseconds, SHA-256.
-CREATE TABLE IF NOT EXISTS seen (
-    name TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, digest TEXT NOT NULL
+-- Files that this run wrote, as they were when their bytes were last hashed: size in bytes, times of modification
+-- and of change in nanoseconds, inode, SHA-256.
+CREATE TABLE IF NOT EXISTS stamps (
+    name TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, changed INTEGER NOT NULL,
+    inode TEXT NOT NULL, digest TEXT NOT NULL
 );
 """
 
@@ -350,6 +352,7 @@ class FitRow(TypedDict):
 
     history: dict[str, Any]  # History as a dict
     model: ModelRow
+    notes: NotRequired[list[str]]  # Classifier.notes
 
 
 class JudgeRow(TypedDict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -13,13 +14,15 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from ..errors import RunFolderError, RunLockedError
+from ..errors import DataError, RunFolderError, RunLockedError
+from ..tables import parse_table
 from .blobs import Blob, Blobs, blob_name, write_atomically
-from .file_stamps import FileStamps
-from .models import ModelFolder, is_intact, write_model
+from .file_stamps import FileStamps, sha256
+from .models import KnownFiles, ModelFolder, bring_back, find_model, is_intact, write_model
 from .references import references_in
+from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
 from .run_ledger import FileStamp, RunLedger
-from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, StageName
+from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
 
 
 class Store:
@@ -30,22 +33,23 @@ class Store:
 
     Raises:
         RunLockedError: another process owns it.
-        RunFolderError: it cannot be made or written.
+        RunFolderError: it cannot be made or written, or has links inside.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = to_run_folder(folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"the run folder {folder} cannot be made: {error.strerror or error}") from error
+        refuse_links(self.folder)
         self._lock = self._acquire_lock()
         try:
             self.ledger = RunLedger(self.folder / LEDGER, writable=True)
         except BaseException:
             self._lock.release()
             raise
-        self.blobs = Blobs(self.folder / "blobs")
+        self.blobs = Blobs(self.folder / BLOBS)
         self._index = FileStamps(self.ledger, self.folder)
         self._begun: list[StageName] = []
 
@@ -113,11 +117,34 @@ class Store:
 
     def write_model(self, folder: str, save: Callable[[Path], None]) -> ModelFolder:
         """A model folder below the run folder, complete or not there."""
-        return write_model(self.folder, folder, save)
+        return write_model(self.folder, folder, save, self._known)
+
+    def bring_back(self, row: ModelRow) -> Path:
+        """The folder of a model of a finished chunk, in its place, wherever a later training moved it."""
+        bring_back(self.folder, row, self._known)
+        return self.folder / row["folder"]
+
+    def list_known_files(self) -> set[str]:
+        """Names of all files that this run wrote: those stamped, and those that rows of any settings speak of."""
+        names = {name for folder in (BLOBS, MODELS, SYNTHETIC) for name in self.ledger.stamped_files(folder)}
+        for row in self.ledger.all_rows():
+            names |= self.files_of(row)
+        return names
+
+    def files_of(self, row: Any) -> set[str]:
+        """Names of the files that a row speaks of."""
+        names: set[str] = set()
+        for kind, value in references_in(row):
+            if kind == "model":
+                folder = find_model(self.folder, value)
+                names |= {self._index.name(folder / name) for name in value["files"]}
+            else:
+                names.add(self._index.name(self.blobs.path(value)))
+        return names
 
     def unfinished(self, key: str) -> Path:
         """Where an unfinished piece of work may keep itself."""
-        return self.folder / "checkpoints" / key[:16]
+        return self.folder / UNFINISHED / key[:16]
 
     def drop_unfinished(self, key: str) -> None:
         """The piece of work is finished, and kept."""
@@ -129,48 +156,87 @@ class Store:
         return self.folder / name
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-        """A CSV file of the run folder: one line a row, columns as in the first row."""
+        """A CSV file of the run folder: one line a row, columns as in the first row.
+
+        A file that it replaces, which a person may have changed, is kept as NAME.bak.
+        """
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        return self.write_text(name, text.getvalue())
+        path, content = self.folder / name, text.getvalue().encode()
+        old = path.read_bytes() if path.exists() else content
+        if old != content:
+            write_atomically(self.folder / f"{name}.bak", old)
+        write_atomically(path, content)
+        return path
 
-    def read_table(self, name: str) -> list[dict[str, str]]:
+    def read_table(self, name: str, columns: Sequence[str]) -> list[Mapping[str, str]]:
         """The rows of a CSV file of the run folder, which a person may have changed; none where there is none.
 
+        Args:
+            name: of the file.
+            columns: that it must have.
+
         Raises:
-            RunFolderError: it is not a CSV file.
+            RunFolderError: it is not such a table; it stays as it is.
         """
         path = self.folder / name
         if not path.exists():
             return []
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RunFolderError(f"{path} cannot be read as a table: {error}; fix or remove it") from error
+            return [row for _, row in parse_table(path.read_bytes(), columns).rows]
+        except (OSError, DataError) as error:
+            raise RunFolderError(
+                f"{path} cannot be read as a table: {error}. Nothing was changed: correct it, or move it away to "
+                "start without its answers"
+            ) from error
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """Writes the progress where other processes can read it."""
         self.write_text("status.json", json.dumps(status, indent=2) + "\n")
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """The kept images as an image folder: class/name.png and metadata.jsonl.
+        """The kept images as class/name.png and metadata.jsonl; files that are missing or torn are written anew.
 
         Args:
             files: relative file name, blob name and metadata of each image.
         """
-        lines, wanted = [], set()
-        root = self.folder / "synthetic"
+        lines, stamps = [], []
         for name, blob, metadata in files:
-            wanted.add(root / name)
-            if not (root / name).exists():
-                write_atomically(root / name, self.blobs.read(blob))
-            lines.append(json.dumps({"file_name": name, **metadata}, sort_keys=True))
-        for stale in set(root.rglob("*.png")) - wanted:
-            stale.unlink()
-        self.write_text("synthetic/metadata.jsonl", "".join(f"{line}\n" for line in lines))
+            stamps.append(self._export(self.folder / SYNTHETIC / name, blob))
+            lines.append(json.dumps({"file_name": name, "blob": blob, **metadata}, sort_keys=True))
+        stale = set(self.ledger.stamped_files(SYNTHETIC)) - {stamp.name for stamp in stamps}
+        self.ledger.see(stamps)
+        for name in stale:
+            (self.folder / name).unlink(missing_ok=True)
+        self.ledger.drop_stamps(stale)
+        self.write_text(f"{SYNTHETIC}/metadata.jsonl", "".join(f"{line}\n" for line in lines))
+
+    def _export(self, path: Path, blob: str) -> FileStamp:
+        """Copies an image blob to a file; raises RunFolderError where another file is there already."""
+        name = self._index.name(path)
+        known = self.ledger.stamp(name) is not None
+        digest = (self._index.digest(path) if known else sha256(path)) if path.exists() else None
+        if digest is None or blob_name(digest, path.suffix) != blob:
+            if digest is not None and not known:
+                raise RunFolderError(f"{path} is in the way: this run did not write it; move it elsewhere and rerun")
+            data = self.blobs.read(blob)
+            write_atomically(path, data)
+            digest = hashlib.sha256(data).hexdigest()
+        return self._index.stamp(path, digest)
+
+    @property
+    def _known(self) -> KnownFiles:
+        return KnownFiles(self._index, self._wrote, self._is_named)
+
+    def _is_named(self, model: ModelFolder) -> bool:
+        return any(
+            kind == "model" and value == model.to_row() for kind, value in references_in([*self.ledger.fit_rows()])
+        )
+
+    def _wrote(self, name: str) -> bool:
+        return self.ledger.stamp(name) is not None or any(name in self.files_of(row) for row in self.ledger.all_rows())
 
     def _acquire_lock(self) -> FileLock:
         lock = FileLock(self.folder / ".lock")

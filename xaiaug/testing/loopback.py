@@ -146,13 +146,14 @@ class Loopback:
         return self._billing.statuses
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that point the real SDKs to this server, with worthless keys."""
+        """Environment variables that point the real SDKs to this server, with worthless keys that it may get."""
         direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1"]))
         return {
             "ANTHROPIC_BASE_URL": self.url,
             "ANTHROPIC_API_KEY": TEST_KEY,
             "OPENAI_BASE_URL": f"{self.url}/v1",
             "OPENAI_API_KEY": TEST_KEY,
+            "XAIAUG_TRUSTED_HOSTS": ",".join(filter(None, [os.environ.get("XAIAUG_TRUSTED_HOSTS"), "127.0.0.1"])),
             "NO_PROXY": direct,
             "no_proxy": direct,
         }

@@ -1,4 +1,4 @@
-"""The parts of a classifier, each given by name, "package.module:function", or as a live object."""
+"""Parts of a classifier that are given by name, "package.module:function", or as live objects."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import torch
 from torch import nn
 
 from ...errors import ConfigError
+
+_WHO = "TorchClassifier"
+_MOST_NAME = 100  # characters of a name in an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,36 +43,68 @@ class Parts:
 
     def describe(self) -> dict[str, str | None]:
         """Each part's name; of a live one where it is defined and a digest, the same in every process of a program."""
-        return {field.name: _describe(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: describe_part(getattr(self, field.name)) for field in fields(self)}
 
     def make_network(self, fresh: bool = False) -> nn.Module:
         """The network, in evaluation mode; a fresh one may be changed."""
-        network = _import_name(self.module) if isinstance(self.module, str) else self.module
+        network = import_name(_WHO, self.module) if isinstance(self.module, str) else self.module
         if callable(network) and not isinstance(network, nn.Module):
             network = network()
         elif fresh:
             network = copy.deepcopy(network)
         if not isinstance(network, nn.Module):
             raise ConfigError(f"TorchClassifier: module must give a torch.nn.Module, got {type(network).__name__}")
-        return network.eval()
+        if isinstance(network, torch.jit.ScriptModule):
+            network = nn.Sequential(network)  # which takes hooks
+        evaluated: nn.Module = network.eval()
+        return evaluated
 
     def get_function(self, name: str) -> Callable[..., Any]:
         """The function `preprocess` or `fit`."""
         value = getattr(self, name)
-        function = _import_name(value) if isinstance(value, str) else value
+        function = import_name(_WHO, value) if isinstance(value, str) else value
         if not callable(function):
             raise ConfigError(f"TorchClassifier: {name} must be a function, got {type(function).__name__}")
         return function  # type: ignore[no-any-return]
 
 
 # Live parts cannot be written to a file: `load` finds them here, as long as a classifier holds them.
-LIVE_PARTS: WeakValueDictionary[str, Parts] = WeakValueDictionary()
+LIVE_PARTS: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
-def refuse_live_parts(live: Sequence[str]) -> NoReturn:
+# Roles and names that code of this process, or the driver that started it, gave to a constructor.
+_GIVEN: set[tuple[str, str]] = set()
+
+
+def remember_names(parts: Parts) -> None:
+    """Notes the names of parts that a constructor was given: `load` imports these and no others."""
+    _GIVEN.update(_find_names(parts))
+
+
+def refuse_unknown_names(parts: Parts) -> None:
+    """Raises ConfigError where a folder names a part that nobody gave in this process."""
+    for role, name in _find_names(parts):
+        if (role, name) not in _GIVEN:
+            raise ConfigError(
+                f"TorchClassifier: the folder names {_shorten(name)} as its {role}, and nobody did in this process. "
+                "Importing it may run any code, so a name that only a file gives is not imported: if you know it, "
+                "create TorchClassifier(module, preprocess, labels, fit) with the same names first, then load"
+            )
+
+
+def _find_names(parts: Parts) -> list[tuple[str, str]]:
+    values = {field.name: getattr(parts, field.name) for field in fields(parts)}
+    return [(role, value) for role, value in values.items() if isinstance(value, str)]
+
+
+def _shorten(name: str) -> str:
+    return repr(name if len(name) <= _MOST_NAME else f"{name[:_MOST_NAME]}…")
+
+
+def refuse_live_parts(who: str, live: Sequence[str]) -> NoReturn:
     """Raises ConfigError: live parts cannot leave their process."""
     raise ConfigError(
-        f"TorchClassifier: {', '.join(live)} are live objects and cannot be passed to another process; give names,"
+        f"{who}: {', '.join(live)} are live objects and cannot be passed to another process; give names,"
         " 'package.module:function', that it can import"
     )
 
@@ -83,17 +118,23 @@ def digest_weights(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _import_name(name: str) -> Any:
+def import_name(who: str, name: str) -> Any:
+    """The object behind "package.module:function".
+
+    Raises:
+        ConfigError: there is none.
+    """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise ConfigError(f"TorchClassifier: a name must be of the form 'package.module:function', got {name!r}")
+        raise ConfigError(f"{who}: a name must be of the form 'package.module:function', got {name!r}")
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"TorchClassifier: cannot import {name!r}: {error}") from error
+        raise ConfigError(f"{who}: cannot import {name!r}: {error}") from error
 
 
-def _describe(part: Any) -> str | None:
+def describe_part(part: Any) -> str | None:
+    """A part's name; of a live one where it is defined and a digest, the same in every process of a program."""
     if part is None or isinstance(part, str):
         return part
     kind = part if hasattr(part, "__qualname__") else type(part)

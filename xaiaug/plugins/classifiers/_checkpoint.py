@@ -1,20 +1,31 @@
-"""Opens a checkpoint as a network with its labels; replaces or reorders its head."""
+"""Opens a checkpoint as a network with its labels, or says why it cannot be used."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from ...errors import ConfigError
-from ._hub import locate
+from ...errors import ConfigError, MissingExtraError, XaiaugError, name_some
+from ._adapters import open_adapter
+from ._head import split_output
+from ._hub import is_adapter, locate
 from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
+from ._weight_files import Loaded, check_weight_files, judge_weights
+
+_WHO = "TransformersClassifier"
+_FOLDER = (
+    "Give a folder with config.json, model.safetensors and preprocessor_config.json, or the name of such a checkpoint"
+    " on the model hub."
+)
 
 
 @dataclass
@@ -24,9 +35,13 @@ class Network:
     Attributes:
         module: the network, in evaluation mode; returns logits.
         preprocessor: prepares its images.
-        labels: names of the classes, in the order of its logits.
+        labels: names of the classes, in the order of its logits, no two the same.
         fitted: whether its head was trained.
         trained: whether `fit` has trained it, so that its head belongs to the run.
+        lacks: why its head cannot be used as it is; empty where it can.
+        unused: whether the checkpoint has a head that cannot be used.
+        repeated: names that stand for several of its outputs in the checkpoint.
+        negative: our name for what a head with one output is against; empty for other heads.
     """
 
     module: Any
@@ -34,55 +49,145 @@ class Network:
     labels: tuple[str, ...]
     fitted: bool
     trained: bool = False
+    lacks: str = ""
+    unused: bool = False
+    repeated: tuple[str, ...] = ()
+    negative: str = ""
 
 
 def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
     """The network in a folder that `save_pretrained` wrote, or of a name on the model hub, in float32.
 
+    A folder that peft wrote is merged into its base.
+
     Raises:
         ConfigError: there is no such checkpoint, or it is not one of an image classifier or its backbone.
+        MissingExtraError: it needs a package that is not installed.
     """
     path = locate(checkpoint, revision)
     # `fit` draws new heads again; isolation only keeps the caller's random state as it was.
-    with silence_transformers(), isolate_randomness(0):
-        try:
-            module, loading = AutoModelForImageClassification.from_pretrained(
-                path,
-                revision=revision,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-            )
-            processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                path, revision=revision, backend="pil", trust_remote_code=False
-            )
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"TransformersClassifier: cannot load the checkpoint {checkpoint!r}: {_first_line(error)} Give a"
-                " folder with config.json, model.safetensors and preprocessor_config.json, or the name of such a"
-                " checkpoint on the model hub."
-            ) from error
-    _align_memory(module)
-    fitted = _check_weights(checkpoint, module, loading)
-    names = module.config.id2label
-    labels = tuple(str(names[index]) for index in range(module.config.num_labels))
-    return Network(module.eval(), Preprocessor(processor), labels, fitted)
-
-
-def _check_weights(checkpoint: str, module: Any, loading: dict[str, Any]) -> bool:
-    """Whether the checkpoint holds a head; raises ConfigError where it lacks much of the backbone."""
-    names = {name for name, _ in module.named_parameters()}
-    head = find_head_names(module)
-    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in loading["mismatched_keys"]}
-    absent = (set(loading["missing_keys"]) | mismatched) & names
-    if len(absent - head) > len(names - head) / 4:
-        raise ConfigError(
-            f"TransformersClassifier: {checkpoint!r} holds no weights for {len(absent - head)} of"
-            f" {len(names - head)} parameters of {type(module).__name__}; it is a checkpoint of another model"
+    with silence_transformers(), isolate_randomness(0), blame_checkpoint(_WHO, checkpoint, "be loaded", _FOLDER):
+        check_weight_files(_WHO, checkpoint, Path(path))
+        if is_adapter(Path(path)):
+            loaded, source = open_adapter(checkpoint, Path(path), _load_module)
+        else:
+            loaded, source = _load_module(checkpoint, path, revision), path
+        _check_input(checkpoint, loaded.module)
+        labels = _read_labels(checkpoint, loaded.module.config)
+        untrained, misfit = judge_weights(checkpoint, loaded), _judge_meaning(checkpoint, loaded.module.config)
+        processor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            source, revision=revision, backend="pil", trust_remote_code=False
         )
-    return not absent
+        _align_memory(loaded.module)
+        network = Network(loaded.module.eval(), Preprocessor(processor), labels, not (untrained or misfit))
+    network.lacks, network.unused = untrained or misfit, bool(loaded.mismatched or misfit)
+    return _split_one_output(network) if len(labels) == 1 else _number_repeated_labels(network)
+
+
+def _number_repeated_labels(network: Network) -> Network:
+    """Gives outputs of the same name names of their own: two of ImageNet's classes are called crane."""
+    counts = Counter(network.labels)
+    network.repeated = tuple(name for name, count in counts.items() if count > 1)
+    network.labels = tuple(
+        f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(network.labels)
+    )
+    return network
+
+
+def _split_one_output(network: Network) -> Network:
+    """Makes two classes of one output, that of its label and the other one."""
+    network.negative = f"not {network.labels[0]}"
+    network.labels = (network.negative, *network.labels)
+    network.module = split_output(network.module, network.labels)
+    return network
+
+
+@contextmanager
+def blame_checkpoint(who: str, checkpoint: str, action: str, way_out: str) -> Iterator[None]:
+    """Turns what loading and predicting raise into an error of ours that names the checkpoint.
+
+    Args:
+        who: the classifier.
+        checkpoint: as the user named it.
+        action: what cannot be done, such as "be loaded".
+        way_out: what to do.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+        ConfigError: anything else but an XaiaugError was raised.
+    """
+    try:
+        yield
+    except XaiaugError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{who}: the checkpoint {checkpoint!r} needs a package that is not installed:"
+            f" {_first_line(error)} Install it, or give a checkpoint of another kind."
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"{who}: the checkpoint {checkpoint!r} cannot {action}: {type(error).__name__}:"
+            f" {_first_line(error)} {way_out}"
+        ) from error
+
+
+def _load_module(checkpoint: str, path: str, revision: str | None) -> Loaded:
+    module, loading = AutoModelForImageClassification.from_pretrained(
+        path,
+        revision=revision,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
+    if getattr(module, "_hf_peft_config_loaded", False):
+        raise ConfigError(
+            f"TransformersClassifier: {checkpoint!r} on the model hub is an adapter; download it, and give its folder"
+        )
+    mismatched = {entry[0]: (tuple(entry[1]), tuple(entry[2])) for entry in loading["mismatched_keys"]}
+    return Loaded(module, frozenset(loading["missing_keys"]), frozenset(loading["unexpected_keys"]), mismatched)
+
+
+def _check_input(checkpoint: str, module: Any) -> None:
+    """Refuses networks that do not read colour images."""
+    if getattr(module, "main_input_name", "pixel_values") == "input_ids":
+        raise ConfigError(
+            f"TransformersClassifier: {checkpoint!r} is a {type(module).__name__}, which reads tokens, not pixels; give"
+            " another checkpoint, or pass the network to TorchClassifier"
+        )
+    config = getattr(module.config, "vision_config", module.config)
+    channels = getattr(config, "num_channels", 3)
+    if channels != 3:
+        raise ConfigError(
+            f"TransformersClassifier: {checkpoint!r} reads images of {channels} channel{'s' * (channels != 1)}, not of"
+            " 3 (RGB); pass the network to TorchClassifier, with a preprocess that returns what it reads"
+        )
+
+
+def _read_labels(checkpoint: str, config: Any) -> tuple[str, ...]:
+    """The names of the outputs, as the checkpoint has them."""
+    names = config.id2label
+    if sorted(names) != list(range(len(names))) or len(names) != config.num_labels:
+        raise ConfigError(
+            f"TransformersClassifier: {checkpoint!r} numbers its labels {name_some(map(str, sorted(names)))} in"
+            f" id2label of config.json. Its {config.num_labels} outputs are 0 to {config.num_labels - 1}:"
+            " number them so, in the order of the outputs"
+        )
+    return tuple(str(names[index]) for index in range(len(names)))
+
+
+def _judge_meaning(checkpoint: str, config: Any) -> str:
+    """Why a trained head's outputs are no classes of which an image has one; empty where they are."""
+    if config.problem_type == "multi_label_classification":
+        return (
+            f"the head of {checkpoint!r} is multi-label (problem_type): an image may have several of its classes, or"
+            " none"
+        )
+    if config.problem_type == "regression":
+        return f"the head of {checkpoint!r} is a regression (problem_type): its output is a number, not a class"
+    return ""
 
 
 def _align_memory(module: nn.Module) -> None:
@@ -96,51 +201,6 @@ def _align_memory(module: nn.Module) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return line if line.endswith(".") else f"{line}."
-
-
-def find_head_names(module: Any) -> frozenset[str]:
-    """Names of the parameters whose shape depends on the number of classes, in any family."""
-    labels = [f"label {index}" for index in range(module.config.num_labels + 1)]
-    with torch.device("meta"), silence_transformers():
-        other = type(module)(_copy_config(module.config, labels))
-    shapes = {name: value.shape for name, value in other.named_parameters()}
-    return frozenset(name for name, value in module.named_parameters() if shapes[name] != value.shape)
-
-
-def find_head(module: Any) -> nn.Module:
-    """The layer that turns features into logits."""
-    head: nn.Module = module.get_submodule(min(find_head_names(module)).rpartition(".")[0])
-    return head
-
-
-def replace_head(module: Any, labels: Sequence[str], seed: int) -> Any:
-    """A network with an untrained head for these labels, and all other weights as they were."""
-    head = find_head_names(module)
-    with isolate_randomness(seed), silence_transformers():
-        fresh = type(module)(_copy_config(module.config, labels))
-    kept = {name: value for name, value in module.state_dict().items() if name not in head}
-    fresh.load_state_dict(kept, strict=False)
-    return fresh.to(module.device).eval()
-
-
-def reorder_head(module: Any, labels: Sequence[str], wanted: Sequence[str]) -> None:
-    """Puts the head's outputs into another order of the same labels, in place."""
-    order = torch.tensor([list(labels).index(label) for label in wanted], device=module.device)
-    with torch.no_grad():
-        for name in find_head_names(module):
-            parameter = module.get_parameter(name)
-            parameter.copy_(parameter[order])
-    _set_labels(module.config, wanted)
-
-
-def _copy_config(config: Any, labels: Sequence[str]) -> Any:
-    config = copy.deepcopy(config)
-    _set_labels(config, labels)
-    return config
-
-
-def _set_labels(config: Any, labels: Sequence[str]) -> None:
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: index for index, label in enumerate(labels)}
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = (lines[0] if lines else "no message")[:300]
+    return line if line.endswith((".", ":", "…")) else f"{line}."

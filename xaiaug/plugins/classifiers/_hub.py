@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from huggingface_hub import constants, snapshot_download
 
 from ...errors import ConfigError
+from ...records import JSON
+from ._saved_state import digest_folder
 
 _TIMEOUT = 5.0  # seconds
+ADAPTER_SETTINGS = "adapter_config.json"
 _FOLDER = "a folder that save_pretrained wrote, with config.json, model.safetensors and preprocessor_config.json"
 
 
@@ -22,10 +27,10 @@ def locate(checkpoint: str, revision: str | None, who: str = "TransformersClassi
     Raises:
         ConfigError: the folder does not exist, or the hub cannot be reached and the checkpoint was never downloaded.
     """
-    path = Path(checkpoint).expanduser()
-    if path.is_dir():
-        return str(path)
-    if path.is_absolute() or checkpoint.startswith((".", "~")) or checkpoint.count("/") > 1:
+    folder = find_folder(checkpoint)
+    if folder is not None:
+        return str(folder)
+    if Path(checkpoint).is_absolute() or checkpoint.startswith((".", "~")) or checkpoint.count("/") > 1:
         raise ConfigError(f"{who}: there is no folder {checkpoint!r}; give {_FOLDER}")
     if can_reach_hub():
         return checkpoint
@@ -36,6 +41,63 @@ def locate(checkpoint: str, revision: str | None, who: str = "TransformersClassi
             f"{who}: there is no folder {checkpoint!r}, it was never downloaded, and the model hub"
             f" {constants.ENDPOINT} cannot be reached; give {_FOLDER}"
         ) from error
+
+
+def find_folder(checkpoint: str) -> Path | None:
+    """The folder that a checkpoint is, `~` and relative paths expanded; None where it is a name on the model hub."""
+    try:
+        folder = Path(checkpoint).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, a null character
+        return None
+
+
+def key_by_content(identity: dict[str, JSON], checkpoint: str) -> dict[str, JSON]:
+    """The identity of a classifier, its checkpoint by content where it is a folder, wherever that lies.
+
+    Args:
+        identity: as `Plugin.identity` gives it.
+        checkpoint: as the user named it.
+    """
+    folder = find_folder(checkpoint)
+    if folder is None:
+        return {**identity, "weights": None}
+    parameters = cast(dict[str, JSON], identity["parameters"])
+    return {**identity, "parameters": {**parameters, "checkpoint": None}, "weights": digest_checkpoint(folder)}
+
+
+def digest_checkpoint(folder: Path) -> str:
+    """A digest of the settings and weights in a folder, and of those that its adapters belong to."""
+    base = find_base_folder(folder) if is_adapter(folder) else None
+    return digest_folder(folder) if base is None else f"{digest_folder(folder)} on {digest_folder(base)}"
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether peft's `save_pretrained` wrote a folder, which holds adapters alone."""
+    return (folder / ADAPTER_SETTINGS).is_file() and not (folder / "model.safetensors").is_file()
+
+
+def find_base_folder(folder: Path) -> Path | None:
+    """The folder of the network that adapters belong to; None where it has a name on the model hub."""
+    named = str(read_adapter_settings(folder).get("base_model_name_or_path") or "")
+    if not named:
+        return None
+    places = (Path(named).expanduser(), folder / named)
+    return next((place for place in places if (place / "config.json").is_file()), None)
+
+
+def read_adapter_settings(folder: Path) -> dict[str, Any]:
+    """The settings that peft wrote with adapters.
+
+    Raises:
+        ConfigError: they are damaged.
+    """
+    path = folder / ADAPTER_SETTINGS
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"TransformersClassifier: {str(path)!r} is damaged: {error}; download it again") from error
+    return settings if isinstance(settings, dict) else {}
 
 
 def can_reach_hub() -> bool:
@@ -58,8 +120,9 @@ def can_reach_hub() -> bool:
 
 def find_local_folder(checkpoint: str, revision: str | None) -> Path | None:
     """The folder of a checkpoint on this machine; None where it would have to be downloaded."""
-    if Path(checkpoint).is_dir():
-        return Path(checkpoint)
+    folder = find_folder(checkpoint)
+    if folder is not None:
+        return folder
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ...errors import UnsupportedRecipeError
-from ._checkpoint import find_head_names
+from ._head import find_head_names
 from ._isolation import isolate_randomness
 
 RANK, ALPHA = 8, 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -36,10 +37,21 @@ def read_state(folder: str | Path, reader: type) -> dict[str, Any]:
 
 
 def digest_folder(folder: Path) -> str:
-    """A digest of the settings and weights in a folder."""
+    """A digest of the settings and weights in a folder; what xaiaug noted of a training beside them aside."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        if path.name != STATE:
+            digest.update(path.name.encode())
+            digest.update(_hash_file(path, *_stamp(path)))
     return digest.hexdigest()[:16]
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    seen = path.stat()
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
+
+
+@functools.cache
+def _hash_file(path: Path, *stamp: int) -> bytes:  # noqa: ARG001  (the stamp is part of the cache's key)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
@@ -293,12 +291,8 @@ def _compute_logits(module: Any, preprocessor: Preprocessor, frames: Frames, bat
     training = module.training
     module.eval()
     try:
-        parts = []
-        for start in range(0, len(frames), batch_size):
-            batch: list[NDArray[np.uint8]] = [
-                frames[index] for index in range(start, min(start + batch_size, len(frames)))
-            ]
-            parts.append(compute_logits(module, preprocessor.normalize(batch).to(module.device)).float().cpu())
+        batches = preprocessor.iter_batches((frames[index] for index in range(len(frames))), batch_size)
+        parts = [compute_logits(module, pixels.to(module.device)).float().cpu() for pixels in batches]
         return torch.cat(parts)
     finally:
         module.train(training)

@@ -15,6 +15,7 @@ from PIL import Image
 from ...errors import DataError, NotFittedError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context
 from ...records import History, Recipe, Sample
+from .._pixels import to_rgb
 from ._saved_state import read_state, write_state
 
 _WEIGHTS = "weights.npz"
@@ -153,7 +154,7 @@ def _extract(samples: Sequence[Sample]) -> NDArray[np.float32]:
 def _extract_features(image: Image.Image) -> NDArray[np.float32]:
     from skimage.feature import hog
 
-    small = image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    small = to_rgb(image).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     gradients = hog(
         np.asarray(small.convert("L")), orientations=9, pixels_per_cell=(_CELL, _CELL), cells_per_block=(2, 2)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, PluginError, UnsupportedRecipeError
+from ...errors import ConfigError, DataError, PluginError, UnsupportedRecipeError, XaiaugError, name_some
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, History, Recipe, Sample
 from ._saved_state import read_state, write_state
@@ -30,6 +30,9 @@ _WEIGHTS = "model.safetensors"
 
 class TorchClassifier(Classifier):
     """Any `torch.nn.Module` that returns logits, as a classifier.
+
+    A network with one logit z and two labels is one with the logits -z/2 and z/2: the second label has the probability
+    sigmoid(z). Its `fit` gets it with its one logit, which is for the second label.
 
     `module`, `preprocess` and `fit` may be names, "package.module:function", which workers and resumed runs can import.
     Live objects work only in the process that made them: pickling them, and `load` elsewhere, are errors. Results are
@@ -52,10 +55,12 @@ class TorchClassifier(Classifier):
         labels: Sequence[str],
         fit: Callable[..., History | None] | str | None = None,
     ) -> None:
-        from ._callables import Parts
+        from ._callables import Parts, remember_names
 
         self.labels = self._original_labels = tuple(labels)
         self._parts = Parts(module, preprocess, fit)
+        self.trainable = fit is not None
+        remember_names(self._parts)
         self._module: nn.Module | None = None
         self._start: str | None = None
 
@@ -82,14 +87,14 @@ class TorchClassifier(Classifier):
         from ._callables import refuse_live_parts
 
         if self._parts.live:
-            refuse_live_parts(self._parts.live)
+            refuse_live_parts(type(self).__name__, self._parts.live)
         return super().__reduce__()
 
     @property
     def module(self) -> nn.Module:
         """The network, in evaluation mode."""
         if self._module is None:
-            self._module = self._parts.make_network()
+            self._module = self._split_logit(self._parts.make_network())
         return self._module
 
     def prepare(self, context: Context) -> None:
@@ -104,11 +109,16 @@ class TorchClassifier(Classifier):
         self.module.to(resolve_device(context.device))
         if context.labels and set(context.labels) != set(self.labels):
             raise ConfigError(
-                f"TorchClassifier: the network has the labels {', '.join(self.labels)}, the data"
-                f" {', '.join(context.labels)}; give labels= in the order of its logits, or another network"
+                f"TorchClassifier: the network has the labels {name_some(self.labels)}, the data"
+                f" {name_some(context.labels)}; give labels= in the order of its logits, or another network"
             )
         if context.labels and tuple(context.labels) != self.labels:
             self._reorder(tuple(context.labels))
+
+    def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The classes of the data, and the network's others where it has all of these."""
+        others = [label for label in self.labels if label not in labels]
+        return (*labels, *others) if set(labels) <= set(self.labels) else (*labels,)
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
         """Trains the network by the function given as `fit`, with the global generators seeded.
@@ -118,6 +128,7 @@ class TorchClassifier(Classifier):
             PluginError: the function returned neither a History nor None.
         """
         from ._isolation import isolate_randomness
+        from ._output_hooks import keep_own_logits
 
         if self._parts.fit is None:
             raise UnsupportedRecipeError(
@@ -131,7 +142,7 @@ class TorchClassifier(Classifier):
             )
         self._digest_start()
         try:
-            with isolate_randomness(seed):
+            with isolate_randomness(seed), keep_own_logits(self.module):
                 history = self._parts.get_function("fit")(self.module, train, validation, recipe=recipe, seed=seed)
         finally:
             self.module.eval()
@@ -162,7 +173,9 @@ class TorchClassifier(Classifier):
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
-        parts = [batch.float().softmax(-1).cpu().numpy() for batch in self._iter_logits(images)]
+        from .._logits import to_probabilities
+
+        parts = [to_probabilities(self.module, logits) for logits in self._iter_logits(images)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:
@@ -172,7 +185,8 @@ class TorchClassifier(Classifier):
         from .._logits import record_inputs
 
         layers = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
-        if not layers or layers[-1].out_features != len(self.labels):
+        logits = {len(self.labels), 1} if len(self.labels) == 2 else {len(self.labels)}
+        if not layers or layers[-1].out_features not in logits:
             return None
         with record_inputs(layers[-1]) as features:
             for _ in self._iter_logits(images):
@@ -208,8 +222,11 @@ class TorchClassifier(Classifier):
     def load(cls, folder: str | Path) -> Self:
         """The classifier that was saved in `folder`, ready to predict.
 
+        Names are imported only where a `TorchClassifier` was created with them in this process: a file could name any
+        function.
+
         Raises:
-            ConfigError: it needs live objects, and this process does not hold them.
+            ConfigError: it needs live objects, and this process does not hold them; or names that nobody gave in it.
             DataError: the folder was not written by `save`.
         """
         from safetensors.torch import load_model
@@ -217,11 +234,12 @@ class TorchClassifier(Classifier):
         from .._device import resolve_device
 
         state = read_state(folder, cls)
-        parts = _restore_parts(state)
+        parts = _restore_parts(state, folder)
         classifier = cls(parts.module, parts.preprocess, state["parameters"]["labels"], parts.fit)
         classifier._parts, classifier._start = parts, state["start"]
-        classifier._module = parts.make_network(fresh=True)
-        load_model(classifier._module, str(Path(folder, _WEIGHTS)))
+        network = parts.make_network(fresh=True)
+        load_model(network, str(Path(folder, _WEIGHTS)))
+        classifier._module = classifier._split_logit(network)
         if tuple(state["labels"]) != classifier.labels:
             classifier._reorder(tuple(state["labels"]))
         classifier.module.to(resolve_device("auto"))
@@ -238,10 +256,11 @@ class TorchClassifier(Classifier):
         return self._start
 
     def _reorder(self, labels: tuple[str, ...]) -> None:
+        from ._output_hooks import reorder_logits
+
         order = [self.labels.index(label) for label in labels]
         # On a copy: the module may be in use elsewhere, in its own order.
-        self._module = copy.deepcopy(self.module)
-        self._module.register_forward_hook(partial(_reorder_output, order))
+        self._module = reorder_logits(copy.deepcopy(self.module), order)
         self.labels = labels
 
     def _device(self) -> torch.device:
@@ -253,38 +272,72 @@ class TorchClassifier(Classifier):
         """Logits of the images, batch by batch: b k."""
         import torch
 
-        from .._logits import compute_logits
+        from .._logits import compute_logits, refuse_training_mode
 
+        refuse_training_mode(self.module)
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
-            with torch.no_grad():
-                logits = compute_logits(self.module, self.preprocess(batch).pixels)
+            pixels = self.preprocess(batch).pixels
+            with torch.no_grad(), self._blame_network(pixels):
+                logits = compute_logits(self.module, pixels)
             expected = len(batch), len(self.labels)
             if tuple(logits.shape) != expected:
                 raise PluginError(
                     f"TorchClassifier: {type(self.module).__name__} must return logits of shape {expected} for the"
-                    f" labels {', '.join(self.labels)}, got {tuple(logits.shape)}"
+                    f" labels {name_some(self.labels)}, got {tuple(logits.shape)}"
                 )
             yield logits
 
+    @contextmanager
+    def _blame_network(self, pixels: Tensor) -> Iterator[None]:
+        """Turns what the network raises into a PluginError that names it and what it was given."""
+        try:
+            yield
+        except XaiaugError:
+            raise
+        except Exception as error:
+            given = f"{str(pixels.dtype).removeprefix('torch.')} of shape {tuple(pixels.shape)}"
+            raise PluginError(
+                f"TorchClassifier: {type(self.module).__name__} cannot read pixels {given} of preprocess:"
+                f" {type(error).__name__}: {' '.join(str(error).split())[:300]}; let preprocess return what it reads,"
+                " or bring the network to float32 with .float()"
+            ) from error
 
-def _reorder_output(order: list[int], _: nn.Module, __: Any, output: Any) -> Any:
-    import torch
+    def _split_logit(self, network: nn.Module) -> nn.Module:
+        """The network; a copy with two logits where it has two labels and one logit."""
+        from ._output_hooks import has_one_logit, split_logit
 
-    if isinstance(output, torch.Tensor):
-        return output[:, order]
-    output.logits = output.logits[:, order]
-    return output
+        if len(self.labels) != 2 or not has_one_logit(network, self._parts.get_function("preprocess")):
+            return network
+        return split_logit(copy.deepcopy(network))
 
 
-def _restore_parts(state: dict[str, Any]) -> Parts:
+def _restore_parts(state: dict[str, Any], folder: str | Path) -> Parts:
     """The parts of a saved classifier."""
-    from ._callables import LIVE_PARTS, Parts, refuse_live_parts
+    from ._callables import LIVE_PARTS, Parts, refuse_live_parts, refuse_unknown_names
 
+    _check_state(state, folder)
     parameters = state["parameters"]
     if state["alive"]:
-        return LIVE_PARTS.get(_make_key(parameters, state["start"])) or refuse_live_parts(state["alive"])
-    return Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
+        parts: Parts | None = LIVE_PARTS.get(_make_key(parameters, state["start"]))
+        return parts or refuse_live_parts("TorchClassifier", state["alive"])
+    parts = Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
+    refuse_unknown_names(parts)
+    return parts
+
+
+def _check_state(state: Any, folder: str | Path) -> None:
+    """Raises DataError where a state is not what `save` wrote."""
+    try:
+        parameters, roles = state["parameters"], ("module", "preprocess", "fit")
+        texts = [parameters["module"], parameters["preprocess"], state["start"], parameters["fit"] or ""]
+        texts += [*parameters["labels"], *state["labels"]]
+        whole = set(state["alive"]) <= set(roles) and all(isinstance(text, str) for text in texts)
+        whole = whole and sorted(parameters["labels"]) == sorted(state["labels"])
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DataError(f"TorchClassifier: the state in {str(folder)!r} is damaged; save the classifier again")
 
 
 def _make_key(parameters: dict[str, JSON], start: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,38 +21,54 @@ from ._saved_state import read_state, write_state
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
+    from ._label_match import LabelMatch
 
 
 class TransformersClassifier(Classifier):
     """Any checkpoint that `AutoModelForImageClassification` reads, trained by the Hugging Face Trainer.
 
     A checkpoint with a trained head predicts and explains as it is. `fit` gives it a new head where the labels of the
-    run differ from its own; the same labels in another order only reorder the head. All weights are trained, or with a
-    recipe's `adapter = "lora"`, adapters and the head.
+    run differ from its own, and says so in `notes`; the same labels in another order or spelling only reorder the head.
+    All weights are trained, or with a recipe's `adapter = "lora"`, adapters and the head.
 
     Args:
-        checkpoint: a folder that `save_pretrained` wrote, or a name on the model hub.
+        checkpoint: a folder that `save_pretrained` wrote, by transformers or by peft, or a name on the model hub.
         new_head: whether the first `fit` replaces the head even where the labels agree.
         revision: branch, tag or commit on the hub.
         batch_size: images per forward pass.
+        labels: labels of the checkpoint by the classes of the data they are, where the names differ:
+            `{"LABEL_0": "cat"}`.
+        restrict: whether only the classes of the data compete, where the checkpoint has more.
     """
 
     def __init__(
-        self, checkpoint: str, new_head: bool = False, revision: str | None = None, batch_size: int = 32
+        self,
+        checkpoint: str,
+        new_head: bool = False,
+        revision: str | None = None,
+        batch_size: int = 32,
+        labels: Mapping[str, str] | None = None,
+        restrict: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
         self.new_head = new_head
         self.revision = revision
         self.batch_size = batch_size
+        self.restrict = restrict
+        self._table = labels
         self._context = Context()
         self._network: Network | None = None
 
-    def identity(self) -> dict[str, JSON]:
-        """Class, version, source and parameters, and the content of a local checkpoint."""
-        from ._saved_state import digest_folder
+    def parameters(self) -> dict[str, JSON]:
+        """The parameters by name, as `__init__` received them."""
+        table: JSON = None if self._table is None else dict(self._table)
+        return {**super().parameters(), "labels": table}
 
-        folder = Path(self.checkpoint)
-        return {**super().identity(), "weights": digest_folder(folder) if folder.is_dir() else None}
+    def identity(self) -> dict[str, JSON]:
+        """Class, version, source and parameters; of a folder its content, wherever it lies."""
+        from ._hub import key_by_content
+
+        return key_by_content(super().identity(), self.checkpoint)
 
     def estimate(self, items: int) -> Estimate:  # noqa: ARG002  (the same for any number)
         """Size and licence of a checkpoint on this machine; neither is known before a download."""
@@ -71,18 +86,48 @@ class TransformersClassifier(Classifier):
         return self._load_network().module
 
     def prepare(self, context: Context) -> None:
-        """Loads the checkpoint, once; brings it to the context's device and to the order of its labels."""
+        """Loads the checkpoint, once; brings it to the context's device and to the order of its labels.
+
+        Raises:
+            ConfigError: the checkpoint cannot be used, or one of its labels stands for several of its outputs.
+        """
         from .._device import resolve_device
 
-        self._context = context
+        self._context, self.notes = context, ()
         network = self._load_network()
         network.module.to(resolve_device(context.device))
-        if network.fitted and set(context.labels) == set(network.labels) and context.labels != network.labels:
-            from ._checkpoint import reorder_head
-
-            reorder_head(network.module, network.labels, context.labels)
-            network.labels = context.labels
+        if context.labels:
+            self._adopt_labels(network, context.labels)
         self.labels = network.labels if network.fitted else context.labels
+
+    def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The classes of the data, and those that a trained head tells apart beside them."""
+        network = self._load_network()
+        names = self._match_labels(network, labels).names if network.fitted and not self.restrict else ()
+        return (*labels, *(name for name in names if name not in labels)) if set(labels) <= set(names) else (*labels,)
+
+    def _match_labels(self, network: Network, classes: Sequence[str]) -> LabelMatch:
+        from ._label_match import match_labels
+
+        repeated = () if self.new_head else network.repeated
+        return match_labels(network.labels, classes, repeated, network.negative)
+
+    def _adopt_labels(self, network: Network, classes: tuple[str, ...]) -> None:
+        """Brings a trained head to the classes of the data; notes what was taken for the same, or is not used."""
+        from ._head import select_outputs
+        from ._label_match import describe_match, describe_mismatch
+
+        if not network.fitted:
+            self.notes = (f"{network.lacks}; training gives it a new one.",) if network.unused else ()
+            return
+        match = self._match_labels(network, classes)
+        if set(classes) == set(match.names) or (self.restrict and set(classes) <= set(match.names)):
+            if match.names != classes:
+                network.module = select_outputs(network.module, match.names, classes)
+            network.labels = classes
+            self.notes = describe_match(match)
+        elif not self.new_head:
+            self.notes = (describe_mismatch(self.checkpoint, match.names, classes),)
 
     def fit(
         self,
@@ -99,7 +144,7 @@ class TransformersClassifier(Classifier):
         The loss of a batch is the mean of cross-entropies weighted by `Sample.weight` and the recipe's class weights.
         Raises what `Classifier.fit` raises, and DataError for an empty training split or labels out of range.
         """
-        from ._checkpoint import replace_head
+        from ._head import replace_head
         from ._trainer import check_recipe, train_network
 
         network = self._load_network()
@@ -122,6 +167,7 @@ class TransformersClassifier(Classifier):
             )
         network.labels = self.labels = labels
         network.fitted = network.trained = True
+        network.lacks = ""
         return history
 
     def _save_snapshot(self, snapshots: Path, step: int, module: Any) -> None:
@@ -139,19 +185,19 @@ class TransformersClassifier(Classifier):
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
-        from .._logits import compute_logits
+        from .._logits import compute_probabilities
 
         self._check_fitted()
-        batches = (compute_logits(self.module, pixels) for pixels in self._iter_pixels(images))
-        parts = [logits.float().softmax(-1).cpu().numpy() for logits in batches]
+        with self._blame():
+            parts = [compute_probabilities(self.module, pixels) for pixels in self._iter_pixels(images)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """What the head reads: n d, float32."""
         from .._logits import compute_logits, record_inputs
-        from ._checkpoint import find_head
+        from ._head import find_head
 
-        with record_inputs(find_head(self.module)) as features:
+        with self._blame(), record_inputs(find_head(self.module)) as features:
             for pixels in self._iter_pixels(images):
                 compute_logits(self.module, pixels)
         return np.concatenate(features) if features else np.zeros((0, 0), np.float32)
@@ -165,19 +211,22 @@ class TransformersClassifier(Classifier):
         import torch
 
         network = self._load_network()
-        frames = [network.preprocessor.make_frame(image) for image in images]
-        sizes = {frame.shape for frame in frames}
-        if network.preprocessor.exact and len(sizes) != 1:
-            raise DataError(
-                f"TransformersClassifier: one batch needs images of one size after resizing, got {sorted(sizes)}"
-            )
-        boxes = torch.tensor([network.preprocessor.find_box(image) for image in images], dtype=torch.float32)
-        return Prepared(network.preprocessor.normalize(frames).to(network.module.device), boxes)
+        with self._blame():
+            frames = map(network.preprocessor.make_frame, images)
+            batches = list(network.preprocessor.iter_batches(frames, max(1, len(images))))
+            if len(batches) != 1:
+                sizes = sorted({tuple(batch.shape[2:]) for batch in batches})
+                raise DataError(
+                    f"TransformersClassifier: one batch needs images of one size after resizing, got {sizes}"
+                )
+            boxes = torch.tensor([network.preprocessor.find_box(image) for image in images], dtype=torch.float32)
+        return Prepared(batches[0].to(network.module.device), boxes)
 
     def fork(self) -> Self:
         """An independent copy with the same weights."""
         other = type(self)(**self.parameters())  # type: ignore[arg-type]
-        other._network, other._context, other.labels = copy.deepcopy(self._network), self._context, self.labels
+        other._network, other._context = copy.deepcopy(self._network), self._context
+        other.labels, other.notes = self.labels, self.notes
         return other
 
     def save(self, folder: str | Path) -> None:
@@ -213,15 +262,19 @@ class TransformersClassifier(Classifier):
     def _load_network(self) -> Network:
         if self._network is None:
             from ._checkpoint import open_checkpoint
+            from ._label_match import rename_labels
 
-            self._network = open_checkpoint(self.checkpoint, self.revision)
+            network = open_checkpoint(self.checkpoint, self.revision)
+            network.labels = rename_labels(network.labels, self._table or {})
+            self._network = network
         return self._network
 
     def _check_fitted(self) -> None:
-        if not self._load_network().fitted:
+        network = self._load_network()
+        if not network.fitted:
             raise NotFittedError(
-                f"TransformersClassifier: {self.checkpoint!r} has no trained head; call fit first, or give a checkpoint"
-                " with a trained classification head"
+                f"TransformersClassifier: {network.lacks}; call fit first, or give a checkpoint with a trained"
+                " classification head for one class an image"
             )
 
     def _find_labels(self) -> tuple[str, ...]:
@@ -233,16 +286,27 @@ class TransformersClassifier(Classifier):
             " prepare(Context(labels=...)) before fit"
         )
 
+    def _blame(self) -> AbstractContextManager[None]:
+        """A block in which whatever is raised becomes an error of ours that names the checkpoint."""
+        from ._checkpoint import blame_checkpoint
+
+        return blame_checkpoint(
+            type(self).__name__,
+            self.checkpoint,
+            "read these images",
+            "Check that preprocessor_config.json is the one the network was trained with, or pass the network to"
+            " TorchClassifier with a preprocess of your own.",
+        )
+
     def _iter_pixels(self, images: Sequence[Image.Image]) -> Iterator[Any]:
         """Batches of pixels, each of one size, in order; one at a time is in memory."""
         import torch
 
         network = self._load_network()
         frames = map(network.preprocessor.make_frame, images)
-        with torch.no_grad():
-            for _, same_size in groupby(frames, key=lambda frame: network.preprocessor.exact and frame.shape):
-                while batch := list(islice(same_size, self.batch_size)):
-                    yield network.preprocessor.normalize(batch).to(network.module.device)
+        with torch.no_grad():  # tensors of inference mode that a network keeps would break a later backward pass
+            for pixels in network.preprocessor.iter_batches(frames, self.batch_size):
+                yield pixels.to(network.module.device)
 
 
 def _restrict_training(module: Any, recipe: Recipe, seed: int) -> AbstractContextManager[None]:

@@ -17,6 +17,10 @@ from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
 from ._saved_state import read_state, write_state
 
+_FOLDER = (
+    "Give a folder of CLIP or SigLIP with model.safetensors, tokenizer and image processor, or its name on the hub."
+)
+
 
 class ZeroShotClassifier(Classifier):
     """CLIP (arXiv 2103.00020), SigLIP (arXiv 2303.15343) and their like, as a classifier of the run's class names.
@@ -27,6 +31,8 @@ class ZeroShotClassifier(Classifier):
         revision: branch, tag or commit on the hub.
         batch_size: images per forward pass.
     """
+
+    trainable = False
 
     def __init__(
         self,
@@ -44,11 +50,10 @@ class ZeroShotClassifier(Classifier):
         self._texts: Any = None
 
     def identity(self) -> dict[str, JSON]:
-        """Class, version, source and parameters, and the content of a local checkpoint."""
-        from ._saved_state import digest_folder
+        """Class, version, source and parameters; of a folder its content, wherever it lies."""
+        from ._hub import key_by_content
 
-        folder = Path(self.checkpoint)
-        return {**super().identity(), "weights": digest_folder(folder) if folder.is_dir() else None}
+        return key_by_content(super().identity(), self.checkpoint)
 
     def prepare(self, context: Context) -> None:
         """Loads the checkpoint, and embeds the names of the classes.
@@ -129,23 +134,21 @@ class ZeroShotClassifier(Classifier):
         import torch
         from transformers import AutoModel, AutoProcessor
 
+        from ._checkpoint import blame_checkpoint
         from ._hub import locate
         from ._isolation import silence_transformers
+        from ._weight_files import check_weight_files
 
-        path = locate(checkpoint, self.revision, type(self).__name__)
-        try:
-            with silence_transformers():
-                model = AutoModel.from_pretrained(
-                    path, revision=self.revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-                )
-                self._processor = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                    path, revision=self.revision, backend="pil", trust_remote_code=False
-                )
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"ZeroShotClassifier: cannot load the checkpoint {checkpoint!r}: {str(error).splitlines()[0]} Give a "
-                "folder of CLIP or SigLIP with model.safetensors, tokenizer and image processor, or its name on the hub"
-            ) from error
+        who = type(self).__name__
+        path = locate(checkpoint, self.revision, who)
+        with silence_transformers(), blame_checkpoint(who, checkpoint, "be loaded", _FOLDER):
+            check_weight_files(who, checkpoint, Path(path))
+            model = AutoModel.from_pretrained(
+                path, revision=self.revision, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+            self._processor = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                path, revision=self.revision, backend="pil", trust_remote_code=False
+            )
         if not hasattr(model, "logit_scale") or not hasattr(self._processor, "tokenizer"):
             raise ConfigError(
                 f"ZeroShotClassifier: {checkpoint!r} cannot compare images with texts; give CLIP or SigLIP"
@@ -168,8 +171,10 @@ class ZeroShotClassifier(Classifier):
         """Image features, batch by batch: b d, of length 1."""
         from torch.nn.functional import normalize
 
+        from .._pixels import to_rgb
+
         remaining = iter(images)
-        while batch := [image.convert("RGB") for image in islice(remaining, self.batch_size)]:
+        while batch := [to_rgb(image) for image in islice(remaining, self.batch_size)]:
             inputs = self._processor(images=batch, return_tensors="pt").to(self._model.device)
             yield normalize(_unwrap(self._model.get_image_features(pixel_values=inputs["pixel_values"])), dim=-1)
 

@@ -131,7 +131,7 @@ def _parse_object(text: str) -> Mapping[str, Any]:
     decoder = json.JSONDecoder()
     for start in islice((match.start() for match in re.finditer(r"\{", text)), TRIES):
         try:
-            value, _ = decoder.raw_decode(text, start)
+            value = map_strings(decoder.raw_decode(text, start)[0], strip_surrogates)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
@@ -290,3 +290,17 @@ def _is_shown(tokens: Sequence[str], start: int, end: int) -> bool:
     if not following[0].isalnum() or following in _FUNCTION_WORDS:
         return True
     return len(following) > 4 and following.endswith(("ing", "ed"))  # "sitting", and no "bed"
+
+
+def map_strings(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON value with every string changed, names of objects included."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {change(name): map_strings(inner, change) for name, inner in value.items()}
+    return [map_strings(inner, change) for inner in value] if isinstance(value, list) else value
+
+
+def strip_surrogates(text: str) -> str:
+    """A text without halves of surrogate pairs, which no encoding can send."""
+    return text if text.isascii() else text.encode("utf-8", "ignore").decode()

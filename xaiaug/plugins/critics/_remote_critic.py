@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +10,13 @@ from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
+from ...credentials import Secret, find_key, is_provider
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
 from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply, digest
 from ._by_name import make_second_critic
 from ._conversation import Dialogue, ModelReply, Question, run_conversations
-from ._parsing import CAUSE, shorten
+from ._parsing import CAUSE, map_strings, shorten, strip_surrogates
 from ._token_estimate import estimate_calls, max_usage
 from ._vlm_critic import DialogueOptions, VLMCritic
 
@@ -62,10 +64,18 @@ class RemoteCritic(VLMCritic):
 
     Attributes:
         pixels_per_token: of an image, by the service's rule.
+        service: name of the critic, for messages.
+        own_address: URL of the service.
+        address_variable: environment variable with another URL, which counts if there is no `base_url`.
+        key_variables: environment variables with the key.
     """
 
     remote = True
     pixels_per_token = 600
+    service: str
+    own_address: str
+    address_variable: str
+    key_variables: tuple[str, ...]
 
     _dialogue: Dialogue
     _paid: PaidCalls
@@ -186,30 +196,43 @@ class RemoteCritic(VLMCritic):
 
     def _read_safely(self, body: Mapping[str, JSON]) -> ModelReply:
         try:
-            return self._read_reply(body)
+            reply = self._read_reply(body)
+            return replace(reply, text=strip_surrogates(reply.text), category=strip_surrogates(reply.category))
         except (AttributeError, TypeError):
             return ModelReply("")  # a body of an undocumented shape is an empty reply
 
     def _call(self, keyed: _KeyedQuestion) -> RawReply | CallError:
-        request, worst = self._to_request(keyed.question), self._worst_case_usd(keyed.question)
+        worst = self._worst_case_usd(keyed.question)
         try:
-            return self._paid.call(keyed.key, request, worst_case_usd=worst, send=self._send)
+            return self._paid.call(keyed.key, self._to_sendable(keyed.question), worst_case_usd=worst, send=self._send)
         except CallError as error:
             return error
 
     def _call_batch(self, questions: Sequence[_KeyedQuestion], batch_client: BatchClient) -> list[RawReply | CallError]:
         calls = [
-            BatchedCall(keyed.key, self._to_request(keyed.question), self._worst_case_usd(keyed.question))
+            BatchedCall(keyed.key, self._to_sendable(keyed.question), self._worst_case_usd(keyed.question))
             for keyed in questions
         ]
         return self._paid.batch(calls, batch_client)
 
     def _worst_case_usd(self, question: Question) -> float:
-        return self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
+        worst = self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
+        if worst == 0 and self._connected and is_provider(self._address()):
+            raise ConfigError(
+                f"{self.service}: the prices call {self.model!r} local, and so free, but it is called at "
+                f"{self._receiver()}, which bills it: remove local = true"
+            )
+        return worst
+
+    def _to_sendable(self, question: Question) -> dict[str, Any]:
+        """The request to be sent: names of folders, and so labels, may hold what no encoding can send."""
+        request: dict[str, Any] = map_strings(self._to_request(question), strip_surrogates)
+        return request
 
     def _call_key(self, case: Case, number: int, question: Question) -> str:
         """Equal for calls with interchangeable replies; its beginning names the case."""
-        return f"{key_prefix(case, self.dialogue, number)}:{digest([self._request_settings(), question.to_json()])}"
+        key = f"{key_prefix(case, self.dialogue, number)}:{digest([self._request_settings(), question.to_json()])}"
+        return key.encode(errors="backslashreplace").decode()  # a ledger cannot hold what no encoding can write
 
     def _request_settings(self) -> JSON:
         """Everything in a request besides the question."""
@@ -230,9 +253,24 @@ class RemoteCritic(VLMCritic):
     def _connect(self) -> None:
         """Makes the client."""
 
-    @abstractmethod
+    @property
+    def address_note(self) -> str:
+        """What the user should know if the address is from the environment; else empty."""
+        if not self._is_address_from_environment():
+            return ""
+        return f"the environment variable {self.address_variable} sends images and key to {self._receiver()}"
+
     def _address(self) -> str:
         """The URL of the service."""
+        return self.base_url or os.environ.get(self.address_variable) or self.own_address
+
+    def _is_address_from_environment(self) -> bool:
+        return not self.base_url and bool(os.environ.get(self.address_variable))
+
+    def _find_key(self) -> Secret:
+        """The key for the address; raises ConfigError where no key may be sent to it, or there is none."""
+        source = self.address_variable if self._is_address_from_environment() else "base_url"
+        return find_key(self._address(), self.key_variables, self.service, source)
 
     def _receiver(self) -> str:
         """The host that images are sent to."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...calls import CallError, classify, retry_after
+from ...calls.prices import UNKNOWN_USAGE
+from ...calls.retry import is_unsent, network_error
+from ...credentials import KeyMask, Secret, environment_keys
 from ...errors import ConfigError, MissingExtraError
 from ...records import JSON
+from ._parsing import map_strings, strip_surrogates
 
 LARGEST = 32 * 2**20  # bytes of a response
 LARGEST_FILE = 512 * 2**20  # bytes of the results of a batch
 NO_STATUS = None  # the outcome of the call is not known: it may be billed
 TOKEN_NAMES = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-UNKNOWN_USAGE = {"unknown": 1}  # a unit without a price, so that the worst case counts
+PLACEHOLDER = "none"  # sent as key to a server that gets none: the clients require one
+DETAIL = 500  # characters of an error that are kept
 
 
 class SdkClient:
@@ -26,12 +29,12 @@ class SdkClient:
 
     Args:
         sdk: a client of anthropic or openai; both are made by the same generator and behave alike.
-        secret: the key; removed from every error and response.
+        secret: the key; masked in every error and response, as are all keys of the environment.
         timeout_s: maximum duration of a call in seconds, however slowly the response arrives.
     """
 
-    def __init__(self, sdk: Any, secret: str, timeout_s: float) -> None:
-        self.sdk, self._secret, self._timeout_s = sdk, secret, timeout_s
+    def __init__(self, sdk: Any, secret: Secret, timeout_s: float) -> None:
+        self.sdk, self._mask, self._timeout_s = sdk, KeyMask(secret, *environment_keys()), timeout_s
 
     def post(self, resource: Any, request: Mapping[str, JSON]) -> dict[str, JSON]:
         """The body of a successful response.
@@ -68,16 +71,12 @@ class SdkClient:
         return [self._parse(line) for line in body.splitlines() if line.strip()]
 
     def _fetch(self, method: Any, *args: Any, largest: int = LARGEST, **kwargs: Any) -> bytes:
-        import httpx2
-
         try:
             with method(*args, **kwargs, timeout=self._timeout_s) as response:
                 return self._read_body(response, largest)
-        except httpx2.HTTPError as error:
-            raise self._network_error(error) from None
-        except Exception as error:
-            if not _is_sdk_error(error):
-                raise
+        except CallError:
+            raise
+        except Exception as error:  # noqa: BLE001  any traceback of the SDK may show the key
             raise self._to_call_error(error) from None
 
     def _read_body(self, response: Any, largest: int) -> bytes:
@@ -93,35 +92,31 @@ class SdkClient:
 
     def _parse(self, body: bytes) -> dict[str, JSON]:
         text = body.decode(errors="replace")
-        if self._secret:
-            text = text.replace(self._secret, "[key]")
         try:
-            value = json.loads(text)
+            value = map_strings(json.loads(text), lambda part: self._mask(strip_surrogates(part)))
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise CallError("item", f"the answer is not a JSON object: {self._redact(text[:80])!r}", status=NO_STATUS)
+            raise CallError("item", f"the answer is not a JSON object: {self._redact(text)[:80]!r}", status=NO_STATUS)
         return value
 
     def _to_call_error(self, error: Any) -> CallError:
         """An error of the SDK as a CallError; without a status if the service did not respond."""
-        status = getattr(error, "status_code", None)
-        if status is None:
-            return self._network_error(error)
-        detail = self._redact(error_detail(error.body) or str(error))
-        return CallError(
-            classify(status, detail), detail, status=status, retry_after_s=retry_after(dict(error.response.headers))
-        )
+        import httpx2
 
-    def _network_error(self, error: Exception) -> CallError:
+        status = getattr(error, "status_code", None)
+        if status is not None:
+            detail = self._redact(error_detail(error.body) or str(error))
+            wait = retry_after(dict(error.response.headers))
+            return CallError(classify(status, detail), detail, status=status, retry_after_s=wait)
         cause: BaseException = error.__cause__ or error
-        # Without a connection nothing was sent, so nothing can be billed.
-        reached = type(cause).__name__ not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
-        return CallError("retry", self._redact(f"{type(cause).__name__}: {cause}"), reached=reached)
+        found = network_error(cause)
+        expected = isinstance(error, httpx2.HTTPError) or _is_sdk_error(error) or is_unsent(cause)
+        kind = found.kind if expected else "item"  # a mistake of ours or of the SDK will not mend itself
+        return CallError(kind, self._redact(found.message), reached=found.reached)
 
     def _redact(self, text: str) -> str:
-        line = " ".join(text.split())[:500]
-        return line.replace(self._secret, "[key]") if self._secret else line
+        return " ".join(self._mask(strip_surrogates(text)).split())[:DETAIL]
 
 
 def error_detail(body: Any) -> str:
@@ -149,33 +144,28 @@ def to_usage(usage: Any, paths: Sequence[str]) -> dict[str, int]:
     return {name: count or 0 for name, count in zip(TOKEN_NAMES, counts, strict=True)}
 
 
-def read_key(names: Sequence[str], critic: str) -> str:
-    """The API key: the value of the first of these environment variables that is set.
+def drop_headers(sdk: Any) -> None:
+    """Removes the headers of the environment (ANTHROPIC_CUSTOM_HEADERS) from a client whose server gets no key."""
+    sdk._custom_headers = {}
+
+
+def connect(make: Callable[[], Any], plugin: str) -> Any:
+    """The client of an SDK.
 
     Raises:
-        ConfigError: none is set.
+        ConfigError: it cannot be made; without the traceback of the SDK, which may show the key.
     """
-    for name in names:
-        if os.environ.get(name, "").strip():
-            return os.environ[name].strip()
-    raise ConfigError(f"the critic {critic!r} needs a key: set the environment variable {names[0]}")
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001
+        reason = f"{plugin}: the client cannot be made ({type(error).__name__}); check base_url and the key"
+    raise ConfigError(reason)
 
 
 def require_package(package: str, extra: str) -> None:
     """Raises MissingExtraError if a package is not installed; imports nothing."""
     if find_spec(package) is None:
         raise MissingExtraError(f"the critic {extra!r} needs {package}: pip install 'xaiaug[{extra}]'")
-
-
-def check_address(base_url: str | None) -> None:
-    """Raises ConfigError if the address of a server is invalid, or contains a key, name or password."""
-    if base_url is None:
-        return
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError('base_url must be the address of a server such as "http://localhost:11434/v1"')
-    if parts.username or parts.password or parts.query:
-        raise ConfigError("base_url must not contain a key, name or password: set the key in the environment")
 
 
 def _is_sdk_error(error: Exception) -> bool:

@@ -7,15 +7,15 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ...credentials import Secret
 from ...errors import ConfigError
 from ...records import JSON, BatchClient, RawReply
 from ._claude_batches import ClaudeBatchClient
 from ._conversation import ModelReply, Question, Turn
 from ._remote_critic import RemoteCritic, RemoteOptions
-from ._sdk import SdkClient, check_address, read_key, require_package, to_usage
+from ._sdk import PLACEHOLDER, SdkClient, connect, drop_headers, require_package, to_usage
 
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
-ADDRESS = "https://api.anthropic.com"
+BEARER = "ANTHROPIC_AUTH_TOKEN"
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -28,6 +28,11 @@ class ClaudeCritic(RemoteCritic):
         thinking: "adaptive" or "disabled", for models that support it; None: the model's default.
         options: as in `RemoteCritic`; without a `base_url`, ANTHROPIC_BASE_URL or Anthropic's own address.
     """
+
+    service = "claude"
+    own_address = "https://api.anthropic.com"
+    address_variable = "ANTHROPIC_BASE_URL"
+    key_variables = ("ANTHROPIC_API_KEY", BEARER)
 
     def __init__(
         self,
@@ -51,20 +56,27 @@ class ClaudeCritic(RemoteCritic):
 
     def _check_access(self) -> None:
         require_package("anthropic", "claude")
-        check_address(self.base_url)
-        read_key(KEYS, "claude")
+        self._find_key()
 
     def _connect(self) -> None:
         import anthropic
 
-        key = read_key(KEYS, "claude")
-        credentials = {"api_key": key} if os.environ.get(KEYS[0], "").strip() else {"auth_token": key}
-        client = anthropic.Anthropic(**credentials, base_url=self._address(), max_retries=0)  # type: ignore[arg-type]
+        key = self._find_key()
+        client = connect(lambda: self._make_client(anthropic, key), "claude")
         weakref.finalize(self, client.close)
         self._client = SdkClient(client, key, self.timeout_s)
 
-    def _address(self) -> str:
-        return self.base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS
+    def _make_client(self, anthropic: Any, key: Secret) -> Any:
+        # A redirect would take the key and the images to a host that nobody checked.
+        http = anthropic.DefaultHttpxClient(follow_redirects=False)
+        client = anthropic.Anthropic(
+            api_key=key.reveal() or PLACEHOLDER, base_url=self._address(), max_retries=0, http_client=http
+        )
+        if not key:
+            drop_headers(client)
+        if key and key == Secret(os.environ.get(BEARER, "").strip()):
+            client.api_key, client.auth_token = None, key.reveal()
+        return client
 
     def _request_settings(self) -> JSON:
         return ["claude", self.model, self.effort, self.thinking]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Mapping
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
+from ...credentials import Secret
 from ...errors import CallError, ConfigError
 from ...records import JSON, BatchClient, RawReply
 from . import _chat_completions, _responses_api
 from ._conversation import ModelReply, Question
 from ._openai_batches import OpenAIBatchClient
 from ._remote_critic import RemoteCritic, RemoteOptions
-from ._sdk import SdkClient, check_address, read_key, require_package
+from ._sdk import PLACEHOLDER, SdkClient, connect, drop_headers, require_package
 
-KEYS = ("OPENAI_API_KEY",)
-ADDRESS = "https://api.openai.com/v1"
 APIS = ("auto", "responses", "chat")
 NO_SUCH_API = {404, 405, 501}  # statuses of a server without the Responses API
 
@@ -26,7 +24,8 @@ class OpenAICritic(RemoteCritic):
     """Shows an OpenAI model the panel and the two classes; the key comes from OPENAI_API_KEY.
 
     With `base_url` it works with any compatible server (vLLM, Ollama, LM Studio, …), whose model needs a price or
-    `local = true` in `[budget] prices`. Only OpenAI's own address requires a key.
+    `local = true` in `[budget] prices`. A server on this machine gets no key; any other gets one only if it is known by
+    its provider or named by the user, as docs/critics.md explains.
 
     Args:
         model: the service's name for it.
@@ -37,6 +36,10 @@ class OpenAICritic(RemoteCritic):
     """
 
     pixels_per_token = 850
+    service = "openai"
+    own_address = "https://api.openai.com/v1"
+    address_variable = "OPENAI_BASE_URL"
+    key_variables = ("OPENAI_API_KEY",)
 
     def __init__(
         self,
@@ -59,26 +62,32 @@ class OpenAICritic(RemoteCritic):
 
     def _check_access(self) -> None:
         require_package("openai", "openai")
-        check_address(self.base_url)
-        if not self._is_compatible():
-            read_key(KEYS, "openai")
+        self._find_key()
 
     def _connect(self) -> None:
         import openai
 
-        key = os.environ.get(KEYS[0], "").strip()
-        # The client requires a key even if the server does not.
-        client = openai.OpenAI(api_key=key or "none", base_url=self._address(), max_retries=0)
+        key = self._find_key()
+        client = connect(lambda: self._make_client(openai, key), "openai")
         weakref.finalize(self, client.close)
         self._client = SdkClient(client, key, self.timeout_s)
         self._chat = self.api == "chat"
 
-    def _address(self) -> str:
-        return self.base_url or os.environ.get("OPENAI_BASE_URL") or ADDRESS
+    def _make_client(self, openai: Any, key: Secret) -> Any:
+        # A redirect would take the key and the images to a host that nobody checked.
+        http = openai.DefaultHttpxClient(follow_redirects=False)
+        client = openai.OpenAI(
+            api_key=key.reveal() or PLACEHOLDER, base_url=self._address(), max_retries=0, http_client=http
+        )
+        if not key:
+            drop_headers(client)
+        if self._is_compatible():  # the account at OpenAI is no business of another server
+            client.organization = client.project = None
+        return client
 
     def _is_compatible(self) -> bool:
         """Whether the server is another than OpenAI's own."""
-        return self._receiver() != urlsplit(ADDRESS).hostname
+        return self._receiver() != urlsplit(self.own_address).hostname
 
     def _request_settings(self) -> JSON:
         return ["openai", self.model, self.effort, self.temperature]

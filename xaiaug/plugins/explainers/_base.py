@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import MissingExtraError
-from ...interfaces import Classifier, Explainer, TorchModel
+from ...interfaces import Classifier, Explainer, PartialViewer, TorchModel
 from ...records import Explanation, Failure
 from ._heatmap import place
 from ._network import Batch, Grids, check_network, check_request, explain_batches
+from ._perturbation import HiddenParts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +40,6 @@ class NetworkExplainer(Explainer):
             ConfigError: a parameter does not fit the network.
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            MissingExtraError: the package that the method needs is not installed.
             PluginError: the network is in training mode, or layers of it are compiled.
             UndefinedMethodError: the method is not defined for the network.
         """
@@ -59,6 +57,45 @@ class NetworkExplainer(Explainer):
     @abstractmethod
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """The grids of a batch, before they are placed on its images."""
+
+
+class PredictionExplainer(Explainer):
+    """An explainer that asks for predictions alone, and so is defined for every classifier.
+
+    It hides parts of an image and watches the probability of the target. A method gives the grid of one image. The
+    images are explained one by one, so that no result depends on the batch. The heatmap is NaN where the classifier
+    tells that it does not see the image.
+
+    Attributes:
+        method: its name, in explanations and errors.
+    """
+
+    method: ClassVar[str]
+
+    def explain(
+        self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
+    ) -> list[Explanation | Failure]:
+        """One explanation per image, in order.
+
+        Raises:
+            DataError: there are no images, their number is not that of the targets, or a target is no index of a
+                label.
+            PluginError: the classifier returned no probabilities.
+        """
+        check_request(self.method, classifier, images, targets)
+        return [
+            self._explain_image(classifier, image, int(target)) for image, target in zip(images, targets, strict=True)
+        ]
+
+    def _explain_image(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
+        parts = HiddenParts(self.method, classifier, image, _find_box(classifier, image), target)
+        grid = self._make_grid(parts)
+        heatmap = place(grid, parts.box, image.size)
+        return Explanation(heatmap, self.method, target, class_specific=True, grid=grid)
+
+    @abstractmethod
+    def _make_grid(self, parts: HiddenParts) -> NDArray[np.float32]:
+        """The grid of one image over what the classifier sees of it: gh gw."""
 
 
 class ControlExplainer(Explainer):
@@ -97,20 +134,10 @@ class ControlExplainer(Explainer):
 
 
 def _find_box(classifier: Classifier, image: Image.Image) -> Sequence[float]:
-    """x0 y0 x1 y1 of what the classifier sees, in pixels of the image; all of it where it shows no `preprocess`."""
+    """x0 y0 x1 y1 of what the classifier sees, in pixels of the image; all of it where it does not tell."""
+    if isinstance(classifier, PartialViewer):
+        return classifier.find_box(image)
     if not isinstance(classifier, TorchModel):
         return 0, 0, image.width, image.height
     box: list[float] = classifier.preprocess([image]).boxes[0].tolist()
     return box
-
-
-def import_captum(method: str, name: str) -> Any:
-    """The class of that name in `captum.attr`, imported when used: captum imports matplotlib.
-
-    Raises:
-        MissingExtraError: captum is not installed.
-    """
-    try:
-        return getattr(import_module("captum.attr"), name)
-    except ImportError as error:
-        raise MissingExtraError(f"{method} needs {error.name or 'captum'}: pip install 'xaiaug[captum]'") from error

@@ -156,12 +156,12 @@ def confirm_layout(
     candidates = [replace(layout, kind=kind) for kind in sorted(answers, key=lambda kind: kind != layout.kind)]
     for candidate in (replace(one, mirrored=mirrored) for one in candidates for mirrored in _MIRRORS):
         cells = candidate.to_map(answers[candidate.kind])[:, 0]
-        if min(cells.shape[1:]) > 1 and _lies_there(cells, blocks, int(candidate.kind != "tokens"), convolved):
+        if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, int(candidate.kind != "tokens"), convolved):
             return replace(candidate, grid=(cells.shape[1], cells.shape[2]))
     return None
 
 
-def _lies_there(answers: Tensor, blocks: PlantedBlocks, tolerance: int, convolved: Tensor | None) -> bool:
+def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int, convolved: Tensor | None) -> bool:
     """Whether most blocks are answered most by cells at their place, and all in the order of their places.
 
     Args:

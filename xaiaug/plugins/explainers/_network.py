@@ -154,7 +154,7 @@ def check_network(
     if not isinstance(classifier, TorchModel):
         raise UndefinedMethodError(
             f"{method} is not defined for {type(classifier).__name__}: it needs `module` and `preprocess` (see"
-            " xaiaug.interfaces.TorchModel); the explainers random and uniform need neither"
+            " xaiaug.interfaces.TorchModel); the explainers occlusion and rise need neither"
         )
     parts = list(unwrap_network(classifier).modules())
     if any(part.training for part in parts):

@@ -9,37 +9,38 @@ from weakref import WeakKeyDictionary
 from PIL import Image
 
 from ...errors import UndefinedMethodError
-from ...interfaces import Classifier, Explainer
+from ...interfaces import Classifier, Explainer, TorchModel
 from ...records import JSON, Explanation, Failure
 from ._network import check_network, unwrap_network
 from .attention_relevance import AttentionRelevance
 from .grad_cam import GradCam
+from .occlusion import Occlusion
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from ...interfaces import TorchModel
 
 _METHOD = "auto"
 
 
 class AutoExplainer(Explainer):
-    """Explains with the method that suits the network, chosen on one image before the first batch.
+    """Explains with the method that suits the classifier, chosen on one image before the first batch.
 
     Transformer relevance (arXiv:2103.15679) for vision transformers with global attention whose head reads a CLS token;
-    Grad-CAM (arXiv:1610.02391) for all others. Both depend on the class. `Explanation.method` names the method that was
-    used; where neither is defined, an error says so.
+    Grad-CAM (arXiv:1610.02391) for all other networks; occlusion (arXiv:1311.2901) for a classifier that shows no
+    network. All depend on the class. `Explanation.method` names the method that was used; where a network allows
+    neither of its two, an error says so.
     """
 
-    version = "2"
+    version = "3"
 
     def __init__(self) -> None:
-        self._relevance, self._grad_cam = AttentionRelevance(), GradCam()
+        self._relevance, self._grad_cam, self._occlusion = AttentionRelevance(), GradCam(), Occlusion()
         self._choices: WeakKeyDictionary[nn.Module, Explainer] = WeakKeyDictionary()
 
     def identity(self) -> dict[str, JSON]:
         """Class, version and source, and those of the methods it chooses from."""
-        return {**super().identity(), "methods": [self._relevance.identity(), self._grad_cam.identity()]}
+        methods = (self._relevance, self._grad_cam, self._occlusion)
+        return {**super().identity(), "methods": [method.identity() for method in methods]}
 
     def explain(
         self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
@@ -50,8 +51,10 @@ class AutoExplainer(Explainer):
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
             PluginError: the network is in training mode, or layers of it are compiled.
-            UndefinedMethodError: no method is defined for this classifier.
+            UndefinedMethodError: no method is defined for the classifier's network.
         """
+        if not isinstance(classifier, TorchModel):
+            return self._occlusion.explain(classifier, images, targets)
         model = check_network(_METHOD, classifier, images, targets)
         return self._choose(unwrap_network(model), model, images[0]).explain(classifier, images, targets)
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ...interfaces import Context
-from ._base import NetworkExplainer, import_captum
+from ._base import NetworkExplainer
 from ._network import Batch, Grids
 
 if TYPE_CHECKING:
@@ -42,14 +41,6 @@ class IntegratedGradients(NetworkExplainer):
         self.steps = steps
         self.baseline = baseline
 
-    def prepare(self, context: Context) -> None:  # noqa: ARG002
-        """Checks that captum is installed.
-
-        Raises:
-            MissingExtraError: it is not.
-        """
-        import_captum(self.method, "IntegratedGradients")
-
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """What each pixel that the network sees adds to the logit of the target.
 
@@ -57,6 +48,7 @@ class IntegratedGradients(NetworkExplainer):
             UndefinedMethodError: the logits have no gradients back to the pixels.
         """
         import torch
+        from captum.attr import IntegratedGradients as Attribution
 
         from .._logits import compute_logits
         from ._gradients import find_node, reaches
@@ -68,9 +60,8 @@ class IntegratedGradients(NetworkExplainer):
                 raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
             return logits
 
-        attribution = import_captum(self.method, "IntegratedGradients")
         pixels = batch.pixels.detach().clone().requires_grad_()
-        attributions, errors = attribution(forward).attribute(
+        attributions, errors = Attribution(forward).attribute(
             pixels,
             self.baseline,
             targets,

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...interfaces import Plugin
 from ...records import Estimate
+from ...registry import BUILT_IN
 from . import items
 from .assertions import NotApplicableError, equal, expect
 from .bench import Bench
@@ -23,7 +24,10 @@ from .network_guard import guard_network
 
 GROUP = "xaiaug"  # of the entry points
 USES = {"prompt", "guidance", "image"}
-FRAMEWORKS = ("torch", "transformers", "diffusers", "tensorflow", "jax", "ray", "anthropic", "openai", "captum")
+FRAMEWORKS = (
+    *("torch", "transformers", "diffusers", "tensorflow", "jax", "onnxruntime"),
+    *("ray", "anthropic", "openai", "captum"),
+)
 LARGEST_PICKLE = 100_000  # bytes; parameters take a few hundred
 _UNPICKLE = """
 import json, pickle, sys
@@ -175,6 +179,8 @@ def _tuples_to_lists(value: Any) -> Any:
 def _registering_module(kind: type[Plugin]) -> str | None:
     """The module of the installed package that registers the plugins of the class's package."""
     root = kind.__module__.split(".", maxsplit=1)[0]
+    if root == BUILT_IN.split(".", maxsplit=1)[0]:
+        return BUILT_IN
     points = importlib.metadata.entry_points(group=GROUP)
     return next((point.module for point in points if point.module.split(".")[0] == root), None)
 

@@ -1,0 +1,69 @@
+"""Names of classes and files: one spelling each, and a warning where two look like one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+
+from ..errors import DataError
+
+_SHOWN = 5
+_SPLIT = (
+    r"(train|training|trn|guide|valid|validation|val|test|testing|tst|dev|eval|evaluation|reserve|holdout|unlabeled)"
+)
+_COMPANION = (
+    r"(image|img|jpegimage|photo|picture|mask|label|annotation|annot|bbox|box|groundtruth|gt|segmentation|"
+    r"segmentationclass|segmentationobject|trimap|imageset|thumbnail|thumb|depth|heatmap|metadata)s?"
+)
+_NO_CLASS = re.compile(rf"({_SPLIT}(set|split|data|images?|imgs?)?|{_COMPANION})[0-9]*")
+
+
+def normalise_label(name: str) -> str:
+    """The name in Unicode's composed form (NFC), without blanks around it: macOS writes accents as characters apart."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def warn_of_variants(labels: Collection[str]) -> Iterator[str]:
+    """A line where classes differ only in case, blanks, width, invisible characters or how a number is written."""
+    by_fold: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(labels):
+        by_fold[_fold(label)].append(label)
+    similar = [" and ".join(repr(name) for name in names[:_SHOWN]) for names in by_fold.values() if len(names) > 1]
+    if similar:
+        more = f" and {len(similar) - _SHOWN} more" if len(similar) > _SHOWN else ""
+        named = ", ".join(similar[:_SHOWN])[:500]
+        yield f"classes whose names are nearly the same: {named}{more}; rename them if they are one class"
+
+
+def refuse_folder_names(labels: Collection[str]) -> None:
+    """Raises DataError where all names of classes are those of splits, or of folders that stand beside images."""
+    if len(labels) > 1 and all(_NO_CLASS.fullmatch(re.sub(r"[\W_]", "", label).casefold()) for label in labels):
+        raise DataError(
+            f"the classes would be {', '.join(sorted(labels)[:_SHOWN])}, which are names of splits or of what comes "
+            "with images, not of classes. Sort the images by class (train/cat/1.jpg, or cat/1.jpg without splits) and "
+            "move masks and annotations elsewhere, or list files and labels in a table (Splits.from_manifest)"
+        )
+
+
+def refuse_unusable_names(labels: Collection[str]) -> None:
+    """Raises DataError where the name of a class cannot be shown and stored."""
+    for label in labels:
+        if not is_usable_name(label):
+            raise DataError(f"the class {label[:80]!r} has control characters, or bytes that are no text, in its name")
+
+
+def is_usable_name(name: str) -> bool:
+    """Whether a name can be shown and stored: without control characters and bytes that are no text."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+
+
+def _fold(name: str) -> str:
+    text = unicodedata.normalize("NFKC", name).casefold()
+    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    text = " ".join(re.sub(r"(?<=\w)[_-]+(?=\w)|[\uFE00-\uFE0F]", " ", text).split())
+    try:
+        return repr(float(text)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text
+    except ValueError:  # digits of another script
+        return text

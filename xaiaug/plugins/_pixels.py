@@ -1,0 +1,23 @@
+"""Images as 8-bit colour, or an error where that would lose what is in them."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from ..errors import DataError
+
+_DEEP = ("I", "F")  # and I;16, I;16B, I;16L, I;16N
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image as RGB.
+
+    Raises:
+        DataError: it has more than 8 bits a channel: Pillow would clip it.
+    """
+    if image.mode.partition(";")[0] in _DEEP:
+        raise DataError(
+            f"an image of mode {image.mode!r} has more than 8 bits a channel, and turning it into RGB would clip it;"
+            " scale it to 8 bits first, over the range of values that counts"
+        )
+    return image.convert("RGB")

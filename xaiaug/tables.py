@@ -1,0 +1,116 @@
+"""Reads CSV tables that people edit in spreadsheets: any usual delimiter and encoding, nothing guessed."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from .errors import DataError
+
+# What spreadsheets write: commas, semicolons where the comma is a decimal sign, tabs as "Unicode text".
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATOR_LINE = "sep="  # Excel's own first line
+_SHOWN = 12
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A table as text.
+
+    Attributes:
+        columns: names of the columns, as expected where they differ in case or blanks only.
+        rows: line number and values by column of each row; rows without any value are left out.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+
+
+def parse_table(content: bytes, required: Sequence[str], optional: Sequence[str] = ()) -> CsvTable:
+    """The table in the bytes of a CSV file.
+
+    Args:
+        content: UTF-8, or UTF-16 or UTF-32 with a byte order mark; separated by commas, semicolons, tabs or bars.
+        required: columns that must be there.
+        optional: further columns that may be there under these names; others are kept as they are.
+
+    Raises:
+        DataError: it is not such a table, lacks a column or has one twice, or a row has more values than columns.
+    """
+    text = _decode(content)
+    header, delimiter = _find_header(text, required)
+    columns = _match_columns(header, (*required, *optional))
+    missing = [name for name in required if name not in columns]
+    if missing:
+        named = ", ".join(repr(name) for name in missing)
+        found = ", ".join(columns[:_SHOWN]) or "none"
+        raise DataError(f"has no column {named}; it has {found[:300]}, separated by {_DELIMITERS[delimiter]}")
+    rows = tuple((line, _to_row(line, values, columns)) for line, values in list(_read_rows(text, delimiter))[1:])
+    return CsvTable(columns, rows)
+
+
+def _decode(content: bytes) -> str:
+    encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"is not a UTF-8 CSV file (byte {error.start}); save it as 'CSV UTF-8'") from None
+    if "\0" in text:
+        raise DataError("is not a UTF-8 CSV file, since it has zero bytes; save it as 'CSV UTF-8'")
+    return text
+
+
+def _find_header(text: str, required: Sequence[str]) -> tuple[list[str], str]:
+    """The header, and the delimiter that makes the most of the required columns appear in it."""
+    first = text.split("\n", 1)[0].strip().strip('"').lower()
+    if first.startswith(_SEPARATOR_LINE) and first.removeprefix(_SEPARATOR_LINE) in (*_DELIMITERS, ""):
+        delimiters = [first.removeprefix(_SEPARATOR_LINE) or "\t"]
+    else:
+        delimiters = list(_DELIMITERS)
+    headers = {delimiter: next(_read_rows(text, delimiter), (1, []))[1] for delimiter in delimiters}
+    wanted = {_fold(name) for name in required}
+    best = max(headers, key=lambda one: (len(wanted & {_fold(name) for name in headers[one]}), len(headers[one])))
+    return headers[best], best
+
+
+def _read_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line and values of each row that has any, the header first."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for values in reader:
+            separator = reader.line_num == 1 and delimiter.join(values).lower().startswith(_SEPARATOR_LINE)
+            if not separator and any(value.strip() for value in values):
+                yield reader.line_num, values
+    except csv.Error as error:
+        raise DataError(f"is not a UTF-8 CSV file: {error} in line {reader.line_num}") from None
+
+
+def _match_columns(header: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    names = {_fold(name): name for name in known}
+    columns = tuple(names.get(_fold(name), name.strip()) for name in header)
+    twice = {name for name in columns if name and columns.count(name) > 1}
+    if twice:
+        raise DataError(f"has the column {min(twice)!r} twice; remove one")
+    # Columns without a name would hide one another, so each gets its number.
+    return tuple(name or f"column {number}" for number, name in enumerate(columns, 1))
+
+
+def _to_row(line: int, values: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    if any(value.strip() for value in values[len(columns) :]):
+        raise DataError(f"line {line}: more values than columns ({len(values)}, not {len(columns)}); quote them")
+    return dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
+
+
+def _fold(name: str) -> str:
+    return name.strip().casefold()
