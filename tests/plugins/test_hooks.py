@@ -17,7 +17,7 @@ from xaiaug.plugins.explainers import _tokens
 from xaiaug.plugins.explainers._attention import current_observer
 from xaiaug.plugins.explainers._hooks import attach_hooks, ensure_undo
 
-OURS = ("_hooks.py", "_attention.py", "_token_probe.py", "_layers.py", "_aggregation.py")
+OURS = ("_hooks.py", "_attention.py", "_token_probe.py", "_layers.py", "_layer_probe.py", "_aggregation.py")
 TRIES = 12
 
 

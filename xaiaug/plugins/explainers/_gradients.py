@@ -27,7 +27,7 @@ def guard_gradients(module: nn.Module) -> Iterator[None]:
         with torch.inference_mode(mode=False), _ContiguousNorms():
             yield
     finally:
-        _detach_caches(module)
+        detach_caches(module)
 
 
 class _ContiguousNorms(TorchFunctionMode):
@@ -48,8 +48,8 @@ class _ContiguousNorms(TorchFunctionMode):
         return output
 
 
-def _detach_caches(module: nn.Module) -> None:
-    """Detaches tensors with a graph that layers keep beside their weights: such a network could not be copied."""
+def detach_caches(module: nn.Module) -> None:
+    """Detaches tensors with a graph that layers keep beside their weights: a network with such tensors has no copy."""
     for part in module.modules():
         for held in (vars(part), part._buffers):
             for name, value in list(held.items()):

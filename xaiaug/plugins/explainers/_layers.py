@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, takewhile
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from ...errors import ConfigError, UndefinedMethodError, suggest
-from .._logits import compute_logits
-from ._attention import Recording, record_attention
-from ._gradients import find_node, reaches
+from ._gradients import reaches
 from ._hooks import attach_hooks
-from ._layouts import Answers, Layout, confirm_layout, infer_layout, join_answers, measure_answers, spread_blocks
+from ._layer_probe import Call, LayerProbe, confirm_layouts, first_of, probe_layers
+from ._layouts import Layout
 
-_AT_ONCE = 4  # planted images in one forward pass
 _COARSER = 4  # cells of the layer for one of the coarsest map
-_Watch = Callable[[str, int, nn.Module, object, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def insert_tap(module: nn.Module, layer: Layer) -> Iterator[Tap]:
         if layout is None:
             return None
         torch.set_grad_enabled(True)
-        before = _first_of(output).detach()
+        before = first_of(output).detach()
         leaf = layout.to_map(before).float().detach().requires_grad_()
         tap.maps.append(leaf)
         tapped = layout.to_output(leaf.to(before.dtype), before)
@@ -88,14 +84,14 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
         UndefinedMethodError: no layer holds a map of the image, cells of the layer do not lie in rows and columns on
             the image, or parts of the image reach the logits on other ways.
     """
-    probe = _probe_calls(module, pixels)
+    probe = probe_layers(module, pixels)
     if not probe.spatial:
         raise UndefinedMethodError(
             f"{method} is not defined for {type(module).__name__}: no layer that its logits depend on holds a map of"
             " the image (b c h w or b n c, with two cells or more in each direction); use integrated-gradients, random"
             " or uniform"
         )
-    placed = _confirm_layouts(module, pixels, probe)
+    placed = confirm_layouts(module, pixels, probe)
     calls = (
         _choose(method, module, probe, placed) if name is None else _find_by_name(method, module, name, probe, placed)
     )
@@ -108,181 +104,7 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
     return Layer(calls[0].name, layouts)
 
 
-def _first_of(output: Any) -> Any:
-    """What a layer returns, or the first of several things that it returns."""
-    return output[0] if type(output) is tuple and output else output
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One call of a layer in the probe.
-
-    Attributes:
-        name: of the layer.
-        number: of the call in the pass, from 0.
-        part: the layer.
-        shape: of what it returned, or of the first thing of several.
-        layout: the likely one; None where it cannot be a map.
-        attentions: how many attention maps there were before it.
-        node: of the graph, that made its output.
-        read: the node that made what it read.
-        convolved: whether it is as large as the output of an earlier convolution.
-        is_read: whether the logits depend on its cells, not only on tokens before them, such as a CLS token.
-        confirmed: whether planted noise confirmed the layout.
-    """
-
-    name: str
-    number: int
-    part: nn.Module
-    shape: torch.Size
-    layout: Layout | None
-    attentions: int
-    node: Node | None
-    read: Node | None
-    convolved: bool
-    is_read: bool = False
-    confirmed: bool = False
-
-    @property
-    def cells(self) -> int:
-        """How many cells it has; 0 without a layout."""
-        return self.layout.grid[0] * self.layout.grid[1] if self.layout else 0
-
-    @property
-    def is_norm(self) -> bool:
-        # LayerNorm, RMSNorm and the families' own.
-        return type(self.part).__name__.endswith("Norm")
-
-
-@dataclass(frozen=True)
-class _Probe:
-    """A forward pass with the graph of its logits.
-
-    Attributes:
-        logits: 2 k.
-        pixels: the node of the pixels.
-        attention: shapes of its maps, in order.
-        reaching: calls with a layout whose output the logits depend on, in order.
-    """
-
-    logits: Tensor
-    pixels: Node
-    attention: Sequence[torch.Size]
-    reaching: Sequence[_Call]
-
-    @property
-    def spatial(self) -> list[_Call]:
-        """The calls whose cells the logits depend on."""
-        return [call for call in self.reaching if call.is_read]
-
-    def passes_only(self, nodes: Sequence[Node | None]) -> bool:
-        """Whether everything of the image passes through one of these nodes on its way to the logits."""
-        return None not in nodes and not reaches(
-            self.logits.grad_fn, self.pixels, [node for node in nodes if node is not None]
-        )
-
-
-def _probe_calls(module: nn.Module, pixels: Tensor) -> _Probe:
-    pair = pixels[:1].detach().repeat(2, 1, 1, 1).requires_grad_()  # two images: a table of positions has a batch of 1
-    with torch.enable_grad(), record_attention(module) as recording, _record_calls(module, recording, pair) as calls:
-        logits = compute_logits(module, pair)
-    reaching = _find_reaching(logits, calls)
-    return _Probe(logits, find_node(pair), [each.shape for each in recording.maps], reaching)
-
-
-@contextmanager
-def _record_calls(module: nn.Module, recording: Recording, pixels: Tensor) -> Iterator[list[tuple[_Call, Tensor]]]:
-    """The calls of all layers below the network in this thread, with their outputs, in the order of their returns."""
-    calls: list[tuple[_Call, Tensor]] = []
-    convolved: list[tuple[int, int]] = []
-
-    def record(name: str, number: int, part: nn.Module, inputs: object, output: Tensor) -> None:
-        if output.shape[:1] != pixels.shape[:1]:
-            return
-        if isinstance(part, nn.Conv2d):
-            convolved.append((output.shape[2], output.shape[3]))
-        layout = infer_layout(output.shape, pixels.shape, convolved)
-        read = inputs[0] if isinstance(inputs, tuple) and inputs else None
-        is_convolved = layout is not None and layout.grid in convolved
-        nodes = _node_of(output), _node_of(read)
-        call = _Call(name, number, part, output.shape, layout, len(recording.maps), *nodes, is_convolved)
-        calls.append((call, output))
-
-    with _watch_calls(module, record):
-        yield calls
-
-
-def _node_of(tensor: object) -> Node | None:
-    return find_node(tensor) if isinstance(tensor, Tensor) and tensor.requires_grad else None
-
-
-@contextmanager
-def _watch_calls(module: nn.Module, watch: _Watch) -> Iterator[None]:
-    """Calls `watch` with name, number, layer, inputs and output of every call that returns a tensor in this thread."""
-    thread = threading.get_ident()
-    names = {part: name for name, part in module.named_modules() if name}
-    numbers = dict.fromkeys(names, 0)
-
-    def after(part: nn.Module, inputs: object, output: object) -> None:
-        if thread != threading.get_ident():
-            return
-        numbers[part] += 1
-        first = _first_of(output)
-        if isinstance(first, Tensor):
-            watch(names[part], numbers[part] - 1, part, inputs, first)
-
-    with attach_hooks(names, after):
-        yield
-
-
-def _confirm_layouts(module: nn.Module, pixels: Tensor, probe: _Probe) -> list[_Call]:
-    """The calls with the layout that planted noise confirms, without tokens where it confirms none."""
-    blocks = spread_blocks(pixels.shape[2], pixels.shape[3])
-    images = blocks.plant(pixels[0].detach())
-    wanted = {(call.name, call.number): call for call in probe.reaching}
-    answers: dict[tuple[str, int], list[Answers]] = {key: [] for key in wanted}
-
-    def keep(name: str, number: int, _: nn.Module, __: object, output: Tensor) -> None:
-        call = wanted.get((name, number))
-        if call and output.shape[1:] == call.shape[1:]:
-            answers[name, number].append(measure_answers(output))
-
-    with torch.no_grad():
-        for copies in torch.split(images[1:], _AT_ONCE):
-            with _watch_calls(module, keep):
-                compute_logits(module, torch.cat([images[:1], copies]))
-    placed = []
-    for key, call in wanted.items():
-        layout = (
-            confirm_layout(call.layout, join_answers(answers[key]), blocks) if call.layout and answers[key] else None
-        )
-        if layout or (call.convolved and call.layout and call.layout.kind == "map"):
-            # A deep map of convolutions may answer everywhere, but its cells lie where convolutions leave them.
-            placed.append(replace(call, layout=layout or call.layout, confirmed=layout is not None))
-    return placed
-
-
-def _find_reaching(logits: Tensor, calls: Sequence[tuple[_Call, Tensor]]) -> list[_Call]:
-    """The calls with a layout that the logits were computed from; the graph stays, without its values."""
-    calls = [(call, output) for call, output in calls if output.requires_grad and call.layout]
-    if not calls or not logits.requires_grad:
-        return []
-    # Weighted, since the logits of two classes may well be one number and its negative.
-    total = (logits * torch.arange(1, logits.shape[1] + 1, device=logits.device)).sum()
-    gradients = torch.autograd.grad(total, [output for _, output in calls], allow_unused=True)
-    return [
-        replace(call, is_read=_reads_cells(call.layout, gradient))
-        for (call, _), gradient in zip(calls, gradients, strict=True)
-        if call.layout and gradient is not None
-    ]
-
-
-def _reads_cells(layout: Layout, gradient: Tensor) -> bool:
-    prefix, patches = gradient[:, : layout.prefix], layout.to_map(gradient)
-    return bool(patches.any()) or not prefix.any()
-
-
-def _choose(method: str, module: nn.Module, probe: _Probe, placed: Sequence[_Call]) -> list[_Call]:
+def _choose(method: str, module: nn.Module, probe: LayerProbe, placed: Sequence[Call]) -> list[Call]:
     """The calls of the first norm of the last block of global self-attention, or else those of the last map.
 
     Raises:
@@ -309,13 +131,13 @@ def _choose(method: str, module: nn.Module, probe: _Probe, placed: Sequence[_Cal
     )
 
 
-def _list_candidates(probe: _Probe, placed: Sequence[_Call]) -> list[_Call]:
+def _list_candidates(probe: LayerProbe, placed: Sequence[Call]) -> list[Call]:
     """Calls that may hold the last map, the best first."""
     if _is_global(probe.attention):
         tokens, layers = probe.attention[-1][1], len(probe.attention)
         norms = [call for call in probe.reaching if call.is_norm and call.shape[1] == tokens]
-        last = [(call.name, call.number) for call in norms if call.attentions < layers][-1:]
-        return [call for call in placed if (call.name, call.number) in last]
+        last = [call.key for call in norms if call.attentions < layers][-1:]
+        return [call for call in placed if call.key in last]
     known = takewhile(lambda call: call.layout and not call.layout.prefix, reversed(placed))
     # Not back to the patches that a network starts from.
     most = _COARSER * min((call.cells for call in probe.spatial), default=0)
@@ -327,7 +149,7 @@ def _is_global(maps: Sequence[torch.Size]) -> bool:
     return bool(maps) and {tuple(shape) for shape in maps} == {(2, maps[0][1], maps[0][1])}
 
 
-def _find_last_calls(probe: _Probe, placed: Sequence[_Call], name: str) -> list[_Call]:
+def _find_last_calls(probe: LayerProbe, placed: Sequence[Call], name: str) -> list[Call]:
     """The calls of a layer behind which it is not called again; none where the layout of one of them is unknown."""
     calls = [call for call in probe.reaching if call.name == name]
     if reaches(probe.logits.grad_fn, probe.pixels):
@@ -342,7 +164,7 @@ def _find_last_calls(probe: _Probe, placed: Sequence[_Call], name: str) -> list[
     return found if len(found) == len(last) and (len(found) == 1 or all(call.confirmed for call in found)) else []
 
 
-def _find_by_name(method: str, module: nn.Module, name: str, probe: _Probe, placed: Sequence[_Call]) -> list[_Call]:
+def _find_by_name(method: str, module: nn.Module, name: str, probe: LayerProbe, placed: Sequence[Call]) -> list[Call]:
     names, spatial = [known for known, _ in module.named_modules() if known], probe.spatial
     shown = [call for call in placed if call.is_read]
     if name not in names:
@@ -365,12 +187,12 @@ def _unplaced_error(method: str, module: nn.Module, subject: str) -> UndefinedMe
     )
 
 
-def _suggest(name: str, names: Sequence[str], calls: Sequence[_Call]) -> str:
+def _suggest(name: str, names: Sequence[str], calls: Sequence[Call]) -> str:
     guess = suggest(name, names).partition(" Known:")[0]
     return f"{guess if guess.startswith('Did') else ''} Layers that hold a map: {_list_names(calls)}".strip()
 
 
-def _list_names(calls: Sequence[_Call], most: int = 8) -> str:
+def _list_names(calls: Sequence[Call], most: int = 8) -> str:
     """The last norms, or else the last layers, the very last one first."""
     calls = [call for call in calls if call.is_read]
     calls = [call for call in calls if call.is_norm] or calls

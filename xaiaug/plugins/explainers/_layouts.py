@@ -141,33 +141,36 @@ def join_answers(parts: Sequence[Answers]) -> Answers:
     return {kind: torch.cat([part[kind] for part in parts]) for kind in parts[0]}
 
 
-def confirm_layout(layout: Layout, answers: Answers, blocks: PlantedBlocks) -> Layout | None:
+def confirm_layout(
+    layout: Layout, answers: Answers, blocks: PlantedBlocks, convolved: Tensor | None = None
+) -> Layout | None:
     """The layout whose cells answer the blocks that lie on them, mirrored or not; None where none clearly does.
 
     Args:
         layout: the likely one.
         answers: of the layer's output, to the blocks.
         blocks: the blocks that were planted.
+        convolved: m h w, the answers of a map of convolutions with the same grid, if any: overlapping convolutions may
+            answer a block most in the cell beside it.
     """
     candidates = [replace(layout, kind=kind) for kind in sorted(answers, key=lambda kind: kind != layout.kind)]
     for candidate in (replace(one, mirrored=mirrored) for one in candidates for mirrored in _MIRRORS):
         cells = candidate.to_map(answers[candidate.kind])[:, 0]
-        if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, tolerance=int(candidate.kind != "tokens")):
+        if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, int(candidate.kind != "tokens"), convolved):
             return replace(candidate, grid=(cells.shape[1], cells.shape[2]))
     return None
 
 
-def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int) -> bool:
+def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int, convolved: Tensor | None) -> bool:
     """Whether most blocks are answered most by cells at their place, and all in the order of their places.
 
     Args:
         answers: m h w, how much each cell answers each block.
         blocks: where they lie.
         tolerance: how many cells off an answer may be: convolutions see more than their own cell.
+        convolved: m h w, answers that are right as well.
     """
-    # A cell that answers everything tells nothing, nor does one that hardly answers at all.
-    usual = answers.mean(0)
-    scores = answers**2 / (usual + 1e-3 * usual.max() + torch.finfo(answers.dtype).tiny)
+    scores = _score(answers)
     heard = [index for index, score in enumerate(scores) if bool(score.isfinite().all()) and score.max() > 0]
     if 2 * len(heard) < len(scores):
         return False
@@ -175,8 +178,14 @@ def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int) -> bool:
     return (
         _follows(scores.sum(2), [(y0, y1) for y0, _, y1, _ in boxes])
         and _follows(scores.sum(1), [(x0, x1) for _, x0, _, x1 in boxes])
-        and _hits(scores, boxes, blocks.size, tolerance)
+        and _hits(scores, boxes, blocks.size, tolerance, None if convolved is None else _score(convolved)[heard])
     )
+
+
+def _score(answers: Tensor) -> Tensor:
+    """Answers less what is usual: a cell that answers all blocks tells nothing, nor one that hardly answers at all."""
+    usual = answers.mean(0)
+    return answers**2 / (usual + 1e-3 * usual.max() + torch.finfo(answers.dtype).tiny)
 
 
 def _follows(scores: Tensor, spans: Sequence[tuple[int, int]]) -> bool:
@@ -187,13 +196,22 @@ def _follows(scores: Tensor, spans: Sequence[tuple[int, int]]) -> bool:
     return bool(torch.corrcoef(torch.stack([centres, places]))[0, 1] > _CORRELATION)
 
 
-def _hits(scores: Tensor, boxes: Sequence[tuple[int, int, int, int]], size: tuple[int, int], tolerance: int) -> bool:
+def _hits(
+    scores: Tensor,
+    boxes: Sequence[tuple[int, int, int, int]],
+    size: tuple[int, int],
+    tolerance: int,
+    convolved: Tensor | None,
+) -> bool:
     """Whether most blocks are answered most by a cell that they lie on, and none clearly by another."""
     rows, columns = scores.shape[1:]
     hits = 0
-    for score, (y0, x0, y1, x1) in zip(scores, boxes, strict=True):
+    for index, (score, (y0, x0, y1, x1)) in enumerate(zip(scores, boxes, strict=True)):
         down, across = _cover(rows, y0, y1, size[0], tolerance), _cover(columns, x0, x1, size[1], tolerance)
-        ratio = float(score[down, across].max() / score.max())
+        best = score[down, across].max()
+        if convolved is not None:
+            best = torch.maximum(best, score.flatten()[convolved[index].argmax()])
+        ratio = float(best / score.max())
         if ratio < _CONTRADICTED and not tolerance:
             return False
         hits += ratio == 1
