@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pointing": (("--data", ""), ()),
     "pretrain_petworld": ((), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
+    "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),
 }
 EXAMPLES = ("cats_vs_dogs", "custom_explainer", "loop")
