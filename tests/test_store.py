@@ -1,5 +1,6 @@
 """The run folder keeps what was committed, whole or not at all."""
 
+import json
 import multiprocessing
 import os
 import sqlite3
@@ -131,7 +132,8 @@ def test_the_synthetic_folder_drops_what_is_no_longer_used(tmp_path):
         store.write_synthetic([("cat/a.png", blobs[0], {"seed": 1}), ("dog/b.png", blobs[1], {"seed": 2})])
         store.write_synthetic([("dog/b.png", blobs[1], {"seed": 2})])
     assert [path.name for path in (tmp_path / "synthetic").rglob("*.png")] == ["b.png"]
-    assert (tmp_path / "synthetic/metadata.jsonl").read_text() == '{"file_name": "dog/b.png", "seed": 2}\n'
+    (line,) = (tmp_path / "synthetic/metadata.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"blob": blobs[1], "file_name": "dog/b.png", "seed": 2}
 
 
 def _own(folder, holds, done):
@@ -304,6 +306,7 @@ def test_an_exported_image_is_mended_and_a_foreign_one_in_its_place_is_refused(t
 def test_a_model_that_comes_back_adopts_no_file_the_run_did_not_write(tmp_path):
     with Store(tmp_path) as store:
         first = store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"weights"))
+        store.commit("k", fit_stage("a", 0), [{"model": first.to_row()}])
         store.write_model("models/a/0", lambda folder: (folder / "w").write_bytes(b"others"))
         notes = tmp_path / "models/a/0/notes.txt"
         notes.write_bytes(b"mine")
