@@ -118,7 +118,7 @@ def _choose(method: str, module: nn.Module, probe: LayerProbe, placed: Sequence[
             return calls
     if not placed:
         raise _unplaced_error(method, module, "no layer")
-    if candidates:
+    if candidates or not any(probe.passes_only([call.node]) for call in placed):
         raise UndefinedMethodError(
             f"{method} is not defined for {type(module).__name__}: there is no layer that all of the image passes"
             " through on its way to the logits, as where several networks, or several passes of one, are joined;"

@@ -114,9 +114,9 @@ class PlantedBlocks:
 
 
 def spread_blocks(height: int, width: int) -> PlantedBlocks:
-    """Blocks of a twelfth of the image's sides, at a random place in each cell of an even grid."""
+    """Blocks of a fortieth of the image's sides, smaller than most cells, at a random place in each of an even grid."""
     places = torch.rand((_SIDE * _SIDE, 2), generator=torch.Generator().manual_seed(4)).tolist()
-    tall, wide = max(1, height // 12), max(1, width // 12)
+    tall, wide = max(1, height // 40), max(1, width // 40)
     boxes = []
     for index, (down, across) in enumerate(places):
         row, column = divmod(index, _SIDE)
