@@ -11,6 +11,7 @@ gradients; integrated gradients add up. `--write` writes the table into docs/exp
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -148,12 +149,12 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], int]] = {
     "perceiver-fourier": (
         "PerceiverConfig",
         {**_PERCEIVER, "d_model": 261, "architectures": ["PerceiverForImageClassificationFourier"]},
-        224,
+        32,
     ),
     "perceiver-conv": (
         "PerceiverConfig",
         {**_PERCEIVER, "d_model": 322, "architectures": ["PerceiverForImageClassificationConvProcessing"]},
-        224,
+        64,
     ),
     "poolformer": (
         "PoolFormerConfig",
@@ -161,7 +162,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], int]] = {
         32,
     ),
     "pp_lcnet": ("PPLCNetConfig", {"scale": 0.25}, 64),
-    "pvt": ("PvtConfig", {**_FOUR, "image_size": 64}, 64),
+    "pvt": ("PvtConfig", {**_FOUR, "image_size": 64, "num_labels": 2}, 64),
     "pvt_v2": ("PvtV2Config", {**_FOUR, "image_size": 64}, 64),
     "regnet": ("RegNetConfig", {**_TWO, "embedding_size": 8, "groups_width": 8}, 32),
     "resnet": ("ResNetConfig", {**_TWO, "embedding_size": 8, "layer_type": "basic"}, 32),
@@ -215,8 +216,8 @@ def save_checkpoint(name: str, folder: Path) -> None:
         ImportError: the family needs a package that is not installed.
     """
     kind, settings, side = FAMILIES[name]
-    config = getattr(transformers, kind)(**settings)
-    config.id2label, config.label2id = dict(enumerate(LABELS)), {label: i for i, label in enumerate(LABELS)}
+    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    config = getattr(transformers, kind)(**settings, **labels)
     with torch.random.fork_rng():
         torch.manual_seed(7)
         (kind,) = settings.get("architectures", [None])
@@ -477,7 +478,8 @@ def _shorten(outcome: str, most: int = 90) -> str:
     reason = outcome.partition(": ")[2]
     if " is not defined for " in reason:
         reason = reason.partition(" is not defined for ")[2]
-    reason = reason.partition(": ")[2].split(";")[0]
+    who, _, rest = reason.partition(": ")
+    reason = re.sub(r"'/[^']*'", "it", (rest or who).split(";")[0])
     reason = reason if len(reason) <= most else reason[: most - 1] + "…"
     return f"refused: {reason}".replace("|", "/").replace("\n", " ")
 

@@ -48,6 +48,12 @@ def test_every_mapped_type_is_swept() -> None:
     assert swept == set(MAPPED)
 
 
+def test_every_family_has_a_row_in_the_documentation() -> None:
+    table = sweep.DOCS.read_text(encoding="utf-8").partition(sweep.MARKS[0])[2].partition(sweep.MARKS[1])[0]
+    rows = [line.split(" | ")[0].strip("| ") for line in table.splitlines() if line.startswith("|")]
+    assert rows[2:] == [*sweep.FAMILIES]
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_a_family_is_right_or_refused_in_words(name: str, tmp_path: Path) -> None:
     outcomes = sweep.sweep_family(name, tmp_path, QUICK[name])

@@ -210,7 +210,7 @@ class Failing(nn.Module):
         raise RuntimeError(self.message)
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("message", "advice"),
     [

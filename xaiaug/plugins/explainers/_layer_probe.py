@@ -163,7 +163,8 @@ def confirm_layouts(module: nn.Module, pixels: Tensor, probe: LayerProbe) -> lis
     layouts = _try_layouts(module, pixels, probe.reaching)
     if any(call.key not in layouts and not call.follows_map for call in probe.reaching):
         # Where layers mix strongly, a cell answers all of the image. Its place does not depend on the weights.
-        layouts = {**_try_layouts(_soften(module), pixels, probe.reaching), **layouts}
+        soft = _soften(module)
+        layouts = {**(_try_layouts(soft, pixels, probe.reaching) if soft else {}), **layouts}
     return [
         replace(call, layout=layouts.get(call.key, call.layout), confirmed=call.key in layouts)
         for call in probe.reaching
@@ -171,10 +172,16 @@ def confirm_layouts(module: nn.Module, pixels: Tensor, probe: LayerProbe) -> lis
     ]
 
 
-def _soften(module: nn.Module) -> nn.Module:
-    """A copy whose branches add little to what they are added to, and whose attention is nearly uniform."""
+def _soften(module: nn.Module) -> nn.Module | None:
+    """A copy whose branches add little to what they are added to, and whose attention is nearly uniform.
+
+    None for a network that cannot be copied: what its own weights do not show then stays unknown.
+    """
     detach_caches(module)
-    soft = copy.deepcopy(module)
+    try:
+        soft = copy.deepcopy(module)
+    except Exception:  # noqa: BLE001  any object that a network holds may refuse to be copied, in its own way
+        return None
     for parameter in soft.parameters():
         if parameter.ndim > 1 and parameter.is_floating_point():
             parameter.data.mul_(_SOFT)

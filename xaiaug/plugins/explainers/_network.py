@@ -80,7 +80,7 @@ def explain_batches(
     explanations: list[Explanation | Failure] = []
     for batch in _iter_batches(classifier, images, batch_size):
         batch_targets = [int(targets[index]) for index in batch.indices]
-        with _name_network(method, module), guard_gradients(module):
+        with name_network(method, module), guard_gradients(module):
             grids = explain_batch(module, batch, batch_targets)
         completeness_errors: Sequence[float | None] = grids.completeness_errors or [None] * len(batch_targets)
         rows = zip(batch.indices, batch_targets, grids.values, grids.boxes.tolist(), completeness_errors, strict=True)
@@ -91,7 +91,7 @@ def explain_batches(
 
 
 @contextmanager
-def _name_network(method: str, module: nn.Module) -> Iterator[None]:
+def name_network(method: str, module: nn.Module) -> Iterator[None]:
     """Errors from inside the network become ones that name it, the method and what may help."""
     try:
         yield

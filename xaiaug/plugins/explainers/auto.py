@@ -11,7 +11,7 @@ from PIL import Image
 from ...errors import UndefinedMethodError
 from ...interfaces import Classifier, Explainer, TorchModel
 from ...records import JSON, Explanation, Failure
-from ._network import check_network, unwrap_network
+from ._network import check_network, name_network, unwrap_network
 from .attention_relevance import AttentionRelevance
 from .grad_cam import GradCam
 from .occlusion import Occlusion
@@ -66,9 +66,11 @@ class AutoExplainer(Explainer):
 
 def _reads_cls(module: nn.Module, model: TorchModel, image: Image.Image) -> bool:
     """Whether the network has global attention, and its head reads a CLS token."""
+    from ._gradients import guard_gradients
     from ._tokens import find_tokens
 
     try:
-        return find_tokens(_METHOD, module, model.preprocess([image]).pixels).readout == "cls"
+        with name_network(_METHOD, module), guard_gradients(module):
+            return find_tokens(_METHOD, module, model.preprocess([image]).pixels).readout == "cls"
     except UndefinedMethodError:
         return False
