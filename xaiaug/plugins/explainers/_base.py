@@ -59,12 +59,8 @@ class NetworkExplainer(Explainer):
         """The grids of a batch, before they are placed on its images."""
 
 
-class PredictionExplainer(Explainer):
-    """An explainer that asks for predictions alone, and so is defined for every classifier.
-
-    It hides parts of an image and watches the probability of the target. A method gives the grid of one image. The
-    images are explained one by one, so that no result depends on the batch. The heatmap is NaN where the classifier
-    tells that it does not see the image.
+class ImageExplainer(Explainer):
+    """An explainer that takes any classifier, and explains images one by one: no result depends on the batch.
 
     Attributes:
         method: its name, in explanations and errors.
@@ -80,12 +76,24 @@ class PredictionExplainer(Explainer):
         Raises:
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
-            PluginError: the classifier returned no probabilities.
+            PluginError: the classifier was asked, and returned no probabilities.
         """
         check_request(self.method, classifier, images, targets)
         return [
             self._explain_image(classifier, image, int(target)) for image, target in zip(images, targets, strict=True)
         ]
+
+    @abstractmethod
+    def _explain_image(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
+        """The explanation of one image."""
+
+
+class PredictionExplainer(ImageExplainer):
+    """An explainer that asks for predictions alone, and so is defined for every classifier.
+
+    It hides parts of an image and watches the probability of the target. A method gives the grid of one image. The
+    heatmap is NaN where the classifier tells that it does not see the image.
+    """
 
     def _explain_image(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
         parts = HiddenParts(self.method, classifier, image, _find_box(classifier, image), target)
@@ -98,30 +106,11 @@ class PredictionExplainer(Explainer):
         """The grid of one image over what the classifier sees of it: gh gw."""
 
 
-class ControlExplainer(Explainer):
+class ControlExplainer(ImageExplainer):
     """A control: a map that depends neither on the class nor on the classifier, made for one image.
 
     Where the classifier shows what it sees of an image, the heatmap is NaN elsewhere, as that of other methods.
-
-    Attributes:
-        method: its name, in explanations and errors.
     """
-
-    method: ClassVar[str]
-
-    def explain(
-        self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
-    ) -> list[Explanation | Failure]:
-        """One explanation per image, in order.
-
-        Raises:
-            DataError: there are no images, their number is not that of the targets, or a target is no index of a
-                label.
-        """
-        check_request(self.method, classifier, images, targets)
-        return [
-            self._explain_image(classifier, image, int(target)) for image, target in zip(images, targets, strict=True)
-        ]
 
     def _explain_image(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
         grid = self._make_grid(image)
