@@ -33,7 +33,7 @@ from reporting import create_parser, describe_machine, write_json
 from xaiaug import Classifier, Critic, Critique, Explainer, Explanation, FeedbackLoop, History, Sample, Splits, open_run
 from xaiaug.calls import Calls
 from xaiaug.data import DataCheck
-from xaiaug.loop.run import run_stages
+from xaiaug.loop.run import prepare_run, run_stages
 from xaiaug.stages import Lazy, StageRuntime
 from xaiaug.store import CallLedger, Store
 
@@ -145,7 +145,8 @@ def time_run(size: int, folder: Path) -> dict[str, float]:
     with Store(folder) as store:  # not `loop.run`, which writes the report page as well
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
         runtime = StageRuntime(store, loop.engine, lambda _: None)
-        run_stages(loop.settings, loop.plugins, loop.arms, runtime, splits, calls, until="critique")
+        run = prepare_run(loop.settings, loop.plugins, loop.arms, runtime, splits, calls, until="critique")
+        run_stages(run)
         store.finish()
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

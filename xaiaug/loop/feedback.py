@@ -25,7 +25,7 @@ from .judge import create_judge
 from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
 from .plugin_set import build_plugins
-from .run import run_stages
+from .run import prepare_run, run_stages
 from .session import RunStatus, stop_on_signals
 
 
@@ -218,7 +218,7 @@ class FeedbackLoop:
             times = TimeLimits(limits.chunk_seconds, limits.training_seconds)
             runtime = StageRuntime(store, self.engine, status.watch, stopping=stop, limits=times)
             with status.session():
-                run_stages(self.settings, self.plugins, self.arms, runtime, splits, calls, until=until)
+                run_stages(prepare_run(self.settings, self.plugins, self.arms, runtime, splits, calls, until=until))
                 store.finish()
 
     def allow(self, budget_usd: float) -> None:

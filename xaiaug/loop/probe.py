@@ -24,7 +24,7 @@ from ..stages import StageRuntime
 from ..store import CallLedger, Store
 from ..store.schema import SPEEDS
 from .plugin_set import PluginSet
-from .run import run_stages
+from .run import prepare_run, run_stages
 
 SPREAD: Range = (0.6, 1.5)  # how much the speed of a run may differ from that of so few images
 IMAGES = 48  # of the guide; each class gives as many
@@ -86,7 +86,8 @@ def _run_small(settings: Settings, plugins: PluginSet, splits: Splits, folder: P
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        run_stages(settings, plugins, rows.resolve_arms((HEADLINE,)), runtime, splits, calls, until=until)
+        arms = rows.resolve_arms((HEADLINE,))
+        run_stages(prepare_run(settings, plugins, arms, runtime, splits, calls, until=until))
         return store.ledger.get_fact(SPEEDS) or {}
 
 

@@ -41,36 +41,10 @@ from .settings_diff import diff_settings, settings_snapshot
 from .train import train
 
 
-def run_stages(
-    settings: Settings,
-    plugins: PluginSet,
-    arms: Sequence[Arm],
-    runtime: StageRuntime,
-    splits: Splits,
-    calls: Calls,
-    *,
-    until: str,
-) -> None:
-    """Does the steps of one run, up to and with the one that ends in `until`; finished work is not done again.
-
-    Args:
-        settings: checked.
-        plugins: of the run.
-        arms: the training conditions, the baseline among them.
-        runtime: where work is kept, who does it, who watches.
-        splits: the data, not yet checked.
-        calls: for plugins whose work costs money.
-        until: the last step.
-
-    Raises:
-        DataError: the images cannot be used for it.
-        ConfigError: an arm that was named is not possible.
-    """
-    if runtime.store.ledger.get_fact(REACHED) != until and reaches(until, Stop.CRITIQUE):
-        plugins.critic.check()  # a missing key is found now, not after hours of training; a finished run needs none
-    run = prepare_run(settings, plugins, arms, runtime, splits, calls, until=until)
-    _do_steps(run, until)
-    run.set_fact(REACHED, until)
+def run_stages(run: RunContext) -> None:
+    """Does the steps of a run, up to and with the one it ends after; finished work is not done again."""
+    _do_steps(run, run.until)
+    run.set_fact(REACHED, run.until)
 
 
 def _do_steps(run: RunContext, until: str) -> None:
@@ -121,12 +95,23 @@ def prepare_run(
     *,
     until: str,
 ) -> RunContext:
-    """A run up to `until` whose images are checked and whose settings are in the ledger.
+    """A run whose images are checked and whose settings are in the ledger.
+
+    Args:
+        settings: checked.
+        plugins: of the run.
+        arms: the training conditions, the baseline among them.
+        runtime: where work is kept, who does it, who watches.
+        splits: the data, not yet checked.
+        calls: for plugins whose work costs money.
+        until: the step it ends after.
 
     Raises:
         DataError: the images cannot be used for it.
-        ConfigError: an arm that was named is not possible.
+        ConfigError: an arm that was named is not possible, or the critic lacks a key.
     """
+    if runtime.store.ledger.get_fact(REACHED) != until and reaches(until, Stop.CRITIQUE):
+        plugins.critic.check()  # a missing key is found now, not after hours of training; a finished run needs none
     ledger = runtime.store.ledger
     tested_before = any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ())
     runtime.store.start_session()
@@ -143,7 +128,7 @@ def prepare_run(
         context=_context(plugins, splits, calls),
         sealed=frozenset(sample.id for sample in splits.test),
     )
-    run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible)
+    run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
     snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest)
     _show_changes(runtime, snapshot, tested_before)
     _record_inputs(run, check)

@@ -30,6 +30,7 @@ class RunContext:
         baseline_recipe: how the baseline is trained.
         recipe: how an arm is trained that has no setting of its own.
         impossible: arms that are left out, each with the reason.
+        until: the step it ends after.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class RunContext:
     baseline_recipe: Recipe
     recipe: Recipe
     impossible: Mapping[str, str]
+    until: str
 
     @property
     def seeds(self) -> tuple[int, ...]:
