@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate,
 from ._by_name import make_second_critic
 from ._conversation import Dialogue, ModelReply, Question, run_conversations
 from ._parsing import CAUSE, map_strings, shorten, strip_surrogates
+from ._sdk import SdkClient, connect, require_package
 from ._token_estimate import estimate_calls, max_usage
 from ._vlm_critic import DialogueOptions, VLMCritic
 
@@ -64,7 +66,9 @@ class RemoteCritic(VLMCritic):
 
     Attributes:
         pixels_per_token: of an image, by the service's rule.
-        service: name of the critic, for messages.
+        service: name of the critic, and of the extra that installs its SDK.
+        package: the SDK.
+        client_class: name of the SDK's client.
         own_address: URL of the service.
         address_variable: environment variable with another URL, which counts if there is no `base_url`.
         key_variables: environment variables with the key.
@@ -73,10 +77,13 @@ class RemoteCritic(VLMCritic):
     remote = True
     pixels_per_token = 600
     service: str
+    package: str
+    client_class: str
     own_address: str
     address_variable: str
     key_variables: tuple[str, ...]
 
+    _client: SdkClient
     _dialogue: Dialogue
     _paid: PaidCalls
     _second: Critic | None = None
@@ -245,13 +252,22 @@ class RemoteCritic(VLMCritic):
         if not self.timeout_s >= 1:
             raise ConfigError(f"{type(self).__name__}: timeout_s must be at least 1, got {self.timeout_s}")
 
-    @abstractmethod
     def _check_access(self) -> None:
         """Raises when the package or the key is missing."""
+        require_package(self.package, self.service)
+        self._find_key()
+
+    def _connect(self) -> None:
+        key = self._find_key()
+        client = connect(
+            self.package, self.client_class, key, self._address(), plugin=self.service, adapt=self._adapt_client
+        )
+        weakref.finalize(self, client.close)
+        self._client = SdkClient(client, key, self.timeout_s)
 
     @abstractmethod
-    def _connect(self) -> None:
-        """Makes the client."""
+    def _adapt_client(self, client: Any) -> None:
+        """Changes what the SDK took from the environment and this server should get otherwise."""
 
     @property
     def address_note(self) -> str:

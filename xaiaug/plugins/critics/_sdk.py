@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -144,19 +145,39 @@ def to_usage(usage: Any, paths: Sequence[str]) -> dict[str, int]:
     return {name: count or 0 for name, count in zip(TOKEN_NAMES, counts, strict=True)}
 
 
-def drop_headers(sdk: Any) -> None:
-    """Removes the headers of the environment (ANTHROPIC_CUSTOM_HEADERS) from a client whose server gets no key."""
-    sdk._custom_headers = {}
+def connect(
+    package: str,
+    client_class: str,
+    key: Secret,
+    base_url: str,
+    *,
+    plugin: str,
+    adapt: Callable[[Any], None],
+) -> Any:
+    """The client of an SDK: it follows no redirect and retries nothing.
 
-
-def connect(make: Callable[[], Any], plugin: str) -> Any:
-    """The client of an SDK.
+    Args:
+        package: anthropic or openai.
+        client_class: name of the client in it.
+        key: of the service; a server that gets none gets no headers of the environment either.
+        base_url: of the server.
+        plugin: for the message of the error.
+        adapt: gets the client, and changes what its service needs.
 
     Raises:
         ConfigError: it cannot be made; without the traceback of the SDK, which may show the key.
     """
+    sdk = import_module(package)
     try:
-        return make()
+        # A redirect would take the key and the images to a host that nobody checked.
+        http = sdk.DefaultHttpxClient(follow_redirects=False)
+        client = getattr(sdk, client_class)(
+            api_key=key.reveal() or PLACEHOLDER, base_url=base_url, max_retries=0, http_client=http
+        )
+        if not key:
+            client._custom_headers = {}  # those of the environment (ANTHROPIC_CUSTOM_HEADERS)
+        adapt(client)
+        return client
     except Exception as error:  # noqa: BLE001
         reason = f"{plugin}: the client cannot be made ({type(error).__name__}); check base_url and the key"
     raise ConfigError(reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -13,7 +12,7 @@ from ...records import JSON, BatchClient, RawReply
 from ._claude_batches import ClaudeBatchClient
 from ._conversation import ModelReply, Question, Turn
 from ._remote_critic import RemoteCritic, RemoteOptions
-from ._sdk import PLACEHOLDER, SdkClient, connect, drop_headers, require_package, to_usage
+from ._sdk import to_usage
 
 BEARER = "ANTHROPIC_AUTH_TOKEN"
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -30,6 +29,8 @@ class ClaudeCritic(RemoteCritic):
     """
 
     service = "claude"
+    package = "anthropic"
+    client_class = "Anthropic"
     own_address = "https://api.anthropic.com"
     address_variable = "ANTHROPIC_BASE_URL"
     key_variables = ("ANTHROPIC_API_KEY", BEARER)
@@ -54,29 +55,10 @@ class ClaudeCritic(RemoteCritic):
                     f"ClaudeCritic: {name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
 
-    def _check_access(self) -> None:
-        require_package("anthropic", "claude")
-        self._find_key()
-
-    def _connect(self) -> None:
-        import anthropic
-
+    def _adapt_client(self, client: Any) -> None:
         key = self._find_key()
-        client = connect(lambda: self._make_client(anthropic, key), "claude")
-        weakref.finalize(self, client.close)
-        self._client = SdkClient(client, key, self.timeout_s)
-
-    def _make_client(self, anthropic: Any, key: Secret) -> Any:
-        # A redirect would take the key and the images to a host that nobody checked.
-        http = anthropic.DefaultHttpxClient(follow_redirects=False)
-        client = anthropic.Anthropic(
-            api_key=key.reveal() or PLACEHOLDER, base_url=self._address(), max_retries=0, http_client=http
-        )
-        if not key:
-            drop_headers(client)
         if key and key == Secret(os.environ.get(BEARER, "").strip()):
             client.api_key, client.auth_token = None, key.reveal()
-        return client
 
     def _request_settings(self) -> JSON:
         return ["claude", self.model, self.effort, self.thinking]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
-from ...credentials import Secret
 from ...errors import CallError, ConfigError
 from ...records import JSON, BatchClient, RawReply
 from . import _chat_completions, _responses_api
 from ._conversation import ModelReply, Question
 from ._openai_batches import OpenAIBatchClient
 from ._remote_critic import RemoteCritic, RemoteOptions
-from ._sdk import PLACEHOLDER, SdkClient, connect, drop_headers, require_package
 
 APIS = ("auto", "responses", "chat")
 NO_SUCH_API = {404, 405, 501}  # statuses of a server without the Responses API
@@ -36,7 +33,8 @@ class OpenAICritic(RemoteCritic):
     """
 
     pixels_per_token = 850
-    service = "openai"
+    service = package = "openai"
+    client_class = "OpenAI"
     own_address = "https://api.openai.com/v1"
     address_variable = "OPENAI_BASE_URL"
     key_variables = ("OPENAI_API_KEY",)
@@ -60,30 +58,13 @@ class OpenAICritic(RemoteCritic):
         if self.api not in APIS:
             raise ConfigError(f"OpenAICritic: api must be one of {', '.join(APIS)}, got {self.api!r}")
 
-    def _check_access(self) -> None:
-        require_package("openai", "openai")
-        self._find_key()
-
     def _connect(self) -> None:
-        import openai
-
-        key = self._find_key()
-        client = connect(lambda: self._make_client(openai, key), "openai")
-        weakref.finalize(self, client.close)
-        self._client = SdkClient(client, key, self.timeout_s)
+        super()._connect()
         self._chat = self.api == "chat"
 
-    def _make_client(self, openai: Any, key: Secret) -> Any:
-        # A redirect would take the key and the images to a host that nobody checked.
-        http = openai.DefaultHttpxClient(follow_redirects=False)
-        client = openai.OpenAI(
-            api_key=key.reveal() or PLACEHOLDER, base_url=self._address(), max_retries=0, http_client=http
-        )
-        if not key:
-            drop_headers(client)
+    def _adapt_client(self, client: Any) -> None:
         if self._is_compatible():  # the account at OpenAI is no business of another server
             client.organization = client.project = None
-        return client
 
     def _is_compatible(self) -> bool:
         """Whether the server is another than OpenAI's own."""
