@@ -23,6 +23,8 @@ Setting = str | Mapping[str, JSON] | None
 
 SMALLEST, LARGEST = 0.03, 0.9  # share of the image a subject may take
 CLEAR = 0.3  # least difference of a mask between inside and outside of the subject
+# Our own masks are right more often the larger that difference: on pets 44 % are refused at 0.4, 11 % at 0.3.
+SUPERPIXELS_CLEAR = 0.4
 KEPT_IN_MEMORY = 64  # masks that a segmenter remembers outside a run
 
 
@@ -80,7 +82,7 @@ class Superpixels(Segmenter):
 
     def masks(self, images: Sequence[Image.Image]) -> list[Floats | Failure]:
         """As in every segmenter."""
-        return [judge_mask(subject_mask(image)) for image in images]
+        return [judge_mask(subject_mask(image), SUPERPIXELS_CLEAR) for image in images]
 
 
 class SegmentationModel(Protocol):
@@ -197,7 +199,7 @@ def key_by_segmenter(identity: dict[str, JSON], segmenter: Segmenter | None) -> 
     return {**identity, "parameters": {**parameters, "segmenter": content}}
 
 
-def judge_mask(mask: Floats) -> Floats | Failure:
+def judge_mask(mask: Floats, clear: float = CLEAR) -> Floats | Failure:
     """The mask, h w, 0 to 1, if its subject is clear, takes more than almost nothing and less than almost all."""
     inside = mask > 0.5
     share = float(inside.mean())
@@ -206,8 +208,8 @@ def judge_mask(mask: Floats) -> Floats | Failure:
     if share > LARGEST:
         return Failure("no-subject", f"the subject found takes {share:.1%} of the image, more than {LARGEST:.0%}")
     contrast = float(mask[inside].mean() - mask[~inside].mean())
-    if contrast < CLEAR:
-        return Failure("no-subject", f"no subject stands out clearly (certainty {contrast:.2f}, least {CLEAR})")
+    if contrast < clear:
+        return Failure("no-subject", f"no subject stands out clearly (certainty {contrast:.2f}, least {clear})")
     return mask
 
 
