@@ -26,7 +26,7 @@ from PIL import Image
 from reporting import create_parser, describe_machine, write_json
 
 from xaiaug.plugins._onnx_segmenter import OnnxSegmenter
-from xaiaug.plugins._segmentation import CLEAR, SUPERPIXELS_CLEAR, judge_mask
+from xaiaug.plugins._segmentation import CERTAIN, SUPERPIXELS_CERTAIN, judge_mask
 from xaiaug.plugins._superpixels import subject_mask
 from xaiaug.records import Failure
 
@@ -52,7 +52,7 @@ def main() -> None:
     """Prints the table and writes."""
     options = _parse_options()
     photos = list(_open_photos(options.data, QUICK if options.quick else None, options.every))
-    rows = {"superpixels": _measure(subject_mask, SUPERPIXELS_CLEAR, photos)}
+    rows = {"superpixels": _measure(subject_mask, SUPERPIXELS_CERTAIN, photos)}
     with tempfile.TemporaryDirectory() as folder:
         for file in options.segmenter:
             for side in (None, *options.side):
@@ -60,7 +60,7 @@ def main() -> None:
                     "benchmark", str(file if side is None else resize_input(file, side, Path(folder)))
                 )
                 model.open("cpu")
-                rows[f"{file.stem}, input {side or 'as it is'}"] = _measure(model.segment, CLEAR, photos)
+                rows[f"{file.stem}, input {side or 'as it is'}"] = _measure(model.segment, CERTAIN, photos)
     print(f"{'':<32}" + "".join(f"{column:>13}" for column in COLUMNS.values()))
     for name, row in rows.items():
         print(f"{name:<32}" + "".join(f"{row[column]:>13.3f}" for column in COLUMNS))
@@ -70,13 +70,13 @@ def main() -> None:
 
 
 def _measure(
-    segment: Callable[[Image.Image], Floats], clear: float, photos: Sequence[tuple[Image.Image, Marks]]
+    segment: Callable[[Image.Image], Floats], least: float, photos: Sequence[tuple[Image.Image, Marks]]
 ) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     masks = [segment(image) for image, _ in photos]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     scores = np.array([_score(mask, marks) for mask, (_, marks) in zip(masks, photos, strict=True)])
-    kept = np.array([not isinstance(judge_mask(mask, clear), Failure) for mask in masks])
+    kept = np.array([not isinstance(judge_mask(mask, least), Failure) for mask in masks])
     rest = scores[kept] if kept.any() else np.full((1, 3), np.nan)
     return {
         "mean": float(scores[:, 0].mean()),
