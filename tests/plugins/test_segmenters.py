@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import blob, outline
+from fakes import ColourCritic, NearestColour, Ramp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_segmenters import save_red_model, save_segformer
 
-from xaiaug import Context, Sample, load
+from xaiaug import Context, FeedbackLoop, Recipe, Sample, Splits, load
 from xaiaug.config import read_settings
-from xaiaug.errors import ConfigError, MissingExtraError, PluginError
+from xaiaug.errors import ConfigError, MissingExtraError, PluginError, RunStopped
 from xaiaug.interfaces import Synthesizer
 from xaiaug.plugins._onnx_segmenter import PRESETS, OnnxSegmenter
 from xaiaug.plugins._segmentation import Segmenter, create_segmenter, judge_mask
 from xaiaug.plugins.synthesizers._cutout import cut_subject
-from xaiaug.records import Failure, SynthesisRequest, SyntheticImage, digest
+from xaiaug.records import Failure, Progress, SynthesisRequest, SyntheticImage, digest
 from xaiaug.registry import registry
 from xaiaug.store import Store
 from xaiaug.store.integrity import sweep
@@ -296,6 +297,48 @@ def test_remix_cuts_out_what_the_segmenter_finds(red: Path) -> None:
     covered = np.zeros((64, 64), bool)
     covered[top:bottom, left:right] = cut.alpha > 0.5
     assert (covered & outline()).sum() / (covered | outline()).sum() > 0.8
+
+
+def test_a_run_segments_each_image_once_however_often_it_is_resumed(
+    red: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in {"train": 4, "guide": 6, "validation": 2, "test": 2}.items():
+        for name in ("cat", "dog"):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for number in range(count):
+                coat = f"#{rng.integers(190, 255):02x}2020"
+                seed = int(rng.integers(2**31))
+                blob(seed, coat=coat, backdrop="#205020").resize((32, 32)).save(
+                    tmp_path / "data" / split / name / f"{number}.png"
+                )
+    segmented: list[bytes] = []
+    segment = OnnxSegmenter.segment
+    monkeypatch.setattr(
+        OnnxSegmenter, "segment", lambda self, image: (segmented.append(image.tobytes()), segment(self, image))[1]
+    )
+
+    def stop(step: Progress) -> None:
+        if step.stage == "make images" and step.done:
+            raise RunStopped("enough")
+
+    def loop() -> FeedbackLoop:
+        remix = create("remix", {"file": str(red), **UNIT})
+        table = {"mistakes": {"max": 4}, "experiment": {"primary": ["generated+training", "baseline"]}}
+        arms, recipe = ["baseline", "generated+training"], Recipe(steps=2, batch_size=8)
+        critic = ColourCritic()
+        return FeedbackLoop(
+            NearestColour(), Ramp(), critic, remix, arms=arms, recipe=recipe, images_per_mistake=2, settings=table
+        )
+
+    splits = Splits.from_folder(tmp_path / "data", on_near_duplicate="allow")
+    with pytest.raises(RunStopped):
+        loop().run(splits, tmp_path / "run", watch=stop)
+    before = len(segmented)
+    loop().run(splits, tmp_path / "run", until="images")
+    assert before
+    assert len(segmented) == len(set(segmented))
+    assert len(list((tmp_path / "run" / "masks").rglob("*.png"))) == len(segmented)
 
 
 def test_paths_in_a_settings_file_are_relative_to_it(tmp_path: Path) -> None:
