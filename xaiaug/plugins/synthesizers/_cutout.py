@@ -95,13 +95,20 @@ def cut_by_mask(photo: Image.Image, mask: Floats, found_by: str = "mask") -> Cut
     return _crop(colours, alpha, main, found_by)
 
 
-def _cut_by_segmenter(photo: Image.Image, mask: Floats) -> Cutout:
-    """The subject of a photo, by a segmenter's mask: in one piece or few, without holes, and opaque inside."""
-    from scipy.ndimage import gaussian_filter
+def _cut_by_segmenter(photo: Image.Image, mask: Floats) -> Cutout | Failure:
+    """The subject of a photo, by a segmenter's mask: in one piece, without holes, and opaque inside.
 
-    near = gaussian_filter(_solidify(mask).astype(np.float32), max(1, max(mask.shape) / 100))
-    # Below 0.25 a segmenter means the backdrop, above 0.75 the subject: ghosts of either would be visible.
-    alpha = np.clip(2 * np.where(near > 0.99, 1, mask) - 0.5, 0, 1) * np.clip(4 * near, 0, 1)
+    Two pieces of similar size are mostly a head and a body whose middle the segmenter did not see.
+    """
+    from scipy.ndimage import gaussian_filter, label
+
+    solid = _solidify(mask)
+    if (pieces := label(solid)[1]) != 1:
+        return Failure("no-subject", f"the subject found is in {pieces} pieces, and its middle may be missing")
+    near = gaussian_filter(solid.astype(np.float32), max(1, max(mask.shape) / 100))
+    soft = gaussian_filter(np.where(near > 0.99, 1, mask), EDGE)
+    # Steeper than the mask, and slightly inwards: ghosts and a rim of the old backdrop would be visible.
+    alpha = np.clip((soft - 0.4) / 0.5, 0, 1) * np.clip(4 * near, 0, 1)
     return cut_by_mask(photo, alpha.astype(np.float32), "segmenter")
 
 
