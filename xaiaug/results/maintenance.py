@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..errors import RunFolderError, RunLockedError
 from ..store import Reader, StageName, Store, to_run_folder
 from ..store.integrity import problems, sweep
 from ..store.schema import REACHED
+from ..store.text_files import read_status
 from .ancestry import missing_ancestors
 from .build import costs
 from .exported import damaged_exports
@@ -22,11 +22,10 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
-    path = to_run_folder(run_dir) / "status.json"
     try:
-        progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"there is no run in {run_dir}: {path.name} cannot be read ({error})") from error
+        progress = read_status(to_run_folder(run_dir))
+    except RunFolderError as error:
+        raise RunFolderError(f"there is no run in {run_dir}, or it was damaged: {error}") from error
     try:
         reader = Reader(run_dir)
     except RunLockedError:
@@ -41,8 +40,8 @@ def status(run_dir: str | Path) -> dict[str, Any]:
 
 
 def verify(run_dir: str | Path) -> list[str]:
-    """What is wrong with a run folder, a line each: digests, ledger against blobs, ancestry of images, and
-    the exported images.
+    """What is wrong with a run folder, a line each: every file that is missing, changed or foreign, and what the
+    ancestry of the images lacks.
 
     Raises:
         RunFolderError: there is no run, or another process is writing it.

@@ -37,7 +37,7 @@ class Gallery:
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = to_run_folder(run_dir)
         self._lock = threading.Lock()
-        self._blobs = Blobs(self.run_dir / "blobs")
+        self._blobs = Blobs(self.run_dir)
         self._cases: dict[str, Any] = {}
         self._scales: dict[str, tuple[float, float] | None] = {}
         reader = Reader(self.run_dir)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
-from .run_files import to_run_folder
+from .run_files import check_places, to_run_folder
 from .run_ledger import RunLedger
 from .schema import BEGUN, LEDGER, Fact, StageName, Value
 
@@ -25,8 +25,9 @@ class Reader:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = to_run_folder(folder)
+        check_places(self.folder)
         self.ledger = RunLedger(self.folder / LEDGER, writable=False)
-        self.blobs = Blobs(self.folder / "blobs")
+        self.blobs = Blobs(self.folder)
 
     def close(self) -> None:
         """Closes the ledger."""
