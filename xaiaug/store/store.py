@@ -24,7 +24,7 @@ from .references import references_in
 from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
 from .run_ledger import FileStamp, RunLedger
 from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
-from .text_files import METADATA, STATUS, write_text
+from .text_files import METADATA, STATUS, TABLES, write_text
 
 
 class Store:
@@ -155,6 +155,8 @@ class Store:
 
         A file that it replaces, which a person may have changed, is kept as NAME.bak.
         """
+        if name not in TABLES:
+            raise ValueError(f"a run folder has the tables {', '.join(TABLES)}, not {name}")
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -15,7 +15,7 @@ from .run_ledger import FileStamp, RunLedger
 STATUS = "status.json"
 METADATA = f"{SYNTHETIC}/metadata.jsonl"
 TEXTS = ("run.toml", "report.json", "report.html", METADATA)
-TABLES = ("review.csv", "leaks.csv")  # which a person may change
+TABLES = ("review.csv", "suspects.csv", "leaks.csv")  # which a person may change
 _MOST_STATUS = 1 << 20  # bytes
 _NOW, _NEXT = "now:{}", "next:{}"  # a killed process leaves the old file or the new one: each is as it was written
 
@@ -32,6 +32,8 @@ def write_text(ledger: RunLedger, run: Path, name: str, data: bytes) -> None:
     Raises:
         RunFolderError: it cannot be written.
     """
+    if name not in TEXTS:
+        raise ValueError(f"a run folder has the text files {', '.join(TEXTS)}, not {name}")
     digest = hashlib.sha256(data).hexdigest()
     ledger.see([_make_stamp(_NEXT, name, data, digest)])
     write_atomically(run, name, data)
