@@ -245,7 +245,7 @@ def test_a_fifo_in_the_place_of_a_file_hangs_nothing(copy, folder, name):
 def test_what_may_not_be_read_is_one_error_or_named(copy, name):
     (copy / name).chmod(0)
     try:
-        assert any(name in line for line in verify(copy))
+        assert any(name.split("/")[-1] in line for line in verify(copy))
     except RunFolderError as error:
         assert "ermission" in str(error) or "unable to open" in str(error)
     finally:

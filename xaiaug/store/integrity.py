@@ -62,6 +62,8 @@ class _Examination:
         for check in (self._tree, self._rows, self._earlier_rows, self._replies, self._texts, self._trainings):
             try:
                 yield from check()
+            except RunFolderError as error:
+                yield str(error)
             except OSError as error:
                 yield f"{self.reader.folder} cannot be read: {error.strerror or error}"
 

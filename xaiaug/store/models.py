@@ -142,7 +142,8 @@ def _refuse_foreign_files(run: Path, folder: str, known: KnownFiles) -> None:
 def _clear_place(run: Path, folder: str, known: KnownFiles) -> None:
     """Moves a model of earlier settings out of its place; removes what no chunk speaks of."""
     files = Directory(run)
-    found = {name: _digest_or_blank(files, f"{folder}/{name}") for name in _list(run, folder)}
+    # Blank where it is damaged, so that no chunk speaks of it.
+    found = {name: known.stamps.digest(f"{folder}/{name}") or "" for name in _list(run, folder)}
     if found and known.is_named(ModelFolder(folder, found)):
         beside = _make_earlier_name(folder, found)
         files.remove(beside)
@@ -178,10 +179,3 @@ def _sync_and_digest(files: Directory, name: str) -> str:
         return files.digest(name)
     except OSError as error:
         raise OSError(error.errno, f"{name} {error.strerror}") from error
-
-
-def _digest_or_blank(files: Directory, name: str) -> str:
-    try:
-        return files.digest(name)
-    except OSError:
-        return ""  # damaged, so that no chunk speaks of it

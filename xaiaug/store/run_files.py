@@ -50,14 +50,15 @@ def walk_run(run: Path) -> Iterator[Entry]:
     Raises:
         RunFolderError: a folder cannot be read.
     """
-    files = Directory(run)
+    files, place = Directory(run), run
     try:
         for entry in files.entries():
             yield entry
             if entry.kind == "folder" and entry.name in FOLDERS:
+                place = run / entry.name
                 yield from files.walk(entry.name)
     except OSError as error:
-        raise RunFolderError(f"the run folder {run} cannot be read: {_explain(error)}") from error
+        raise RunFolderError(f"{place} cannot be read: {_explain(error)}") from error
 
 
 def check_places(run: Path) -> None:
