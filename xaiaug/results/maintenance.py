@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunFolderError, RunLockedError
+from ..errors import RunLockedError
 from ..store import Reader, StageName, Store, to_run_folder
 from ..store.integrity import problems, sweep
-from ..store.schema import REACHED
+from ..store.schema import REACHED, SESSIONS
+from ..store.status_file import read_status
 from .ancestry import missing_ancestors
 from .build import costs
 from .exported import damaged_exports
@@ -22,16 +22,13 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
-    path = to_run_folder(run_dir) / "status.json"
-    try:
-        progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"there is no run in {run_dir}: {path.name} cannot be read ({error})") from error
+    written = read_status(to_run_folder(run_dir))
     try:
         reader = Reader(run_dir)
     except RunLockedError:
-        return progress
+        return {"state": "running", "at": "an unknown time"} if written is None else written.to_progress()
     try:
+        progress = _last_session(reader) if written is None else written.to_progress()
         # No process writes it: a run that still claims to be running was killed.
         state = "ended from outside" if progress["state"] == "running" else progress["state"]
         stages = {str(name): _count(reader, name) for name in reader.stages()}
@@ -64,6 +61,15 @@ def collect_garbage(run_dir: str | Path) -> int:
     Reader(run_dir).close()
     with Store(run_dir) as store:
         return sweep(store, keep_unfinished=not store.ledger.get_fact(REACHED))
+
+
+def _last_session(reader: Reader) -> dict[str, Any]:
+    """The progress as the ledger has it, where status.json is missing or damaged."""
+    note = "status.json is missing or damaged: this is what the ledger knows"
+    sessions = reader.get_fact(SESSIONS)
+    if not sessions:
+        return {"state": "running", "at": "an unknown time", "note": note}
+    return {"state": sessions[-1]["state"], "at": sessions[-1]["ended"], "note": note}
 
 
 def _count(reader: Reader, stage: StageName) -> dict[str, int]:

@@ -16,11 +16,12 @@ from .store import Store
 
 def problems(reader: Reader) -> list[str]:
     """What is wrong, a line each; none when every file is as it was written."""
-    return [*_ledger(reader), *_links(reader), *_files(reader), *_replies(reader)]
+    damage = list(_ledger(reader))
+    return damage or [*_links(reader), *_files(reader), *_replies(reader)]  # these read the ledger
 
 
 def _ledger(reader: Reader) -> Iterator[str]:
-    for line in reader.ledger.integrity():
+    for line in reader.ledger.find_damage():
         yield f"ledger: {line}"
 
 
