@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..errors import RunLockedError
 from ..store import Reader, StageName, Store, to_run_folder
 from ..store.integrity import problems, sweep
 from ..store.schema import REACHED, SESSIONS
-from ..store.status_file import read_status
+from ..store.status_file import read_paid_count, read_status
 from .ancestry import missing_ancestors
 from .build import costs
 from .exported import damaged_exports
@@ -46,7 +47,9 @@ def verify(run_dir: str | Path) -> list[str]:
     """
     reader = Reader(run_dir)
     try:
-        return [*problems(reader), *missing_ancestors(reader), *damaged_exports(reader)]
+        if found := reader.ledger.find_damage():
+            return [f"ledger: {line}" for line in found]  # what follows reads it
+        return [*_status_file(reader), *problems(reader), *missing_ancestors(reader), *damaged_exports(reader)]
     finally:
         reader.close()
 
@@ -61,6 +64,11 @@ def collect_garbage(run_dir: str | Path) -> int:
     Reader(run_dir).close()
     with Store(run_dir) as store:
         return sweep(store, keep_unfinished=not store.ledger.get_fact(REACHED))
+
+
+def _status_file(reader: Reader) -> Iterator[str]:
+    if read_paid_count(reader.folder) is None:
+        yield "status.json is missing or damaged: the next run takes its count of paid calls from the ledger"
 
 
 def _last_session(reader: Reader) -> dict[str, Any]:

@@ -15,14 +15,8 @@ from .store import Store
 
 
 def problems(reader: Reader) -> list[str]:
-    """What is wrong, a line each; none when every file is as it was written."""
-    damage = list(_ledger(reader))
-    return damage or [*_links(reader), *_files(reader), *_replies(reader)]  # these read the ledger
-
-
-def _ledger(reader: Reader) -> Iterator[str]:
-    for line in reader.ledger.find_damage():
-        yield f"ledger: {line}"
+    """What is wrong with the files that a sound ledger names, a line each; none when all are as they were written."""
+    return [*_links(reader), *_files(reader), *_replies(reader)]
 
 
 def _links(reader: Reader) -> Iterator[str]:

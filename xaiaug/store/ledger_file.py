@@ -7,13 +7,14 @@ import re
 import sqlite3
 import stat
 from collections.abc import Set
-from contextlib import suppress
 from pathlib import Path
 
 from ..errors import RunFolderError, RunLockedError
 from .row_checksums import is_sound, list_columns, list_schema, read_schema, row_checksum
 from .schema import FORMAT, TABLES, VERSION
 
+# SQLite quotes names of a damaged schema in its messages, and Python decodes these strictly.
+SQL_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 JOURNALS = ("-wal", "-journal", "-shm")
 # Bytes of a ledger up to which its indexes and checksums (10 ms a megabyte), and its structure (2 ms), are checked
 # whenever it is opened; those of a larger one are checked by `xaiaug verify`.
@@ -24,7 +25,7 @@ REMEDY = (
     "in another folder"
 )
 _PLAIN_TABLE = re.compile(r'CREATE TABLE "?facts"? \([\w\s,]*\)')  # without expressions, which could be anything
-_MAGIC = bytes.fromhex("d9d505f920a163d7")  # ends a rollback journal that names another file, which SQLite deletes
+_MAGIC = bytes.fromhex("d9d505f920a163d7")  # ends a rollback journal that names another file
 
 
 def open_ledger(path: Path, *, writable: bool) -> sqlite3.Connection:
@@ -55,7 +56,7 @@ def open_ledger(path: Path, *, writable: bool) -> sqlite3.Connection:
         except BaseException:
             connection.close()  # or the file would stay locked
             raise
-    except sqlite3.Error as error:
+    except SQL_ERRORS as error:
         raise translate(path, error) from error
     return connection
 
@@ -87,10 +88,10 @@ def refuse_other_kinds(path: Path) -> None:
         if not stat.S_ISREG(mode):
             raise RunFolderError(f"{file} is {_kind(mode)}, expected a regular file. {REMEDY}")
     journal = path.with_name(f"{path.name}-journal")
-    with suppress(OSError), journal.open("rb") as opened:
-        opened.seek(-len(_MAGIC), os.SEEK_END)
-        if opened.read() == _MAGIC:
-            raise RunFolderError(f"{journal} names another file, which no run does: this is not a run's. {REMEDY}")
+    if _names_another_file(journal):
+        raise RunFolderError(
+            f"{journal} names another file, which no run does: SQLite would delete that file. {REMEDY}"
+        )
 
 
 def damage(path: Path, what: str) -> RunFolderError:
@@ -98,12 +99,13 @@ def damage(path: Path, what: str) -> RunFolderError:
     return RunFolderError(f"the ledger {path} {what}. {REMEDY}")
 
 
-def translate(path: Path, error: sqlite3.Error) -> RunFolderError:
+def translate(path: Path, error: Exception) -> RunFolderError:
     """The error of a ledger that SQLite cannot use."""
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return RunLockedError(f"{path.parent} is being written by another process; wait for it or stop it")
     text = str(error)
-    if type(error) is sqlite3.DatabaseError or "decode" in text or "user-defined function" in text:
+    broken = isinstance(error, UnicodeDecodeError) or type(error) is sqlite3.DatabaseError
+    if broken or "decode" in text or "user-defined function" in text:
         return damage(path, f"cannot be used: it is damaged ({text})")
     return RunFolderError(f"the ledger {path} cannot be used: {text}; what was committed is still there")
 
@@ -197,6 +199,15 @@ def _list_names(what: str, rows: Set[tuple[str, ...]]) -> str:
     names = sorted(f"{kind} {name[:80]}" for kind, name, *_ in rows)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"{what} the {', '.join(names[:5])}{more}"
+
+
+def _names_another_file(journal: Path) -> bool:
+    try:
+        with journal.open("rb") as file:
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return file.read() == _MAGIC
+    except OSError:  # there is none, or it is too short
+        return False
 
 
 def _exists(path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..records.pipeline import StageKind
-from .ledger_file import damage, find_damage, open_ledger, translate
+from .ledger_file import SQL_ERRORS, damage, find_damage, open_ledger, translate
 from .row_checksums import insert, is_sound
 from .schema import Fact, StageName, Value
 
@@ -140,7 +140,7 @@ class RunLedger:
         try:
             with self._lock:
                 return find_damage(self._connection)
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             raise translate(self._path, error) from error
 
     def begin(self, stage: StageName, keys: Sequence[str], total: int) -> None:
@@ -223,7 +223,7 @@ class RunLedger:
         try:
             with self._lock, self._connection:
                 yield self._connection
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             raise translate(self._path, error) from error
 
     def _parse_name(self, text: str) -> StageName:
@@ -236,5 +236,5 @@ class RunLedger:
         try:
             with self._lock:
                 return self._connection.execute(sql, values)
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             raise translate(self._path, error) from error
