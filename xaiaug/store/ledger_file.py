@@ -158,6 +158,9 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the file is new; raises RunFolderError where it holds other tables than ours."""
     found = set(read_schema(connection))
     if not found:
+        pages, size = connection.execute("PRAGMA page_count").fetchone()[0], path.stat().st_size
+        if size and not pages:
+            raise damage(path, f"is damaged: it is cut to {size} bytes")
         return True
     version = _read_version(connection, found)
     if version is not None and version != str(VERSION):
