@@ -87,7 +87,8 @@ def format_status(status: Mapping[str, Any], count: PaidCount) -> str:
 
 def _read_regular_file(path: Path) -> bytes:
     # Not blocking: a pipe in its place would keep the process waiting for a writer.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+    flags = [getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY")]
+    handle = os.open(path, sum(flags, os.O_RDONLY))
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
