@@ -184,7 +184,7 @@ def put(make):
 
 PLACED = {
     "is a folder": put(lambda path: path.mkdir()),
-    "is a pipe": put(os.mkfifo),
+    "is a FIFO": put(os.mkfifo),
     "(is a link|has links inside)": put(lambda path: path.symlink_to("/dev/zero")),
 }
 

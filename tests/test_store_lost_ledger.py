@@ -15,6 +15,7 @@ from xaiaug.results.maintenance import collect_garbage, status, verify
 from xaiaug.stages import StageRuntime
 from xaiaug.stages.chunks import Item, Stage, complete
 from xaiaug.store import CallLedger, Reader, Store
+from xaiaug.store.blobs import write_atomically
 from xaiaug.store.integrity import sweep
 from xaiaug.store.run_ledger import PaidCount, RunLedger
 from xaiaug.store.schema import CASES, SESSIONS
@@ -232,13 +233,13 @@ def test_a_kill_between_a_reply_and_its_commit_is_no_loss_and_stays_none(tmp_pat
 def test_the_count_in_status_json_is_never_ahead_of_the_ledger(tmp_path, monkeypatch):
     counts = []
     with Store(tmp_path) as store:
-        real = store.write_text
+        real = write_atomically
 
-        def look(name, text):
-            counts.append((PaidCount(*list(json.loads(text)["paid"].values())[:3]), store.ledger.count_paid()))
-            return real(name, text)
+        def look(run, name, data):
+            counts.append((PaidCount(*list(json.loads(data)["paid"].values())[:3]), store.ledger.count_paid()))
+            return real(run, name, data)
 
-        monkeypatch.setattr(store, "write_text", look)
+        monkeypatch.setattr("xaiaug.store.store.write_atomically", look)
         calls = CallLedger(store.ledger, store.blobs)
         for number in range(4):
             pay(store, number)
@@ -247,7 +248,7 @@ def test_the_count_in_status_json_is_never_ahead_of_the_ledger(tmp_path, monkeyp
             store.write_status(RUNNING)
             calls.release(calls.intend("released", PRICE, 5))
         store.checkpoint()
-        assert all(there <= here for pair in counts for there, here in zip(*pair, strict=True))
+        assert len(counts) == 9 and all(there <= here for pair in counts for there, here in zip(*pair, strict=True))
         assert read_paid_count(tmp_path) == store.ledger.count_paid() == PaidCount(12, 4, 12)
 
 
@@ -262,7 +263,7 @@ def test_a_count_that_is_ahead_of_the_ledger_is_refused_and_one_behind_is_not(ru
         (PaidCount(4, 4, 9), True),
         (PaidCount(4, 3, 10), True),
     ):
-        (run / "status.json").write_text(format_status(RUNNING, count))
+        (run / "status.json").write_bytes(format_status(RUNNING, count))
         if ahead:
             with pytest.raises(RunFolderError, match="has forgotten paid calls"):
                 Store(run)
@@ -287,7 +288,7 @@ def test_a_missing_or_damaged_count_is_told_and_taken_from_the_ledger(run, damag
     with Store(run) as store:
         store.ledger.set_fact(SESSIONS, [{"started": "s", "ended": "then", "seconds": 1.0, "state": "stopped"}])
     DAMAGE[damage](run / "status.json")
-    assert verify(run)[0].startswith("status.json is missing or damaged")
+    assert any(line.startswith("status.json") for line in verify(run))
     told = status(run)
     assert told["state"] in {"ended from outside", "stopped"} and told["costs"]["calls"] == 3
     if damage == "a folder":

@@ -87,7 +87,7 @@ class CallLedger:
         )
         for name, usage in found:
             try:
-                return RawReply(json.loads(self._blobs.read(name)), json.loads(usage))
+                return RawReply(self._blobs.json(name), json.loads(usage))
             except RunFolderError:
                 continue  # it was paid and stays in the sum; only its text is lost
         return None

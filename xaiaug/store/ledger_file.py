@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import stat
 from collections.abc import Set
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from .schema import FORMAT, TABLES, VERSION
 
 # SQLite quotes names of a damaged schema in its messages, and Python decodes these strictly.
 SQL_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-JOURNALS = ("-wal", "-journal", "-shm")
 # Bytes of a ledger up to which its indexes and checksums (10 ms a megabyte), and its structure (2 ms), are checked
 # whenever it is opened; those of a larger one are checked by `xaiaug verify`.
 ALL_CHECKED, STRUCTURE_CHECKED = 1 << 25, 1 << 28
@@ -39,7 +37,7 @@ def open_ledger(path: Path, *, writable: bool) -> sqlite3.Connection:
         RunFolderError: it is missing, damaged, of another version, or not a ledger.
         RunLockedError: another process is writing it.
     """
-    refuse_other_kinds(path)
+    refuse_foreign_journal(path)
     if is_empty(path) and not writable:
         raise RunFolderError(
             f"there is no run in {path.parent}: {path.name} is {'empty' if _exists(path) else 'missing'}"
@@ -75,18 +73,8 @@ def is_empty(path: Path) -> bool:
     return True
 
 
-def refuse_other_kinds(path: Path) -> None:
-    """Raises RunFolderError where a link, a pipe or the like lies in the place of the ledger or of its journals."""
-    for suffix in ("", *JOURNALS):
-        file = path.with_name(path.name + suffix)
-        try:
-            mode = file.lstat().st_mode
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise RunFolderError(f"{file} cannot be read: {error.strerror or error}") from error
-        if not stat.S_ISREG(mode):
-            raise RunFolderError(f"{file} is {_kind(mode)}, expected a regular file. {REMEDY}")
+def refuse_foreign_journal(path: Path) -> None:
+    """Raises RunFolderError where the journal of a ledger names another file."""
     journal = path.with_name(f"{path.name}-journal")
     if _names_another_file(journal):
         raise RunFolderError(
@@ -215,13 +203,3 @@ def _names_another_file(journal: Path) -> bool:
 
 def _exists(path: Path) -> bool:
     return os.path.lexists(path)  # Path.exists follows links
-
-
-def _kind(mode: int) -> str:
-    kinds = (
-        (stat.S_ISLNK, "a link"),
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    )
-    return next((name for is_kind, name in kinds if is_kind(mode)), "a device")

@@ -7,16 +7,16 @@ settled; and the count is of what was committed before.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RunFolderError
+from ..files import Directory
 from ..records import PICO
-from .ledger_file import is_empty, refuse_other_kinds
-from .run_files import BLOBS
+from .ledger_file import is_empty
+from .run_files import BLOBS, check_places
 from .run_ledger import PaidCount, RunLedger
 from .schema import LEDGER, UNCLAIMED
 from .status_file import STATUS, read_paid_count
@@ -68,7 +68,7 @@ def open_run_ledger(run: Path, *, writable: bool) -> tuple[RunLedger, bool]:
 def has_ledger(run: Path, traces: PaidTraces | None = None) -> bool:
     """Whether a run folder has a ledger; raises RunFolderError where it has none, but shows that calls were paid."""
     path = run / LEDGER
-    refuse_other_kinds(path)
+    check_places(run)
     if not is_empty(path):
         return True
     traces = traces or _find_traces(run)
@@ -106,24 +106,20 @@ def _list_unclaimed(ledger: RunLedger) -> list[str]:
 
 def _find_traces(run: Path) -> PaidTraces:
     count = read_paid_count(run)
-    return PaidTraces(count, frozenset(_list_replies(run / BLOBS)))
+    return PaidTraces(count, frozenset(_list_replies(run)))
 
 
-def _list_replies(blobs: Path) -> Iterator[str]:
+def _list_replies(run: Path) -> Iterator[str]:
+    files = Directory(run)
     try:
-        if blobs.is_symlink():
+        if files.kind(BLOBS) != "folder":  # a link is reported by `verify`, and refused by what writes
             return
-        with os.scandir(blobs) as folders:
-            inner = [
-                folder.path for folder in folders if len(folder.name) == 2 and folder.is_dir(follow_symlinks=False)
-            ]
-        for folder in inner:
-            with os.scandir(folder) as files:
-                yield from (file.name for file in files if _REPLY.fullmatch(file.name))
-    except FileNotFoundError:
-        return
+        for folder in files.entries(BLOBS):
+            if folder.kind == "folder":
+                names = (entry.name.rpartition("/")[2] for entry in files.entries(folder.name))
+                yield from (name for name in names if _REPLY.fullmatch(name))
     except OSError as error:
-        raise RunFolderError(f"the run folder {blobs.parent} cannot be read: {error.strerror or error}") from error
+        raise RunFolderError(f"{run / BLOBS} cannot be read: {error.strerror or error}") from error
 
 
 def _describe(count: PaidCount) -> str:

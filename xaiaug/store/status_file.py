@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..errors import RunFolderError
+from ..files import Directory
 from .row_checksums import row_checksum
 from .run_ledger import PaidCount
 
 STATUS = "status.json"
-LARGEST = 1 << 20  # bytes
+_MOST = 1 << 20  # bytes
 
 
 class _Paid(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
     sent: int
     answered: int
     picodollars: int
@@ -45,7 +45,7 @@ class StatusFile(BaseModel):
         paid: the paid calls then, or a little earlier.
     """
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
     state: str
     at: str
     stage: str | None = None
@@ -59,22 +59,40 @@ class StatusFile(BaseModel):
         return self.model_dump(exclude_none=True, exclude={"paid"})
 
 
-def read_status(run: Path) -> StatusFile | None:
-    """The status of a run; None where it is missing or damaged."""
+def read_status(run: Path) -> StatusFile:
+    """What a run wrote for other processes.
+
+    Raises:
+        RunFolderError: it cannot be read, or a run never wrote such a thing.
+    """
     try:
-        return StatusFile.model_validate_json(_read_regular_file(run / STATUS))
-    except (OSError, ValueError):
-        return None
+        return StatusFile.model_validate_json(Directory(run).read(STATUS, _MOST))
+    except ValidationError as error:
+        raise RunFolderError(f"{STATUS} cannot be read (it is not the progress of a run)") from error
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{STATUS} cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def read_paid_count(run: Path) -> PaidCount | None:
     """The count of paid calls in status.json; None where it is missing or damaged."""
-    status = read_status(run)
-    return None if status is None or status.paid is None else status.paid.count
+    try:
+        paid = read_status(run).paid
+    except RunFolderError:
+        return None
+    return None if paid is None else paid.count
 
 
-def format_status(status: Mapping[str, Any], count: PaidCount) -> str:
-    """The text of status.json.
+def find_damaged_status(run: Path) -> str:
+    """What is wrong with status.json; empty where nothing is."""
+    try:
+        paid = read_status(run).paid
+    except RunFolderError as error:
+        return str(error)
+    return "" if paid is not None and paid.count is not None else f"{STATUS} has lost its count of paid calls"
+
+
+def format_status(status: Mapping[str, Any], count: PaidCount) -> bytes:
+    """The bytes of status.json.
 
     Args:
         status: fields of `StatusFile`, without `paid`.
@@ -82,15 +100,4 @@ def format_status(status: Mapping[str, Any], count: PaidCount) -> str:
     """
     sent, answered, cost = count
     paid = {"sent": sent, "answered": answered, "picodollars": cost, "checksum": row_checksum(*count)}
-    return json.dumps({**status, "paid": paid}, indent=2) + "\n"
-
-
-def _read_regular_file(path: Path) -> bytes:
-    # Not blocking: a pipe in its place would keep the process waiting for a writer.
-    flags = [getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY")]
-    handle = os.open(path, sum(flags, os.O_RDONLY))
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-            raise ValueError(f"{path} is not a small regular file")
-        return file.read(LARGEST)
+    return (json.dumps({**status, "paid": paid}, indent=2) + "\n").encode()
