@@ -22,13 +22,14 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
+    missing = False
     try:
         progress = read_status(to_run_folder(run_dir)).to_progress()
     except RunFolderError as error:
-        progress = {"state": "running", "at": "an unknown time", "note": str(error)}
+        missing, progress = True, {"state": "running", "at": "an unknown time", "note": str(error)}
     try:
         with open_reader(run_dir) as reader:
-            if "note" in progress and (sessions := reader.get_fact(SESSIONS)):
+            if missing and (sessions := reader.get_fact(SESSIONS)):
                 progress |= {"state": sessions[-1]["state"], "at": sessions[-1]["ended"]}
             # No process writes it: a run that still claims to be running was killed.
             state = "ended from outside" if progress["state"] == "running" else progress["state"]
