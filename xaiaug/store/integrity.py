@@ -89,10 +89,10 @@ class _Examination:
 
     def _rows(self) -> Iterator[str]:
         for stage in self.reader.stages():
-            for row in self.reader.rows(stage):
-                for kind, value in references_in(row):
-                    for problem in self._find_damage(kind, value):
-                        yield f"{stage}: {problem}; {_AGAIN}"
+            named = {_freeze(*one): one for row in self.reader.rows(stage) for one in references_in(row)}
+            for kind, value in named.values():
+                for problem in self._find_damage(kind, value):
+                    yield f"{stage}: {problem}; {_AGAIN}"
 
     def _earlier_rows(self) -> Iterator[str]:
         """What chunks of earlier settings speak of, which are found again when these come back."""
