@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +13,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..errors import DataError, RunFolderError, RunLockedError
-from ..tables import parse_table
+from ..tables import format_csv, parse_edited_csv
 from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps, sha256
 from .models import KnownFiles, ModelFolder, bring_back, find_model, is_intact, write_model
@@ -160,11 +158,7 @@ class Store:
 
         A file that it replaces, which a person may have changed, is kept as NAME.bak.
         """
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        path, content = self.folder / name, text.getvalue().encode()
+        path, content = self.folder / name, format_csv(rows).encode()
         old = path.read_bytes() if path.exists() else content
         if old != content:
             write_atomically(self.folder / f"{name}.bak", old)
@@ -185,7 +179,7 @@ class Store:
         if not path.exists():
             return []
         try:
-            return [row for _, row in parse_table(path.read_bytes(), columns).rows]
+            return list(parse_edited_csv(path.read_bytes(), columns))
         except (OSError, DataError) as error:
             raise RunFolderError(
                 f"{path} cannot be read as a table: {error}. Nothing was changed: correct it, or move it away to "
