@@ -81,7 +81,7 @@ BAD_IMAGES: dict[str, tuple[str, bytes, str]] = {
     "32 bit": ("x.tif", deep(np.int32), "16- or 32-bit grey image"),
     "float": ("x.tif", deep(np.float32), "floating-point grey image"),
     "nan": ("x.tif", deep(np.float32, np.nan), "not finite"),
-    "pages": ("x.tif", frames("TIFF"), "has 3 frames"),
+    "pages": ("x.tif", frames("TIFF"), "has more than one page"),
     "animated png": ("x.png", frames("PNG"), "has 3 frames"),
     "animated webp": ("x.webp", frames("WEBP"), "has 3 frames"),
 }

@@ -24,9 +24,9 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# A spreadsheet takes what begins with a sign, in any width, for a formula; an apostrophe before it makes it text. Pieces
-# of a text get one too, since a spreadsheet that expects another delimiter cuts it there. Where apostrophes stand there
-# already, they get one more, so that taking one away always gives the text back.
+# A spreadsheet takes what begins with a sign, in any width, for a formula; an apostrophe before it makes it text.
+# Pieces of a text get one too, since a spreadsheet that expects another delimiter cuts it there. Where
+# apostrophes stand there already, they get one more, so that taking one away always gives the text back.
 _SIGNS = r"[=+\-@\uFF1D\uFF0B\uFF0D\uFF20\uFE66\uFE62\uFE63\uFE6B\u2212]"
 _BLANK = r"(?![\t\r\n])[\s\"\x01-\x1F\xAD\u200B-\u200F\u202A-\u202E\u2060-\u2064\uFEFF]"
 _FORMULA = rf"(?:(?:^|(?<=[;\t\r\n]))(?='*(?:{_BLANK})*{_SIGNS})|^(?='*[\t\r\n]))"

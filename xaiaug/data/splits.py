@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from ..errors import DataWarning
 from ..records import JSON, Sample
 from .entries import SPLITS, Scan, UnusableFile
 from .folder import scan_folder
 from .hugging_face import Columns, scan_datasets
-from .label_names import refuse_folder_names, refuse_unusable_names
+from .label_names import refuse_folder_names, refuse_unusable_names, warn_of_variants
 from .leaks import Leak, SplitImage
 from .manifest import scan_manifest
 from .masks import link_masks
@@ -152,6 +154,9 @@ class Splits:
             DataError: the folder is missing, its layout is unclear, a class is too small to divide, or there is a
                 train but no test folder.
             ConfigError: an option is unknown or invalid.
+
+        Warns:
+            DataWarning: names of classes are nearly the same.
         """
         check_options(options)
         return cls._from_scan(scan_folder(folder, to_decoder(options)), options)
@@ -216,6 +221,9 @@ class Splits:
         refuse_unusable_names(scan.labels)
         refuse_folder_names({entry.label for entry in scan.entries})
         samples, notes = assign_splits(scan, options)
+        for variants in warn_of_variants(scan.labels):
+            # Said at once, since it may take hours until a report shows the notes.
+            warnings.warn(variants, DataWarning, stacklevel=3)
         return cls(
             scan.labels,
             **samples,
