@@ -12,6 +12,7 @@ import typer
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
+    from ..data import Splits
     from ..loop import FeedbackLoop
 
 
@@ -22,7 +23,7 @@ def show_address_notes(loop: FeedbackLoop) -> None:
             typer.echo(f"note: {note}", err=True)
 
 
-def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
+def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None, splits: Splits | None = None) -> None:
     """Shows the plan of a run that costs money and asks for confirmation; does nothing without a terminal.
 
     A run without a budget gets the upper end of its plan as budget. Without a terminal, such a run raises an error.
@@ -31,6 +32,7 @@ def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> No
         loop: the loop to run.
         run_dir: the run folder.
         until: the stage to stop after.
+        splits: the data; None reads those of the settings.
 
     Raises:
         ConfigError: the cost of the run is unknown, and there is no budget.
@@ -41,7 +43,7 @@ def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> No
         return
     from .plan import format_usd, print_plan
 
-    plan = loop.plan(run_dir=run_dir, until=until)
+    plan = loop.plan(splits, run_dir, until)
     left = plan.usd_left
     if left == (0, 0):
         return
