@@ -101,8 +101,8 @@ class Gradient(Explainer):
             ]
 
 
-class Terse(Critic):
-    """Gives every mistake the same short critique."""
+class Fluent(Critic):
+    """Gives every mistake the same critique, as long as those of real critics."""
 
     batch_size = 64
 
@@ -110,7 +110,13 @@ class Terse(Critic):
         """One critique a case."""
         with CLOCK:
             return [
-                Critique(cause=f"it looks like a {case.predicted}", prompt=f"a {case.label}", attended="other")
+                Critique(
+                    cause=f"The model looked at the {case.predicted} part of the image, and not at what it shows. " * 2,
+                    prompt=f"a {case.label} shape on a plain wall, seen from the side in soft light, centred, " * 2,
+                    attended="other",
+                    evidence=(f"most of the heat lies {case.predicted} of the middle", "the contour is cold") * 2,
+                    guidance={"backdrop_colour": "#808080", "brightness": 0.5},
+                )
                 for case in cases
             ]
 
@@ -119,7 +125,7 @@ class Terse(Critic):
 class Unchecked(Splits):
     """Splits whose images need no check: none is on disk."""
 
-    def check(self, _: Sequence[str] = ()) -> DataCheck:
+    def check(self, _: Sequence[str] = (), __: Sequence[str] = ()) -> DataCheck:
         """Nothing to report."""
         return DataCheck(counts={}, skipped=(), dropped=(), allowed=(), warnings=(), splits=self, images=())
 
@@ -139,7 +145,7 @@ def time_run(size: int, folder: Path) -> dict[str, float]:
     """A run over `size` mistakes, in this process."""
     splits = Unchecked(LABELS, train=(create_sample(0), create_sample(1)), guide=Lazy(size, create_sample))
     settings = {"mistakes": {"max": "all", "faithfulness": 0}, "experiment": {"fit_baseline": False}}
-    loop = FeedbackLoop(Wrong(), Gradient(), Terse(), seeds=(SEED,), settings=settings)
+    loop = FeedbackLoop(Wrong(), Gradient(), Fluent(), seeds=(SEED,), settings=settings)
     CLOCK.seconds, began = 0.0, time.perf_counter()
     with Store(folder) as store:  # not `loop.run`, which writes the report page as well
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)

@@ -91,7 +91,7 @@ def run(  # noqa: PLR0917  the options of the command
     loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
     show_address_notes(loop)
     if not yes:
-        confirm_spending(loop, run_dir, until)
+        confirm_spending(loop, lambda: loop.plan(run_dir=run_dir, until=until))
     with show_progress() as watch:
         result = loop.run(run_dir=run_dir, until=until, watch=watch)
     _show(result)
@@ -167,7 +167,7 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
     )
     show_address_notes(loop)
     if not yes:
-        confirm_spending(loop, run_dir, LAST_STEP, splits)
+        confirm_spending(loop, lambda: loop.plan(splits, run_dir, LAST_STEP))
     with show_progress() as watch:
         result = loop.run(splits, run_dir, LAST_STEP, watch=watch)
     _show(result)

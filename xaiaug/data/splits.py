@@ -84,11 +84,12 @@ class Splits:
                 digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 
-    def check(self, needs: Sequence[str] = ("train", "guide", "test")) -> DataCheck:
+    def check(self, needs: Sequence[str] = ("train", "guide", "test"), unused: Sequence[str] = ()) -> DataCheck:
         """Decodes every image and reports problems that would spoil a run: unusable files, missing classes, leaks.
 
         Args:
             needs: splits that must not be empty.
+            unused: splits whose images are not looked at, and so are in no finding: only for those that nothing uses.
 
         Returns:
             What was counted, skipped and dropped, with the splits that remain.
@@ -100,8 +101,14 @@ class Splits:
         # Unusable files explain a missing class, so they are reported first.
         if not self.unusable:
             check_classes(self._parts(SPLITS), self.labels, needs, self.notes)
-        result = check_images(self._parts(self.distinct), self.labels, self.unusable, self.policy)
-        remaining = self._keep(result.images)
+        looked_at = tuple(name for name in self.distinct if name not in unused)
+        result = check_images(self._parts(looked_at), self.labels, self.unusable, self.policy)
+        remaining = self._keep(result.images, looked_at)
+        left_out = [
+            f"{name} was not checked for unreadable images and leaks, since nothing uses it"
+            for name in self.distinct
+            if name in unused
+        ]
         parts = remaining._parts(SPLITS)
         check_classes(parts, self.labels, needs, self.notes)
         return DataCheck(
@@ -109,7 +116,7 @@ class Splits:
             skipped=result.skipped,
             dropped=result.dropped,
             allowed=result.allowed,
-            warnings=(*self.notes, *result.warnings),
+            warnings=(*self.notes, *result.warnings, *left_out),
             splits=remaining,
             images=result.images,
         )
@@ -117,12 +124,12 @@ class Splits:
     def _parts(self, names: Sequence[str]) -> dict[str, Sequence[Sample]]:
         return {name: self[name] for name in names}
 
-    def _keep(self, images: Sequence[SplitImage]) -> Splits:
-        """The splits with these images only; the very same object where none is missing."""
-        if len(images) == sum(len(self[name]) for name in self.distinct):
+    def _keep(self, images: Sequence[SplitImage], looked_at: Sequence[str]) -> Splits:
+        """The splits with these images only, where they were looked at; the very same object where none is missing."""
+        if len(images) == sum(len(self[name]) for name in looked_at):
             return self
-        parts = {name: tuple(image.sample for image in images if image.split == name) for name in SPLITS}
-        if self.guide_is_validation:
+        parts = {name: tuple(image.sample for image in images if image.split == name) for name in looked_at}
+        if self.guide_is_validation and "validation" in parts:
             parts["guide"] = parts["validation"]
         return replace(self, unusable=(), notes=(), **parts)  # type: ignore[arg-type]
 
