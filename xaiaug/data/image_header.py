@@ -14,10 +14,10 @@ from typing import BinaryIO
 from PIL import Image
 
 from ..errors import DataError
+from ..files import MAX_PIXELS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_BYTES = 250_000_000  # of an image file; more than MAX_PIXELS take in any format
-MAX_PIXELS = 50_000_000
 MAX_RATIO = 200  # of the longer side to the shorter
 MAX_SCANS = 100  # of a JPEG; encoders write about 10, and each takes as long as decoding a whole image
 _MAX_SEGMENTS = 10_000  # of a JPEG before its end

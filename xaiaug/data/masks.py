@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from PIL import ImageOps
 
 from ..errors import DataError
+from ..files import Directory
 from ..records import Sample
 from .decode import SUFFIXES
 from .entries import leads_outside
 from .image_file import ImageFile
-from .image_header import open_image, open_regular
+from .image_header import open_image, open_regular, read_all
 
 
 def link_masks(samples: Iterable[Sample], masks: str | Path, into: str | Path) -> int:
@@ -99,14 +100,14 @@ def _check_one_image_per_mask(mask_of: dict[str, Path]) -> None:
 def _copy_mask(file: Path, target: Path) -> None:
     """Writes the mask as a PNG; the bytes of a PNG are copied unchanged."""
     try:
+        content = BytesIO()
         with open_regular(file) as source:
             with open_image(source) as picture:
-                if picture.format != "PNG":
-                    ImageOps.exif_transpose(picture).save(target, "PNG")
-                    return
-                picture.verify()
+                if picture.format == "PNG":
+                    picture.verify()
+                else:
+                    ImageOps.exif_transpose(picture).save(content, "PNG")
             source.seek(0)
-            with target.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
+            Directory(target.parent).write(target.name, content.getvalue() or read_all(source), sync=False)
     except Exception as error:  # image decoders may raise anything
         raise DataError(f"mask {file} cannot be read: {error}") from error

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import ConfigError
+from ...files import MAX_PIXELS
 
 Floats = NDArray[np.float32]
 
-_MOST_BYTES, _MOST_PIXELS = 250_000_000, 50_000_000  # as for images
+_MOST_BYTES = 250_000_000  # as for images
 LABELS = 16  # a picture with lower values only is a label map: 0 backdrop, 1 subject, 2 its border, …
 
 
@@ -75,8 +76,8 @@ class MaskFolder:
             return None
         try:
             with Image.open(io.BytesIO(self._read(file)), formats=("PNG",)) as picture:
-                if math.prod(picture.size) > _MOST_PIXELS:
-                    raise ValueError(f"it has more than {_MOST_PIXELS:,} pixels")
+                if math.prod(picture.size) > MAX_PIXELS:
+                    raise ValueError(f"it has more than {MAX_PIXELS:,} pixels")
                 mask = resize_mask(_read_opacity(picture), size)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BadMaskError(f"the mask {file.name} cannot be read: {error}") from error
