@@ -18,6 +18,7 @@ from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps
 from .known_files import files_of
 from .lost_ledger import open_run_ledger
+from .mask_files import MaskFiles
 from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
 from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
@@ -60,6 +61,7 @@ class Store:
         self._status: Mapping[str, Any] | None = None
         self._written = self._next = self.ledger.count_paid()
         self.blobs = Blobs(self.folder)
+        self.masks = MaskFiles(self.folder)
         self._index = FileStamps(self.ledger, self.folder)
         self._begun: list[StageName] = []
 
