@@ -26,8 +26,8 @@ from PIL import Image, ImageFilter
 from reporting import create_parser, create_quick_folder, describe_machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
+from xaiaug.imaging.image_stats import lab_to_rgb
 from xaiaug.interfaces import Classifier
-from xaiaug.plugins._image_stats import lab_to_rgb
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.synthesizers._backdrop import remove_subject
 

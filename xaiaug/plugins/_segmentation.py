@@ -59,16 +59,6 @@ def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
     return _refine(share[patches.labels], image)
 
 
-def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
-    """Median colour, 3, of the pixels, h w 3, with the largest weights: at least a twentieth of the image.
-
-    With `subject_mask` as weight it is the subject's colour, with one minus it the backdrop's.
-    """
-    least = min(0.6, float(np.quantile(weight, 0.95)))
-    median: Floats = np.median(values[weight >= least], axis=0).astype(np.float32)
-    return median
-
-
 def _shrink(image: Image.Image) -> Image.Image:
     scale = SIDE / max(image.size)
     size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...imaging.image_stats import colour_name, lab_to_hex, rgb_to_lab
 from ...records import label_to_words
-from .._image_stats import colour_name, lab_to_hex, rgb_to_lab
 from ._measurements import Attention, Floats, Measurements
 from ._outliers import LEAST, ClassReference, Comparison, Finding
 

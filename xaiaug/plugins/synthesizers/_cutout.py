@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...imaging.image_stats import rgb_to_lab, to_pixels, typical_colour
 from ...records import Failure, SynthesisRequest
-from .._image_stats import rgb_to_lab, to_pixels
-from .._segmentation import subject_mask, typical_colour
+from .._segmentation import subject_mask
 from ._mask_folder import BadMaskError, MaskFolder, is_hard
 
 Floats = NDArray[np.float32]

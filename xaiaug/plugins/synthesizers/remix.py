@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...errors import ConfigError
+from ...imaging.image_stats import css_to_lab, lab_to_rgb
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
-from .._image_stats import css_to_lab, lab_to_rgb
 from ._backdrop import Backdrop, choose_backdrop, find_backdrops, remove_subject
 from ._compositing import Placement, add_shadow, harmonise, limit_sharpness, place_subject, recolour, relight
 from ._cutout import Cutout, cut_subject
