@@ -1,13 +1,17 @@
 """Tests stated causes of mistakes by experiment: the classifier is asked again after an intervention on the image."""
 
+from .cause_parser import NOTHING, parse_cause
+from .grouping import DiagnosedMistake, group_mistakes
 from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
 from .photo import Photo, Segmenter
-from .trial import EditedImage, Slice, StatedCause, Trial, run_trial
+from .trial import EditedImage, Slice, StatedCause, Trial, create_question, run_trial
 from .wording import describe_cause, describe_edit
 
 __all__ = [
     "ALPHA",
     "FEWEST",
+    "NOTHING",
+    "DiagnosedMistake",
     "EditedImage",
     "JudgedCause",
     "Photo",
@@ -15,8 +19,11 @@ __all__ = [
     "Slice",
     "StatedCause",
     "Trial",
+    "create_question",
     "describe_cause",
     "describe_edit",
+    "group_mistakes",
     "judge_trials",
+    "parse_cause",
     "run_trial",
 ]

@@ -65,6 +65,7 @@ def _add_noise(image: Image.Image, edited: Image.Image, rng: np.random.Generator
     return Image.fromarray(np.clip(np.round(pixels + noise), 0, 255).astype(np.uint8))
 
 
+NOISE = "noise of the same size"
 NUISANCES: dict[str, Edit] = {
     "a flip": _flip,
     "a crop by 5 %": _crop,
@@ -72,6 +73,6 @@ NUISANCES: dict[str, Edit] = {
     "a slight blur": _blur,
     "a change of light by 10 %": _brighten,
     "a shift by 4 %": _shift,
-    "noise of the same size": _add_noise,
+    NOISE: _add_noise,
 }
 """Each takes the image, the image after the cause's edit (of the same size), and a source of randomness."""

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import PluginError
+from ..interfaces import Classifier
 from ..records import Cause, derive_seed
 from .mechanisms import edit_control, exchange, has_cause, is_editable
-from .nuisance import NUISANCES
+from .nuisance import NOISE, NUISANCES
 from .photo import Photo
 
 Probabilities = NDArray[np.floating]
@@ -144,6 +146,25 @@ class _Edited:
         return {"": self.pair.photo.image, CAUSE: self.after, ELSEWHERE: self.elsewhere}[name]
 
 
+def create_question(classifier: Classifier, classes: int) -> Ask:
+    """Asks a classifier for probabilities, which are checked.
+
+    Raises:
+        PluginError: it returns another shape, or values that are no probabilities.
+    """
+
+    def ask(images: Sequence[Image.Image]) -> Probabilities:
+        who = f"{type(classifier).__name__}.predict_proba"
+        answers = np.asarray(classifier.predict_proba(images), float)
+        if answers.shape != (len(images), classes):
+            raise PluginError(f"{who} must return shape {(len(images), classes)} (n k), got {answers.shape}")
+        if not np.isfinite(answers).all() or np.abs(answers.sum(axis=1) - 1).max(initial=0) > 1e-3:
+            raise PluginError(f"{who} must return finite probabilities whose rows sum to 1")
+        return answers
+
+    return ask
+
+
 def run_trial(ask: Ask, chosen: Slice, seed: int, most_images: int = 4) -> Trial:
     """Edits the images of a slice and asks the classifier.
 
@@ -179,7 +200,7 @@ def _pair_mistake(
     if donor is None:
         return None
     peers = [other.photo for other in real if other.photo is not one.photo] + list(chosen.others)
-    neutral = _neutral(one, peers, present, rng)
+    neutral = _neutral(one, chosen.correct, peers, present, rng)
     return _Pair(one.photo, donor, neutral, one.cause, present)
 
 
@@ -190,7 +211,8 @@ def _pair_correct(real: Sequence[StatedCause], chosen: Slice, rng: np.random.Gen
             one = real[int(place)]
             if is_editable(photo, one.cause) and _differs(photo, one, one.cause.present):
                 peers = [other for other in chosen.correct if other is not photo]
-                neutral = _neutral(one, peers, not one.cause.present, rng)
+                misled = [*chosen.others, *(other.photo for other in real)]
+                neutral = _neutral(one, misled, peers, not one.cause.present, rng)
                 yield _Pair(photo, one.photo, neutral, one.cause, not one.cause.present)
                 break
 
@@ -199,13 +221,22 @@ def _differs(photo: Photo, one: StatedCause, present: bool) -> bool:
     return is_editable(photo, one.cause) and has_cause(photo, one.cause, one.photo) != present
 
 
-def _neutral(one: StatedCause, peers: Sequence[Photo], has: bool, rng: np.random.Generator) -> Photo | None:
-    """Another image that has the cause as often as the edited one: only backdrops need it."""
+def _neutral(
+    one: StatedCause, opposite: Sequence[Photo], peers: Sequence[Photo], has: bool, rng: np.random.Generator
+) -> Photo | None:
+    """Another image that has the cause as the edited one has: only backdrops need it.
+
+    Where the cause is a colour, its backdrop is taken from images on which the classifier answers otherwise: then all
+    that lies in a backdrop is exchanged too, but for the colour, and a spot in it does not pass for the colour.
+    """
     if one.cause.kind != "backdrop":
         return None
-    return _draw(
-        peers, lambda photo: is_editable(photo, one.cause) and has_cause(photo, one.cause, one.photo) == has, rng
-    )
+
+    def fits(photo: Photo) -> bool:
+        return is_editable(photo, one.cause) and has_cause(photo, one.cause, one.photo) == has
+
+    found = _draw(opposite, fits, rng) if one.cause.colour is not None else None
+    return found or _draw(peers, fits, rng)
 
 
 def _draw(photos: Sequence[Photo], fits: Callable[[Photo], bool], rng: np.random.Generator) -> Photo | None:
@@ -227,8 +258,10 @@ class _Question:
         """The answers; `sign` is 1 where edits should make the true class likelier, and -1 where less likely."""
         edited = [one for pair in pairs if (one := _edit(pair, rng)) is not None]
         choosing, deciding = edited[1::2] or edited, edited[0::2]
-        self._answer(choosing, ["", *NUISANCES])
-        nuisance = max(NUISANCES, key=lambda name: sign * _mean(self._rises(choosing, name)))
+        # On correct images noise of that size is no nuisance: it covers the subject, and breaks what it covers.
+        names = [name for name in NUISANCES if sign > 0 or name != NOISE]
+        self._answer(choosing, ["", *names])
+        nuisance = max(names, key=lambda name: sign * _mean(self._rises(choosing, name)))
         compared = {CAUSE: CAUSE, ELSEWHERE: ELSEWHERE, NUISANCE: nuisance}
         self._answer(deciding, ["", *compared.values()])
         return Arms(

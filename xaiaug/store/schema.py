@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, NotRequired, Self, TypedDict, TypeVar
 from urllib.parse import quote, unquote
 
-from ..records import JSON, Critique, Failure
+from ..records import JSON, Cause, Critique, Failure
 from ..records.pipeline import StageKind
 
 VERSION = 2
@@ -380,4 +380,6 @@ def critique_of(row: CritiqueRow) -> Critique | Failure:
     """A critique as it was committed."""
     if failure := failure_of(row):
         return failure
-    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+    fields, testable = row["critique"], row["critique"].get("testable")
+    cause = Cause(**testable) if testable else None
+    return Critique(**{**fields, "evidence": tuple(fields["evidence"]), "testable": cause})
