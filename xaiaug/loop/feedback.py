@@ -92,11 +92,11 @@ class FeedbackLoop:
             go_offline()  # before plugins import what reads the switches
         else:
             warn_if_offline()
-        self.plugins = build_plugins(self.settings, given.objects())
+        self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
+        self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         if not planning:
             self.plugins.check_allowed(self.settings)
         self.prices = Prices(self.settings.budget.prices)
-        self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
@@ -138,7 +138,7 @@ class FeedbackLoop:
             ConfigError: a parameter or a key is missing or wrong.
             MissingExtraError: a package is not installed.
         """
-        for plugin in self.plugins.by_kind.values():
+        for _, _, plugin in self.plugins.by_name(self.settings):
             plugin.check()
 
     def plan(

@@ -162,8 +162,14 @@ def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[s
 def _possible_arms(
     settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
-    by_name, synthesizer = not isinstance(settings.experiment.arms, str), plugins.synthesizer
-    return rows.select_runnable(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+    def missing(arm: Arm) -> str:
+        synthesizer = plugins.synthesizer_of(arm.images)
+        marks = settings.data.marks is not None
+        return rows.missing_requirement(
+            arm, synthesizer, reserve=bool(splits.reserve), train=bool(splits.train), marks=marks
+        )
+
+    return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 
 
 def _context(plugins: PluginSet, splits: Splits, calls: Calls) -> Context:

@@ -1,19 +1,22 @@
-"""Shuffled, random and no heatmaps in place of the real ones: controls that show whether the real ones matter."""
+"""Shuffled, random and no heatmaps in place of the real ones, and true marks: what shows whether the real ones matter."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..errors import DataError
 from ..records import derive_seed
 from ..store import Blob
 from ..store.blobs import Blobs
-from ..store.schema import ExplainRow, MapRow, random_maps_stage
+from ..store.schema import ExplainRow, MapRow, control_maps_stage
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake
@@ -59,7 +62,7 @@ def draw_random_maps(
     runtime: StageRuntime, explained: Sequence[ExplainRow], cases: str, seed: int
 ) -> Sequence[ExplainRow]:
     """The rows of the explain stage with random maps of the same grid, size and name as the real ones."""
-    stage = Stage(random_maps_stage(cases), "draw random maps", {"seed": seed}, CHUNK)
+    stage = Stage(control_maps_stage(cases, "random"), "draw random maps", {"seed": seed}, CHUNK)
     items = Lazy(len(explained), lambda i: Item(explained[i], explained[i]))
     return complete(runtime, stage, items, _Random(runtime.store.blobs, seed))
 
@@ -88,6 +91,56 @@ class _Random:
             "degenerate": False,
             "completeness_error": None,
         }
+
+
+def mark_maps(
+    runtime: StageRuntime, explained: Sequence[ExplainRow], cases: str, marks: Path
+) -> Sequence[ExplainRow]:
+    """The rows of the explain stage, with the mask of the planted mark as map where an image has one.
+
+    Args:
+        runtime: where the maps are kept.
+        explained: the real ones; the image of a failed one keeps its failure.
+        cases: what they are of.
+        marks: a folder of masks, `ID.png`, not zero on the mark.
+
+    Raises:
+        DataError: a mask cannot be read.
+    """
+    stage = Stage(control_maps_stage(cases, "oracle"), "read the masks of marks", None, CHUNK)
+    items = Lazy(len(explained), lambda i: Item([explained[i], _digest_mark(marks, explained[i])], explained[i]))
+    return complete(runtime, stage, items, _Oracle(runtime.store.blobs, marks))
+
+
+def _mark_file(marks: Path, row: ExplainRow) -> Path:
+    return marks / f"{row['id']}.png"
+
+
+def _digest_mark(marks: Path, row: ExplainRow) -> str | None:
+    file = _mark_file(marks, row)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+@dataclass(frozen=True)
+class _Oracle:
+    blobs: Blobs
+    marks: Path
+
+    def __call__(self, rows: list[ExplainRow]) -> list[dict[str, Any]]:
+        return [{**row, "predicted": self._map(row), "label": None} for row in rows]
+
+    def _map(self, row: ExplainRow) -> MapRow | dict[str, Any] | None:
+        real, file = row["predicted"], _mark_file(self.marks, row)
+        if real is None or "failure" in real or not file.is_file():
+            return real
+        size = self.blobs.array(real["heatmap"]["blob"]).shape[::-1]
+        try:
+            with Image.open(file, formats=("PNG",)) as picture:
+                mask = np.asarray(picture.convert("L").resize(size, Image.Resampling.NEAREST)) > 0
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"[data] marks: {file.name} cannot be read: {error}") from error
+        heatmap = Blob.array(mask.astype(np.float32))
+        return {**real, "heatmap": heatmap, "grid": None, "degenerate": False, "completeness_error": None}
 
 
 def resize_heatmap(heatmap: Any, size: tuple[int, int]) -> Any:
