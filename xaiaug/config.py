@@ -29,7 +29,19 @@ _SECRET_NAME = re.compile(
 
 
 # Parameters of plugins that may be a path; each may be a name on the model hub, too, or nothing that is there yet.
-_PATH_PARAMETERS = ("checkpoint", "weights", "masks", "run", "loras", "controlnet", "vae", "model", "folder", "file")
+_PATH_PARAMETERS = (
+    "checkpoint",
+    "weights",
+    "masks",
+    "run",
+    "loras",
+    "controlnet",
+    "vae",
+    "model",
+    "folder",
+    "file",
+    "segmenter",
+)
 _LONGEST_VALUE = 200
 
 
