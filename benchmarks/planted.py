@@ -110,9 +110,7 @@ def _choose(samples: Sequence[Sample], labels: Sequence[str], seed: int, count: 
     return chosen
 
 
-def _plant(
-    sample: Sample, has_tag: bool, labels: Sequence[str], seed: int, corner: str | None, marks: Path
-) -> Sample:
+def _plant(sample: Sample, has_tag: bool, labels: Sequence[str], seed: int, corner: str | None, marks: Path) -> Sample:
     group = {"tag": f"{labels[sample.label]} {'with' if has_tag else 'without'} tag"}
     if not has_tag:
         return replace(sample, groups=group)

@@ -244,9 +244,7 @@ class Reads(Protocol):
         ...
 
 
-def missing_requirement(
-    arm: Arm, synthesizer: Reads, *, reserve: bool, train: bool = True, marks: bool = False
-) -> str:
+def missing_requirement(arm: Arm, synthesizer: Reads, *, reserve: bool, train: bool = True, marks: bool = False) -> str:
     """Why an arm cannot isolate what it is for; empty if it can.
 
     Args:

@@ -102,9 +102,9 @@ class PluginTable(BaseModel):
 
 
 class MistakesTable(Table):
-    """`[mistakes]`: how many of them steer the synthesis, on how many the heatmaps are tested, how many donors there are.
+    """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested.
 
-    Donors are the correctly classified training images that edits are made from.
+    `donors` is the most correctly classified training images that edits are made from.
     """
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200

@@ -164,7 +164,8 @@ class FeedbackLoop:
         """
         splits = splits if splits is not None else self.splits(until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
-        request = PlanRequest(self.settings, self.plugins.by_kind, names, self.arms, self.prices, self._until(until))
+        workers, own = self.plugins.by_kind, self.plugins.synthesizers
+        request = PlanRequest(self.settings, workers, names, self.arms, self.prices, self._until(until), own)
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
 
     def run(

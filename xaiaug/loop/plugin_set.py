@@ -127,7 +127,9 @@ def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, S
     names = sorted(named - {settings.synthesizer.name})
     for name in settings.synthesizers:
         if name == settings.synthesizer.name:
-            raise ConfigError(f"[synthesizers.{name}] is the run's own synthesizer: set its parameters in [synthesizer]")
+            raise ConfigError(
+                f"[synthesizers.{name}] is the run's own synthesizer: set its parameters in [synthesizer]"
+            )
         if name not in names:
             raise ConfigError(f"[synthesizers.{name}]: no arm of this run makes images with it. {suggest(name, names)}")
     tables = {name: PluginTable(name=name, **settings.synthesizers.get(name, {})) for name in names}

@@ -1,4 +1,4 @@
-"""Shuffled, random and no heatmaps in place of the real ones, and true marks: what shows whether the real ones matter."""
+"""Shuffled, random and no heatmaps, and the true marks, in place of the real maps: they show whether those matter."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from .lazy import Lazy
 from .mistakes import Mistake
 from .predict import CHUNK
 from .runtime import StageRuntime
+
+CELLS = 7  # along each side of a random map, where the real one has no grid
 
 
 def derange(mistakes: Sequence[Mistake], seed: int) -> list[int]:
@@ -61,8 +63,12 @@ def remove_maps(explained: Sequence[ExplainRow]) -> Sequence[ExplainRow]:
 def draw_random_maps(
     runtime: StageRuntime, explained: Sequence[ExplainRow], cases: str, seed: int
 ) -> Sequence[ExplainRow]:
-    """The rows of the explain stage with random maps of the same grid, size and name as the real ones."""
-    stage = Stage(control_maps_stage(cases, "random"), "draw random maps", {"seed": seed}, CHUNK)
+    """The rows of the explain stage with random maps: the cells of the real ones in random order.
+
+    So a random map has the values of the real one, and is as sharply peaked, at places that mean nothing.
+    """
+    basis = {"seed": seed, "cells": "permuted"}
+    stage = Stage(control_maps_stage(cases, "random"), "draw random maps", basis, CHUNK)
     items = Lazy(len(explained), lambda i: Item(explained[i], explained[i]))
     return complete(runtime, stage, items, _Random(runtime.store.blobs, seed))
 
@@ -80,22 +86,26 @@ class _Random:
         if real is None or "failure" in real:
             return real
         heatmap = self.blobs.array(real["heatmap"]["blob"])
-        cells = self.blobs.array(real["grid"]["blob"]).shape if real["grid"] else (7, 7)
-        grid = np.random.default_rng(derive_seed("random map", self.seed, row["id"])).random(cells, dtype=np.float32)
+        cells = self.blobs.array(real["grid"]["blob"]) if real["grid"] else _coarsen(heatmap)
+        rng = np.random.default_rng(derive_seed("random map", self.seed, row["id"]))
+        grid = rng.permutation(cells.ravel()).reshape(cells.shape).astype(np.float32)
         placed = resize_heatmap(grid, heatmap.shape[::-1])
         placed[np.isnan(heatmap)] = np.nan
         return {
             **real,
             "heatmap": Blob.array(placed),
             "grid": Blob.array(grid),
-            "degenerate": False,
             "completeness_error": None,
         }
 
 
-def mark_maps(
-    runtime: StageRuntime, explained: Sequence[ExplainRow], cases: str, marks: Path
-) -> Sequence[ExplainRow]:
+def _coarsen(heatmap: Any) -> Any:
+    """The heatmap as a grid of seven by seven means; unseen pixels count as its least value."""
+    filled = np.where(np.isfinite(heatmap), heatmap, np.nanmin(heatmap, initial=np.inf)).astype(np.float32)
+    return np.asarray(Image.fromarray(filled).resize((CELLS, CELLS), Image.Resampling.BOX))
+
+
+def mark_maps(runtime: StageRuntime, explained: Sequence[ExplainRow], cases: str, marks: Path) -> Sequence[ExplainRow]:
     """The rows of the explain stage, with the mask of the planted mark as map where an image has one.
 
     Args:
@@ -105,8 +115,13 @@ def mark_maps(
         marks: a folder of masks, `ID.png`, not zero on the mark.
 
     Raises:
-        DataError: a mask cannot be read.
+        DataError: no image has a mask, or one cannot be read.
     """
+    if not any(_mark_file(marks, row).is_file() for row in explained):
+        raise DataError(
+            f"[data] marks: {marks} holds no mask of the images that are edited, expected PNG files named by the ids "
+            "of their images; create them with Splits.link_masks"
+        )
     stage = Stage(control_maps_stage(cases, "oracle"), "read the masks of marks", None, CHUNK)
     items = Lazy(len(explained), lambda i: Item([explained[i], _digest_mark(marks, explained[i])], explained[i]))
     return complete(runtime, stage, items, _Oracle(runtime.store.blobs, marks))

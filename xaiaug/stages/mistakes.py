@@ -75,8 +75,9 @@ def choose_donors(samples: Sequence[Sample], predictions: Predictions, most: int
     The choice follows the images' digests, as in `choose`.
     """
     by_class: dict[int, list[int]] = defaultdict(list)
-    for i in sorted(np.flatnonzero(predictions.predicted == predictions.labels), key=lambda i: samples[i].id):
-        by_class[int(predictions.labels[i])].append(int(i))
+    right_places: list[int] = np.flatnonzero(predictions.predicted == predictions.labels).tolist()
+    for i in sorted(right_places, key=lambda i: samples[i].id):
+        by_class[int(predictions.labels[i])].append(i)
     in_turn = (i for turn in zip_longest(*(by_class[label] for label in sorted(by_class))) for i in turn)
     right = [i for i in in_turn if i is not None]
     return [_mistake(samples, predictions, i) for i in sorted(right if most == "all" else right[:most])]

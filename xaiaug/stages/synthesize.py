@@ -73,7 +73,7 @@ class ImageRequest:
             dict(self.critique.guidance),
             self.attended,
         ]
-        base = [] if self.base is None else [self.base.id, self.base.label]
+        base: list[JSON] = [] if self.base is None else [self.base.id, self.base.label]
         return [self.mistake.sample.id, self.mistake.sample.label, content, self.index, self.seed, self.guided, *base]
 
 

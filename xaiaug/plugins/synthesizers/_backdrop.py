@@ -91,10 +91,10 @@ def remove_subject(photo: Image.Image, size: tuple[int, int], mask: Floats | Non
     colours = rgb_to_lab(to_pixels(fitted))
     if hole.mean() > 0.97:  # no backdrop is left: use the mean colour
         return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape).astype(np.float32)
-    return _fill_hole(colours, hole)
+    return fill_hole(colours, hole)
 
 
-def _fill_hole(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
+def fill_hole(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
     """The colours with the hole filled from its rim: smooth colours by push-pull, plus as much grain."""
     from scipy.ndimage import gaussian_filter, uniform_filter
 
