@@ -165,7 +165,7 @@ def test_an_image_takes_on_the_donors_value(kind):
         for i, (one, mask) in enumerate(zip(options, masks, strict=True))
     )
     cause, value = Cause(kind), ATTRIBUTES[kind].value
-    after = exchange(photo, donor, cause, has=True)
+    after = exchange(photo, donor, cause, True, np.random.default_rng(0))
     assert after.size == photo.image.size
     if kind in ("size", "place"):  # the mask of the result is not known: the subject's pixels are
         moved = np.linalg.norm(np.asarray(after, float) - (0xC8, 0x80, 0x3C), axis=-1) < 60

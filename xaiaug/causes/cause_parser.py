@@ -19,8 +19,8 @@ _WORDS = {
     "backdrop": r"backdrops?|backgrounds?|surroundings?|scenery|scenes?|grass|lawns?|meadows?|snow|beach|sand|carpets?"
     r"|sofas?|couch(?:es)?|indoors?|outdoors?|floors?|walls?|forest|foliage",
     "sharpness": r"blur\w*|unfocus\w*|out of focus|sharp\w*|low[- ]resolution|grainy",
-    "light": r"dark|dim(?:ly)?|bright\w*|over-?exposed|under-?exposed|expos(?:ed|ure)|lighting|light(?= is| was|[.,;]|$)"
-    r"|backlit|shadows?|glare|night",
+    "light": r"dark|dim(?:ly)?|bright\w*|over-?exposed|under-?exposed|expos(?:ed|ure)|lighting|backlit|shadows?|glare"
+    r"|night|light(?= is| was|[.,;]|$)",
     "size": r"small|tiny|distant|far away|close-?up|large|huge|size|zoom\w*",
     "place": r"off-?cent(?:re|er)|edge of the (?:image|frame|picture)|position|cropped|cut off|out of frame",
     "colour": r"colou?r\w*|coats?|furs?|pelts?|plumage",

@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..imaging.image_stats import css_to_lab
 from ..records import Cause
+from ..records.cause import Box
 from .interventions import (
     change_tint,
     erase_region,
@@ -168,7 +169,7 @@ def has_cause(photo: Photo, cause: Cause, owner: Photo) -> bool:
     return float(np.linalg.norm(attribute.value(photo) - stated)) <= attribute.tolerance
 
 
-def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool) -> Image.Image | None:
+def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool, rng: np.random.Generator) -> Image.Image | None:
     """The photo after it gave up the cause, or took it on; None if it cannot be edited.
 
     Args:
@@ -176,13 +177,14 @@ def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool) -> Image.Image
         donor: an image that has the cause exactly if `photo` has not.
         cause: the cause.
         has: whether `photo` has it.
+        rng: source of randomness.
     """
     if cause.kind != "region":
         return ATTRIBUTES[cause.kind].give(photo, donor) if is_editable(donor, cause) else None
     box = locate_region(photo if has else donor, cause)
     if box is None:
         return None
-    return erase_region(photo, box) if has else transplant_region(photo, donor, box)
+    return _erase(photo, box, rng) if has else transplant_region(photo, donor, box)
 
 
 def edit_control(
@@ -204,4 +206,8 @@ def edit_control(
     other = None if box is None else choose_other_box(holder, box, rng)
     if box is None or other is None:
         return None
-    return erase_region(photo, other) if has else transplant_region(photo, donor, other, box)
+    return _erase(photo, other, rng) if has else transplant_region(photo, donor, other, box)
+
+
+def _erase(photo: Photo, box: Box, rng: np.random.Generator) -> Image.Image:
+    return erase_region(photo, box, choose_other_box(photo, box, rng))

@@ -303,6 +303,6 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _edit(pair: _Pair, rng: np.random.Generator) -> _Edited | None:
-    after = exchange(pair.photo, pair.donor, pair.cause, pair.has)
+    after = exchange(pair.photo, pair.donor, pair.cause, pair.has, rng)
     elsewhere = edit_control(pair.photo, pair.donor, pair.cause, pair.has, pair.neutral, rng)
     return None if after is None or elsewhere is None else _Edited(pair, after, elsewhere)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import CallError
 from ..records import JSON, BatchClient, BatchedCall, RawReply, Sample
 
@@ -40,6 +43,23 @@ class PaidCalls(Protocol):
         ...
 
 
+class MaskCache(Protocol):
+    """Keeps the masks that a segmenter found, so that none is computed twice in a run."""
+
+    def read(self, segmenter: str, image: str) -> NDArray[np.uint8] | None:
+        """The mask, h w, 0 to 255, of an image by a segmenter; None if it is not kept, or damaged.
+
+        Args:
+            segmenter: digest of all that its masks depend on besides the image.
+            image: digest of the image's size and pixels.
+        """
+        ...
+
+    def write(self, segmenter: str, image: str, mask: NDArray[np.uint8]) -> None:
+        """Keeps a mask, h w, 0 to 255."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What a plugin may know about the run it works in; every field has a default.
@@ -52,6 +72,7 @@ class Context:
         count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
         token_limit: the most tokens that the synthesizer reads.
         device: "auto", or the name of a torch device, such as "cpu" or "cuda:0".
+        masks: keeps subject masks for the run; None outside a run.
     """
 
     labels: tuple[str, ...] = ()
@@ -60,3 +81,4 @@ class Context:
     count_tokens: Callable[[str], int] | None = None
     token_limit: int | None = None
     device: str = "auto"
+    masks: MaskCache | None = None

@@ -23,7 +23,7 @@ from ..causes import (
 )
 from ..errors import DataError
 from ..interfaces import Classifier
-from ..plugins._segmentation import subject_mask
+from ..plugins._superpixels import subject_mask
 from ..records import Cause, Critique
 
 Stated = Cause | Critique | None

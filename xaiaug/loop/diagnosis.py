@@ -9,16 +9,18 @@ from .. import arms as rows
 from ..stages import (
     Diagnosis,
     Fitted,
+    Mistake,
     StageRuntime,
     choose,
     choose_correct,
+    choose_donors,
     count_by_pair,
     hold_out_suspects,
     list_cases,
     list_suspects,
     predict,
 )
-from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, is_seed_part, seed_part
+from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, PREDICT_TRAIN, is_seed_part, seed_part
 from .run_context import RunContext, for_seed
 
 
@@ -44,7 +46,7 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
     if not is_seed_part(runtime.part):
         run.set_fact(MISTAKES, count_by_pair(predictions))
     list_cases(runtime, mistakes)
-    needs_correct = any(source.cases == "correct" for source in rows.sources(run.arms))
+    asked = {source.cases for source in rows.sources(run.arms)}
     return Diagnosis(
         runtime,
         run.plugins.explainer,
@@ -52,11 +54,20 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
         baseline,
         predictions,
         mistakes,
-        choose_correct(guide, predictions, mistakes) if needs_correct else (),
+        choose_correct(guide, predictions, mistakes) if "correct" in asked else (),
         seed,
         draw=run.seeds.index(seed) if "critique" in run.settings.experiment.vary else 0,
         scale=run.settings.panel.scale,
+        donors=_find_donors(run, runtime, baseline) if "train-correct" in asked else (),
+        marks=run.settings.data.marks,
     )
+
+
+def _find_donors(run: RunContext, runtime: StageRuntime, baseline: Fitted) -> list[Mistake]:
+    """The training images that the baseline gets right; they and no others may be edited."""
+    train = run.splits.train
+    predictions = predict(runtime, PREDICT_TRAIN, baseline, train, len(run.splits.labels))
+    return choose_donors(train, predictions, run.settings.mistakes.donors)
 
 
 def exclude_suspects(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:

@@ -105,7 +105,7 @@ class ImageGeneration:
         image_filter = ImageFilter(curation.checks if source.curated else (), run.splits, judge)
         return ImagePlan(
             source=source,
-            synthesizer=run.plugins.synthesizer,
+            synthesizer=run.plugins.synthesizer_of(source),
             per_mistake=run.settings.experiment.images_per_mistake,
             image_filter=image_filter,
             filter_key={
@@ -117,6 +117,7 @@ class ImageGeneration:
             remakes=curation.remakes,
             most_per_class=run.settings.experiment.images_per_class_max,
             review=self._review if source.curated else None,
+            bases=run.splits.train,
         )
 
     def _samples(self, images: Sequence[GeneratedImage]) -> list[Sample]:

@@ -118,6 +118,7 @@ class SourceRow(Row):
     guidance: str = "critic"
     image_guided: bool = True
     curated: bool = True
+    synthesizer: Text | None = None
 
 
 class JudgeRow(Row):
@@ -168,6 +169,7 @@ class Images(Row):
         used: images of each class an arm trains on.
         judge: checked their labels; None if no check uses a judge.
         review: of a person; None without review.
+        untestable: why a comparison of arms cannot show whether the explanation helps, a sentence each.
     """
 
     asked: int = 0
@@ -179,3 +181,4 @@ class Images(Row):
     sources: tuple[SourceRow, ...] = ()
     judge: JudgeRow | None = None
     review: ReviewRow | None = None
+    untestable: tuple[Text, ...] = ()

@@ -43,6 +43,7 @@ from ..store.schema import (
     VerdictRow,
     Wave,
 )
+from .map_effect import find_untestable
 from .notes import notes
 from .predictions import arm_rows
 from .verdict import verdict
@@ -61,6 +62,7 @@ def build(reader: Reader) -> Report:
     arms = arm_rows(reader, labels)
     cases = _case_rows(reader, labels)
     comparison: dict[str, Any] = reader.get_fact(COMPARISON) or USUAL_COMPARISON
+    untestable = find_untestable(reader)
     fields = {
         "run": _run(reader),
         "settings": reader.get_fact(SETTINGS) or {},
@@ -74,8 +76,8 @@ def build(reader: Reader) -> Report:
         "rounds": reader.get_fact(ROUNDS) or (),
         "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
         "cases": cases,
-        "images": _image_summary(reader, labels),
-        "verdict": verdict(reader, comparison, [arm["name"] for arm in arms]),
+        "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
+        "verdict": verdict(reader, comparison, [arm["name"] for arm in arms], untestable),
     }
     report = Report.model_validate(fields)
     return report.model_copy(update={"notes": notes(report)})

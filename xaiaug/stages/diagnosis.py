@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
 from ..store.schema import ExplainRow
-from .control_maps import draw_random_maps, remove_maps, shuffle_maps
+from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
 from .critique import CritiqueOptions, critique
 from .explain import explain
-from .generation import SourceCase
+from .image_requests import SourceCase
 from .mistakes import Mistake
 from .predict import Predictions
 from .runtime import Fitted, StageRuntime
@@ -35,6 +36,8 @@ class Diagnosis:
         predictions: of the baseline for the guide.
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
+        donors: training images that the baseline gets right.
+        marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
         scale: of the panels' colours: "image" or "run".
@@ -52,18 +55,21 @@ class Diagnosis:
     draw: int = 0
     scale: str = "image"
     held: frozenset[str] = frozenset()
+    donors: Sequence[Mistake] = ()
+    marks: Path | None = None
     _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
+    _shown: dict[tuple[str, str], Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _critiques: dict[tuple[str, str], Sequence[Critique | Failure]] = field(
         default_factory=dict, init=False, repr=False
     )
 
     def __post_init__(self) -> None:
-        for chosen in (self.mistakes, self.correct, self.runtime.context.train or ()):
+        for chosen in (self.mistakes, self.correct, self.donors, self.runtime.context.train or ()):
             samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
             self.runtime.keep_from_test(samples, type(self.critic).__name__)
 
     def explanations(self, cases: str = "mistakes") -> Sequence[ExplainRow]:
-        """The heatmaps of "mistakes" or "correct" cases."""
+        """The heatmaps of "mistakes", "correct" or "train-correct" cases."""
         return _once(
             self._explained,
             cases,
@@ -75,8 +81,8 @@ class Diagnosis:
         return _once(self._critiques, (source.cases, source.map), lambda: self._criticize(source))
 
     def cases(self, source: ImageSource) -> list[SourceCase]:
-        """All cases of a source but those held out: the guide image, its own heatmap, and what is asked for."""
-        chosen, rows = self._cases(source.cases), self.explanations(source.cases)
+        """All cases of a source but those held out: the image, the heatmap of this source, and what is asked for."""
+        chosen, rows = self._cases(source.cases), self._maps(source)
         labels = self.runtime.context.labels
         critiques = (
             self.critiques(source)
@@ -91,7 +97,7 @@ class Diagnosis:
 
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
         chosen = self._cases(source.cases)
-        rows = self._maps(source, self.explanations(source.cases), chosen)
+        rows = self._maps(source)
         options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
         return critique(self.runtime, self.critic, chosen, rows, options)
 
@@ -101,16 +107,22 @@ class Diagnosis:
         label = self.runtime.context.labels[mistake.sample.label]
         return apply_source_prompts(answer, source, label, mistake.sample.id, self.seed)
 
-    def _maps(self, source: ImageSource, rows: Sequence[ExplainRow], chosen: Sequence[Mistake]) -> Sequence[ExplainRow]:
-        """The heatmaps that the critic is shown for a source."""
+    def _maps(self, source: ImageSource) -> Sequence[ExplainRow]:
+        """The heatmaps that critic and synthesizer get for a source."""
+        return _once(self._shown, (source.cases, source.map), lambda: self._make_maps(source))
+
+    def _make_maps(self, source: ImageSource) -> Sequence[ExplainRow]:
+        rows = self.explanations(source.cases)
         if source.map == "shuffled":
-            return shuffle_maps(rows, chosen, self.seed)
+            return shuffle_maps(rows, self._cases(source.cases), self.seed)
         if source.map == "random":
             return draw_random_maps(self.runtime, rows, source.cases, self.seed)
+        if source.map == "oracle" and self.marks is not None:
+            return mark_maps(self.runtime, rows, source.cases, self.marks)
         return remove_maps(rows) if source.map == "none" else rows
 
     def _cases(self, cases: str) -> Sequence[Mistake]:
-        return self.mistakes if cases == "mistakes" else self.correct
+        return {"mistakes": self.mistakes, "correct": self.correct, "train-correct": self.donors}[cases]
 
 
 def _once(results: dict[Key, Value], key: Key, work: Callable[[], Value]) -> Value:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import RunFolderError
 
-BLOBS, MODELS, UNFINISHED, SYNTHETIC = "blobs", "models", "checkpoints", "synthetic"
+BLOBS, MODELS, UNFINISHED, SYNTHETIC, MASKS = "blobs", "models", "checkpoints", "synthetic", "masks"
 _PART = re.compile(r"\..+\.part")  # a file or folder that was being written when its process ended
 _KEY = re.compile(r"[0-9a-f]{16}")
 # Files that file managers leave behind.
@@ -40,7 +40,7 @@ def find_links(run: Path) -> Iterator[Path]:
     for entry in _scan(run):
         if entry.is_symlink():
             yield Path(entry.path)
-        elif entry.name in (BLOBS, MODELS, UNFINISHED, SYNTHETIC):
+        elif entry.name in (BLOBS, MODELS, UNFINISHED, SYNTHETIC, MASKS):
             yield from _links_below(Path(entry.path))
 
 
@@ -71,7 +71,7 @@ def list_files(folder: Path) -> list[Path]:
 
 def find_leftovers(run: Path, *, unfinished: bool) -> Iterator[Path]:
     """What a killed process left half-written, and, if asked for, the checkpoints of unfinished trainings."""
-    for pattern in (f"{BLOBS}/*/.*.part", f"{MODELS}/*/.*.part", f"{SYNTHETIC}/*/.*.part"):
+    for pattern in (f"{BLOBS}/*/.*.part", f"{MODELS}/*/.*.part", f"{SYNTHETIC}/*/.*.part", f"{MASKS}/*/.*.part"):
         yield from (path for path in run.glob(pattern) if _PART.fullmatch(path.name))
     if unfinished:
         yield from (path for path in (run / UNFINISHED).glob("*") if path.is_dir() and _KEY.fullmatch(path.name))

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS stamps (
 # Names of stages --------------------------------------------------------------------------------------------------
 
 _ROUND, _SEED = "round-", "seed-"
-_TEST, _CURVE, _GUIDE, _JUDGE = "test", "curve", "guide", "judge"
+_TEST, _CURVE, _GUIDE, _TRAIN, _JUDGE = "test", "curve", "guide", "train", "judge"
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class StageName:
 
 CASES = StageName(StageKind.CASES)
 PREDICT_GUIDE = StageName(StageKind.PREDICT, (_GUIDE,))
+PREDICT_TRAIN = StageName(StageKind.PREDICT, (_TRAIN,))
 PREDICT_JUDGE = StageName(StageKind.PREDICT, (_JUDGE,))
 JUDGE = StageName(StageKind.JUDGE)
 FAITHFULNESS = StageName(StageKind.FAITHFULNESS)
@@ -122,9 +123,9 @@ def explain_stage(cases: str) -> StageName:
     return EXPLAIN if cases == "mistakes" else StageName(StageKind.EXPLAIN, (cases,))
 
 
-def random_maps_stage(cases: str) -> StageName:
-    """Draws random maps for "mistakes" or other cases."""
-    return StageName(StageKind.CONTROL_MAPS, (f"{cases}-random",))
+def control_maps_stage(cases: str, heatmaps: str) -> StageName:
+    """Draws maps in place of the real ones, "random" or by an "oracle", for "mistakes" or other cases."""
+    return StageName(StageKind.CONTROL_MAPS, (f"{cases}-{heatmaps}",))
 
 
 def critique_stage(cases: str, heatmaps: str) -> StageName:

@@ -18,9 +18,10 @@ from ..errors import DataError, RunFolderError, RunLockedError
 from ..tables import parse_table
 from .blobs import Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps, sha256
+from .mask_files import MaskFiles
 from .models import KnownFiles, ModelFolder, bring_back, find_model, is_intact, write_model
 from .references import references_in
-from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
+from .run_files import BLOBS, MASKS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
 from .run_ledger import FileStamp, RunLedger
 from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
 
@@ -50,6 +51,7 @@ class Store:
             self._lock.release()
             raise
         self.blobs = Blobs(self.folder / BLOBS)
+        self.masks = MaskFiles(self.folder / MASKS)
         self._index = FileStamps(self.ledger, self.folder)
         self._begun: list[StageName] = []
 
