@@ -61,7 +61,10 @@ class ImageGeneration:
             for seed in run.seeds
         }
         self._wait_for_review()
-        used = equally_many(images)
+        # A source that could make none trains no arm; it takes no images from the arms of the others.
+        empty = {name for (name, _), made in images.items() if not any(image.kept for image in made)}
+        used = equally_many({key: made for key, made in images.items() if key[0] not in empty})
+        used |= {key: [] for key in images if key[0] in empty}
         number = len(self._earlier) + 1
         exported = [
             ExportedImages(number, plans[name], seed, chosen, for_seed(diagnoses, seed))

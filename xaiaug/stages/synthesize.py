@@ -151,6 +151,7 @@ def synthesize(
 def _row(who: str, request: SynthesisRequest, result: SyntheticImage | Failure) -> dict[str, Any]:
     """A `SynthesisRow` whose blob is still to be kept."""
     row = {"case": request.case_id, "index": request.index, "label": request.label, "seed": request.seed}
+    row |= {"base": request.base_id} if request.base_id else {}
     if isinstance(result, Failure):
         return {**row, "prompt": request.prompt, "failure": asdict(result)}
     if not isinstance(result.image, Image.Image):

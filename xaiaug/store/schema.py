@@ -328,6 +328,7 @@ class SynthesisRow(TypedDict, total=False):
     """A new image, or why there is none; of stages of the kind SYNTHESIZE."""
 
     case: str
+    base: str  # id of the training image that was edited, where it is not the case's own
     index: int  # of the image among those of its case
     label: str
     seed: int
