@@ -244,7 +244,9 @@ class Reads(Protocol):
         ...
 
 
-def missing_requirement(arm: Arm, synthesizer: Reads, *, reserve: bool, train: bool = True, marks: bool = False) -> str:
+def missing_requirement(
+    arm: Arm, synthesizer: Reads, *, reserve: bool, train: bool = True, marks: bool = False, causes: bool = True
+) -> str:
     """Why an arm cannot isolate what it is for; empty if it can.
 
     Args:
@@ -253,6 +255,7 @@ def missing_requirement(arm: Arm, synthesizer: Reads, *, reserve: bool, train: b
         reserve: whether there is a reserve split.
         train: whether there are training images.
         marks: whether the data have masks of a planted mark.
+        causes: whether the causes that the critic states are tested.
     """
     source = arm.images
     if "reserve" in arm.real and not reserve:
@@ -261,6 +264,8 @@ def missing_requirement(arm: Arm, synthesizer: Reads, *, reserve: bool, train: b
         return "there are no training images, and images of other splits may not take their place"
     if source is not None and source.map == "oracle" and not marks:
         return "the true region is known only where a mark was planted: [data] marks names no folder with its masks"
+    if source is not None and source.causes == "confirmed" and not causes:
+        return "no cause is confirmed, because none is tested: set [critic] test_causes = true"
     return "" if source is None else _unread(source, synthesizer.uses, synthesizer.needs)
 
 

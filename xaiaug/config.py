@@ -101,6 +101,12 @@ class PluginTable(BaseModel):
         return self.model_copy(update=extra)
 
 
+class CriticTable(PluginTable):
+    """`[critic]`: the critic, its parameters, and whether the causes it states are tested by experiment."""
+
+    test_causes: bool = False
+
+
 class MistakesTable(Table):
     """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested.
 
@@ -198,7 +204,7 @@ class Settings(Table):
     data: DataTable = DataTable()
     classifier: PluginTable = PluginTable(name="transformers")
     explainer: PluginTable = PluginTable(name="auto")
-    critic: PluginTable = PluginTable(name="measured")
+    critic: CriticTable = CriticTable(name="measured")
     synthesizer: PluginTable = PluginTable(name="remix")
     synthesizers: dict[str, dict[str, Any]] = {}
     mistakes: MistakesTable = MistakesTable()

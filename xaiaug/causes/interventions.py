@@ -171,4 +171,5 @@ def region_colour(photo: Photo, box: Box) -> Floats:
 
 
 def _stencil(mask: Floats) -> Image.Image:
-    return Image.fromarray((np.clip(mask, 0, 1) * 255).astype(np.uint8))
+    """Opacity of the subject: a mask is unsure near its edge, and what is half there would look like a ghost."""
+    return Image.fromarray((np.clip((mask - 0.25) / 0.5, 0, 1) * 255).astype(np.uint8))

@@ -45,6 +45,7 @@ class Attribute:
         give: the photo with the value of another photo.
         give_elsewhere: an edit of the same size that does not bring that value.
         of_subject: whether the subject must be found.
+        reach: distance beyond which two values differ by more than this property: such images exchange nothing.
     """
 
     value: Value
@@ -53,6 +54,7 @@ class Attribute:
     give: Callable[[Photo, Photo], Image.Image]
     give_elsewhere: Callable[[Photo, Photo], Image.Image]
     of_subject: bool = True
+    reach: float = float("inf")
 
 
 def _logarithm(value: float, least: float) -> Floats:
@@ -109,6 +111,7 @@ ATTRIBUTES = {
         lambda photo, donor: change_tint(photo, donor.tint - photo.tint),
         _turn_tint,
         of_subject=False,
+        reach=20.0,  # more is no cast of light or camera, but what the image shows
     ),
     "light": Attribute(
         lambda photo: _logarithm(photo.lightness, 0.02),
@@ -146,6 +149,14 @@ ATTRIBUTES = {
 def is_editable(photo: Photo, cause: Cause) -> bool:
     """Whether the image can be edited by this kind of cause: its subject is found where that is needed."""
     return cause.kind == "region" or not ATTRIBUTES[cause.kind].of_subject or photo.has_subject
+
+
+def is_exchangeable(photo: Photo, donor: Photo, cause: Cause) -> bool:
+    """Whether two images, of which one has the cause, can exchange it."""
+    if cause.kind == "region":
+        return True
+    attribute = ATTRIBUTES[cause.kind]
+    return float(np.linalg.norm(attribute.value(photo) - attribute.value(donor))) <= attribute.reach
 
 
 def has_cause(photo: Photo, cause: Cause, owner: Photo) -> bool:

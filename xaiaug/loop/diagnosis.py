@@ -13,6 +13,7 @@ from ..stages import (
     StageRuntime,
     choose,
     choose_correct,
+    choose_correct_pool,
     choose_donors,
     count_by_pair,
     hold_out_suspects,
@@ -21,6 +22,7 @@ from ..stages import (
     predict,
 )
 from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, PREDICT_TRAIN, is_seed_part, seed_part
+from .causes import create_finder
 from .run_context import RunContext, for_seed
 
 
@@ -60,6 +62,8 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
         scale=run.settings.panel.scale,
         donors=_find_donors(run, runtime, baseline) if "train-correct" in asked else (),
         marks=run.settings.data.marks,
+        finder=create_finder(run) if run.settings.critic.test_causes else None,
+        tried=choose_correct_pool(guide, predictions) if run.settings.critic.test_causes else {},
     )
 
 

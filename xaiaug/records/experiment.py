@@ -12,6 +12,7 @@ _CHOICES = {
     "prompt": ("critic", "class-name", "none"),
     "guidance": ("critic", "random", "none"),
     "real": ("train", "none", "train+failures", "train+guide", "train+reserve"),
+    "causes": ("all", "confirmed"),
     "sampling": ("uniform", "balanced"),
     "adapter": (None, "lora"),
 }
@@ -39,6 +40,7 @@ class ImageSource:
         image_guided: whether the synthesizer starts from the image of the case.
         curated: whether bad images are filtered out.
         synthesizer: name of the synthesizer; None: the run's.
+        causes: "all" cases, or those of slices whose stated cause is "confirmed" by experiment; of mistakes alone.
 
     Raises:
         RecordError: a value that is not listed here.
@@ -51,9 +53,12 @@ class ImageSource:
     image_guided: bool = True
     curated: bool = True
     synthesizer: str | None = None
+    causes: str = "all"
 
     def __post_init__(self) -> None:
-        _check_choices(self, "cases", "map", "prompt", "guidance")
+        _check_choices(self, "cases", "map", "prompt", "guidance", "causes")
+        if self.causes == "confirmed" and self.cases != "mistakes":
+            raise RecordError(f"ImageSource: causes are tested for mistakes alone, got cases = {self.cases!r}")
 
 
 @dataclass(frozen=True)

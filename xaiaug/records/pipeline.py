@@ -16,6 +16,7 @@ class StageKind(StrEnum):
     FAITHFULNESS = "faithfulness"
     CONTROL_MAPS = "control-maps"
     CRITIQUE = "critique"
+    CAUSES = "causes"
     JUDGE = "judge"
     SYNTHESIZE = "synthesize"
     CURATE = "curate"

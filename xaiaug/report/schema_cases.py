@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from .schema_base import Row, Text
+from .schema_causes import StatedCauseRow
 
 
 class PairCount(Row):
@@ -44,6 +45,7 @@ class CritiqueRow(Row):
     label_suspect: bool = False
     confidence: float = 0.5
     guidance: dict[str, Text | float] = Field(default_factory=dict)
+    testable: StatedCauseRow | None = None
 
 
 class StageFailure(Row):
@@ -118,6 +120,7 @@ class SourceRow(Row):
     guidance: str = "critic"
     image_guided: bool = True
     curated: bool = True
+    causes: str = "all"
     synthesizer: Text | None = None
 
 

@@ -1,5 +1,6 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
+from .causes import choose_correct_pool
 from .diagnosis import Diagnosis
 from .export import ExportedImages, export
 from .faithfulness import measure_maps
@@ -32,6 +33,7 @@ __all__ = [
     "WhatToKeep",
     "choose",
     "choose_correct",
+    "choose_correct_pool",
     "choose_donors",
     "count_by_pair",
     "equally_many",

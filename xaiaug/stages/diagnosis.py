@@ -10,7 +10,8 @@ from typing import TypeVar
 from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
-from ..store.schema import ExplainRow
+from ..store.schema import CauseRow, ExplainRow, cause_verdict_of
+from .causes import SubjectFinder, try_stated_causes
 from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
 from .critique import CritiqueOptions, critique
@@ -37,6 +38,8 @@ class Diagnosis:
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
         donors: training images that the baseline gets right.
+        finder: of subjects, for the tests of causes; not yet prepared. None: causes are not tested.
+        tried: correctly classified guide images by class, on which causes are tried.
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
@@ -57,8 +60,11 @@ class Diagnosis:
     held: frozenset[str] = frozenset()
     donors: Sequence[Mistake] = ()
     marks: Path | None = None
+    finder: SubjectFinder | None = None
+    tried: dict[int, list[Sample]] = field(default_factory=dict)
     _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _shown: dict[tuple[str, str], Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
+    _causes: dict[str, Sequence[CauseRow]] = field(default_factory=dict, init=False, repr=False)
     _critiques: dict[tuple[str, str], Sequence[Critique | Failure]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -80,8 +86,12 @@ class Diagnosis:
         """The critiques of a source whose words are a critic's."""
         return _once(self._critiques, (source.cases, source.map), lambda: self._criticize(source))
 
+    def causes(self, source: ImageSource) -> Sequence[CauseRow]:
+        """What the tests of the causes that a source's critic stated came to; none where causes are not tested."""
+        return _once(self._causes, source.map, lambda: self._test_causes(source)) if self.finder else ()
+
     def cases(self, source: ImageSource) -> list[SourceCase]:
-        """All cases of a source but those held out: the image, the heatmap of this source, and what is asked for."""
+        """The cases of a source but those held out: the image, the heatmap of this source, and what is asked for."""
         chosen, rows = self._cases(source.cases), self._maps(source)
         labels = self.runtime.context.labels
         critiques = (
@@ -89,11 +99,25 @@ class Diagnosis:
             if uses_critic(source)
             else [class_name_critique(labels[mistake.sample.label]) for mistake in chosen]
         )
+        left_out = self.held | self._unconfirmed(source)
         return [
             (mistake, row, self._apply(source, mistake, answer))
             for mistake, row, answer in zip(chosen, rows, critiques, strict=True)
-            if mistake.sample.id not in self.held
+            if mistake.sample.id not in left_out
         ]
+
+    def _unconfirmed(self, source: ImageSource) -> set[str]:
+        """Ids of mistakes that a source leaves out because their stated cause is not confirmed."""
+        if source.causes == "all":
+            return set()
+        verdicts = [cause_verdict_of(row) for row in self.causes(source)]
+        confirmed = {name for verdict in verdicts if verdict.outcome == "confirmed" for name in verdict.cases}
+        return {mistake.sample.id for mistake in self.mistakes} - confirmed
+
+    def _test_causes(self, source: ImageSource) -> Sequence[CauseRow]:
+        assert self.finder is not None  # noqa: S101  causes() asks
+        stated = list(zip(self.mistakes, self.critiques(source), strict=True))
+        return try_stated_causes(self.runtime, self.baseline, stated, self.tried, self.finder, source.map)
 
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
         chosen = self._cases(source.cases)
