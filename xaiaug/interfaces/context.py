@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CallError
-from ..records import JSON, BatchClient, BatchedCall, RawReply, Sample
+from ..records import JSON, BatchClient, BatchedCall, Case, RawReply, Sample
 
 
 class PaidCalls(Protocol):
@@ -68,6 +68,8 @@ class Context:
         labels: names of the classes; `Sample.label` and `Explanation.target` are indices into it.
         train: the training split, never guide, validation or test; None outside a run. When a model is diagnosed
             without training it holds the guide images the model gets right.
+        explained: guide images with their maps, mistakes and correctly classified ones, for a critic that `compares`;
+            empty outside a run. Each is opened anew whenever it is asked for.
         paid: makes calls that cost money; None outside a run.
         count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
         token_limit: the most tokens that the synthesizer reads.
@@ -77,6 +79,7 @@ class Context:
 
     labels: tuple[str, ...] = ()
     train: Sequence[Sample] | None = None
+    explained: Sequence[Case] = ()
     paid: PaidCalls | None = None
     count_tokens: Callable[[str], int] | None = None
     token_limit: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,7 +123,14 @@ class Diagnosis:
         chosen = self._cases(source.cases)
         rows = self._maps(source)
         options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
-        return critique(self.runtime, self.critic, chosen, rows, options)
+        return critique(self.runtime, self.critic, chosen, rows, options, self._peers(source))
+
+    def _peers(self, source: ImageSource) -> list[tuple[Mistake, ExplainRow]]:
+        """What a critic that compares is prepared with: mistakes and correct images, with maps as the source has."""
+        if not self.critic.compares:
+            return []
+        groups = [(cases, replace(source, cases=cases, causes="all")) for cases in ("mistakes", "correct")]
+        return [pair for cases, one in groups for pair in zip(self._cases(cases), self._maps(one), strict=True)]
 
     def _apply(self, source: ImageSource, mistake: Mistake, answer: Critique | Failure) -> Critique | Failure:
         if isinstance(answer, Failure):

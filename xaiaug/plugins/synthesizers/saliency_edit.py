@@ -13,8 +13,8 @@ from ...imaging.image_stats import lab_to_rgb, rgb_to_lab
 from ...imaging.inpainting import fill_hole
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, SynthesisRequest, SyntheticImage
+from .._hot_region import Region, RegionOptions, draw_region, find_region
 from .._segmentation import create_segmenter, key_by_segmenter
-from ._hot_region import Region, RegionOptions, draw_region, find_region
 from ._mask_folder import MaskFolder
 from ._subject_masks import SubjectMasks
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...records import Explanation, Failure
+from ..records import Explanation, Failure
 
 Floats = NDArray[np.float32]
 
