@@ -86,7 +86,7 @@ class SaliencyEditSynthesizer(Synthesizer):
         self.masks = masks
         self.segmenter = segmenter
         self.per_case = OPERATIONS[operation]
-        self._options = RegionOptions(heat, smallest, largest, contrast)
+        self._options = RegionOptions(heat, (smallest, largest), contrast)
         self._segmenter = create_segmenter(segmenter, type(self).__name__)
         self._subjects: SubjectMasks | None = None
 
