@@ -10,6 +10,7 @@ import pytest
 import tiny_pipelines
 from blobs import blob, outline
 from PIL import Image
+from tiny_segmenters import save_red_model
 
 from xaiaug import arms
 from xaiaug.errors import ConfigError
@@ -169,6 +170,18 @@ def test_a_mask_says_what_is_kept(pipelines: Pipelines, tmp_path: Path) -> None:
     assert made.details["subject"] == "mask"
     with pytest.raises(ConfigError, match="SdxlInpaintSynthesizer: masks must be"):
         ready(SdxlInpaintSynthesizer, pipelines("sdxl"), masks="nowhere")
+
+
+def test_a_segmenter_says_what_is_kept(pipelines: Pipelines, tmp_path: Path) -> None:
+    red = {"file": str(save_red_model(tmp_path / "red.onnx")), "mean": 0, "std": 1}
+    photo = Image.new("RGB", (64, 64), "#00a000")
+    photo.paste("#ff0000", (0, 0, 32, 64))
+    segmented = ready(SdxlInpaintSynthesizer, pipelines("sdxl"), segmenter=red)
+    (made,) = drawn(segmented, request(source=photo, attended="subject"))
+    changed = (pixels(made.image) != pixels(photo)).any(axis=-1)
+    assert not changed[:, :32].any()
+    assert changed[:, 40:].mean() > 0.8
+    assert made.details["subject"] == "segmenter"
 
 
 def test_an_image_keeps_the_size_of_its_source(inpaint: SdxlSynthesizer) -> None:
