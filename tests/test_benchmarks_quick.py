@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "photos": (("--data", ""), ()),
     "pointing": (("--data", ""), ()),
     "pretrain_petworld": ((), ()),
+    "segmentation": (("--data", "pets-with-masks"), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),

@@ -14,6 +14,7 @@ import pytest
 from xaiaug import arms, config, load, petworld
 from xaiaug.calls import Prices
 from xaiaug.curation import DEFAULT
+from xaiaug.plugins._segmentation import create_segmenter
 
 ROOT = Path(__file__).resolve().parents[1]
 # Smaller sizes for tests; nothing else of a snippet is changed.
@@ -168,7 +169,10 @@ def test_the_settings_file_of_the_readme_is_valid():
 
 
 def test_the_settings_file_of_the_page_on_remix_is_valid():
-    (text,) = snippets("docs/remix.md", "toml")
+    text, *segmenters = snippets("docs/remix.md", "toml")
+    for table in segmenters:
+        setting = tomllib.loads(table)["synthesizer"]["segmenter"]
+        assert create_segmenter(setting, "remix").identity()["content"] is None  # checked, and not there
     settings = config.parse_settings(tomllib.loads(text))
     plugin = load("synthesizer", settings.synthesizer.name, **settings.synthesizer.parameters)
     assert plugin.size == 224

@@ -60,7 +60,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     """
     settings, taking_part = asked.settings, _taking_part(asked)
     by_name = not isinstance(settings.experiment.arms, str)
-    arms, left_out = rows.select_runnable(asked.arms, by_name, lambda arm: _missing(asked, known, arm))
+    arms, left_out = rows.select_runnable(asked.arms, by_name, lambda arm: _find_missing(asked, known, arm))
     lines = _lines(asked, arms, known)
     names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
@@ -82,7 +82,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     )
 
 
-def _missing(asked: PlanRequest, known: Assumptions, arm: Arm) -> str:
+def _find_missing(asked: PlanRequest, known: Assumptions, arm: Arm) -> str:
     train, reserve = (bool(known.images[name]) for name in ("train", "reserve"))
     marks = asked.settings.data.marks is not None
     return rows.missing_requirement(arm, asked.synthesizer_of(arm.images), reserve=reserve, train=train, marks=marks)

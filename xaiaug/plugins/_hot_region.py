@@ -24,14 +24,12 @@ class RegionOptions:
 
     Attributes:
         heat: share of the heat off the subject that a region should hold, above 0 to 1.
-        smallest: share of the image's area that a region has at least.
-        largest: likewise, at most.
+        area: share of the image that a region has at least and at most.
         contrast: least ratio of the mean heat off the subject in the region to the mean over the image.
     """
 
     heat: float = 0.5
-    smallest: float = 0.06
-    largest: float = 0.1
+    area: tuple[float, float] = (0.06, 0.1)
     contrast: float = 2.0
 
 
@@ -85,7 +83,7 @@ def find_region(explanation: Explanation, subject: Floats, options: RegionOption
         return _explain_failure(total / float(heat.sum()), flat, contrast, options)
     height, width = off.shape
     sides = (window[0] / width, window[1] / height, window[2] / width, window[3] / height)
-    return Region(*sides, heat=inside / total, contrast=contrast)
+    return Region(*sides, heat=min(1.0, inside / total), contrast=contrast)
 
 
 def draw_region(subject: Floats, options: RegionOptions, seed: int) -> Region:
@@ -96,7 +94,7 @@ def draw_region(subject: Floats, options: RegionOptions, seed: int) -> Region:
         options: of which the sizes count.
         seed: decides the place.
     """
-    rng, side = np.random.default_rng(seed), float(np.sqrt((options.smallest + options.largest) / 2))
+    rng, side = np.random.default_rng(seed), float(np.sqrt(sum(options.area) / 2))
     height, width = subject.shape
     least, best = np.inf, Region(0.0, 0.0, side, side)
     for _ in range(ATTEMPTS):
@@ -129,7 +127,7 @@ def _explain_failure(off: float, flat: float, contrast: float, options: RegionOp
 def _smallest_window(off: Floats, total: float, options: RegionOptions) -> tuple[tuple[int, int, int, int], float]:
     """Left, top, right and bottom of the window in cells of `off`, and the heat in it."""
     sums = np.pad(off, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
-    for share in np.geomspace(options.smallest, options.largest, SIZES):
+    for share in np.geomspace(*options.area, SIZES):
         found = [_hottest_window(sums, share, aspect) for aspect in ASPECTS]
         best = max(found, key=lambda one: one[1])
         if best[1] >= options.heat * total:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import RunFolderError
+from ..records import digest
 from .call_ledger import CallLedger
 from .models import is_intact
 from .reader import Reader
 from .references import references_in
 from .run_files import BLOBS, MODELS, find_leftovers, find_links, remove_files
+from .schema import SNAPSHOT
 from .store import Store
 
 
@@ -69,10 +72,19 @@ def sweep(store: Store, *, keep_unfinished: bool) -> int:
     stale = {name for name in known - wanted if name.startswith((f"{BLOBS}/", f"{MODELS}/"))}
     files = [store.folder / name for name in sorted(stale) if (store.folder / name).is_file()]
     files += _uncommitted_blobs(store, known | wanted)
+    files += store.masks.list_unused(_find_segmenters(store.ledger.get_fact(SNAPSHOT)))
     leftovers = find_leftovers(store.folder, unfinished=not keep_unfinished)
     freed = remove_files(store.folder, [*files, *leftovers])
     store.ledger.drop_stamps(stale)
     return freed
+
+
+def _find_segmenters(snapshot: Any) -> set[str]:
+    """Digests of the segmenters that the plugins of a settings snapshot use."""
+    if not isinstance(snapshot, Mapping):
+        return set()
+    inner = set().union(*(_find_segmenters(value) for value in snapshot.values()))
+    return inner | ({digest(snapshot["segmenter"])} if snapshot.get("segmenter") else set())
 
 
 def _uncommitted_blobs(store: Store, named: set[str]) -> Iterator[Path]:

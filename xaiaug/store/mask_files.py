@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .blobs import write_atomically
+
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 class MaskFiles:
@@ -39,6 +43,11 @@ class MaskFiles:
         buffer = io.BytesIO()
         Image.fromarray(mask).save(buffer, format="PNG")
         write_atomically(self._path(segmenter, image), buffer.getvalue())
+
+    def list_unused(self, segmenters: Collection[str]) -> list[Path]:
+        """The files of masks by other segmenters than these."""
+        files = (path for path in self.folder.glob("*/*.png") if _DIGEST.fullmatch(path.parent.name))
+        return [path for path in files if path.parent.name not in segmenters and _DIGEST.fullmatch(path.stem)]
 
     def _path(self, segmenter: str, image: str) -> Path:
         return self.folder / segmenter / f"{image}.png"

@@ -18,6 +18,7 @@ from ._mask_folder import BadMaskError
 Floats = NDArray[np.float32]
 
 NEAREST = 8  # of the backdrops nearest to a requested colour, one of so many is chosen at random
+HOLES = (0.3, 0.5)  # share of the image that its subject may cover: less, if there are enough, since holes are blurred
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Backdrop:
 def find_backdrops(
     samples: Sequence[Sample], most: int, seed: int, mask_of: Callable[[Sample, tuple[int, int]], Floats | None]
 ) -> list[Backdrop]:
-    """At most `most` backdrops from a random choice of training images: those whose subject covers less than half.
+    """At most `most` backdrops from a random choice of training images: those whose subject covers little.
 
     Args:
         samples: the training images.
@@ -50,7 +51,10 @@ def find_backdrops(
     ordered = sorted(samples, key=lambda sample: sample.id)
     order = np.random.default_rng([seed, 1]).permutation(len(ordered))[:most]
     backdrops = [backdrop for i in order if (backdrop := _measure(ordered[i], mask_of)) is not None]
-    return [backdrop for backdrop in backdrops if backdrop.subject < 0.5] or backdrops
+    for largest in HOLES:
+        if len(fitting := [backdrop for backdrop in backdrops if backdrop.subject < largest]) >= NEAREST:
+            return fitting
+    return fitting or backdrops
 
 
 def _measure(sample: Sample, mask_of: Callable[[Sample, tuple[int, int]], Floats | None]) -> Backdrop | None:

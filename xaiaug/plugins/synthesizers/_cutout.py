@@ -10,12 +10,13 @@ from PIL import Image
 
 from ...imaging.image_stats import rgb_to_lab, to_pixels, typical_colour
 from ...records import Failure, SynthesisRequest
-from .._segmentation import CLEAR, LARGEST, SMALLEST, Segmenter
+from .._segmentation import LARGEST, SMALLEST, Segmenter
 from .._superpixels import subject_mask
 from ._mask_folder import BadMaskError, MaskFolder, is_hard, resize_mask
 
 Floats = NDArray[np.float32]
 
+CLEAR = 0.3  # least difference of our own mask between inside and outside of the subject
 EDGE = 0.7  # pixels over which the hard edge of a mask is softened
 CUT = 0.06  # share of an image side that a subject must cover to count as cropped there
 
@@ -69,9 +70,8 @@ def cut_subject(
         return cut_by_mask(photo, mask)
     if segmenter is not None:
         found = segmenter.mask(request.source or photo)
-        return found if isinstance(found, Failure) else cut_by_mask(photo, resize_mask(found, photo.size), "segmenter")
-    heatmap = request.explanation.heatmap if request.explanation else None
-    return segment(photo, heatmap) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
+        return found if isinstance(found, Failure) else _cut_by_segmenter(photo, resize_mask(found, photo.size))
+    return segment(photo) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
 
 
 def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
@@ -92,6 +92,23 @@ def cut_by_mask(photo: Image.Image, mask: Floats, found_by: str = "mask") -> Cut
     alpha = gaussian_filter(mask, EDGE) if is_hard(mask) else mask
     main = np.median(colours[mask >= 0.5 * mask.max()], axis=0).astype(np.float32)
     return _crop(colours, alpha, main, found_by)
+
+
+def _cut_by_segmenter(photo: Image.Image, mask: Floats) -> Cutout | Failure:
+    """The subject of a photo, by a segmenter's mask: in one piece, without holes, and opaque inside.
+
+    Two pieces of similar size are mostly a head and a body whose middle the segmenter did not see.
+    """
+    from scipy.ndimage import gaussian_filter, label
+
+    solid = _solidify(mask)
+    if (pieces := label(solid)[1]) != 1:
+        return Failure("no-subject", f"the subject found is in {pieces} pieces, and its middle may be missing")
+    near = gaussian_filter(solid.astype(np.float32), max(1, max(mask.shape) / 100))
+    soft = gaussian_filter(np.where(near > 0.99, 1, mask), EDGE)
+    # Steeper than the mask, and slightly inwards: ghosts and a rim of the old backdrop would be visible.
+    alpha = np.clip((soft - 0.4) / 0.5, 0, 1) * np.clip(4 * near, 0, 1)
+    return cut_by_mask(photo, alpha.astype(np.float32), "segmenter")
 
 
 def _crop(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout:

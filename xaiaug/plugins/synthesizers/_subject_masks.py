@@ -10,23 +10,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...records import Failure
-from .._segmentation import Segmenter
+from .._segmentation import Segmenter, judge_mask
+from .._superpixels import subject_mask
 from ._mask_folder import BadMaskError, MaskFolder
 
 Floats = NDArray[np.float32]
 
 MOST_BYTES = 64 << 20  # of masks in memory, a byte a pixel
+# Our own segmentation may be less certain here than where a subject is cut out: it is to be left alone, not shown.
+CERTAIN = 0.3
 
 
 class SubjectMasks:
     """Finds subject masks; an image that is asked for again, by any name, is not segmented again.
 
     Args:
-        segmenter: of images without a mask in the folder.
+        segmenter: of images without a mask in the folder; None: our own segmentation.
         folder: of the user; None: there is none.
     """
 
-    def __init__(self, segmenter: Segmenter, folder: MaskFolder | None) -> None:
+    def __init__(self, segmenter: Segmenter | None, folder: MaskFolder | None) -> None:
         self._segmenter, self._folder = segmenter, folder
         self._known: OrderedDict[str, NDArray[np.uint8] | Failure] = OrderedDict()
         self._bytes = 0
@@ -49,7 +52,7 @@ class SubjectMasks:
     def _segment(self, image: Image.Image) -> Floats | Failure:
         key = hashlib.blake2b(f"{image.size} ".encode() + image.tobytes(), digest_size=16).hexdigest()
         if key not in self._known:
-            mask = self._segmenter.mask(image)
+            mask = self._segmenter.mask(image) if self._segmenter else judge_mask(subject_mask(image), CERTAIN)
             self._keep(key, mask if isinstance(mask, Failure) else np.round(mask * 255).astype(np.uint8))
         found = self._known[key]
         return found if isinstance(found, Failure) else found.astype(np.float32) / np.float32(255)

@@ -26,7 +26,7 @@ INVARIANCES = ("colour", "light", "side", "size", "place")
 class RemixSynthesizer(Synthesizer):
     """Cuts the subject out of the misclassified image and pastes it, changed by the guidance, on another backdrop.
 
-    The subject comes from the user's mask, else from segmentation, where a heatmap is weak evidence.
+    The subject comes from the user's mask, else from segmentation; heatmaps do not count.
 
     Args:
         size: longer side of the new images in pixels; None: that of the misclassified image.

@@ -86,23 +86,25 @@ class SaliencyEditSynthesizer(Synthesizer):
         self.masks = masks
         self.segmenter = segmenter
         self.per_case = OPERATIONS[operation]
-        self._options = RegionOptions(heat, smallest, largest, contrast)
-        self._segmenter = create_segmenter(segmenter, type(self).__name__)
+        self._options = RegionOptions(heat, (smallest, largest), contrast)
+        self._segmenter = None if segmenter is None else create_segmenter(segmenter, type(self).__name__)
         self._subjects: SubjectMasks | None = None
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, and digests of the masks and of the segmenter's files."""
-        identity = key_by_segmenter(super().identity(), None if self.segmenter is None else self._segmenter)
+        identity = key_by_segmenter(super().identity(), self._segmenter)
         folder = self._mask_folder()
         return {**identity, "masks": folder.digest() if folder else None}
 
     def check(self) -> None:
         """Raises ConfigError if the segmenter's file is missing, MissingExtraError if its package is."""
-        self._segmenter.check()
+        if self._segmenter is not None:
+            self._segmenter.check()
 
     def prepare(self, context: Context) -> None:
         """Opens the segmenter."""
-        self._segmenter.prepare(context)
+        if self._segmenter is not None:
+            self._segmenter.prepare(context)
         self._mask_folder()  # reports a missing folder early
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
