@@ -10,7 +10,7 @@ more conflicts than training, so that there are mistakes to test. `-none` worlds
 classifier that was trained without tags. Stated are: the planted cause of each mistake that has one (right), every
 mechanism that was not planted (other), and the causes of mistakes of another slice (permuted). Slices with fewer than
 ten mistakes cannot be tested and are counted apart. `critics` gives at most 60 mistakes to scripted critics, one always
-right, one always wrong, one with one answer, and to `measured`.
+right, one always wrong, one with one answer, and asks `measured` and `interventions`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from xaiaug.petworld.palette import names_of
 from xaiaug.petworld.sampling import sample_nuisances
 from xaiaug.plugins._superpixels import subject_mask
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.critics.measured import MeasuredCritic
 from xaiaug.records import derive_seed
 from xaiaug.records.cause import CAUSE_OUTCOMES
 
@@ -130,7 +129,7 @@ def measure_world(world: str, seed: int, options: argparse.Namespace) -> list[di
         print(rows[-1], flush=True)
     critics = script_critics(truth, found, seed) if mark != "none" else {}
     if medium == "drawn" or mark != "none":
-        critics["measured"] = ask_measured(classifier, train, found)
+        critics |= {name: ask_critic(name, classifier, train, found) for name in ("measured", "interventions")}
     for name, causes in critics.items():
         rows.append(
             {
@@ -268,8 +267,10 @@ def script_critics(truth: Sequence[Cause | None], found: Mistakes, seed: int) ->
     }
 
 
-def ask_measured(classifier: TransformersClassifier, train: Sequence[Row], found: Mistakes) -> list[Cause | None]:
-    """What `measured` states of each mistake, shown attention-relevance."""
+def ask_critic(
+    name: str, classifier: TransformersClassifier, train: Sequence[Row], found: Mistakes
+) -> list[Cause | None]:
+    """What a critic states of each mistake, shown attention-relevance."""
     images = [row.image for row in found.rows]
     explainer = load("explainer", "attention-relevance")
     targets = [int(label) for label in found.predicted]
@@ -282,8 +283,9 @@ def ask_measured(classifier: TransformersClassifier, train: Sequence[Row], found
         Case(str(i), row.image, row.image, LABELS[row.label], LABELS[targets[i]], found.probabilities[i], maps[i])
         for i, row in enumerate(found.rows)
     ]
-    critic = MeasuredCritic(reference=60)
-    critic.prepare(Context(labels=LABELS, train=[to_sample(row) for row in train], explained=cases))
+    critic = load("critic", name, reference=60)
+    samples = [to_sample(row) for row in train]
+    critic.prepare(Context(labels=LABELS, train=samples, explained=cases, predict_proba=classifier.predict_proba))
     failed = [i for i, row in enumerate(found.rows) if row.label != targets[i]]
     critiques = dict(zip(failed, critic.critique([cases[i] for i in failed]), strict=True))
     return [critiques[i].testable if i in critiques else None for i in range(len(images))]
