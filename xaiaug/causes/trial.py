@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import PluginError
 from ..records import Cause, derive_seed
 from .mechanisms import edit_control, exchange, has_cause, is_editable, is_exchangeable
-from .nuisance import NOISE, NUISANCES
+from .nuisance import NUISANCES
 from .photo import Photo
 
 Probabilities = NDArray[np.floating]
@@ -146,7 +146,7 @@ class _Edited:
         """The image after the edit of that name; "" is the image as it was."""
         if name in NUISANCES:
             rng = np.random.default_rng(derive_seed("nuisance", seed, self.pair.photo.id, name))
-            return NUISANCES[name](self.pair.photo.image, self.after, rng)
+            return NUISANCES[name](self.pair.photo.image, rng)
         return {"": self.pair.photo.image, CAUSE: self.after, ELSEWHERE: self.elsewhere}[name]
 
 
@@ -283,10 +283,8 @@ class _Question:
         edited = [one for pair in pairs if (one := _edit(pair, rng)) is not None]
         deciding = [one for one in edited if one.pair.decides]
         choosing = [one for one in edited if not self.halve or not one.pair.decides] or edited
-        # On correct images noise of that size is no nuisance: it covers the subject, and breaks what it covers.
-        names = [name for name in NUISANCES if sign > 0 or name != NOISE]
-        self._answer(choosing, ["", *names])
-        nuisance = max(names, key=lambda name: sign * _mean(self._rises(choosing, name)))
+        self._answer(choosing, ["", *NUISANCES])
+        nuisance = max(NUISANCES, key=lambda name: sign * _mean(self._rises(choosing, name)))
         compared = {CAUSE: CAUSE, ELSEWHERE: ELSEWHERE, NUISANCE: nuisance}
         self._answer(deciding, ["", *compared.values()])
         return Arms(

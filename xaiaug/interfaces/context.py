@@ -69,9 +69,9 @@ class Context:
         labels: names of the classes; `Sample.label` and `Explanation.target` are indices into it.
         train: the training split, never guide, validation or test; None outside a run. When a model is diagnosed
             without training it holds the guide images the model gets right.
-        explained: guide images with their maps, mistakes and correctly classified ones, for a critic that compares; none
-            outside a run. Each is opened anew whenever it is asked for.
-        predict_proba: asks the classifier that is diagnosed, as `Classifier.predict_proba` does, for such a critic; None
+        explained: guide images with their maps, mistakes and correct ones, for a critic that compares; none outside a
+            run. Each is opened anew whenever it is asked for.
+        predict_proba: asks the classifier that is diagnosed, as its method of that name does, for such a critic; None
             outside a run.
         paid: makes calls that cost money; None outside a run.
         count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
