@@ -127,7 +127,9 @@ def check(finished, folder, name, damage, share, *, swept):
         case = f"{damage.__name__} {share} {name}"
         lines, error = survives(lambda: verify(run_dir))
         named = Path(name).name
-        assert error or any(named in line for line in lines), f"{case}: not named in {lines}"
+        # status.json is replaced every second, so its digest is not kept: only what no run writes is named.
+        plausible = name == "status.json" and damage in (flip, cut, lengthen)
+        assert error or plausible or any(named in line for line in lines), f"{case}: not named in {lines}"
         survives(lambda: status(run_dir))
         report, error = survives(lambda: read_all(run_dir))
         assert error or {k: v for k, v in report[0].items() if k != "run"} == before, f"{case}: {report[0]}"
