@@ -163,12 +163,13 @@ def test_a_lost_wal_is_refused(killed, tmp_path, keep_status):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_wal_that_is_cut_anywhere_is_refused_or_forgets_no_money(killed, tmp_path, data):
+def test_a_wal_that_is_cut_or_changed_anywhere_is_refused_or_forgets_no_money(killed, tmp_path, data):
     run = tmp_path / "run"
     shutil.rmtree(run, ignore_errors=True)
     wal = copy(killed, run) / "ledger.sqlite-wal"
     whole = wal.read_bytes()
-    wal.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    at = data.draw(st.integers(0, len(whole) - 1))
+    wal.write_bytes(whole[:at] + data.draw(st.sampled_from([b"", bytes([whole[at] ^ 1]) + whole[at + 1 :]])))
     try:
         store = Store(run)
     except RunFolderError as error:

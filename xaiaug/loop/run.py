@@ -111,10 +111,14 @@ def prepare_run(
 
     Raises:
         DataError: the images cannot be used for it.
-        ConfigError: an arm that was named is not possible, or the critic lacks a key.
+        ConfigError: an arm that was named is not possible, the critic lacks a key, or the synthesizer a file.
     """
-    if runtime.store.ledger.get_fact(REACHED) != until and reaches(until, Stop.CRITIQUE):
-        plugins.critic.check()  # a missing key is found now, not after hours of training; a finished run needs none
+    if runtime.store.ledger.get_fact(REACHED) != until:
+        # A missing key or file is found now, not after hours of training; a finished run needs none.
+        if reaches(until, Stop.CRITIQUE):
+            plugins.critic.check()
+        if reaches(until, Stop.IMAGES):
+            plugins.synthesizer.check()
     ledger = runtime.store.ledger
     tested_before = any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ())
     runtime.store.start_session()
