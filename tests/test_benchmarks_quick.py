@@ -16,6 +16,7 @@ DATA = ROOT.parent / "shared" / "data"
 BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bill": ((), ("anthropic", "openai", "genai_prices")),
     "calls": ((), ()),
+    "causes": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),

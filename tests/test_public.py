@@ -31,6 +31,7 @@ def test_the_public_names_are_these_and_each_is_there():
     assert xaiaug.__all__ == [
         "Arm",
         "Case",
+        "Cause",
         "Classifier",
         "Context",
         "Critic",
@@ -59,6 +60,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "hookimpl",
         "load",
         "open_run",
+        "probe_cause",
     ]
     assert xaiaug.__all__ == sorted(xaiaug.__all__)
     for name in xaiaug.__all__:

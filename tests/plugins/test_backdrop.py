@@ -8,7 +8,7 @@ from blobs import blob, outline
 from numpy.typing import NDArray
 from PIL import Image
 
-from xaiaug.plugins._image_stats import css_to_lab, rgb_to_lab
+from xaiaug.imaging.image_stats import css_to_lab, rgb_to_lab
 from xaiaug.plugins.synthesizers._backdrop import Backdrop, choose_backdrop, find_backdrops, remove_subject
 from xaiaug.plugins.synthesizers._mask_folder import BadMaskError
 from xaiaug.records import Sample

@@ -29,6 +29,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
     explainer: str | Explainer = "auto",
     critic: str | Critic = "measured",
     most: int | None = None,
+    test_causes: bool = False,
     budget_usd: float | None = None,
     allow_upload: bool = False,
     offline: bool = False,
@@ -49,6 +50,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         explainer: an object or a registered name.
         critic: likewise.
         most: mistakes to look into; None: all.
+        test_causes: whether the causes that the critic states are tested by experiment (see `probe_cause`).
         budget_usd: most that a paid critic may cost, in US dollars; None: nothing.
         allow_upload: whether a critic may send images to an outside service.
         offline: whether plugins that talk to outside services are refused.
@@ -62,6 +64,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
             validation.
     """
     settings = diagnosis_settings(most, budget_usd, allow_upload=allow_upload, offline=offline)
+    settings["critic"] = {"test_causes": test_causes}
     loop, splits = prepare_diagnosis(
         classifier, data, explainer, critic, labels=labels, parameters=parameters, settings=settings
     )

@@ -33,6 +33,7 @@ from ..store.schema import (
     predict_curve_stage,
     predict_test_stage,
 )
+from .causes import test_causes
 from .diagnosis import diagnose_seeds, exclude_suspects
 from .generation import ImageGeneration
 from .plugin_set import PluginSet
@@ -60,6 +61,7 @@ def _do_steps(run: RunContext, until: str) -> None:
     if not reaches(until, Stop.CRITIQUE):
         return
     exclude_suspects(run, diagnoses)
+    test_causes(run, diagnoses)
     if not reaches(until, Stop.IMAGES):
         return
     images = generation.last_round(diagnoses)
@@ -172,8 +174,18 @@ def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[s
 def _possible_arms(
     settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
-    by_name, synthesizer = not isinstance(settings.experiment.arms, str), plugins.synthesizer
-    return rows.select_runnable(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+    def missing(arm: Arm) -> str:
+        synthesizer = plugins.synthesizer_of(arm.images)
+        return rows.missing_requirement(
+            arm,
+            synthesizer,
+            reserve=bool(splits.reserve),
+            train=bool(splits.train),
+            marks=settings.data.marks is not None,
+            causes=settings.critic.test_causes,
+        )
+
+    return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 
 
 def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> Context:

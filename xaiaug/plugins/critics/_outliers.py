@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...imaging.image_stats import colour_name
 from ...statistics import holm_adjust
-from .._image_stats import colour_name
 from ._measurements import Measurements
 
 Floats = NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .._image_stats import lab_to_rgb, rgb_to_lab, sharpness, to_pixels
+from ...imaging.image_stats import lab_to_rgb, rgb_to_lab, sharpness, to_pixels
 from ._cutout import Cutout
 
 Floats = NDArray[np.float32]

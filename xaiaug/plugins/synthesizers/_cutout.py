@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...imaging.image_stats import rgb_to_lab, to_pixels, typical_colour
 from ...records import Failure, SynthesisRequest
-from .._image_stats import rgb_to_lab, to_pixels, typical_colour
 from .._segmentation import LARGEST, SMALLEST, Segmenter
 from .._superpixels import subject_mask
 from ._mask_folder import BadMaskError, MaskFolder, is_hard, resize_mask
@@ -71,8 +71,7 @@ def cut_subject(
     if segmenter is not None:
         found = segmenter.mask(request.source or photo)
         return found if isinstance(found, Failure) else _cut_by_segmenter(photo, resize_mask(found, photo.size))
-    heatmap = request.explanation.heatmap if request.explanation else None
-    return segment(photo, heatmap) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
+    return segment(photo) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
 
 
 def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...errors import ConfigError
+from ...imaging.image_stats import css_to_lab, lab_to_rgb
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
-from .._image_stats import css_to_lab, lab_to_rgb
 from .._segmentation import create_segmenter, key_by_segmenter
 from ._backdrop import Backdrop, choose_backdrop, find_backdrops, remove_subject
 from ._compositing import Placement, add_shadow, harmonise, limit_sharpness, place_subject, recolour, relight
@@ -26,7 +26,7 @@ INVARIANCES = ("colour", "light", "side", "size", "place")
 class RemixSynthesizer(Synthesizer):
     """Cuts the subject out of the misclassified image and pastes it, changed by the guidance, on another backdrop.
 
-    The subject comes from the user's mask, else from segmentation, where a heatmap is weak evidence.
+    The subject comes from the user's mask, else from segmentation; heatmaps do not count.
 
     Args:
         size: longer side of the new images in pixels; None: that of the misclassified image.

@@ -116,7 +116,7 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         options: as in all variants.
     """
 
-    uses = frozenset({"prompt", "image", "guidance"})
+    uses = frozenset({"prompt", "image", "guidance", "map"})
     needs = frozenset({"image"})
     preset = PRESETS["sdxl-inpaint"]
 
