@@ -72,6 +72,7 @@ def test_snippets_that_need_other_packages_are_marked_and_compile():
             compile(code, page.name, "exec")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", SHOWS)
 def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, capsys):
     namespace = {"__name__": "reader"}
@@ -80,6 +81,7 @@ def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, 
     assert SHOWS[name] in capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
     import xaiaug
 
@@ -99,6 +101,7 @@ def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
     assert result.report.images.kept > 0
 
 
+@pytest.mark.ci
 def test_the_paid_critic_of_the_page_works_in_a_loop(photos, checkpoint):
     import xaiaug
 
@@ -179,6 +182,7 @@ def test_the_settings_file_of_the_page_on_remix_is_valid():
     assert "colour" not in plugin.invariances
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("script", "shown"), [("loop.py", "generated+training"), ("custom_explainer.py", "occlusion")])
 def test_an_example_runs_from_the_command_line(script, shown, photos, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, str(photos), "--checkpoint", str(checkpoint), "--steps", "2"])

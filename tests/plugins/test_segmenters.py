@@ -26,8 +26,8 @@ from xaiaug.plugins._segmentation import Segmenter, create_segmenter, judge_mask
 from xaiaug.plugins.synthesizers._cutout import cut_subject
 from xaiaug.records import Failure, Progress, SynthesisRequest, SyntheticImage, digest
 from xaiaug.registry import registry
-from xaiaug.store import Store
-from xaiaug.store.integrity import sweep
+from xaiaug.store import Reader, Store
+from xaiaug.store.integrity import problems, sweep
 from xaiaug.store.mask_files import MaskFiles
 from xaiaug.store.schema import SNAPSHOT
 
@@ -255,11 +255,25 @@ def test_masks_of_segmenters_no_longer_used_are_swept(red: Path, tmp_path: Path)
             opened({"file": str(red), "mean": mean, "std": 1}, Context(masks=store.masks)).mask(half_red())
         used = create_segmenter({"file": str(red), **UNIT}, "P").identity()
         store.ledger.set_fact(SNAPSHOT, {"synthesizer": {"parameters": {"segmenter": used}}})
-        (store.masks.folder / "mine").mkdir()
-        (store.masks.folder / "mine" / "notes.png").write_bytes(b"mine")
+        (tmp_path / "masks" / "mine").mkdir()
+        (tmp_path / "masks" / "mine" / "notes.png").write_bytes(b"mine")
         assert sweep(store, keep_unfinished=True) > 0
-        left = {path.parent.name for path in store.masks.folder.rglob("*.png")}
+        left = {path.parent.name for path in (tmp_path / "masks").rglob("*.png")}
         assert left == {digest(used), "mine"}
+
+
+def test_verify_knows_masks_and_names_a_torn_one(red: Path, tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        opened({"file": str(red), **UNIT}, Context(masks=store.masks)).mask(half_red())
+    reader = Reader(tmp_path)
+    assert problems(reader) == []
+    (file,) = (tmp_path / "masks").rglob("*.png")
+    file.write_bytes(file.read_bytes()[:-20])
+    file.with_name("notes.png").write_bytes(b"mine")
+    torn, foreign = sorted(problems(reader), reverse=True)
+    reader.close()
+    assert f"{file.name} is torn" in torn
+    assert "notes.png is foreign" in foreign
 
 
 # -- in synthesizers
@@ -332,6 +346,10 @@ def test_a_run_segments_each_image_once_however_often_it_is_resumed(
         )
 
     splits = Splits.from_folder(tmp_path / "data", on_near_duplicate="allow")
+    moved = red.rename(tmp_path / "moved.onnx")
+    with pytest.raises(ConfigError, match="there is no file"):
+        loop().run(splits, tmp_path / "run", watch=lambda step: pytest.fail(f"began: {step}"))
+    moved.rename(red)
     with pytest.raises(RunStopped):
         loop().run(splits, tmp_path / "run", watch=stop)
     before = len(segmented)

@@ -124,9 +124,9 @@ class ImageGeneration:
         )
 
     def _samples(self, images: Sequence[GeneratedImage]) -> list[Sample]:
-        path = self.run.runtime.store.blobs.path
+        folder = self.run.runtime.store.folder
         blobs = [(image.row["image"]["blob"], image.target) for image in images]
-        return [Sample(id=blob.split(".")[0], label=target, opener=BlobFile(path(blob))) for blob, target in blobs]
+        return [Sample(id=blob.split(".")[0], label=target, opener=BlobFile(folder, blob)) for blob, target in blobs]
 
     def _fact(self, plan: ImagePlan, seed: int, images: Sequence[GeneratedImage]) -> ImagesFact:
         source, labels = plan.source, self.run.splits.labels
