@@ -1,6 +1,7 @@
 """Are planted causes confirmed, and others not? Tests of causes on worlds whose shortcut is known.
 
     python benchmarks/causes.py [--worlds drawn-tag drawn-backdrop drawn-none] [--seeds 1] [--data SHARED]
+                                [--critics measured]
                                 [--small | --quick] [--pictures DIR] [--json FILE]
 
 Drawn worlds are petworld's, where coat, backdrop, light, size and place are independent of the label but for what is
@@ -10,7 +11,7 @@ more conflicts than training, so that there are mistakes to test. `-none` worlds
 classifier that was trained without tags. Stated are: the planted cause of each mistake that has one (right), every
 mechanism that was not planted (other), and the causes of mistakes of another slice (permuted). Slices with fewer than
 ten mistakes cannot be tested and are counted apart. `critics` gives at most 60 mistakes to scripted critics, one always
-right, one always wrong, one with one answer, and asks `measured` and `interventions`.
+right, one always wrong, one with one answer, and asks those of --critics.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def measure_world(world: str, seed: int, options: argparse.Namespace) -> list[di
         print(rows[-1], flush=True)
     critics = script_critics(truth, found, seed) if mark != "none" else {}
     if medium == "drawn" or mark != "none":
-        critics |= {name: ask_critic(name, classifier, train, found) for name in ("measured", "interventions")}
+        critics |= {name: ask_critic(name, classifier, train, found) for name in options.critics}
     for name, causes in critics.items():
         rows.append(
             {
@@ -380,6 +381,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=["drawn-tag", "drawn-backdrop", "drawn-none"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--data", type=Path, metavar="SHARED", help="holds cats-vs-dogs and weights, for photo-*")
+    parser.add_argument("--critics", nargs="*", default=["measured"], help="such as measured interventions")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write pictures before and after here")
     options = parser.parse_args()
     options.size = SIZES["quick" if options.quick else "small" if options.small else "usual"]

@@ -148,6 +148,17 @@ def test_edits_that_mean_nothing_are_confirmed_at_most_one_in_twenty():
     assert np.mean(families) <= 0.05
 
 
+def test_the_control_of_an_erased_tag_keeps_it_and_makes_no_second_one():
+    for seed in range(24):
+        photo = draw(seed, 0, True)
+        control = edit_control(photo, photo, TAG, True, None, np.random.default_rng(seed))
+        yellow = [
+            np.linalg.norm(rgb_to_lab(np.asarray(image)) - css_to_lab(YELLOW), axis=-1) < 15
+            for image in (photo.image, control)
+        ]
+        assert yellow[1].sum() == pytest.approx(yellow[0].sum(), abs=4)
+
+
 @pytest.mark.parametrize("kind", ATTRIBUTES)
 def test_an_image_takes_on_the_donors_value(kind):
     options = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from xaiaug.plugins.synthesizers._hot_region import RegionOptions, draw_region, find_region
+from xaiaug.plugins._hot_region import RegionOptions, draw_region, find_region
 
 from xaiaug import Context, Explanation, Failure, SynthesisRequest, load
 from xaiaug.errors import ConfigError

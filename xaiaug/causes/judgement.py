@@ -61,7 +61,7 @@ def judge_trials(trials: Sequence[Trial], labels: Sequence[str], alpha: float = 
     for i, (trial, contrast) in enumerate(zip(trials, contrasts, strict=True)):
         verdict = _count(trial, contrast, labels)
         if i in adjusted:
-            verdict = _decide(verdict, contrast, adjusted[i], alpha, len(testable), _left_out(trial))
+            verdict = _decide(verdict, contrast, adjusted[i], alpha, len(testable), _explain_unedited(trial))
         else:
             verdict = _explain_obstacle(verdict, trial)
         judged.append(JudgedCause(verdict, trial.mistakes.images, trial.correct.images))
@@ -145,7 +145,7 @@ def _decide(
     return replace(verdict, sentence=f"{_begin(what)} could not be tested: {reason}; {counts}.")
 
 
-def _left_out(trial: Trial) -> str:
+def _explain_unedited(trial: Trial) -> str:
     """How many of the mistakes were not edited, and why; empty where all were."""
     reasons = [
         (trial.absent, f"{trial.absent} of {len(trial.stated)} mistakes do not show it"),
