@@ -16,6 +16,7 @@ DATA = ROOT.parent / "shared" / "data"
 BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bill": ((), ("anthropic", "openai", "genai_prices")),
     "calls": ((), ()),
+    "causes": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "photos": (("--data", ""), ()),
     "pointing": (("--data", ""), ()),
     "pretrain_petworld": ((), ()),
+    "segmentation": (("--data", "pets-with-masks"), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),

@@ -14,6 +14,7 @@ import pytest
 from xaiaug import arms, config, load, petworld
 from xaiaug.calls import Prices
 from xaiaug.curation import DEFAULT
+from xaiaug.plugins._segmentation import create_segmenter
 
 ROOT = Path(__file__).resolve().parents[1]
 # Smaller sizes for tests; nothing else of a snippet is changed.
@@ -71,6 +72,7 @@ def test_snippets_that_need_other_packages_are_marked_and_compile():
             compile(code, page.name, "exec")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", SHOWS)
 def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, capsys):
     namespace = {"__name__": "reader"}
@@ -79,6 +81,7 @@ def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, 
     assert SHOWS[name] in capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
     import xaiaug
 
@@ -98,6 +101,7 @@ def test_the_plugins_of_the_page_work_in_a_loop(photos, checkpoint):
     assert result.report.images.kept > 0
 
 
+@pytest.mark.ci
 def test_the_paid_critic_of_the_page_works_in_a_loop(photos, checkpoint):
     import xaiaug
 
@@ -168,13 +172,17 @@ def test_the_settings_file_of_the_readme_is_valid():
 
 
 def test_the_settings_file_of_the_page_on_remix_is_valid():
-    (text,) = snippets("docs/remix.md", "toml")
+    text, *segmenters = snippets("docs/remix.md", "toml")
+    for table in segmenters:
+        setting = tomllib.loads(table)["synthesizer"]["segmenter"]
+        assert create_segmenter(setting, "remix").identity()["content"] is None  # checked, and not there
     settings = config.parse_settings(tomllib.loads(text))
     plugin = load("synthesizer", settings.synthesizer.name, **settings.synthesizer.parameters)
     assert plugin.size == 224
     assert "colour" not in plugin.invariances
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("script", "shown"), [("loop.py", "generated+training"), ("custom_explainer.py", "occlusion")])
 def test_an_example_runs_from_the_command_line(script, shown, photos, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, str(photos), "--checkpoint", str(checkpoint), "--steps", "2"])

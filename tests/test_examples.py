@@ -15,6 +15,8 @@ from fakes import paint_folder
 from xaiaug import open_run
 from xaiaug.testing import Loopback, Reply
 
+pytestmark = pytest.mark.ci
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "cats_vs_dogs.py"
 CRITIC = ("--critic", "claude", "--allow-upload", "--budget-usd", "1")

@@ -451,7 +451,7 @@ def test_uneven_classes_are_told_and_weighted_where_asked(tmp_path):
 def test_a_hundred_classes_run_whole(tmp_path):
     classes = tuple(f"colour{number:03d}" for number in range(100))
     folder = paint_folder(
-        tmp_path / "many", {"train": 3, "guide": 3, "validation": 1, "test": 2}, classes=classes, noise=20.0
+        tmp_path / "many", {"train": 2, "guide": 2, "validation": 1, "test": 1}, classes=classes, noise=20.0
     )
     settings = {"mistakes": {"max": 60}, "experiment": {"images_per_mistake": 1}}
     recipe = Recipe(steps=40, batch_size=8)

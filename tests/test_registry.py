@@ -158,11 +158,12 @@ def test_a_plugin_that_ends_the_process_when_it_is_imported_or_made_is_named(tmp
 
 
 def test_the_users_own_interrupt_passes_through_an_import(tmp_path, monkeypatch):
-    (tmp_path / "slow.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    (tmp_path / "interrupted.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "interrupted", raising=False)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        Registry().add_entry_points([EntryPoint("slow", "slow", "xaiaug")])
+        Registry().add_entry_points([EntryPoint("interrupted", "interrupted", "xaiaug")])
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -53,7 +53,10 @@ def test_a_torn_blob_is_told_when_it_is_read(tmp_path):
     with pytest.raises(RunFolderError, match="is torn"):
         blobs.read(name)
     with pytest.raises(RunFolderError, match="cannot be read"):
-        blobs.read("00nothing.txt")
+        blobs.read("0" * 40 + ".txt")
+    for name in ("00nothing.txt", "../../../etc/passwd", "", None, 3, "0" * 40 + ".\n", "0" * 39 + "/.txt"):
+        with pytest.raises(RunFolderError, match="is not the name of a blob"):
+            blobs.read(name)
 
 
 def test_equal_bytes_are_kept_once(tmp_path):
@@ -63,14 +66,14 @@ def test_equal_bytes_are_kept_once(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
-    write_atomically(tmp_path / "a.txt", b"old")
+    write_atomically(tmp_path, "a.txt", b"old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(RunFolderError, match="No space left on device"):
-        write_atomically(tmp_path / "a.txt", b"new")
+        write_atomically(tmp_path, "a.txt", b"new")
     assert (tmp_path / "a.txt").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 

@@ -66,18 +66,18 @@ def test_what_is_no_such_table_is_refused_in_a_short_message(content, message):
 
 def test_a_table_that_is_replaced_is_kept_beside_and_one_that_is_not_understood_stays(tmp_path):
     with Store(tmp_path) as store:
-        store.write_table("t.csv", [{"id": "1", "decision": ""}])
-        assert not (tmp_path / "t.csv.bak").exists()
+        store.write_table("review.csv", [{"id": "1", "decision": ""}])
+        assert not (tmp_path / "review.csv.bak").exists()
         edited = b"id;decision\r\n1;keep\r\n"
-        (tmp_path / "t.csv").write_bytes(edited)
-        store.write_table("t.csv", store.read_table("t.csv", ["id", "decision"]))
-        store.write_table("t.csv", store.read_table("t.csv", ["id", "decision"]))
-        assert (tmp_path / "t.csv").read_bytes() == b"id,decision\n1,keep\n"
-        assert (tmp_path / "t.csv.bak").read_bytes() == edited
-        (tmp_path / "t.csv").write_bytes(b"decision\nkeep\n")
+        (tmp_path / "review.csv").write_bytes(edited)
+        store.write_table("review.csv", store.read_table("review.csv", ["id", "decision"]))
+        store.write_table("review.csv", store.read_table("review.csv", ["id", "decision"]))
+        assert (tmp_path / "review.csv").read_bytes() == b"id,decision\n1,keep\n"
+        assert (tmp_path / "review.csv.bak").read_bytes() == edited
+        (tmp_path / "review.csv").write_bytes(b"decision\nkeep\n")
         with pytest.raises(RunFolderError, match=r"has no column 'id'.*Nothing was changed"):
-            store.read_table("t.csv", ["id", "decision"])
-        assert (tmp_path / "t.csv").read_bytes() == b"decision\nkeep\n"
+            store.read_table("review.csv", ["id", "decision"])
+        assert (tmp_path / "review.csv").read_bytes() == b"decision\nkeep\n"
 
 
 def line(**values):

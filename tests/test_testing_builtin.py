@@ -20,8 +20,10 @@ from xaiaug.testing.conformance import run_check
 
 EXPECTED = {("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for"}
 BUILT_IN = [(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"]
-# These share nearly all of their code with `sdxl`.
-MORE = {"diffusers"} | {f"sdxl-{name}" for name in ("controlnet", "img2img", "lightning", "refiner", "turbo")}
+# Run by `make check`: these share nearly all of their code with `sdxl`, and a language model is slow.
+MORE = {"diffusers", "local-vlm"} | {
+    f"sdxl-{name}" for name in ("controlnet", "img2img", "inpaint", "lightning", "refiner", "turbo")
+}
 CASES = [
     pytest.param(kind, name, check, id=f"{kind}/{name}-{check.name}", marks=[pytest.mark.ci] if name in MORE else [])
     for kind, name in BUILT_IN

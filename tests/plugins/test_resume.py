@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from xaiaug.files import Directory, seal_folder
 from xaiaug.interfaces import Checkpoints, Context
 from xaiaug.plugins.classifiers._resume import find_newest
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
@@ -34,16 +36,21 @@ class Cutting(list[Sample]):
         return super().__getitem__(index)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fit(tiny_vit: Path, painted: Callable):
-    def fit(checkpoints: Checkpoints | None = None, left: int = 10_000):
+    def fit(checkpoints: Checkpoints | None = None, left: int = 10_000, snapshots: Path | None = None):
         classifier = TransformersClassifier(str(tiny_vit))
         classifier.prepare(Context(labels=("cat", "dog"), device="cpu"))
-        train = Cutting(painted(200), left)
-        history = classifier.fit(train, painted(6, seed=9), recipe=RECIPE, seed=5, checkpoints=checkpoints)
+        options = {"recipe": RECIPE, "seed": 5, "checkpoints": checkpoints, "snapshots": snapshots}
+        history = classifier.fit(Cutting(painted(200), left), painted(6, seed=9), **options)
         return history, {name: value.clone() for name, value in classifier.module.state_dict().items()}
 
     return fit
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(fit):
+    return fit()
 
 
 def equal(one, other) -> bool:
@@ -54,16 +61,16 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(path.name.rpartition("-")[2]) for path in folder.glob("checkpoint-*"))
 
 
-def test_checkpoints_change_neither_weights_nor_curves(fit, tmp_path) -> None:
-    history, weights = fit()
+def test_checkpoints_change_neither_weights_nor_curves(fit, uninterrupted, tmp_path) -> None:
+    history, weights = uninterrupted
     kept_history, kept = fit(Checkpoints(tmp_path / "kept", 6))
     assert kept_history == history
     assert equal(kept, weights)
     assert steps(tmp_path / "kept")[-1] >= 18
 
 
-def test_a_training_interrupted_anywhere_ends_as_one_that_was_not(fit, tmp_path) -> None:
-    history, weights = fit()
+def test_a_training_interrupted_anywhere_ends_as_one_that_was_not(fit, uninterrupted, tmp_path) -> None:
+    history, weights = uninterrupted
     checkpoints = Checkpoints(tmp_path / "kept", 3)
     for left in (70, 60):  # two looks an image
         with pytest.raises(CutOffError):
@@ -74,18 +81,80 @@ def test_a_training_interrupted_anywhere_ends_as_one_that_was_not(fit, tmp_path)
     assert equal(resumed, weights)
 
 
-def test_an_incomplete_checkpoint_is_skipped(fit, tmp_path) -> None:
-    _, weights = fit()
-    checkpoints = Checkpoints(tmp_path / "kept", 3)
+def test_a_damaged_checkpoint_is_skipped_and_its_snapshots_are_made_again(fit, uninterrupted, tmp_path) -> None:
+    history, weights = uninterrupted
+    checkpoints, curve = Checkpoints(tmp_path / "kept", 3), tmp_path / "kept" / "curve"
     with pytest.raises(CutOffError):
-        fit(checkpoints, 100)
-    last = max(steps(checkpoints.folder))
-    (checkpoints.folder / f"checkpoint-{last}" / "curves.json").unlink()
-    (checkpoints.folder / f"checkpoint-{last}" / "weights.safetensors").write_bytes(b"torn")
-    found = find_newest(checkpoints.folder)
-    assert found is not None and found.name != f"checkpoint-{last}"
-    _, resumed = fit(checkpoints)
+        fit(checkpoints, 100, curve)
+    older, newest = (checkpoints.folder / f"checkpoint-{step}" for step in steps(checkpoints.folder)[-2:])
+    files = {path.name for path in newest.iterdir()}
+    assert {"optimizer.pt", "rng_state.pth", "trainer_state.json", "weights.safetensors", "curves.json"} <= files
+    flip(newest / "optimizer.pt")
+    assert find_newest(checkpoints.folder) == older
+    assert not newest.exists()
+    assert max(int(path.name) for path in curve.iterdir()) <= int(older.name.rpartition("-")[2])
+    resumed_history, resumed = fit(checkpoints, snapshots=curve)
+    assert resumed_history == history
     assert equal(resumed, weights)
+    assert sorted(int(path.name) for path in curve.iterdir()) == list(history.steps)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def put_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "emptied": lambda path: path.write_bytes(b""),
+    "flipped": flip,
+    "gone": lambda path: path.unlink(),
+    "folder": put_folder,
+    "huge": lambda path: os.truncate(path, 200 << 30),
+    "foreign": lambda path: path.with_name("foreign").write_bytes(b"mine"),
+    **({"fifo": put_fifo} if hasattr(os, "mkfifo") else {}),
+}
+
+
+def write_checkpoints(folder: Path) -> None:
+    for step in (3, 6):
+        for name in (f"checkpoint-{step}/weights", f"checkpoint-{step}/curves.json", f"curve/{step - 1}/weights"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(name.encode())
+        seal_folder(Directory(folder), f"checkpoint-{step}", ["curve"])
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["weights", "curves.json", "digests.json"])
+def test_every_damage_to_any_file_goes_back_to_the_older_checkpoint_then_to_the_start(damage, file, tmp_path) -> None:
+    write_checkpoints(tmp_path)
+    assert find_newest(tmp_path).name == "checkpoint-6"
+    DAMAGES[damage](tmp_path / "checkpoint-6" / file)
+    assert find_newest(tmp_path).name == "checkpoint-3"
+    kept = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert kept == {f"checkpoint-3/{name}" for name in ("weights", "curves.json", "digests.json")} | {"curve/2/weights"}
+    DAMAGES[damage](tmp_path / "checkpoint-3" / file)
+    assert find_newest(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []  # nothing is in the way of the training
+
+
+def test_a_checkpoint_whose_snapshots_are_damaged_is_of_no_use(tmp_path) -> None:
+    write_checkpoints(tmp_path)
+    flip(tmp_path / "curve/5/weights")
+    assert find_newest(tmp_path).name == "checkpoint-3"
+    flip(tmp_path / "curve/2/weights")
+    assert find_newest(tmp_path) is None
 
 
 def test_without_checkpoints_there_is_nothing_to_resume_from(tmp_path) -> None:

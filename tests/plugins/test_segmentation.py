@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xaiaug.imaging.image_stats import typical_colour
-from xaiaug.plugins._segmentation import subject_mask
+from xaiaug.plugins._superpixels import subject_mask
 
 PETS = Path(__file__).resolve().parents[3] / "shared" / "data" / "pets-with-masks"
 

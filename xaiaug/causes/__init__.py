@@ -1,28 +1,29 @@
 """Tests stated causes of mistakes by experiment: the classifier is asked again after an intervention on the image."""
 
 from .cause_parser import NOTHING, parse_cause
-from .grouping import DiagnosedMistake, group_mistakes
+from .grouping import MOST_POOL, CauseOfMistake, group_causes
 from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
-from .photo import Photo, Segmenter
+from .photo import Photo, Segment
 from .trial import EditedImage, Slice, StatedCause, Trial, create_question, run_trial
 from .wording import describe_cause, describe_edit
 
 __all__ = [
     "ALPHA",
     "FEWEST",
+    "MOST_POOL",
     "NOTHING",
-    "DiagnosedMistake",
+    "CauseOfMistake",
     "EditedImage",
     "JudgedCause",
     "Photo",
-    "Segmenter",
+    "Segment",
     "Slice",
     "StatedCause",
     "Trial",
     "create_question",
     "describe_cause",
     "describe_edit",
-    "group_mistakes",
+    "group_causes",
     "judge_trials",
     "parse_cause",
     "run_trial",

@@ -19,8 +19,8 @@ _WORDS = {
     "backdrop": r"backdrops?|backgrounds?|surroundings?|scenery|scenes?|grass|lawns?|meadows?|snow|beach|sand|carpets?"
     r"|sofas?|couch(?:es)?|indoors?|outdoors?|floors?|walls?|forest|foliage",
     "sharpness": r"blur\w*|unfocus\w*|out of focus|sharp\w*|low[- ]resolution|grainy",
-    "light": r"dark|dim(?:ly)?|bright\w*|over-?exposed|under-?exposed|expos(?:ed|ure)|lighting|light(?= is| was|[.,;]|$)"
-    r"|backlit|shadows?|glare|night",
+    "light": r"dark|dim(?:ly)?|bright\w*|over-?exposed|under-?exposed|expos(?:ed|ure)|lighting|backlit|shadows?|glare"
+    r"|night|light(?= is| was|[.,;]|$)",
     "size": r"small|tiny|distant|far away|close-?up|large|huge|size|zoom\w*",
     "place": r"off-?cent(?:re|er)|edge of the (?:image|frame|picture)|position|cropped|cut off|out of frame",
     "colour": r"colou?r\w*|coats?|furs?|pelts?|plumage",
@@ -33,8 +33,8 @@ _NAMES = re.compile(
 _ABSENT = re.compile(
     r"\b(?:lacks?|lacking|without|missing|absent|absence of|no|not have)\b[^.;]{0,30}$|^[^.;]{0,20}\bmissing\b"
 )
-_ROWS = {"top": (0.0, SPOT), "upper": (0.0, SPOT), "bottom": (1 - SPOT, 1.0), "lower": (1 - SPOT, 1.0)}
-_COLUMNS = {"left": (0.0, SPOT), "right": (1 - SPOT, 1.0)}
+_ROWS = {"top": (0.0, SPOT), "upper": (0.0, SPOT), "bottom": (round(1 - SPOT, 2), 1.0), "lower": (round(1 - SPOT, 2), 1.0)}
+_COLUMNS = {"left": (0.0, SPOT), "right": (round(1 - SPOT, 2), 1.0)}
 _COLOURED = ("region", "colour", "backdrop", "tint")
 
 

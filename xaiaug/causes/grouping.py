@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from ..records import Cause
-from .photo import Photo
-from .trial import Slice, StatedCause
 
-MOST_POOL = 100  # correct images of a class that donors are drawn from
+MOST_POOL = 60  # correct images of a class that are edited, and that donors are drawn from
 
 
-@dataclass(frozen=True, eq=False)
-class DiagnosedMistake:
-    """A mistake and what is stated of it.
+@dataclass(frozen=True)
+class CauseOfMistake:
+    """What is stated of one mistake.
 
     Attributes:
-        photo: the image.
         label, predicted: indices of the true and the predicted class.
         cause: the stated cause; None where none can be tested.
         group: mistakes of different groups are tested apart.
     """
 
-    photo: Photo
     label: int
     predicted: int
     cause: Cause | None
     group: Hashable = None
 
 
-def group_mistakes(mistakes: Sequence[DiagnosedMistake], correct: Mapping[int, Sequence[Photo]]) -> list[Slice]:
-    """The slices to test, the largest first: mistakes of one group, pair of classes and mechanism.
+def group_causes(mistakes: Sequence[CauseOfMistake]) -> list[list[int]]:
+    """Positions of the mistakes of each slice, the largest first: one group, pair of classes and mechanism.
 
-    Args:
-        mistakes: those without a cause are left out.
-        correct: images that are classified correctly, by class; at most 100 of each are used, by their ids.
+    Mistakes without a cause are in none.
     """
-    pools = {label: sorted(photos, key=lambda photo: photo.id)[:MOST_POOL] for label, photos in correct.items()}
-    groups: dict[Hashable, list[DiagnosedMistake]] = {}
-    for one in mistakes:
+    groups: dict[Hashable, list[int]] = {}
+    for place, one in enumerate(mistakes):
         if one.cause is not None:
-            groups.setdefault((one.group, one.label, one.predicted, one.cause.mechanism), []).append(one)
-    return [
-        Slice(
-            members[0].label,
-            members[0].predicted,
-            [StatedCause(one.photo, one.cause) for one in members if one.cause is not None],
-            pools.get(members[0].label, ()),
-            pools.get(members[0].predicted, ()),
-        )
-        for members in sorted(groups.values(), key=lambda members: -len(members))
-    ]
+            groups.setdefault((one.group, one.label, one.predicted, one.cause.mechanism), []).append(place)
+    return sorted(groups.values(), key=lambda places: -len(places))

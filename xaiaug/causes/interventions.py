@@ -17,6 +17,7 @@ REACH = 40.0  # Lab distance from a subject's main colour at which its shift has
 GAIN = (0.2, 5.0)  # of light
 BLUR, SHARPEN = np.geomspace(0.4, 8, 12), (60, 120, 200, 300, 450)  # radii in pixels; percent of an unsharp mask
 SCALE = (0.25, 2.5)  # of a subject's side
+MOST_HOLE = 0.97  # share of the image
 SPILL = 0.02  # share of the image's side around a region that is edited with it: its edge is part of it
 
 
@@ -101,18 +102,27 @@ def place_subject(photo: Photo, scale: float, middle: Floats | None = None) -> I
     return Image.composite(subject, Image.fromarray(lab_to_rgb(fill_subject(photo.lab, photo.mask))), stencil)
 
 
-def erase_region(photo: Photo, box: Box) -> Image.Image:
-    """The image with a region filled in from around it: smooth colours by push-pull, and grain."""
+def erase_region(photo: Photo, box: Box, source: Box | None) -> Image.Image:
+    """The image with a region covered by another part of the same image, with soft edges.
+
+    Args:
+        photo: the image.
+        box: of the region.
+        source: of the part that covers it, of the same size; None: it is filled in from around, by push-pull and grain.
+    """
+    if source is not None:
+        return _paste(photo.image, photo.image.crop(to_pixel_box(source, photo.image.size)), box, soft=True)
     left, top, right, bottom = to_pixel_box(box, photo.image.size, SPILL)
     hole = np.zeros(photo.lab.shape[:2], bool)
     hole[top:bottom, left:right] = True
-    if hole.mean() > 0.97:
-        return Image.new("RGB", photo.image.size, tuple(int(c) for c in to_pixels(photo.image).mean(axis=(0, 1))))
+    if hole.mean() > MOST_HOLE:  # nothing is left to fill it from
+        mean = to_pixels(photo.image).mean(axis=(0, 1)).astype(np.uint8)
+        return Image.fromarray(np.broadcast_to(mean, photo.lab.shape).copy())
     return Image.fromarray(lab_to_rgb(fill_hole(photo.lab, hole)))
 
 
 def transplant_region(photo: Photo, donor: Photo, box: Box, place: Box | None = None) -> Image.Image:
-    """The image with a region of another image pasted in, with soft edges.
+    """The image with a region of another image pasted in, with hard edges.
 
     Args:
         photo: the image.
@@ -120,23 +130,24 @@ def transplant_region(photo: Photo, donor: Photo, box: Box, place: Box | None = 
         box: of the region in the donor.
         place: where it goes; None: the same place.
     """
-    spill = SPILL if place is None else 0.0
-    left, top, right, bottom = to_pixel_box(place or box, photo.image.size, spill)
-    source = donor.image.crop(to_pixel_box(box, donor.image.size, spill))
-    patch = source.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
-    soft = max(1.0, 0.05 * min(patch.size))
-    inner = Image.new("L", patch.size, 0)
-    edge = [
-        round(soft) if inside else 0
-        for inside in (left > 0, top > 0, right < photo.image.width, bottom < photo.image.height)
-    ]
-    if edge[0] + edge[2] < patch.width and edge[1] + edge[3] < patch.height:
-        inner.paste(255, (edge[0], edge[1], patch.width - edge[2], patch.height - edge[3]))
-    else:
-        inner.paste(255, (0, 0, *patch.size))
-    image = photo.image.copy()
-    image.paste(patch, (left, top), inner.filter(ImageFilter.GaussianBlur(soft / 2)))
-    return image
+    return _paste(photo.image, donor.image.crop(to_pixel_box(box, donor.image.size, SPILL)), place or box, soft=False)
+
+
+def _paste(image: Image.Image, patch: Image.Image, box: Box, *, soft: bool) -> Image.Image:
+    """The image with a patch, scaled, over a region and what spills around it."""
+    left, top, right, bottom = to_pixel_box(box, image.size, SPILL)
+    size = (right - left, bottom - top)
+    stencil = Image.new("L", size, 255)
+    if soft:
+        edge = max(1, round(0.06 * min(size)))
+        inside = (left > 0, top > 0, right < image.width, bottom < image.height)  # no edge where the image ends
+        ends = [edge * one for one in inside]
+        stencil = Image.new("L", size, 0)
+        stencil.paste(255, (ends[0], ends[1], max(ends[0] + 1, size[0] - ends[2]), max(ends[1] + 1, size[1] - ends[3])))
+        stencil = stencil.filter(ImageFilter.GaussianBlur(edge / 2))
+    result = image.copy()
+    result.paste(patch.resize(size, Image.Resampling.LANCZOS), (left, top), stencil)
+    return result
 
 
 def to_pixel_box(box: Box, size: tuple[int, int], spill: float = 0.0) -> tuple[int, int, int, int]:
@@ -160,4 +171,5 @@ def region_colour(photo: Photo, box: Box) -> Floats:
 
 
 def _stencil(mask: Floats) -> Image.Image:
-    return Image.fromarray((np.clip(mask, 0, 1) * 255).astype(np.uint8))
+    """Opacity of the subject: a mask is unsure near its edge, and what is half there would look like a ghost."""
+    return Image.fromarray((np.clip((mask - 0.25) / 0.5, 0, 1) * 255).astype(np.uint8))

@@ -88,16 +88,16 @@ def _contrast(arms: Arms, control: str, sign: int) -> _Contrast:
 
 def _count(trial: Trial, contrast: _Contrast, labels: Sequence[str]) -> CauseVerdict:
     """The verdict's counts; its outcome is still open."""
-    chosen, mistakes, correct = trial.slice, trial.mistakes, trial.correct
+    mistakes, correct = trial.mistakes, trial.correct
     wrong = {name: int((~right).sum()) for name, right in correct.right.items()}
     right = {name: int(values.sum()) for name, values in mistakes.right.items()}
     return CauseVerdict(
-        cause=_typical(chosen.stated[0].cause, [one.cause for one in chosen.stated]),
-        label=labels[chosen.label],
-        predicted=labels[chosen.predicted],
+        cause=_typical([cause for _, cause in trial.stated]),
+        label=labels[trial.label],
+        predicted=labels[trial.predicted],
         outcome="untestable",
         sentence="",
-        cases=tuple(one.photo.id for one in chosen.stated),
+        cases=tuple(name for name, _ in trial.stated),
         tested=mistakes.count,
         fixed=right[CAUSE],
         fixed_elsewhere=right[ELSEWHERE],
@@ -112,8 +112,9 @@ def _count(trial: Trial, contrast: _Contrast, labels: Sequence[str]) -> CauseVer
     )
 
 
-def _typical(first: Cause, causes: Sequence[Cause]) -> Cause:
+def _typical(causes: Sequence[Cause]) -> Cause:
     """The cause as the slice is described by: values that its cases do not share are left out."""
+    first = causes[0]
     shared = {
         name: value
         for name in ("colour", "value", "box")
@@ -148,7 +149,7 @@ def _obstacle(trial: Trial) -> str:
     counts = trial.mistakes.count, trial.correct.count
     if not trial.mistakes.total:
         reasons = [
-            (trial.absent, f"{trial.absent} of {len(trial.slice.stated)} images do not show it"),
+            (trial.absent, f"{trial.absent} of {len(trial.stated)} images do not show it"),
             (
                 trial.uneditable,
                 f"{trial.uneditable} could not be edited: no subject found, or no image to take it from",

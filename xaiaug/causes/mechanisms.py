@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..imaging.image_stats import css_to_lab
 from ..records import Cause
+from ..records.cause import Box
 from .interventions import (
     change_tint,
     erase_region,
@@ -44,6 +45,7 @@ class Attribute:
         give: the photo with the value of another photo.
         give_elsewhere: an edit of the same size that does not bring that value.
         of_subject: whether the subject must be found.
+        reach: distance beyond which two values differ by more than this property: such images exchange nothing.
     """
 
     value: Value
@@ -52,6 +54,7 @@ class Attribute:
     give: Callable[[Photo, Photo], Image.Image]
     give_elsewhere: Callable[[Photo, Photo], Image.Image]
     of_subject: bool = True
+    reach: float = float("inf")
 
 
 def _logarithm(value: float, least: float) -> Floats:
@@ -108,6 +111,7 @@ ATTRIBUTES = {
         lambda photo, donor: change_tint(photo, donor.tint - photo.tint),
         _turn_tint,
         of_subject=False,
+        reach=20.0,  # more is no cast of light or camera, but what the image shows
     ),
     "light": Attribute(
         lambda photo: _logarithm(photo.lightness, 0.02),
@@ -147,6 +151,14 @@ def is_editable(photo: Photo, cause: Cause) -> bool:
     return cause.kind == "region" or not ATTRIBUTES[cause.kind].of_subject or photo.has_subject
 
 
+def is_exchangeable(photo: Photo, donor: Photo, cause: Cause) -> bool:
+    """Whether two images, of which one has the cause, can exchange it."""
+    if cause.kind == "region":
+        return True
+    attribute = ATTRIBUTES[cause.kind]
+    return float(np.linalg.norm(attribute.value(photo) - attribute.value(donor))) <= attribute.reach
+
+
 def has_cause(photo: Photo, cause: Cause, owner: Photo) -> bool:
     """Whether an image has what a cause names, present or absent.
 
@@ -168,7 +180,7 @@ def has_cause(photo: Photo, cause: Cause, owner: Photo) -> bool:
     return float(np.linalg.norm(attribute.value(photo) - stated)) <= attribute.tolerance
 
 
-def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool) -> Image.Image | None:
+def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool, rng: np.random.Generator) -> Image.Image | None:
     """The photo after it gave up the cause, or took it on; None if it cannot be edited.
 
     Args:
@@ -176,13 +188,14 @@ def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool) -> Image.Image
         donor: an image that has the cause exactly if `photo` has not.
         cause: the cause.
         has: whether `photo` has it.
+        rng: source of randomness.
     """
     if cause.kind != "region":
         return ATTRIBUTES[cause.kind].give(photo, donor) if is_editable(donor, cause) else None
     box = locate_region(photo if has else donor, cause)
     if box is None:
         return None
-    return erase_region(photo, box) if has else transplant_region(photo, donor, box)
+    return _erase(photo, box, rng) if has else transplant_region(photo, donor, box)
 
 
 def edit_control(
@@ -204,4 +217,8 @@ def edit_control(
     other = None if box is None else choose_other_box(holder, box, rng)
     if box is None or other is None:
         return None
-    return erase_region(photo, other) if has else transplant_region(photo, donor, other, box)
+    return _erase(photo, other, rng) if has else transplant_region(photo, donor, other, box)
+
+
+def _erase(photo: Photo, box: Box, rng: np.random.Generator) -> Image.Image:
+    return erase_region(photo, box, choose_other_box(photo, box, rng))

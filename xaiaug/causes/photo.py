@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..imaging.image_stats import rgb_to_lab, sharpness, to_pixels, typical_colour
+from ..records import Failure
 
 Floats = NDArray[np.float32]
-Segmenter = Callable[[Image.Image], Floats]
+Segment = Callable[[Image.Image], Floats | Failure]
 
-SIDE = 384  # longer side, in pixels, to which an image is shrunk before it is edited
+SIDE = 256  # longer side, in pixels, to which an image is shrunk before it is edited
 CLEAR = (0.01, 0.95)  # a subject's share of the image; beyond it there is no subject to edit
 
 
@@ -26,12 +27,12 @@ class Photo:
     Attributes:
         id: of its sample.
         image: RGB.
-        segment: finds the subject: RGB image to mask, h w, float32, 0 to 1.
+        segment: finds the subject: RGB image to mask, h w, float32, 0 to 1; or a Failure.
     """
 
     id: str
     image: Image.Image
-    segment: Segmenter
+    segment: Segment
 
     def __post_init__(self) -> None:
         self.image = self.image.convert("RGB")
@@ -45,8 +46,11 @@ class Photo:
 
     @cached_property
     def mask(self) -> Floats:
-        """How much each pixel belongs to the subject: h w, 0 to 1."""
-        return np.asarray(self.segment(self.image), np.float32)
+        """How much each pixel belongs to the subject: h w, 0 to 1; zeros where none is found."""
+        found = self.segment(self.image)
+        if isinstance(found, Failure):
+            return np.zeros(self.image.size[::-1], np.float32)
+        return np.asarray(found, np.float32)
 
     @property
     def has_subject(self) -> bool:

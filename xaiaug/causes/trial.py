@@ -13,7 +13,7 @@ from PIL import Image
 from ..errors import PluginError
 from ..interfaces import Classifier
 from ..records import Cause, derive_seed
-from .mechanisms import edit_control, exchange, has_cause, is_editable
+from .mechanisms import edit_control, exchange, has_cause, is_editable, is_exchangeable
 from .nuisance import NOISE, NUISANCES
 from .photo import Photo
 
@@ -104,14 +104,17 @@ class Trial:
     """What a slice's experiment came to.
 
     Attributes:
-        slice: the slice.
+        label, predicted: indices of the true and the predicted class.
+        stated: id and stated cause of each mistake.
         mistakes: the failed images.
         correct: correct images of the class.
         absent: mistakes of which the stated cause is not true.
         uneditable: mistakes that could not be edited.
     """
 
-    slice: Slice
+    label: int
+    predicted: int
+    stated: tuple[tuple[str, Cause], ...]
     mistakes: Arms
     correct: Arms
     absent: int
@@ -186,7 +189,9 @@ def run_trial(ask: Ask, chosen: Slice, seed: int, most_images: int = 4) -> Trial
     question = _Question(ask, chosen, seed, most_images)
     mistakes, correct = question.ask_of(fixing, 1, rng), question.ask_of(breaking, -1, rng)
     absent = len(holding) - len(real)
-    return Trial(chosen, mistakes, correct, absent, len(chosen.stated) - absent - mistakes.total)
+    stated = tuple((one.photo.id, one.cause) for one in chosen.stated)
+    uneditable = len(stated) - absent - mistakes.total
+    return Trial(chosen.label, chosen.predicted, stated, mistakes, correct, absent, uneditable)
 
 
 def _pair_mistake(
@@ -211,14 +216,16 @@ def _pair_correct(real: Sequence[StatedCause], chosen: Slice, rng: np.random.Gen
             one = real[int(place)]
             if is_editable(photo, one.cause) and _differs(photo, one, one.cause.present):
                 peers = [other for other in chosen.correct if other is not photo]
-                misled = [*chosen.others, *(other.photo for other in real)]
-                neutral = _neutral(one, misled, peers, not one.cause.present, rng)
+                neutral = _neutral(one, (), peers, not one.cause.present, rng)
                 yield _Pair(photo, one.photo, neutral, one.cause, not one.cause.present)
                 break
 
 
 def _differs(photo: Photo, one: StatedCause, present: bool) -> bool:
-    return is_editable(photo, one.cause) and has_cause(photo, one.cause, one.photo) != present
+    """Whether an image can exchange the cause with the failed one."""
+    if not is_editable(photo, one.cause) or has_cause(photo, one.cause, one.photo) == present:
+        return False
+    return is_exchangeable(photo, one.photo, one.cause)
 
 
 def _neutral(
@@ -226,8 +233,8 @@ def _neutral(
 ) -> Photo | None:
     """Another image that has the cause as the edited one has: only backdrops need it.
 
-    Where the cause is a colour, its backdrop is taken from images on which the classifier answers otherwise: then all
-    that lies in a backdrop is exchanged too, but for the colour, and a spot in it does not pass for the colour.
+    Where the cause is a colour, its backdrop is taken from correct images first: then all else that lies in a backdrop
+    is exchanged too, so that a spot in it does not pass for its colour.
     """
     if one.cause.kind != "backdrop":
         return None
@@ -303,6 +310,6 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _edit(pair: _Pair, rng: np.random.Generator) -> _Edited | None:
-    after = exchange(pair.photo, pair.donor, pair.cause, pair.has)
+    after = exchange(pair.photo, pair.donor, pair.cause, pair.has, rng)
     elsewhere = edit_control(pair.photo, pair.donor, pair.cause, pair.has, pair.neutral, rng)
     return None if after is None or elsewhere is None else _Edited(pair, after, elsewhere)

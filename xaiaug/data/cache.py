@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ..files import Directory
+
+_FILE = "files.sqlite"
 _CREATE = """CREATE TABLE IF NOT EXISTS known (
     kind TEXT, name BLOB, state TEXT, value TEXT, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID"""
@@ -82,6 +85,8 @@ class FactCache:
     def _connect(self) -> Iterator[sqlite3.Connection]:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(folder / "files.sqlite", timeout=10)) as connection:
+        if Directory(folder).kind(_FILE) not in (None, "file"):
+            raise OSError(f"{folder / _FILE} is no file")
+        with contextlib.closing(sqlite3.connect(folder / _FILE, timeout=10)) as connection:
             connection.execute(_CREATE)
             yield connection

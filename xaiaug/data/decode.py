@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..files import MAX_PIXELS, Directory, parse_image
 from .cache import cache_folder
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
@@ -40,9 +38,9 @@ SUFFIXES = (
         ".dib",
     ),
 )
-MAX_PIXELS = 50_000_000
 MAX_RATIO = 200  # of the longer side to the shorter
 MIN_CACHED_BYTES = 200_000  # smaller files decode as fast as a reduced copy would
+_MOST_COPIED = 2**28  # bytes of a reduced copy
 _MIN_FREE_BYTES = 2 * 2**30
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF tags
 _TURNS = {
@@ -238,34 +236,24 @@ def load_reduced(digest: str, size: int, decoder: Decoder, decode: Callable[[], 
         return decode()
     key = digest_bytes(f"{_VERSION}/{digest}/{decoder}/{PIL.__version__}".encode())
     with contextlib.suppress(OSError, SyntaxError, ValueError):
-        return _open_copy(_copy_path(key))
+        return parse_image(Directory(cache_folder()).read(_name_copy(key), _MOST_COPIED), ("JPEG",))
     image = decode()
     if min(image.size) < decoder.side:  # few pixels, however many bytes
         return image
     encoded = BytesIO()
     image.save(encoded, "JPEG", quality=95, subsampling=0)
     with contextlib.suppress(OSError):
-        _write_copy(_copy_path(key), encoded.getvalue())
-    return _open_copy(encoded)
+        _write_copy(_name_copy(key), encoded.getvalue())
+    return parse_image(encoded.getvalue(), ("JPEG",))
 
 
-def _copy_path(key: str) -> Path:
-    return cache_folder() / "reduced" / key[:2] / f"{key}.jpg"
+def _name_copy(key: str) -> str:
+    return f"reduced/{key[:2]}/{key}.jpg"
 
 
-def _open_copy(source: Path | BytesIO) -> Image.Image:
-    with Image.open(source, formats=("JPEG",)) as image:
-        rgb = image.convert("RGB")
-    rgb.info = {}
-    return rgb
-
-
-def _write_copy(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(path.parent).free < _MIN_FREE_BYTES:
-        return
-    # Workers may write the same copy at the same time: each replaces it atomically.
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    Path(name).replace(path)
+def _write_copy(name: str, content: bytes) -> None:
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(cache).free >= _MIN_FREE_BYTES:
+        # Workers may write the same copy at the same time: each replaces it atomically.
+        Directory(cache).write(name, content, sync=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageOps
 
 from ..errors import DataError
+from ..files import Directory
 from ..records import Sample
 from .decode import FORMATS, SUFFIXES
 from .entries import leads_outside
@@ -87,12 +88,13 @@ def _check_one_image_per_mask(mask_of: dict[str, Path]) -> None:
 def _copy_mask(file: Path, target: Path) -> None:
     """Writes the mask as a PNG; the bytes of a PNG are copied unchanged."""
     try:
+        content = BytesIO()
         with Image.open(file, formats=FORMATS) as picture:
             if picture.format == "PNG":
                 picture.verify()
+                content.write(file.read_bytes())
             else:
-                ImageOps.exif_transpose(picture).save(target, "PNG")
-                return
-        shutil.copyfile(file, target)
+                ImageOps.exif_transpose(picture).save(content, "PNG")
+        Directory(target.parent).write(target.name, content.getvalue(), sync=False)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"mask {file} cannot be read: {error}") from error

@@ -12,18 +12,21 @@ from PIL import Image
 
 from ..causes import (
     ALPHA,
-    DiagnosedMistake,
+    MOST_POOL,
+    CauseOfMistake,
     JudgedCause,
     Photo,
+    Slice,
+    StatedCause,
     create_question,
-    group_mistakes,
+    group_causes,
     judge_trials,
     parse_cause,
     run_trial,
 )
 from ..errors import DataError
 from ..interfaces import Classifier
-from ..plugins._segmentation import subject_mask
+from ..plugins._segmentation import create_segmenter
 from ..records import Cause, Critique
 
 Stated = Cause | Critique | None
@@ -74,17 +77,18 @@ def probe_cause(
     ask = create_question(classifier, len(classifier.labels))
     batches = [ask(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     predicted = np.concatenate(batches).argmax(axis=1).tolist() if batches else []
-    find = segment or subject_mask
+    find = segment or create_segmenter(None, "probe_cause").mask
     photos = [Photo(_digest(image), image, find) for image in images]
-    mistakes = [
-        DiagnosedMistake(photos[i], targets[i], predicted[i], _to_cause(stated[i]), groups[i])
-        for i in range(len(images))
-        if targets[i] != predicted[i] and groups[i] is not None
-    ]
-    correct = {
-        label: [photos[i] for i in range(len(images)) if targets[i] == predicted[i] == label] for label in set(targets)
-    }
-    trials = [run_trial(ask, chosen, seed) for chosen in group_mistakes(mistakes, correct)]
+    failed = [i for i in range(len(images)) if targets[i] != predicted[i] and groups[i] is not None]
+    causes = [CauseOfMistake(targets[i], predicted[i], _to_cause(stated[i]), groups[i]) for i in failed]
+    right = sorted((i for i in range(len(images)) if targets[i] == predicted[i]), key=lambda i: photos[i].id)
+    pools = {label: [photos[i] for i in right if targets[i] == label][:MOST_POOL] for label in set(targets)}
+    trials = []
+    for places in group_causes(causes):
+        members = [StatedCause(photos[failed[place]], cause) for place in places if (cause := causes[place].cause)]
+        label, other = causes[places[0]].label, causes[places[0]].predicted
+        chosen = Slice(label, other, members, pools[label], pools.get(other, ()))
+        trials.append(run_trial(ask, chosen, seed))
     return judge_trials(trials, classifier.labels, alpha)
 
 

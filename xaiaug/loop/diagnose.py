@@ -25,6 +25,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
     explainer: str | Explainer = "auto",
     critic: str | Critic = "measured",
     most: int | None = None,
+    test_causes: bool = False,
     watch: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Mistakes, heatmaps and critiques of a trained classifier.
@@ -42,6 +43,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         explainer: an object or a registered name.
         critic: likewise.
         most: mistakes to look into; None: all.
+        test_causes: whether the causes that the critic states are tested by experiment (see `probe_cause`).
         watch: receives the progress of the run.
 
     Raises:
@@ -57,6 +59,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         critic,
         settings={
             "classifier": table,
+            "critic": {"test_causes": test_causes},
             "mistakes": {"max": most or "all"},
             "experiment": {"fit_baseline": False},
         },

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,12 +17,14 @@ from ..config import Settings, create_plugin, merge_tables, parse_settings
 from ..data import Splits
 from ..data.split_options import Policy
 from ..engines import LocalEngine
+from ..files import Directory, Entry
 from ..plan import Assumptions
 from ..records import Sample
 from ..records.estimate import Range
 from ..records.pipeline import HEADLINE, StageKind
 from ..stages import StageRuntime
 from ..store import CallLedger, Store
+from ..store.run_files import MODELS, SYNTHETIC
 from ..store.schema import SPEEDS
 from .plugin_set import PluginSet
 from .run import prepare_run, run_stages
@@ -133,13 +136,27 @@ def _first_of_each_class(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 def model_bytes(run_dir: Path) -> float | None:
     """Bytes of a model folder, on average; None where there is none."""
-    folders = [path for path in (run_dir / "models").glob("*/*") if path.is_dir()]
-    sizes = [sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) for folder in folders]
-    return fmean(sizes) if sizes else None
+    files = Directory(run_dir)
+    with suppress(OSError):  # what is damaged is reported when the run is opened for writing
+        arms = [entry.name for entry in files.entries(MODELS) if entry.kind == "folder"]
+        folders = [entry.name for arm in arms for entry in files.entries(arm) if entry.kind == "folder"]
+        return _average(_sum_sizes(files, files.entries(folder)) for folder in folders)
+    return None
 
 
 def image_bytes(run_dir: Path) -> float | None:
     """Bytes of a kept image, on average; None where there is none."""
-    images = islice((run_dir / "synthetic").rglob("*.png"), LOOKED_AT)
-    sizes = [image.stat().st_size for image in images]
-    return fmean(sizes) if sizes else None
+    files = Directory(run_dir)
+    images = (entry for entry in files.walk(SYNTHETIC) if entry.name.endswith(".png") and entry.kind == "file")
+    with suppress(OSError):
+        return _average(files.stat(image.name).st_size for image in islice(images, LOOKED_AT))
+    return None
+
+
+def _average(sizes: Iterable[int]) -> float | None:
+    known = list(sizes)
+    return fmean(known) if known else None
+
+
+def _sum_sizes(files: Directory, entries: Iterable[Entry]) -> int:
+    return sum(files.stat(entry.name).st_size for entry in entries if entry.kind == "file")

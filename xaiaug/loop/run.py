@@ -17,6 +17,7 @@ from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
 from ..stages import Diagnosis, Fitted, StageRuntime, measure_maps, predict, snapshots
 from ..stages.plugin_guard import blame_plugin, check_plain
+from ..store import Store
 from ..store.schema import (
     BEGUN,
     COMPARISON,
@@ -32,6 +33,7 @@ from ..store.schema import (
     predict_curve_stage,
     predict_test_stage,
 )
+from .causes import test_causes
 from .diagnosis import diagnose_seeds, exclude_suspects
 from .generation import ImageGeneration
 from .plugin_set import PluginSet
@@ -59,6 +61,7 @@ def _do_steps(run: RunContext, until: str) -> None:
     if not reaches(until, Stop.CRITIQUE):
         return
     exclude_suspects(run, diagnoses)
+    test_causes(run, diagnoses)
     if not reaches(until, Stop.IMAGES):
         return
     images = generation.last_round(diagnoses)
@@ -125,7 +128,7 @@ def prepare_run(
     recipe, baseline_recipe = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(
         runtime,
-        context=_context(plugins, splits, calls),
+        context=_context(plugins, splits, calls, runtime.store),
         sealed=frozenset(sample.id for sample in splits.test),
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
@@ -162,14 +165,29 @@ def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[s
 def _possible_arms(
     settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
-    by_name, synthesizer = not isinstance(settings.experiment.arms, str), plugins.synthesizer
-    return rows.select_runnable(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+    def missing(arm: Arm) -> str:
+        synthesizer = plugins.synthesizer_of(arm.images)
+        return rows.missing_requirement(
+            arm,
+            synthesizer,
+            reserve=bool(splits.reserve),
+            train=bool(splits.train),
+            marks=settings.data.marks is not None,
+            causes=settings.critic.test_causes,
+        )
+
+    return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 
 
-def _context(plugins: PluginSet, splits: Splits, calls: Calls) -> Context:
+def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> Context:
     count_tokens, token_limit = plugins.synthesizer.token_budget() or (None, None)
     return Context(
-        labels=splits.labels, train=splits.train, paid=calls, count_tokens=count_tokens, token_limit=token_limit
+        labels=splits.labels,
+        train=splits.train,
+        paid=calls,
+        count_tokens=count_tokens,
+        token_limit=token_limit,
+        masks=store.masks,
     )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..errors import DataError, PluginError
 from ..interfaces import Classifier
-from ..plugins._segmentation import subject_mask
+from ..plugins._superpixels import subject_mask
 from ..records import Explanation, Failure, Sample, Slices
 from ..slices import GuideImage, Segment, measure_traits, search_slices
 

@@ -44,6 +44,8 @@ def register_synthesizers(register: Register) -> None:
     register("diffusers", f"{__name__}.synthesizers.diffusers:DiffusersSynthesizer", extra="diffusion")
     register("petworld", f"{__name__}.synthesizers.petworld:PetworldSynthesizer")
     register("remix", f"{__name__}.synthesizers.remix:RemixSynthesizer")
+    register("saliency-edit", f"{__name__}.synthesizers.saliency_edit:SaliencyEditSynthesizer")
+    register("saliency-mask", f"{__name__}.synthesizers.saliency_mask:SaliencyMaskSynthesizer")
     register("sdxl", f"{__name__}.synthesizers.sdxl:SdxlSynthesizer", extra="diffusion")
     register("sdxl-controlnet", f"{__name__}.synthesizers.sdxl_controlnet:SdxlControlNetSynthesizer", extra="diffusion")
     register("sdxl-img2img", f"{__name__}.synthesizers.sdxl_img2img:SdxlImageToImageSynthesizer", extra="diffusion")

@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from .. import panel
+from ..files import parse_array, parse_image
 from ..records import Explanation
 
 # Raised by Pillow and the blob folder for a picture that is missing, truncated or not a picture.
+_FORMATS = ("PNG", "JPEG", "WEBP")
 UNREADABLE = (OSError, EOFError, LookupError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
@@ -50,7 +52,7 @@ class Thumbnails:
 
     def __call__(self, name: str, side: int) -> Thumbnail:
         """The picture in a blob, with a longer side of at most `side` pixels."""
-        return self._thumbnail(lambda: _open(self._blob(name)), side)
+        return self._thumbnail(lambda: parse_image(self._blob(name), _FORMATS), side)
 
     def overlay(self, image: str, heatmap: str | None, side: int) -> Thumbnail:
         """A heatmap blob over an image blob, with a longer side of at most `side` pixels; None shows "no signal"."""
@@ -58,7 +60,7 @@ class Thumbnails:
 
     def _overlay(self, image: str, heatmap: str | None, side: int) -> Image.Image:
         explanation = None if heatmap is None else read_heatmap(self._blob(heatmap))
-        return overlay(_shrink(_open(self._blob(image)), side), explanation, self._scale)
+        return overlay(_shrink(parse_image(self._blob(image), _FORMATS), side), explanation, self._scale)
 
     def _thumbnail(self, make: Callable[[], Image.Image], side: int) -> Thumbnail:
         if self._left <= 0:
@@ -78,7 +80,7 @@ def read_heatmap(data: bytes) -> Explanation:
     Raises:
         ValueError: the bytes are not a map.
     """
-    return Explanation(np.load(io.BytesIO(data), allow_pickle=False), "", 0, class_specific=False)
+    return Explanation(parse_array(data), "", 0, class_specific=False)
 
 
 def overlay(image: Image.Image, explanation: Explanation | None, scale: panel.Scale | None) -> Image.Image:
@@ -110,11 +112,6 @@ def _read_or_none(name: str, blob: Callable[[str], bytes]) -> Explanation | None
         return read_heatmap(blob(name))
     except UNREADABLE:
         return None
-
-
-def _open(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as opened:
-        return opened.convert("RGB")
 
 
 def _shrink(image: Image.Image, side: int) -> Image.Image:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunFolderError, RunLockedError
-from ..store import Reader, StageName, Store, to_run_folder
+from ..store import Reader, StageName, Store, blame_run_folder, open_reader, to_run_folder
 from ..store.integrity import problems, sweep
 from ..store.schema import REACHED
+from ..store.text_files import read_status
 from .ancestry import missing_ancestors
 from .build import costs
 from .exported import damaged_exports
@@ -22,36 +22,29 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
-    path = to_run_folder(run_dir) / "status.json"
     try:
-        progress: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"there is no run in {run_dir}: {path.name} cannot be read ({error})") from error
+        progress = read_status(to_run_folder(run_dir))
+    except RunFolderError as error:
+        raise RunFolderError(f"there is no run in {run_dir}, or it was damaged: {error}") from error
     try:
-        reader = Reader(run_dir)
+        with open_reader(run_dir) as reader:
+            # No process writes it: a run that still claims to be running was killed.
+            state = "ended from outside" if progress["state"] == "running" else progress["state"]
+            stages = {str(name): _count(reader, name) for name in reader.stages()}
+            return {**progress, "state": state, "stages": stages, "costs": costs(reader).model_dump()}
     except RunLockedError:
         return progress
-    try:
-        # No process writes it: a run that still claims to be running was killed.
-        state = "ended from outside" if progress["state"] == "running" else progress["state"]
-        stages = {str(name): _count(reader, name) for name in reader.stages()}
-        return {**progress, "state": state, "stages": stages, "costs": costs(reader).model_dump()}
-    finally:
-        reader.close()
 
 
 def verify(run_dir: str | Path) -> list[str]:
-    """What is wrong with a run folder, a line each: digests, ledger against blobs, ancestry of images, and
-    the exported images.
+    """What is wrong with a run folder, a line each: every file that is missing, changed or foreign, and what the
+    ancestry of the images lacks.
 
     Raises:
         RunFolderError: there is no run, or another process is writing it.
     """
-    reader = Reader(run_dir)
-    try:
+    with open_reader(run_dir) as reader:
         return [*problems(reader), *missing_ancestors(reader), *damaged_exports(reader)]
-    finally:
-        reader.close()
 
 
 def collect_garbage(run_dir: str | Path) -> int:
@@ -62,7 +55,7 @@ def collect_garbage(run_dir: str | Path) -> int:
         RunLockedError: another process is writing it.
     """
     Reader(run_dir).close()
-    with Store(run_dir) as store:
+    with blame_run_folder(run_dir), Store(run_dir) as store:
         return sweep(store, keep_unfinished=not store.ledger.get_fact(REACHED))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import RunFolderError
 from ..metrics import evaluate
 from ..metrics.scores import Scorer
 from ..records.pipeline import StageKind
@@ -84,6 +85,10 @@ def _read_predictions(reader: Reader, stage: StageName) -> PredictionsOfTest | N
         return None
     labels = np.array([label for row in rows for label in row["labels"]], dtype=np.int64)
     probabilities = np.concatenate([reader.blobs.array(row["probabilities"]["blob"]) for row in rows])
+    if probabilities.ndim != 2 or len(probabilities) != len(labels) or not np.isfinite(probabilities).all():
+        raise RunFolderError(
+            f"{stage}: the predictions of {len(labels)} images have the shape {probabilities.shape}; no run writes such"
+        )
     groups = [group for row in rows for group in row.get("groups") or [{}] * len(row["ids"])]
     return PredictionsOfTest(labels, probabilities, groups if any(groups) else None)
 

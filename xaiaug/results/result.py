@@ -12,7 +12,8 @@ from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
 from ..report.schema_cases import CaseRow
-from ..store import Reader, Store, to_run_folder
+from ..report.schema_causes import TestedCauseRow
+from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
 from .build import build
 
 
@@ -50,16 +51,18 @@ class Result:
     @functools.cached_property
     def report(self) -> Report:
         """All of the run as one record; what report.json holds."""
-        reader = Reader(self.run_dir)
-        try:
+        with open_reader(self.run_dir) as reader:
             return build(reader)
-        finally:
-            reader.close()
 
     @property
     def mistakes(self) -> Sequence[CaseRow]:
         """The mistakes the run looked into, each with its heatmap, critique and images."""
         return Mistakes(self)
+
+    @property
+    def causes(self) -> Sequence[TestedCauseRow]:
+        """What the tests of stated causes came to, one a slice; empty where causes were not tested."""
+        return self.report.causes
 
     @property
     def conclusion(self) -> str:
@@ -89,7 +92,7 @@ class Result:
             RunLockedError: another process is writing the run.
         """
         report = self.report
-        with Store(self.run_dir) as store:
+        with blame_run_folder(self.run_dir), Store(self.run_dir) as store:
             store.write_text("report.json", report.dump())
             return store.write_text("report.html", render(report, store.blobs.read))
 

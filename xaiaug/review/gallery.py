@@ -14,7 +14,7 @@ from ..curation.review_table import COLUMNS, DECISION_COLUMNS, KEEP, REVIEW_TABL
 from ..errors import DataError, RunFolderError
 from ..records.pipeline import StageKind
 from ..report.thumbnails import overlay, read_heatmap, run_scale
-from ..store import Reader, Store, to_run_folder
+from ..store import Store, open_reader, to_run_folder
 from ..store.blobs import Blobs
 from ..store.schema import CRITIQUE, SETTINGS, is_seed_part
 
@@ -37,18 +37,15 @@ class Gallery:
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = to_run_folder(run_dir)
         self._lock = threading.Lock()
-        self._blobs = Blobs(self.run_dir / "blobs")
+        self._blobs = Blobs(self.run_dir)
         self._cases: dict[str, Any] = {}
         self._scales: dict[str, tuple[float, float] | None] = {}
-        reader = Reader(self.run_dir)
-        try:
+        with open_reader(self.run_dir) as reader:
             settings = reader.get_fact(SETTINGS) or {}
             for stage in reader.stages():
                 if stage.kind == StageKind.EXPLAIN and not is_seed_part(stage.part):
                     self._add_cases(list(reader.rows(stage)), settings)
             self._causes = {row["id"]: row["critique"] for row in reader.rows(CRITIQUE) if row.get("critique")}
-        finally:
-            reader.close()
         self._lines = self._read()
 
     def items(self) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply
+from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import CritiqueRow, ExplainRow, critique_of, critique_stage
@@ -70,10 +70,12 @@ class _Work:
     context: Context
     blobs: Blobs
     scale: panel.Scale | None
+    peers: Sequence[tuple[Mistake, ExplainRow]] = ()
     ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.critic, self.context)
+        explained = Lazy(len(self.peers), lambda i: self._case(*self.peers[i])[0])
+        self.ready = PreparedOnce(self.critic, replace(self.context, explained=explained))
 
     def __call__(self, pairs: list[tuple[Mistake, ExplainRow]]) -> list[Any]:
         self.ready()
@@ -126,6 +128,7 @@ def critique(
     mistakes: Sequence[Mistake],
     explained: Sequence[ExplainRow],
     options: CritiqueOptions | None = None,
+    peers: Sequence[tuple[Mistake, ExplainRow]] = (),
 ) -> Sequence[Critique | Failure]:
     """One critique a case, in order.
 
@@ -135,6 +138,7 @@ def critique(
         mistakes: the cases.
         explained: their heatmaps, or controls in their place.
         options: how the critic is asked.
+        peers: what a critic that compares is prepared with: explained images of the guide.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
@@ -148,10 +152,13 @@ def critique(
         basis["draw"] = options.draw
         context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, options.draw))
     basis |= {"scale": list(shared)} if shared else {}
+    basis |= {"peers": digest([[mistake.key, row] for mistake, row in peers])} if peers else {}
     who, name = f"{type(critic).__name__}.critique", critique_stage(options.cases, options.heatmaps)
     stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared))
+    rows: Sequence[CritiqueRow] = complete(
+        runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared, peers)
+    )
     critiques = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(who, critiques)
     return critiques

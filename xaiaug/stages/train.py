@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -74,8 +73,8 @@ class _Work:
 
     def _keep(self, classifier: Classifier, folder: Path) -> None:
         _save(classifier, folder)
-        if self.snapshots is not None and self.snapshots.is_dir():
-            shutil.copytree(self.snapshots, folder / CURVE)
+        if self.snapshots is not None:
+            self.runtime.store.copy_unfinished(self.snapshots, folder / CURVE)
 
     def _fit(self, classifier: Classifier, training: Training) -> History:
         if training.recipe is None:
@@ -140,7 +139,7 @@ def fit(
 
 def snapshots(fitted: Fitted) -> dict[int, Fitted]:
     """The classifier at each point of its training's curves, by step; none where they were not kept."""
-    folders = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*")}
+    folders = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*") if folder.name.isdecimal()}
     return {step: replace(fitted, folder=folders[step], key=digest([fitted.key, step])) for step in sorted(folders)}
 
 

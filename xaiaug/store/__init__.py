@@ -3,7 +3,7 @@
 from .blobs import Blob, BlobFile
 from .call_ledger import CallLedger
 from .models import ModelFolder
-from .reader import Reader
+from .reader import Reader, blame_run_folder, open_reader
 from .run_files import to_run_folder
 from .schema import LEDGER, Fact, StageName
 from .store import Store
@@ -18,5 +18,7 @@ __all__ = [
     "Reader",
     "StageName",
     "Store",
+    "blame_run_folder",
+    "open_reader",
     "to_run_folder",
 ]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import os
-import tempfile
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import RunFolderError
+from ..files import Directory, parse_array, parse_image, parse_json
+from .run_files import BLOBS, NOT_OURS
+
+MAX_BYTES = 1 << 30  # of a blob
+_NAME = re.compile(r"[0-9a-f]{40}(\.[a-z0-9]{1,10})?")
+_AGAIN = "run again to make it anew"
 
 
 @dataclass(frozen=True)
@@ -62,29 +67,49 @@ def blob_name(digest: str, suffix: str) -> str:
 
 @dataclass(frozen=True)
 class BlobFile:
-    """Opens an image blob; picklable, so that a sample can hold it."""
+    """Opens an image blob; picklable, so that a sample can hold it.
 
-    path: Path
+    Attributes:
+        run: the run folder.
+        name: of the blob.
+    """
+
+    run: Path
+    name: str
 
     def __call__(self) -> Image.Image:
-        """The image, RGB."""
-        with Image.open(self.path) as image:
-            return image.convert("RGB")
+        """The image, RGB.
+
+        Raises:
+            RunFolderError: it is missing or torn.
+        """
+        return Blobs(self.run).image(self.name)
 
 
 class Blobs:
-    """The folder of content-addressed files of one run.
+    """The content-addressed files of one run, in its folder `blobs`; each is checked against its name when it is read.
 
     Args:
-        folder: made when the first blob is written.
+        run: the run folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._files = Directory(run)
 
     def path(self, name: str) -> Path:
         """Where a blob lies."""
-        return self.folder / name[:2] / name
+        return self._run / self.file(name)
+
+    def file(self, name: str) -> str:
+        """The file of a blob, below the run folder.
+
+        Raises:
+            RunFolderError: no blob has such a name.
+        """
+        if not is_blob_name(name):
+            raise RunFolderError(f"{str(name)[:200]!r} is not the name of a blob: {NOT_OURS}")
+        return f"{BLOBS}/{name[:2]}/{name}"
 
     def put(self, blob: Blob, *, dear: bool = False) -> str:
         """Writes a blob beside, syncs, renames; returns its name. A torn one is written anew.
@@ -92,10 +117,14 @@ class Blobs:
         Args:
             blob: what to write.
             dear: whether it cannot be made again for nothing: its folder is synced, too.
+
+        Raises:
+            RunFolderError: it is too large, or cannot be written.
         """
-        path = self.path(blob.name)
-        if not _holds(path, blob.data):
-            write_atomically(path, blob.data, dear=dear)
+        if len(blob.data) > MAX_BYTES:
+            raise RunFolderError(f"{self._run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
+        if not self.holds(blob.name):
+            write_atomically(self._run, self.file(blob.name), blob.data, dear=dear)
         return blob.name
 
     def read(self, name: str) -> bytes:
@@ -104,74 +133,76 @@ class Blobs:
         Raises:
             RunFolderError: it is missing or torn.
         """
+        file = self.file(name)
         try:
-            data = self.path(name).read_bytes()
+            data = self._files.read(file, MAX_BYTES)
         except OSError as error:
-            raise RunFolderError(f"the blob {name} cannot be read: {error}") from error
+            raise RunFolderError(f"the blob {name} cannot be read: {error.strerror or error}; {_AGAIN}") from error
         if Blob(data, Path(name).suffix).name != name:
-            raise RunFolderError(f"the blob {name} is torn: its bytes do not give its name; run again to make it anew")
+            raise RunFolderError(f"the blob {name} is torn: its bytes do not give its name; {_AGAIN}")
         return data
 
     def holds(self, name: str) -> bool:
         """Whether a blob is there, whole."""
         try:
-            return Blob(self.path(name).read_bytes(), Path(name).suffix).name == name
+            return blob_name(self._files.digest(self.file(name), MAX_BYTES), Path(name).suffix) == name
         except OSError:
             return False
 
     def array(self, name: str) -> NDArray[Any]:
-        """An array blob."""
-        values: NDArray[Any] = np.load(io.BytesIO(self.read(name)), allow_pickle=False)
-        return values
+        """An array blob.
+
+        Raises:
+            RunFolderError: it is missing or torn, or no array of numbers.
+        """
+        try:
+            return parse_array(self.read(name))
+        except ValueError as error:
+            raise RunFolderError(f"the blob {name} {error}") from error
 
     def image(self, name: str) -> Image.Image:
-        """An image blob, RGB."""
-        return Image.open(io.BytesIO(self.read(name))).convert("RGB")
+        """An image blob, RGB.
+
+        Raises:
+            RunFolderError: it is missing or torn, or no PNG of a reasonable size.
+        """
+        try:
+            return parse_image(self.read(name))
+        except ValueError as error:
+            raise RunFolderError(f"the blob {name} {error}") from error
+
+    def json(self, name: str) -> Any:
+        """A JSON blob.
+
+        Raises:
+            RunFolderError: it is missing or torn, or no JSON.
+        """
+        try:
+            return parse_json(self.read(name))
+        except ValueError as error:
+            raise RunFolderError(f"the blob {name} is no JSON: {error}") from error
 
 
-def _holds(path: Path, data: bytes) -> bool:
-    try:
-        return path.read_bytes() == data
-    except OSError:
-        return False
+def is_blob_name(name: object) -> bool:
+    """Whether a blob may have that name."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def write_atomically(path: Path, data: bytes, *, dear: bool = False) -> None:
-    """Writes a file so that it is complete or not there.
+def write_atomically(run: Path, name: str, data: bytes, *, dear: bool = False) -> None:
+    """Writes a file of a run folder so that it is complete or not there.
 
     Args:
-        path: of the file.
+        run: the run folder.
+        name: of the file, below the run folder.
         data: its bytes.
         dear: whether it must also survive a power cut, not only be complete if it is there.
 
     Raises:
         RunFolderError: the disk is full or the folder cannot be written.
     """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner reads
-        Path(temporary).replace(path)
-        if dear:
-            _sync_folder(path.parent)
+        Directory(run).write(name, data, durable=dear)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise RunFolderError(
-            f"{path} cannot be written: {error.strerror or error}; what was committed is safe"
+            f"{run / name} cannot be written: {error.strerror or error}; what was committed is safe"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # where folders cannot be opened, and need not be
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -78,7 +78,7 @@ class CallLedger:
         sql = "SELECT reply, usage FROM calls WHERE key = ? AND state = 'settled' ORDER BY id"
         for name, usage in self._ledger.select(sql, (key,)):
             try:
-                return RawReply(json.loads(self._blobs.read(name)), json.loads(usage))
+                return RawReply(self._blobs.json(name), json.loads(usage))
             except RunFolderError:
                 continue  # it was paid and stays in the sum; only its text is lost
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..files import Directory
 from .run_ledger import FileStamp, RunLedger
 
 
@@ -14,44 +14,35 @@ class FileStamps:
 
     Args:
         ledger: keeps what was seen.
-        root: the run folder; paths are kept relative to it.
+        run: the run folder; names are paths below it.
     """
 
-    def __init__(self, ledger: RunLedger, root: Path) -> None:
-        self._ledger, self._root = ledger, root
+    def __init__(self, ledger: RunLedger, run: Path) -> None:
+        self._ledger, self._files = ledger, Directory(run)
 
-    def digest(self, path: Path) -> str | None:
-        """SHA-256 of a file that this run wrote; None when it is not there or cannot be read."""
+    def digest(self, name: str) -> str | None:
+        """SHA-256 of a file that this run wrote; None when it is not there, cannot be read or has another size."""
         try:
-            before = _looks(path)
-            known = self._ledger.stamp(self.name(path))
+            before = self._look(name)
+            known = self._ledger.stamp(name)
             if known is not None and known[1:5] == before:
                 return known.digest
-            found = sha256(path)
+            if known is not None and known.size != before[0]:
+                return None  # other bytes, whatever they are: a huge file need not be read
+            found = self._files.digest(name)
         except OSError:
             return None
-        self._ledger.see([FileStamp(self.name(path), *before, found)])
+        self._ledger.see([FileStamp(name, *before, found)])
         return found
 
-    def stamp(self, path: Path, digest: str, name: str | None = None) -> FileStamp:
-        """What to keep of a file that was just written, whose digest is known; `name` where it will be moved."""
-        return FileStamp(name or self.name(path), *_looks(path), digest)
+    def stamp(self, name: str, digest: str, lies: str | None = None) -> FileStamp:
+        """What to keep of a file that was just written, whose digest is known; `lies`: where, until it is moved."""
+        return FileStamp(name, *self._look(lies or name), digest)
 
     def see(self, files: Iterable[FileStamp]) -> None:
         """Keeps the stamps of files that were just written."""
         self._ledger.see(files)
 
-    def name(self, path: Path) -> str:
-        """The name of a file in the ledger: its path below the run folder."""
-        return path.relative_to(self._root).as_posix()
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of all bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _looks(path: Path) -> tuple[int, int, int, str]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, str(found.st_ino)
+    def _look(self, name: str) -> tuple[int, int, int, str]:
+        found = self._files.stat(name)
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns, str(found.st_ino)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunFolderError, XaiaugError
 from .blobs import Blobs
-from .run_files import to_run_folder
+from .run_files import check_places, to_run_folder
 from .run_ledger import RunLedger
 from .schema import BEGUN, LEDGER, Fact, StageName, Value
 
@@ -25,8 +27,9 @@ class Reader:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = to_run_folder(folder)
+        check_places(self.folder)
         self.ledger = RunLedger(self.folder / LEDGER, writable=False)
-        self.blobs = Blobs(self.folder / "blobs")
+        self.blobs = Blobs(self.folder)
 
     def close(self) -> None:
         """Closes the ledger."""
@@ -49,3 +52,36 @@ class Reader:
         keys, _ = self.stages().get(stage, ([], 0))
         for key in keys:
             yield from self.ledger.rows(key) or []
+
+
+@contextmanager
+def open_reader(folder: str | Path) -> Iterator[Reader]:
+    """A run folder, read and closed again; rows and files that no run writes are an error.
+
+    Raises:
+        RunFolderError: there is no run in it, or what is in it cannot be understood.
+        RunLockedError: another process is writing it.
+    """
+    with blame_run_folder(folder):
+        reader = Reader(folder)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+@contextmanager
+def blame_run_folder(folder: str | Path) -> Iterator[None]:
+    """Turns what reading rows of a wrong shape raises into an error that names the run folder."""
+    try:
+        yield
+    except XaiaugError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        what = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no message"
+        raise RunFolderError(
+            f"the run folder {folder} holds what no run writes ({type(error).__name__}: {what}); `xaiaug verify` names "
+            "what is damaged: run again, take it from where it came from again, or start a new one"
+        ) from error
+    except OSError as error:
+        raise RunFolderError(f"the run folder {folder} cannot be read: {error.strerror or error}") from error

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +14,18 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..errors import DataError, RunFolderError, RunLockedError
+from ..files import MAX_TEXT, Directory
 from ..tables import parse_table
-from .blobs import Blob, Blobs, blob_name, write_atomically
-from .file_stamps import FileStamps, sha256
-from .models import KnownFiles, ModelFolder, bring_back, find_model, is_intact, write_model
+from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
+from .file_stamps import FileStamps
+from .known_files import files_of
+from .mask_files import MaskFiles
+from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
-from .run_files import BLOBS, MODELS, SYNTHETIC, UNFINISHED, refuse_links, to_run_folder
+from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
 from .run_ledger import FileStamp, RunLedger
 from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
+from .text_files import METADATA, STATUS, TABLES, write_text
 
 
 class Store:
@@ -43,13 +46,16 @@ class Store:
         except OSError as error:
             raise RunFolderError(f"the run folder {folder} cannot be made: {error.strerror or error}") from error
         refuse_links(self.folder)
+        check_places(self.folder)
+        self._files = Directory(self.folder)
         self._lock = self._acquire_lock()
         try:
             self.ledger = RunLedger(self.folder / LEDGER, writable=True)
         except BaseException:
             self._lock.release()
             raise
-        self.blobs = Blobs(self.folder / BLOBS)
+        self.blobs = Blobs(self.folder)
+        self.masks = MaskFiles(self.folder)
         self._index = FileStamps(self.ledger, self.folder)
         self._begun: list[StageName] = []
 
@@ -124,35 +130,26 @@ class Store:
         bring_back(self.folder, row, self._known)
         return self.folder / row["folder"]
 
-    def list_known_files(self) -> set[str]:
-        """Names of all files that this run wrote: those stamped, and those that rows of any settings speak of."""
-        names = {name for folder in (BLOBS, MODELS, SYNTHETIC) for name in self.ledger.stamped_files(folder)}
-        for row in self.ledger.all_rows():
-            names |= self.files_of(row)
-        return names
-
-    def files_of(self, row: Any) -> set[str]:
-        """Names of the files that a row speaks of."""
-        names: set[str] = set()
-        for kind, value in references_in(row):
-            if kind == "model":
-                folder = find_model(self.folder, value)
-                names |= {self._index.name(folder / name) for name in value["files"]}
-            else:
-                names.add(self._index.name(self.blobs.path(value)))
-        return names
-
     def unfinished(self, key: str) -> Path:
         """Where an unfinished piece of work may keep itself."""
         return self.folder / UNFINISHED / key[:16]
 
     def drop_unfinished(self, key: str) -> None:
         """The piece of work is finished, and kept."""
-        shutil.rmtree(self.unfinished(key), ignore_errors=True)
+        remove_files(self.folder, [f"{UNFINISHED}/{key[:16]}"])
+
+    def copy_unfinished(self, folder: Path, target: Path) -> None:
+        """Copies files of an unfinished piece of work, where it has any; both folders lie in the run folder."""
+        old, new = (path.relative_to(self.folder).as_posix() for path in (folder, target))
+        try:
+            if self._files.kind(old) == "folder":
+                self._files.copy(old, new)
+        except OSError as error:
+            raise RunFolderError(f"{folder} cannot be copied: {error.strerror or error}") from error
 
     def write_text(self, name: str, text: str) -> Path:
-        """A text file of the run folder, replaced atomically."""
-        write_atomically(self.folder / name, text.encode())
+        """A text file of the run folder, replaced atomically; `verify` knows its bytes."""
+        write_text(self.ledger, self.folder, name, text.encode())
         return self.folder / name
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
@@ -160,16 +157,18 @@ class Store:
 
         A file that it replaces, which a person may have changed, is kept as NAME.bak.
         """
+        if name not in TABLES:
+            raise ValueError(f"a run folder has the tables {', '.join(TABLES)}, not {name}")
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        path, content = self.folder / name, text.getvalue().encode()
-        old = path.read_bytes() if path.exists() else content
-        if old != content:
-            write_atomically(self.folder / f"{name}.bak", old)
-        write_atomically(path, content)
-        return path
+        content = text.getvalue().encode()
+        old = self._read_text(name)
+        if old not in (None, content):
+            write_atomically(self.folder, f"{name}.bak", old or b"")
+        write_atomically(self.folder, name, content)
+        return self.folder / name
 
     def read_table(self, name: str, columns: Sequence[str]) -> list[Mapping[str, str]]:
         """The rows of a CSV file of the run folder, which a person may have changed; none where there is none.
@@ -181,20 +180,20 @@ class Store:
         Raises:
             RunFolderError: it is not such a table; it stays as it is.
         """
-        path = self.folder / name
-        if not path.exists():
+        text = self._read_text(name)
+        if text is None:
             return []
         try:
-            return [row for _, row in parse_table(path.read_bytes(), columns).rows]
-        except (OSError, DataError) as error:
+            return [row for _, row in parse_table(text, columns).rows]
+        except DataError as error:
             raise RunFolderError(
-                f"{path} cannot be read as a table: {error}. Nothing was changed: correct it, or move it away to "
-                "start without its answers"
+                f"{self.folder / name} cannot be read as a table: {error}. Nothing was changed: correct it, or move it "
+                "away to start without its answers"
             ) from error
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """Writes the progress where other processes can read it."""
-        self.write_text("status.json", json.dumps(status, indent=2) + "\n")
+        write_atomically(self.folder, STATUS, (json.dumps(status, indent=2) + "\n").encode())
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """The kept images as class/name.png and metadata.jsonl; files that are missing or torn are written anew.
@@ -204,27 +203,41 @@ class Store:
         """
         lines, stamps = [], []
         for name, blob, metadata in files:
-            stamps.append(self._export(self.folder / SYNTHETIC / name, blob))
+            stamps.append(self._export(f"{SYNTHETIC}/{name}", blob))
             lines.append(json.dumps({"file_name": name, "blob": blob, **metadata}, sort_keys=True))
         stale = set(self.ledger.stamped_files(SYNTHETIC)) - {stamp.name for stamp in stamps}
         self.ledger.see(stamps)
-        for name in stale:
-            (self.folder / name).unlink(missing_ok=True)
+        remove_files(self.folder, sorted(stale))
         self.ledger.drop_stamps(stale)
-        self.write_text(f"{SYNTHETIC}/metadata.jsonl", "".join(f"{line}\n" for line in lines))
+        self.write_text(METADATA, "".join(f"{line}\n" for line in lines))
 
-    def _export(self, path: Path, blob: str) -> FileStamp:
+    def _export(self, name: str, blob: str) -> FileStamp:
         """Copies an image blob to a file; raises RunFolderError where another file is there already."""
-        name = self._index.name(path)
-        known = self.ledger.stamp(name) is not None
-        digest = (self._index.digest(path) if known else sha256(path)) if path.exists() else None
-        if digest is None or blob_name(digest, path.suffix) != blob:
+        known, digest = self.ledger.stamp(name) is not None, None
+        try:
+            if self._files.kind(name) is not None:
+                digest = self._index.digest(name) if known else self._files.digest(name, MAX_BYTES)
+                self._files.stat(name)
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.folder / name} {error.strerror or error}; move it elsewhere and rerun"
+            ) from error
+        if digest is None or blob_name(digest, Path(blob).suffix) != blob:
             if digest is not None and not known:
-                raise RunFolderError(f"{path} is in the way: this run did not write it; move it elsewhere and rerun")
+                raise RunFolderError(
+                    f"{self.folder / name} is in the way: this run did not write it; move it elsewhere and rerun"
+                )
             data = self.blobs.read(blob)
-            write_atomically(path, data)
+            write_atomically(self.folder, name, data)
             digest = hashlib.sha256(data).hexdigest()
-        return self._index.stamp(path, digest)
+        return self._index.stamp(name, digest)
+
+    def _read_text(self, name: str) -> bytes | None:
+        """The bytes of a text file that a person may have changed; None where there is none."""
+        try:
+            return self._files.read(name, MAX_TEXT) if self._files.kind(name) is not None else None
+        except OSError as error:
+            raise RunFolderError(f"{self.folder / name} cannot be read: {error.strerror or error}") from error
 
     @property
     def _known(self) -> KnownFiles:
@@ -236,10 +249,12 @@ class Store:
         )
 
     def _wrote(self, name: str) -> bool:
-        return self.ledger.stamp(name) is not None or any(name in self.files_of(row) for row in self.ledger.all_rows())
+        if self.ledger.stamp(name) is not None:
+            return True
+        return any(name in files_of(self.folder, row) for row in self.ledger.all_rows())
 
     def _acquire_lock(self) -> FileLock:
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(self.folder / LOCK)
         try:
             lock.acquire(timeout=0.2)
         except Timeout:
@@ -255,7 +270,7 @@ class Store:
     def _to_row(self, value: Any, files: list[FileStamp]) -> Any:
         if isinstance(value, Blob):
             name = self.blobs.put(value)
-            files.append(self._index.stamp(self.blobs.path(name), value.digest))
+            files.append(self._index.stamp(self.blobs.file(name), value.digest))
             return {"blob": name}
         if isinstance(value, Mapping):
             return {key: self._to_row(inner, files) for key, inner in value.items()}
@@ -266,5 +281,4 @@ class Store:
     def _is_intact(self, kind: str, value: Any) -> bool:
         if kind == "model":
             return is_intact(self.folder, value, self._index.digest)
-        path = self.blobs.path(value)
-        return blob_name(self._index.digest(path) or "", path.suffix) == str(value)
+        return blob_name(self._index.digest(self.blobs.file(value)) or "", Path(value).suffix) == str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +13,12 @@ from typing import Any
 from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
+from ...files import SEAL, Directory, find_broken_seal, parse_json, read_seal, seal_folder
 from ...interfaces import Checkpoints
 
 _CURVES = "curves.json"
+_NUMBERED = re.compile(r"checkpoint-(\d{1,12})")
+_MOST = 1 << 30  # bytes of the curves
 # The Trainer saves weights under the names the hub uses and reads them back by the names of the module, passing over
 # those that differ (transformers 5): so the weights are saved a second time, under the module's own names.
 _WEIGHTS = "weights.safetensors"
@@ -36,12 +39,12 @@ def make_save_arguments(checkpoints: Checkpoints | None) -> dict[str, Any]:
     """The Trainer's arguments for when to save."""
     if checkpoints is None:
         return {"save_strategy": "no"}
-    # Two: the older one serves if writing the newer one was interrupted.
+    # Two: the older one serves if the newer one is damaged, or writing it was interrupted.
     return {"save_strategy": "steps", "save_steps": checkpoints.every, "save_total_limit": 2}
 
 
 class CheckpointWriter(TrainerCallback):
-    """Adds weights and curves to each checkpoint, the curves last: a checkpoint that has them is complete.
+    """Adds weights and curves to each checkpoint, and seals it: one that is sealed is complete.
 
     Args:
         get_curves: returns the curves so far, JSON-plain.
@@ -54,28 +57,45 @@ class CheckpointWriter(TrainerCallback):
         """Writes weights and curves, once the Trainer has written its own files."""
         folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
         save_model(model, str(folder / _WEIGHTS))
-        for path in folder.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        part = folder / f"{_CURVES}.part"
-        part.write_text(json.dumps(self._get_curves()), encoding="utf-8")
-        part.replace(folder / _CURVES)
+        (folder / _CURVES).write_text(json.dumps(self._get_curves()), encoding="utf-8")
+        files = Directory(folder.parent)
+        seal_folder(files, folder.name, [entry.name for entry in files.entries() if not _NUMBERED.match(entry.name)])
 
 
 def find_newest(folder: Path) -> Path | None:
-    """The newest complete checkpoint; None without any."""
-    complete = {
-        int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-*") if (path / _CURVES).exists()
-    }
-    return complete[max(complete)] if complete else None
+    """The newest checkpoint that is complete and as it was written; None without any.
+
+    What lies beside it and is newer or damaged, so that it would be in the way of the training, is removed.
+    """
+    files = Directory(folder)
+    numbers = {int(match[1]): match[0] for entry in files.entries() if (match := _NUMBERED.fullmatch(entry.name))}
+    for number in sorted(numbers, reverse=True):
+        name = numbers[number]
+        if files.kind(f"{name}/{SEAL}") is not None and not find_broken_seal(files, name):
+            older = (other for step, other in numbers.items() if step < number)  # the Trainer removes them in time
+            _remove_others(files, {f"{name}/{SEAL}", *read_seal(files, name), *older})
+            return folder / name
+    _remove_others(files, set())
+    return None
 
 
 def read_curves(checkpoint: Path) -> dict[str, Any]:
     """The curves as they were at a checkpoint."""
-    curves: dict[str, Any] = json.loads((checkpoint / _CURVES).read_text(encoding="utf-8"))
+    curves: dict[str, Any] = parse_json(Directory(checkpoint).read(_CURVES, _MOST))
     return curves
 
 
 def read_weights(checkpoint: Path, module: Any) -> None:
     """Loads the weights of a checkpoint into the network; raises where one is missing."""
     load_model(module, str(checkpoint / _WEIGHTS), device=str(next(module.parameters()).device))
+
+
+def _remove_others(files: Directory, kept: set[str], folder: str = "") -> None:
+    """Removes all but the files and folders that are kept, and the folders above them."""
+    for entry in files.entries(folder):
+        if entry.name in kept:
+            continue
+        if entry.kind == "folder" and any(name.startswith(f"{entry.name}/") for name in kept):
+            _remove_others(files, kept, entry.name)
+        else:
+            files.remove(entry.name)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...imaging.image_stats import rgb_to_lab, sharpness, to_pixels, typical_colour
 from ...records import Explanation
-from .._segmentation import SIDE, subject_mask
+from .._superpixels import SIDE, subject_mask
 
 Floats = NDArray[np.float32]
 

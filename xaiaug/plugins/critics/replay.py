@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -98,8 +97,8 @@ class RecordedCalls:
             raise CallError("item", f"the run in {self._run} has no reply to this question")
         blob, usage = self._replies[recorded]
         try:
-            return RawReply(json.loads(self._blobs.read(blob)), usage)
-        except (RunFolderError, ValueError) as error:
+            return RawReply(self._blobs.json(blob), usage)
+        except RunFolderError as error:
             raise CallError("item", f"a reply recorded in {self._run} cannot be read: {error}") from error
 
     def batch(self, calls: Sequence[BatchedCall], batch_client: BatchClient) -> list[RawReply | CallError]:

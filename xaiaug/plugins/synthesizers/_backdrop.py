@@ -12,12 +12,13 @@ from PIL import Image, ImageOps
 from ...imaging.image_stats import rgb_to_lab, to_pixels, typical_colour
 from ...imaging.inpainting import fill_subject
 from ...records import Sample
-from .._segmentation import SIDE, subject_mask
+from .._superpixels import SIDE, subject_mask
 from ._mask_folder import BadMaskError
 
 Floats = NDArray[np.float32]
 
 NEAREST = 8  # of the backdrops nearest to a requested colour, one of so many is chosen at random
+HOLES = (0.3, 0.5)  # share of the image that its subject may cover: less, if there are enough, since holes are blurred
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,28 +37,31 @@ class Backdrop:
 
 
 def find_backdrops(
-    samples: Sequence[Sample], most: int, seed: int, mask_of: Callable[[str, tuple[int, int]], Floats | None]
+    samples: Sequence[Sample], most: int, seed: int, mask_of: Callable[[Sample, tuple[int, int]], Floats | None]
 ) -> list[Backdrop]:
-    """At most `most` backdrops from a random choice of training images: those whose subject covers less than half.
+    """At most `most` backdrops from a random choice of training images: those whose subject covers little.
 
     Args:
         samples: the training images.
         most: how many of them to consider.
         seed: of the choice.
-        mask_of: the mask of an image at a size (width, height), by its id; None if there is none. Images with a bad
-            mask are skipped.
+        mask_of: the mask of a training image at a size (width, height); None: our own segmentation. Images for which
+            it raises BadMaskError are skipped.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     order = np.random.default_rng([seed, 1]).permutation(len(ordered))[:most]
     backdrops = [backdrop for i in order if (backdrop := _measure(ordered[i], mask_of)) is not None]
-    return [backdrop for backdrop in backdrops if backdrop.subject < 0.5] or backdrops
+    for largest in HOLES:
+        if len(fitting := [backdrop for backdrop in backdrops if backdrop.subject < largest]) >= NEAREST:
+            return fitting
+    return fitting or backdrops
 
 
-def _measure(sample: Sample, mask_of: Callable[[str, tuple[int, int]], Floats | None]) -> Backdrop | None:
+def _measure(sample: Sample, mask_of: Callable[[Sample, tuple[int, int]], Floats | None]) -> Backdrop | None:
     small = sample.open().convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     try:
-        mask = mask_of(sample.id, small.size)
+        mask = mask_of(sample, small.size)
     except BadMaskError:
         return None
     mask = subject_mask(small) if mask is None else mask

@@ -1,0 +1,19 @@
+"""Files that may be damaged or hostile: walked, read, written and removed without leaving their folder."""
+
+from .content import MAX_PIXELS, MAX_TEXT, parse_array, parse_image, parse_json
+from .directory import Directory, Entry
+from .sealed_folder import SEAL, find_broken_seal, read_seal, seal_folder
+
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_TEXT",
+    "SEAL",
+    "Directory",
+    "Entry",
+    "find_broken_seal",
+    "parse_array",
+    "parse_image",
+    "parse_json",
+    "read_seal",
+    "seal_folder",
+]

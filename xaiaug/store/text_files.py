@@ -1,0 +1,71 @@
+"""Text files directly in a run folder, such as run.toml and report.json: written with their digest in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunFolderError
+from ..files import MAX_TEXT, Directory, parse_json
+from .blobs import write_atomically
+from .run_files import SYNTHETIC
+from .run_ledger import FileStamp, RunLedger
+
+STATUS = "status.json"
+METADATA = f"{SYNTHETIC}/metadata.jsonl"
+TEXTS = ("run.toml", "report.json", "report.html", METADATA)
+TABLES = ("review.csv", "suspects.csv", "leaks.csv")  # which a person may change
+_MOST_STATUS = 1 << 20  # bytes
+_NOW, _NEXT = "now:{}", "next:{}"  # a killed process leaves the old file or the new one: each is as it was written
+
+
+def write_text(ledger: RunLedger, run: Path, name: str, data: bytes) -> None:
+    """Writes a text file of a run, complete or not at all.
+
+    Args:
+        ledger: of the run.
+        run: its folder.
+        name: one of `TEXTS`.
+        data: the bytes.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    if name not in TEXTS:
+        raise ValueError(f"a run folder has the text files {', '.join(TEXTS)}, not {name}")
+    digest = hashlib.sha256(data).hexdigest()
+    ledger.see([_make_stamp(_NEXT, name, data, digest)])
+    write_atomically(run, name, data)
+    ledger.see([_make_stamp(_NOW, name, data, digest)])
+
+
+def _make_stamp(entry: str, name: str, data: bytes, digest: str) -> FileStamp:
+    return FileStamp(entry.format(name), len(data), 0, 0, "", digest)
+
+
+def find_damaged_text(ledger: RunLedger, run: Path, name: str) -> str:
+    """What is wrong with a text file; empty where nothing is, or it was never written."""
+    files, (now, coming) = Directory(run), (ledger.stamp(entry.format(name)) for entry in (_NOW, _NEXT))
+    if now is None and files.kind(name) is None:
+        return ""
+    damages = [files.find_damage(name, one.digest, size=one.size, most=MAX_TEXT) for one in (now, coming) if one]
+    return "" if "" in damages else (damages or ["was not written by this run"])[0]
+
+
+def read_status(run: Path) -> dict[str, Any]:
+    """The progress that a run wrote for other processes.
+
+    Raises:
+        RunFolderError: it cannot be read, or a run never wrote such a thing.
+    """
+    try:
+        progress = parse_json(Directory(run).read(STATUS, _MOST_STATUS))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunFolderError(f"{STATUS} cannot be read ({reason})") from error
+    kinds: dict[str, type] = {"state": str, "at": str, "stage": str, "note": str, "done": int, "total": int}
+    wrong = not isinstance(progress, dict) or not {"state", "at"} <= set(progress) <= set(kinds)
+    if wrong or not all(type(value) is kinds[name] for name, value in progress.items()):
+        raise RunFolderError(f"{STATUS} cannot be read (it is not the progress of a run)")
+    return dict(progress)
