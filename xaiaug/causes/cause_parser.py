@@ -33,7 +33,12 @@ _NAMES = re.compile(
 _ABSENT = re.compile(
     r"\b(?:lacks?|lacking|without|missing|absent|absence of|no|not have)\b[^.;]{0,30}$|^[^.;]{0,20}\bmissing\b"
 )
-_ROWS = {"top": (0.0, SPOT), "upper": (0.0, SPOT), "bottom": (round(1 - SPOT, 2), 1.0), "lower": (round(1 - SPOT, 2), 1.0)}
+_ROWS = {
+    "top": (0.0, SPOT),
+    "upper": (0.0, SPOT),
+    "bottom": (round(1 - SPOT, 2), 1.0),
+    "lower": (round(1 - SPOT, 2), 1.0),
+}
 _COLUMNS = {"left": (0.0, SPOT), "right": (round(1 - SPOT, 2), 1.0)}
 _COLOURED = ("region", "colour", "backdrop", "tint")
 

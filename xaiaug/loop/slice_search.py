@@ -14,7 +14,7 @@ from ..errors import DataError, PluginError
 from ..interfaces import Classifier
 from ..plugins._superpixels import subject_mask
 from ..records import Explanation, Failure, Sample, Slices
-from ..slices import GuideImage, Segment, measure_traits, search_slices
+from ..slices import GuideImage, Segment, find_obstacle, measure_traits, search_slices
 
 BATCH = 64
 
@@ -73,6 +73,9 @@ def find_slices(
             _check_length(what, values, images)
     if vectors is not None and (vectors.ndim != 2 or not np.isfinite(vectors).all()):
         raise DataError(f"find_slices: embeddings must be finite and n d, got shape {vectors.shape}")
+    mistakes = sum(label != guess for label, guess in zip(targets, predicted, strict=True))
+    if reason := find_obstacle(mistakes, len(targets)):
+        return Slices(images=len(targets), mistakes=mistakes, reason=reason)
     guide = []
     for index, one in enumerate(images):
         explanation = explanations[index] if explanations is not None else None

@@ -1,6 +1,6 @@
 """Slices: images on which a classifier fails more often, found on one half of the guide and scored on the other."""
 
-from .search import EXAMPLES, FEWEST_MISTAKES, compute_wilson_interval, is_for_finding, search_slices
+from .search import EXAMPLES, FEWEST_MISTAKES, compute_wilson_interval, find_obstacle, is_for_finding, search_slices
 from .traits import Segment, Traits, measure_traits
 from .views import GuideImage
 
@@ -11,6 +11,7 @@ __all__ = [
     "Segment",
     "Traits",
     "compute_wilson_interval",
+    "find_obstacle",
     "is_for_finding",
     "measure_traits",
     "search_slices",

@@ -26,7 +26,11 @@ CONFIDENCE = 1.959963984540054  # standard deviations of a 95 % interval
 
 
 def search_slices(
-    images: Sequence[GuideImage], labels: Sequence[str], seed: int = 0, kinds: Collection[str] = SLICE_KINDS
+    images: Sequence[GuideImage],
+    labels: Sequence[str],
+    seed: int = 0,
+    kinds: Collection[str] = SLICE_KINDS,
+    oversampling: float = 1.0,
 ) -> Slices:
     """The slices of images on which a classifier fails more often than on the others of their class.
 
@@ -41,19 +45,18 @@ def search_slices(
         labels: names of the classes.
         seed: of the first clusters of the mixtures.
         kinds: what to look in, of `SLICE_KINDS`.
+        oversampling: how many times likelier a mistake takes part than a correct image; accuracies are corrected by it.
     """
     ordered = sorted(images, key=lambda one: (one.id, one.listed, one.label))
     mistakes = sum(one.wrong for one in ordered)
-    if mistakes < FEWEST_MISTAKES:
-        return _explain(ordered, mistakes, f"{mistakes} mistakes, and slices need at least {FEWEST_MISTAKES}")
-    if mistakes == len(ordered):
-        return _explain(ordered, mistakes, "no image is classified correctly, so there is nothing to compare with")
+    if reason := find_obstacle(mistakes, len(ordered)):
+        return Slices(images=len(ordered), mistakes=mistakes, reason=reason)
     finding = [one for one in ordered if is_for_finding(one.id)]
     scoring = [one for one in ordered if not is_for_finding(one.id)]
     memberships = find_memberships(finding, kinds, derive_seed("slices", seed) % 2**31)
     if not memberships:
-        return _explain(ordered, mistakes, _explain_nothing(finding))
-    scored = _score(memberships, finding, scoring, labels)
+        return Slices(images=len(ordered), mistakes=mistakes, reason=_explain_nothing(finding))
+    scored = _score(memberships, finding, scoring, labels, oversampling)
     held = [one for one in scored if one.p <= ALPHA and one.rest is not None and one.accuracy < one.rest]
     held.sort(key=lambda one: (-one.mistakes, one.name))
     unconfirmed = tuple(one for one in scored if one not in held)
@@ -66,8 +69,18 @@ def is_for_finding(image_id: str) -> bool:
     return hashlib.sha256(f"slices {image_id}".encode()).digest()[0] % 2 == 0
 
 
-def _explain(images: Sequence[GuideImage], mistakes: int, reason: str) -> Slices:
-    return Slices(images=len(images), mistakes=mistakes, reason=reason)
+def find_obstacle(mistakes: int, images: int) -> str:
+    """Why there can be no slices, known before anything is measured; empty if there can be.
+
+    Args:
+        mistakes: misclassified images.
+        images: all of them.
+    """
+    if mistakes < FEWEST_MISTAKES:
+        return f"{mistakes} mistakes, and slices need at least {FEWEST_MISTAKES}"
+    if mistakes == images:
+        return "no image is classified correctly, so there is nothing to compare with"
+    return ""
 
 
 def _explain_nothing(finding: Sequence[GuideImage]) -> str:
@@ -78,7 +91,7 @@ def _explain_nothing(finding: Sequence[GuideImage]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
+class ScoredSlice:
     """A membership and the images of both halves that are in it, each in one slice at most."""
 
     membership: Membership
@@ -95,6 +108,7 @@ def _score(
     finding: Sequence[GuideImage],
     scoring: Sequence[GuideImage],
     labels: Sequence[str],
+    oversampling: float,
 ) -> list[MistakeSlice]:
     taken: set[str] = set()
     rows = []
@@ -104,7 +118,7 @@ def _score(
         taken |= {image.id for image in (*inside, *found)}
         rows.append((one, inside, odds, found, found_odds))
     scored = [
-        _Scored(
+        ScoredSlice(
             one,
             name_slice(one, labels),
             inside,
@@ -116,7 +130,7 @@ def _score(
         for one, inside, odds, found, found_odds in rows
     ]
     p_values = [contrast.p for contrast in holm_adjust([_test(one) for one in scored])]
-    return [_to_slice(one, p, labels) for one, p in zip(scored, p_values, strict=True)]
+    return [_to_slice(one, p, labels, oversampling) for one, p in zip(scored, p_values, strict=True)]
 
 
 def _take(one: Membership, images: Sequence[GuideImage], taken: set[str]) -> tuple[list[GuideImage], Array]:
@@ -127,7 +141,7 @@ def _take(one: Membership, images: Sequence[GuideImage], taken: set[str]) -> tup
     return [free[i] for i in order], odds[order]
 
 
-def _test(one: _Scored) -> float:
+def _test(one: ScoredSlice) -> float:
     if not one.inside or not one.rest:
         return 1.0
     wrong = sum(image.wrong for image in one.inside)
@@ -135,10 +149,10 @@ def _test(one: _Scored) -> float:
     return count_tail(wrong, len(one.inside), everything, len(one.inside) + len(one.rest))
 
 
-def _to_slice(one: _Scored, p: float, labels: Sequence[str]) -> MistakeSlice:
+def _to_slice(one: ScoredSlice, p: float, labels: Sequence[str], oversampling: float) -> MistakeSlice:
     population, size = one.membership.population, len(one.inside)
     wrong = sum(image.wrong for image in one.inside)
-    low, high = compute_wilson_interval(size - wrong, size)
+    low, high = (_correct(share, oversampling) for share in compute_wilson_interval(size - wrong, size))
     rest = [image for image in one.rest if not image.wrong]
     order = np.argsort(one.membership.score(rest), kind="stable")
     cases = sorted(
@@ -153,10 +167,10 @@ def _to_slice(one: _Scored, p: float, labels: Sequence[str]) -> MistakeSlice:
         predicted=None if population.predicted is None else labels[population.predicted],
         size=size,
         mistakes=wrong,
-        accuracy=(size - wrong) / size if size else 0.0,
+        accuracy=_correct((size - wrong) / size, oversampling) if size else 0.0,
         low=low,
         high=high,
-        rest=len(rest) / len(one.rest) if one.rest else None,
+        rest=_correct(len(rest) / len(one.rest), oversampling) if one.rest else None,
         p=p,
         ranked=tuple(image.listed for image in one.inside),
         cases=tuple(image.listed for _, image in cases if image.wrong),
@@ -164,6 +178,11 @@ def _to_slice(one: _Scored, p: float, labels: Sequence[str]) -> MistakeSlice:
         contrast=tuple(rest[int(i)].listed for i in order[:EXAMPLES]),
         cause=one.naming.cause,
     )
+
+
+def _correct(accuracy: float, oversampling: float) -> float:
+    """An accuracy as it would be if mistakes were not likelier to take part: its odds grow by so much."""
+    return accuracy * oversampling / (accuracy * oversampling + 1 - accuracy)
 
 
 def compute_wilson_interval(right: int, size: int) -> tuple[float, float]:

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 Segment = Callable[[Image.Image], Floats]
 
 SIDE = 96  # longer side, in pixels, at which an image is measured
+SEGMENTED = 384  # at most, at which its subject is found: as tests of causes do, which then share the mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +44,12 @@ def measure_traits(image: Image.Image, segment: Segment, explanation: Explanatio
         segment: finds the subject: RGB image to mask, h w, 0 to 1.
         explanation: the image's heatmap; a degenerate one counts as none.
     """
-    small = image.convert("RGB")
+    image = image.convert("RGB")
+    if max(image.size) > SEGMENTED:
+        image.thumbnail((SEGMENTED, SEGMENTED), Image.Resampling.LANCZOS)
+    small = image.copy()
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    mask = np.asarray(segment(small), np.float32)
+    mask = _resize(np.asarray(segment(image), np.float32), small.size)
     lab = rgb_to_lab(to_pixels(small))
     attributes = {
         "subject colour": typical_colour(lab, mask),
@@ -62,6 +66,10 @@ def measure_traits(image: Image.Image, segment: Segment, explanation: Explanatio
     return Traits(attributes, windows)
 
 
+def _resize(values: Floats, size: tuple[int, int]) -> Floats:
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
+
+
 def _centroid(weight: Floats) -> Floats:
     y, x = ((axis + 0.5) / length for axis, length in zip(np.indices(weight.shape), weight.shape, strict=True))
     total = float(weight.sum())
@@ -74,7 +82,7 @@ def _locate_heat(explanation: Explanation, mask: Floats) -> Floats:
     """The share of the heat off the subject, and x y of that part's centroid."""
     seen = np.isfinite(explanation.heatmap)
     heat = np.where(seen, np.maximum(explanation.heatmap - explanation.floor, 0), 0).astype(np.float32)
-    small = np.asarray(Image.fromarray(heat).resize(mask.shape[::-1], Image.Resampling.BOX))
+    small = _resize(heat, mask.shape[::-1])
     off = small * (1 - mask)
     share = float(off.sum()) / max(float(small.sum()), 1e-9)
     return np.array([share, *_centroid(off)], np.float32)
