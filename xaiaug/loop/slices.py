@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,7 +17,7 @@ from ..stages import Diagnosis, choose_compared, find_run_slices
 from .causes import create_finder
 from .run_context import RunContext
 
-MOST_COMPARED = 500  # correct images; with 200 mistakes the search takes some ten seconds
+MOST_COMPARED = 400  # correct images; with 200 mistakes the search takes some ten seconds
 
 
 class GuessingSegmenter:
@@ -27,6 +29,7 @@ class GuessingSegmenter:
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
+        self._lock = Lock()
 
     def prepare(self, context: Context) -> None:
         """Opens what it needs."""
@@ -40,7 +43,8 @@ class GuessingSegmenter:
         """The mask of an image: h w, 0 to 1."""
         if isinstance(self._segmenter, Superpixels):  # its masks are the guess, or a refusal
             return subject_mask(image)
-        found = self._segmenter.mask(image)
+        with self._lock:  # a model, and its cache of masks, serve one thread
+            found = self._segmenter.mask(image)
         return subject_mask(image) if isinstance(found, Failure) else found
 
 

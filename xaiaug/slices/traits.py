@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,7 @@ Floats = NDArray[np.float32]
 Segment = Callable[[Image.Image], Floats]
 
 SIDE = 96  # longer side, in pixels, at which an image is measured
+MOST_THREADS = 4  # much of the work holds Python's lock
 SEGMENTED = 384  # at most, at which its subject is found: as tests of causes do, which then share the mask
 
 
@@ -64,6 +67,14 @@ def measure_traits(image: Image.Image, segment: Segment, explanation: Explanatio
     if windows.heat is not None and explanation is not None:
         attributes["heat"] = _locate_heat(explanation, mask)
     return Traits(attributes, windows)
+
+
+def measure_in_threads(
+    images: Sequence[Image.Image], segment: Segment, explanations: Sequence[Explanation | None]
+) -> list[Traits]:
+    """The measurements of images, in order; `segment` is called by several threads at once."""
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(measure_traits, images, [segment] * len(images), explanations))
 
 
 def _resize(values: Floats, size: tuple[int, int]) -> Floats:

@@ -14,7 +14,7 @@ from ..errors import PluginError
 from ..interfaces import Context
 from ..interfaces.source_digest import source_digest
 from ..records import JSON, Explanation, MistakeSlice, Slices
-from ..slices import GuideImage, find_obstacle, measure_traits, search_slices
+from ..slices import GuideImage, find_obstacle, measure_in_threads, search_slices
 from ..slices.search import ScoredSlice
 from ..store import Blob
 from ..store.blobs import Blobs
@@ -30,7 +30,7 @@ SHOWN_SIDE = 384  # pixels of the longer side of the copies kept for the report
 
 
 class SliceSegmenter(Protocol):
-    """Finds the subject of an image, or guesses it: every image is measured."""
+    """Finds the subject of an image, or guesses it: every image is measured. Several threads call it at once."""
 
     def prepare(self, context: Context) -> None:
         """Opens what it needs."""
@@ -62,16 +62,17 @@ class _Work:
 
     def _measure(self, pairs: Sequence[tuple[Mistake, MapRow | None]]) -> list[GuideImage]:
         opened = [case.sample.open().convert("RGB") for case, _ in pairs]
-        vectors = self._embed(opened)
-        measured = []
-        for place, ((case, row), image) in enumerate(zip(pairs, opened, strict=True)):
-            explanation = explanation_of(row, self.blobs)
-            traits = measure_traits(
-                image, self.segmenter, explanation if isinstance(explanation, Explanation) else None
-            )
-            vector = None if vectors is None else vectors[place]
-            measured.append(GuideImage(case.sample.id, case.sample.label, case.predicted, traits, vector))
-        return measured
+        made = self._embed(opened)
+        vectors = [None] * len(opened) if made is None else list(made)
+        traits = measure_in_threads(opened, self.segmenter, [self._map(row) for _, row in pairs])
+        return [
+            GuideImage(case.sample.id, case.sample.label, case.predicted, one, vector)
+            for (case, _), one, vector in zip(pairs, traits, vectors, strict=True)
+        ]
+
+    def _map(self, row: MapRow | None) -> Explanation | None:
+        explanation = explanation_of(row, self.blobs)
+        return explanation if isinstance(explanation, Explanation) else None
 
     def _embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:
         who = f"{self.fitted.kind.__name__}.embed"
