@@ -1,6 +1,7 @@
 """Are planted causes confirmed, and others not? Tests of causes on worlds whose shortcut is known.
 
     python benchmarks/causes.py [--worlds drawn-tag drawn-backdrop drawn-none] [--seeds 1] [--data SHARED]
+                                [--critics measured]
                                 [--small | --quick] [--pictures DIR] [--json FILE]
 
 Drawn worlds are petworld's, where coat, backdrop, light, size and place are independent of the label but for what is
@@ -10,7 +11,7 @@ more conflicts than training, so that there are mistakes to test. `-none` worlds
 classifier that was trained without tags. Stated are: the planted cause of each mistake that has one (right), every
 mechanism that was not planted (other), and the causes of mistakes of another slice (permuted). Slices with fewer than
 ten mistakes cannot be tested and are counted apart. `critics` gives at most 60 mistakes to scripted critics, one always
-right, one always wrong, one with one answer, and to `measured`.
+right, one always wrong, one with one answer, and asks those of --critics.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ from xaiaug.petworld.palette import names_of
 from xaiaug.petworld.sampling import sample_nuisances
 from xaiaug.plugins._superpixels import subject_mask
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.plugins.critics.measured import MeasuredCritic
 from xaiaug.records import derive_seed
 from xaiaug.records.cause import CAUSE_OUTCOMES
 
@@ -130,7 +130,7 @@ def measure_world(world: str, seed: int, options: argparse.Namespace) -> list[di
         print(rows[-1], flush=True)
     critics = script_critics(truth, found, seed) if mark != "none" else {}
     if medium == "drawn" or mark != "none":
-        critics["measured"] = ask_measured(classifier, train, found)
+        critics |= {name: ask_critic(name, classifier, train, found) for name in options.critics}
     for name, causes in critics.items():
         rows.append(
             {
@@ -268,8 +268,10 @@ def script_critics(truth: Sequence[Cause | None], found: Mistakes, seed: int) ->
     }
 
 
-def ask_measured(classifier: TransformersClassifier, train: Sequence[Row], found: Mistakes) -> list[Cause | None]:
-    """What `measured` states of each mistake, shown attention-relevance."""
+def ask_critic(
+    name: str, classifier: TransformersClassifier, train: Sequence[Row], found: Mistakes
+) -> list[Cause | None]:
+    """What a critic states of each mistake, shown attention-relevance."""
     images = [row.image for row in found.rows]
     explainer = load("explainer", "attention-relevance")
     targets = [int(label) for label in found.predicted]
@@ -282,8 +284,9 @@ def ask_measured(classifier: TransformersClassifier, train: Sequence[Row], found
         Case(str(i), row.image, row.image, LABELS[row.label], LABELS[targets[i]], found.probabilities[i], maps[i])
         for i, row in enumerate(found.rows)
     ]
-    critic = MeasuredCritic(reference=60)
-    critic.prepare(Context(labels=LABELS, train=[to_sample(row) for row in train], explained=cases))
+    critic = load("critic", name, reference=60)
+    samples = [to_sample(row) for row in train]
+    critic.prepare(Context(labels=LABELS, train=samples, explained=cases, predict_proba=classifier.predict_proba))
     failed = [i for i, row in enumerate(found.rows) if row.label != targets[i]]
     critiques = dict(zip(failed, critic.critique([cases[i] for i in failed]), strict=True))
     return [critiques[i].testable if i in critiques else None for i in range(len(images))]
@@ -378,6 +381,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=["drawn-tag", "drawn-backdrop", "drawn-none"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--data", type=Path, metavar="SHARED", help="holds cats-vs-dogs and weights, for photo-*")
+    parser.add_argument("--critics", nargs="*", default=["measured"], help="such as measured interventions")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write pictures before and after here")
     options = parser.parse_args()
     options.size = SIZES["quick" if options.quick else "small" if options.small else "usual"]

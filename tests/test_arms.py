@@ -97,8 +97,10 @@ def test_balanced_class_weights_become_numbers_of_mean_one():
     assert arms.resolve_class_weights(Recipe(class_weights=(1.0, 3.0)), train).class_weights == (1.0, 3.0)
 
 
-def test_every_set_is_made_of_rows_and_full_has_them_all():
-    assert set(arms.SETS["full"]) == set(arms.ROWS)
+def test_every_set_is_made_of_rows_and_full_has_all_but_edits():
+    edited = {name for name, arm in arms.ROWS.items() if arm.images and arm.images.cases == "train-correct"}
+    assert set(arms.SETS["full"]) == set(arms.ROWS) - edited
+    assert set(arms.SETS["edits"]) >= edited - {"saliency-edit-oracle"}
     assert set(arms.SETS["basic"]) | set(arms.SETS["paper"]) <= set(arms.SETS["standard"])
     assert all(arms.resolve_arms(name) for name in arms.SETS)
     isolates = [arm.isolates for arm in arms.ROWS.values()]

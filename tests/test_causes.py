@@ -148,6 +148,17 @@ def test_edits_that_mean_nothing_are_confirmed_at_most_one_in_twenty():
     assert np.mean(families) <= 0.05
 
 
+def test_the_control_of_an_erased_tag_keeps_it_and_makes_no_second_one():
+    for seed in range(24):
+        photo = draw(seed, 0, True)
+        control = edit_control(photo, photo, TAG, True, None, np.random.default_rng(seed))
+        yellow = [
+            np.linalg.norm(rgb_to_lab(np.asarray(image)) - css_to_lab(YELLOW), axis=-1) < 15
+            for image in (photo.image, control)
+        ]
+        assert yellow[1].sum() == pytest.approx(yellow[0].sum(), abs=4)
+
+
 @pytest.mark.parametrize("kind", ATTRIBUTES)
 def test_an_image_takes_on_the_donors_value(kind):
     options = {
@@ -181,17 +192,12 @@ def test_an_image_takes_on_the_donors_value(kind):
 @given(st.integers(0, 10**6), st.sampled_from(sorted(NUISANCES)))
 @settings(max_examples=30, deadline=None)
 def test_nuisance_edits_keep_size_and_seed(seed, name):
-    image, edited = blob(seed), blob(seed + 1)
-    first, second = (NUISANCES[name](image, edited, np.random.default_rng(seed)) for _ in range(2))
+    image = blob(seed)
+    first, second = (NUISANCES[name](image, np.random.default_rng(seed)) for _ in range(2))
+    change = np.abs(np.asarray(first, float) - np.asarray(image, float)).mean()
+    assert change > 0 and (change < 12 or name in ("a flip", "a shift by 4 %"))
     assert first.size == image.size and first.mode == "RGB"
     assert np.array_equal(np.asarray(first), np.asarray(second))
-
-
-def test_noise_changes_an_image_as_much_as_the_edit():
-    image, edited = blob(0), blob(1, backdrop="#8a7a50")
-    noisy = NUISANCES["noise of the same size"](image, edited, np.random.default_rng(0))
-    change = [np.sqrt(((np.asarray(one, float) - np.asarray(image, float)) ** 2).mean()) for one in (edited, noisy)]
-    assert change[1] == pytest.approx(change[0], rel=0.15)
 
 
 @given(st.integers(0, 10**6), st.floats(0.05, 0.4), st.floats(0.05, 0.4))

@@ -57,6 +57,7 @@ SHOWS = {
     "docs/plugins.md": "",
     "docs/checking.md": "",
     "docs/testing.md": "",
+    "docs/causes.md": "backdrop",
     "docs/data.md": "cat",
     "docs/evidence.md": "points, 95 % interval",
     "docs/explanations.md": "of the image was seen",
@@ -158,6 +159,13 @@ def test_the_settings_of_the_page_on_faithfulness_are_valid():
     more, shared = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/faithfulness.md", "toml"))
     assert more.mistakes.faithfulness == 100
     assert shared.panel.scale == "run"
+
+
+def test_the_settings_of_the_page_on_causes_are_valid():
+    (text,) = snippets("docs/causes.md", "toml")
+    settings = config.parse_settings(tomllib.loads(text))
+    assert settings.critic.test_causes and "test_causes" not in settings.critic.parameters
+    assert settings.arms()[-1].images.causes == "confirmed"
 
 
 def test_the_settings_of_the_page_on_data_are_valid():

@@ -12,15 +12,18 @@ import pytest
 from fakes import ColourCritic, NearestColour, Posting, paint_folder
 from nursery import PRICES, loop, run
 
-from xaiaug import open_run
+from xaiaug import Splits, open_run
 from xaiaug.errors import (
     BudgetSpentError,
     CallsPausedError,
     CallsRefusedError,
     ConfigError,
+    RunFolderError,
     UnknownPriceError,
 )
+from xaiaug.loop.session import COUNT_REBUILT
 from xaiaug.results.maintenance import status, verify
+from xaiaug.store.status_file import read_paid_count
 from xaiaug.testing import Delay, Error, Loopback, Reply
 
 
@@ -43,6 +46,23 @@ def test_a_remote_critic_is_paid_and_the_report_says_how_much(folder, tmp_path):
     assert again.report.run.costs == costs
     assert f"{costs.calls} calls" in result.report_path.read_text()
     assert status(tmp_path / "run")["costs"]["calls"] == costs.calls
+
+
+def test_a_lost_ledger_is_refused_before_a_call_is_paid_again_and_a_lost_count_is_told(folder, tmp_path):
+    told = []
+    with Loopback(Reply("because", usage=(50, 20))) as server:
+        splits, one = Splits.from_folder(folder), loop(url=server.url)
+        one.run(splits, tmp_path / "run", until="critique")
+        paid = server.bill.requests
+        (tmp_path / "run" / "status.json").unlink()
+        one.run(splits, tmp_path / "run", until="critique", watch=lambda progress: told.append(progress.note))
+        assert told.count(COUNT_REBUILT) == 1
+        assert read_paid_count(tmp_path / "run").answered == paid > 15
+        (tmp_path / "run" / "ledger.sqlite").unlink()
+        for command in (one.plan, one.run):
+            with pytest.raises(RunFolderError, match=f"is lost, but calls of this run were paid: .* {paid} replies"):
+                command(splits, tmp_path / "run", until="critique")
+        assert server.bill.requests == paid
 
 
 def test_calls_are_in_flight_at_once_and_kept_in_the_order_of_the_mistakes(folder, tmp_path):

@@ -171,7 +171,7 @@ def test_a_corrupt_ledger_and_one_of_another_version_are_named(tmp_path):
     with sqlite3.connect(tmp_path / "b" / "ledger.sqlite") as connection:
         connection.execute("UPDATE facts SET value = '99' WHERE name = 'version'")
     connection.close()
-    with pytest.raises(RunFolderError, match="has format 99; this version of xaiaug reads format 2"):
+    with pytest.raises(RunFolderError, match="has format 99; this version of xaiaug reads format 3"):
         Reader(tmp_path / "b")
 
 

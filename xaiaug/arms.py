@@ -59,11 +59,17 @@ ROWS: dict[str, Arm] = {
 BASIC = (BASELINE, "generated-only", HEADLINE, CONTINUED)
 PAPER = (BASELINE, "generated-only", HEADLINE, "generated+training-lora")
 STANDARD = (*PAPER, CONTINUED, "class-name-prompts", "oversampled-failures", "guide-added")
+CONTROLS = tuple(f"{EDITED}-{name}" for name in ("shuffled", "random", "none"))
+EDITING = (BASELINE, CONTINUED, EDITED, *CONTROLS, f"{EDITED}+failures", "oversampled-failures", "masktune")
+# Edits are as many as images show a mark. Arms with new images have as many as the one with the fewest: few edits would
+# leave a full set with few images.
+APART = (*EDITING[2:-2], f"{EDITED}-oracle", "masktune")
 SETS: dict[str, tuple[str, ...]] = {
     "basic": BASIC,
     "paper": PAPER,
     "standard": STANDARD,
-    "full": (*STANDARD, *(name for name in ROWS if name not in STANDARD)),
+    "full": (*STANDARD, *(name for name in ROWS if name not in (*STANDARD, *APART))),
+    "edits": EDITING,
 }
 
 

@@ -1,4 +1,4 @@
-"""The errors that xaiaug raises; a message names the cause, what was expected, what was found and what to do.
+"""Errors that xaiaug raises, and a category of warnings; a message names cause, expected, found and what to do.
 
 XaiaugError
 ├── ConfigError (ValueError)              a setting that cannot be used
@@ -25,6 +25,8 @@ XaiaugError
 │   └── WaitingForReview                  the new images must be reviewed first
 └── RunFolderError (OSError)              the run folder cannot be read or written
     └── RunLockedError                    another process owns the run folder
+
+DataWarning (UserWarning)                 data that can be used, and may not be what you think it is
 """
 
 from collections.abc import Iterable
@@ -42,6 +44,10 @@ class ConfigError(XaiaugError, ValueError):
 
 class DataError(XaiaugError, ValueError):
     """Images, labels or splits cannot be used as they are."""
+
+
+class DataWarning(UserWarning):
+    """Data can be used, and may not be what the user thinks it is."""
 
 
 class RecordError(XaiaugError, ValueError):

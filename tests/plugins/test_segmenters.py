@@ -346,6 +346,10 @@ def test_a_run_segments_each_image_once_however_often_it_is_resumed(
         )
 
     splits = Splits.from_folder(tmp_path / "data", on_near_duplicate="allow")
+    moved = red.rename(tmp_path / "moved.onnx")
+    with pytest.raises(ConfigError, match="there is no file"):
+        loop().run(splits, tmp_path / "run", watch=lambda step: pytest.fail(f"began: {step}"))
+    moved.rename(red)
     with pytest.raises(RunStopped):
         loop().run(splits, tmp_path / "run", watch=stop)
     before = len(segmented)

@@ -4,7 +4,7 @@ from .cause_parser import NOTHING, parse_cause
 from .grouping import MOST_POOL, CauseOfMistake, group_causes
 from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
 from .photo import Photo, Segment
-from .trial import EditedImage, Slice, StatedCause, Trial, create_question, run_trial
+from .trial import EditedImage, Slice, StatedCause, Trial, create_ask, run_trial
 from .wording import describe_cause, describe_edit
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "Slice",
     "StatedCause",
     "Trial",
-    "create_question",
+    "create_ask",
     "describe_cause",
     "describe_edit",
     "group_causes",

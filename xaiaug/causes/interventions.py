@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 REACH = 40.0  # Lab distance from a subject's main colour at which its shift has faded: eyes and noses stay as they are
 GAIN = (0.2, 5.0)  # of light
-BLUR, SHARPEN = np.geomspace(0.4, 8, 12), (60, 120, 200, 300, 450)  # radii in pixels; percent of an unsharp mask
+BLUR, SHARPEN = np.geomspace(0.4, 8, 12), (50, 100, 150, 200)  # radii in pixels; percent of an unsharp mask
 SCALE = (0.25, 2.5)  # of a subject's side
 MOST_HOLE = 0.97  # share of the image
 SPILL = 0.02  # share of the image's side around a region that is edited with it: its edge is part of it

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Cause, CauseVerdict
-from ..statistics import holm_adjust, least_p, mean_interval, sign_flip_test
+from ..statistics import AdjustedContrast, holm_adjust, least_p, mean_interval, sign_flip_test
 from .trial import CAUSE, ELSEWHERE, NUISANCE, Arms, EditedImage, Trial
 from .wording import count_words, describe_cause
 
@@ -61,7 +61,7 @@ def judge_trials(trials: Sequence[Trial], labels: Sequence[str], alpha: float = 
     for i, (trial, contrast) in enumerate(zip(trials, contrasts, strict=True)):
         verdict = _count(trial, contrast, labels)
         if i in adjusted:
-            verdict = _decide(verdict, contrast, adjusted[i].p, adjusted[i].level, alpha, len(testable))
+            verdict = _decide(verdict, contrast, adjusted[i], alpha, len(testable), _explain_unedited(trial))
         else:
             verdict = _explain_obstacle(verdict, trial)
         judged.append(JudgedCause(verdict, trial.mistakes.images, trial.correct.images))
@@ -126,11 +126,12 @@ def _typical(causes: Sequence[Cause]) -> Cause:
 
 
 def _decide(
-    verdict: CauseVerdict, contrast: _Contrast, p: float, level: float, alpha: float, hypotheses: int
+    verdict: CauseVerdict, contrast: _Contrast, adjusted: AdjustedContrast, alpha: float, hypotheses: int, left_out: str
 ) -> CauseVerdict:
-    low, high = mean_interval(contrast.excess, level)
+    p = adjusted.p
+    low, high = mean_interval(contrast.excess, adjusted.level)
     verdict = replace(verdict, p=p, low=low, high=high)
-    counts, effect = count_words(verdict.cause, verdict), verdict.effect or 0.0
+    counts, effect = count_words(verdict.cause, verdict) + left_out, verdict.effect or 0.0
     what = describe_cause(verdict.cause)
     if p <= alpha and effect >= SMALLEST_EFFECT:
         return replace(verdict, outcome="confirmed", sentence=f"{_begin(what)} is a cause: {counts}.")
@@ -142,6 +143,15 @@ def _decide(
     else:
         reason = f"the effect is uncertain, {effect:+.2f} ({low:+.2f} to {high:+.2f})"
     return replace(verdict, sentence=f"{_begin(what)} could not be tested: {reason}; {counts}.")
+
+
+def _explain_unedited(trial: Trial) -> str:
+    """How many of the mistakes were not edited, and why; empty where all were."""
+    reasons = [
+        (trial.absent, f"{trial.absent} of {len(trial.stated)} mistakes do not show it"),
+        (trial.uneditable, f"{trial.uneditable} of {len(trial.stated)} could not be edited"),
+    ]
+    return "".join(f"; {text}" for count, text in reasons if count)
 
 
 def _obstacle(trial: Trial) -> str:

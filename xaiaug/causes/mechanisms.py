@@ -15,7 +15,6 @@ from PIL import Image
 
 from ..imaging.image_stats import css_to_lab
 from ..records import Cause
-from ..records.cause import Box
 from .interventions import (
     change_tint,
     erase_region,
@@ -195,7 +194,7 @@ def exchange(photo: Photo, donor: Photo, cause: Cause, has: bool, rng: np.random
     box = locate_region(photo if has else donor, cause)
     if box is None:
         return None
-    return _erase(photo, box, rng) if has else transplant_region(photo, donor, box)
+    return erase_region(photo, box, choose_other_box(photo, box, rng)) if has else transplant_region(photo, donor, box)
 
 
 def edit_control(
@@ -217,8 +216,6 @@ def edit_control(
     other = None if box is None else choose_other_box(holder, box, rng)
     if box is None or other is None:
         return None
-    return _erase(photo, other, rng) if has else transplant_region(photo, donor, other, box)
-
-
-def _erase(photo: Photo, box: Box, rng: np.random.Generator) -> Image.Image:
-    return erase_region(photo, box, choose_other_box(photo, box, rng))
+    if has:  # what covers it must not be the cause itself
+        return erase_region(photo, other, choose_other_box(photo, other, rng, avoid=[box]))
+    return transplant_region(photo, donor, other, box)

@@ -10,42 +10,42 @@ from PIL import Image, ImageFilter, ImageOps
 
 from ..imaging.image_stats import to_pixels
 
-Edit = Callable[[Image.Image, Image.Image, np.random.Generator], Image.Image]
+Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 CROP = 0.05  # of width and height
 QUALITY = 40  # of JPEG
 BLUR = 1 / 180  # of the longer side
 BRIGHTNESS = 0.1
 SHIFT = 0.04  # of width and height
-GRAIN = 12  # noise has one value for this share of the longer side
+GRAIN = 8  # standard deviation, in grey levels
 
 
-def _flip(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def _flip(image: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
     return ImageOps.mirror(image)
 
 
-def _crop(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def _crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     left, top = (rng.uniform(0, CROP) * side for side in image.size)
     box = (left, top, left + image.width * (1 - CROP), top + image.height * (1 - CROP))
     return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
 
 
-def _compress(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def _compress(image: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
     out = io.BytesIO()
     image.save(out, "JPEG", quality=QUALITY)
     return Image.open(out).convert("RGB")
 
 
-def _blur(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def _blur(image: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
     return image.filter(ImageFilter.GaussianBlur(max(0.6, max(image.size) * BLUR)))
 
 
-def _brighten(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def _brighten(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     gain = 1 + BRIGHTNESS * (1 if rng.random() < 0.5 else -1)
     return Image.fromarray(np.clip(to_pixels(image) * gain, 0, 255).astype(np.uint8))
 
 
-def _shift(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:  # noqa: ARG001
+def _shift(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     across, down = (round(side * SHIFT * way) for side, way in zip(image.size, rng.choice((-1, 1), 2), strict=True))
     pad = ((max(down, 0), max(-down, 0)), (max(across, 0), max(-across, 0)), (0, 0))
     padded = np.pad(to_pixels(image), pad, mode="edge")
@@ -53,19 +53,11 @@ def _shift(image: Image.Image, edited: Image.Image, rng: np.random.Generator) ->
     return Image.fromarray(padded[top : top + image.height, left : left + image.width])
 
 
-def _add_noise(image: Image.Image, edited: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Coarse noise that changes the image as much as the cause's edit did: equal root mean square of the difference."""
-    pixels = to_pixels(image).astype(np.float32)
-    change = float(np.sqrt(((to_pixels(edited).astype(np.float32) - pixels) ** 2).mean()))
-    cells = max(2, image.height // GRAIN), max(2, image.width // GRAIN)
-    coarse = rng.standard_normal((*cells, 3)).astype(np.float32)
-    smooth = [Image.fromarray(coarse[..., c]).resize(image.size, Image.Resampling.BICUBIC) for c in range(3)]
-    noise = np.stack([np.asarray(channel) for channel in smooth], axis=-1)
-    noise *= change / max(float(np.sqrt((noise**2).mean())), 1e-6)
-    return Image.fromarray(np.clip(np.round(pixels + noise), 0, 255).astype(np.uint8))
+def _add_grain(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    noise = rng.normal(0, GRAIN, (image.height, image.width, 1))
+    return Image.fromarray(np.clip(np.round(to_pixels(image) + noise), 0, 255).astype(np.uint8))
 
 
-NOISE = "noise of the same size"
 NUISANCES: dict[str, Edit] = {
     "a flip": _flip,
     "a crop by 5 %": _crop,
@@ -73,6 +65,6 @@ NUISANCES: dict[str, Edit] = {
     "a slight blur": _blur,
     "a change of light by 10 %": _brighten,
     "a shift by 4 %": _shift,
-    NOISE: _add_noise,
+    "a little grain": _add_grain,
 }
-"""Each takes the image, the image after the cause's edit (of the same size), and a source of randomness."""
+"""Each takes the image and a source of randomness. How large a cause's edit is, its control elsewhere is too."""

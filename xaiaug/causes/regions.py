@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -60,10 +62,17 @@ def find_spot(photo: Photo, colour: Floats, share: float | None = None) -> Box |
     return found if count else None
 
 
-def choose_other_box(photo: Photo, box: Box, rng: np.random.Generator) -> Box | None:
-    """A box of the same size that does not touch `box`, and covers about as much of the subject; None if none fits.
+def choose_other_box(photo: Photo, box: Box, rng: np.random.Generator, avoid: Sequence[Box] = ()) -> Box | None:
+    """A box of the same size that touches neither `box` nor another, and covers about as much of the subject.
 
-    Where the subject cannot be told, any place will do.
+    Args:
+        photo: the image; where its subject cannot be told, any place will do.
+        box: the box.
+        rng: source of randomness.
+        avoid: further boxes that it must not touch.
+
+    Returns:
+        The box; None if none fits.
     """
     width, height = box[2] - box[0], box[3] - box[1]
     wanted = _subject_share(photo, box)
@@ -71,7 +80,7 @@ def choose_other_box(photo: Photo, box: Box, rng: np.random.Generator) -> Box | 
     for _ in range(TRIES):
         left, top = float(rng.uniform(0, 1 - width)), float(rng.uniform(0, 1 - height))
         other = (left, top, min(1.0, left + width), min(1.0, top + height))
-        if not _touch(box, other):
+        if not any(_touch(one, other) for one in (box, *avoid)):
             found.append((abs(_subject_share(photo, other) - wanted), other))
     return min(found, default=(0.0, None), key=lambda entry: entry[0])[1]
 

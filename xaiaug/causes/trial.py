@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import PluginError
-from ..interfaces import Classifier
 from ..records import Cause, derive_seed
 from .mechanisms import edit_control, exchange, has_cause, is_editable, is_exchangeable
-from .nuisance import NOISE, NUISANCES
+from .nuisance import NUISANCES
 from .photo import Photo
 
 Probabilities = NDArray[np.floating]
@@ -123,13 +123,14 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """A photo, the donor it exchanges the cause with, and the photo whose backdrop is no change."""
+    """A photo, the donor it exchanges the cause with, the photo whose backdrop is no change; whether it decides."""
 
     photo: Photo
     donor: Photo
     neutral: Photo | None
     cause: Cause
     has: bool
+    decides: bool
 
 
 @dataclass(eq=False)
@@ -145,20 +146,24 @@ class _Edited:
         """The image after the edit of that name; "" is the image as it was."""
         if name in NUISANCES:
             rng = np.random.default_rng(derive_seed("nuisance", seed, self.pair.photo.id, name))
-            return NUISANCES[name](self.pair.photo.image, self.after, rng)
+            return NUISANCES[name](self.pair.photo.image, rng)
         return {"": self.pair.photo.image, CAUSE: self.after, ELSEWHERE: self.elsewhere}[name]
 
 
-def create_question(classifier: Classifier, classes: int) -> Ask:
+def create_ask(who: str, predict_proba: Callable[[Sequence[Image.Image]], Any], classes: int) -> Ask:
     """Asks a classifier for probabilities, which are checked.
+
+    Args:
+        who: to name in errors.
+        predict_proba: of the classifier.
+        classes: number of classes.
 
     Raises:
         PluginError: it returns another shape, or values that are no probabilities.
     """
 
     def ask(images: Sequence[Image.Image]) -> Probabilities:
-        who = f"{type(classifier).__name__}.predict_proba"
-        answers = np.asarray(classifier.predict_proba(images), float)
+        answers = np.asarray(predict_proba(images), float)
         if answers.shape != (len(images), classes):
             raise PluginError(f"{who} must return shape {(len(images), classes)} (n k), got {answers.shape}")
         if not np.isfinite(answers).all() or np.abs(answers.sum(axis=1) - 1).max(initial=0) > 1e-3:
@@ -168,25 +173,29 @@ def create_question(classifier: Classifier, classes: int) -> Ask:
     return ask
 
 
-def run_trial(ask: Ask, chosen: Slice, seed: int, most_images: int = 4) -> Trial:
+def run_trial(ask: Ask, chosen: Slice, seed: int, most_images: int = 4, *, halve: bool = True) -> Trial:
     """Edits the images of a slice and asks the classifier.
 
-    Half of the mistakes, and of the correct images, by the order of their ids, choose the nuisance edit that the other
-    half is compared with. The same slice and seed give the same trial.
+    Every second of the mistakes, and of the correct images, in the order of their ids, is of the half that chooses the
+    nuisance edit that the other half is compared with. The same slice and seed give the same trial.
 
     Args:
         ask: images to probabilities, n k.
         chosen: the slice.
         seed: of donors, places and noise.
         most_images: edited images to return of each group.
+        halve: False: all images choose the nuisance edit and decide, which makes it the strongest there is.
     """
     holding = [one for one in chosen.stated if is_editable(one.photo, one.cause)]
     real = [one for one in holding if has_cause(one.photo, one.cause, one.photo) == one.cause.present]
     rng = np.random.default_rng(derive_seed("causes", seed, sorted(one.photo.id for one in real)))
     real.sort(key=lambda one: one.photo.id)
-    fixing = [pair for one in real if (pair := _pair_mistake(one, real, chosen, rng)) is not None]
-    breaking = list(islice(_pair_correct(real, chosen, rng), MOST_CORRECT))
-    question = _Question(ask, chosen, seed, most_images)
+    decides = _decide((one.photo.id for one in chosen.stated), halve) | _decide(
+        (photo.id for photo in chosen.correct), halve
+    )
+    fixing = [pair for one in real if (pair := _pair_mistake(one, real, chosen, decides, rng)) is not None]
+    breaking = list(islice(_pair_correct(real, chosen, decides, rng), MOST_CORRECT))
+    question = _Question(ask, chosen, seed, most_images, halve)
     mistakes, correct = question.ask_of(fixing, 1, rng), question.ask_of(breaking, -1, rng)
     absent = len(holding) - len(real)
     stated = tuple((one.photo.id, one.cause) for one in chosen.stated)
@@ -195,7 +204,7 @@ def run_trial(ask: Ask, chosen: Slice, seed: int, most_images: int = 4) -> Trial
 
 
 def _pair_mistake(
-    one: StatedCause, real: Sequence[StatedCause], chosen: Slice, rng: np.random.Generator
+    one: StatedCause, real: Sequence[StatedCause], chosen: Slice, decides: Collection[str], rng: np.random.Generator
 ) -> _Pair | None:
     """A failed image with a correct one of its class that differs from it in the cause."""
     present = one.cause.present
@@ -206,10 +215,12 @@ def _pair_mistake(
         return None
     peers = [other.photo for other in real if other.photo is not one.photo] + list(chosen.others)
     neutral = _neutral(one, chosen.correct, peers, present, rng)
-    return _Pair(one.photo, donor, neutral, one.cause, present)
+    return _Pair(one.photo, donor, neutral, one.cause, present, one.photo.id in decides)
 
 
-def _pair_correct(real: Sequence[StatedCause], chosen: Slice, rng: np.random.Generator) -> Iterator[_Pair]:
+def _pair_correct(
+    real: Sequence[StatedCause], chosen: Slice, decides: Collection[str], rng: np.random.Generator
+) -> Iterator[_Pair]:
     """Correct images of the class, each with a failed one that differs from it in the cause."""
     for photo in sorted(chosen.correct, key=lambda photo: photo.id):
         for place in rng.permutation(len(real))[:4]:
@@ -217,7 +228,7 @@ def _pair_correct(real: Sequence[StatedCause], chosen: Slice, rng: np.random.Gen
             if is_editable(photo, one.cause) and _differs(photo, one, one.cause.present):
                 peers = [other for other in chosen.correct if other is not photo]
                 neutral = _neutral(one, (), peers, not one.cause.present, rng)
-                yield _Pair(photo, one.photo, neutral, one.cause, not one.cause.present)
+                yield _Pair(photo, one.photo, neutral, one.cause, not one.cause.present, photo.id in decides)
                 break
 
 
@@ -246,6 +257,11 @@ def _neutral(
     return found or _draw(peers, fits, rng)
 
 
+def _decide(ids: Iterable[str], halve: bool) -> set[str]:
+    """The ids of the half that decides: the first, third and so on in their order; all of them unless halved."""
+    return set(sorted(ids)[:: 2 if halve else 1])
+
+
 def _draw(photos: Sequence[Photo], fits: Callable[[Photo], bool], rng: np.random.Generator) -> Photo | None:
     """A random photo that fits; None if none does."""
     order = rng.permutation(len(photos))
@@ -260,15 +276,15 @@ class _Question:
     slice: Slice
     seed: int
     most_images: int
+    halve: bool
 
     def ask_of(self, pairs: Sequence[_Pair], sign: int, rng: np.random.Generator) -> Arms:
         """The answers; `sign` is 1 where edits should make the true class likelier, and -1 where less likely."""
         edited = [one for pair in pairs if (one := _edit(pair, rng)) is not None]
-        choosing, deciding = edited[1::2] or edited, edited[0::2]
-        # On correct images noise of that size is no nuisance: it covers the subject, and breaks what it covers.
-        names = [name for name in NUISANCES if sign > 0 or name != NOISE]
-        self._answer(choosing, ["", *names])
-        nuisance = max(names, key=lambda name: sign * _mean(self._rises(choosing, name)))
+        deciding = [one for one in edited if one.pair.decides]
+        choosing = [one for one in edited if not self.halve or not one.pair.decides] or edited
+        self._answer(choosing, ["", *NUISANCES])
+        nuisance = max(NUISANCES, key=lambda name: sign * _mean(self._rises(choosing, name)))
         compared = {CAUSE: CAUSE, ELSEWHERE: ELSEWHERE, NUISANCE: nuisance}
         self._answer(deciding, ["", *compared.values()])
         return Arms(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import CallError
 from ..records import JSON, BatchClient, BatchedCall, Case, RawReply, Sample
@@ -68,8 +69,10 @@ class Context:
         labels: names of the classes; `Sample.label` and `Explanation.target` are indices into it.
         train: the training split, never guide, validation or test; None outside a run. When a model is diagnosed
             without training it holds the guide images the model gets right.
-        explained: guide images with their maps, mistakes and correctly classified ones, for a critic that `compares`;
-            empty outside a run. Each is opened anew whenever it is asked for.
+        explained: guide images with their maps, mistakes and correct ones, for a critic that compares; none outside a
+            run. Each is opened anew whenever it is asked for.
+        predict_proba: asks the classifier that is diagnosed, as its method of that name does, for such a critic; None
+            outside a run.
         paid: makes calls that cost money; None outside a run.
         count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
         token_limit: the most tokens that the synthesizer reads.
@@ -80,6 +83,7 @@ class Context:
     labels: tuple[str, ...] = ()
     train: Sequence[Sample] | None = None
     explained: Sequence[Case] = ()
+    predict_proba: Callable[[Sequence[Image.Image]], NDArray[np.float32]] | None = None
     paid: PaidCalls | None = None
     count_tokens: Callable[[str], int] | None = None
     token_limit: int | None = None

@@ -18,7 +18,7 @@ from ..causes import (
     Photo,
     Slice,
     StatedCause,
-    create_question,
+    create_ask,
     group_causes,
     judge_trials,
     parse_cause,
@@ -74,7 +74,8 @@ def probe_cause(
     targets = _check(classifier, images, labels)
     stated = _spread(cause, len(images))
     groups = _group_indices(slices, len(images))
-    ask = create_question(classifier, len(classifier.labels))
+    who = f"{type(classifier).__name__}.predict_proba"
+    ask = create_ask(who, classifier.predict_proba, len(classifier.labels))
     batches = [ask(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     predicted = np.concatenate(batches).argmax(axis=1).tolist() if batches else []
     find = segment or create_segmenter(None, "probe_cause").mask

@@ -14,7 +14,8 @@ from ..records import PICO
 from ..records.estimate import Range
 from ..records.pipeline import TIMED, StageKind
 from ..stages.faithfulness import PREDICTIONS
-from ..store import LEDGER, CallLedger, Reader, to_run_folder
+from ..store import CallLedger, Reader, to_run_folder
+from ..store.lost_ledger import has_ledger
 from ..store.schema import CASES, HELD, IMAGES, MISTAKES, REACHED, SETTINGS, SNAPSHOT, SPEEDS
 from .plugin_set import PluginSet
 from .probe import image_bytes, model_bytes, probe_speeds
@@ -57,7 +58,7 @@ def is_finished(run_dir: str | Path, settings: Settings, plugins: PluginSet, unt
     Raises:
         RunLockedError: another process is writing the run.
     """
-    if not (to_run_folder(run_dir) / LEDGER).exists():
+    if not has_ledger(to_run_folder(run_dir)):
         return False
     try:
         reader = Reader(run_dir)
@@ -81,7 +82,7 @@ def _look_at(splits: Splits) -> Assumptions:
 
 def _add_past_run(known: Assumptions, request: PlanRequest, plugins: PluginSet, run_dir: str | Path) -> Assumptions:
     """What is known, and what the run folder adds to it; nothing where there is no run."""
-    if not (to_run_folder(run_dir) / LEDGER).exists():
+    if not has_ledger(to_run_folder(run_dir)):
         return known
     reader = Reader(run_dir)
     try:

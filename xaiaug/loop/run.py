@@ -114,16 +114,20 @@ def prepare_run(
 
     Raises:
         DataError: the images cannot be used for it.
-        ConfigError: an arm that was named is not possible, or the critic lacks a key.
+        ConfigError: an arm that was named is not possible, the critic lacks a key, or the synthesizer a file.
     """
-    if runtime.store.ledger.get_fact(REACHED) != until and reaches(until, Stop.CRITIQUE):
-        plugins.critic.check()  # a missing key is found now, not after hours of training; a finished run needs none
+    if runtime.store.ledger.get_fact(REACHED) != until:
+        # A missing key or file is found now, not after hours of training; a finished run needs none.
+        if reaches(until, Stop.CRITIQUE):
+            plugins.critic.check()
+        if reaches(until, Stop.IMAGES):
+            plugins.synthesizer.check()
     ledger = runtime.store.ledger
     tested_before = any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ())
     runtime.store.start_session()
     ledger.set_fact(UNTIL, until)
     ledger.set_fact(REACHED, None)
-    check = _check_images(runtime, splits, _needed_splits(settings, until))
+    check = _check_images(runtime, splits, _needed_splits(settings, until), _unused_splits(arms))
     splits = check.splits
     if not settings.experiment.fit_baseline:
         splits = replace(splits, labels=_complete_labels(plugins.classifier, splits.labels))
@@ -147,10 +151,15 @@ def _needed_splits(settings: Settings, until: str) -> tuple[str, ...]:
     return ("train",) * (trains or tests) + ("guide",) + ("test",) * tests
 
 
-def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]) -> DataCheck:
-    count = sum(len(splits[name]) for name in splits.distinct)
+def _unused_splits(arms: Sequence[Arm]) -> tuple[str, ...]:
+    # A leak from reserve matters only where an arm trains on it: the run that has such an arm checks it.
+    return () if any("reserve" in arm.real for arm in arms) else ("reserve",)
+
+
+def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...], unused: tuple[str, ...]) -> DataCheck:
+    count = sum(len(splits[name]) for name in splits.distinct if name not in unused)
     runtime.watch(Progress("check images", 0, count))
-    check = splits.check(needed)
+    check = splits.check(needed, unused)
     runtime.watch(Progress("check images", count, count))
     return check
 

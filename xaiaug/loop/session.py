@@ -16,6 +16,7 @@ from ..store import Store
 from ..store.schema import SESSIONS, SessionFact
 
 PERIOD = 1.0  # seconds between two writes of status.json
+COUNT_REBUILT = "status.json was missing or damaged: its count of paid calls is taken from the ledger"
 
 
 class RunStatus:
@@ -47,6 +48,9 @@ class RunStatus:
         started, clock = _now(), time.monotonic()
         state = "stopped"
         try:
+            self._write("running", None)
+            if self._store.lacks_count and self._watch:
+                self._watch(Progress("run folder", 1, 1, COUNT_REBUILT))
             yield
             state = "finished"
         except WaitingForReview:
@@ -57,6 +61,7 @@ class RunStatus:
             entry = SessionFact(started=started, ended=_now(), seconds=seconds, state=state)
             self._store.ledger.set_fact(SESSIONS, [*sessions, entry])
             self._write(state, None)
+            self._store.checkpoint()
 
     def _write(self, state: str, progress: Progress | None) -> None:
         step = {} if progress is None else {"stage": progress.stage, "done": progress.done, "total": progress.total}

@@ -32,6 +32,7 @@ def register_critics(register: Register) -> None:
     """Registers the built-in critics."""
     register("claude", f"{__name__}.critics.claude:ClaudeCritic", extra="claude")
     register("gpt-4v", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
+    register("interventions", f"{__name__}.critics.interventions:InterventionsCritic")
     register("local-vlm", f"{__name__}.critics.local_vlm:LocalVLMCritic")
     register("measured", f"{__name__}.critics.measured:MeasuredCritic")
     register("openai", f"{__name__}.critics.openai:OpenAICritic", extra="openai")

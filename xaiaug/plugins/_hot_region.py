@@ -15,6 +15,7 @@ Floats = NDArray[np.float32]
 SIDE = 128  # longer side, in pixels, at which windows are compared
 SIZES = 6  # of windows, from the smallest to the largest
 ASPECTS = (1.0, 1.5, 1 / 1.5)  # width over height, in order of preference
+MARGIN = 0.1  # by which a window grows at each side, in shares of its own: maps are coarse, and marks have edges
 ATTEMPTS = 50  # random windows that are tried for one off the subject
 
 
@@ -60,6 +61,8 @@ class Region:
 def find_region(explanation: Explanation, subject: Floats, options: RegionOptions) -> Region | Failure:
     """The smallest window that holds enough of the heat off the subject, else the hottest of the largest ones.
 
+    It is found tighter than its area, and grown.
+
     A Failure where the map is constant or no window stands out ("flat-map"), or where the heat lies on the subject
     ("map-on-subject").
 
@@ -81,9 +84,7 @@ def find_region(explanation: Explanation, subject: Floats, options: RegionOption
     if contrast < options.contrast:
         flat = float((_shrink(1 - subject) * area).sum() / area.sum())
         return _explain_failure(total / float(heat.sum()), flat, contrast, options)
-    height, width = off.shape
-    sides = (window[0] / width, window[1] / height, window[2] / width, window[3] / height)
-    return Region(*sides, heat=min(1.0, inside / total), contrast=contrast)
+    return Region(*_grow(window, off.shape), heat=min(1.0, inside / total), contrast=contrast)
 
 
 def draw_region(subject: Floats, options: RegionOptions, seed: int) -> Region:
@@ -127,7 +128,7 @@ def _explain_failure(off: float, flat: float, contrast: float, options: RegionOp
 def _smallest_window(off: Floats, total: float, options: RegionOptions) -> tuple[tuple[int, int, int, int], float]:
     """Left, top, right and bottom of the window in cells of `off`, and the heat in it."""
     sums = np.pad(off, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
-    for share in np.geomspace(*options.area, SIZES):
+    for share in np.geomspace(*options.area, SIZES) / (1 + 2 * MARGIN) ** 2:
         found = [_hottest_window(sums, share, aspect) for aspect in ASPECTS]
         best = max(found, key=lambda one: one[1])
         if best[1] >= options.heat * total:
@@ -143,6 +144,18 @@ def _hottest_window(sums: NDArray[np.float64], share: float, aspect: float) -> t
     inside = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
     top, left = (int(place) for place in np.unravel_index(int(inside.argmax()), inside.shape))
     return (left, top, left + wide, top + high), float(inside[top, left])
+
+
+def _grow(window: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """The window with its margin, in shares of the image, cut at the image's border."""
+    (left, top, right, bottom), (height, width) = window, shape
+    across, down = MARGIN * (right - left), MARGIN * (bottom - top)
+    return (
+        max(0.0, (left - across) / width),
+        max(0.0, (top - down) / height),
+        min(1.0, (right + across) / width),
+        min(1.0, (bottom + down) / height),
+    )
 
 
 def _shrink(values: Floats) -> Floats:

@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import RunFolderError, RunLockedError
 from ..store import Reader, StageName, Store, blame_run_folder, open_reader, to_run_folder
 from ..store.integrity import problems, sweep
-from ..store.schema import REACHED
-from ..store.text_files import read_status
+from ..store.schema import REACHED, SESSIONS
+from ..store.status_file import read_status
 from .ancestry import missing_ancestors
 from .build import costs
 from .exported import damaged_exports
@@ -22,12 +22,15 @@ def status(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         RunFolderError: there is no run.
     """
+    missing = False
     try:
-        progress = read_status(to_run_folder(run_dir))
+        progress = read_status(to_run_folder(run_dir)).to_progress()
     except RunFolderError as error:
-        raise RunFolderError(f"there is no run in {run_dir}, or it was damaged: {error}") from error
+        missing, progress = True, {"state": "running", "at": "an unknown time", "note": str(error)}
     try:
         with open_reader(run_dir) as reader:
+            if missing and (sessions := reader.get_fact(SESSIONS)):
+                progress |= {"state": sessions[-1]["state"], "at": sessions[-1]["ended"]}
             # No process writes it: a run that still claims to be running was killed.
             state = "ended from outside" if progress["state"] == "running" else progress["state"]
             stages = {str(name): _count(reader, name) for name in reader.stages()}

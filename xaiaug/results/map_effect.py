@@ -32,19 +32,20 @@ def _images_of(reader: Reader, arm: str) -> list[ImagesFact]:
 def _why_untestable(
     reader: Reader, arm: str, control: str, real: Sequence[ImagesFact], shuffled: Sequence[ImagesFact]
 ) -> str:
-    used = [[sorted(entry["used"]) for entry in entries] for entries in (real, shuffled)]
-    if any(used[0]) and used[0] == used[1]:
-        return (
-            f"This run cannot show whether the explanation helps: the new images of {control} are those of {arm}, "
-            "pixel for pixel. Neither critic nor synthesizer let the map change an image; saliency-edit does."
-        )
     overlaps = [overlap for pair in zip(real, shuffled, strict=False) for overlap in _overlaps(reader, *pair)]
     share = fmean(overlap >= SAME_PLACE for overlap in overlaps) if overlaps else 0.0
-    if share < MOSTLY:
+    if share >= MOSTLY:
+        return (
+            f"{control} cannot show whether the explanation helps: in {share:.0%} of its edits the shuffled map marks "
+            "the region that the real one marks, as where a mark always sits at one place. Compare with "
+            "saliency-edit-random."
+        )
+    used = [[sorted(entry["used"]) for entry in entries] for entries in (real, shuffled)]
+    if not any(used[0]) or used[0] != used[1]:
         return ""
     return (
-        f"{control} cannot show whether the explanation helps: in {share:.0%} of its edits the shuffled map marks the "
-        "region that the real one marks, as where a mark always sits at one place. Compare with saliency-edit-random."
+        f"This run cannot show whether the explanation helps: the new images of {control} are those of {arm}, pixel "
+        "for pixel. Neither critic nor synthesizer let the map change an image; saliency-edit does."
     )
 
 

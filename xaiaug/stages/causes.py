@@ -17,7 +17,7 @@ from ..causes import (
     Segment,
     Slice,
     StatedCause,
-    create_question,
+    create_ask,
     group_causes,
     judge_trials,
     parse_cause,
@@ -81,8 +81,9 @@ class _Work:
 
     def __call__(self, chosen: list[SliceSamples]) -> list[Any]:
         self.finder.prepare(self.context)
-        with blame_plugin(f"{self.fitted.kind.__name__}.predict_proba"):
-            ask = create_question(self.fitted.load(), self.classes)
+        who = f"{self.fitted.kind.__name__}.predict_proba"
+        with blame_plugin(who):
+            ask = create_ask(who, self.fitted.load().predict_proba, self.classes)
             return [_trial_row(run_trial(ask, self._open(one), self.seed, SHOWN)) for one in chosen]
 
     def _open(self, chosen: SliceSamples) -> Slice:

@@ -101,6 +101,7 @@ def complete(
             left, done = left - 1, done + len(chunks[place])
             runtime.watch(Progress(stage.title, done, len(items)))
     runtime.store.add_speed(kind, (done - before) * stage.effort, time.monotonic() - began)
+    runtime.store.checkpoint()
     if left:
         raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: rerun the same command to resume")
     return Rows(runtime.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))

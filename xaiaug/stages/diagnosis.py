@@ -14,7 +14,7 @@ from ..store.schema import CauseRow, ExplainRow, cause_verdict_of
 from .causes import SubjectFinder, try_stated_causes
 from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
-from .critique import CritiqueOptions, critique
+from .critique import CritiqueOptions, Peers, critique
 from .explain import explain
 from .image_requests import SourceCase
 from .mistakes import Mistake
@@ -125,12 +125,13 @@ class Diagnosis:
         options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
         return critique(self.runtime, self.critic, chosen, rows, options, self._peers(source))
 
-    def _peers(self, source: ImageSource) -> list[tuple[Mistake, ExplainRow]]:
+    def _peers(self, source: ImageSource) -> Peers | None:
         """What a critic that compares is prepared with: mistakes and correct images, with maps as the source has."""
         if not self.critic.compares:
-            return []
+            return None
         groups = [(cases, replace(source, cases=cases, causes="all")) for cases in ("mistakes", "correct")]
-        return [pair for cases, one in groups for pair in zip(self._cases(cases), self._maps(one), strict=True)]
+        pairs = [pair for cases, one in groups for pair in zip(self._cases(cases), self._maps(one), strict=True)]
+        return Peers(pairs, self.baseline)
 
     def _apply(self, source: ImageSource, mistake: Mistake, answer: Critique | Failure) -> Critique | Failure:
         if isinstance(answer, Failure):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,19 +13,22 @@ from typing import Any
 from ..errors import RunFolderError
 from ..records import JSON, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .blobs import Blob, Blobs
+from .row_checksums import insert, is_sound, seal
 from .run_ledger import RunLedger
 
 _INTEND = (
-    "INSERT INTO calls (key, price, worst, state, at) "
-    "SELECT ?, id, ?, 'open', strftime('%Y-%m-%dT%H:%M:%SZ', 'now') FROM prices WHERE price = ?"
+    "INSERT INTO calls (key, price, worst, state, cost, at, checksum) "
+    "SELECT ?, id, ?, 'open', 0, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), 0 FROM prices WHERE price = ?"
 )
 # By price and state; the bare columns are those of the call with the largest ratio of cost to worst case.
 _TOTALS = (
-    "SELECT price, state, count(*), sum(worst), sum(cost), sum(max(cost - worst, 0)), cost, worst, "
-    "max(CASE WHEN worst THEN cost * 1.0 / worst ELSE 0 END) FROM calls GROUP BY price, state"
+    "SELECT price, state, count(*), sum(worst), sum(cost), sum(max(cost - worst, 0)), cost, worst, "  # noqa: S608
+    f"max(CASE WHEN worst THEN cost * 1.0 / worst ELSE 0 END), total({is_sound('calls')}) "
+    "FROM calls GROUP BY price, state"
 )
 _BATCHES = (
-    "SELECT batches.tag, batches.name, calls.id, calls.key, prices.price, calls.worst FROM batched "
+    f"SELECT {is_sound('batches')} AND {is_sound('calls')} AND {is_sound('prices')}, "  # noqa: S608
+    "batches.tag, batches.name, calls.id, calls.key, prices.price, calls.worst FROM batched "
     "JOIN batches USING (tag) JOIN calls ON calls.id = batched.call JOIN prices ON prices.id = calls.price "
     "WHERE calls.state = 'open' ORDER BY calls.id"
 )
@@ -47,12 +51,15 @@ class CallLedger:
 
     def spending(self) -> Spending:
         """What was paid and may have to be paid, in picodollars."""
-        found = self._ledger.select("SELECT id, price FROM prices ORDER BY id")
-        prices = {number: json.loads(price) for number, price in found}
+        found = self._ledger.read("prices", ("id", "price"), "ORDER BY id")
+        prices = {number: self._ledger.parse(price) for number, price in found}
         counts: Counter[str] = Counter()
         settled = 0
         models: dict[str, ModelSpending] = {}
-        for number, state, count, worst, cost, over, highest_cost, highest_worst, _ in self._ledger.select(_TOTALS):
+        for number, state, count, worst, cost, over, highest_cost, highest_worst, _, sound in self._ledger.select(
+            _TOTALS
+        ):
+            self._ledger.refuse_damaged("calls", [sound == count, number in prices])
             counts[state] += count
             model = str(prices[number]["model"])
             one = models.get(model, ModelSpending(model))
@@ -75,8 +82,10 @@ class CallLedger:
 
     def reply(self, key: str) -> RawReply | None:
         """The first reply recorded under a key whose blob is intact; None where there is none."""
-        sql = "SELECT reply, usage FROM calls WHERE key = ? AND state = 'settled' ORDER BY id"
-        for name, usage in self._ledger.select(sql, (key,)):
+        found = self._ledger.read(
+            "calls", ("reply", "usage"), "WHERE key = ? AND state = 'settled' ORDER BY id", (key,)
+        )
+        for name, usage in found:
             try:
                 return RawReply(self._blobs.json(name), json.loads(usage))
             except RunFolderError:
@@ -85,31 +94,36 @@ class CallLedger:
 
     def replies(self) -> dict[str, tuple[str, dict[str, int]]]:
         """The first reply recorded under each key: the name of its blob, and its usage."""
-        sql = "SELECT key, reply, usage FROM calls WHERE state = 'settled' AND reply IS NOT NULL ORDER BY id DESC"
-        return {key: (blob, json.loads(usage)) for key, blob, usage in self._ledger.select(sql)}  # the first stands
+        rest = "WHERE state = 'settled' AND reply IS NOT NULL ORDER BY id DESC"
+        found = self._ledger.read("calls", ("key", "reply", "usage"), rest)
+        return {key: (blob, self._ledger.parse(usage)) for key, blob, usage in found}  # the first stands
 
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
         """A call is about to be sent: its price and its stated worst case; returns the intent's number."""
-        return self._ledger.write(_INTEND, (key, worst, self._keep_price(price)))
+        row = (key, worst, self._keep_price(price))
+        with self._ledger.changing() as connection:
+            return _add_call(connection, row)
 
     def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
         """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
         rows = [(call.key, call.worst, self._keep_price(call.price)) for call in calls]
         with self._ledger.changing() as connection:
-            connection.execute("INSERT INTO batches (tag) VALUES (?)", (tag,))
-            intents = [connection.execute(_INTEND, row).lastrowid or 0 for row in rows]
-            connection.executemany("INSERT INTO batched VALUES (?, ?)", [(intent, tag) for intent in intents])
+            connection.execute(insert("batches"), (tag, None))
+            intents = [_add_call(connection, row) for row in rows]
+            connection.executemany(insert("batched"), [(intent, tag) for intent in intents])
         return intents
 
     def name_batch(self, tag: str, name: str) -> None:
         """The service's name for a batch."""
-        self._ledger.write("UPDATE batches SET name = ? WHERE tag = ?", (name, tag))
+        self._ledger.write(insert("batches", "REPLACE"), (tag, name))
 
     def open_batches(self) -> list[OpenBatch]:
         """The batches in which calls are open, the oldest first."""
         found: dict[tuple[str, str | None], dict[int, OpenCall]] = defaultdict(dict)
-        for tag, name, intent, key, price, worst in self._ledger.select(_BATCHES):
-            found[tag, name][intent] = OpenCall(key, json.loads(price), worst)
+        self._ledger.read("batched", ("call",))  # a damaged row would join nothing
+        for sound, tag, name, intent, key, price, worst in self._ledger.select(_BATCHES):
+            self._ledger.refuse_damaged("calls", [sound])
+            found[tag, name][intent] = OpenCall(key, self._ledger.parse(price), worst)
         return [OpenBatch(tag, name, calls) for (tag, name), calls in found.items()]
 
     def abandon_batch(self, tag: str) -> None:
@@ -120,23 +134,39 @@ class CallLedger:
         """The price as the ledger knows it by."""
         text = _plain(price)
         if text not in self._prices:
-            self._ledger.write("INSERT OR IGNORE INTO prices (price) VALUES (?)", (text,))
+            with self._ledger.changing() as connection:
+                connection.execute("INSERT OR IGNORE INTO prices (price, checksum) VALUES (?, 0)", (text,))
+                connection.execute(seal("prices", "price = ? AND checksum = 0"), (text,))
             self._prices.add(text)
         return text
 
     def settle(self, intent: int, reply: RawReply, cost: int) -> None:
         """The reply to an intent, as received, and its cost in picodollars."""
         name = self._blobs.put(Blob(_plain(reply.body).encode(), ".json"), dear=True)
-        sql = "UPDATE calls SET state = 'settled', cost = ?, usage = ?, reply = ? WHERE id = ?"
-        self._ledger.write(sql, (cost, _plain(reply.usage), name, intent))
+        self._change_call(
+            intent, "state = 'settled', cost = ?, usage = ?, reply = ?", (cost, _plain(reply.usage), name)
+        )
 
     def release(self, intent: int) -> None:
         """The service turned an intent down without billing it."""
-        self._ledger.write("UPDATE calls SET state = 'unbilled' WHERE id = ?", (intent,))
+        self._change_call(intent, "state = 'unbilled'", ())
+
+    def _change_call(self, intent: int, changes: str, values: Sequence[Any]) -> None:
+        with self._ledger.changing() as connection:
+            sql = f"UPDATE calls SET {changes} WHERE id = ? AND {is_sound('calls')}"  # noqa: S608
+            # A row that was damaged meanwhile must not get a new checksum.
+            self._ledger.refuse_damaged("calls", [connection.execute(sql, (*values, intent)).rowcount])
+            connection.execute(seal("calls", "id = ?"), (intent,))
 
     def blobs(self) -> set[str]:
         """Names of all raw replies: they were paid for, and stay whatever the settings."""
-        return {name for (name,) in self._ledger.select("SELECT reply FROM calls WHERE reply IS NOT NULL")}
+        return {name for (name,) in self._ledger.read("calls", ("reply",), "WHERE reply IS NOT NULL")}
+
+
+def _add_call(connection: sqlite3.Connection, row: Sequence[Any]) -> int:
+    intent = connection.execute(_INTEND, row).lastrowid or 0
+    connection.execute(seal("calls", "id = ?"), (intent,))
+    return intent
 
 
 def _plain(value: Mapping[str, Any]) -> str:

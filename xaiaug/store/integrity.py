@@ -32,8 +32,9 @@ from .run_files import (
     walk_run,
 )
 from .schema import SESSIONS, SNAPSHOT
+from .status_file import STATUS, find_damaged_status
 from .store import Store
-from .text_files import STATUS, TABLES, TEXTS, find_damaged_text, read_status
+from .text_files import TABLES, TEXTS, find_damaged_text
 
 _AGAIN = "run again to make it anew"
 _FOREIGN = "this run did not write it; move it elsewhere"
@@ -46,12 +47,10 @@ def problems(reader: Reader) -> list[str]:
     Raises:
         RunFolderError: the ledger cannot be read, or names what no run writes.
     """
+    if damage := reader.ledger.find_damage():
+        return [f"ledger: {line}" for line in damage]  # what follows reads it
     known = frozenset(list_known_files(reader.ledger, reader.folder))
-    return [*_check_ledger(reader), *_Examination(reader, Directory(reader.folder), known).problems()]
-
-
-def _check_ledger(reader: Reader) -> list[str]:
-    return [f"ledger: {line}" for line in reader.ledger.integrity()]
+    return list(_Examination(reader, Directory(reader.folder), known).problems())
 
 
 @dataclass(frozen=True)
@@ -100,10 +99,10 @@ class _Examination:
 
     def _rows(self) -> Iterator[str]:
         for stage in self.reader.stages():
-            for row in self.reader.rows(stage):
-                for kind, value in references_in(row):
-                    for problem in self._find_damage(kind, value):
-                        yield f"{stage}: {problem}; {_AGAIN}"
+            named = {_freeze(*one): one for row in self.reader.rows(stage) for one in references_in(row)}
+            for kind, value in named.values():
+                for problem in self._find_damage(kind, value):
+                    yield f"{stage}: {problem}; {_AGAIN}"
 
     def _earlier_rows(self) -> Iterator[str]:
         """What chunks of earlier settings speak of, which are found again when these come back."""
@@ -165,11 +164,8 @@ class _Examination:
                 yield f"{name} {error}"
             except OSError as error:
                 yield f"{name} cannot be read: {error.strerror or error}"
-        try:
-            if self.reader.get_fact(SESSIONS):
-                read_status(self.reader.folder)
-        except RunFolderError as error:
-            yield f"{error}; {_AGAIN}"
+        if self.reader.get_fact(SESSIONS) and (problem := find_damaged_status(self.reader.folder)):
+            yield f"{problem}; {_AGAIN}"
 
     def _trainings(self) -> Iterator[str]:
         """Checkpoints of unfinished trainings that were complete, and are no longer what was written."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..errors import RunFolderError, XaiaugError
 from .blobs import Blobs
-from .run_files import check_places, to_run_folder
-from .run_ledger import RunLedger
-from .schema import BEGUN, LEDGER, Fact, StageName, Value
+from .lost_ledger import open_run_ledger
+from .run_files import to_run_folder
+from .schema import BEGUN, Fact, StageName, Value
 
 
 class Reader:
@@ -21,14 +21,14 @@ class Reader:
         folder: of the run.
 
     Raises:
-        RunFolderError: there is no run in it, or one of another format.
+        RunFolderError: there is no run in it, or one of another format, or its ledger is damaged or has forgotten paid
+            calls.
         RunLockedError: another process is writing it.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = to_run_folder(folder)
-        check_places(self.folder)
-        self.ledger = RunLedger(self.folder / LEDGER, writable=False)
+        self.ledger, _ = open_run_ledger(self.folder, writable=False)
         self.blobs = Blobs(self.folder)
 
     def close(self) -> None:

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import RunFolderError, RunLockedError
 from ..records.pipeline import StageKind
-from .schema import FORMAT, TABLES, VERSION, Fact, StageName, Value
-
-_SEE = "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?, ?)"
+from .ledger_file import SQL_ERRORS, damage, find_damage, open_ledger, translate
+from .row_checksums import insert, is_sound
+from .schema import Fact, StageName, Value
 
 
 class FileStamp(NamedTuple):
@@ -37,34 +36,38 @@ class FileStamp(NamedTuple):
     digest: str
 
 
+class PaidCount(NamedTuple):
+    """The calls of a run to outside services; none of these figures ever falls.
+
+    Attributes:
+        sent: calls that were sent, or about to be.
+        answered: those whose reply was recorded.
+        cost: of these, in picodollars.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    cost: int = 0
+
+
 class RunLedger:
     """One SQLite file. Rows are JSON; a chunk is there with all its rows or not at all.
+
+    Every row has a checksum, and a row that is read is compared with it.
 
     Args:
         path: of the file.
         writable: False opens it for reading only.
 
     Raises:
-        RunFolderError: it is missing, corrupt, or of another version.
+        RunFolderError: it is missing, damaged, of another version, or not a ledger.
+        RunLockedError: another process is writing it.
     """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
         self._path, self._writable = path, writable
         self._lock = threading.RLock()  # paid calls are committed by the threads that made them
-        if not writable and not path.exists():
-            raise RunFolderError(f"there is no run in {path.parent}: {path.name} is missing")
-        mode = "rwc" if writable else "ro"
-        try:
-            self._connection = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=1, check_same_thread=False
-            )
-            try:
-                self._ready()
-            except BaseException:
-                self._connection.close()  # or the file would stay locked
-                raise
-        except sqlite3.Error as error:
-            raise self._translate(error) from error
+        self._connection = open_ledger(path, writable=writable)
 
     def close(self) -> None:
         """Closes the file; a closed ledger is one file that can be read from a read-only folder."""
@@ -74,31 +77,36 @@ class RunLedger:
         finally:
             self._connection.close()
 
+    def checkpoint(self) -> None:
+        """Moves what was committed into the ledger's own file: no copy without its -wal then lacks it."""
+        with self._lock:
+            self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def rows(self, key: str) -> list[Any] | None:
         """The rows of a finished chunk; None where it is not finished."""
-        found = self._execute("SELECT rows FROM chunks WHERE key = ?", (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
+        found = self.read("chunks", ("rows",), "WHERE key = ?", (key,))
+        return self.parse(found[0][0]) if found else None
 
     def commit(self, key: str, stage: StageName, rows: Sequence[Any], files: Iterable[FileStamp] = ()) -> None:
         """Keeps the rows of a chunk and the stamps of its files; the first committed rows stand."""
         text = json.dumps(list(rows), separators=(",", ":"))
         with self.changing() as connection:
-            connection.execute("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", (key, str(stage), text))
-            connection.executemany(_SEE, files)
+            connection.execute(insert("chunks", "IGNORE"), (key, str(stage), text))
+            connection.executemany(insert("stamps", "REPLACE"), files)
 
     def see(self, files: Iterable[FileStamp]) -> None:
         """Keeps the stamps of files; the newest stand."""
         with self.changing() as connection:
-            connection.executemany(_SEE, files)
+            connection.executemany(insert("stamps", "REPLACE"), files)
 
     def stamp(self, name: str) -> FileStamp | None:
         """The stamp of a file; None when it was never looked at."""
-        found = self.select("SELECT * FROM stamps WHERE name = ?", (name,))
+        found = self.read("stamps", FileStamp._fields, "WHERE name = ?", (name,))
         return FileStamp(*found[0]) if found else None
 
     def stamped_files(self, folder: str) -> list[str]:
         """Names of the files below a folder that this run wrote."""
-        return [name for (name,) in self.select("SELECT name FROM stamps WHERE name LIKE ?", (f"{folder}/%",))]
+        return [name for (name,) in self.read("stamps", ("name",), "WHERE name LIKE ?", (f"{folder}/%",))]
 
     def drop_stamps(self, names: Iterable[str]) -> None:
         """Forgets files that were removed."""
@@ -107,14 +115,14 @@ class RunLedger:
 
     def all_rows(self) -> Iterator[Any]:
         """The rows of every finished chunk, of earlier settings too."""
-        for (text,) in self.select("SELECT rows FROM chunks"):
-            yield from json.loads(text)
+        for (text,) in self.read("chunks", ("rows",)):
+            yield from self.parse(text)
 
     def fit_rows(self) -> Iterator[Any]:
         """The rows of every finished training, of earlier settings too."""
-        for stage, text in self.select("SELECT stage, rows FROM chunks"):
-            if StageName.parse(stage).kind == StageKind.FIT:
-                yield from json.loads(text)
+        for stage, text in self.read("chunks", ("stage", "rows")):
+            if self._parse_name(stage).kind == StageKind.FIT:
+                yield from self.parse(text)
 
     def forget(self, key: str) -> None:
         """Drops a chunk whose files are lost, so that it is done again."""
@@ -123,18 +131,21 @@ class RunLedger:
     def keep_only(self, keys: Iterable[str]) -> None:
         """Drops every other chunk."""
         kept = set(keys)
-        for (key,) in self._execute("SELECT key FROM chunks").fetchall():
+        for (key,) in self.read("chunks", ("key",)):
             if key not in kept:
                 self.forget(key)
 
-    def integrity(self) -> list[str]:
-        """What SQLite finds wrong with the file; nothing when it is sound."""
-        lines = [line for (line,) in self._execute("PRAGMA integrity_check").fetchall()]
-        return [] if lines == ["ok"] else lines
+    def find_damage(self) -> list[str]:
+        """What is wrong with the file and its rows, a line each; nothing when it is sound."""
+        try:
+            with self._lock:
+                return find_damage(self._connection)
+        except SQL_ERRORS as error:
+            raise translate(self._path, error) from error
 
     def begin(self, stage: StageName, keys: Sequence[str], total: int) -> None:
         """Records which chunks make up a stage now, and how many items they hold."""
-        self.write("INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", (str(stage), json.dumps(list(keys)), total))
+        self.write(insert("stages", "REPLACE"), (str(stage), json.dumps(list(keys)), total))
 
     def drop_stages(self, keep: Iterable[StageName]) -> None:
         """Forgets the stages of earlier settings; their chunks stay, and are found again by key."""
@@ -145,20 +156,59 @@ class RunLedger:
 
     def stages(self) -> dict[StageName, tuple[list[str], int]]:
         """Chunk keys and item count of each stage, in the order they were begun."""
-        stages = self._execute("SELECT name, keys, total FROM stages ORDER BY rowid").fetchall()
-        return {StageName.parse(name): (json.loads(keys), total) for name, keys, total in stages}
+        stages = self.read("stages", ("name", "keys", "total"), "ORDER BY rowid")
+        return {self._parse_name(name): (self.parse(keys), total) for name, keys, total in stages}
 
     def get_fact(self, fact: Fact[Value]) -> Value | None:
         """A fact about the run; None where it was never set."""
-        row = self._execute("SELECT value FROM facts WHERE name = ?", (fact.name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        found = self.read("facts", ("value",), "WHERE name = ?", (fact.name,))
+        value: Value | None = self.parse(found[0][0]) if found else None
+        return value
 
     def set_fact(self, fact: Fact[Value], value: Value | None) -> None:
         """Keeps a fact about the run; the newest value stands."""
-        self.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (fact.name, json.dumps(value)))
+        self.write(insert("facts", "REPLACE"), (fact.name, json.dumps(value)))
+
+    def count_paid(self) -> PaidCount:
+        """The calls to outside services so far."""
+        settled = "coalesce(sum({}) FILTER (WHERE state = 'settled'), 0)"
+        sql = f"SELECT count(*), {settled.format(1)}, {settled.format('cost')} FROM calls"  # noqa: S608
+        return PaidCount(*self.select(sql)[0])
+
+    def read(self, table: str, columns: Sequence[str], rest: str = "", values: Sequence[Any] = ()) -> list[Any]:
+        """Columns of the rows of one table, each row compared with its checksum.
+
+        Args:
+            table: of the ledger.
+            columns: their names.
+            rest: SQL that follows the table, such as "WHERE key = ?".
+            values: for its question marks.
+
+        Raises:
+            RunFolderError: a row is not as it was written.
+        """
+        found = self.select(f"SELECT {is_sound(table)}, {', '.join(columns)} FROM {table} {rest}", values)  # noqa: S608
+        self.refuse_damaged(table, (sound for sound, *_ in found))
+        return [row for _, *row in found]
+
+    def refuse_damaged(self, table: str, sound: Iterable[int]) -> None:
+        """Raises RunFolderError where a row of a table was found to differ from its checksum."""
+        if not all(sound):
+            raise damage(self._path, f"is damaged: a row of the table {table} does not match its checksum")
+
+    def parse(self, text: Any) -> Any:
+        """The value of a JSON text in a row.
+
+        Raises:
+            RunFolderError: it is none.
+        """
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise damage(self._path, f"is damaged: a row is not JSON ({error})") from error
 
     def select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """The rows that a query finds."""
+        """The rows that a query finds; nothing compares them with their checksums."""
         with self._lock:
             return self._execute(sql, values).fetchall()
 
@@ -173,40 +223,18 @@ class RunLedger:
         try:
             with self._lock, self._connection:
                 yield self._connection
-        except sqlite3.Error as error:
-            raise self._translate(error) from error
+        except SQL_ERRORS as error:
+            raise translate(self._path, error) from error
 
-    def _ready(self) -> None:
-        self._connection.execute("PRAGMA busy_timeout = 1000")
-        if self._writable:
-            self._prepare()
-        self._check_version()
-
-    def _prepare(self) -> None:
-        # FULL: a committed row survives a power cut. EXCLUSIVE: one process owns the file while it writes.
-        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(TABLES)
-        self._connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (FORMAT.name, str(VERSION)))
-        self._connection.commit()
-
-    def _check_version(self) -> None:
-        version = self.get_fact(FORMAT)
-        if version != VERSION:
-            raise RunFolderError(
-                f"the run folder {self._path.parent} has format {version}; this version of xaiaug reads format "
-                f"{VERSION}. Use another folder for a new run, or open it with the version of xaiaug that made it"
-            )
+    def _parse_name(self, text: str) -> StageName:
+        try:
+            return StageName.parse(text)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise damage(self._path, f"names a stage that this version does not know ({error})") from error
 
     def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             with self._lock:
                 return self._connection.execute(sql, values)
-        except sqlite3.Error as error:
-            raise self._translate(error) from error
-
-    def _translate(self, error: sqlite3.Error) -> RunFolderError:
-        if "locked" in str(error):
-            return RunLockedError(f"{self._path.parent} is being written by another process; wait for it or stop it")
-        return RunFolderError(f"the ledger {self._path} cannot be used: {error}; what was committed is still there")
+        except SQL_ERRORS as error:
+            raise translate(self._path, error) from error

@@ -13,31 +13,38 @@ from urllib.parse import quote, unquote
 from ..records import JSON, Cause, CauseVerdict, Critique, Failure
 from ..records.pipeline import StageKind
 
-VERSION = 2
+VERSION = 3
 LEDGER = "ledger.sqlite"
+# The last column of each table is `row_checksum` of the name of the table and the other columns.
 TABLES = """
 -- A finished chunk of a stage: JSON rows under a content key.
-CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, stage TEXT NOT NULL, rows TEXT NOT NULL);
+CREATE TABLE chunks (key TEXT PRIMARY KEY, stage TEXT NOT NULL, rows TEXT NOT NULL, checksum INTEGER NOT NULL);
 -- Which chunks make up a stage under the present settings, and how many items they hold.
-CREATE TABLE IF NOT EXISTS stages (name TEXT PRIMARY KEY, keys TEXT NOT NULL, total INTEGER NOT NULL);
--- JSON values by name, see `Fact`.
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
--- Dated prices, as JSON.
-CREATE TABLE IF NOT EXISTS prices (id INTEGER PRIMARY KEY, price TEXT NOT NULL UNIQUE);
--- Paid calls: worst and cost in picodollars; state is 'open', 'settled' or 'unbilled'; reply names a blob.
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL, price INTEGER NOT NULL REFERENCES prices, at TEXT NOT NULL,
-    state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL DEFAULT 0, usage TEXT, reply TEXT
+CREATE TABLE stages (
+    name TEXT PRIMARY KEY, keys TEXT NOT NULL, total INTEGER NOT NULL, checksum INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
+-- JSON values by name, see `Fact`.
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL);
+-- Dated prices, as JSON.
+CREATE TABLE prices (id INTEGER PRIMARY KEY, price TEXT NOT NULL UNIQUE, checksum INTEGER NOT NULL);
+-- Paid calls: worst and cost in picodollars; state is 'open', 'settled' or 'unbilled'; reply names a blob. None is ever
+-- deleted: their ids have no gap.
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, price INTEGER NOT NULL REFERENCES prices, at TEXT NOT NULL,
+    state TEXT NOT NULL, worst INTEGER NOT NULL, cost INTEGER NOT NULL, usage TEXT, reply TEXT,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX calls_by_key ON calls (key);
 -- Batches of calls: our tag, committed before the request, and the service's name for it.
-CREATE TABLE IF NOT EXISTS batches (tag TEXT PRIMARY KEY, name TEXT);
-CREATE TABLE IF NOT EXISTS batched (call INTEGER PRIMARY KEY REFERENCES calls, tag TEXT NOT NULL REFERENCES batches);
+CREATE TABLE batches (tag TEXT PRIMARY KEY, name TEXT, checksum INTEGER NOT NULL);
+CREATE TABLE batched (
+    call INTEGER PRIMARY KEY REFERENCES calls, tag TEXT NOT NULL REFERENCES batches, checksum INTEGER NOT NULL
+);
 -- Files that this run wrote, as they were when their bytes were last hashed: size in bytes, times of modification
 -- and of change in nanoseconds, inode, SHA-256.
-CREATE TABLE IF NOT EXISTS stamps (
+CREATE TABLE stamps (
     name TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, changed INTEGER NOT NULL,
-    inode TEXT NOT NULL, digest TEXT NOT NULL
+    inode TEXT NOT NULL, digest TEXT NOT NULL, checksum INTEGER NOT NULL
 );
 """
 
@@ -254,6 +261,7 @@ SNAPSHOT: Fact[dict[str, Any]] = Fact("snapshot")  # settings, identities of plu
 COMPARISON: Fact[dict[str, Any]] = Fact("comparison")  # primary, metric, smallest_effect, vary: named before training
 PLUGINS: Fact[dict[str, Any]] = Fact("plugins")  # name, class, version and parameters by kind
 DATA: Fact[dict[str, Any]] = Fact("data")  # what the check of the images came to
+UNCLAIMED: Fact[list[str]] = Fact("unclaimed")  # replies whose calls are open: killed between file and commit
 TEST_SEEN: Fact[int] = Fact("test_seen")  # how often test was looked at with earlier settings
 MISTAKES: Fact[list[tuple[int, int, int]]] = Fact("mistakes", outcome=True)  # true class, predicted class, how many
 HELD: Fact[list[str]] = Fact("held", outcome=True)  # ids of mistakes whose label looks wrong

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,17 +13,19 @@ from filelock import FileLock, Timeout
 
 from ..errors import DataError, RunFolderError, RunLockedError
 from ..files import MAX_TEXT, Directory
-from ..tables import parse_table
+from ..tables import format_csv, parse_edited_csv
 from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps
 from .known_files import files_of
+from .lost_ledger import open_run_ledger
 from .mask_files import MaskFiles
 from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
 from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
-from .run_ledger import FileStamp, RunLedger
-from .schema import BEGUN, LEDGER, OUTCOMES, SPEEDS, ModelRow, StageName
-from .text_files import METADATA, STATUS, TABLES, write_text
+from .run_ledger import FileStamp
+from .schema import BEGUN, OUTCOMES, SPEEDS, ModelRow, StageName
+from .status_file import STATUS, format_status
+from .text_files import METADATA, TABLES, write_text
 
 
 class Store:
@@ -34,9 +34,13 @@ class Store:
     Args:
         folder: of the run; made when it is not there.
 
+    Attributes:
+        lacks_count: whether status.json did not have its count of paid calls, though there are some.
+
     Raises:
         RunLockedError: another process owns it.
-        RunFolderError: it cannot be made or written, or has links inside.
+        RunFolderError: it cannot be made or written, has links inside, or its ledger is damaged or has forgotten paid
+            calls.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -50,10 +54,12 @@ class Store:
         self._files = Directory(self.folder)
         self._lock = self._acquire_lock()
         try:
-            self.ledger = RunLedger(self.folder / LEDGER, writable=True)
+            self.ledger, self.lacks_count = open_run_ledger(self.folder, writable=True)
         except BaseException:
             self._lock.release()
             raise
+        self._status: Mapping[str, Any] | None = None
+        self._written = self._next = self.ledger.count_paid()
         self.blobs = Blobs(self.folder)
         self.masks = MaskFiles(self.folder)
         self._index = FileStamps(self.ledger, self.folder)
@@ -159,11 +165,7 @@ class Store:
         """
         if name not in TABLES:
             raise ValueError(f"a run folder has the tables {', '.join(TABLES)}, not {name}")
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        content = text.getvalue().encode()
+        content = format_csv(rows).encode()
         old = self._read_text(name)
         if old not in (None, content):
             write_atomically(self.folder, f"{name}.bak", old or b"")
@@ -184,7 +186,7 @@ class Store:
         if text is None:
             return []
         try:
-            return [row for _, row in parse_table(text, columns).rows]
+            return list(parse_edited_csv(text, columns))
         except DataError as error:
             raise RunFolderError(
                 f"{self.folder / name} cannot be read as a table: {error}. Nothing was changed: correct it, or move it "
@@ -192,8 +194,24 @@ class Store:
             ) from error
 
     def write_status(self, status: Mapping[str, Any]) -> None:
-        """Writes the progress where other processes can read it."""
-        write_atomically(self.folder, STATUS, (json.dumps(status, indent=2) + "\n").encode())
+        """Writes the progress, and the count of paid calls, where other processes can read it.
+
+        The count is that of the write before, or of the last checkpoint: a copy of a folder that is being written then
+        has no newer count than its ledger, though status.json comes later.
+
+        Args:
+            status: fields of `status_file.StatusFile`.
+        """
+        self._status, self._written = status, self._next
+        self._next = self.ledger.count_paid()
+        write_atomically(self.folder, STATUS, format_status(status, self._written))
+
+    def checkpoint(self) -> None:
+        """Makes the ledger one file that lacks nothing, then brings the count of paid calls in status.json up to it."""
+        self.ledger.checkpoint()
+        self._next = self.ledger.count_paid()
+        if self._status is not None and self._next != self._written:
+            self.write_status(self._status)
 
     def write_synthetic(self, files: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """The kept images as class/name.png and metadata.jsonl; files that are missing or torn are written anew.

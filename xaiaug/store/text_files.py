@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
-from ..errors import RunFolderError
-from ..files import MAX_TEXT, Directory, parse_json
+from ..files import MAX_TEXT, Directory
 from .blobs import write_atomically
 from .run_files import SYNTHETIC
 from .run_ledger import FileStamp, RunLedger
 
-STATUS = "status.json"
 METADATA = f"{SYNTHETIC}/metadata.jsonl"
 TEXTS = ("run.toml", "report.json", "report.html", METADATA)
 TABLES = ("review.csv", "suspects.csv", "leaks.csv")  # which a person may change
-_MOST_STATUS = 1 << 20  # bytes
 _NOW, _NEXT = "now:{}", "next:{}"  # a killed process leaves the old file or the new one: each is as it was written
 
 
@@ -51,21 +47,3 @@ def find_damaged_text(ledger: RunLedger, run: Path, name: str) -> str:
         return ""
     damages = [files.find_damage(name, one.digest, size=one.size, most=MAX_TEXT) for one in (now, coming) if one]
     return "" if "" in damages else (damages or ["was not written by this run"])[0]
-
-
-def read_status(run: Path) -> dict[str, Any]:
-    """The progress that a run wrote for other processes.
-
-    Raises:
-        RunFolderError: it cannot be read, or a run never wrote such a thing.
-    """
-    try:
-        progress = parse_json(Directory(run).read(STATUS, _MOST_STATUS))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunFolderError(f"{STATUS} cannot be read ({reason})") from error
-    kinds: dict[str, type] = {"state": str, "at": str, "stage": str, "note": str, "done": int, "total": int}
-    wrong = not isinstance(progress, dict) or not {"state", "at"} <= set(progress) <= set(kinds)
-    if wrong or not all(type(value) is kinds[name] for name, value in progress.items()):
-        raise RunFolderError(f"{STATUS} cannot be read (it is not the progress of a run)")
-    return dict(progress)

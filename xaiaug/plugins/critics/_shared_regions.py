@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,7 +210,8 @@ def _has(photo: Photo, look: Look) -> bool:
 
 
 def _fisher(one: Count, other: Count) -> float:
-    from scipy.stats import fisher_exact
-
-    table = [[one.count, one.of - one.count], [other.count, other.of - other.count]]
-    return float(fisher_exact(table).pvalue)
+    """Two-sided p-value of Fisher's exact test: that the shares differ so much, or more, by chance."""
+    have, total = one.count + other.count, comb(one.of + other.of, one.count + other.count)
+    ways = [comb(one.of, k) * comb(other.of, have - k) for k in range(max(0, have - other.of), min(one.of, have) + 1)]
+    reached = comb(one.of, one.count) * comb(other.of, other.count)
+    return sum(way for way in ways if way <= reached) / total
