@@ -190,7 +190,20 @@ class Reads(Synthesizer):
         pixels = rng.integers(0, 255, (16, 16, 3), np.uint8)
         if request.source is not None:
             pixels[:8, :8] = np.asarray(request.source.resize((8, 8)))
+        if request.explanation is not None:
+            pixels[8:, 8:, 0] = np.argmax(request.explanation.heatmap) % 251
         return SyntheticImage(Image.fromarray(pixels), request.seed, request.prompt)
+
+
+class Turned(PlainColour):
+    """Gives an image of another size than the one it edits."""
+
+    uses = frozenset({"image"})
+    per_case = ("own", "another")
+
+    def synthesize(self, requests):
+        images = [(request.base or request.source).rotate(90, expand=True) for request in requests if request.source]
+        return [SyntheticImage(image, request.seed, "") for image, request in zip(images, requests, strict=False)]
 
 
 class Seedless(PlainColour):
@@ -399,6 +412,8 @@ BROKEN = {
     "ignores-an-undeclared-prompt": Reads,
     "ignores-undeclared-guidance": Reads,
     "ignores-an-undeclared-image": Reads,
+    "ignores-an-undeclared-map": Reads,
+    "a-base-is-edited": Turned,
     "handles-a-bare-request": Demanding,
     "names-the-receiver": having(Honest, estimate=lambda self, items: Estimate()),
     "pays-through-the-context": Posting,

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from xaiaug.report.schema_cases import (
 )
 from xaiaug.report.schema_maps import MapsRow, MeasureRow
 from xaiaug.report.schema_report import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
+from xaiaug.report.schema_slices import SliceImageRow, SliceRow, SlicesRow
 
 ARMS = {
     "baseline": (0.78, "the classifier before more training"),
@@ -255,6 +257,27 @@ def maps(outcome: str = "better", **changed: Any) -> MapsRow:
         "border_share": 0.41,
         **changed,
     })  # fmt: skip
+
+
+def slices(cases: Sequence[CaseRow]) -> SlicesRow:
+    """Two slices of the mistakes, and one that does not hold."""
+    ids = tuple(case.id for case in cases)
+
+    def one(name: str, **changed: Any) -> SliceRow:
+        fields = {"size": 14, "mistakes": 12, "accuracy": 2 / 14, "low": 0.04, "high": 0.4, "rest": 0.91, "p": 2e-9}
+        classes = {"label": "dog", "predicted": "cat", "cases": ids, "examples": ids[:6], "contrast": ("right-1",)}
+        return SliceRow(name=name, **{"kind": "mark", **fields, **classes, **changed})
+
+    return SlicesRow(
+        slices=(
+            one("dog taken for cat: without the yellow spot in a corner that 97 % of the correct images have"),
+            one("any class: dark", label=None, predicted=None, kind="light", p=0.01),
+        ),
+        unconfirmed=(one("dog taken for cat: with a small subject", rest=None, p=1.0),),
+        contrast=(SliceImageRow(id="right-1", image="guide-right-1"),),
+        images=300,
+        mistakes=len(ids),
+    )
 
 
 def failure(stage: str = "critique", message: str = "the model declined to answer") -> StageFailure:

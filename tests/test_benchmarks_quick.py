@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pretrain_petworld": ((), ()),
     "segmentation": (("--data", "pets-with-masks"), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
+    "slices": (("--data", ""), ()),
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),
 }

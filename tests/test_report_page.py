@@ -17,6 +17,7 @@ from xaiaug.report.page import render
 from xaiaug.report.schema_arms import ArmResult, Curves, LeftOut, SeedResult
 from xaiaug.report.schema_cases import CritiqueRow, Images, Mistakes
 from xaiaug.report.schema_report import Data, Note, Run
+from xaiaug.report.schema_slices import SlicesRow
 
 HOSTILE = "</style></svg><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}"
 VOID = {"meta", "img", "br", "link", "input", "line", "circle", "rect", "polyline"}
@@ -78,6 +79,8 @@ def failures_everywhere() -> Report:
 
 REPORTS = {
     "finished": example.report(9, seeds=2, verdict=example.verdict()),
+    "slices": example.report(4, slices=example.slices([example.case(number) for number in range(4)])),
+    "no slices": example.report(2, slices=SlicesRow(images=300, mistakes=9, reason="9 mistakes, and 20 are needed")),
     "empty": Report(data=Data(labels=())),
     "no mistakes": example.report(0, cases=(), arms=(), maps=None),
     "two maps": example.report(2, maps=example.maps("too few images", low=None, high=None, entropy=None)),

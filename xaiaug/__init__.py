@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .loop import FeedbackLoop
     from .loop.cause_probe import probe_cause
     from .loop.diagnose import diagnose
+    from .loop.slice_search import find_slices
     from .plugins.classifiers.predict_function import PredictClassifier
     from .plugins.classifiers.torch_module import TorchClassifier
     from .quality import faithfulness
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         Failure,
         History,
         ImageSource,
+        MistakeSlice,
         Recipe,
         Sample,
         SynthesisRequest,
@@ -49,6 +51,7 @@ _HOMES = {
     "FeedbackLoop": "loop",
     "History": "records",
     "ImageSource": "records",
+    "MistakeSlice": "records",
     "PredictClassifier": "plugins.classifiers.predict_function",
     "Recipe": "records",
     "Result": "results",
@@ -63,6 +66,7 @@ _HOMES = {
     "compare_predictions": "statistics",
     "diagnose": "loop.diagnose",
     "faithfulness": "quality",
+    "find_slices": "loop.slice_search",
     "hookimpl": "hookspecs",
     "load": "registry",
     "open_run": "results",
@@ -84,6 +88,7 @@ __all__ = [
     "FeedbackLoop",
     "History",
     "ImageSource",
+    "MistakeSlice",
     "PredictClassifier",
     "Recipe",
     "Result",
@@ -98,6 +103,7 @@ __all__ = [
     "compare_predictions",
     "diagnose",
     "faithfulness",
+    "find_slices",
     "hookimpl",
     "load",
     "open_run",

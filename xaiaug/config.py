@@ -110,12 +110,14 @@ class CriticTable(PluginTable):
 class MistakesTable(Table):
     """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested.
 
-    `donors` is the most correctly classified training images that edits are made from.
+    `donors` is the most correctly classified training images that edits are made from; with `slices` groups of mistakes
+    are looked for.
     """
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
     donors: Annotated[int, Field(ge=1)] | Literal["all"] = 2000
     faithfulness: Annotated[int, Field(ge=0)] = 24
+    slices: bool = False
 
 
 class PanelTable(Table):

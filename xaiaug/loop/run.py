@@ -40,6 +40,7 @@ from .plugin_set import PluginSet
 from .rounds import run_early_rounds
 from .run_context import RunContext, for_seed
 from .settings_diff import diff_settings, settings_snapshot
+from .slices import find_slices
 from .train import train
 
 
@@ -76,6 +77,8 @@ def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
     first = for_seed(diagnoses, run.seeds[0])
     most = run.settings.mistakes.faithfulness
     measure_maps(first.runtime, first.baseline, first.mistakes, first.explanations(), most)
+    if run.settings.mistakes.slices:
+        find_slices(run, first)
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:

@@ -23,6 +23,7 @@ _FROM = {
     "experiment.vary": 1,
     "mistakes": 2,
     "mistakes.faithfulness": NOTHING,
+    "mistakes.slices": NOTHING,
     "mistakes.donors": 4,
     "explainer": 2,
     "panel": 3,

@@ -9,6 +9,7 @@ from .explanation import Explanation
 from .failure import Failure
 from .json_type import JSON
 from .keys import derive_seed, digest
+from .mistake_slice import MistakeSlice, Slices
 from .progress import Progress
 from .recipe import History, Recipe
 from .sample import Sample, label_to_words
@@ -30,6 +31,7 @@ __all__ = [
     "History",
     "ImageSource",
     "LazyPanel",
+    "MistakeSlice",
     "ModelSpending",
     "OpenBatch",
     "OpenCall",
@@ -37,6 +39,7 @@ __all__ = [
     "RawReply",
     "Recipe",
     "Sample",
+    "Slices",
     "Spending",
     "SynthesisRequest",
     "SyntheticImage",

@@ -14,6 +14,7 @@ class StageKind(StrEnum):
     CASES = "cases"
     EXPLAIN = "explain"
     FAITHFULNESS = "faithfulness"
+    SLICES = "slices"
     CONTROL_MAPS = "control-maps"
     CRITIQUE = "critique"
     CAUSES = "causes"

@@ -19,6 +19,7 @@ from .conclusion import explain_table, list_limits, write_conclusion
 from .confusion import confusion_tables
 from .schema_base import Row
 from .schema_report import Report
+from .slice_pictures import select_slices
 from .thumbnails import Thumbnails, run_scale
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
         tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
+        slices=select_slices(report, pictures),
         causes=select_causes(report, pictures),
         cases=select_cases(report, pictures),
         left_out=pictures.left_out,

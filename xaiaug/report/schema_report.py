@@ -16,6 +16,7 @@ from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
 from .schema_causes import TestedCauseRow
 from .schema_maps import MapsRow
+from .schema_slices import SlicesRow
 
 
 class Overrun(Row):
@@ -189,6 +190,7 @@ class Report(Row):
         rounds: mistakes on guide before each earlier round; the report is of the last round, whose baseline is the
             arm that the round before promoted.
         maps: how faithful the heatmaps are; None if not tested.
+        slices: what the search for slices came to; None where none was asked for.
         causes: what the tests of stated causes came to, one row a slice; empty where causes were not tested.
         cases: the mistakes that the run analysed, in its order.
         verdict: None if nothing was compared.
@@ -207,6 +209,7 @@ class Report(Row):
     mistakes: Mistakes = Mistakes()
     rounds: tuple[int, ...] = ()
     maps: MapsRow | None = None
+    slices: SlicesRow | None = None
     causes: tuple[TestedCauseRow, ...] = ()
     cases: tuple[CaseRow, ...] = ()
     images: Images = Images()

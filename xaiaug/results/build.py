@@ -34,6 +34,7 @@ from ..store.schema import (
     ROUNDS,
     SESSIONS,
     SETTINGS,
+    SLICES,
     TEST_SEEN,
     UNTIL,
     CaseRow,
@@ -42,6 +43,7 @@ from ..store.schema import (
     EditedImageRow,
     ExplainRow,
     ImagesFact,
+    SlicesRow,
     SynthesisRow,
     VerdictRow,
     Wave,
@@ -79,6 +81,7 @@ def build(reader: Reader) -> Report:
         "mistakes": _mistakes(reader, labels, len(cases)),
         "rounds": reader.get_fact(ROUNDS) or (),
         "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
+        "slices": next((_slices(row) for row in reader.rows(SLICES)), None),
         "causes": [_cause(row) for row in reader.rows(CAUSES_JUDGED)],
         "cases": cases,
         "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
@@ -194,6 +197,16 @@ def _case(
         "failures": failures,
         "images": images,
     }
+
+
+def _slices(row: SlicesRow) -> dict[str, Any]:
+    """What the search for slices came to; the verdicts of causes have a place of their own."""
+    slices = {
+        name: [{key: value for key, value in one.items() if key != "verdict"} for one in found]
+        for name, found in (("slices", row["slices"]), ("unconfirmed", row["unconfirmed"]))
+    }
+    contrast = [{"id": one["id"], "image": one["image"]["blob"]} for one in row["contrast"]]
+    return {**row, **slices, "contrast": contrast}
 
 
 def _cause(row: CauseRow) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..report.conclusion import write_conclusion
 from ..report.page import render
 from ..report.schema_cases import CaseRow
 from ..report.schema_causes import TestedCauseRow
+from ..report.schema_slices import SliceRow
 from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
 from .build import build
 
@@ -58,6 +59,11 @@ class Result:
     def mistakes(self) -> Sequence[CaseRow]:
         """The mistakes the run looked into, each with its heatmap, critique and images."""
         return Mistakes(self)
+
+    @property
+    def slices(self) -> Sequence[SliceRow]:
+        """The slices of the mistakes that hold, those with most mistakes first; empty where none were looked for."""
+        return self.report.slices.slices if self.report.slices else ()
 
     @property
     def causes(self) -> Sequence[TestedCauseRow]:

@@ -8,11 +8,20 @@ from .generation import equally_many, make_images
 from .image_requests import GeneratedImage, ImagePlan
 from .judge import JudgeExam, examine_judge
 from .lazy import Lazy
-from .mistakes import Mistake, choose, choose_correct, choose_donors, count_by_pair, list_cases
+from .mistakes import (
+    Mistake,
+    choose,
+    choose_compared,
+    choose_correct,
+    choose_donors,
+    count_by_pair,
+    list_cases,
+)
 from .plugin_guard import TimeLimits
 from .predict import Predictions, predict
 from .review import Review
 from .runtime import Fitted, StageRuntime
+from .slices import SliceSegmenter, find_run_slices
 from .suspect_labels import hold_out_suspects, list_suspects
 from .train import Training, WhatToKeep, fit, snapshots
 
@@ -27,11 +36,13 @@ __all__ = [
     "Mistake",
     "Predictions",
     "Review",
+    "SliceSegmenter",
     "StageRuntime",
     "TimeLimits",
     "Training",
     "WhatToKeep",
     "choose",
+    "choose_compared",
     "choose_correct",
     "choose_correct_pool",
     "choose_donors",
@@ -39,6 +50,7 @@ __all__ = [
     "equally_many",
     "examine_judge",
     "export",
+    "find_run_slices",
     "fit",
     "hold_out_suspects",
     "list_cases",

@@ -69,6 +69,18 @@ def choose_correct(samples: Sequence[Sample], predictions: Predictions, like: Se
     return [_mistake(samples, predictions, i) for i in sorted(found)]
 
 
+def choose_compared(samples: Sequence[Sample], predictions: Predictions, most: int) -> tuple[list[Mistake], float]:
+    """The correctly classified images of classes that have mistakes, at most so many; and the share that these are.
+
+    Where there are more, the choice follows the images' digests, as in `choose`.
+    """
+    classes = np.unique(predictions.labels[predictions.predicted != predictions.labels])
+    right = np.flatnonzero((predictions.predicted == predictions.labels) & np.isin(predictions.labels, classes))
+    chosen = sorted(right.tolist(), key=lambda i: samples[i].id)[:most]
+    share = len(chosen) / len(right) if len(right) else 1.0
+    return [_mistake(samples, predictions, i) for i in sorted(chosen)], share
+
+
 def choose_donors(samples: Sequence[Sample], predictions: Predictions, most: int | Literal["all"]) -> list[Mistake]:
     """The correctly classified training images, at most `most` of them and then equally many of each class.
 

@@ -107,6 +107,7 @@ JUDGE = StageName(StageKind.JUDGE)
 FAITHFULNESS = StageName(StageKind.FAITHFULNESS)
 FAITHFULNESS_SUMMARY = StageName(StageKind.FAITHFULNESS, ("summary",))
 EXPLAIN = StageName(StageKind.EXPLAIN)
+SLICES = StageName(StageKind.SLICES)
 CRITIQUE = StageName(StageKind.CRITIQUE)
 CAUSES = StageName(StageKind.CAUSES)
 CAUSES_JUDGED = StageName(StageKind.CAUSES, ("judged",))
@@ -342,6 +343,24 @@ class CritiqueRow(TypedDict, total=False):
     panel: BlobRow | None  # None where the critic did not look
     critique: dict[str, Any]  # Critique as a dict
     failure: FailureRow
+
+
+class SliceImageRow(TypedDict):
+    """A correctly classified image that a slice is compared with."""
+
+    id: str
+    image: BlobRow  # a copy for the report
+
+
+class SlicesRow(TypedDict):
+    """What the search for slices came to; of the stage `SLICES`."""
+
+    slices: list[dict[str, Any]]  # MistakeSlice as a dict
+    unconfirmed: list[dict[str, Any]]  # likewise
+    contrast: list[SliceImageRow]  # those that the slices name
+    images: int
+    mistakes: int
+    reason: str
 
 
 class EditedImageRow(TypedDict):
