@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from xaiaug.plugins._hot_region import RegionOptions, draw_region, find_region
 
 from xaiaug import Context, Explanation, Failure, SynthesisRequest, load
 from xaiaug.errors import ConfigError
+from xaiaug.plugins._hot_region import RegionOptions, draw_region, find_region
 from xaiaug.plugins.synthesizers import _subject_masks
 from xaiaug.plugins.synthesizers.saliency_edit import SaliencyEditSynthesizer
 from xaiaug.plugins.synthesizers.saliency_mask import SaliencyMaskSynthesizer
