@@ -1,12 +1,15 @@
 """Do images made from mistakes help on photographs? Control arms, three seeds, a verdict.
 
-    python benchmarks/photos.py --data SHARED [--start weak strong shortcut] [--seeds 3] [--full | --small | --quick]
-                                [--json FILE] [--run-dir DIR]
+    python benchmarks/photos.py --data SHARED [--start weak strong shortcut tag] [--seeds 3]
+                                [--full | --small | --quick] [--json FILE] [--run-dir DIR]
+                                [--share 97] [--corner random | fixed] [--arms ARM ...]
 
 SHARED holds cats-vs-dogs, pets-with-masks and weights. `weak` fine-tunes vit-tiny-distilled on 6,000 photographs;
 `strong` gives mobilenet-v2-035-cats-dogs a new head and few photographs, so that 8 to 15 % are wrong; `shortcut` is
 composed from pets-with-masks: in training, cats are mostly on indoor backdrops and dogs mostly on green ones; test is
-balanced, and the metric is its worst group. At most 3,000 image passes an arm and 4,000 test photographs unless --full.
+balanced, and the metric is its worst group. `tag` plants a yellow tag in a corner of --share % of the dogs and of the
+rest's share of the cats (0: of none), and asks whether editing what the heatmap marks helps; each seed has photographs,
+tags and a baseline of its own. At most 3,000 image passes an arm and 4,000 test photographs unless --full.
 `more-real` is also trained at several sizes, to see how many real images a new one is worth. Rerun the same command to
 resume.
 """
@@ -17,19 +20,22 @@ import argparse
 import csv
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
+from planted import ARMS as TAG_ARMS
+from planted import World
 from reporting import create_parser, create_quick_folder, describe_machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
+from xaiaug.imaging.image_stats import lab_to_rgb
 from xaiaug.interfaces import Classifier
-from xaiaug.plugins._image_stats import lab_to_rgb
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.synthesizers._backdrop import remove_subject
+from xaiaug.records import JSON
 
 ARMS = (*arms.SETS["standard"], "shuffled-map", "unguided", "more-real")
 QUICK_ARMS = ("baseline", "continued", "generated+training", "more-real")
@@ -117,7 +123,9 @@ STARTS = {
     "weak": Start("vit-tiny-distilled", False, 3000, 3000, 500, (3e-4, 1e-4)),
     "strong": Start("mobilenet-v2-035-cats-dogs", True, 60, 1024, 50, (1e-3, 3e-4)),
     "shortcut": Start("vit-tiny-distilled", False, None, 3000, 500, (3e-4, 1e-4), "worst-group"),
+    "tag": Start("vit-tiny-distilled", False, 500, 2880, 0, (3e-4, 1e-4), "worst-group"),
 }
+TAG_GUIDE, TAG_TEST = 1000, 1200  # photographs
 
 
 def main() -> None:
@@ -126,6 +134,10 @@ def main() -> None:
     began, figures = time.monotonic(), {}
     for name in options.start:
         start = STARTS[name]
+        if name == "tag":
+            print(f"\ntag on {options.share:g} % of the dogs, {options.corner} corner")
+            figures[name] = plant(start, options).measure(range(options.seeds))
+            continue
         splits = load_splits(name, start, options)
         result = run_loop(name, start, splits, options)
         print(f"\n{name}: {result.report.mistakes.found} mistakes on {len(splits.guide)} guide images")
@@ -145,11 +157,31 @@ def main() -> None:
         write_json(options.json, figures, seeds=range(options.seeds))
 
 
+def plant(start: Start, options: argparse.Namespace) -> World:
+    """The world of the start `tag`, as large as the size says."""
+    size = options.size
+    counts = {"train": 2 * (size.few or start.few or 0), "guide": TAG_GUIDE // size.guide_step, "validation": 0}
+    test = TAG_TEST if size.test is None else min(TAG_TEST, size.test)
+    return World(
+        checkpoint=options.data / "weights" / start.checkpoint,
+        photographs=Splits.from_folder(options.data / "cats-vs-dogs"),
+        share=options.share / 100 or None,
+        corner="top-left" if options.corner == "fixed" else None,
+        counts={**counts, "test": test},
+        recipes=_recipes(start, size, {}),
+        arms=options.arms,
+        edits={},
+        folder=options.run_dir / f"tag-{options.share:g}-{options.corner}",
+    )
+
+
 def run_loop(name: str, start: Start, splits: Splits, options: argparse.Namespace) -> Result:
     """The loop with all arms that can show something here."""
-    uses = load("synthesizer", "remix").uses
+    remix = load("synthesizer", "remix")
     possible = [
-        arm for arm in options.size.arms if not arms.missing_requirement(arms.ROWS[arm], uses, bool(splits.reserve))
+        arm
+        for arm in options.size.arms
+        if not arms.missing_requirement(arms.ROWS[arm], remix, reserve=bool(splits.reserve))
     ]
     baseline, recipe = _recipes(start, options.size)
     loop = FeedbackLoop(
@@ -220,10 +252,12 @@ def _accuracy(classifier: Classifier, samples: Sequence[Sample]) -> float:
     return hits / len(samples)
 
 
-def _recipes(start: Start, size: Size) -> tuple[Recipe, Recipe]:
+HALF = {"bf16": True}  # twice as fast where the processor has it, ten times slower where it has not
+
+
+def _recipes(start: Start, size: Size, trainer: Mapping[str, JSON] = HALF) -> tuple[Recipe, Recipe]:
     steps = (size.passes or start.passes) // size.batch * size.factor
-    half = {"bf16": True}  # twice as fast where the processor has it
-    recipes = [Recipe(steps=steps, batch_size=size.batch, learning_rate=rate, trainer=half) for rate in start.rates]
+    recipes = [Recipe(steps=steps, batch_size=size.batch, learning_rate=rate, trainer=trainer) for rate in start.rates]
     return recipes[0], recipes[1]
 
 
@@ -319,6 +353,9 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--start", nargs="+", choices=list(STARTS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--full", action="store_true", help="all test photographs and four times the passes")
+    parser.add_argument("--share", type=float, default=97, help="of `tag`: per cent of the dogs that have one")
+    parser.add_argument("--corner", choices=("random", "fixed"), default="random", help="of `tag`")
+    parser.add_argument("--arms", nargs="+", default=list(TAG_ARMS), metavar="ARM", help="of `tag`")
     parser.add_argument("--run-dir", default="runs/benchmark-photos", metavar="DIR")
     options = parser.parse_args()
     options.start = options.start or (["weak"] if options.quick else list(STARTS))

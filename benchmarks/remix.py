@@ -29,7 +29,7 @@ from PIL import Image, ImageOps
 from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Context, Sample, Splits, load
-from xaiaug.plugins._segmentation import subject_mask
+from xaiaug.plugins._superpixels import subject_mask
 from xaiaug.plugins.synthesizers._cutout import Cutout, cut_by_mask, segment
 from xaiaug.plugins.synthesizers._mask_folder import MaskFolder
 

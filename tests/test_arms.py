@@ -1,5 +1,8 @@
 """Arms are rows of data, and each trains on what its row says."""
 
+from collections import Counter
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,8 +97,10 @@ def test_balanced_class_weights_become_numbers_of_mean_one():
     assert arms.resolve_class_weights(Recipe(class_weights=(1.0, 3.0)), train).class_weights == (1.0, 3.0)
 
 
-def test_every_set_is_made_of_rows_and_full_has_them_all():
-    assert set(arms.SETS["full"]) == set(arms.ROWS)
+def test_every_set_is_made_of_rows_and_full_has_all_but_edits():
+    edited = {name for name, arm in arms.ROWS.items() if arm.images and arm.images.cases == "train-correct"}
+    assert set(arms.SETS["full"]) == set(arms.ROWS) - edited
+    assert set(arms.SETS["edits"]) >= edited - {"saliency-edit-oracle"}
     assert set(arms.SETS["basic"]) | set(arms.SETS["paper"]) <= set(arms.SETS["standard"])
     assert all(arms.resolve_arms(name) for name in arms.SETS)
     isolates = [arm.isolates for arm in arms.ROWS.values()]
@@ -136,28 +141,38 @@ def test_a_replaced_image_keeps_its_class(probability, seed):
 
 
 @pytest.mark.parametrize(
-    ("name", "uses", "reserve", "words"),
+    ("name", "uses", "there", "words"),
     [
-        ("more-real", {"prompt"}, False, "reserve"),
-        ("more-real", {"prompt"}, True, ""),
-        ("class-name-prompts", {"guidance", "image"}, True, "does not use prompts"),
-        ("class-name-prompts", {"prompt"}, True, ""),
-        ("image-guided-no-critic", {"prompt"}, True, "does not start from an image"),
-        ("image-guided-no-critic", {"guidance", "image"}, True, ""),
-        ("unguided", {"image"}, True, "neither"),
-        ("unguided", {"guidance"}, True, ""),
-        ("generated+training", set(), True, ""),
+        ("saliency-edit", {"image", "map"}, {"train"}, ""),
+        ("saliency-edit", {"image", "map"}, set(), "no training images"),
+        ("saliency-edit-none", {"image"}, {"train"}, "does not read heatmaps"),
+        ("saliency-edit-oracle", {"image", "map"}, {"train"}, "[data] marks"),
+        ("saliency-edit-oracle", {"image", "map"}, {"train", "marks"}, ""),
+        ("more-real", {"prompt"}, {"train"}, "reserve"),
+        ("more-real", {"prompt"}, {"train", "reserve"}, ""),
+        ("class-name-prompts", {"guidance", "image"}, {"train", "reserve"}, "does not use prompts"),
+        ("class-name-prompts", {"prompt"}, {"train", "reserve"}, ""),
+        ("image-guided-no-critic", {"prompt"}, {"train", "reserve"}, "does not start from an image"),
+        ("image-guided-no-critic", {"guidance", "image"}, {"train", "reserve"}, ""),
+        ("unguided", {"image"}, {"train", "reserve"}, "neither"),
+        ("unguided", {"guidance"}, {"train", "reserve"}, ""),
+        ("generated+training", set(), {"train", "reserve"}, ""),
     ],
 )
-def test_an_arm_that_would_show_nothing_says_why(name, uses, reserve, words):
-    arm = arms.ROWS[name]
-    reason = arms.missing_requirement(arm, uses, reserve)
+def test_an_arm_that_would_show_nothing_says_why(name, uses, there, words):
+    arm, images_there = arms.ROWS[name], dict.fromkeys(("train", "reserve", "marks"), False)
+    images_there |= dict.fromkeys(there, True)
+
+    def missing(arm):
+        return arms.missing_requirement(arm, SimpleNamespace(uses=uses, needs=frozenset()), **images_there)
+
+    reason = missing(arm)
     assert words in reason and bool(words) == bool(reason)
-    left, why = arms.select_runnable([arm], False, uses, reserve)
+    left, why = arms.select_runnable([arm], False, missing)
     assert (left, why) == (((), {name: reason}) if reason else ((arm,), {}))
     if reason:
         with pytest.raises(ConfigError, match=name):
-            arms.select_runnable([arm], True, uses, reserve)
+            arms.select_runnable([arm], True, missing)
 
 
 def test_an_impossible_ratio_is_refused():
@@ -169,6 +184,23 @@ def test_testing_the_explanation_adds_the_shuffled_map():
     names = [arm.name for arm in arms.resolve_arms("basic", test_explanation=True)]
     assert names == [*arms.SETS["basic"], "shuffled-map"]
     assert arms.resolve_arms("full", test_explanation=True) == arms.resolve_arms("full")
+
+
+def test_edits_are_tested_by_edits_with_shuffled_maps():
+    names = [arm.name for arm in arms.resolve_arms(["continued", "saliency-edit"], test_explanation=True)]
+    assert names == ["baseline", "continued", "saliency-edit", "saliency-edit-shuffled"]
+
+
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=40), st.sets(st.integers(0, 2)))
+def test_edits_and_mistakes_together_are_as_many_as_edits_alone(labels, wrong):
+    pools = {"train": [], "failures": [sample(f"f{label}", label) for label in sorted(wrong)]}
+    edited = [sample(f"e{i}", label) for i, label in enumerate(labels)]
+    count = Counter(labels)
+    made = arms.build_training_set(arms.ROWS["saliency-edit+failures"], pools, edited, count)
+    assert Counter(one.label for one in made) == count
+    for label, wanted in count.items():
+        repeated = sum(one.id.startswith("f") and one.label == label for one in made)
+        assert repeated == (wanted // 2 if label in wrong else 0)
 
 
 def test_an_unequal_budget_stops_before_training():

@@ -16,6 +16,7 @@ DATA = ROOT.parent / "shared" / "data"
 BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bill": ((), ("anthropic", "openai", "genai_prices")),
     "calls": ((), ()),
+    "causes": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "photos": (("--data", ""), ()),
     "pointing": (("--data", ""), ()),
     "pretrain_petworld": ((), ()),
+    "segmentation": (("--data", "pets-with-masks"), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),
@@ -78,7 +80,7 @@ def test_an_example_runs_and_ends_with_a_report(name, tmp_path):
 
 
 def test_no_script_is_left_out():
-    benchmarks = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"reporting"}
+    benchmarks = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"planted", "reporting"}
     examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
     assert benchmarks == set(BENCHMARKS)
     assert examples == set(EXAMPLES)

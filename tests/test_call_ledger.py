@@ -148,7 +148,7 @@ def test_a_run_killed_in_flight_counts_the_call_as_unknown_and_goes_on(tmp_path,
 
 def test_a_reply_that_cannot_be_written_leaves_its_intent_open(store, money):
     intent = money.intend("a", PRICE, 5)
-    store.blobs.folder.write_text("a file where the folder should be", encoding="utf-8")
+    (store.folder / "blobs").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(RunFolderError):
         money.settle(intent, REPLY, 4)
     assert money.spending() == Spending(0, 5, 0, 1, 0, (PRICE,), (ModelSpending("m", 0, 5),))

@@ -171,7 +171,7 @@ def test_three_seeds_have_a_verdict_and_widened_secondary_intervals(full):
     verdict = full.report.verdict
     primary, explanation, *others = verdict.contrasts
     assert (explanation.arm, explanation.against, explanation.primary) == ("generated+training", "shuffled-map", True)
-    assert "over shuffled-map" in verdict.explanation
+    assert "the new images of shuffled-map are those of generated+training, pixel for pixel" in verdict.explanation
     assert (primary.arm, primary.against, primary.primary) == ("generated+training", "continued", True)
     assert verdict.outcome in ("no difference", "helps", "hurts", "inconclusive")
     assert "3 seeds, for this baseline" in verdict.sentence and "over continued" in verdict.sentence

@@ -19,7 +19,7 @@ from xaiaug.errors import XaiaugError
 from xaiaug.results.maintenance import collect_garbage, status, verify
 
 HANGS_S = 60  # a watchdog, many times what any case takes
-LEDGER = ("ledger.sqlite", ".lock")
+LOCK = ".lock"  # has no content
 COUNT = 200  # of damages in the slow test
 
 
@@ -37,7 +37,7 @@ def finished(folder, tmp_path_factory):
 
 def names(run_dir):
     paths = (path for path in sorted(run_dir.rglob("*")) if path.is_file())
-    return [name for path in paths if (name := path.relative_to(run_dir).as_posix()) not in LEDGER]
+    return [name for path in paths if (name := path.relative_to(run_dir).as_posix()) != LOCK]
 
 
 def told(run_dir):
@@ -127,7 +127,10 @@ def check(finished, folder, name, damage, share, *, swept):
         case = f"{damage.__name__} {share} {name}"
         lines, error = survives(lambda: verify(run_dir))
         named = Path(name).name
-        assert error or any(named in line for line in lines), f"{case}: not named in {lines}"
+        # status.json is replaced every second, so its digest is not kept: only what no run writes is named.
+        plausible = name == "status.json" and damage in (flip, cut, lengthen)
+        plausible = plausible or name.startswith("ledger")  # has bytes that mean nothing; what is read must be right
+        assert error or plausible or any(named in line for line in lines), f"{case}: not named in {lines}"
         survives(lambda: status(run_dir))
         report, error = survives(lambda: read_all(run_dir))
         assert error or {k: v for k, v in report[0].items() if k != "run"} == before, f"{case}: {report[0]}"
@@ -139,7 +142,7 @@ def check(finished, folder, name, damage, share, *, swept):
             assert told(run_dir) == before, case
             assert verify(run_dir) == [], case
         else:
-            assert damage in (put_folder, put_fifo, put_link), f"{case}: {error}"
+            assert damage in (put_folder, put_fifo, put_link) or name.startswith("ledger"), f"{case}: {error}"
 
 
 def damages(run_dir):
@@ -178,7 +181,7 @@ def test_every_damage_to_every_kind_of_file(finished, folder):
     kinds = {}
     for name in names(finished):
         kinds.setdefault((name.split("/")[0], Path(name).suffix), name)
-    assert len(kinds) == 10  # with images in blobs and synthetic, and metadata.jsonl
+    assert len(kinds) == 11  # with the ledger, images in blobs and synthetic, and metadata.jsonl
     for name in kinds.values():
         for damage in dict.fromkeys(DAMAGES):
             for share in (0.0, 0.6, 1.0) if damage in (flip, cut, put_folder) else (0.5,):

@@ -13,6 +13,7 @@ from images_on_disk import blobs, write_classes, write_image, write_splits
 from PIL import Image
 
 from xaiaug import DataError, Splits
+from xaiaug.errors import DataWarning
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 
@@ -127,12 +128,22 @@ def test_one_class_in_two_forms_of_unicode_is_one_class(tmp_path):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Cat", "cat"), ("0", "0.0"), ("01", "1"), ("hot dog", "hot_dog"), ("hot-dog", "hot dog"), ("a\u200bb", "ab")],
+    [
+        ("Cat", "cat"),
+        ("0", "0.0"),
+        ("01", "1"),
+        ("-1", "-1.0"),
+        ("hot dog", "hot_dog"),
+        ("hot-dog", "hot dog"),
+        ("a\u200bb", "ab"),
+    ],
 )
 def test_classes_that_look_like_one_are_warned_of(tmp_path, one, other):
-    splits = Splits.from_folder(write_classes(tmp_path, {one: 8, other: 8, "zebra": 8}))
-    assert len(splits.labels) == 3
+    with pytest.warns(DataWarning, match="classes whose names are nearly the same: ") as caught:
+        splits = Splits.from_folder(write_classes(tmp_path, {one: 8, other: 8, "zebra": 8}))
+    assert len(splits.labels) == 3 and caught[0].filename == __file__
     (note,) = splits.check().warnings
+    assert note == str(caught[0].message)
     assert note.startswith("classes whose names are nearly the same: ") and repr(one) in note and repr(other) in note
 
 
@@ -213,7 +224,7 @@ REFUSED = {
     "animated gif": ("x.gif", encode(frames[0], "GIF", save_all=True, append_images=frames[1:]), "not in one of"),
     "animated webp": ("x.webp", encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]), "has 3 frames"),
     "animated png": ("x.png", encode(frames[0], "PNG", save_all=True, append_images=frames[1:]), "has 3 frames"),
-    "pages": ("x.tif", encode(frames[0], "TIFF", save_all=True, append_images=frames[1:]), "has 3 frames"),
+    "pages": ("x.tif", encode(frames[0], "TIFF", save_all=True, append_images=frames[1:]), "more than one page"),
     "empty": ("x.jpg", b"", "has 0 bytes"),
     "lfs pointer": ("x.jpg", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "truncated jpeg": ("x.jpg", encode(blobs(9, 200), "JPEG")[:2000], "truncated"),
@@ -290,7 +301,8 @@ def test_labels_in_two_spellings_of_a_number_are_warned_of(root):
     path.write_text(
         path.read_text().replace(",cat", ",0").replace("000.png,0", "000.png,0.0").replace("1.png,0", "1.png,0.0")
     )
-    notes = Splits.from_manifest(path, guide=0, validation=0, test=0).notes
+    with pytest.warns(DataWarning, match="'0' and '0.0'"):
+        notes = Splits.from_manifest(path, guide=0, validation=0, test=0).notes
     assert notes == ("classes whose names are nearly the same: '0' and '0.0'; rename them if they are one class",)
 
 

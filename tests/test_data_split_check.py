@@ -81,7 +81,7 @@ BAD_IMAGES: dict[str, tuple[str, bytes, str]] = {
     "32 bit": ("x.tif", deep(np.int32), "16- or 32-bit grey image"),
     "float": ("x.tif", deep(np.float32), "floating-point grey image"),
     "nan": ("x.tif", deep(np.float32, np.nan), "not finite"),
-    "pages": ("x.tif", frames("TIFF"), "has 3 frames"),
+    "pages": ("x.tif", frames("TIFF"), "has more than one page"),
     "animated png": ("x.png", frames("PNG"), "has 3 frames"),
     "animated webp": ("x.webp", frames("WEBP"), "has 3 frames"),
 }
@@ -340,3 +340,26 @@ def test_a_check_is_plain_for_a_ledger(root: Path) -> None:
     assert plain["skipped"][0]["file"] == "train/dog/bad.png"
     assert plain["dropped"][0]["kept"] == "test/cat/001.png"
     assert plain["counts"]["train"] == {"cat": 4, "dog": 4}
+
+
+def test_a_split_that_nothing_uses_is_not_read_and_keeps_its_images(root: Path) -> None:
+    write_splits(root.parent / "more", {"reserve": 3})
+    shutil.copytree(root.parent / "more" / "reserve", root / "reserve")
+    (root / "reserve" / "cat" / "000.png").write_bytes((root / "test" / "cat" / "000.png").read_bytes())
+    (root / "reserve" / "dog" / "bad.png").write_bytes(b"no image")
+    splits = Splits.from_folder(root)
+    with pytest.raises(DataError, match=r"reserve/dog/bad\.png"):
+        splits.check()
+    (root / "reserve" / "dog" / "bad.png").unlink()
+    with pytest.raises(DataError, match=r"reserve/cat/000\.png \(reserve\) has the same bytes as test/cat/000\.png"):
+        Splits.from_folder(root).check()
+    splits = Splits.from_folder(root)
+    opened = []
+    for sample in splits.reserve:
+        path = Path(sample.opener.path)  # type: ignore[attr-defined]
+        opened.append(path)
+        path.unlink()  # reading it would fail
+    check = splits.check(unused=("reserve",))
+    assert check.splits is splits and len(splits.reserve) == len(opened) == 6
+    assert check.warnings == ("reserve was not checked for unreadable images and leaks, since nothing uses it",)
+    assert {image.split for image in check.images} == set(ALL)

@@ -3,9 +3,41 @@
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp
 from images_on_disk import write_classes, write_splits
+from typer.testing import CliRunner
 
 from xaiaug import DataError, FeedbackLoop, Splits
+from xaiaug.cli.app import app
+from xaiaug.errors import ConfigError, OfflineError
 from xaiaug.loop.diagnose import _as_guide
+from xaiaug.testing.loopback import Loopback, Reply
+
+
+def test_a_paid_critic_is_allowed_paid_and_given_its_key_as_in_a_run(tiny_vit, tmp_path, monkeypatch):
+    photos = write_classes(tmp_path / "photos", {"cat": 4, "dog": 4})
+    reply = Reply("A: a wall\nB: a cat before a red wall")
+    line = ["diagnose", str(photos), "--checkpoint", str(tiny_vit), "--critic", "openai", "--max", "1"]
+    allowed = ["--allow-upload", "--budget-usd", "5"]
+
+    def invoke(name, *options):
+        return CliRunner().invoke(app, [*line, "--run-dir", str(tmp_path / name), *options])
+
+    with Loopback(reply) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("XAIAUG_TRUSTED_HOSTS", "")
+        # Another spelling of this machine, which is a host as unknown as any.
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1".replace("127.0.0.1", "127.1"))
+        monkeypatch.setenv("NO_PROXY", "127.1")
+        monkeypatch.setenv("no_proxy", "127.1")
+        assert isinstance(invoke("none").exception, OfflineError)
+        assert isinstance(invoke("unpaid", "--allow-upload").exception, ConfigError)
+        assert isinstance(invoke("offline", *allowed, "--offline").exception, OfflineError)
+        refused = invoke("refused", *allowed)
+        assert isinstance(refused.exception, ConfigError) and "--trust-host 127.1" in str(refused.exception)
+        assert not server.bill.requests
+        done = invoke("trusted", *allowed, "--trust-host", "127.1")
+        assert done.exception is None, done.output
+        assert server.bill.requests and "OPENAI_BASE_URL" in done.output
 
 
 @pytest.mark.parametrize("splits", [("train",), ("train", "test"), ("train", "reserve")])

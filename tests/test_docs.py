@@ -14,6 +14,7 @@ import pytest
 from xaiaug import arms, config, load, petworld
 from xaiaug.calls import Prices
 from xaiaug.curation import DEFAULT
+from xaiaug.plugins._segmentation import create_segmenter
 
 ROOT = Path(__file__).resolve().parents[1]
 # Smaller sizes for tests; nothing else of a snippet is changed.
@@ -56,6 +57,7 @@ SHOWS = {
     "docs/plugins.md": "",
     "docs/checking.md": "",
     "docs/testing.md": "",
+    "docs/causes.md": "backdrop",
     "docs/data.md": "cat",
     "docs/evidence.md": "points, 95 % interval",
     "docs/explanations.md": "of the image was seen",
@@ -159,6 +161,13 @@ def test_the_settings_of_the_page_on_faithfulness_are_valid():
     assert shared.panel.scale == "run"
 
 
+def test_the_settings_of_the_page_on_causes_are_valid():
+    (text,) = snippets("docs/causes.md", "toml")
+    settings = config.parse_settings(tomllib.loads(text))
+    assert settings.critic.test_causes and "test_causes" not in settings.critic.parameters
+    assert settings.arms()[-1].images.causes == "confirmed"
+
+
 def test_the_settings_of_the_page_on_data_are_valid():
     for text in snippets("docs/data.md", "toml"):
         assert config.parse_settings(tomllib.loads(text)).recipes()
@@ -171,7 +180,10 @@ def test_the_settings_file_of_the_readme_is_valid():
 
 
 def test_the_settings_file_of_the_page_on_remix_is_valid():
-    (text,) = snippets("docs/remix.md", "toml")
+    text, *segmenters = snippets("docs/remix.md", "toml")
+    for table in segmenters:
+        setting = tomllib.loads(table)["synthesizer"]["segmenter"]
+        assert create_segmenter(setting, "remix").identity()["content"] is None  # checked, and not there
     settings = config.parse_settings(tomllib.loads(text))
     plugin = load("synthesizer", settings.synthesizer.name, **settings.synthesizer.parameters)
     assert plugin.size == 224

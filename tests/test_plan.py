@@ -11,6 +11,7 @@ from xaiaug import arms, config
 from xaiaug.calls import Prices
 from xaiaug.errors import ConfigError
 from xaiaug.plan import Assumptions, Line, PlanRequest, build_plan
+from xaiaug.plan.assumptions import MADE_EACH
 from xaiaug.plan.costs import bill
 from xaiaug.records import Arm, Estimate, ImageSource
 
@@ -24,7 +25,9 @@ class Here:
     """Works on this machine."""
 
     remote = False
-    uses = frozenset({"prompt", "guidance", "image"})
+    uses = frozenset({"prompt", "guidance", "image", "map"})
+    needs = frozenset()
+    per_case = None
 
     def parameters(self):
         return {}
@@ -79,7 +82,9 @@ def asked(critic=None, until="report", synthesizer=None, **tables):
 
 experiments = st.fixed_dictionaries(
     {
-        "arms": st.lists(st.sampled_from(sorted(arms.ROWS)), min_size=1, max_size=6, unique=True),
+        "arms": st.lists(
+            st.sampled_from(sorted(arms.ROWS.keys() - {"saliency-edit-oracle"})), min_size=1, max_size=6, unique=True
+        ),
         "seeds": st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
         "images_per_mistake": st.integers(1, 5),
         "images_per_class_max": st.none() | st.integers(1, 300),
@@ -287,3 +292,19 @@ def test_an_arm_of_ones_own_counts():
     mine = Arm("mine", "", images=ImageSource(map="random", guidance="none"))
     plan = build_plan(replace(asked(Away()), arms=(arms.ROWS["baseline"], mine)), replace(KNOWN, mistakes=10))
     assert plan.total.cases == (20, 20) and plan.total.trainings == (2, 2)
+
+
+def test_edits_are_counted_by_donors_and_by_their_own_synthesizer():
+    class Edits(Here):
+        per_case = ("own", "another")
+
+        def estimate(self, items):
+            return Estimate(disk_bytes=(items, items))
+
+    request = asked(
+        experiment={"arms": ["continued", "saliency-edit"], "images_per_mistake": 9}, mistakes={"donors": 300}
+    )
+    plan = build_plan(replace(request, synthesizers={"saliency-edit": Edits()}), KNOWN)
+    (line,) = (line for line in plan.lines if line.name == "saliency-edit")
+    low, high = (2 * 0.5 * 500 * MADE_EACH[0], 2 * 300 * MADE_EACH[1])
+    assert line.images == (low, high) and line.cases == (0, 0)

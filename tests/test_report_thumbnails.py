@@ -46,7 +46,7 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_every_kind_of_image_becomes_a_picture(mode: str) -> None:
     out = io.BytesIO()
-    Image.new(mode, (20, 20)).save(out, "TIFF")
+    Image.new(mode, (20, 20)).save(out, "JPEG" if mode == "CMYK" else "PNG")
     assert Thumbnails(lambda name: out.getvalue())("a", 160).uri
 
 

@@ -45,7 +45,7 @@ def append(path: Path, text: str) -> None:
         ("synthesizers.remix", "RemixSynthesizer", "plugins/synthesizers/_backdrop.py", "petworld/heads.py"),
         ("synthesizers.sdxl", "SdxlTurboSynthesizer", "plugins/synthesizers/_diffusion.py", "report/page.py"),
         ("synthesizers.petworld", "PetworldSynthesizer", "petworld/heads.py", "plugins/synthesizers/_backdrop.py"),
-        ("critics.measured", "MeasuredCritic", "plugins/_segmentation.py", "plugins/explainers/_layers.py"),
+        ("critics.measured", "MeasuredCritic", "plugins/_superpixels.py", "plugins/explainers/_layers.py"),
     ],
 )
 def test_a_changed_sibling_changes_the_key_and_a_stranger_does_not(

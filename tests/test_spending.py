@@ -16,6 +16,10 @@ from xaiaug.cli.confirm import confirm_spending
 from xaiaug.errors import ConfigError
 
 
+def confirm(loop, run_dir, until):
+    confirm_spending(loop, lambda: loop.plan(run_dir=run_dir, until=until))
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -46,7 +50,7 @@ def planned(folder, **changed):
 def test_the_plan_is_shown_and_a_yes_sets_the_budget_to_its_upper_end(folder, tmp_path, terminal):
     said, made = terminal("y\n"), planned(folder, budget_usd=None)
     upper = made.plan(run_dir=tmp_path / "run").total.usd[1]
-    confirm_spending(made, tmp_path / "run", None)
+    confirm(made, tmp_path / "run", None)
     assert "api.example.org" in said.getvalue() and "mistakes to learn from" in said.getvalue()
     assert upper <= made.settings.budget.usd < upper + 0.01
 
@@ -54,21 +58,21 @@ def test_the_plan_is_shown_and_a_yes_sets_the_budget_to_its_upper_end(folder, tm
 def test_a_no_ends_it_with_nothing_done(folder, tmp_path, terminal):
     terminal("n\n")
     with pytest.raises(typer.Abort):
-        confirm_spending(planned(folder), tmp_path / "run", None)
+        confirm(planned(folder), tmp_path / "run", None)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_budget_that_was_given_stands(folder, tmp_path, terminal):
     terminal("y\n")
     made = planned(folder, budget_usd=3.0)
-    confirm_spending(made, tmp_path / "run", None)
+    confirm(made, tmp_path / "run", None)
     assert made.settings.budget.usd == 3.0
 
 
 def test_nobody_is_asked_where_nothing_is_spent(folder, tmp_path, terminal):
     said = terminal("")
-    confirm_spending(planned(folder, critic=ColourCritic()), tmp_path / "run", None)
-    confirm_spending(planned(folder, budget_usd=None), tmp_path / "run", "explain")
+    confirm(planned(folder, critic=ColourCritic()), tmp_path / "run", None)
+    confirm(planned(folder, budget_usd=None), tmp_path / "run", "explain")
     assert said.getvalue() == ""
 
 
@@ -78,12 +82,12 @@ def test_what_nobody_can_price_needs_a_budget(folder, tmp_path, terminal):
 
     terminal("y\n")
     with pytest.raises(ConfigError, match="--budget-usd"):
-        confirm_spending(planned(folder, critic=Silent(), budget_usd=None), tmp_path / "run", None)
+        confirm(planned(folder, critic=Silent(), budget_usd=None), tmp_path / "run", None)
 
 
 def test_without_a_terminal_nobody_is_asked_and_the_run_refuses(folder, tmp_path):
     made = planned(folder, budget_usd=None)
-    confirm_spending(made, tmp_path / "run", None)
+    confirm(made, tmp_path / "run", None)
     with pytest.raises(ConfigError, match="budget_usd"):
         made.run(Splits.from_folder(folder), tmp_path / "run")
 

@@ -13,7 +13,7 @@ from xaiaug.engines import LocalEngine
 from xaiaug.errors import PluginError, XaiaugError
 from xaiaug.stages import GeneratedImage, Mistake, Predictions, StageRuntime, choose, equally_many
 from xaiaug.stages.chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
-from xaiaug.stages.generation import ImagePlan, _Requests
+from xaiaug.stages.image_requests import ImagePlan, plan_requests
 from xaiaug.store import Store
 from xaiaug.store.schema import CASES, critique_of
 
@@ -140,17 +140,24 @@ def test_every_source_and_seed_gives_equally_many_of_each_class():
     assert equally_many({"a": [image(0)], "b": []}) == {"a": [], "b": []}
 
 
+class Kind:
+    """What a plan asks of a synthesizer."""
+
+    def __init__(self, per_case=None, uses=frozenset()):
+        self.per_case, self.uses = per_case, uses
+
+
 def requests(per_mistake=2, labels=(0, 0, 1), most=None):
-    plan = ImagePlan(ImageSource(), None, per_mistake, None, None, 3, most)
+    plan = ImagePlan(ImageSource(), Kind(), per_mistake, None, None, 3, most)
     cases = [
         (Mistake(sample(i, label), 1 - label, (0.5, 0.5)), {"predicted": None}, Critique("c", "p"))
         for i, label in enumerate(labels)
     ]
-    return _Requests(plan, cases, seed=0)
+    return plan_requests(plan, cases, seed=0)
 
 
 def every(requests):
-    return requests.first_wave(requests.plan.count_wanted(requests.cases))
+    return requests.first_wave(requests.count_wanted())
 
 
 def test_no_more_images_of_a_class_are_asked_for_than_may_be():
@@ -183,6 +190,68 @@ def test_other_cases_of_the_class_top_up_in_turn_and_never_repeat_an_index():
         ("00000", 3),
     ]
     assert requests(labels=(0,)).top_up({1: 2}) == []
+
+
+BASES = [sample(f"b{label}{i}", label) for label in range(3) for i in range(4)]
+
+
+def edits(labels=(0, 0, 1, 2), kinds=("own", "another"), most=None, seed=0, order=1, bases=BASES):
+    plan = ImagePlan(ImageSource(), Kind(kinds, {"map"}), 5, None, None, 3, most, bases=bases)
+    cases = [
+        (Mistake(sample(i, label), label, (0.5, 0.5)), {"predicted": None}, Critique("c", "p"))
+        for i, label in enumerate(labels)
+    ]
+    return plan_requests(plan, cases[::order], seed=seed)
+
+
+def pairs_of(wave):
+    return {(one.mistake.sample.id, one.index): (one.base and one.base.id, one.label, one.seed) for one in wave}
+
+
+@given(st.integers(0, 50), st.permutations(BASES))
+def test_a_donor_is_paired_by_seed_and_id_whatever_its_place(seed, bases):
+    assert pairs_of(every(edits(seed=seed))) == pairs_of(every(edits(seed=seed, order=-1, bases=bases)))
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=12), st.integers(0, 5))
+def test_a_donor_gives_one_image_of_its_own_class_and_one_of_a_class_it_is_not_predicted_as(labels, seed):
+    wave = every(edits(labels, seed=seed))
+    assert len(wave) == 2 * len(labels), "however many images a mistake the run asks for"
+    for one in wave:
+        assert (one.base is None, one.label == one.mistake.predicted) == (one.index == 0,) * 2
+        assert one.base is None or one.label == one.base.label
+    assert Counter(one.label for one in wave) == edits(labels, seed=seed).count_wanted()
+
+
+def test_with_fewer_images_wanted_whole_donors_are_left_out():
+    wave = every(edits([0] * 20 + [1] * 20, bases=BASES[:8], most=6))
+    kinds = Counter((one.label, one.index) for one in wave)
+    assert sum(kinds.values()) == 12 and set(kinds) == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_only_an_edit_with_a_base_is_made_again_and_then_with_another_one():
+    mine = edits()
+    wave = every(mine)
+    again = mine.remake([(one, None) for one in wave], 1)
+    assert [one.index for one in again] == [1] * 4
+    assert all(one.label != one.mistake.predicted for one in again)
+    assert pairs_of(again) != {key: pair for key, pair in pairs_of(wave).items() if key[1] == 1}
+    assert mine.top_up({0: 5}) == []
+
+
+def test_without_a_base_of_another_class_a_donor_gives_its_own_image_alone():
+    assert [one.index for one in every(edits((0, 0), bases=BASES[:4]))] == [0, 0]
+
+
+def test_a_map_is_part_of_an_image_only_where_the_synthesizer_reads_it():
+    def key(uses, row):
+        plan = ImagePlan(ImageSource(), Kind(None, uses), 1, None, None, 0)
+        case = (Mistake(sample(1), 1, (0.5, 0.5)), {"predicted": row}, Critique("c", "p"))
+        return every(plan_requests(plan, [case], 0))[0].key
+
+    one, other = {"heatmap": {"blob": "a"}}, {"heatmap": {"blob": "b"}}
+    assert key({"image"}, one) == key({"image"}, other)
+    assert key({"map"}, one) != key({"map"}, other)
 
 
 def test_a_critique_survives_the_ledger():

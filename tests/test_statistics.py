@@ -1,10 +1,15 @@
 """Intervals, corrections and outcomes agree with closed forms and reference libraries."""
 
+import math
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import stdtr, stdtrit
 from sklearn import metrics as reference
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -46,6 +51,39 @@ def test_scores_are_those_of_scikit_learn(metric, theirs):
     probabilities = probabilities.astype(np.float64)
     probabilities /= probabilities.sum(1, keepdims=True)
     assert Scorer(metric).score(labels, probabilities) == pytest.approx(theirs(labels, probabilities), abs=1e-9)
+
+
+@given(
+    st.floats(0.5, 0.9999),
+    st.floats(0.5, 1e8) | st.just(math.inf),
+    st.floats(-50, 50),
+    st.integers(0, 400),
+    st.integers(0, 400),
+)
+def test_intervals_and_p_values_are_those_of_scipys_statistics(level, freedom, score, fixed, broken):
+    assert stdtrit(freedom, level) == stats.t.ppf(level, freedom)
+    assert stdtr(freedom, -score) == stats.t.sf(score, freedom)
+    before, after = np.array([False] * fixed + [True] * broken, bool), np.array([True] * fixed + [False] * broken, bool)
+    expected = stats.binomtest(fixed, fixed + broken).pvalue if fixed + broken else 1.0
+    assert count_flips(before, after).p == pytest.approx(expected, rel=1e-9)
+
+
+def test_scipys_statistics_which_take_50_megabytes_are_not_imported():
+    code = (
+        "import sys, numpy as np\n"
+        "from xaiaug.quality.summary import summarize\n"
+        "from xaiaug.statistics.interval import estimate_from_means\n"
+        "from xaiaug.statistics import count_flips\n"
+        "from xaiaug.plugins.critics._outliers import Reference\n"
+        "scores = [{'deletion': (number / 99, 0.5)} for number in range(20)]\n"
+        "assert summarize('x', scores, []).measures['deletion'].interval()\n"
+        "found = estimate_from_means(np.arange(6.0).reshape(2, 3))\n"
+        "assert found.interval() and found.p < 1\n"
+        "count_flips(np.array([True, False]), np.array([False, False]))\n"
+        "assert Reference(np.arange(9.0)[:, None], 0.5, 1.0).rarity(np.array([20.0]))\n"
+        "assert 'scipy.special' in sys.modules and 'scipy.stats' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("metric", ["auroc", "average-precision", "macro-f1", "worst-group"])

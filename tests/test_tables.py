@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from xaiaug.curation.review_table import COLUMNS, ReviewDecision, index_rows
 from xaiaug.errors import DataError, RunFolderError
 from xaiaug.store import Store
-from xaiaug.tables import parse_table
+from xaiaug.tables import format_csv, mask_formula, parse_edited_csv, parse_table, unmask_formula
 
 NAMES = ("decision", "new_prompt", "id")
 cells = st.text(st.characters(exclude_categories=("C",)) | st.sampled_from(',;\t"\n|'), max_size=12)
@@ -62,6 +63,76 @@ def test_what_is_no_such_table_is_refused_in_a_short_message(content, message):
     with pytest.raises(DataError, match=message) as caught:
         parse_table(content, NAMES)
     assert len(str(caught.value)) < 600
+
+
+# Texts that are one character away from a formula, apostrophes and separators among them.
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+texts = st.text(st.sampled_from(SIGNS + "'\"\t\r\n;,| a1\u200b\ufeff\xa0"), max_size=8) | st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12
+)
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=3))
+def test_any_text_is_read_back_as_it_was_written(rows):
+    written = [{"id": "1", "prompt": one, "cause": other} for one, other in rows]
+    assert parse_edited_csv(format_csv(written).encode(), ("id", "prompt", "cause")) == written
+
+
+def spreadsheet_cells(text):
+    """The cells that a spreadsheet would make of a text, whichever delimiter it expects, quoted or not."""
+    return [text, *re.split(r"[;\t\r\n]", text)]
+
+
+@given(texts)
+def test_no_cell_or_piece_of_one_is_a_formula(text):
+    masked = mask_formula(text)
+    assert not masked.startswith(("\t", "\r", "\n"))
+    for cell in spreadsheet_cells(masked):
+        assert not cell.strip(' "\xa0\u200b\ufeff').startswith(tuple(SIGNS)), masked
+    assert unmask_formula(masked) == text
+
+
+@given(texts, st.sampled_from(",;\t|"), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_a_written_table_that_a_spreadsheet_saved_is_read_as_it_was_written(text, delimiter, encoding):
+    cells = list(csv.reader(io.StringIO(format_csv([{"id": "1", "prompt": text}]), newline="")))
+    saved = write(cells[1:], delimiter, encoding, names=cells[0])
+    assert parse_edited_csv(saved, ("id", "prompt")) == [{"id": "1", "prompt": text}]
+    # Some take the apostrophe for their own mark of a text, and save the text without it.
+    if cells[1][1].startswith("'") and not text.startswith("'"):
+        saved = write([["1", cells[1][1][1:]]], delimiter, encoding, names=cells[0])
+        assert parse_edited_csv(saved, ("id", "prompt")) == [{"id": "1", "prompt": text}]
+
+
+def test_formulas_are_masked_and_numbers_and_other_texts_stay():
+    rows = [
+        {"text": '=HYPERLINK("http://x","y")', "number": -0.5, "none": None},
+        {"text": "it's 'fine', -5", "number": 3, "none": None},
+        {"text": "a;=1+1\n@x", "number": -1e-9, "none": None},
+    ]
+    assert format_csv(rows) == (
+        "text,number,none\n"
+        '"\'=HYPERLINK(""http://x"",""y"")",-0.5,\n'
+        "\"it's 'fine', -5\",3,\n"
+        "\"a;'=1+1\n'@x\",-1e-09,\n"
+    )
+
+
+def test_a_mask_takes_linear_time():
+    for text in ("\x1f" * 200_000, "'" * 200_000, "\t" * 200_000 + "=", ";" * 200_000, " \u200b" * 100_000 + "x"):
+        assert unmask_formula(mask_formula(text)) == text
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800"])
+def test_a_text_that_no_table_can_hold_is_an_error(text):
+    with pytest.raises(DataError, match="a table cannot hold"):
+        format_csv([{"text": text}])
+
+
+def test_a_table_of_a_user_is_read_as_it_stands():
+    assert parse_table(b"file,label\n'=a.png,'-1\n", ("file", "label")).rows[0][1] == {
+        "file": "'=a.png",
+        "label": "'-1",
+    }
 
 
 def test_a_table_that_is_replaced_is_kept_beside_and_one_that_is_not_understood_stays(tmp_path):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
+    from .loop.cause_probe import probe_cause
     from .loop.diagnose import diagnose
     from .plugins.classifiers.predict_function import PredictClassifier
     from .plugins.classifiers.torch_module import TorchClassifier
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .records import (
         Arm,
         Case,
+        Cause,
         Critique,
         Explanation,
         Failure,
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Arm": "records",
     "Case": "records",
+    "Cause": "records",
     "Classifier": "interfaces",
     "Context": "interfaces",
     "Critic": "interfaces",
@@ -63,11 +66,13 @@ _HOMES = {
     "hookimpl": "hookspecs",
     "load": "registry",
     "open_run": "results",
+    "probe_cause": "loop.cause_probe",
 }
 
 __all__ = [
     "Arm",
     "Case",
+    "Cause",
     "Classifier",
     "Context",
     "Critic",
@@ -96,6 +101,7 @@ __all__ = [
     "hookimpl",
     "load",
     "open_run",
+    "probe_cause",
 ]
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, cycle, islice
+from typing import Protocol
 
 from .errors import BudgetError, ConfigError, suggest
 from .records import Arm, ImageSource, Recipe, Sample
-from .records.pipeline import BASELINE, CONTINUED, EXPLANATION, HEADLINE
+from .records.pipeline import BASELINE, CONTINUED, EDITED, EDITED_SHUFFLED, EXPLANATIONS, HEADLINE
 
 GENERATED = ImageSource()
 CLASS_NAME_PROMPTS = ImageSource(prompt="class-name", guidance="none", image_guided=False)
 RANDOM_GUIDANCE = ImageSource(prompt="none", guidance="random")
 IMAGE_ONLY = ImageSource(prompt="class-name", guidance="none")
+EDITS = ImageSource(cases="train-correct", prompt="none", guidance="none", synthesizer="saliency-edit")
+MASKS = replace(EDITS, synthesizer="saliency-mask")
 ADAPTER_RATE = 10  # times the learning rate
 POINTS = 10  # on a learning curve
+COUNTED = frozenset({"failures", "reserve"})  # pools that give as many images as arms with new images have
 CLASSICAL = "trivialaugment+cutmix"
 
 ROWS: dict[str, Arm] = {
@@ -42,17 +46,30 @@ ROWS: dict[str, Arm] = {
         Arm("classical+generated", "classical augmentation with the new images", images=GENERATED, augment=CLASSICAL),
         Arm("rebalanced", "class balance", sampling="balanced"),
         Arm("unfiltered", "the filter: new images as generated", images=ImageSource(curated=False)),
+        Arm(EDITED, "the map in the image: hot regions off the subject, erased and transplanted", images=EDITS),
+        Arm(EDITED_SHUFFLED, "the explanation: regions of another image's map", images=replace(EDITS, map="shuffled")),
+        Arm("saliency-edit-random", "the explanation: regions of a random map", images=replace(EDITS, map="random")),
+        Arm("saliency-edit-none", "the explanation: random regions, without a map", images=replace(EDITS, map="none")),
+        Arm("saliency-edit-oracle", "the map's error: the true region", images=replace(EDITS, map="oracle")),
+        Arm("saliency-edit+failures", "both: half edits, half mistakes repeated", images=EDITS, real="train+failures"),
+        Arm("masktune", "masking alone: training images without what the map marks", images=MASKS, real="none"),
     )
 }
 
 BASIC = (BASELINE, "generated-only", HEADLINE, CONTINUED)
 PAPER = (BASELINE, "generated-only", HEADLINE, "generated+training-lora")
 STANDARD = (*PAPER, CONTINUED, "class-name-prompts", "oversampled-failures", "guide-added")
+CONTROLS = tuple(f"{EDITED}-{name}" for name in ("shuffled", "random", "none"))
+EDITING = (BASELINE, CONTINUED, EDITED, *CONTROLS, f"{EDITED}+failures", "oversampled-failures", "masktune")
+# Edits are as many as images show a mark. Arms with new images have as many as the one with the fewest: few edits would
+# leave a full set with few images.
+APART = (*EDITING[2:-2], f"{EDITED}-oracle", "masktune")
 SETS: dict[str, tuple[str, ...]] = {
     "basic": BASIC,
     "paper": PAPER,
     "standard": STANDARD,
-    "full": (*STANDARD, *(name for name in ROWS if name not in STANDARD)),
+    "full": (*STANDARD, *(name for name in ROWS if name not in (*STANDARD, *APART))),
+    "edits": EDITING,
 }
 
 
@@ -61,7 +78,8 @@ def resolve_arms(chosen: str | Sequence[str | Arm], test_explanation: bool = Fal
 
     Args:
         chosen: the set, or the list.
-        test_explanation: whether to add `shuffled-map` and the arm it is compared with, to test the explanation.
+        test_explanation: whether to add the arm with shuffled maps to each arm that it is compared with, to test the
+            explanation; both arms of the first such pair where there is none.
 
     Raises:
         ConfigError: a name is unknown or repeated.
@@ -72,7 +90,8 @@ def resolve_arms(chosen: str | Sequence[str | Arm], test_explanation: bool = Fal
         chosen = SETS[chosen]
     arms = tuple(_to_arm(entry) for entry in chosen)
     if test_explanation:
-        arms += tuple(ROWS[name] for name in EXPLANATION if name not in {arm.name for arm in arms})
+        chosen_names = [arm.name for arm in arms]
+        arms += tuple(ROWS[name] for name in _explanation_arms(chosen_names) if name not in chosen_names)
     names = [arm.name for arm in arms]
     for name in names:
         if names.count(name) > 1:
@@ -80,6 +99,12 @@ def resolve_arms(chosen: str | Sequence[str | Arm], test_explanation: bool = Fal
     if BASELINE not in names:
         arms = (ROWS[BASELINE], *arms)
     return arms
+
+
+def _explanation_arms(names: Sequence[str]) -> list[str]:
+    """The arms that test the explanation in a run with these."""
+    pairs = [pair for pair in EXPLANATIONS if pair[0] in names] or EXPLANATIONS[:1]
+    return [name for pair in pairs for name in pair]
 
 
 def sources(arms: Sequence[Arm]) -> tuple[ImageSource, ...]:
@@ -158,14 +183,15 @@ def build_training_set(
         pools: real images by name: "train", "failures", "guide", "reserve".
         synthetic: the new images of the arm's source; ignored by an arm without a source.
         count: new images of each class in the arms with new images; failures are repeated and reserve images cut to
-            this number. None uses both as they are.
+            this number. An arm with new images and one of these pools gets half of each. None uses all as they are.
         passes: images drawn in the training, for an arm that mixes by ratio or probability: it gets exactly this many.
         seed: of the draw, for such an arm.
     """
-    real = [
-        sample for pool in arm.real.split("+") if pool != "none" for sample in _match_count(pool, pools[pool], count)
-    ]
+    pool_names = [pool for pool in arm.real.split("+") if pool != "none"]
     new = [replace(sample, weight=arm.synthetic_weight) for sample in synthetic] if arm.images else []
+    if new and count is not None and (shared := COUNTED.intersection(pool_names)):
+        new, count = _halve(new, pools[min(shared)], count)
+    real = [sample for pool in pool_names for sample in _match_count(pool, pools[pool], count)]
     if not real or not new:
         return (*real, *new)
     rng = random.Random(f"mix {seed}")
@@ -175,6 +201,21 @@ def build_training_set(
         share = round(passes * arm.synthetic_ratio / (1 + arm.synthetic_ratio))
         return (*_repeat_evenly(real, passes - share, rng), *_repeat_evenly(new, share, rng))
     return (*real, *new)
+
+
+def _halve(
+    new: Sequence[Sample], pool: Sequence[Sample], count: Mapping[int, int]
+) -> tuple[list[Sample], dict[int, int]]:
+    """Every second new image of each class that a pool has images of, and how many of the pool take their place."""
+    others = {label: wanted // 2 for label, wanted in count.items() if any(sample.label == label for sample in pool)}
+    left, seen, kept = Counter(others), Counter[int](), []
+    for sample in new:
+        seen[sample.label] += 1
+        if seen[sample.label] % 2 == 0 and left[sample.label]:
+            left[sample.label] -= 1
+        else:
+            kept.append(sample)
+    return kept, others
 
 
 def _repeat_evenly(samples: Sequence[Sample], count: int, rng: random.Random) -> Iterable[Sample]:
@@ -195,22 +236,53 @@ def _replace_real(
         yield rng.choice(candidates) if candidates and rng.random() < probability else sample
 
 
-def missing_requirement(arm: Arm, uses: Collection[str], reserve: bool, needs: Collection[str] = ()) -> str:
+class Reads(Protocol):
+    """What an arm needs to know of the synthesizer of its images; each `Synthesizer` has it."""
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Which of "prompt", "guidance", "image" and "map" it reads."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which of them it cannot do without."""
+        ...
+
+
+def missing_requirement(
+    arm: Arm, synthesizer: Reads, *, reserve: bool, train: bool = True, marks: bool = False, causes: bool = True
+) -> str:
     """Why an arm cannot isolate what it is for; empty if it can.
 
     Args:
         arm: the row.
-        uses: which of "prompt", "guidance" and "image" the synthesizer uses.
+        synthesizer: of its images.
         reserve: whether there is a reserve split.
-        needs: which of the three the synthesizer requires.
+        train: whether there are training images.
+        marks: whether the data have masks of a planted mark.
+        causes: whether the causes that the critic states are tested.
     """
+    source = arm.images
     if "reserve" in arm.real and not reserve:
         return "there are no reserve images: set [data] reserve"
-    source = arm.images
-    if source is not None and not source.image_guided and "image" in needs:
+    if source is not None and source.cases == "train-correct" and not train:
+        return "there are no training images, and images of other splits may not take their place"
+    if source is not None and source.map == "oracle" and not marks:
+        return "the true region is known only where a mark was planted: [data] marks names no folder with its masks"
+    if source is not None and source.causes == "confirmed" and not causes:
+        return "no cause is confirmed, because none is tested: set [critic] test_causes = true"
+    return "" if source is None else _unread(source, synthesizer.uses, synthesizer.needs)
+
+
+def _unread(source: ImageSource, uses: Collection[str], needs: Collection[str]) -> str:
+    """What the synthesizer would have to read, or to do without, for a source; empty where it does."""
+    if not source.image_guided and "image" in needs:
         return "the synthesizer requires the failed image"
-    if source is None or source.prompt == "critic":
+    if source.prompt == "critic":
         return ""
+    if source.map != "explained" and not uses_critic(source) and "map" not in uses:
+        return "the synthesizer does not read heatmaps"
     if source.guidance == "random":
         return "" if {"prompt", "guidance"} & set(uses) else "the synthesizer uses neither prompt nor guidance"
     if source.image_guided:
@@ -219,21 +291,19 @@ def missing_requirement(arm: Arm, uses: Collection[str], reserve: bool, needs: C
 
 
 def select_runnable(
-    arms: Sequence[Arm], by_name: bool, uses: Collection[str], reserve: bool, needs: Collection[str] = ()
+    arms: Sequence[Arm], by_name: bool, missing: Callable[[Arm], str]
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
     """The arms that can isolate what they are for, and the reasons why the others cannot.
 
     Args:
         arms: as resolved.
         by_name: whether the user named each of them.
-        uses: what the synthesizer uses.
-        reserve: whether there is a reserve split.
-        needs: what the synthesizer requires.
+        missing: `missing_requirement` for the synthesizers and images of the run.
 
     Raises:
         ConfigError: an arm that the user named cannot.
     """
-    reasons = {arm.name: reason for arm in arms if (reason := missing_requirement(arm, uses, reserve, needs))}
+    reasons = {arm.name: reason for arm in arms if (reason := missing(arm))}
     if by_name and reasons:
         name, reason = next(iter(reasons.items()))
         raise ConfigError(f"the arm {name!r} cannot be used here: {reason}")

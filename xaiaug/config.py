@@ -29,7 +29,19 @@ _SECRET_NAME = re.compile(
 
 
 # Parameters of plugins that may be a path; each may be a name on the model hub, too, or nothing that is there yet.
-_PATH_PARAMETERS = ("checkpoint", "weights", "masks", "run", "loras", "controlnet", "vae", "model", "folder", "file")
+_PATH_PARAMETERS = (
+    "checkpoint",
+    "weights",
+    "masks",
+    "run",
+    "loras",
+    "controlnet",
+    "vae",
+    "model",
+    "folder",
+    "file",
+    "segmenter",
+)
 _LONGEST_VALUE = 200
 
 
@@ -55,15 +67,16 @@ class DataTable(Table):
     on_bad_image: Literal["error", "skip"] = "error"
     on_leak: Literal["error", "drop"] = "error"
     on_near_duplicate: Literal["error", "drop", "allow"] = "error"
+    marks: Path | None = None  # masks of a planted mark, ID.png
 
     @property
     def options(self) -> dict[str, Any]:
         """What the constructors of `Splits` take by keyword."""
-        return self.model_dump(exclude={"folder", "manifest"})
+        return self.model_dump(exclude={"folder", "manifest", "marks"})
 
     def place(self, base: Path | None) -> Self:
         """The table with its paths relative to a folder, and `~` expanded."""
-        places = {name: getattr(self, name) for name in ("folder", "manifest")}
+        places = {name: getattr(self, name) for name in ("folder", "manifest", "marks")}
         return self.model_copy(update={name: _place(path, base) for name, path in places.items() if path is not None})
 
 
@@ -88,10 +101,20 @@ class PluginTable(BaseModel):
         return self.model_copy(update=extra)
 
 
+class CriticTable(PluginTable):
+    """`[critic]`: the critic, its parameters, and whether the causes it states are tested by experiment."""
+
+    test_causes: bool = False
+
+
 class MistakesTable(Table):
-    """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested."""
+    """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested.
+
+    `donors` is the most correctly classified training images that edits are made from.
+    """
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
+    donors: Annotated[int, Field(ge=1)] | Literal["all"] = 2000
     faithfulness: Annotated[int, Field(ge=0)] = 24
 
 
@@ -181,8 +204,9 @@ class Settings(Table):
     data: DataTable = DataTable()
     classifier: PluginTable = PluginTable(name="transformers")
     explainer: PluginTable = PluginTable(name="auto")
-    critic: PluginTable = PluginTable(name="measured")
+    critic: CriticTable = CriticTable(name="measured")
     synthesizer: PluginTable = PluginTable(name="remix")
+    synthesizers: dict[str, dict[str, Any]] = {}
     mistakes: MistakesTable = MistakesTable()
     panel: PanelTable = PanelTable()
     experiment: ExperimentTable = ExperimentTable()
@@ -263,6 +287,10 @@ def _place_all(found: Settings, base: Path | None) -> Settings:
             "data": found.data.place(base),
             "curation": found.curation.model_copy(update={"judge": placed}),
             **{kind: getattr(found, kind).place(base) for kind in KINDS},
+            "synthesizers": {
+                name: PluginTable(name=name, **table).place(base).parameters
+                for name, table in found.synthesizers.items()
+            },
         }
     )
 

@@ -1,4 +1,4 @@
-"""The errors that xaiaug raises; a message names the cause, what was expected, what was found and what to do.
+"""Errors that xaiaug raises, and a category of warnings; a message names cause, expected, found and what to do.
 
 XaiaugError
 ├── ConfigError (ValueError)              a setting that cannot be used
@@ -26,6 +26,8 @@ XaiaugError
 └── RunFolderError (OSError)              the run folder cannot be read or written
     ├── RunLockedError                    another process owns the run folder
     └── RunCutShortError                  its ledger cannot be read until the next run has undone what a kill left
+
+DataWarning (UserWarning)                 data that can be used, and may not be what you think it is
 """
 
 from collections.abc import Iterable
@@ -43,6 +45,10 @@ class ConfigError(XaiaugError, ValueError):
 
 class DataError(XaiaugError, ValueError):
     """Images, labels or splits cannot be used as they are."""
+
+
+class DataWarning(UserWarning):
+    """Data can be used, and may not be what the user thinks it is."""
 
 
 class RecordError(XaiaugError, ValueError):

@@ -1,13 +1,15 @@
-"""Reads CSV tables that people edit in spreadsheets: any usual delimiter and encoding, nothing guessed."""
+"""CSV tables that people edit in spreadsheets: written without formulas, read whatever the spreadsheet made of them."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from .errors import DataError
 
@@ -22,6 +24,15 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# A spreadsheet takes what begins with a sign, in any width, for a formula; an apostrophe before it makes it text.
+# Pieces of a text get one too, since a spreadsheet that expects another delimiter cuts it there. Where
+# apostrophes stand there already, they get one more, so that taking one away always gives the text back.
+_SIGNS = r"[=+\-@\uFF1D\uFF0B\uFF0D\uFF20\uFE66\uFE62\uFE63\uFE6B\u2212]"
+_BLANK = r"(?![\t\r\n])[\s\"\x01-\x1F\xAD\u200B-\u200F\u202A-\u202E\u2060-\u2064\uFEFF]"
+_FORMULA = rf"(?:(?:^|(?<=[;\t\r\n]))(?='*(?:{_BLANK})*{_SIGNS})|^(?='*[\t\r\n]))"
+_START = re.compile(_FORMULA)
+_MARK = re.compile(_FORMULA.replace("(?='*", "'(?='*"))
+_QUOTED = re.compile(r"[,;|\t\r\n\"]|^\s|\s$")  # by any delimiter that a spreadsheet may take
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,53 @@ class CsvTable:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[int, Mapping[str, str]], ...]
+
+
+def format_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as CSV, one line each under the columns of the first; `parse_edited_csv` gives the same texts back.
+
+    Texts that a spreadsheet would take for a formula get an apostrophe in front; numbers stay numbers.
+
+    Args:
+        rows: at least one; None is an empty cell.
+
+    Raises:
+        DataError: a text has zero bytes or lone surrogates, which no table can hold.
+    """
+    columns = list(rows[0])
+    lines = [columns, *([row[column] for column in columns] for row in rows)]
+    return "".join(",".join(map(_format_cell, line)) + "\n" for line in lines)
+
+
+def parse_edited_csv(content: bytes, required: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table by `format_csv`, which a person may have changed and a spreadsheet saved.
+
+    Raises:
+        DataError: as `parse_table`.
+    """
+    table = parse_table(content, required)
+    return [{name: unmask_formula(value) for name, value in row.items()} for _, row in table.rows]
+
+
+def mask_formula(text: str) -> str:
+    """The text with an apostrophe where a spreadsheet would take it, or a piece of it, for a formula."""
+    return _START.sub("'", text)
+
+
+def unmask_formula(text: str) -> str:
+    """The text without the apostrophes of `mask_formula`; others stay."""
+    return _MARK.sub("", text)
+
+
+def _format_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return str(value)
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise DataError(f"a table cannot hold {value[:80]!r}: it has zero bytes, or characters that are no text")
+    text = mask_formula(value)
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
 def parse_table(content: bytes, required: Sequence[str], optional: Sequence[str] = ()) -> CsvTable:

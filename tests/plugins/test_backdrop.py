@@ -8,7 +8,7 @@ from blobs import blob, outline
 from numpy.typing import NDArray
 from PIL import Image
 
-from xaiaug.plugins._image_stats import css_to_lab, rgb_to_lab
+from xaiaug.imaging.image_stats import css_to_lab, rgb_to_lab
 from xaiaug.plugins.synthesizers._backdrop import Backdrop, choose_backdrop, find_backdrops, remove_subject
 from xaiaug.plugins.synthesizers._mask_folder import BadMaskError
 from xaiaug.records import Sample
@@ -78,11 +78,11 @@ def test_nothing_but_subject_leaves_one_colour() -> None:
 def test_images_with_little_but_subject_or_with_a_bad_mask_are_no_backdrops() -> None:
     masks = {"large": np.ones((64, 64), np.float32), "small": INSIDE.astype(np.float32)}
 
-    def known(image_id: str, size: tuple[int, int]) -> NDArray[np.float32]:
-        if image_id == "bad":
-            raise BadMaskError(image_id)
+    def known(sample: Sample, size: tuple[int, int]) -> NDArray[np.float32]:
+        if sample.id == "bad":
+            raise BadMaskError(sample.id)
         assert size == (64, 64)
-        return masks[image_id]
+        return masks[sample.id]
 
     samples = [Sample(id=name, label=0, opener=lambda: blob(1)) for name in ("bad", "large", "small")]
     assert [plate.sample.id for plate in find_backdrops(samples, 9, 0, known)] == ["small"]

@@ -86,8 +86,8 @@ def test_the_page_on_synthesizers_is_true(
     exec(compile(code, "synthesizers.md", "exec"), {"__name__": "reader"})  # noqa: S102
     assert capsys.readouterr().out.count("a ginger cat on grass 17 tokens") == 2
     assert len(list(tmp_path.glob("cat-*.png"))) == 2
-    (table,) = re.findall(r"```toml\n(.*?)```", page, re.S)
-    settings = config.parse_settings(tomllib.loads(table))
+    tables = re.findall(r"```toml\n(.*?)```", page, re.S)
+    settings, *_ = [config.parse_settings(tomllib.loads(table)) for table in tables]
     plugin = config.create_plugin("synthesizer", settings.synthesizer)
     assert (plugin.memory, plugin.loras[0]["scale"]) == ("balanced", 0.8)
     for name, preset in PRESETS.items():

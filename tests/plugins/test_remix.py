@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from xaiaug.errors import ConfigError
+from xaiaug.imaging.image_stats import css_to_lab, rgb_to_lab, sharpness, typical_colour
 from xaiaug.interfaces import Context
-from xaiaug.plugins._image_stats import css_to_lab, rgb_to_lab, sharpness
-from xaiaug.plugins._segmentation import subject_mask, typical_colour
+from xaiaug.plugins._superpixels import subject_mask
 from xaiaug.plugins.synthesizers._backdrop import remove_subject
 from xaiaug.plugins.synthesizers._cutout import cut_by_mask, segment
 from xaiaug.plugins.synthesizers.remix import RemixSynthesizer

@@ -10,6 +10,7 @@ import pytest
 import tiny_pipelines
 from blobs import blob, outline
 from PIL import Image
+from tiny_segmenters import save_red_model
 
 from xaiaug import arms
 from xaiaug.errors import ConfigError
@@ -171,6 +172,18 @@ def test_a_mask_says_what_is_kept(pipelines: Pipelines, tmp_path: Path) -> None:
         ready(SdxlInpaintSynthesizer, pipelines("sdxl"), masks="nowhere")
 
 
+def test_a_segmenter_says_what_is_kept(pipelines: Pipelines, tmp_path: Path) -> None:
+    red = {"file": str(save_red_model(tmp_path / "red.onnx")), "mean": 0, "std": 1}
+    photo = Image.new("RGB", (64, 64), "#00a000")
+    photo.paste("#ff0000", (0, 0, 32, 64))
+    segmented = ready(SdxlInpaintSynthesizer, pipelines("sdxl"), segmenter=red)
+    (made,) = drawn(segmented, request(source=photo, attended="subject"))
+    changed = (pixels(made.image) != pixels(photo)).any(axis=-1)
+    assert not changed[:, :32].any()
+    assert changed[:, 40:].mean() > 0.8
+    assert made.details["subject"] == "segmenter"
+
+
 def test_an_image_keeps_the_size_of_its_source(inpaint: SdxlSynthesizer) -> None:
     photo = PHOTO.resize((150, 100))
     (made,) = drawn(inpaint, request(source=photo, attended="subject"))
@@ -200,9 +213,9 @@ def test_what_cannot_be_repainted_is_a_failure_and_the_others_go_on(inpaint: Sdx
 def test_arms_that_hide_the_image_are_left_out_where_nothing_works_without_it() -> None:
     blind = arms.ROWS["class-name-prompts"]
     for kind in (SdxlInpaintSynthesizer, SdxlControlNetSynthesizer):
-        assert "requires the failed image" in arms.missing_requirement(blind, kind.uses, False, kind.needs)
+        assert "requires the failed image" in arms.missing_requirement(blind, kind, reserve=False)
     kind = SdxlImageToImageSynthesizer
-    assert arms.missing_requirement(blind, kind.uses, False, kind.needs) == ""
+    assert arms.missing_requirement(blind, kind, reserve=False) == ""
 
 
 def test_the_refiner_does_the_last_steps(refined: SdxlSynthesizer, pipelines: Pipelines) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from xaiaug.plugins._segmentation import subject_mask, typical_colour
+from xaiaug.imaging.image_stats import typical_colour
+from xaiaug.plugins._superpixels import subject_mask
 
 PETS = Path(__file__).resolve().parents[3] / "shared" / "data" / "pets-with-masks"
 

@@ -6,7 +6,7 @@ import json
 import threading
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -21,6 +21,23 @@ LONGEST_PAUSE_S = 60.0  # between two polls of a batch
 LARGEST = 10_000  # calls in a batch; both services take more
 Response = TypeVar("Response")
 Failures = dict[str, CallError]
+
+
+@dataclass
+class _Results:
+    """What has arrived of a batch.
+
+    Attributes:
+        found: whether any result is of this batch, and not of one that was taken for it.
+        settled: intents whose replies are committed.
+        errors: of single requests, by intent.
+        of_all: the error of all requests without a result of their own.
+    """
+
+    found: bool = False
+    settled: set[int] = field(default_factory=set)
+    errors: dict[int, CallError] = field(default_factory=dict)
+    of_all: CallError | None = None
 
 
 @dataclass
@@ -39,6 +56,7 @@ class Batches:
     wait: Callable[[int, CallError], float]
     _reopened: set[str] = field(default_factory=set)  # batches whose worst case is reserved in this session
     _finished: dict[str, Failures] = field(default_factory=dict)
+    _results: dict[str, _Results] = field(default_factory=lambda: defaultdict(_Results))
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -186,18 +204,18 @@ class Batches:
 
     def _fetch(self, batch: OpenBatch, batch_client: BatchClient) -> Failures:
         names = [batch.name] if batch.name else self._ask(lambda: batch_client.find(batch.tag, len(batch.calls)))
+        results = self._results[batch.tag]
         for name in names:
             try:
                 self._await_end(name, batch_client)
-                results = self._ask(lambda name=name: list(batch_client.results(name)))  # type: ignore[misc]
+                self._ask(lambda name=name: self._receive(batch, batch_client.results(name), results))  # type: ignore[misc]
             except CallError as error:  # the service does not know the batch, or no longer
-                if batch.name:
+                if batch.name or results.found:
                     return self._abandon(batch, error)
                 continue
-            failures = self._settle_results(batch, results)
-            if failures is not None:
+            if results.found or (batch.name and results.of_all):
                 self._forget(name, batch_client)
-                return failures
+                return self._close(batch, results)
         missing = CallError("retry", "the service has no such batch", reached=False)
         return self._abandon(batch, missing) if batch.name else self._release(batch.calls, missing)
 
@@ -231,25 +249,39 @@ class Batches:
                 self.sender.breaker.sleep(self.wait(attempt, error))
             attempt += 1
 
-    def _settle_results(self, batch: OpenBatch, results: Sequence[tuple[str, RawReply | CallError]]) -> Failures | None:
-        """Settles the replies; returns the other calls' errors, or None if the results are of another batch."""
-        ours = {custom.rpartition("-")[2]: result for custom, result in results if custom.startswith(f"{batch.tag}-")}
-        of_all = next((result for custom, result in results if not custom and isinstance(result, CallError)), None)
-        if not ours and (batch.name is None or of_all is None):
-            return None
+    def _receive(
+        self, batch: OpenBatch, arriving: Iterable[tuple[str, RawReply | CallError]], results: _Results
+    ) -> None:
+        """Settles each reply as it arrives: what it cost is in ledger and budget before the next one is read."""
+        ours = {f"{batch.tag}-{intent}": intent for intent in batch.calls}
+        for name, result in arriving:
+            results.found |= name.startswith(f"{batch.tag}-")
+            if isinstance(result, CallError):
+                if name in ours:
+                    results.errors[ours[name]] = result
+                elif not name:
+                    results.of_all = results.of_all or result
+            elif name in ours and ours[name] not in results.settled:
+                self._settle_reply(ours[name], batch.calls[ours[name]], result)
+                results.settled.add(ours[name])
+
+    def _close(self, batch: OpenBatch, results: _Results) -> Failures:
+        """Closes a batch whose results have all arrived; returns the errors of its other calls, by key."""
         failures: Failures = {}
-        missing = of_all or CallError("retry", "the batch ended without a result for this request")
-        for intent, call in batch.calls.items():
-            result = ours.get(str(intent), missing)
-            if isinstance(result, RawReply):
-                self._settle_reply(intent, call, result)
-            elif result is missing and of_all is None:
+        missing = CallError("retry", "the batch ended without a result for this request")
+        for intent, call in self._unsettled(batch).items():
+            error = results.errors.get(intent) or results.of_all
+            if error is None:
                 self.sender.budget.mark_unknown(_model_of(call), call.worst)  # it may have been billed
-                failures[call.key] = result
+                failures[call.key] = missing
             else:
-                failures |= self._release({intent: call}, result)
+                failures |= self._release({intent: call}, error)
         self.sender.ledger.abandon_batch(batch.tag)
         return failures
+
+    def _unsettled(self, batch: OpenBatch) -> dict[int, OpenCall]:
+        settled = self._results[batch.tag].settled
+        return {intent: call for intent, call in batch.calls.items() if intent not in settled}
 
     def _settle_reply(self, intent: int, call: OpenCall, reply: RawReply) -> None:
         price = Price.from_row(call.price)
@@ -265,10 +297,11 @@ class Batches:
 
     def _abandon(self, batch: OpenBatch, error: CallError) -> Failures:
         """Gives up a batch whose outcome the service can no longer report: it may have been billed."""
-        for call in batch.calls.values():
+        calls = self._unsettled(batch).values()
+        for call in calls:
             self.sender.budget.mark_unknown(_model_of(call), call.worst)
         self.sender.ledger.abandon_batch(batch.tag)
-        return {call.key: CallError("retry", error.message) for call in batch.calls.values()}
+        return {call.key: CallError("retry", error.message) for call in calls}
 
     def _forget(self, name: str, batch_client: BatchClient) -> None:
         try:

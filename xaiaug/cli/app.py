@@ -32,16 +32,17 @@ Config = Annotated[Path, typer.Argument(help="A settings file in TOML.")]
 Budget = Annotated[float | None, typer.Option("--budget-usd", help="The most the run may spend, in dollars.")]
 Upload = Annotated[
     bool | None,
-    typer.Option("--allow-upload/--no-upload", help="Whether images may be uploaded; overrides the settings file."),
+    typer.Option("--allow-upload/--no-upload", help="Whether images may be uploaded; overrides a settings file."),
 ]
 Offline = Annotated[
     bool | None,
-    typer.Option("--offline/--online", help="Whether outside services are blocked; overrides the settings file."),
+    typer.Option("--offline/--online", help="Whether outside services are blocked; overrides a settings file."),
 ]
 TrustHost = Annotated[
     list[str] | None,
     typer.Option("--trust-host", help="A host that may get images and a key, besides those of known providers."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")]
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def run(  # noqa: PLR0917  the options of the command
     allow_upload: Upload = None,
     offline: Offline = None,
     trust_host: TrustHost = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Run a settings file or resume its run. On a terminal, it asks before spending money."""
     from ..loop import FeedbackLoop
@@ -90,7 +91,7 @@ def run(  # noqa: PLR0917  the options of the command
     loop = FeedbackLoop.from_config(config, budget_usd=budget_usd, allow_upload=allow_upload, offline=offline)
     show_address_notes(loop)
     if not yes:
-        confirm_spending(loop, run_dir, until)
+        confirm_spending(loop, lambda: loop.plan(run_dir=run_dir, until=until))
     with show_progress() as watch:
         result = loop.run(run_dir=run_dir, until=until, watch=watch)
     _show(result)
@@ -128,7 +129,7 @@ def plan(  # noqa: PLR0913, PLR0917  the options of the command
 
 
 @app.command()
-def diagnose(  # noqa: PLR0917  the options of the command
+def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
     data: Annotated[Path, typer.Argument(help="Images: class/image, or split/class/image with a guide split.")],
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Folder of a trained classifier, or an ONNX file.")],
     run_dir: RunDir = Path("runs/diagnose"),
@@ -141,25 +142,34 @@ def diagnose(  # noqa: PLR0917  the options of the command
     parameters: Annotated[
         list[str] | None, typer.Option("--set", help="A parameter of the classifier: NAME=VALUE, as in TOML.")
     ] = None,
+    budget_usd: Budget = None,
+    allow_upload: Upload = None,
+    offline: Offline = None,
+    trust_host: TrustHost = None,
+    yes: Yes = False,
 ) -> None:
     """Diagnose the mistakes of a trained classifier. Shows where it looked and why; no training, no test set."""
-    from ..loop.diagnose import diagnose as run_diagnosis
+    from ..loop.diagnose import LAST_STEP, diagnosis_settings, prepare_diagnosis
+    from .confirm import confirm_spending, show_address_notes
     from .parameters import parse_parameters, read_labels
     from .progress_display import show_progress
 
-    named, given = read_labels(labels), parse_parameters(parameters or [])
+    trust_hosts(trust_host or ())
+    settings = diagnosis_settings(most, budget_usd, allow_upload=bool(allow_upload), offline=bool(offline))
+    loop, splits = prepare_diagnosis(
+        checkpoint,
+        data,
+        explainer,
+        critic,
+        labels=read_labels(labels),
+        parameters=parse_parameters(parameters or []),
+        settings=settings,
+    )
+    show_address_notes(loop)
+    if not yes:
+        confirm_spending(loop, lambda: loop.plan(splits, run_dir, LAST_STEP))
     with show_progress() as watch:
-        result = run_diagnosis(
-            checkpoint,
-            data,
-            run_dir,
-            labels=named,
-            parameters=given,
-            explainer=explainer,
-            critic=critic,
-            most=most,
-            watch=watch,
-        )
+        result = loop.run(splits, run_dir, LAST_STEP, watch=watch)
     _show(result)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +13,7 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from ..loop import FeedbackLoop
+    from ..plan import Plan
 
 
 def show_address_notes(loop: FeedbackLoop) -> None:
@@ -22,15 +23,14 @@ def show_address_notes(loop: FeedbackLoop) -> None:
             typer.echo(f"note: {note}", err=True)
 
 
-def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> None:
+def confirm_spending(loop: FeedbackLoop, make_plan: Callable[[], Plan]) -> None:
     """Shows the plan of a run that costs money and asks for confirmation; does nothing without a terminal.
 
     A run without a budget gets the upper end of its plan as budget. Without a terminal, such a run raises an error.
 
     Args:
         loop: the loop to run.
-        run_dir: the run folder.
-        until: the stage to stop after.
+        make_plan: plans the run; called only where it is shown.
 
     Raises:
         ConfigError: the cost of the run is unknown, and there is no budget.
@@ -41,7 +41,7 @@ def confirm_spending(loop: FeedbackLoop, run_dir: Path, until: str | None) -> No
         return
     from .plan import format_usd, print_plan
 
-    plan = loop.plan(run_dir=run_dir, until=until)
+    plan = make_plan()
     left = plan.usd_left
     if left == (0, 0):
         return

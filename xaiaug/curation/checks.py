@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,6 +44,7 @@ class Candidate:
         label: name of the class it was made for; None if unknown.
         predictions: of the judge, for the images of this batch; None without a judge.
         position: of the image in the batch.
+        parents: ids of the images it was made from; it may resemble those of them that are training images.
     """
 
     image: Image.Image
@@ -51,6 +52,7 @@ class Candidate:
     label: str | None = None
     predictions: JudgePredictions | None = None
     position: int = 0
+    parents: Collection[str] = ()
 
     @cached_property
     def signature(self) -> ImageSignature:
@@ -104,7 +106,7 @@ def check_constant(candidate: Candidate) -> Rejection | None:
 
 def check_duplicate(candidate: Candidate) -> Rejection | None:
     """Whether it repeats a real image of any split, by hashes and colours: no model looks at the test images."""
-    match = candidate.index.find_real(candidate.signature)
+    match = candidate.index.find_real(candidate.signature, candidate.parents)
     return Rejection(f"{match[0]} (similarity {match[1]:.2f})", match[1]) if match else None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -53,9 +54,14 @@ class NearDuplicateIndex:
         self._count += 1
         return (signature.to_text() if signature else "") + _encode(embedding)
 
-    def find_real(self, signature: ImageSignature) -> tuple[str, float] | None:
-        """How a new image repeats a real one, in words, and the similarity; None if it is new."""
-        return self._real.find(signature) if self._real else None
+    def find_real(self, signature: ImageSignature, parents: Collection[str] = ()) -> tuple[str, float] | None:
+        """How a new image repeats a real one, in words, and the similarity; None if it is new.
+
+        Args:
+            signature: of the new image.
+            parents: ids of training images that it was edited from, and may therefore resemble.
+        """
+        return self._real.find(signature, parents) if self._real else None
 
     def find_synthetic(self, signature: ImageSignature) -> tuple[str, float] | None:
         """The synthetic image that a new one repeats, and the similarity; None if it is new."""
@@ -89,26 +95,40 @@ class RealImages:
         self.hashes = Hashes.of([mark for *_, mark in readable])
         self.middles = np.array([mark.middle for *_, mark in readable], dtype=np.uint64)
         self.by_pixels = {mark.pixels: index for index, (*_, mark) in reversed(list(enumerate(readable)))}
+        self._train_places: dict[str, list[int]] = defaultdict(list)
+        for index, (name, sample) in enumerate(zip(self.names, self.samples, strict=True)):
+            if name == "train":
+                self._train_places[sample.id].append(index)
         self._colours = lru_cache(maxsize=256)(lambda index: colours_of(self.samples[index].open()))
         self._small = lru_cache(maxsize=256)(self._open_small)
 
-    def find(self, signature: ImageSignature) -> tuple[str, float] | None:
-        """The image that this one copies, or is cropped from, in words, and the similarity."""
-        return self._find_copy(signature) or self._find_crop(signature)
+    def find(self, signature: ImageSignature, parents: Collection[str] = ()) -> tuple[str, float] | None:
+        """The image that this one copies, or is cropped from, in words, and the similarity.
 
-    def _find_copy(self, signature: ImageSignature) -> tuple[str, float] | None:
+        Args:
+            signature: of the new image.
+            parents: ids of training images that it may resemble; a copy, pixel for pixel, is found nevertheless.
+        """
+        allowed = frozenset(i for id_ in parents for i in self._train_places.get(id_, ()))
+        return self._find_copy(signature, allowed) or self._find_crop(signature, allowed)
+
+    def _find_copy(self, signature: ImageSignature, allowed: Collection[int]) -> tuple[str, float] | None:
         same = self.by_pixels.get(signature.fingerprint.pixels)
         if same is not None:
             return f"duplicate of {self._name(same)}", 1.0
         for index in map(int, self.hashes.find_near(signature.fingerprint, MAX_DISTANCE)):
+            if index in allowed:
+                continue
             similarity = max_over_mirror(similarity_of, signature.colours, self._colours(index))
             if is_repeat(similarity):
                 return f"duplicate of {self._name(index)}", similarity
         return None
 
-    def _find_crop(self, signature: ImageSignature) -> tuple[str, float] | None:
+    def _find_crop(self, signature: ImageSignature, allowed: Collection[int]) -> tuple[str, float] | None:
         for colours in (signature.colours, signature.colours[:, ::-1]):
             for index, crop in find_crops(colours, self.middles):
+                if index in allowed:
+                    continue
                 similarity = align_crop(self._small(index), crop, colours)
                 if is_repeat(similarity):
                     return f"crop of {self._name(index)}", similarity

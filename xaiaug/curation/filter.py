@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -69,7 +69,11 @@ class ImageFilter:
         self.splits, self.judge = splits, judge
 
     def check(
-        self, images: Sequence[Image.Image], seen: Sequence[str] = (), labels: Sequence[str] | None = None
+        self,
+        images: Sequence[Image.Image],
+        seen: Sequence[str] = (),
+        labels: Sequence[str] | None = None,
+        parents: Sequence[Collection[str]] | None = None,
     ) -> list[Verdict]:
         """One verdict an image, in order.
 
@@ -77,13 +81,16 @@ class ImageFilter:
             images: the new images.
             seen: fingerprints from the verdicts on images that were kept before.
             labels: name of the class each was made for; None skips the label check.
+            parents: ids of the images each was made from: an edit may resemble the training images among them, and no
+                others; None: it may resemble none.
         """
         real = self._real_images if "duplicate" in self.checks else None
         index = NearDuplicateIndex(real, [entry for entry in seen if entry])
         predictions = JudgePredictions(self.judge, images, _is_readable) if self.judge else None
         targets = [None] * len(images) if labels is None else labels
+        origins: Sequence[Collection[str]] = [()] * len(images) if parents is None else parents
         return [
-            self._check(Candidate(images[position], index, target, predictions, position))
+            self._check(Candidate(images[position], index, target, predictions, position, origins[position]))
             for position, target in enumerate(targets)
         ]
 

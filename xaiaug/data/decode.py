@@ -18,8 +18,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ..errors import DataError
 from ..files import MAX_PIXELS, Directory, parse_image
 from .cache import cache_folder
+from .image_header import FORMATS, open_image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 SUFFIXES = (
     *(
         ".jpg",
@@ -38,7 +38,6 @@ SUFFIXES = (
         ".dib",
     ),
 )
-MAX_RATIO = 200  # of the longer side to the shorter
 MIN_CACHED_BYTES = 200_000  # smaller files decode as fast as a reduced copy would
 _MOST_COPIED = 2**28  # bytes of a reduced copy
 _MIN_FREE_BYTES = 2 * 2**30
@@ -73,18 +72,18 @@ class Decoder:
     def __str__(self) -> str:
         return f"{self.window}/{self.side}"
 
-    def decode(self, source: str | BinaryIO, name: str) -> Image.Image:
+    def decode(self, source: BinaryIO, name: str) -> Image.Image:
         """The image: h w c, RGB, uint8, upright.
 
         Args:
-            source: path or file of the encoded image.
+            source: file of the encoded image.
             name: its name in messages.
 
         Raises:
             DataError: it is not a readable image in a supported format, or is too large.
         """
         try:
-            with Image.open(source, formats=FORMATS) as image:
+            with open_image(source) as image:
                 return self._decode(image)
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
@@ -92,7 +91,6 @@ class Decoder:
             raise DataError(f"{name}: {_reason(error, source)}") from error
 
     def _decode(self, image: Image.Image) -> Image.Image:
-        _check_header(image)
         if self.side is not None:
             # A JPEG decodes to a half, a quarter or an eighth many times faster than at full size.
             image.draft("RGB", (self.side, self.side))
@@ -168,19 +166,6 @@ def _apply_window(image: Image.Image, window: Window | None) -> Image.Image:
     return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
-def _check_header(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise DataError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}; reduce it first")
-    if max(width, height) > MAX_RATIO * min(width, height):
-        # Most classifiers first scale the shorter side to a few hundred pixels: a strip would become huge.
-        raise DataError(f"has {width} x {height} pixels, one side over {MAX_RATIO} times the other; crop it first")
-    # An MPO is a JPEG from a phone: its further frames are previews of the first.
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise DataError(f"has {frames} frames, expected one; save the frame you want as a separate image")
-
-
 def _reduce(image: Image.Image, side: int | None) -> Image.Image:
     shorter = min(image.size)
     if side is None or shorter <= side:
@@ -189,23 +174,16 @@ def _reduce(image: Image.Image, side: int | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _reason(error: Exception, source: str | BinaryIO) -> str:
+def _reason(error: Exception, source: BinaryIO) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"has more than {MAX_PIXELS:,} pixels; reduce it first"
-    if isinstance(error, FileNotFoundError):
-        return "does not exist"
-    if isinstance(error, PermissionError):
-        return "cannot be read (permission denied)"
     if isinstance(error, UnidentifiedImageError):
         return f"{_describe_start(source)}is not an image in one of the formats {', '.join(FORMATS)}"
     return f"cannot be decoded ({type(error).__name__}: {str(error)[:_LONGEST_REASON]})"
 
 
-def _describe_start(source: str | BinaryIO) -> str:
+def _describe_start(source: BinaryIO) -> str:
     """What the first bytes tell of a file that is no image."""
-    if isinstance(source, str):
-        with open(source, "rb") as file:  # noqa: PTH123
-            return _describe_start(file)
     source.seek(0)
     start = source.read(200)
     if not start:

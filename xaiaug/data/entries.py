@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -15,8 +14,9 @@ from PIL import Image
 from ..errors import DataError
 from ..records import JSON
 from .cache import FactCache, file_state, is_settled
-from .decode import FORMATS, SUFFIXES, Decoder, digest_bytes
+from .decode import SUFFIXES, Decoder, digest_bytes
 from .image_file import ImageFile
+from .image_header import FORMATS, check_regular, digest_file, open_regular
 from .label_names import is_usable_name
 
 SPLITS = ("train", "guide", "validation", "test", "reserve")
@@ -173,7 +173,7 @@ def has_image_suffix(name: str) -> bool:
 
 def leads_outside(path: str, root: Path) -> bool:
     """Whether a symlink at `path` is broken or leads outside `root`."""
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # unlike Path.resolve, without an error where a link leads to itself
     return not target.is_relative_to(root) or not target.exists()
 
 
@@ -199,13 +199,14 @@ def _digest_files(paths: Sequence[str], reasons: dict[str, str | None]) -> dict[
     stats: dict[str, os.stat_result] = {}
     for path in paths:
         try:
-            stats[path] = os.stat(path)  # noqa: PTH116  (twice as fast as a Path, for each of 20,000 files)
+            stat = os.stat(path)  # noqa: PTH116  (twice as fast as a Path, for each of 20,000 files)
+            check_regular(stat)
         except OSError as error:
             reasons[path] = f"cannot be read ({error.strerror})"
-            continue
-        if not S_ISREG(stats[path].st_mode):
-            reasons[path] = "is not a regular file"
-            del stats[path]
+        except DataError as error:
+            reasons[path] = str(error)
+        else:
+            stats[path] = stat
     states = {path: file_state(stat) for path, stat in stats.items() if is_settled(stat)}
     cache = FactCache("bytes/1")
     digests = cache.read(states)
@@ -217,8 +218,10 @@ def _digest_files(paths: Sequence[str], reasons: dict[str, str | None]) -> dict[
 
 def _digest_file(path: str, reasons: dict[str, str | None]) -> str | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  (a path may be no valid text)
-            return digest_bytes(file.read())
+        with open_regular(path) as file:
+            return digest_file(file)
     except OSError as error:
         reasons[path] = f"cannot be read ({error.strerror})"
-        return None
+    except DataError as error:
+        reasons[path] = str(error)
+    return None

@@ -182,16 +182,29 @@ def _check_depth(root: Path, listing: _Listing) -> None:
 def _list(folder: Path, root: Path) -> _Listing:
     folders: list[str] = []
     files: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_rubbish(entry):
-                continue
-            if entry.is_dir() and entry.is_symlink() and leads_outside(entry.path, root):
-                raise DataError(f"data folder {root}: {entry.path} is a symlink to a folder outside it")
-            (folders if entry.is_dir() else files).append(entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                is_folder = _is_folder(entry)
+                if _is_rubbish(entry.name.lower(), is_folder):
+                    continue
+                if is_folder and entry.is_symlink() and leads_outside(entry.path, root):
+                    raise DataError(f"data folder {root}: {entry.path} is a symlink to a folder outside it")
+                (folders if is_folder else files).append(entry.name)
+    except OSError as error:
+        raise DataError(
+            f"data folder {root}: the folder {folder} cannot be read ({error.strerror}); make it readable, or move it "
+            "elsewhere"
+        ) from error
     return _Listing(str(folder), tuple(sorted(folders)), tuple(sorted(files)))
 
 
-def _is_rubbish(entry: os.DirEntry[str]) -> bool:
-    name = entry.name.lower()
-    return name.startswith(_RUBBISH_STARTS) or name in (_RUBBISH_FOLDERS if entry.is_dir() else _RUBBISH_FILES)
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, which is reported as a file that cannot be read
+        return False
+
+
+def _is_rubbish(name: str, is_folder: bool) -> bool:
+    return name.startswith(_RUBBISH_STARTS) or name in (_RUBBISH_FOLDERS if is_folder else _RUBBISH_FILES)

@@ -6,14 +6,13 @@ import errno
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, suggest
 from .decode import Decoder, digest_bytes
 from .entries import Entry, Scan, UnusableFile, check_weight, digest_image
 from .folder import SPLIT_FOLDERS
-from .image_file import DatasetImage
+from .image_file import DatasetImage, read_encoded
 from .label_names import normalise_label, warn_of_variants
 
 
@@ -105,6 +104,9 @@ def _entries(rows: Any, split: str | None, columns: Columns, decoder: Decoder) -
         except OSError as error:
             yield UnusableFile(name, f"cannot be read ({error.strerror})", split, label)
             continue
+        except DataError as error:
+            yield UnusableFile(name, str(error), split, label)
+            continue
         digest = digest_bytes(content)
         yield Entry(
             name=name,
@@ -140,5 +142,4 @@ def _to_text(where: str, value: Any) -> str:
 def _read_bytes(image: Mapping[str, Any] | None) -> bytes:
     if image is None or (image["bytes"] is None and not image["path"]):
         raise FileNotFoundError(errno.ENOENT, "no image")
-    content: bytes | None = image["bytes"]
-    return content if content is not None else Path(image["path"]).read_bytes()
+    return read_encoded(image)

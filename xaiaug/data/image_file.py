@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from ..errors import DataError
 from .cache import file_state
 from .decode import Decoder, digest_bytes, load_reduced
+from .image_header import check_length, digest_file, open_regular, read_all
 
 
 @runtime_checkable
@@ -47,7 +49,9 @@ class ImageFile:
     def __call__(self) -> Image.Image:
         """The image: h w c, RGB, uint8; raises DataError where it cannot be read, or its bytes are others now."""
         try:
-            with open(self.path, "rb") as file:  # noqa: PTH123  (a path may be no valid text)
+            with _prefix_errors(self.name):
+                file = open_regular(self.path)
+            with file:
                 return self._open(file)
         except FileNotFoundError as error:
             raise DataError(f"{self.name}: does not exist") from error
@@ -58,7 +62,8 @@ class ImageFile:
         stat = os.fstat(file.fileno())
         digest = self.digest
         if not self.state or file_state(stat) != self.state:
-            digest = digest_bytes(file.read())
+            with _prefix_errors(self.name):
+                digest = digest_file(file)
             file.seek(0)
             _check_digest(self.name, self.digest or digest, digest)
         return load_reduced(digest, stat.st_size, self.decoder, lambda: self.decoder.decode(file, self.name))
@@ -90,13 +95,38 @@ class DatasetImage:
         """The image: h w c, RGB, uint8; raises DataError where it cannot be read, or its bytes are others now."""
         encoded = self.rows[self.row][self.column]
         try:
-            content = encoded["bytes"] if encoded["bytes"] is not None else Path(encoded["path"]).read_bytes()
+            with _prefix_errors(self.name):
+                content = read_encoded(encoded)
         except OSError as error:
             raise DataError(f"{self.name}: cannot be read ({error.strerror or error})") from error
         _check_digest(self.name, self.digest, digest_bytes(content))
         return load_reduced(
             self.digest, len(content), self.decoder, lambda: self.decoder.decode(BytesIO(content), self.name)
         )
+
+
+def read_encoded(encoded: Mapping[str, Any]) -> bytes:
+    """The bytes of an image in a row of a dataset: in the row, or in the file that it names.
+
+    Raises:
+        DataError: it is not a regular file, or has more bytes than an image may.
+        OSError: there is none, or it cannot be read.
+    """
+    content: bytes | None = encoded["bytes"]
+    if content is not None:
+        check_length(len(content))
+        return content
+    with open_regular(encoded["path"]) as file:
+        return read_all(file)
+
+
+@contextlib.contextmanager
+def _prefix_errors(name: str) -> Iterator[None]:
+    """Puts a name before a DataError of the block."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
 
 
 def _check_digest(name: str, expected: str, found: str) -> None:

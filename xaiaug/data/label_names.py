@@ -64,6 +64,6 @@ def _fold(name: str) -> str:
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     text = " ".join(re.sub(r"(?<=\w)[_-]+(?=\w)|[\uFE00-\uFE0F]", " ", text).split())
     try:
-        return repr(float(text)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text
+        return repr(float(text)) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) else text
     except ValueError:  # digits of another script
         return text

@@ -15,12 +15,14 @@ from ..tables import CsvTable, parse_table
 from .decode import Decoder
 from .entries import ListedFile, Scan, UnusableFile, check_weight, to_entries
 from .folder import SPLIT_FOLDERS
+from .image_header import open_regular, read_all
 from .label_names import normalise_label, warn_of_variants
 
 _GROUP = "group:"
 _REQUIRED, _OPTIONAL = ("file", "label"), ("split", "weight")
 _INDEX = re.compile(r"column [0-9]+|Unnamed: [0-9]+|index", re.IGNORECASE)  # what tables add by themselves
 _SHOWN = 5
+_MAX_BYTES = 1_000_000_000
 
 
 def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[str], decoder: Decoder) -> Scan:
@@ -59,7 +61,8 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
 
 def _parse_file(table: Path, groups: Sequence[str]) -> CsvTable:
     try:
-        return parse_table(table.read_bytes(), (*_REQUIRED, *groups), _OPTIONAL)
+        with open_regular(table, _MAX_BYTES) as file:
+            return parse_table(read_all(file, _MAX_BYTES), (*_REQUIRED, *groups), _OPTIONAL)
     except OSError as error:
         raise DataError(f"manifest {table} cannot be read: {error.strerror or error}") from error
     except DataError as error:

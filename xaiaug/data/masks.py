@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from ..errors import DataError
 from ..files import Directory
 from ..records import Sample
-from .decode import FORMATS, SUFFIXES
+from .decode import SUFFIXES
 from .entries import leads_outside
 from .image_file import ImageFile
+from .image_header import open_image, open_regular, read_all
 
 
 def link_masks(samples: Iterable[Sample], masks: str | Path, into: str | Path) -> int:
@@ -55,7 +57,7 @@ def _masks_by_stem(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise DataError(f"mask folder {root} {'is a file' if root.exists() else 'does not exist'}")
     masks: dict[str, Path] = {}
-    for file in sorted(root.rglob("*")):
+    for file in sorted(_walk(root)):
         if file.suffix.lower() not in SUFFIXES or file.name.startswith(".") or not file.is_file():
             continue
         if leads_outside(str(file), root.resolve()):
@@ -64,6 +66,16 @@ def _masks_by_stem(root: Path) -> dict[str, Path]:
         if (other := masks.setdefault(stem, file)) != file:
             raise DataError(f"two masks for one image: {other} and {file}; keep one of them")
     return masks
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Every file below a folder; links to folders are not followed."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"mask folder {error.filename} cannot be read ({error.strerror})") from error
+
+    for folder, _, names in os.walk(root, onerror=refuse):
+        yield from (Path(folder, name) for name in names)
 
 
 def _path_tails(name: str) -> Iterator[str]:
@@ -89,12 +101,13 @@ def _copy_mask(file: Path, target: Path) -> None:
     """Writes the mask as a PNG; the bytes of a PNG are copied unchanged."""
     try:
         content = BytesIO()
-        with Image.open(file, formats=FORMATS) as picture:
-            if picture.format == "PNG":
-                picture.verify()
-                content.write(file.read_bytes())
-            else:
-                ImageOps.exif_transpose(picture).save(content, "PNG")
-        Directory(target.parent).write(target.name, content.getvalue(), sync=False)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with open_regular(file) as source:
+            with open_image(source) as picture:
+                if picture.format == "PNG":
+                    picture.verify()
+                else:
+                    ImageOps.exif_transpose(picture).save(content, "PNG")
+            source.seek(0)
+            Directory(target.parent).write(target.name, content.getvalue() or read_all(source), sync=False)
+    except Exception as error:  # image decoders may raise anything
         raise DataError(f"mask {file} cannot be read: {error}") from error

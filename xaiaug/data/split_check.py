@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import DataError
+from ..errors import DataError, DataWarning
 from ..records import Sample
 from .entries import SPLITS, UnusableFile
 from .fingerprint import compute_fingerprints
@@ -127,7 +127,7 @@ def _report_unusable(skipped: Sequence[UnusableFile], choice: str) -> None:
     message = _format_list("unusable images", [f"{unusable.file}: {unusable.reason}" for unusable in skipped])
     if choice == "error":
         raise DataError(f"{message}\nRepair or remove them, or set on_bad_image = 'skip'")
-    warnings.warn(f"skipped {message}", stacklevel=4)
+    warnings.warn(f"skipped {message}", DataWarning, stacklevel=4)
 
 
 def _check_groups(parts: Parts, group: str | None) -> None:

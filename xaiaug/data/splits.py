@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from ..errors import DataWarning
 from ..records import JSON, Sample
 from .entries import SPLITS, Scan, UnusableFile
 from .folder import scan_folder
 from .hugging_face import Columns, scan_datasets
-from .label_names import refuse_folder_names, refuse_unusable_names
+from .label_names import refuse_folder_names, refuse_unusable_names, warn_of_variants
 from .leaks import Leak, SplitImage
 from .manifest import scan_manifest
 from .masks import link_masks
@@ -82,11 +84,12 @@ class Splits:
                 digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 
-    def check(self, needs: Sequence[str] = ("train", "guide", "test")) -> DataCheck:
+    def check(self, needs: Sequence[str] = ("train", "guide", "test"), unused: Sequence[str] = ()) -> DataCheck:
         """Decodes every image and reports problems that would spoil a run: unusable files, missing classes, leaks.
 
         Args:
             needs: splits that must not be empty.
+            unused: splits whose images are not looked at, and so are in no finding: only for those that nothing uses.
 
         Returns:
             What was counted, skipped and dropped, with the splits that remain.
@@ -98,8 +101,14 @@ class Splits:
         # Unusable files explain a missing class, so they are reported first.
         if not self.unusable:
             check_classes(self._parts(SPLITS), self.labels, needs, self.notes)
-        result = check_images(self._parts(self.distinct), self.labels, self.unusable, self.policy)
-        remaining = self._keep(result.images)
+        looked_at = tuple(name for name in self.distinct if name not in unused)
+        result = check_images(self._parts(looked_at), self.labels, self.unusable, self.policy)
+        remaining = self._keep(result.images, looked_at)
+        left_out = [
+            f"{name} was not checked for unreadable images and leaks, since nothing uses it"
+            for name in self.distinct
+            if name in unused
+        ]
         parts = remaining._parts(SPLITS)
         check_classes(parts, self.labels, needs, self.notes)
         return DataCheck(
@@ -107,7 +116,7 @@ class Splits:
             skipped=result.skipped,
             dropped=result.dropped,
             allowed=result.allowed,
-            warnings=(*self.notes, *result.warnings),
+            warnings=(*self.notes, *result.warnings, *left_out),
             splits=remaining,
             images=result.images,
         )
@@ -115,12 +124,12 @@ class Splits:
     def _parts(self, names: Sequence[str]) -> dict[str, Sequence[Sample]]:
         return {name: self[name] for name in names}
 
-    def _keep(self, images: Sequence[SplitImage]) -> Splits:
-        """The splits with these images only; the very same object where none is missing."""
-        if len(images) == sum(len(self[name]) for name in self.distinct):
+    def _keep(self, images: Sequence[SplitImage], looked_at: Sequence[str]) -> Splits:
+        """The splits with these images only, where they were looked at; the very same object where none is missing."""
+        if len(images) == sum(len(self[name]) for name in looked_at):
             return self
-        parts = {name: tuple(image.sample for image in images if image.split == name) for name in SPLITS}
-        if self.guide_is_validation:
+        parts = {name: tuple(image.sample for image in images if image.split == name) for name in looked_at}
+        if self.guide_is_validation and "validation" in parts:
             parts["guide"] = parts["validation"]
         return replace(self, unusable=(), notes=(), **parts)  # type: ignore[arg-type]
 
@@ -152,6 +161,9 @@ class Splits:
             DataError: the folder is missing, its layout is unclear, a class is too small to divide, or there is a
                 train but no test folder.
             ConfigError: an option is unknown or invalid.
+
+        Warns:
+            DataWarning: names of classes are nearly the same.
         """
         check_options(options)
         return cls._from_scan(scan_folder(folder, to_decoder(options)), options)
@@ -216,6 +228,9 @@ class Splits:
         refuse_unusable_names(scan.labels)
         refuse_folder_names({entry.label for entry in scan.entries})
         samples, notes = assign_splits(scan, options)
+        for variants in warn_of_variants(scan.labels):
+            # Said at once, since it may take hours until a report shows the notes.
+            warnings.warn(variants, DataWarning, stacklevel=3)
         return cls(
             scan.labels,
             **samples,

@@ -2,7 +2,7 @@
 
 from ..records import RawReply
 from .classifier import Checkpoints, Classifier, PartialViewer, Prepared, TorchModel
-from .context import Context, PaidCalls
+from .context import Context, MaskCache, PaidCalls
 from .critic import Critic
 from .explainer import Explainer
 from .plugin import Plugin, PluginInfo
@@ -14,6 +14,7 @@ __all__ = [
     "Context",
     "Critic",
     "Explainer",
+    "MaskCache",
     "PaidCalls",
     "PartialViewer",
     "Plugin",

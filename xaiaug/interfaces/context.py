@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from ..errors import CallError
-from ..records import JSON, BatchClient, BatchedCall, RawReply, Sample
+from ..records import JSON, BatchClient, BatchedCall, Case, RawReply, Sample
 
 
 class PaidCalls(Protocol):
@@ -40,6 +44,23 @@ class PaidCalls(Protocol):
         ...
 
 
+class MaskCache(Protocol):
+    """Keeps the masks that a segmenter found, so that none is computed twice in a run."""
+
+    def read(self, segmenter: str, image: str) -> NDArray[np.uint8] | None:
+        """The mask, h w, 0 to 255, of an image by a segmenter; None if it is not kept, or damaged.
+
+        Args:
+            segmenter: digest of all that its masks depend on besides the image.
+            image: digest of the image's size and pixels.
+        """
+        ...
+
+    def write(self, segmenter: str, image: str, mask: NDArray[np.uint8]) -> None:
+        """Keeps a mask, h w, 0 to 255."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What a plugin may know about the run it works in; every field has a default.
@@ -48,15 +69,23 @@ class Context:
         labels: names of the classes; `Sample.label` and `Explanation.target` are indices into it.
         train: the training split, never guide, validation or test; None outside a run. When a model is diagnosed
             without training it holds the guide images the model gets right.
+        explained: guide images with their maps, mistakes and correct ones, for a critic that compares; none outside a
+            run. Each is opened anew whenever it is asked for.
+        predict_proba: asks the classifier that is diagnosed, as its method of that name does, for such a critic; None
+            outside a run.
         paid: makes calls that cost money; None outside a run.
         count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
         token_limit: the most tokens that the synthesizer reads.
         device: "auto", or the name of a torch device, such as "cpu" or "cuda:0".
+        masks: keeps subject masks for the run; None outside a run.
     """
 
     labels: tuple[str, ...] = ()
     train: Sequence[Sample] | None = None
+    explained: Sequence[Case] = ()
+    predict_proba: Callable[[Sequence[Image.Image]], NDArray[np.float32]] | None = None
     paid: PaidCalls | None = None
     count_tokens: Callable[[str], int] | None = None
     token_limit: int | None = None
     device: str = "auto"
+    masks: MaskCache | None = None

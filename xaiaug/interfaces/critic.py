@@ -15,10 +15,14 @@ class Critic(Plugin):
     Attributes:
         layout: of the panels that a run draws for it: "side-by-side", "overlay", "masked" or "image-only".
         side: width of those panels in pixels.
+        compares: whether it reads `Context.explained`, the other explained images of the guide, or asks the classifier
+            by `Context.predict_proba`. Then as many correct images as there are mistakes are explained too, and its
+            critiques are made again when others join.
     """
 
     layout: str = "side-by-side"
     side: int = 512
+    compares: bool = False
 
     @abstractmethod
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:

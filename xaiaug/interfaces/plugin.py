@@ -24,7 +24,7 @@ class Plugin(ABC):  # noqa: B024  each kind of plugin has abstract methods of it
         version: part of every key, beside a digest of the sources that the results depend on (see `source_digest`);
             raise it when results change for another reason.
         batch_size: the most items that one call receives.
-        uses: of synthesizers only: which of "prompt", "guidance" and "image" they read.
+        uses: of synthesizers only: which of "prompt", "guidance", "image" and "map" they read.
         drawn_world: whether its results are about a drawn world, not about photographs.
         remote: whether it calls an outside service; refused when offline, called from the driver's threads only.
         expected_failures: checks of `xaiaug.testing` that it is known to fail, by name, each with the reason.

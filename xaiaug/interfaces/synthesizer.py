@@ -10,13 +10,17 @@ from .plugin import Plugin
 
 
 class Synthesizer(Plugin):
-    """Makes training images from prompts, guidance or other images; `uses` lists which of them it reads.
+    """Makes training images from prompts, guidance, other images or heatmaps; `uses` lists which of them it reads.
 
     Attributes:
         needs: which of "prompt", "guidance" and "image" it cannot do without.
+        per_case: for a deterministic synthesizer, to which more requests for the same case give nothing new: the images
+            of a case, each made for its "own" class, or, with a training image of that class as `base`, for "another"
+            class than the predicted one; None: as many as the run asks for, each of its own class.
     """
 
     needs: frozenset[str] = frozenset()
+    per_case: tuple[str, ...] | None = None
 
     @abstractmethod
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:

@@ -11,8 +11,12 @@ from ..data import Splits
 from ..errors import ConfigError, DataError
 from ..interfaces import Classifier, Critic, Explainer
 from ..records import Progress
+from ..records.pipeline import Stop
 from ..results import Result
 from .feedback import FeedbackLoop
+
+LAST_STEP = Stop.CRITIQUE
+Settings = dict[str, dict[str, Any]]
 
 
 def diagnose(  # noqa: PLR0913  each argument is one decision of the user
@@ -25,6 +29,10 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
     explainer: str | Explainer = "auto",
     critic: str | Critic = "measured",
     most: int | None = None,
+    test_causes: bool = False,
+    budget_usd: float | None = None,
+    allow_upload: bool = False,
+    offline: bool = False,
     watch: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Mistakes, heatmaps and critiques of a trained classifier.
@@ -42,27 +50,65 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         explainer: an object or a registered name.
         critic: likewise.
         most: mistakes to look into; None: all.
+        test_causes: whether the causes that the critic states are tested by experiment (see `probe_cause`).
+        budget_usd: most that a paid critic may cost, in US dollars; None: nothing.
+        allow_upload: whether a critic may send images to an outside service.
+        offline: whether plugins that talk to outside services are refused.
         watch: receives the progress of the run.
 
     Raises:
         ConfigError: the classifier cannot be used, or something about it is not clear.
+        OfflineError: the critic talks to an outside service that is not allowed.
         NotFittedError: the checkpoint has no trained head.
         DataError: the data cannot be used, have other classes than the classifier, or have splits but neither guide nor
             validation.
     """
-    chosen, table = _choose_classifier(classifier, labels, dict(parameters or {}))
-    loop = FeedbackLoop(
-        chosen,
-        explainer,
-        critic,
-        settings={
-            "classifier": table,
-            "mistakes": {"max": most or "all"},
-            "experiment": {"fit_baseline": False},
-        },
+    settings = diagnosis_settings(most, budget_usd, allow_upload=allow_upload, offline=offline)
+    settings["critic"] = {"test_causes": test_causes}
+    loop, splits = prepare_diagnosis(
+        classifier, data, explainer, critic, labels=labels, parameters=parameters, settings=settings
     )
+    return loop.run(splits, run_dir, until=LAST_STEP, watch=watch)
+
+
+def diagnosis_settings(most: int | None, budget_usd: float | None, *, allow_upload: bool, offline: bool) -> Settings:
+    """Tables of the settings of a diagnosis; the arguments are those of `diagnose`."""
+    return {
+        "mistakes": {"max": most or "all"},
+        "experiment": {"fit_baseline": False},
+        "budget": {"usd": budget_usd},
+        "privacy": {"allow_upload": allow_upload, "offline": offline},
+    }
+
+
+def prepare_diagnosis(
+    classifier: str | Path | Classifier | Callable[..., Any],
+    data: str | Path | Splits,
+    explainer: str | Explainer,
+    critic: str | Critic,
+    *,
+    labels: Sequence[str] | None,
+    parameters: Mapping[str, Any] | None,
+    settings: Settings,
+) -> tuple[FeedbackLoop, Splits]:
+    """The loop of a diagnosis and its data, to be planned first, or run up to `LAST_STEP`.
+
+    Args:
+        classifier: this and the next five are as of `diagnose`.
+        data: likewise.
+        explainer: likewise.
+        critic: likewise.
+        labels: likewise.
+        parameters: likewise.
+        settings: by `diagnosis_settings`.
+
+    Raises:
+        XaiaugError: as of `diagnose`.
+    """
+    chosen, table = _choose_classifier(classifier, labels, dict(parameters or {}))
+    loop = FeedbackLoop(chosen, explainer, critic, settings={**settings, "classifier": table})
     loop.plugins.classifier.check()  # before images are read
-    return loop.run(_as_guide(data), run_dir, until="critique", watch=watch)
+    return loop, _as_guide(data)
 
 
 def _choose_classifier(

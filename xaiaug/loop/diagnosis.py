@@ -9,16 +9,20 @@ from .. import arms as rows
 from ..stages import (
     Diagnosis,
     Fitted,
+    Mistake,
     StageRuntime,
     choose,
     choose_correct,
+    choose_correct_pool,
+    choose_donors,
     count_by_pair,
     hold_out_suspects,
     list_cases,
     list_suspects,
     predict,
 )
-from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, is_seed_part, seed_part
+from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, PREDICT_TRAIN, is_seed_part, seed_part
+from .causes import create_finder
 from .run_context import RunContext, for_seed
 
 
@@ -44,7 +48,7 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
     if not is_seed_part(runtime.part):
         run.set_fact(MISTAKES, count_by_pair(predictions))
     list_cases(runtime, mistakes)
-    needs_correct = any(source.cases == "correct" for source in rows.sources(run.arms))
+    asked = {source.cases for source in rows.sources(run.arms)}
     return Diagnosis(
         runtime,
         run.plugins.explainer,
@@ -52,11 +56,22 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
         baseline,
         predictions,
         mistakes,
-        choose_correct(guide, predictions, mistakes) if needs_correct else (),
+        choose_correct(guide, predictions, mistakes) if "correct" in asked or run.plugins.critic.compares else (),
         seed,
         draw=run.seeds.index(seed) if "critique" in run.settings.experiment.vary else 0,
         scale=run.settings.panel.scale,
+        donors=_find_donors(run, runtime, baseline) if "train-correct" in asked else (),
+        marks=run.settings.data.marks,
+        finder=create_finder(run) if run.settings.critic.test_causes else None,
+        tried=choose_correct_pool(guide, predictions) if run.settings.critic.test_causes else {},
     )
+
+
+def _find_donors(run: RunContext, runtime: StageRuntime, baseline: Fitted) -> list[Mistake]:
+    """The training images that the baseline gets right; they and no others may be edited."""
+    train = run.splits.train
+    predictions = predict(runtime, PREDICT_TRAIN, baseline, train, len(run.splits.labels))
+    return choose_donors(train, predictions, run.settings.mistakes.donors)
 
 
 def exclude_suspects(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:

@@ -92,11 +92,11 @@ class FeedbackLoop:
             go_offline()  # before plugins import what reads the switches
         else:
             warn_if_offline()
-        self.plugins = build_plugins(self.settings, given.objects())
+        self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
+        self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         if not planning:
             self.plugins.check_allowed(self.settings)
         self.prices = Prices(self.settings.budget.prices)
-        self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
@@ -138,7 +138,7 @@ class FeedbackLoop:
             ConfigError: a parameter or a key is missing or wrong.
             MissingExtraError: a package is not installed.
         """
-        for plugin in self.plugins.by_kind.values():
+        for _, _, plugin in self.plugins.by_name(self.settings):
             plugin.check()
 
     def plan(
@@ -164,7 +164,8 @@ class FeedbackLoop:
         """
         splits = splits if splits is not None else self.splits(until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
-        request = PlanRequest(self.settings, self.plugins.by_kind, names, self.arms, self.prices, self._until(until))
+        workers, own = self.plugins.by_kind, self.plugins.synthesizers
+        request = PlanRequest(self.settings, workers, names, self.arms, self.prices, self._until(until), own)
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
 
     def run(

@@ -61,7 +61,10 @@ class ImageGeneration:
             for seed in run.seeds
         }
         self._wait_for_review()
-        used = equally_many(images)
+        # A source that could make none trains no arm; it takes no images from the arms of the others.
+        empty = {name for (name, _), made in images.items() if not any(image.kept for image in made)}
+        used = equally_many({key: made for key, made in images.items() if key[0] not in empty})
+        used |= {key: [] for key in images if key[0] in empty}
         number = len(self._earlier) + 1
         exported = [
             ExportedImages(number, plans[name], seed, chosen, for_seed(diagnoses, seed))
@@ -105,7 +108,7 @@ class ImageGeneration:
         image_filter = ImageFilter(curation.checks if source.curated else (), run.splits, judge)
         return ImagePlan(
             source=source,
-            synthesizer=run.plugins.synthesizer,
+            synthesizer=run.plugins.synthesizer_of(source),
             per_mistake=run.settings.experiment.images_per_mistake,
             image_filter=image_filter,
             filter_key={
@@ -117,6 +120,7 @@ class ImageGeneration:
             remakes=curation.remakes,
             most_per_class=run.settings.experiment.images_per_class_max,
             review=self._review if source.curated else None,
+            bases=run.splits.train,
         )
 
     def _samples(self, images: Sequence[GeneratedImage]) -> list[Sample]:

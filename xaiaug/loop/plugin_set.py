@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..calls import Prices
-from ..config import Settings, create_plugin
-from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some
+from ..config import PluginTable, Settings, create_plugin
+from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some, suggest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, unpaid
-from ..records import JSON, Arm
+from ..records import JSON, Arm, ImageSource
 from ..records.pipeline import STARTS, Stop, reaches
 from ..registry import KINDS
 
 
 @dataclass(frozen=True, eq=False)
 class PluginSet:
-    """The plugins of a run, none of them prepared."""
+    """The plugins of a run, none of them prepared.
+
+    Attributes:
+        synthesizers: those that arms name beside the run's, by name.
+    """
 
     classifier: Classifier
     explainer: Explainer
     critic: Critic
     synthesizer: Synthesizer
+    synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
 
     @property
     def by_kind(self) -> dict[str, Plugin]:
-        """The plugins by kind."""
+        """The plugins by kind, without those of single arms."""
         return {kind: getattr(self, kind) for kind in KINDS}
+
+    def synthesizer_of(self, source: ImageSource | None) -> Synthesizer:
+        """The synthesizer that makes the images of a source."""
+        name = None if source is None else source.synthesizer
+        return self.synthesizer if name is None else self.synthesizers.get(name, self.synthesizer)
+
+    def by_name(self, settings: Settings) -> Iterator[tuple[str, str, Plugin]]:
+        """Kind, name and plugin, those of single arms last."""
+        yield from ((kind, getattr(settings, kind).name, plugin) for kind, plugin in self.by_kind.items())
+        yield from (("synthesizer", name, plugin) for name, plugin in self.synthesizers.items())
 
     def check_allowed(self, settings: Settings) -> None:
         """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
-        for kind, plugin in self.by_kind.items():
-            if error := forbidden(kind, getattr(settings, kind).name, plugin, settings):
+        for kind, name, plugin in self.by_name(settings):
+            if error := forbidden(kind, name, plugin, settings):
                 raise error
 
     def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:
@@ -44,10 +59,8 @@ class PluginSet:
             ConfigError: a plugin costs money, and there is no budget.
             UnknownPriceError: the price of its model is not known.
         """
-        for kind, plugin in self.by_kind.items():
-            if reaches(until, STARTS[kind]) and (
-                error := unpaid(kind, getattr(settings, kind).name, plugin, settings, prices)
-            ):
+        for kind, name, plugin in self.by_name(settings):
+            if reaches(until, STARTS[kind]) and (error := unpaid(kind, name, plugin, settings, prices)):
                 raise error
 
     def check_trainable(self, settings: Settings, arms: Sequence[Arm], until: str) -> None:
@@ -77,16 +90,18 @@ class PluginSet:
         return {kind: _describe(getattr(settings, kind).name, getattr(self, kind)) for kind in KINDS}
 
     def identities(self) -> dict[str, Any]:
-        """What the results of each depend on, JSON-plain."""
-        return {kind: getattr(self, kind).identity() for kind in KINDS}
+        """What the results of each depend on, JSON-plain; of "synthesizers" by name, where arms name any."""
+        own = {name: synthesizer.identity() for name, synthesizer in self.synthesizers.items()}
+        return {kind: getattr(self, kind).identity() for kind in KINDS} | ({"synthesizers": own} if own else {})
 
 
-def build_plugins(settings: Settings, objects: Mapping[str, Plugin]) -> PluginSet:
-    """The plugins that were given as objects, and those the settings name.
+def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Sequence[Arm] = ()) -> PluginSet:
+    """The plugins that were given as objects, and those that the settings or arms name.
 
     Args:
         settings: of the run.
         objects: plugins by kind; the settings name the others.
+        arms: as resolved; an arm that names the run's synthesizer takes it with its parameters.
 
     Raises:
         ConfigError: an object is not a plugin of its kind, or parameters do not fit.
@@ -99,7 +114,26 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin]) -> PluginSe
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
         _check_plain(kind, plugin)
         plugins[kind] = plugin
-    return PluginSet(**plugins)  # type: ignore[arg-type]
+    return PluginSet(**plugins, synthesizers=_create_synthesizers(settings, arms))  # type: ignore[arg-type]
+
+
+def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, Synthesizer]:
+    """The synthesizers that arms name beside the run's, each with the parameters of its table.
+
+    Raises:
+        ConfigError: a table is of a synthesizer that no arm names.
+    """
+    named = {arm.images.synthesizer for arm in arms if arm.images and arm.images.synthesizer}
+    names = sorted(named - {settings.synthesizer.name})
+    for name in settings.synthesizers:
+        if name == settings.synthesizer.name:
+            raise ConfigError(
+                f"[synthesizers.{name}] is the run's own synthesizer: set its parameters in [synthesizer]"
+            )
+        if name not in names:
+            raise ConfigError(f"[synthesizers.{name}]: no arm of this run makes images with it. {suggest(name, names)}")
+    tables = {name: PluginTable(name=name, **settings.synthesizers.get(name, {})) for name in names}
+    return {name: create_plugin("synthesizer", table) for name, table in tables.items()}
 
 
 def _describe(name: str, plugin: Plugin) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
 from ..stages import Diagnosis, Fitted, StageRuntime, measure_maps, predict, snapshots
 from ..stages.plugin_guard import blame_plugin, check_plain
+from ..store import Store
 from ..store.schema import (
     BEGUN,
     COMPARISON,
@@ -32,6 +33,7 @@ from ..store.schema import (
     predict_curve_stage,
     predict_test_stage,
 )
+from .causes import test_causes
 from .diagnosis import diagnose_seeds, exclude_suspects
 from .generation import ImageGeneration
 from .plugin_set import PluginSet
@@ -59,6 +61,7 @@ def _do_steps(run: RunContext, until: str) -> None:
     if not reaches(until, Stop.CRITIQUE):
         return
     exclude_suspects(run, diagnoses)
+    test_causes(run, diagnoses)
     if not reaches(until, Stop.IMAGES):
         return
     images = generation.last_round(diagnoses)
@@ -108,16 +111,20 @@ def prepare_run(
 
     Raises:
         DataError: the images cannot be used for it.
-        ConfigError: an arm that was named is not possible, or the critic lacks a key.
+        ConfigError: an arm that was named is not possible, the critic lacks a key, or the synthesizer a file.
     """
-    if runtime.store.ledger.get_fact(REACHED) != until and reaches(until, Stop.CRITIQUE):
-        plugins.critic.check()  # a missing key is found now, not after hours of training; a finished run needs none
+    if runtime.store.ledger.get_fact(REACHED) != until:
+        # A missing key or file is found now, not after hours of training; a finished run needs none.
+        if reaches(until, Stop.CRITIQUE):
+            plugins.critic.check()
+        if reaches(until, Stop.IMAGES):
+            plugins.synthesizer.check()
     ledger = runtime.store.ledger
     tested_before = any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ())
     runtime.store.start_session()
     ledger.set_fact(UNTIL, until)
     ledger.set_fact(REACHED, None)
-    check = _check_images(runtime, splits, _needed_splits(settings, until))
+    check = _check_images(runtime, splits, _needed_splits(settings, until), _unused_splits(arms))
     splits = check.splits
     if not settings.experiment.fit_baseline:
         splits = replace(splits, labels=_complete_labels(plugins.classifier, splits.labels))
@@ -125,7 +132,7 @@ def prepare_run(
     recipe, baseline_recipe = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(
         runtime,
-        context=_context(plugins, splits, calls),
+        context=_context(plugins, splits, calls, runtime.store),
         sealed=frozenset(sample.id for sample in splits.test),
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
@@ -141,10 +148,15 @@ def _needed_splits(settings: Settings, until: str) -> tuple[str, ...]:
     return ("train",) * (trains or tests) + ("guide",) + ("test",) * tests
 
 
-def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]) -> DataCheck:
-    count = sum(len(splits[name]) for name in splits.distinct)
+def _unused_splits(arms: Sequence[Arm]) -> tuple[str, ...]:
+    # A leak from reserve matters only where an arm trains on it: the run that has such an arm checks it.
+    return () if any("reserve" in arm.real for arm in arms) else ("reserve",)
+
+
+def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...], unused: tuple[str, ...]) -> DataCheck:
+    count = sum(len(splits[name]) for name in splits.distinct if name not in unused)
     runtime.watch(Progress("check images", 0, count))
-    check = splits.check(needed)
+    check = splits.check(needed, unused)
     runtime.watch(Progress("check images", count, count))
     return check
 
@@ -162,14 +174,29 @@ def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[s
 def _possible_arms(
     settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
-    by_name, synthesizer = not isinstance(settings.experiment.arms, str), plugins.synthesizer
-    return rows.select_runnable(arms, by_name, synthesizer.uses, bool(splits.reserve), synthesizer.needs)
+    def missing(arm: Arm) -> str:
+        synthesizer = plugins.synthesizer_of(arm.images)
+        return rows.missing_requirement(
+            arm,
+            synthesizer,
+            reserve=bool(splits.reserve),
+            train=bool(splits.train),
+            marks=settings.data.marks is not None,
+            causes=settings.critic.test_causes,
+        )
+
+    return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 
 
-def _context(plugins: PluginSet, splits: Splits, calls: Calls) -> Context:
+def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> Context:
     count_tokens, token_limit = plugins.synthesizer.token_budget() or (None, None)
     return Context(
-        labels=splits.labels, train=splits.train, paid=calls, count_tokens=count_tokens, token_limit=token_limit
+        labels=splits.labels,
+        train=splits.train,
+        paid=calls,
+        count_tokens=count_tokens,
+        token_limit=token_limit,
+        masks=store.masks,
     )
 
 

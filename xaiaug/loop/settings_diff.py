@@ -14,6 +14,7 @@ ALL, NOTHING, MISSING = 0, len(REDONE), "nothing"
 # Index in `REDONE` of the first work that a setting decides; the longest name that fits counts.
 _FROM = {
     "data": ALL,
+    "data.marks": 4,
     "classifier": ALL,
     "baseline": ALL,
     "experiment.fit_baseline": ALL,
@@ -22,10 +23,12 @@ _FROM = {
     "experiment.vary": 1,
     "mistakes": 2,
     "mistakes.faithfulness": NOTHING,
+    "mistakes.donors": 4,
     "explainer": 2,
     "panel": 3,
     "critic": 3,
     "synthesizer": 4,
+    "synthesizers": 4,
     "curation": 4,
     "experiment": 4,
     "recipe": 5,
@@ -79,7 +82,7 @@ def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[C
 
 def settings_snapshot(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """Settings as they are compared: plugins by their identity, whatever named them, and data by its content."""
-    tables = {name: table for name, table in settings.items() if name not in KINDS}
+    tables = {name: table for name, table in settings.items() if name not in (*KINDS, "synthesizers")}
     # A parameter may be a tuple; what was recorded comes back from its file as a list.
     snapshot: dict[str, Any] = json.loads(json.dumps({**tables, **plugins, "data": {"fingerprint": fingerprint}}))
     return snapshot

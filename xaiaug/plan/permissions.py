@@ -28,6 +28,13 @@ class Worker(Protocol):
         ...
 
 
+class ImageMaker(Worker, Protocol):
+    """What a plan asks of a synthesizer besides."""
+
+    needs: frozenset[str]
+    per_case: tuple[str, ...] | None
+
+
 def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> OfflineError | None:
     """Why a plugin may not send anything away; None where it may, or does not."""
     if settings.privacy.offline and (tracker := _find_tracker(worker.parameters())):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from .. import arms as rows
 from ..calls import Prices
 from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
-from ..records import Arm
+from ..records import Arm, ImageSource
 from ..records.estimate import Range, add_optional, add_ranges
 from ..records.pipeline import STARTS, Stop, reaches
 from .assumptions import Assumptions, describe_upload, list_assumptions
 from .costs import Bill, bill, disk_bytes, hours
-from .permissions import Worker, models_of, obstacles
+from .permissions import ImageMaker, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, add_lines
 from .workload import WorkItem, work_items
 
@@ -26,6 +27,7 @@ class PlanRequest:
     Attributes:
         settings: of the run, checked.
         workers: its plugins, by kind; none of them prepared.
+        synthesizers: those that arms name beside the run's, by name.
         names: what to call them, by kind.
         arms: its training conditions, as resolved.
         prices: what models cost.
@@ -38,6 +40,12 @@ class PlanRequest:
     arms: Sequence[Arm]
     prices: Prices
     until: str
+    synthesizers: Mapping[str, ImageMaker] = field(default_factory=dict)
+
+    def synthesizer_of(self, source: ImageSource | None) -> ImageMaker:
+        """The synthesizer of a source's images."""
+        name = source.synthesizer if source else None
+        return self.synthesizers.get(name or "", cast(ImageMaker, self.workers["synthesizer"]))
 
 
 def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
@@ -52,8 +60,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     """
     settings, taking_part = asked.settings, _taking_part(asked)
     by_name = not isinstance(settings.experiment.arms, str)
-    reads, reserve = asked.workers["synthesizer"].uses, bool(known.images["reserve"])
-    arms, left_out = rows.select_runnable(asked.arms, by_name, reads, reserve)
+    arms, left_out = rows.select_runnable(asked.arms, by_name, lambda arm: _find_missing(asked, known, arm))
     lines = _lines(asked, arms, known)
     names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
@@ -75,12 +82,23 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     )
 
 
+def _find_missing(asked: PlanRequest, known: Assumptions, arm: Arm) -> str:
+    train, reserve = (bool(known.images[name]) for name in ("train", "reserve"))
+    marks = asked.settings.data.marks is not None
+    return rows.missing_requirement(arm, asked.synthesizer_of(arm.images), reserve=reserve, train=train, marks=marks)
+
+
 def _taking_part(asked: PlanRequest) -> dict[str, Worker]:
     return {kind: worker for kind, worker in asked.workers.items() if reaches(asked.until, STARTS[kind])}
 
 
 def _lines(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Line, ...]:
-    return tuple(_line(asked, known, part) for part in work_items(asked.settings, arms, known, asked.until))
+    return tuple(_line(asked, known, part) for part in _work(asked, arms, known))
+
+
+def _work(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> list[WorkItem]:
+    kinds = {source: asked.synthesizer_of(source).per_case for source in rows.sources(arms)}
+    return work_items(asked.settings, arms, known, asked.until, kinds)
 
 
 def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
@@ -109,7 +127,8 @@ def _bills(asked: PlanRequest, part: WorkItem) -> dict[str, Bill]:
         "critic": part.cases,
         "synthesizer": part.images,
     }
-    return {kind: bill(asked.workers[kind], count, asked.prices) for kind, count in items.items()}
+    workers = {**asked.workers, "synthesizer": asked.synthesizer_of(part.source)}
+    return {kind: bill(workers[kind], count, asked.prices) for kind, count in items.items()}
 
 
 def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]) -> tuple[Line, ...]:
@@ -145,7 +164,7 @@ def _difference(name: str, then: Line, now: Line) -> Line:
 
 def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Receiver, ...]:
     """Who receives what in the course of the run."""
-    counted = work_items(asked.settings, arms, known, asked.until)
+    counted = _work(asked, arms, known)
     bills = [_bills(asked, part) for part in counted]
     found = []
     for kind, worker in _taking_part(asked).items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .. import arms as rows
@@ -13,6 +14,7 @@ from ..records.pipeline import BASELINE, Stop, reaches
 from .assumptions import MADE_EACH, Assumptions
 
 UNCURATED: Range = (0.9, 1.0)
+RIGHT_ON_TRAIN: Range = (0.5, 1.0)  # share of the training images that a baseline gets right
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class WorkItem:
         passes: what those take, in images to learn from.
         predicted: images the classifier is asked about.
         shares: the earlier part whose images it takes.
+        source: of those images; None without any, or where they are the run's own.
     """
 
     name: str
@@ -40,9 +43,16 @@ class WorkItem:
     passes: Range = ZERO
     predicted: Range = ZERO
     shares: str = ""
+    source: ImageSource | None = None
 
 
-def work_items(settings: Settings, arms: Sequence[Arm], known: Assumptions, until: str) -> list[WorkItem]:
+def work_items(
+    settings: Settings,
+    arms: Sequence[Arm],
+    known: Assumptions,
+    until: str,
+    per_case: Mapping[ImageSource, tuple[str, ...] | None],
+) -> list[WorkItem]:
     """The work of a run, in order; what two arms share is counted with the first.
 
     Args:
@@ -50,8 +60,9 @@ def work_items(settings: Settings, arms: Sequence[Arm], known: Assumptions, unti
         arms: those that can be run.
         known: of the run.
         until: the step it ends after.
+        per_case: of the synthesizer of each source.
     """
-    return list(_WorkCount(settings, arms, known, until).items())
+    return list(_WorkCount(settings, arms, known, until, per_case).items())
 
 
 @dataclass
@@ -60,6 +71,7 @@ class _WorkCount:
     arms: Sequence[Arm]
     known: Assumptions
     until: str
+    per_case: Mapping[ImageSource, tuple[str, ...] | None]
     first_with_images: dict[ImageSource, str] = field(default_factory=dict)  # the first arm with a source's images
     criticised: set[tuple[str, str]] = field(default_factory=set)  # cases and maps the critic is asked about
     explained: set[str] = field(default_factory=set)  # which cases have heatmaps
@@ -129,8 +141,9 @@ class _WorkCount:
         images, cases, maps = ZERO, ZERO, ZERO
         if source and not shares:
             self.first_with_images[source] = arm.name
-            images = multiply(self._images(source, mistakes), seeds)
-            maps = ZERO if source.cases in self.explained else multiply(mistakes, self._repetitions("baseline"))
+            cases_of = self._donors() if source.cases == "train-correct" else mistakes
+            images = multiply(self._images(source, cases_of), seeds)
+            maps = ZERO if source.cases in self.explained else multiply(cases_of, self._repetitions("baseline"))
             self.explained.add(source.cases)
             cases = multiply(mistakes, self._count_new_critiques(source) * self._repetitions("baseline", "critique"))
         trained = float(seeds if self._reaches(Stop.REPORT) else 0)
@@ -144,7 +157,13 @@ class _WorkCount:
             passes=multiply(self._effort(self.settings.recipes()[0]), trained),
             predicted=multiply(self._count_tested(), seeds),
             shares=shares,
+            source=source,
         )
+
+    def _donors(self) -> Range:
+        """Training images that edits are made from: those that the baseline gets right."""
+        most, train = self.settings.mistakes.donors, self.known.images["train"]
+        return cap_range((RIGHT_ON_TRAIN[0] * train, RIGHT_ON_TRAIN[1] * train), math.inf if most == "all" else most)
 
     def _count_new_critiques(self, source: ImageSource | None) -> int:
         """1 where the critic has to be asked once more for a source, else 0."""
@@ -153,10 +172,10 @@ class _WorkCount:
         self.criticised.add((source.cases, source.map))
         return 1
 
-    def _images(self, source: ImageSource, mistakes: Range) -> Range:
+    def _images(self, source: ImageSource, cases: Range) -> Range:
         """Images to make for a source with one seed."""
-        experiment = self.settings.experiment
-        wanted = multiply(mistakes, experiment.images_per_mistake)
+        experiment, fixed = self.settings.experiment, self.per_case.get(source)
+        wanted = multiply(cases, experiment.images_per_mistake if fixed is None else len(fixed))
         if experiment.images_per_class_max is not None:
             wanted = cap_range(wanted, experiment.images_per_class_max * self.known.classes)
         return multiply(wanted, (self.known.made_each or MADE_EACH) if source.curated else UNCURATED)

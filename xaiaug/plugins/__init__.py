@@ -32,6 +32,7 @@ def register_critics(register: Register) -> None:
     """Registers the built-in critics."""
     register("claude", f"{__name__}.critics.claude:ClaudeCritic", extra="claude")
     register("gpt-4v", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
+    register("interventions", f"{__name__}.critics.interventions:InterventionsCritic")
     register("local-vlm", f"{__name__}.critics.local_vlm:LocalVLMCritic")
     register("measured", f"{__name__}.critics.measured:MeasuredCritic")
     register("openai", f"{__name__}.critics.openai:OpenAICritic", extra="openai")
@@ -44,6 +45,8 @@ def register_synthesizers(register: Register) -> None:
     register("diffusers", f"{__name__}.synthesizers.diffusers:DiffusersSynthesizer", extra="diffusion")
     register("petworld", f"{__name__}.synthesizers.petworld:PetworldSynthesizer")
     register("remix", f"{__name__}.synthesizers.remix:RemixSynthesizer")
+    register("saliency-edit", f"{__name__}.synthesizers.saliency_edit:SaliencyEditSynthesizer")
+    register("saliency-mask", f"{__name__}.synthesizers.saliency_mask:SaliencyMaskSynthesizer")
     register("sdxl", f"{__name__}.synthesizers.sdxl:SdxlSynthesizer", extra="diffusion")
     register("sdxl-controlnet", f"{__name__}.synthesizers.sdxl_controlnet:SdxlControlNetSynthesizer", extra="diffusion")
     register("sdxl-img2img", f"{__name__}.synthesizers.sdxl_img2img:SdxlImageToImageSynthesizer", extra="diffusion")

@@ -1,184 +1,258 @@
-"""Segments the subject of an image from its backdrop, from the image alone."""
+"""Finds the subject of an image: by the segmenter that the settings name, else by our own superpixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, cast, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import ConfigError, suggest
+from ..interfaces import Context, MaskCache
+from ..interfaces.source_digest import source_digest
+from ..records import JSON, Failure, digest
+from ._superpixels import subject_mask
+
 Floats = NDArray[np.float32]
+Setting = str | Mapping[str, JSON] | None
 
-SIDE = 96  # longer side, in pixels, at which an image is segmented
-PATCHES = 200
-# The constants below were tuned on half of the Oxford-IIIT pets with masks, and on drawn blobs.
-CENTRE = (0.12, 0.0)  # y x, from -1 to 1: subjects are slightly below the centre
-SPREAD = (0.64, 0.30)
-COLOUR_REACH = 4.2  # Lab distance within which two patches vote for each other
-TEXTURE_REACH = 0.41  # the same for the logarithm of the mean gradient
-BORDER_REACH = 18.0  # Lab distance within which a patch counts as connected to one at the border
-BORDER_WEIGHT = 7.0  # extra weight of border patches as votes for the backdrop
-VOTE_WEIGHT = 3.6
-SMOOTHING = 12.0
-SMOOTHING_REACH = 8.9
-HEATMAP_WEIGHT = 0.5
+SMALLEST, LARGEST = 0.03, 0.9  # share of the image a subject may take
+# Least certainty of a mask, see `measure_certainty`: chosen by looking at masks of IS-Net on photographs of cats and
+# dogs, and for our own segmentation, whose masks are softer, on pets with true masks.
+CERTAIN = 0.7
+SUPERPIXELS_CERTAIN = 0.45
+KEPT_IN_MEMORY = 64  # masks that a segmenter remembers outside a run
 
 
-@dataclass(frozen=True, eq=False)
-class _Patches:
-    """Superpixels of one image: `labels` is h w, the rest has one row per patch."""
+class Segmenter(ABC):
+    """Finds the subject of an image; made by `create_segmenter`.
 
-    labels: NDArray[np.intp]
-    area: Floats  # pixels
-    texture: Floats  # logarithm of the mean gradient, less its mean over the image
-    position: Floats  # k 2: y x, from -1 to 1
-    border: Floats  # pixels on the border of the image
-    contact: Floats  # k k, pixels of shared boundary
-    unlike: Floats  # k k, squared distance in Lab
+    Attributes:
+        name: what details of images call it.
+    """
+
+    name: ClassVar[str]
+
+    def check(self) -> None:  # noqa: B027  (only models have files)
+        """Raises early what needs no reading of a model.
+
+        Raises:
+            ConfigError: a file is missing.
+            MissingExtraError: a package is not installed.
+        """
+
+    def prepare(self, context: Context) -> None:  # noqa: B027
+        """Opens the model, unless it is open, and takes the run's cache of masks.
+
+        Raises:
+            ConfigError: the model cannot be used, or does not fit the settings.
+            MissingExtraError: a package is not installed.
+        """
+
+    @abstractmethod
+    def identity(self) -> dict[str, JSON]:
+        """What masks depend on besides the image, JSON-plain: settings and a digest of files, not where these are."""
+
+    @abstractmethod
+    def masks(self, images: Sequence[Image.Image]) -> list[Floats | Failure]:
+        """How much each pixel belongs to the subject, for each image in order: h w of its size, 0 to 1.
+
+        A Failure if the subject is not clear, takes almost nothing or almost all ("no-subject"), or if the model's
+        answer is not finite ("bad-mask").
+        """
+
+    def mask(self, image: Image.Image) -> Floats | Failure:
+        """As `masks`, of one image."""
+        (found,) = self.masks([image])
+        return found
 
 
-def subject_mask(image: Image.Image, heatmap: Floats | None = None) -> Floats:
-    """How much each pixel belongs to the subject: h w, float32, 0 to 1, with soft edges.
+class Superpixels(Segmenter):
+    """Our own segmentation, without weights: right on plain backdrops, and refuses where it is not sure."""
 
-    Superpixels (SLIC) near the centre, in focus and unlike the border are likely subject, the others backdrop. Each
-    patch is then decided by patches of like colour and texture and by its neighbours: label spreading on a graph of
-    patches, after Zhou et al. (NIPS 2003), with boundary connectivity after Zhu et al. (CVPR 2014).
+    name = "segmentation"
+
+    def identity(self) -> dict[str, JSON]:
+        """Its sources."""
+        return {"kind": "superpixels", "source": source_digest(type(self))}
+
+    def masks(self, images: Sequence[Image.Image]) -> list[Floats | Failure]:
+        """As in every segmenter."""
+        return [judge_mask(subject_mask(image), SUPERPIXELS_CERTAIN) for image in images]
+
+
+class SegmentationModel(Protocol):
+    """A model of a library; raises as `Segmenter` does."""
+
+    def check(self) -> None:
+        """Raises early what needs no reading of the model."""
+
+    def open(self, device: str) -> None:
+        """Opens the model, unless it is open; the device is "auto" or a name of torch."""
+
+    def identity(self) -> dict[str, JSON]:
+        """Settings as they are used, and a digest of the files."""
+
+    def segment(self, image: Image.Image) -> Floats:
+        """h w, of the image's size, 0 to 1; NaN where the model's answer is not finite."""
+
+
+class ModelSegmenter(Segmenter):
+    """Masks by a model, rounded to 8 bits and kept by the content of the image: in the run, else in memory.
 
     Args:
-        image: RGB.
-        heatmap: h w, where a model looked: weak evidence, since a model may look at the backdrop. NaN is ignored.
+        model: of a library.
     """
-    small = _shrink(image)
-    patches = _superpixels(small)
-    prior = _prior(patches)
-    if heatmap is not None:
-        prior = prior + HEATMAP_WEIGHT * _attention(patches, heatmap)
-    share = _smooth_votes(patches, _votes(patches, prior))
-    return _refine(share[patches.labels], image)
+
+    name = "segmenter"
+
+    def __init__(self, model: SegmentationModel) -> None:
+        self._model = model
+        self._cache: MaskCache = MemoryMasks()
+
+    def check(self) -> None:
+        """As in every segmenter."""
+        self._model.check()
+
+    def prepare(self, context: Context) -> None:
+        """As in every segmenter."""
+        self._model.check()
+        self._model.open(context.device)
+        self._cache = context.masks or self._cache
+
+    def identity(self) -> dict[str, JSON]:
+        """As in every segmenter."""
+        return {**self._model.identity(), "source": source_digest(type(self._model))}
+
+    def masks(self, images: Sequence[Image.Image]) -> list[Floats | Failure]:
+        """As in every segmenter."""
+        key = digest(self.identity())
+        return [self._mask(key, image.convert("RGB")) for image in images]
+
+    def _mask(self, key: str, image: Image.Image) -> Floats | Failure:
+        content = _digest_image(image)
+        levels = self._cache.read(key, content)
+        if levels is None or levels.shape != image.size[::-1]:
+            self._model.open("auto")  # does nothing after `prepare`
+            mask = self._model.segment(image)
+            if not np.isfinite(mask).all():
+                return Failure("bad-mask", "the segmenter answers this image with values that are not finite")
+            levels = np.round(mask * 255).astype(np.uint8)
+            self._cache.write(key, content, levels)
+        return judge_mask(levels.astype(np.float32) / np.float32(255))
 
 
-def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
-    """Median colour, 3, of the pixels, h w 3, with the largest weights: at least a twentieth of the image.
+class MemoryMasks:
+    """The masks of the last images, outside a run."""
 
-    With `subject_mask` as weight it is the subject's colour, with one minus it the backdrop's.
+    def __init__(self) -> None:
+        self._masks: dict[tuple[str, str], NDArray[np.uint8]] = {}
+
+    def read(self, segmenter: str, image: str) -> NDArray[np.uint8] | None:
+        """The mask, if it is among the last."""
+        return self._masks.get((segmenter, image))
+
+    def write(self, segmenter: str, image: str, mask: NDArray[np.uint8]) -> None:
+        """Keeps the mask, and forgets the oldest if there are too many."""
+        self._masks[segmenter, image] = mask
+        if len(self._masks) > KEPT_IN_MEMORY:
+            del self._masks[next(iter(self._masks))]
+
+
+def create_segmenter(setting: Setting, who: str) -> Segmenter:
+    """The segmenter that a setting names; reads nothing yet.
+
+    Args:
+        setting: None: our own superpixels. The path of an ONNX file, or a table with `file` (see `OnnxSegmenter` for
+            its other keys). The folder of a `transformers` checkpoint, or a table with `checkpoint` and
+            `subject_labels`. Relative paths are relative to the working directory; in a settings file, to that file.
+        who: name of the plugin, for messages.
+
+    Raises:
+        ConfigError: the setting has an unknown or missing key, or a value out of its range.
     """
-    least = min(0.6, float(np.quantile(weight, 0.95)))
-    median: Floats = np.median(values[weight >= least], axis=0).astype(np.float32)
-    return median
+    if setting is None:
+        return Superpixels()
+    who = f"{who}: segmenter"
+    table = _to_table(setting, who)
+    if ("file" in table) == ("checkpoint" in table):
+        raise ConfigError(
+            f"{who} must name one model: file, an ONNX file, or checkpoint, a folder of transformers; got"
+            f" {dict(table)!r:.120}"
+        )
+    if "file" in table:
+        from ._onnx_segmenter import OnnxSegmenter as Model
+    else:
+        from ._transformers_segmenter import TransformersSegmenter as Model  # type: ignore[assignment]
+    _check_keys(who, Model, table)
+    return ModelSegmenter(Model(who, **table))  # type: ignore[arg-type]
 
 
-def _shrink(image: Image.Image) -> Image.Image:
-    scale = SIDE / max(image.size)
-    size = (max(16, round(image.width * scale)), max(16, round(image.height * scale)))
-    return image.convert("RGB").resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+def key_by_segmenter(identity: dict[str, JSON], segmenter: Segmenter | None) -> dict[str, JSON]:
+    """The identity of a plugin with a parameter `segmenter`, the segmenter by its content, wherever its files are."""
+    parameters = cast(dict[str, JSON], identity["parameters"])
+    content = None if segmenter is None else segmenter.identity()
+    return {**identity, "parameters": {**parameters, "segmenter": content}}
 
 
-def _superpixels(image: Image.Image) -> _Patches:
-    from scipy.ndimage import uniform_filter
-    from skimage.color import rgb2lab
-    from skimage.segmentation import slic
+def judge_mask(mask: Floats, least: float = CERTAIN) -> Floats | Failure:
+    """The mask, h w, 0 to 1, if its subject is clear, takes more than almost nothing and less than almost all.
 
-    lab = rgb2lab(np.asarray(image)).astype(np.float32)
-    labels = slic(lab, PATCHES, compactness=10, start_label=0, max_num_iter=5, convert2lab=False)
-    area = np.bincount(labels.ravel()).astype(np.float32)
-    texture = np.log1p(_means(labels, uniform_filter(np.hypot(*np.gradient(lab[..., 0])), 7)))
-    y, x = (2 * (axis + 0.5) / length - 1 for axis, length in zip(np.indices(labels.shape), labels.shape, strict=True))
-    colour = np.stack([_means(labels, lab[..., channel]) for channel in range(3)], axis=1)
-    return _Patches(
-        labels=labels,
-        area=area,
-        texture=texture - np.average(texture, weights=area),
-        position=np.stack([_means(labels, y), _means(labels, x)], axis=1),
-        border=_means(labels, _frame(labels.shape)) * area,
-        contact=_contact(labels, len(area)),
-        unlike=_distances(colour),
-    )
-
-
-def _means(labels: NDArray[np.intp], values: NDArray[Any]) -> Floats:
-    """Mean of `values`, h w, over each patch: k."""
-    sums = np.bincount(labels.ravel(), values.ravel())
-    return (sums / np.bincount(labels.ravel())).astype(np.float32)
-
-
-def _frame(shape: tuple[int, ...]) -> Floats:
-    frame = np.ones(shape, np.float32)
-    frame[1:-1, 1:-1] = 0
-    return frame
-
-
-def _contact(labels: NDArray[np.intp], count: int) -> Floats:
-    sides = ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1]))
-    pairs = np.concatenate([(one * count + other).ravel() for one, other in sides])
-    contact = np.bincount(pairs, minlength=count * count).reshape(count, count).astype(np.float32)
-    np.fill_diagonal(contact, 0)
-    return contact + contact.T
-
-
-def _distances(rows: Floats) -> Floats:
-    """Squared distances between rows, k d: k k."""
-    squares = (rows**2).sum(axis=1)
-    distances: Floats = np.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0)
-    return distances
-
-
-def _prior(patches: _Patches) -> Floats:
-    """Log odds of each patch being subject, before patches are compared: k."""
-    offset = (patches.position - np.array(CENTRE, np.float32)) / np.array(SPREAD, np.float32)
-    central = np.exp(-(offset**2).sum(axis=1) / 2)
-    kinship = np.exp(-patches.unlike / (2 * BORDER_REACH**2))
-    connected = (kinship @ patches.border) / np.sqrt(kinship @ patches.area)
-    backdrop = 1 - np.exp(-(connected**2) / 3.1)
-    odds: Floats = -1.2 + 5.2 * (central - 0.5) - 0.94 * (backdrop - 0.5) + 1.6 * patches.texture
-    return odds
-
-
-def _attention(patches: _Patches, heatmap: Floats) -> Floats:
-    """The heatmap's mean over each patch, as standard scores from -2 to 2: k; zeros if it is constant or unseen."""
-    height, width = patches.labels.shape
-    seen = np.isfinite(heatmap)
-    if not seen.any():
-        return np.zeros_like(patches.area)
-    scale = float(np.abs(heatmap[seen]).max()) or 1.0
-    filled = np.where(seen, heatmap / scale, heatmap[seen].mean() / scale).astype(np.float32)
-    values = np.asarray(Image.fromarray(filled).resize((width, height), Image.Resampling.BOX))
-    means = _means(patches.labels, values)
-    deviation = values.std()
-    return np.clip((means - values.mean()) / deviation, -2, 2) if deviation > 1e-6 else np.zeros_like(means)
-
-
-def _votes(patches: _Patches, prior: Floats) -> Floats:
-    """Probability of each patch being subject, from the patches like it: k."""
-    texture = _distances(patches.texture[:, None]) / TEXTURE_REACH**2
-    likeness = np.exp(-(patches.unlike / COLOUR_REACH**2 + texture) / 2) + 1e-3
-    chance = 1 / (1 + np.exp(-prior))
-    subject = patches.area * chance
-    backdrop = patches.area * (1 - chance) * np.where(patches.border > 0, 1 + BORDER_WEIGHT, 1)
-    ratio = np.log((likeness @ subject) / subject.sum()) - np.log((likeness @ backdrop) / backdrop.sum())
-    votes: Floats = 1 / (1 + np.exp(-np.clip(VOTE_WEIGHT * ratio + 0.15 * prior, -6, 6)))
-    return votes
-
-
-def _smooth_votes(patches: _Patches, votes: Floats) -> Floats:
-    """The votes, smoothed over neighbours of like colour by solving one linear system: k."""
-    likeness = np.exp(-patches.unlike / (2 * SMOOTHING_REACH**2)) + 0.05
-    weights = SMOOTHING * np.minimum(patches.contact, 6) / 6 * likeness
-    system = np.diag(weights.sum(axis=1) + 1) - weights
-    return np.clip(np.linalg.solve(system, votes), 0, 1).astype(np.float32)
-
-
-def _refine(share: Floats, image: Image.Image) -> Floats:
-    """The coarse map at the size of the image, with its edges, by a guided filter (1505.00996)."""
-    from scipy.ndimage import uniform_filter
-
-    coarse = np.asarray(Image.fromarray(share).resize(image.size, Image.Resampling.BILINEAR))
-    guide = np.asarray(image.convert("L"), np.float32) / 255
-    window = 2 * max(1, round(max(image.size) / SIDE * 1.5)) + 1
-    mean = [uniform_filter(values, window) for values in (guide, coarse, guide * guide, guide * coarse)]
-    slope = (mean[3] - mean[0] * mean[1]) / (mean[2] - mean[0] ** 2 + 1e-3)
-    offset = mean[1] - slope * mean[0]
-    fine = uniform_filter(slope, window) * guide + uniform_filter(offset, window)
-    mask: Floats = np.clip(fine, 0, 1).astype(np.float32)
+    Args:
+        mask: of one image.
+        least: certainty.
+    """
+    inside = mask > 0.5
+    share = float(inside.mean())
+    if share < SMALLEST:
+        return Failure("no-subject", f"the subject found takes {share:.1%} of the image, less than {SMALLEST:.0%}")
+    if share > LARGEST:
+        return Failure("no-subject", f"the subject found takes {share:.1%} of the image, more than {LARGEST:.0%}")
+    certainty = measure_certainty(mask)
+    if certainty < least:
+        return Failure("no-subject", f"no subject stands out clearly (certainty {certainty:.2f}, least {least})")
     return mask
+
+
+def measure_certainty(mask: Floats) -> float:
+    """How certain a mask, h w, 0 to 1, is of its subject: its mean where it is above 0.5, less its mean elsewhere.
+
+    1 where each pixel is 0 or 1, 0 for a mask of nothing or everything.
+    """
+    inside = mask > 0.5
+    return float(mask[inside].mean() - mask[~inside].mean()) if 0 < inside.mean() < 1 else 0.0
+
+
+def _to_table(setting: str | Mapping[str, JSON], who: str) -> Mapping[str, JSON]:
+    if isinstance(setting, Mapping):
+        return setting
+    if not isinstance(setting, str) or not setting:
+        raise ConfigError(f"{who} must be a path or a table, got {setting!r:.80}")
+    return {"checkpoint" if Path(setting).expanduser().is_dir() else "file": setting}
+
+
+def _check_keys(who: str, model: type, table: Mapping[str, JSON]) -> None:
+    """Raises ConfigError where a key is unknown, or its value not of the type that the model's `__init__` says."""
+    from pydantic import TypeAdapter, ValidationError
+
+    types = get_type_hints(model.__init__)  # type: ignore[misc]
+    known = [name for name in types if name not in ("who", "return")]
+    for name, value in table.items():
+        if name not in known:
+            raise ConfigError(f"{who} has no key {name!r}. {suggest(name, known)}")
+        try:
+            TypeAdapter(types[name]).validate_python(value)
+        except ValidationError as error:
+            raise ConfigError(f"{who}: {name} is invalid: {error.errors()[0]['msg']}, got {value!r:.80}") from None
+
+
+def _digest_image(image: Image.Image) -> str:
+    """32 hexadecimal digits over the size and the pixels of an image, RGB."""
+    content = hashlib.sha256(f"{image.width} {image.height} ".encode())
+    content.update(image.tobytes())
+    return content.hexdigest()[:32]

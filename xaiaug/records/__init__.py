@@ -2,6 +2,7 @@
 
 from .calls import PICO, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique, LazyPanel
+from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
@@ -20,6 +21,8 @@ __all__ = [
     "BatchClient",
     "BatchedCall",
     "Case",
+    "Cause",
+    "CauseVerdict",
     "Critique",
     "Estimate",
     "Explanation",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import RecordError
+from .cause import Cause
 from .explanation import Explanation
 
 ATTENDED = ("subject", "part", "background", "other", "unknown")
@@ -100,6 +101,7 @@ class Critique:
             "subject_colour", "backdrop_colour" (a CSS colour, "#rrggbb"), "brightness" (mean lightness, 0 to 1),
             "sharpness" (0 blurred to 1 sharp), "size" (subject's share of the image, 0 to 1),
             "place" ("left", "centre", "right", "top", "bottom", "top-left", …).
+        testable: the cause as a record that can be tested by experiment; None where it stands in words alone.
 
     Raises:
         RecordError: an unknown word in `attended` or `guidance`, or a confidence outside 0 to 1.
@@ -113,6 +115,7 @@ class Critique:
     label_suspect: bool = False
     confidence: float = 0.5
     guidance: Mapping[str, str | float] = field(default_factory=dict)
+    testable: Cause | None = None
 
     def __post_init__(self) -> None:
         if self.attended not in ATTENDED:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from ..errors import RecordError
 
 _CHOICES = {
-    "cases": ("mistakes", "correct"),
-    "map": ("explained", "none", "shuffled", "random"),
+    "cases": ("mistakes", "correct", "train-correct"),
+    "map": ("explained", "none", "shuffled", "random", "oracle"),
     "prompt": ("critic", "class-name", "none"),
     "guidance": ("critic", "random", "none"),
     "real": ("train", "none", "train+failures", "train+guide", "train+reserve"),
+    "causes": ("all", "confirmed"),
     "sampling": ("uniform", "balanced"),
     "adapter": (None, "lora"),
 }
@@ -30,12 +31,16 @@ class ImageSource:
     """How an arm's new images are made. Arms with equal sources share their images.
 
     Attributes:
-        cases: the guide images they are made for: "mistakes" or "correct" predictions.
-        map: the heatmap the critic sees: "explained", "none", "shuffled" (another case's) or "random".
+        cases: the images they are made for: "mistakes" or "correct" predictions on guide, or "train-correct", correct
+            ones on train.
+        map: the heatmap that critic and synthesizer get: "explained", "none", "shuffled" (another case's), "random", or
+            "oracle": the mask of a planted mark where the data have one (`[data] marks`), else as explained.
         prompt: where the prompt comes from: "critic", "class-name" or "none".
         guidance: where the guidance comes from: "critic", "random" or "none".
-        image_guided: whether the synthesizer starts from the guide image.
+        image_guided: whether the synthesizer starts from the image of the case.
         curated: whether bad images are filtered out.
+        synthesizer: name of the synthesizer; None: the run's.
+        causes: "all" cases, or those of slices whose stated cause is "confirmed" by experiment; of mistakes alone.
 
     Raises:
         RecordError: a value that is not listed here.
@@ -47,9 +52,13 @@ class ImageSource:
     guidance: str = "critic"
     image_guided: bool = True
     curated: bool = True
+    synthesizer: str | None = None
+    causes: str = "all"
 
     def __post_init__(self) -> None:
-        _check_choices(self, "cases", "map", "prompt", "guidance")
+        _check_choices(self, "cases", "map", "prompt", "guidance", "causes")
+        if self.causes == "confirmed" and self.cases != "mistakes":
+            raise RecordError(f"ImageSource: causes are tested for mistakes alone, got cases = {self.cases!r}")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class StageKind(StrEnum):
     FAITHFULNESS = "faithfulness"
     CONTROL_MAPS = "control-maps"
     CRITIQUE = "critique"
+    CAUSES = "causes"
     JUDGE = "judge"
     SYNTHESIZE = "synthesize"
     CURATE = "curate"
@@ -69,7 +70,8 @@ BASELINE = "baseline"  # the arm that is not trained: the classifier as it was
 CONTINUED = "continued"  # the arm that every other one is compared with
 HEADLINE = "generated+training"
 PRIMARY = (HEADLINE, CONTINUED)
-EXPLANATION = (HEADLINE, "shuffled-map")  # does the explanation matter?
+EDITED, EDITED_SHUFFLED = "saliency-edit", "saliency-edit-shuffled"
+EXPLANATIONS = ((HEADLINE, "shuffled-map"), (EDITED, EDITED_SHUFFLED))  # does the explanation matter?
 FEWEST_MISTAKES = 30  # below it images made from mistakes say little
 FEWEST_SEEDS = 3  # below it there is no verdict
 

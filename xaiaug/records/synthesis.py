@@ -16,15 +16,19 @@ class SynthesisRequest:
     """A request for one synthetic training image.
 
     Attributes:
-        case_id: id of the guide image behind it.
+        case_id: id of the image behind it: the case, of guide or train.
         index: number of the image within its case, from 0.
         prompt: what it should show; empty if its source uses no prompt.
         guidance: as in `Critique.guidance`.
         label: name of the class it will be trained as.
-        source: the guide image; None if the source is not image-guided.
-        explanation: the heatmap of that image, if there is one.
+        source: the image of the case; None if the source is not image-guided.
+        explanation: the heatmap of that image, or a control in its place; None if its source shows none, or the
+            synthesizer does not list "map" in `uses`.
         seed: 0 to 2**32 - 1; the same request and seed give the same image in any batch.
         attended: as in `Critique.attended`; None without a critic.
+        source_label: name of the class of `source`; empty if not known.
+        base: an image of class `label` that is edited with parts of `source`; None: `source` itself is edited.
+        base_id: id of that image; empty without one.
     """
 
     case_id: str
@@ -36,6 +40,9 @@ class SynthesisRequest:
     source: Image.Image | None = None
     explanation: Explanation | None = None
     attended: str | None = None
+    source_label: str = ""
+    base: Image.Image | None = None
+    base_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError, suggest
 from ..records.pipeline import CONTINUED
+from ..tables import format_csv
 from .schema_arms import ArmResult, Scores
 from .schema_report import Report
 
@@ -223,11 +222,7 @@ def _round(value: float | None) -> float | None:
 
 def _to_csv(rows: Sequence[ArmRow]) -> str:
     empty = ArmRow("", 0, 0, 0, Spread(), Spread(), Spread(), Spread(), rows[0].metric if rows else "")
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(_to_records([empty])[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_to_records(rows))
-    return out.getvalue()
+    return format_csv(_to_records(rows)) if rows else ",".join(_to_record(empty)) + "\n"
 
 
 def _to_json(rows: Sequence[ArmRow]) -> str:

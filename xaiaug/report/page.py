@@ -13,6 +13,7 @@ from ..panel import format_scale
 from ..records.pipeline import CONTINUED
 from .arm_table import Spread, format_difference, format_percent, format_points, format_score, summarise_arms
 from .cases import select_cases
+from .cause_pictures import select_causes
 from .charts import arm_curves, dot_plot
 from .conclusion import explain_table, list_limits, write_conclusion
 from .confusion import confusion_tables
@@ -54,6 +55,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
         tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
+        causes=select_causes(report, pictures),
         cases=select_cases(report, pictures),
         left_out=pictures.left_out,
         shared_scale=scale and format_scale(scale),

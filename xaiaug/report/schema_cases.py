@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from .schema_base import Row, Text
+from .schema_causes import StatedCauseRow
 
 
 class PairCount(Row):
@@ -44,6 +45,7 @@ class CritiqueRow(Row):
     label_suspect: bool = False
     confidence: float = 0.5
     guidance: dict[str, Text | float] = Field(default_factory=dict)
+    testable: StatedCauseRow | None = None
 
 
 class StageFailure(Row):
@@ -118,6 +120,8 @@ class SourceRow(Row):
     guidance: str = "critic"
     image_guided: bool = True
     curated: bool = True
+    causes: str = "all"
+    synthesizer: Text | None = None
 
 
 class JudgeRow(Row):
@@ -168,6 +172,7 @@ class Images(Row):
         used: images of each class an arm trains on.
         judge: checked their labels; None if no check uses a judge.
         review: of a person; None without review.
+        untestable: why a comparison of arms cannot show whether the explanation helps, a sentence each.
     """
 
     asked: int = 0
@@ -179,3 +184,4 @@ class Images(Row):
     sources: tuple[SourceRow, ...] = ()
     judge: JudgeRow | None = None
     review: ReviewRow | None = None
+    untestable: tuple[Text, ...] = ()

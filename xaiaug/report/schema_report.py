@@ -14,6 +14,7 @@ from ..records.pipeline import Stop
 from .schema_arms import ArmResult, LeftOut
 from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
+from .schema_causes import TestedCauseRow
 from .schema_maps import MapsRow
 
 
@@ -188,6 +189,7 @@ class Report(Row):
         rounds: mistakes on guide before each earlier round; the report is of the last round, whose baseline is the
             arm that the round before promoted.
         maps: how faithful the heatmaps are; None if not tested.
+        causes: what the tests of stated causes came to, one row a slice; empty where causes were not tested.
         cases: the mistakes that the run analysed, in its order.
         verdict: None if nothing was compared.
     """
@@ -205,6 +207,7 @@ class Report(Row):
     mistakes: Mistakes = Mistakes()
     rounds: tuple[int, ...] = ()
     maps: MapsRow | None = None
+    causes: tuple[TestedCauseRow, ...] = ()
     cases: tuple[CaseRow, ...] = ()
     images: Images = Images()
     verdict: Verdict | None = None

@@ -7,7 +7,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from ..records import PICO
 from ..records.pipeline import PRIMARY, StageKind, Stop
@@ -16,6 +16,7 @@ from ..report.schema_report import Costs, Overrun
 from ..store import CallLedger, Reader
 from ..store.schema import (
     CASES,
+    CAUSES_JUDGED,
     COMPARISON,
     CRITIQUE,
     DATA,
@@ -36,19 +37,23 @@ from ..store.schema import (
     TEST_SEEN,
     UNTIL,
     CaseRow,
+    CauseRow,
     CritiqueRow,
+    EditedImageRow,
     ExplainRow,
     ImagesFact,
     SynthesisRow,
     VerdictRow,
     Wave,
 )
+from .map_effect import find_untestable
 from .notes import notes
 from .predictions import arm_rows
 from .verdict import verdict
 
 # What is compared where a run stopped before its settings were recorded.
 USUAL_COMPARISON = {"primary": PRIMARY, "metric": "accuracy", "smallest_effect": 0.5}
+_GROUPS: tuple[tuple[str, Literal["mistakes", "correct"]], ...] = (("mistakes", "mistakes"), ("of_correct", "correct"))
 PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
 
 
@@ -61,6 +66,7 @@ def build(reader: Reader) -> Report:
     arms = arm_rows(reader, labels)
     cases = _case_rows(reader, labels)
     comparison: dict[str, Any] = reader.get_fact(COMPARISON) or USUAL_COMPARISON
+    untestable = find_untestable(reader)
     fields = {
         "run": _run(reader),
         "settings": reader.get_fact(SETTINGS) or {},
@@ -73,9 +79,10 @@ def build(reader: Reader) -> Report:
         "mistakes": _mistakes(reader, labels, len(cases)),
         "rounds": reader.get_fact(ROUNDS) or (),
         "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
+        "causes": [_cause(row) for row in reader.rows(CAUSES_JUDGED)],
         "cases": cases,
-        "images": _image_summary(reader, labels),
-        "verdict": verdict(reader, comparison, [arm["name"] for arm in arms]),
+        "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
+        "verdict": verdict(reader, comparison, [arm["name"] for arm in arms], untestable),
     }
     report = Report.model_validate(fields)
     return report.model_copy(update={"notes": notes(report)})
@@ -186,6 +193,22 @@ def _case(
         "critique": critique.get("critique"),
         "failures": failures,
         "images": images,
+    }
+
+
+def _cause(row: CauseRow) -> dict[str, Any]:
+    """What one slice's test came to."""
+    images = {name: [_edited(image) for image in row[source]] for name, source in _GROUPS}
+    return {**row["verdict"], **images}
+
+
+def _edited(image: EditedImageRow) -> dict[str, Any]:
+    return {
+        "id": image["id"],
+        "before": image["before"]["blob"],
+        "after": image["after"]["blob"],
+        "elsewhere": image["elsewhere"]["blob"],
+        "right": image["right"],
     }
 
 

@@ -127,6 +127,10 @@ def _images(report: Report) -> Iterator[Note]:
         yield _warn(f"The {sum(used.values())} new images outnumber the {real} real ones.")
 
 
+def _map_effect(report: Report) -> Iterator[Note]:
+    yield from map(_warn, report.images.untestable)
+
+
 def _judge(report: Report) -> Iterator[Note]:
     judge = report.images.judge
     if judge is None:
@@ -282,6 +286,7 @@ PARTS = (
     _mistakes,
     _maps,
     _images,
+    _map_effect,
     _judge,
     _review,
     _seeds,

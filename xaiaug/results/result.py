@@ -12,6 +12,7 @@ from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
 from ..report.schema_cases import CaseRow
+from ..report.schema_causes import TestedCauseRow
 from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
 from .build import build
 
@@ -57,6 +58,11 @@ class Result:
     def mistakes(self) -> Sequence[CaseRow]:
         """The mistakes the run looked into, each with its heatmap, critique and images."""
         return Mistakes(self)
+
+    @property
+    def causes(self) -> Sequence[TestedCauseRow]:
+        """What the tests of stated causes came to, one a slice; empty where causes were not tested."""
+        return self.report.causes
 
     @property
     def conclusion(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records.pipeline import BASELINE, CONTINUED, EXPLANATION, FEWEST_SEEDS
+from ..records.pipeline import BASELINE, CONTINUED, EXPLANATIONS, FEWEST_SEEDS, HEADLINE
 from ..report.schema_report import Contrast, Verdict
 from ..statistics import Comparison, Outcome, Scorer, compare, holm_adjust, judge_outcome
 from ..store import Reader
@@ -26,7 +26,9 @@ class _Contrast:
     level: float
 
 
-def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Verdict | None:
+def verdict(
+    reader: Reader, plan: Mapping[str, Any], names: Sequence[str], untestable: Mapping[tuple[str, str], str]
+) -> Verdict | None:
     """The verdict; None where nothing can be compared, or there are too few seeds.
 
     Args:
@@ -34,8 +36,9 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
         plan: what was named before training: "primary" (arm and reference), "metric", "smallest_effect" in points, and
             "vary": what differs from seed to seed besides images and training.
         names: of the arms, in order.
+        untestable: pairs of arms that say nothing about the explanation, each with the reason.
     """
-    named = [tuple(plan["primary"]), EXPLANATION]
+    named = [tuple(plan["primary"]), *EXPLANATIONS]
     arm, against = plan["primary"]
     predicted = {name: predictions for name in names if (predictions := arm_predictions(reader, name)) is not None}
     if arm not in predicted or against not in predicted:
@@ -48,13 +51,21 @@ def verdict(reader: Reader, plan: Mapping[str, Any], names: Sequence[str]) -> Ve
         return None
     delta, fixed = plan["smallest_effect"], _shared_by_seeds(plan.get("vary", ()))
     judged = _judge_contrasts(pairs, found, delta / 100, len(named))
-    asked = next((one for one in judged[: len(named)] if (one.arm, one.against) == EXPLANATION), None)
+    asked = [one for one in judged[: len(named)] if (one.arm, one.against) in EXPLANATIONS]
+    sentences = [
+        untestable.get((one.arm, one.against)) or _sentence(one, delta, _explanation_of(one), fixed=fixed)
+        for one in sorted(asked, key=lambda one: (one.arm, one.against) in untestable)
+    ]
     return Verdict(
         sentence=_sentence(judged[0], delta, fixed=fixed),
         outcome=judged[0].outcome.word,
-        explanation=_sentence(asked, delta, "The explanation", fixed=fixed) if asked else "",
+        explanation=" ".join(sentences),
         contrasts=tuple(_row(one, primary=number < len(named)) for number, one in enumerate(judged)),
     )
+
+
+def _explanation_of(judged: _Contrast) -> str:
+    return "The explanation" if judged.arm == HEADLINE else f"The explanation in {judged.arm}"
 
 
 def _secondary(predicted: Mapping[str, ArmPredictions], named: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

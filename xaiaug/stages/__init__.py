@@ -1,12 +1,14 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
+from .causes import choose_correct_pool
 from .diagnosis import Diagnosis
 from .export import ExportedImages, export
 from .faithfulness import measure_maps
-from .generation import GeneratedImage, ImagePlan, equally_many, make_images
+from .generation import equally_many, make_images
+from .image_requests import GeneratedImage, ImagePlan
 from .judge import JudgeExam, examine_judge
 from .lazy import Lazy
-from .mistakes import Mistake, choose, choose_correct, count_by_pair, list_cases
+from .mistakes import Mistake, choose, choose_correct, choose_donors, count_by_pair, list_cases
 from .plugin_guard import TimeLimits
 from .predict import Predictions, predict
 from .review import Review
@@ -31,6 +33,8 @@ __all__ = [
     "WhatToKeep",
     "choose",
     "choose_correct",
+    "choose_correct_pool",
+    "choose_donors",
     "count_by_pair",
     "equally_many",
     "examine_judge",

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply
+from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import CritiqueRow, ExplainRow, critique_of, critique_stage
@@ -22,7 +24,7 @@ from .explain import explanation_of
 from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
-from .runtime import StageRuntime
+from .runtime import Fitted, StageRuntime
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,39 @@ class ResampledCalls:
         return f"draw {self.draw}: {key}"
 
 
+@dataclass(frozen=True)
+class Peers:
+    """What a critic that compares is prepared with.
+
+    Attributes:
+        explained: mistakes and correct images of the guide, with their maps.
+        fitted: the classifier that is diagnosed.
+    """
+
+    explained: Sequence[tuple[Mistake, ExplainRow]]
+    fitted: Fitted
+
+    @property
+    def key(self) -> JSON:
+        """What critiques depend on."""
+        return [self.fitted.key, digest([[mistake.key, row] for mistake, row in self.explained])]
+
+    def ask(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """The classifier's probabilities: n k."""
+        return self.fitted.load().predict_proba(images)
+
+
 @dataclass
 class _Work:
     critic: Critic
     context: Context
     blobs: Blobs
     scale: panel.Scale | None
+    peers: Peers | None = None
     ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.critic, self.context)
+        self.ready = PreparedOnce(self.critic, self._add_peers(self.context))
 
     def __call__(self, pairs: list[tuple[Mistake, ExplainRow]]) -> list[Any]:
         self.ready()
@@ -82,6 +107,13 @@ class _Work:
         who = f"{type(self.critic).__name__}.critique"
         critiques = batch(who, self.critic.critique, cases, Critique)
         return [_row(who, case, seen, made) for (case, seen), made in zip(shown, critiques, strict=True)]
+
+    def _add_peers(self, context: Context) -> Context:
+        peers = self.peers
+        if peers is None:
+            return context
+        explained = Lazy(len(peers.explained), lambda i: self._case(*peers.explained[i])[0])
+        return replace(context, explained=explained, predict_proba=peers.ask)
 
     def _case(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
         labels = self.context.labels
@@ -126,6 +158,7 @@ def critique(
     mistakes: Sequence[Mistake],
     explained: Sequence[ExplainRow],
     options: CritiqueOptions | None = None,
+    peers: Peers | None = None,
 ) -> Sequence[Critique | Failure]:
     """One critique a case, in order.
 
@@ -135,6 +168,7 @@ def critique(
         mistakes: the cases.
         explained: their heatmaps, or controls in their place.
         options: how the critic is asked.
+        peers: what a critic that compares is prepared with.
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
@@ -148,10 +182,13 @@ def critique(
         basis["draw"] = options.draw
         context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, options.draw))
     basis |= {"scale": list(shared)} if shared else {}
+    basis |= {"peers": peers.key} if peers else {}
     who, name = f"{type(critic).__name__}.critique", critique_stage(options.cases, options.heatmaps)
     stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
     items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared))
+    rows: Sequence[CritiqueRow] = complete(
+        runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared, peers)
+    )
     critiques = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(who, critiques)
     return critiques

@@ -25,7 +25,8 @@ class _Work:
     def __call__(self, rows: list[SynthesisRow]) -> list[Any]:
         made = [row for row in rows if "image" in row]
         images = Lazy(len(made), lambda i: self.blobs.image(made[i]["image"]["blob"]))
-        verdicts = iter(self.image_filter.check(images, self.seen, [row["label"] for row in made]))
+        parents = [{row["case"], row.get("base", "")} for row in made]
+        verdicts = iter(self.image_filter.check(images, self.seen, [row["label"] for row in made], parents))
         return [next(verdicts).to_json() if "image" in row else _verdict_on_failure(row) for row in rows]
 
 

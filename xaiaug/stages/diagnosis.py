@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
-from ..store.schema import ExplainRow
-from .control_maps import draw_random_maps, remove_maps, shuffle_maps
+from ..store.schema import CauseRow, ExplainRow, cause_verdict_of
+from .causes import SubjectFinder, try_stated_causes
+from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
-from .critique import CritiqueOptions, critique
+from .critique import CritiqueOptions, Peers, critique
 from .explain import explain
-from .generation import SourceCase
+from .image_requests import SourceCase
 from .mistakes import Mistake
 from .predict import Predictions
 from .runtime import Fitted, StageRuntime
@@ -35,6 +37,10 @@ class Diagnosis:
         predictions: of the baseline for the guide.
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
+        donors: training images that the baseline gets right.
+        finder: of subjects, for the tests of causes; not yet prepared. None: causes are not tested.
+        tried: correctly classified guide images by class, on which causes are tried.
+        marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
         scale: of the panels' colours: "image" or "run".
@@ -52,18 +58,24 @@ class Diagnosis:
     draw: int = 0
     scale: str = "image"
     held: frozenset[str] = frozenset()
+    donors: Sequence[Mistake] = ()
+    marks: Path | None = None
+    finder: SubjectFinder | None = None
+    tried: dict[int, list[Sample]] = field(default_factory=dict)
     _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
+    _shown: dict[tuple[str, str], Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
+    _causes: dict[str, Sequence[CauseRow]] = field(default_factory=dict, init=False, repr=False)
     _critiques: dict[tuple[str, str], Sequence[Critique | Failure]] = field(
         default_factory=dict, init=False, repr=False
     )
 
     def __post_init__(self) -> None:
-        for chosen in (self.mistakes, self.correct, self.runtime.context.train or ()):
+        for chosen in (self.mistakes, self.correct, self.donors, self.runtime.context.train or ()):
             samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
             self.runtime.keep_from_test(samples, type(self.critic).__name__)
 
     def explanations(self, cases: str = "mistakes") -> Sequence[ExplainRow]:
-        """The heatmaps of "mistakes" or "correct" cases."""
+        """The heatmaps of "mistakes", "correct" or "train-correct" cases."""
         return _once(
             self._explained,
             cases,
@@ -74,26 +86,52 @@ class Diagnosis:
         """The critiques of a source whose words are a critic's."""
         return _once(self._critiques, (source.cases, source.map), lambda: self._criticize(source))
 
+    def causes(self, source: ImageSource) -> Sequence[CauseRow]:
+        """What the tests of the causes that a source's critic stated came to; none where causes are not tested."""
+        return _once(self._causes, source.map, lambda: self._test_causes(source)) if self.finder else ()
+
     def cases(self, source: ImageSource) -> list[SourceCase]:
-        """All cases of a source but those held out: the guide image, its own heatmap, and what is asked for."""
-        chosen, rows = self._cases(source.cases), self.explanations(source.cases)
+        """The cases of a source but those held out: the image, the heatmap of this source, and what is asked for."""
+        chosen, rows = self._cases(source.cases), self._maps(source)
         labels = self.runtime.context.labels
         critiques = (
             self.critiques(source)
             if uses_critic(source)
             else [class_name_critique(labels[mistake.sample.label]) for mistake in chosen]
         )
+        left_out = self.held | self._unconfirmed(source)
         return [
             (mistake, row, self._apply(source, mistake, answer))
             for mistake, row, answer in zip(chosen, rows, critiques, strict=True)
-            if mistake.sample.id not in self.held
+            if mistake.sample.id not in left_out
         ]
+
+    def _unconfirmed(self, source: ImageSource) -> set[str]:
+        """Ids of mistakes that a source leaves out because their stated cause is not confirmed."""
+        if source.causes == "all":
+            return set()
+        verdicts = [cause_verdict_of(row) for row in self.causes(source)]
+        confirmed = {name for verdict in verdicts if verdict.outcome == "confirmed" for name in verdict.cases}
+        return {mistake.sample.id for mistake in self.mistakes} - confirmed
+
+    def _test_causes(self, source: ImageSource) -> Sequence[CauseRow]:
+        assert self.finder is not None  # noqa: S101  causes() asks
+        stated = list(zip(self.mistakes, self.critiques(source), strict=True))
+        return try_stated_causes(self.runtime, self.baseline, stated, self.tried, self.finder, source.map)
 
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
         chosen = self._cases(source.cases)
-        rows = self._maps(source, self.explanations(source.cases), chosen)
+        rows = self._maps(source)
         options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
-        return critique(self.runtime, self.critic, chosen, rows, options)
+        return critique(self.runtime, self.critic, chosen, rows, options, self._peers(source))
+
+    def _peers(self, source: ImageSource) -> Peers | None:
+        """What a critic that compares is prepared with: mistakes and correct images, with maps as the source has."""
+        if not self.critic.compares:
+            return None
+        groups = [(cases, replace(source, cases=cases, causes="all")) for cases in ("mistakes", "correct")]
+        pairs = [pair for cases, one in groups for pair in zip(self._cases(cases), self._maps(one), strict=True)]
+        return Peers(pairs, self.baseline)
 
     def _apply(self, source: ImageSource, mistake: Mistake, answer: Critique | Failure) -> Critique | Failure:
         if isinstance(answer, Failure):
@@ -101,16 +139,22 @@ class Diagnosis:
         label = self.runtime.context.labels[mistake.sample.label]
         return apply_source_prompts(answer, source, label, mistake.sample.id, self.seed)
 
-    def _maps(self, source: ImageSource, rows: Sequence[ExplainRow], chosen: Sequence[Mistake]) -> Sequence[ExplainRow]:
-        """The heatmaps that the critic is shown for a source."""
+    def _maps(self, source: ImageSource) -> Sequence[ExplainRow]:
+        """The heatmaps that critic and synthesizer get for a source."""
+        return _once(self._shown, (source.cases, source.map), lambda: self._make_maps(source))
+
+    def _make_maps(self, source: ImageSource) -> Sequence[ExplainRow]:
+        rows = self.explanations(source.cases)
         if source.map == "shuffled":
-            return shuffle_maps(rows, chosen, self.seed)
+            return shuffle_maps(rows, self._cases(source.cases), self.seed)
         if source.map == "random":
             return draw_random_maps(self.runtime, rows, source.cases, self.seed)
+        if source.map == "oracle" and self.marks is not None:
+            return mark_maps(self.runtime, rows, source.cases, self.marks)
         return remove_maps(rows) if source.map == "none" else rows
 
     def _cases(self, cases: str) -> Sequence[Mistake]:
-        return self.mistakes if cases == "mistakes" else self.correct
+        return {"mistakes": self.mistakes, "correct": self.correct, "train-correct": self.donors}[cases]
 
 
 def _once(results: dict[Key, Value], key: Key, work: Callable[[], Value]) -> Value:

@@ -38,11 +38,12 @@ class _Work:
         classifier = self.fitted.load()
         predicted = self._explain(classifier, mistakes, [mistake.predicted for mistake in mistakes])
         specific = [i for i, made in enumerate(predicted) if isinstance(made, Explanation) and made.class_specific]
-        labels: dict[int, Any] = {}
+        labels: dict[int, Any] = {i: predicted[i] for i in specific if mistakes[i].is_right}
+        specific = [i for i in specific if i not in labels]
         if specific:
             chosen = [mistakes[i] for i in specific]
             made = self._explain(classifier, chosen, [mistake.sample.label for mistake in chosen])
-            labels = dict(zip(specific, made, strict=True))
+            labels |= dict(zip(specific, made, strict=True))
         return [self._row(mistake, predicted[i], labels.get(i)) for i, mistake in enumerate(mistakes)]
 
     def _explain(self, classifier: Classifier, mistakes: list[Mistake], targets: list[int]) -> list[Any]:
@@ -79,7 +80,7 @@ def explain(
         explainer: not yet prepared.
         fitted: the classifier that is explained.
         mistakes: what is explained.
-        cases: what they are: "mistakes" or "correct".
+        cases: what they are: "mistakes", "correct" or "train-correct".
 
     Raises:
         PluginError: the explainer broke its contract or raised on every image.

@@ -15,7 +15,7 @@ from ..arms import source_name
 from ..records import Critique, Failure
 from ..store.schema import ExplainRow
 from .diagnosis import Diagnosis
-from .generation import GeneratedImage, ImagePlan
+from .image_requests import GeneratedImage, ImagePlan
 from .mistakes import Mistake
 from .runtime import StageRuntime
 

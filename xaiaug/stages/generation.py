@@ -4,133 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..arms import uses_critic
-from ..curation import ImageFilter
-from ..interfaces import Synthesizer
-from ..records import JSON, Critique, Failure, ImageSource, derive_seed
-from ..store.schema import ExplainRow, SynthesisRow, VerdictRow, Wave
+from ..store.schema import Wave
 from .curate import curate
-from .mistakes import Mistake
-from .review import Review
+from .image_requests import GeneratedImage, ImagePlan, SourceCase, plan_requests
 from .runtime import StageRuntime
 from .synthesize import ImageRequest, synthesize
 
 Key = TypeVar("Key")
-SourceCase = tuple[Mistake, ExplainRow, Critique | Failure]
 TOP_UPS = 2  # waves in which other cases of the class fill what a case could not give
-
-
-@dataclass(frozen=True)
-class GeneratedImage:
-    """One synthetic image with its verdict.
-
-    Attributes:
-        row: of the synthesis.
-        verdict: of the filter, or of the person who reviewed it.
-        target: index of its class.
-    """
-
-    row: SynthesisRow
-    verdict: VerdictRow
-    target: int
-
-    @property
-    def kept(self) -> bool:
-        """Whether it may be trained on."""
-        return bool(self.verdict["kept"])
-
-
-@dataclass(frozen=True, eq=False)
-class ImagePlan:
-    """How the images of a source are made.
-
-    Attributes:
-        source: whose images they are.
-        synthesizer: not yet prepared.
-        per_mistake: images a case.
-        image_filter: the checks an image must pass.
-        filter_key: what the verdicts depend on.
-        remakes: how often a rejected image is made again with a new seed.
-        most_per_class: no more images of a class than this; None: no bound.
-        review: what a person decides on the images; None where none looks.
-    """
-
-    source: ImageSource
-    synthesizer: Synthesizer
-    per_mistake: int
-    image_filter: ImageFilter
-    filter_key: JSON
-    remakes: int
-    most_per_class: int | None = None
-    review: Review | None = None
-
-    @property
-    def prompt_is_fixed(self) -> bool:
-        """Whether the source itself writes the prompts, so that a person may not write another one."""
-        return self.source.prompt != "critic"
-
-    def count_wanted(self, cases: Sequence[SourceCase]) -> Counter[int]:
-        """How many images of each class the cases ask for."""
-        wanted = Counter(mistake.sample.label for mistake, _, _ in cases for _ in range(self.per_mistake))
-        most = self.most_per_class
-        return wanted if most is None else Counter({target: min(count, most) for target, count in wanted.items()})
-
-
-@dataclass
-class _Requests:
-    """Which images are still to be made, class by class."""
-
-    plan: ImagePlan
-    cases: list[tuple[Mistake, ExplainRow, Critique]]
-    seed: int
-    asked: Counter[str] = field(default_factory=Counter)  # images of each case
-
-    def first_wave(self, wanted: Counter[int]) -> list[ImageRequest]:
-        """Each case's first image, then each one's second, and so on, no more than are wanted of its class."""
-        count: Counter[int] = Counter()
-        requests = []
-        for case in self.cases * self.plan.per_mistake:
-            target = case[0].sample.label
-            if count[target] < wanted[target]:
-                count[target] += 1
-                requests.append(self._request(case, 0))
-        return requests
-
-    def remake(self, rejected: Sequence[tuple[ImageRequest, GeneratedImage]], attempt: int) -> list[ImageRequest]:
-        """The requests for rejected images, with another seed, and the prompt that a person wrote where one did."""
-        requests, review = [], self.plan.review
-        for request, image in rejected:
-            if not self._is_given_up(request.mistake):
-                critique = review.with_new_prompt(image.row, request.critique) if review else request.critique
-                requests.append(self._request((request.mistake, request.explained, critique), attempt, request.index))
-        return requests
-
-    def top_up(self, missing: Mapping[int, int]) -> list[ImageRequest]:
-        """Further images for classes that lack some, one case of the class after another."""
-        requests = []
-        for target, count in sorted(missing.items()):
-            of_class = [case for case in self.cases if case[0].sample.label == target]
-            cases = [case for case in of_class if not self._is_given_up(case[0])]
-            requests += [self._request(cases[i % len(cases)], 0) for i in range(count if cases else 0)]
-        return requests
-
-    def _is_given_up(self, mistake: Mistake) -> bool:
-        return self.plan.review is not None and self.plan.review.has_wrong_label(mistake.sample.id)
-
-    def _request(
-        self, case: tuple[Mistake, ExplainRow, Critique], attempt: int, index: int | None = None
-    ) -> ImageRequest:
-        mistake, row, critique = case
-        if index is None:
-            index = self.asked[mistake.sample.id]
-            self.asked[mistake.sample.id] += 1
-        # Derived from the case, not from the position: batch size, order and engine do not change an image.
-        seed = derive_seed("image", self.seed, mistake.sample.id, index, attempt)
-        source = self.plan.source
-        return ImageRequest(mistake, row, critique, index, seed, source.image_guided, uses_critic(source))
 
 
 def make_images(
@@ -147,8 +30,8 @@ def make_images(
 
     Where a person reviews images, none is made in place of another before all have been looked at.
     """
-    requests = _Requests(plan, [(m, row, c) for m, row, c in cases if isinstance(c, Critique)], seed)
-    wanted = plan.count_wanted(cases)
+    requests = plan_requests(plan, cases, seed)
+    wanted = requests.count_wanted()
     images: list[GeneratedImage] = []
     wave = requests.first_wave(wanted)
     for number in range(1 + plan.remakes + TOP_UPS):
@@ -196,7 +79,7 @@ def _make_wave(
     if plan.review:
         predicted = {request.mistake.sample.id: request.mistake.predicted for request in requests}
         verdicts = plan.review.verdicts(runtime, wave, rows, verdicts, predicted, fixed=plan.prompt_is_fixed)
-    targets = [request.mistake.sample.label for request in requests]
+    targets = [request.label for request in requests]
     return [GeneratedImage(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from .runtime import StageRuntime
 
 @dataclass(frozen=True)
 class Mistake:
-    """One misclassified guide image.
+    """One case: a misclassified guide image, or a correctly classified one of guide or train.
 
     Attributes:
         sample: the image.
@@ -31,6 +32,11 @@ class Mistake:
     sample: Sample
     predicted: int
     probabilities: tuple[float, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the prediction is the label."""
+        return self.predicted == self.sample.label
 
     @property
     def key(self) -> Any:
@@ -61,6 +67,20 @@ def choose_correct(samples: Sequence[Sample], predictions: Predictions, like: Se
             wanted[label] -= 1
             found.append(i)
     return [_mistake(samples, predictions, i) for i in sorted(found)]
+
+
+def choose_donors(samples: Sequence[Sample], predictions: Predictions, most: int | Literal["all"]) -> list[Mistake]:
+    """The correctly classified training images, at most `most` of them and then equally many of each class.
+
+    The choice follows the images' digests, as in `choose`.
+    """
+    by_class: dict[int, list[int]] = defaultdict(list)
+    right_places: list[int] = np.flatnonzero(predictions.predicted == predictions.labels).tolist()
+    for i in sorted(right_places, key=lambda i: samples[i].id):
+        by_class[int(predictions.labels[i])].append(i)
+    in_turn = (i for turn in zip_longest(*(by_class[label] for label in sorted(by_class))) for i in turn)
+    right = [i for i in in_turn if i is not None]
+    return [_mistake(samples, predictions, i) for i in sorted(right if most == "all" else right[:most])]
 
 
 def _mistake(samples: Sequence[Sample], predictions: Predictions, i: int) -> Mistake:

@@ -6,6 +6,7 @@ from .holm import AdjustedContrast, holm_adjust
 from .interval import DifferenceEstimate, Spread
 from .mcnemar import Flips, count_flips
 from .outcome import OUTCOMES, Outcome, judge_outcome
+from .sign_flip import least_p, mean_interval, sign_flip_test
 
 __all__ = [
     "METRICS",
@@ -22,4 +23,7 @@ __all__ = [
     "count_flips",
     "holm_adjust",
     "judge_outcome",
+    "least_p",
+    "mean_interval",
+    "sign_flip_test",
 ]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DataError, RunFolderError
 from ..files import MAX_TEXT, SEAL, Directory, find_broken_seal
+from ..records import digest as digest_value
 from ..tables import parse_table
 from .blobs import MAX_BYTES, is_blob_name
 from .call_ledger import CallLedger
 from .known_files import files_of, list_known_files
+from .mask_files import MaskFiles, is_mask_file
 from .models import find_model
 from .reader import Reader
 from .references import references_in
@@ -29,7 +31,7 @@ from .run_files import (
     remove_files,
     walk_run,
 )
-from .schema import SESSIONS
+from .schema import SESSIONS, SNAPSHOT
 from .status_file import STATUS, find_damaged_status
 from .store import Store
 from .text_files import TABLES, TEXTS, find_damaged_text
@@ -58,7 +60,15 @@ class _Examination:
     known: frozenset[str]  # blobs, models and exported images that the run wrote
 
     def problems(self) -> Iterator[str]:
-        for check in (self._tree, self._rows, self._earlier_rows, self._replies, self._texts, self._trainings):
+        for check in (
+            self._tree,
+            self._rows,
+            self._earlier_rows,
+            self._replies,
+            self._texts,
+            self._trainings,
+            self._masks,
+        ):
             try:
                 yield from check()
             except RunFolderError as error:
@@ -83,16 +93,16 @@ class _Examination:
     def _may_stay(self, name: str) -> bool:
         """Whether a file that is not known is of a process that was killed, or of a file manager."""
         base = name.rpartition("/")[2]
-        if is_litter(name) or is_leftover(name) or _TRAINING.fullmatch(name):
+        if is_litter(name) or is_leftover(name) or _TRAINING.fullmatch(name) or is_mask_file(name):
             return True
         return is_blob_name(base) and name == self.reader.blobs.file(base) and self.reader.blobs.holds(base)
 
     def _rows(self) -> Iterator[str]:
         for stage in self.reader.stages():
-            for row in self.reader.rows(stage):
-                for kind, value in references_in(row):
-                    for problem in self._find_damage(kind, value):
-                        yield f"{stage}: {problem}; {_AGAIN}"
+            named = {_freeze(*one): one for row in self.reader.rows(stage) for one in references_in(row)}
+            for kind, value in named.values():
+                for problem in self._find_damage(kind, value):
+                    yield f"{stage}: {problem}; {_AGAIN}"
 
     def _earlier_rows(self) -> Iterator[str]:
         """What chunks of earlier settings speak of, which are found again when these come back."""
@@ -166,6 +176,10 @@ class _Examination:
             if damage := find_broken_seal(Directory(self.reader.folder / above), folder):
                 yield f"{above}/{damage}; the next run goes back to an earlier checkpoint, or trains anew"
 
+    def _masks(self) -> Iterator[str]:
+        masks = MaskFiles(self.reader.folder)
+        yield from (f"the mask {name} is torn; {_AGAIN}" for name in masks.list_files() if not masks.holds(name))
+
 
 def _freeze(kind: str, value: Any) -> object:
     return (kind, value["folder"], *sorted(value["files"].items())) if kind == "model" else value
@@ -193,9 +207,18 @@ def sweep(store: Store, *, keep_unfinished: bool) -> int:
     files = Directory(run)
     gone = [name for name in sorted(stale) if files.kind(name) == "file"]
     gone += _find_uncommitted_blobs(store, known | wanted)
+    gone += store.masks.list_unused(_find_segmenters(ledger.get_fact(SNAPSHOT)))
     freed = remove_files(run, [*gone, *find_leftovers(run, unfinished=not keep_unfinished)])
     ledger.drop_stamps(stale)
     return freed
+
+
+def _find_segmenters(snapshot: Any) -> set[str]:
+    """Digests of the segmenters that the plugins of a settings snapshot use."""
+    if not isinstance(snapshot, Mapping):
+        return set()
+    inner = set().union(*(_find_segmenters(value) for value in snapshot.values()))
+    return inner | ({digest_value(snapshot["segmenter"])} if snapshot.get("segmenter") else set())
 
 
 def _find_uncommitted_blobs(store: Store, named: set[str]) -> Iterator[str]:

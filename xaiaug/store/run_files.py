@@ -11,7 +11,7 @@ from ..errors import RunFolderError
 from ..files import Directory, Entry
 from .schema import LEDGER
 
-BLOBS, MODELS, UNFINISHED, SYNTHETIC = FOLDERS = ("blobs", "models", "checkpoints", "synthetic")
+BLOBS, MODELS, UNFINISHED, SYNTHETIC, MASKS = FOLDERS = ("blobs", "models", "checkpoints", "synthetic", "masks")
 LOCK = ".lock"
 OWN = (LOCK, *(f"{LEDGER}{end}" for end in ("", "-wal", "-shm", "-journal")))
 NOT_OURS = "no run writes such a name; take the run folder from where it came from again, or start a new one"
@@ -103,7 +103,7 @@ def _is_half_written(entry: Entry) -> bool:
     place = folders[0] if folders else ""
     if place == MODELS:
         return entry.kind == "folder" and len(folders) == 2 and _PART.fullmatch(base) is not None
-    if place in (BLOBS, SYNTHETIC) and len(folders) == 2:
+    if place in (BLOBS, SYNTHETIC, MASKS) and len(folders) == 2:
         return entry.kind == "file" and _PART.fullmatch(base) is not None
     return entry.kind == "file" and folders in ([], [SYNTHETIC]) and _TOP_PART.fullmatch(base) is not None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, NotRequired, Self, TypedDict, TypeVar
 from urllib.parse import quote, unquote
 
-from ..records import JSON, Critique, Failure
+from ..records import JSON, Cause, CauseVerdict, Critique, Failure
 from ..records.pipeline import StageKind
 
 VERSION = 3
@@ -51,7 +51,7 @@ CREATE TABLE stamps (
 # Names of stages --------------------------------------------------------------------------------------------------
 
 _ROUND, _SEED = "round-", "seed-"
-_TEST, _CURVE, _GUIDE, _JUDGE = "test", "curve", "guide", "judge"
+_TEST, _CURVE, _GUIDE, _TRAIN, _JUDGE = "test", "curve", "guide", "train", "judge"
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,15 @@ class StageName:
 
 CASES = StageName(StageKind.CASES)
 PREDICT_GUIDE = StageName(StageKind.PREDICT, (_GUIDE,))
+PREDICT_TRAIN = StageName(StageKind.PREDICT, (_TRAIN,))
 PREDICT_JUDGE = StageName(StageKind.PREDICT, (_JUDGE,))
 JUDGE = StageName(StageKind.JUDGE)
 FAITHFULNESS = StageName(StageKind.FAITHFULNESS)
 FAITHFULNESS_SUMMARY = StageName(StageKind.FAITHFULNESS, ("summary",))
 EXPLAIN = StageName(StageKind.EXPLAIN)
 CRITIQUE = StageName(StageKind.CRITIQUE)
+CAUSES = StageName(StageKind.CAUSES)
+CAUSES_JUDGED = StageName(StageKind.CAUSES, ("judged",))
 
 
 def round_part(number: int) -> str:
@@ -129,15 +132,25 @@ def explain_stage(cases: str) -> StageName:
     return EXPLAIN if cases == "mistakes" else StageName(StageKind.EXPLAIN, (cases,))
 
 
-def random_maps_stage(cases: str) -> StageName:
-    """Draws random maps for "mistakes" or other cases."""
-    return StageName(StageKind.CONTROL_MAPS, (f"{cases}-random",))
+def control_maps_stage(cases: str, heatmaps: str) -> StageName:
+    """Draws maps in place of the real ones, "random" or by an "oracle", for "mistakes" or other cases."""
+    return StageName(StageKind.CONTROL_MAPS, (f"{cases}-{heatmaps}",))
 
 
 def critique_stage(cases: str, heatmaps: str) -> StageName:
     """Criticises cases, shown with their own heatmaps ("explained") or others."""
     usual = (cases, heatmaps) == ("mistakes", "explained")
     return CRITIQUE if usual else StageName(StageKind.CRITIQUE, (f"{cases}-{heatmaps}",))
+
+
+def causes_stage(heatmaps: str) -> StageName:
+    """Tries the causes stated of mistakes, by a critic that was shown their own heatmaps ("explained") or others."""
+    return CAUSES if heatmaps == "explained" else StageName(StageKind.CAUSES, (heatmaps,))
+
+
+def causes_judged_stage(heatmaps: str) -> StageName:
+    """Judges them together."""
+    return CAUSES_JUDGED if heatmaps == "explained" else StageName(StageKind.CAUSES, (heatmaps, "judged"))
 
 
 def fit_stage(arm: str, seed: int) -> StageName:
@@ -331,10 +344,48 @@ class CritiqueRow(TypedDict, total=False):
     failure: FailureRow
 
 
+class EditedImageRow(TypedDict):
+    """One image of a test of causes."""
+
+    id: str
+    before: BlobRow
+    after: BlobRow
+    elsewhere: BlobRow
+    right: list[bool]  # whether each of the three is classified correctly
+
+
+class ArmsRow(TypedDict):
+    """The answers of one group of edited images."""
+
+    rise: dict[str, list[float]]
+    right: dict[str, list[bool]]
+    nuisance: str
+    total: int
+    images: list[EditedImageRow]
+
+
+class TrialRow(TypedDict):
+    """The trial of one slice; of stages of the kind CAUSES."""
+
+    mistakes: ArmsRow
+    correct: ArmsRow
+    absent: int
+    uneditable: int
+
+
+class CauseRow(TypedDict):
+    """What is said of one slice; of the stage that judges all of them."""
+
+    verdict: dict[str, Any]  # CauseVerdict as a dict
+    mistakes: list[EditedImageRow]
+    correct: list[EditedImageRow]
+
+
 class SynthesisRow(TypedDict, total=False):
     """A new image, or why there is none; of stages of the kind SYNTHESIZE."""
 
     case: str
+    base: str  # id of the training image that was edited, where it is not the case's own
     index: int  # of the image among those of its case
     label: str
     seed: int
@@ -388,4 +439,12 @@ def critique_of(row: CritiqueRow) -> Critique | Failure:
     """A critique as it was committed."""
     if failure := failure_of(row):
         return failure
-    return Critique(**{**row["critique"], "evidence": tuple(row["critique"]["evidence"])})
+    fields, testable = row["critique"], row["critique"].get("testable")
+    cause = Cause(**testable) if testable else None
+    return Critique(**{**fields, "evidence": tuple(fields["evidence"]), "testable": cause})
+
+
+def cause_verdict_of(row: CauseRow) -> CauseVerdict:
+    """A verdict as it was committed."""
+    fields = row["verdict"]
+    return CauseVerdict(**{**fields, "cause": Cause(**fields["cause"]), "cases": tuple(fields["cases"])})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +13,12 @@ from filelock import FileLock, Timeout
 
 from ..errors import DataError, RunFolderError, RunLockedError
 from ..files import MAX_TEXT, Directory
-from ..tables import parse_table
+from ..tables import format_csv, parse_edited_csv
 from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
 from .file_stamps import FileStamps
 from .known_files import files_of
 from .lost_ledger import open_run_ledger
+from .mask_files import MaskFiles
 from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
 from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
@@ -62,6 +61,7 @@ class Store:
         self._status: Mapping[str, Any] | None = None
         self._written = self._next = self.ledger.count_paid()
         self.blobs = Blobs(self.folder)
+        self.masks = MaskFiles(self.folder)
         self._index = FileStamps(self.ledger, self.folder)
         self._begun: list[StageName] = []
 
@@ -165,11 +165,7 @@ class Store:
         """
         if name not in TABLES:
             raise ValueError(f"a run folder has the tables {', '.join(TABLES)}, not {name}")
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        content = text.getvalue().encode()
+        content = format_csv(rows).encode()
         old = self._read_text(name)
         if old not in (None, content):
             write_atomically(self.folder, f"{name}.bak", old or b"")
@@ -190,7 +186,7 @@ class Store:
         if text is None:
             return []
         try:
-            return [row for _, row in parse_table(text, columns).rows]
+            return list(parse_edited_csv(text, columns))
         except DataError as error:
             raise RunFolderError(
                 f"{self.folder / name} cannot be read as a table: {error}. Nothing was changed: correct it, or move it "

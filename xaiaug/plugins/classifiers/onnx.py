@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import functools
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,8 +17,8 @@ from PIL import Image
 from ...errors import ConfigError, NotFittedError
 from ...interfaces import Classifier, Context
 from ...records import JSON, History, Recipe, Sample
-from ._onnx_model import WHO, OnnxModel, find_data_files, import_runtime, make_noise
-from ._pixel_settings import PixelSettings, read_pixel_settings
+from .._onnx_model import OnnxModel, check_model_file, digest_files, find_data_files, make_noise
+from .._pixel_settings import PixelSettings, read_pixel_settings
 from ._probabilities import (
     TOLERANCE,
     check_names,
@@ -35,6 +32,7 @@ from ._saved_state import read_state, write_state
 if TYPE_CHECKING:
     from ._preprocessor import Preprocessor
 
+WHO = "OnnxClassifier"
 _LABELS_IN_METADATA = ("labels", "names", "classes", "class_names", "id2label")
 _PROCESSOR, _CONFIG = "preprocessor_config.json", "config.json"
 _OUTPUTS = ("logits", "probabilities")
@@ -120,10 +118,7 @@ class OnnxClassifier(Classifier):
             ConfigError: there is no such file.
             MissingExtraError: onnxruntime is not installed.
         """
-        if find_spec("onnxruntime") is None:
-            import_runtime()
-        if not self._place.is_file():
-            raise ConfigError(f"{WHO}: there is no file {self.file!r}; give the path of an ONNX file")
+        check_model_file(WHO, self._place)
 
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The classes of the data, and those that the model tells apart beside them; opens the file."""
@@ -139,7 +134,7 @@ class OnnxClassifier(Classifier):
             MissingExtraError: onnxruntime is not installed.
         """
         if self._ready is None:
-            self._ready = _open(self, OnnxModel(self._place, context.device))
+            self._ready = _open(self, OnnxModel(self._place, context.device, WHO))
         self.labels = order_names(WHO, self._ready.labels, context.labels or self._ready.labels)
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:  # noqa: ARG002
@@ -204,13 +199,7 @@ class OnnxClassifier(Classifier):
         return [self._place, *find_data_files(self._place), *(path for path in paths if path.is_file())]
 
     def _digest(self) -> str | None:
-        if not self._place.is_file():
-            return None
-        digest = hashlib.sha256()
-        for path in self._files():
-            seen = path.stat()
-            digest.update(_hash_file(path, seen.st_size, seen.st_mtime_ns))
-        return digest.hexdigest()[:16]
+        return digest_files(self._files()) if self._place.is_file() else None
 
 
 class _Ready:
@@ -424,9 +413,3 @@ def _order_by_index(names: Any) -> Any:
         return dict(names)
     # With a gap, or from 1 on, it does not say which output is which: not a list, so refused.
     return [by_index[index] for index in range(len(by_index))] if set(by_index) == set(range(len(names))) else by_index
-
-
-@functools.cache
-def _hash_file(path: Path, size: int, changed_ns: int) -> bytes:  # noqa: ARG001  (part of the cache's key)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

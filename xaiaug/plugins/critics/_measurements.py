@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...imaging.image_stats import rgb_to_lab, sharpness, to_pixels, typical_colour
 from ...records import Explanation
-from .._image_stats import rgb_to_lab, sharpness, to_pixels
-from .._segmentation import SIDE, subject_mask, typical_colour
+from .._superpixels import SIDE, subject_mask
 
 Floats = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...imaging.image_stats import colour_name
 from ...statistics import holm_adjust
-from .._image_stats import colour_name
 from ._measurements import Measurements
 
 Floats = NDArray[np.float32]
@@ -63,12 +63,12 @@ class Reference:
 
     def rarity(self, value: Floats) -> Rarity:
         """The rarity of `value`, d, among the reference values."""
-        from scipy.stats import t
+        from scipy.special import stdtr  # scipy.stats would take 50 MB more
 
         distances: NDArray[Any] = np.linalg.norm(self.values - value, axis=-1)
         distance = float(np.partition(distances, self.neighbours - 1)[self.neighbours - 1])
         score = float((np.log(distance + self.resolution) - self.median) / self.spread)
-        return Rarity(distance, float(np.exp(self.median)), score, float(t.sf(score, df=len(self.values) - 1)))
+        return Rarity(distance, float(np.exp(self.median)), score, float(stdtr(len(self.values) - 1, -score)))
 
 
 # Neighbours as a share of the class, and the resolution. The colours of coats and backdrops have many modes, so k is

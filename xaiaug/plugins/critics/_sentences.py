@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...records import label_to_words
-from .._image_stats import colour_name, lab_to_hex, rgb_to_lab
+from ...imaging.image_stats import colour_name, lab_to_hex, rgb_to_lab
+from ...records import Cause, label_to_words
 from ._measurements import Attention, Floats, Measurements
 from ._outliers import LEAST, ClassReference, Comparison, Finding
 
@@ -128,6 +128,24 @@ def write_guidance(measurements: Measurements, findings: Sequence[Finding]) -> d
     }
     wanted = dict.fromkeys([*(finding.attribute for finding in findings), "subject colour", "backdrop colour"])
     return {GUIDANCE_OF[name]: values[name] for name in wanted}
+
+
+def to_cause(findings: Sequence[Finding], measurements: Measurements) -> Cause | None:
+    """The likeliest cause as a record; None without a finding."""
+    if not findings:
+        return None
+    return {
+        "subject colour": Cause("colour", colour=lab_to_hex(rgb_to_lab(measurements.subject))),
+        "backdrop colour": Cause("backdrop", colour=lab_to_hex(rgb_to_lab(measurements.backdrop))),
+        "light": Cause("light", value=_share(measurements.light[1] / 100)),
+        "sharpness": Cause("sharpness", value=_share(measurements.sharpness)),
+        "size": Cause("size", value=_share(measurements.size)),
+        "place": Cause("place"),
+    }[findings[0].attribute]
+
+
+def _share(value: float) -> float:
+    return round(min(max(float(value), 0.0), 1.0), 4)
 
 
 def write_prompt(

@@ -11,18 +11,25 @@ from ...interfaces import Context, Critic
 from ...records import Case, Critique, Failure, Sample
 from ._measurements import Attention, measure, measure_attention
 from ._outliers import ClassReference, Comparison, Finding, compare
+from ._region_sentences import describe_region, list_hot_place, list_regions
 from ._sentences import (
     describe_cause,
     describe_difficulty,
     list_attention,
     list_evidence,
+    to_cause,
     write_guidance,
     write_prompt,
 )
+from ._shared_regions import SharedRegions
 
 
 class MeasuredCritic(Critic):
-    """Compares colour, light, sharpness, size and position in a misclassified image with other images of its class.
+    """Compares a misclassified image with others: by its heatmap, and by colour, light, sharpness, size and position.
+
+    Where a run gives it the other explained images, it looks for spots off the subject that many maps mark, and names
+    one that goes with a class and that this image has, or lacks, against its label. It sees pixels, maps, labels and
+    predictions alone.
 
     It needs no key, no weights and no network. It cannot name what it does not measure (shape, breed, pose, a second
     animal), and reports that no unusual property was found.
@@ -38,7 +45,8 @@ class MeasuredCritic(Critic):
         ConfigError: a parameter out of its range.
     """
 
-    version = "3"
+    version = "4"
+    compares = True
 
     def __init__(self, level: float = 0.05, reference: int = 200, medium: str = "photo", seed: int = 0) -> None:
         self.level = level
@@ -52,6 +60,8 @@ class MeasuredCritic(Critic):
         self._labels: tuple[str, ...] = ()
         self._train: Sequence[Sample] = ()
         self._references: dict[str, ClassReference] = {}
+        self._explained: Sequence[Case] = ()
+        self._regions: SharedRegions | None = None
 
     def prepare(self, context: Context) -> None:
         """Takes the training images; those of a class are measured with its first case."""
@@ -59,9 +69,11 @@ class MeasuredCritic(Critic):
         if train is not self._train or context.labels != self._labels:
             # A loop prepares again for every source: the references of the same images are kept.
             self._labels, self._train, self._references = context.labels, train, {}
+        if context.explained is not self._explained:
+            self._explained, self._regions = context.explained, None
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        """One critique a case, in order; each depends only on its case and the training images."""
+        """One critique a case, in order; each depends on its case, the training images and the explained ones."""
         return [self._critique_one(case) for case in cases]
 
     def _critique_one(self, case: Case) -> Critique:
@@ -71,19 +83,29 @@ class MeasuredCritic(Critic):
         predicted = self._reference(case.predicted) if case.predicted != case.label else None
         comparison = compare(measurements, reference, predicted, self.level) if reference.enough else None
         findings = _rank_findings(comparison, attention)
+        regions = self._shared_regions().findings(case, self.level)
+        cause = describe_cause(findings, measurements, reference, case.label, case.predicted)
         return Critique(
-            cause=describe_cause(findings, measurements, reference, case.label, case.predicted),
+            cause=describe_region(regions[0], case.label, case.predicted) if regions else cause,
             prompt=write_prompt(measurements, findings, reference, case.label, self.medium),
             attended=attention.kind,
             difficulty=describe_difficulty(measurements, findings),
             evidence=(
                 *list_evidence(findings, comparison, measurements, reference, case.label),
                 *list_attention(attention),
+                *list_regions(regions, case.label, case.predicted),
+                *list_hot_place(case),
             ),
             label_suspect=self._is_label_suspect(case, attention, comparison),
-            confidence=_confidence(findings),
+            confidence=round(0.9 * (1 - regions[0].p), 3) if regions else _confidence(findings),
             guidance=write_guidance(measurements, findings),
+            testable=regions[0].cause if regions else to_cause(findings, measurements),
         )
+
+    def _shared_regions(self) -> SharedRegions:
+        if self._regions is None:
+            self._regions = SharedRegions(self._explained)
+        return self._regions
 
     def _reference(self, label: str) -> ClassReference:
         if label not in self._references:

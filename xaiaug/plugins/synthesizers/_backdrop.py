@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ...imaging.image_stats import rgb_to_lab, to_pixels, typical_colour
+from ...imaging.inpainting import fill_subject
 from ...records import Sample
-from .._image_stats import rgb_to_lab, to_pixels
-from .._segmentation import SIDE, subject_mask, typical_colour
+from .._superpixels import SIDE, subject_mask
 from ._mask_folder import BadMaskError
 
 Floats = NDArray[np.float32]
 
 NEAREST = 8  # of the backdrops nearest to a requested colour, one of so many is chosen at random
+HOLES = (0.3, 0.5)  # share of the image that its subject may cover: less, if there are enough, since holes are blurred
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,28 +37,31 @@ class Backdrop:
 
 
 def find_backdrops(
-    samples: Sequence[Sample], most: int, seed: int, mask_of: Callable[[str, tuple[int, int]], Floats | None]
+    samples: Sequence[Sample], most: int, seed: int, mask_of: Callable[[Sample, tuple[int, int]], Floats | None]
 ) -> list[Backdrop]:
-    """At most `most` backdrops from a random choice of training images: those whose subject covers less than half.
+    """At most `most` backdrops from a random choice of training images: those whose subject covers little.
 
     Args:
         samples: the training images.
         most: how many of them to consider.
         seed: of the choice.
-        mask_of: the mask of an image at a size (width, height), by its id; None if there is none. Images with a bad
-            mask are skipped.
+        mask_of: the mask of a training image at a size (width, height); None: our own segmentation. Images for which
+            it raises BadMaskError are skipped.
     """
     ordered = sorted(samples, key=lambda sample: sample.id)
     order = np.random.default_rng([seed, 1]).permutation(len(ordered))[:most]
     backdrops = [backdrop for i in order if (backdrop := _measure(ordered[i], mask_of)) is not None]
-    return [backdrop for backdrop in backdrops if backdrop.subject < 0.5] or backdrops
+    for largest in HOLES:
+        if len(fitting := [backdrop for backdrop in backdrops if backdrop.subject < largest]) >= NEAREST:
+            return fitting
+    return fitting or backdrops
 
 
-def _measure(sample: Sample, mask_of: Callable[[str, tuple[int, int]], Floats | None]) -> Backdrop | None:
+def _measure(sample: Sample, mask_of: Callable[[Sample, tuple[int, int]], Floats | None]) -> Backdrop | None:
     small = sample.open().convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     try:
-        mask = mask_of(sample.id, small.size)
+        mask = mask_of(sample, small.size)
     except BadMaskError:
         return None
     mask = subject_mask(small) if mask is None else mask
@@ -80,81 +85,9 @@ def remove_subject(photo: Image.Image, size: tuple[int, int], mask: Floats | Non
         size: width, height; the photo is cropped to this aspect ratio.
         mask: of its subject, at the size of the photo; None: the subject is segmented.
     """
-    from scipy.ndimage import binary_dilation
-
     fitted = ImageOps.fit(photo.convert("RGB"), size, Image.Resampling.LANCZOS)
     if mask is None:
         mask = subject_mask(fitted)
     else:
         mask = np.asarray(ImageOps.fit(Image.fromarray(mask), size, Image.Resampling.BOX))
-    hole = binary_dilation(mask > 0.25, iterations=max(2, max(size) // 32))
-    colours = rgb_to_lab(to_pixels(fitted))
-    if hole.mean() > 0.97:  # no backdrop is left: use the mean colour
-        return np.broadcast_to(colours.mean(axis=(0, 1)), colours.shape).astype(np.float32)
-    return _fill_hole(colours, hole)
-
-
-def _fill_hole(colours: Floats, hole: NDArray[np.bool_]) -> Floats:
-    """The colours with the hole filled from its rim: smooth colours by push-pull, plus as much grain."""
-    from scipy.ndimage import gaussian_filter, uniform_filter
-
-    known = (~hole).astype(np.float32)[..., None]
-    width = 2 * max(2, max(hole.shape) // 40) + 1
-    sums, weights = (uniform_filter(values, (width, width, 0)) for values in (colours * known, known))
-    detail = (colours - sums / np.maximum(weights, 1e-3)) * known
-    strength = uniform_filter(np.abs(detail).sum(axis=-1, keepdims=True), (width, width, 0)) / np.maximum(weights, 1e-3)
-    # Stronger detail than usual is not grain but an edge.
-    usual = float(np.median(strength[~hole])) + 1e-3
-    grain = _grain(detail / (1 + (strength / (1.2 * usual)) ** 4))
-    flowed = _push_pull(np.concatenate([colours, np.minimum(strength, usual)], axis=-1) * known, known)
-    inside = flowed[..., :3] + 0.8 * flowed[..., 3:] * grain
-    blend = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
-    filled: Floats = (1 - blend) * colours + blend * inside
-    filled[~hole] = colours[~hole]
-    return filled
-
-
-def _grain(detail: Floats) -> Floats:
-    """Texture with the spectrum of `detail`, h w 3, and a mean strength of 1: random phase noise (Galerne et al. 2011).
-
-    Shifted copies of the detail would look embossed at the edges of the photo.
-    """
-    from scipy.fft import fft2, ifft2
-
-    noise = fft2(np.random.default_rng(0).standard_normal(detail.shape[:2]).astype(np.float32))
-    phase = noise / np.maximum(np.abs(noise), 1e-6)
-    grain = ifft2(fft2(detail, axes=(0, 1)) * phase[..., None], axes=(0, 1)).real
-    strength = np.abs(grain).sum(axis=-1).mean()
-    scaled: Floats = (grain / max(float(strength), 1e-6)).astype(np.float32)
-    return scaled
-
-
-def _push_pull(sums: Floats, weights: Floats) -> Floats:
-    """Unknown colours from ever coarser images: push-pull, after Gortler et al. (SIGGRAPH 1996).
-
-    Args:
-        sums: h w c, known colours times their weights.
-        weights: h w 1, 0 to 1.
-    """
-    fine = sums / np.maximum(weights, 1e-6)
-    if min(sums.shape[:2]) <= 2:
-        mean = sums.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
-        return np.where(weights > 1e-6, fine, mean).astype(np.float32)
-    coarse = _resize(_push_pull(_halve(sums), _halve(weights)), sums.shape[:2])
-    trust = np.minimum(weights * 1.5, 1)
-    filled: Floats = trust * fine + (1 - trust) * coarse
-    return filled
-
-
-def _halve(values: Floats) -> Floats:
-    """Means over two by two pixels: h w c to h/2 w/2 c, rounded up."""
-    height, width, channels = values.shape
-    padded = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    halved: Floats = padded.reshape((height + 1) // 2, 2, (width + 1) // 2, 2, channels).mean(axis=(1, 3))
-    return halved
-
-
-def _resize(values: Floats, shape: tuple[int, ...]) -> Floats:
-    size = (shape[1], shape[0])
-    channels = [Image.fromarray(values[..., c]).resize(size, Image.Resampling.BILINEAR) for c in range(values.shape[2])]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+    return fill_subject(rgb_to_lab(to_pixels(fitted)), mask)

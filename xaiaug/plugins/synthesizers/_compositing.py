@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from .._image_stats import lab_to_rgb, rgb_to_lab, sharpness, to_pixels
+from ...imaging.image_stats import lab_to_rgb, rgb_to_lab, sharpness, to_pixels
 from ._cutout import Cutout
 
 Floats = NDArray[np.float32]
@@ -118,9 +118,11 @@ def recolour(colours: Floats, main: Floats, target: Floats | None, rng: np.rando
     Only colours near the subject's main colour shift fully: eyes, noses and tongues stay as they are.
     """
     shift = rng.normal(0, (3.0, 2.5, 3.5))
+    nearness = np.exp(-((colours - main) ** 2).sum(axis=-1, keepdims=True) / (2 * 40.0**2))
     if target is not None:
         shift = (target - main) + shift / 3
-    nearness = np.exp(-((colours - main) ** 2).sum(axis=-1, keepdims=True) / (2 * 40.0**2))
+    else:
+        nearness = nearness * _tintable(colours)
     moved: Floats = colours + nearness * shift
     moved[..., 0] = np.clip(moved[..., 0], 0, 100)
     return moved
@@ -129,9 +131,15 @@ def recolour(colours: Floats, main: Floats, target: Floats | None, rng: np.rando
 def harmonise(colours: Floats, old: Floats, new: Floats, strength: float = 0.35) -> Floats:
     """A subject, h w 3 Lab, adapted to its new backdrop: shifted by part of the difference between the backdrops."""
     shift = np.clip((new - old) * strength, (-12, -5, -6), (12, 5, 6)).astype(np.float32)
-    moved: Floats = colours + shift
+    moved: Floats = colours + shift * _tintable(colours)
     moved[..., 0] = np.clip(moved[..., 0], 0, 100)
     return moved
+
+
+def _tintable(colours: Floats) -> Floats:
+    """How far colours, h w 3 Lab, may shift unasked, 0 to 1: little if dark, or black fur would turn blue or grey."""
+    share: Floats = np.clip(colours[..., :1] / 40, 0, 1)
+    return share
 
 
 def add_shadow(backdrop: Floats, alpha: Floats, strength: float = 0.3) -> Floats:

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...imaging.image_stats import rgb_to_lab, to_pixels, typical_colour
 from ...records import Failure, SynthesisRequest
-from .._image_stats import rgb_to_lab, to_pixels
-from .._segmentation import subject_mask, typical_colour
-from ._mask_folder import BadMaskError, MaskFolder, is_hard
+from .._segmentation import LARGEST, SMALLEST, Segmenter
+from .._superpixels import subject_mask
+from ._mask_folder import BadMaskError, MaskFolder, is_hard, resize_mask
 
 Floats = NDArray[np.float32]
 
-SMALLEST, LARGEST = 0.03, 0.9  # share of the image a subject may take
-CLEAR = 0.3  # least difference of the mask between inside and outside of the subject
+CLEAR = 0.3  # least difference of our own mask between inside and outside of the subject
 EDGE = 0.7  # pixels over which the hard edge of a mask is softened
 CUT = 0.06  # share of an image side that a subject must cover to count as cropped there
 
@@ -32,7 +32,7 @@ class Cutout:
         cut: the sides at which the photo crops the subject: "left", "top", "right", "bottom".
         main: Lab of the subject's typical colour.
         backdrop: mean Lab of the photo's backdrop.
-        found_by: "mask" or "segmentation".
+        found_by: "mask", "segmenter" or "segmentation".
     """
 
     colour: Floats
@@ -49,10 +49,18 @@ class Cutout:
         return float(self.alpha.sum())
 
 
-def cut_subject(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None) -> Cutout | Failure:
+def cut_subject(
+    request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None, segmenter: Segmenter | None = None
+) -> Cutout | Failure:
     """The subject of a request's photo: by the user's mask if there is one, else by segmentation.
 
     A Failure if the mask cannot be used ("bad-mask") or no clear subject is found ("no-subject").
+
+    Args:
+        request: with the photo as its source.
+        photo: the same at the size of the new image.
+        masks: of the user.
+        segmenter: None: our own segmentation.
     """
     try:
         mask = masks.mask(request.case_id, photo.size) if masks else None
@@ -60,8 +68,10 @@ def cut_subject(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder
         return Failure("bad-mask", str(error))
     if mask is not None:
         return cut_by_mask(photo, mask)
-    heatmap = request.explanation.heatmap if request.explanation else None
-    return segment(photo, heatmap) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
+    if segmenter is not None:
+        found = segmenter.mask(request.source or photo)
+        return found if isinstance(found, Failure) else _cut_by_segmenter(photo, resize_mask(found, photo.size))
+    return segment(photo) or Failure("no-subject", "no subject stands out clearly from this image's backdrop")
 
 
 def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
@@ -74,14 +84,31 @@ def segment(photo: Image.Image, heatmap: Floats | None = None) -> Cutout | None:
     return _crop(colours, alpha, typical_colour(colours, mask), "segmentation")
 
 
-def cut_by_mask(photo: Image.Image, mask: Floats) -> Cutout:
+def cut_by_mask(photo: Image.Image, mask: Floats, found_by: str = "mask") -> Cutout:
     """The subject of a photo, by a mask, h w, 0 to 1 and not all zero; hard edges are softened."""
     from scipy.ndimage import gaussian_filter
 
     colours = rgb_to_lab(to_pixels(photo))
     alpha = gaussian_filter(mask, EDGE) if is_hard(mask) else mask
     main = np.median(colours[mask >= 0.5 * mask.max()], axis=0).astype(np.float32)
-    return _crop(colours, alpha, main, "mask")
+    return _crop(colours, alpha, main, found_by)
+
+
+def _cut_by_segmenter(photo: Image.Image, mask: Floats) -> Cutout | Failure:
+    """The subject of a photo, by a segmenter's mask: in one piece, without holes, and opaque inside.
+
+    Two pieces of similar size are mostly a head and a body whose middle the segmenter did not see.
+    """
+    from scipy.ndimage import gaussian_filter, label
+
+    solid = _solidify(mask)
+    if (pieces := label(solid)[1]) != 1:
+        return Failure("no-subject", f"the subject found is in {pieces} pieces, and its middle may be missing")
+    near = gaussian_filter(solid.astype(np.float32), max(1, max(mask.shape) / 100))
+    soft = gaussian_filter(np.where(near > 0.99, 1, mask), EDGE)
+    # Steeper than the mask, and slightly inwards: ghosts and a rim of the old backdrop would be visible.
+    alpha = np.clip((soft - 0.4) / 0.5, 0, 1) * np.clip(4 * near, 0, 1)
+    return cut_by_mask(photo, alpha.astype(np.float32), "segmenter")
 
 
 def _crop(colours: Floats, alpha: Floats, main: Floats, found_by: str) -> Cutout:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import ConfigError
+from ...files import MAX_PIXELS
 
 Floats = NDArray[np.float32]
 
+_MOST_BYTES = 250_000_000  # as for images
 LABELS = 16  # a picture with lower values only is a label map: 0 backdrop, 1 subject, 2 its border, …
 
 
@@ -41,12 +45,25 @@ class MaskFolder:
             )
 
     def digest(self) -> str:
-        """20 hexadecimal digits over all masks in the folder."""
+        """20 hexadecimal digits over all masks in the folder.
+
+        Raises:
+            ConfigError: a mask cannot be read.
+        """
         digest = hashlib.blake2b(digest_size=10)
         for file in sorted(self._folder.glob("*.png")):
-            content = hashlib.blake2b(file.read_bytes(), digest_size=10).hexdigest()
+            try:
+                content = hashlib.blake2b(self._read(file), digest_size=10).hexdigest()
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"the mask {file} cannot be read: {error}; repair or remove it") from error
             digest.update(f"{file.name} {content}\n".encode())
         return digest.hexdigest()
+
+    @staticmethod
+    def _read(file: Path) -> bytes:
+        if not file.is_file() or file.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it must be a regular file of at most {_MOST_BYTES:,} bytes")
+        return file.read_bytes()
 
     def mask(self, image_id: str, size: tuple[int, int]) -> Floats | None:
         """The mask of one image at `size` (width, height): h w, 0 to 1; None if there is none.
@@ -58,7 +75,9 @@ class MaskFolder:
         if not file.is_file():
             return None
         try:
-            with Image.open(file, formats=("PNG",)) as picture:
+            with Image.open(io.BytesIO(self._read(file)), formats=("PNG",)) as picture:
+                if math.prod(picture.size) > MAX_PIXELS:
+                    raise ValueError(f"it has more than {MAX_PIXELS:,} pixels")
                 mask = resize_mask(_read_opacity(picture), size)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BadMaskError(f"the mask {file.name} cannot be read: {error}") from error

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...errors import ConfigError
+from ...imaging.image_stats import css_to_lab, lab_to_rgb
 from ...interfaces import Context, Synthesizer
 from ...records import JSON, Failure, Sample, SynthesisRequest, SyntheticImage
-from .._image_stats import css_to_lab, lab_to_rgb
+from .._segmentation import create_segmenter, key_by_segmenter
 from ._backdrop import Backdrop, choose_backdrop, find_backdrops, remove_subject
 from ._compositing import Placement, add_shadow, harmonise, limit_sharpness, place_subject, recolour, relight
 from ._cutout import Cutout, cut_subject
-from ._mask_folder import MaskFolder
+from ._mask_folder import BadMaskError, MaskFolder, resize_mask
 
 Floats = NDArray[np.float32]
 
@@ -25,7 +26,7 @@ INVARIANCES = ("colour", "light", "side", "size", "place")
 class RemixSynthesizer(Synthesizer):
     """Cuts the subject out of the misclassified image and pastes it, changed by the guidance, on another backdrop.
 
-    The subject comes from the user's mask, else from segmentation, where a heatmap is weak evidence.
+    The subject comes from the user's mask, else from segmentation; heatmaps do not count.
 
     Args:
         size: longer side of the new images in pixels; None: that of the misclassified image.
@@ -35,6 +36,8 @@ class RemixSynthesizer(Synthesizer):
         seed: of this choice.
         masks: a folder of masks, `ID.png` for the image with that id: white or nonzero on the subject, grey on its soft
             edge; None: none. `Splits.link_masks` creates one. Images without a mask are segmented.
+        segmenter: a local ONNX file, a folder of a `transformers` checkpoint for semantic segmentation, or a table with
+            one of them and its settings, as docs/remix.md describes; None: our own segmentation.
 
     Raises:
         ConfigError: a parameter out of its range, or an unknown invariance; on first use: no folder of masks.
@@ -50,6 +53,7 @@ class RemixSynthesizer(Synthesizer):
         backdrops: int = 120,
         seed: int = 0,
         masks: str | None = None,
+        segmenter: str | dict[str, JSON] | None = None,
     ) -> None:
         if size is not None and size < 16:
             raise ConfigError(f"RemixSynthesizer: size must be at least 16 pixels, got {size}")
@@ -64,20 +68,30 @@ class RemixSynthesizer(Synthesizer):
         self.backdrops = backdrops
         self.seed = seed
         self.masks = masks
+        self.segmenter = segmenter
+        self._segmenter = None if segmenter is None else create_segmenter(segmenter, type(self).__name__)
         self._train: Sequence[Sample] = ()
         self._backdrops: list[Backdrop] | None = None
 
     def identity(self) -> dict[str, JSON]:
-        """Class, version, source and parameters, and a digest of the masks."""
-        return {**super().identity(), "masks": MaskFolder(self.masks).digest() if self.masks else None}
+        """Class, version, source and parameters, and digests of the masks and of the segmenter's files."""
+        identity = key_by_segmenter(super().identity(), self._segmenter)
+        return {**identity, "masks": MaskFolder(self.masks).digest() if self.masks else None}
+
+    def check(self) -> None:
+        """Raises ConfigError if the segmenter's file is missing, MissingExtraError if its package is."""
+        if self._segmenter is not None:
+            self._segmenter.check()
 
     def prepare(self, context: Context) -> None:
-        """Stores the training images; backdrops are found on the first request."""
+        """Stores the training images, and opens the segmenter; backdrops are found on the first request."""
         train = context.train or ()
         if train is not self._train:  # a loop calls this again for each of its sources, with the same images
             self._train, self._backdrops = train, None
         if self.masks:
             MaskFolder(self.masks)  # reports a missing folder early
+        if self._segmenter is not None:
+            self._segmenter.prepare(context)
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SyntheticImage | Failure]:
         """One image a request, in order.
@@ -93,14 +107,14 @@ class RemixSynthesizer(Synthesizer):
             return Failure("no-source", "remix needs the misclassified image, and this arm does not use it")
         photo = self._resize(request.source)
         if request.case_id not in cutouts:
-            cutouts[request.case_id] = cut_subject(request, photo, self._mask_folder())
+            cutouts[request.case_id] = cut_subject(request, photo, self._mask_folder(), self._segmenter)
         cutout = cutouts[request.case_id]
         return cutout if isinstance(cutout, Failure) else self._compose(request, photo, cutout)
 
     def _compose(self, request: SynthesisRequest, photo: Image.Image, cutout: Cutout) -> SyntheticImage:
         rng = np.random.default_rng(request.seed)
         guidance = _Guidance(request.guidance)
-        backdrop, origin = self._backdrop(request.case_id, photo, guidance.colour("backdrop_colour"), rng)
+        backdrop, origin = self._backdrop(request, photo, guidance.colour("backdrop_colour"), rng)
         placement = place_subject(
             cutout, photo.size, guidance.number("size"), guidance.word("place"), rng, frozenset(self.invariances)
         )
@@ -130,21 +144,32 @@ class RemixSynthesizer(Synthesizer):
         return ImageOps.contain(photo.convert("RGB"), (self.size, self.size), Image.Resampling.LANCZOS)
 
     def _backdrop(
-        self, case_id: str, photo: Image.Image, colour: Floats | None, rng: np.random.Generator
+        self, request: SynthesisRequest, photo: Image.Image, colour: Floats | None, rng: np.random.Generator
     ) -> tuple[Floats, str | None]:
         """A backdrop of the photo's size, h w 3 Lab, and the id of its training image; None: the photo's own."""
         if self._backdrops is None:
             self._backdrops = find_backdrops(self._train, self.backdrops, self.seed, self._mask)
         if not self._backdrops:
-            return remove_subject(photo, photo.size, self._mask(case_id, photo.size)), None
+            own = Sample(id=request.case_id, label=0, opener=lambda: request.source or photo)
+            return remove_subject(photo, photo.size, self._mask(own, photo.size)), None
         sample = choose_backdrop(self._backdrops, colour, rng).sample
         scene = sample.open()
-        return remove_subject(scene, photo.size, self._mask(sample.id, scene.size)), sample.id
+        return remove_subject(scene, photo.size, self._mask(sample, scene.size)), sample.id
 
-    def _mask(self, image_id: str, size: tuple[int, int]) -> Floats | None:
-        """The user's mask of an image at `size`; None if there is none. Raises BadMaskError if it is unusable."""
+    def _mask(self, sample: Sample, size: tuple[int, int]) -> Floats | None:
+        """The mask of an image at `size`, the user's or the segmenter's; None if there is neither.
+
+        Raises:
+            BadMaskError: it is unusable, or the segmenter finds no clear subject.
+        """
         masks = self._mask_folder()
-        return masks.mask(image_id, size) if masks else None
+        mask = masks.mask(sample.id, size) if masks else None
+        if mask is not None or self._segmenter is None:
+            return mask
+        found = self._segmenter.mask(sample.open())
+        if isinstance(found, Failure):
+            raise BadMaskError(found.message)
+        return resize_mask(found, size)
 
     def _mask_folder(self) -> MaskFolder | None:
         return MaskFolder(self.masks) if self.masks else None

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...interfaces import Context
 from ...records import JSON, Explanation, Failure, SynthesisRequest
+from .._segmentation import Segmenter, create_segmenter, key_by_segmenter
 from ._batch_generation import BatchGenerator, GenerationJob
 from ._cutout import Cutout, cut_subject
 from ._mask_folder import MaskFolder
@@ -33,14 +35,16 @@ class Repaint:
 
     Attributes:
         mask: h w, true where it may change.
-        found_by: how the subject was found: "mask" or "segmentation".
+        found_by: how the subject was found: "mask", "segmenter" or "segmentation".
     """
 
     mask: Mask
     found_by: str
 
 
-def find_repaint(request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None) -> Repaint | Failure:
+def find_repaint(
+    request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None, segmenter: Segmenter | None = None
+) -> Repaint | Failure:
     """Where to repaint, depending on what the model looked at according to the critic.
 
     "background" and "other": what the model looked at outside the subject. "subject", "part" and None (no critic):
@@ -48,7 +52,7 @@ def find_repaint(request: SynthesisRequest, photo: Image.Image, masks: MaskFolde
     """
     if request.attended == "unknown":
         return Failure("attended-unknown", "the critic did not say what the model looked at: nothing to repaint")
-    subject = cut_subject(request, photo, masks)
+    subject = cut_subject(request, photo, masks, segmenter)
     if isinstance(subject, Failure):
         return subject
     changed = ~_kept_mask(subject, photo)
@@ -108,10 +112,11 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         weights: as in all variants.
         strength: how far the part is changed, above 0 to 1; None: the preset's.
         masks: a folder of subject masks, `ID.png`, as in `remix`; other images are segmented.
+        segmenter: as in `remix`; None: our own segmentation.
         options: as in all variants.
     """
 
-    uses = frozenset({"prompt", "image", "guidance"})
+    uses = frozenset({"prompt", "image", "guidance", "map"})
     needs = frozenset({"image"})
     preset = PRESETS["sdxl-inpaint"]
 
@@ -121,15 +126,30 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         *,
         strength: float | None = None,
         masks: str | None = None,
+        segmenter: str | dict[str, JSON] | None = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(weights, strength=strength, **options)
         self.masks = masks
+        self.segmenter = segmenter
+        self._segmenter = None if segmenter is None else create_segmenter(segmenter, type(self).__name__)
 
     def identity(self) -> dict[str, JSON]:
-        """As in all variants, and a digest of the masks."""
+        """As in all variants, and digests of the masks and of the segmenter's files."""
         masks = self._masks()
-        return {**super().identity(), "masks": masks.digest() if masks else None}
+        return {**key_by_segmenter(super().identity(), self._segmenter), "masks": masks.digest() if masks else None}
+
+    def check(self) -> None:
+        """Raises ConfigError if the segmenter's file is missing, MissingExtraError if its package is."""
+        super().check()
+        if self._segmenter is not None:
+            self._segmenter.check()
+
+    def prepare(self, context: Context) -> None:
+        """Checks the settings, opens the segmenter and loads the weights, unless they are loaded."""
+        if self._segmenter is not None:
+            self._segmenter.prepare(context)
+        super().prepare(context)
 
     def _open(self, setup: PipelineSetup) -> Mapping[str, BatchGenerator]:
         pipe = open_pipeline("Inpainting", self._weights(), setup)
@@ -140,7 +160,7 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         if request.source is None:
             return Failure("no-source", "sdxl-inpaint needs the misclassified image, and this arm does not use it")
         photo = request.source.convert("RGB")
-        repaint = find_repaint(request, photo, self._masks())
+        repaint = find_repaint(request, photo, self._masks(), self._segmenter)
         if isinstance(repaint, Failure):
             return repaint
         size = working_size(photo, self._native)

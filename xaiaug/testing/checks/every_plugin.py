@@ -23,7 +23,7 @@ from .check_registry import check
 from .network_guard import guard_network
 
 GROUP = "xaiaug"  # of the entry points
-USES = {"prompt", "guidance", "image"}
+USES = {"prompt", "guidance", "image", "map"}
 FRAMEWORKS = (
     *("torch", "transformers", "diffusers", "tensorflow", "jax", "onnxruntime"),
     *("ray", "anthropic", "openai", "captum"),

@@ -50,16 +50,18 @@ def make_requests() -> list[SynthesisRequest]:
             seed=1000 + number,
             guidance={"backdrop_colour": colour, "brightness": 0.3 + number / 10},
             source=image,
-            explanation=make_explanation(image, 1 - number % 2),
+            explanation=make_explanation(image, 1 - number % 2, in_corner=ATTENDED[number] == "background"),
             attended=ATTENDED[number],
         )
         for number, (image, colour, time) in enumerate(zip(make_images(), COLOURS, TIMES, strict=True))
     ]
 
 
-def make_explanation(image: Image.Image, target: int) -> Explanation:
-    """A heatmap that is brightest in the middle of the image."""
+def make_explanation(image: Image.Image, target: int, *, in_corner: bool = False) -> Explanation:
+    """A heatmap that is brightest in the middle of the image, or in a corner."""
     y, x = np.mgrid[-1 : 1 : image.height * 1j, -1 : 1 : image.width * 1j]
+    if in_corner:
+        return Explanation(np.exp(-8 * ((x - 1) ** 2 + (y + 1) ** 2)).astype(np.float32), "made-up", target, True)
     return Explanation(np.exp(-2 * (x**2 + y**2)).astype(np.float32), "made-up", target, class_specific=True)
 
 

@@ -10,12 +10,17 @@ from typing import Any
 
 from PIL import Image
 
-from ...records import Failure, SynthesisRequest, SyntheticImage
-from .assertions import equal, expect
+from ...interfaces import Plugin, Synthesizer
+from ...records import Explanation, Failure, SynthesisRequest, SyntheticImage
+from .assertions import NotApplicableError, equal, expect
 from .bench import Bench
 from .check_registry import check
 
 _SMALLEST_SIDE = 8  # curation rejects smaller images
+
+
+def _has_fixed_images(plugin: type[Plugin]) -> bool:
+    return issubclass(plugin, Synthesizer) and plugin.per_case is not None
 
 
 @check("synthesizer")
@@ -52,7 +57,7 @@ def details_are_plain(bench: Bench) -> None:
             expect(False, f"details must be JSON-plain: {error}")
 
 
-@check("synthesizer")
+@check("synthesizer", when=lambda plugin: not _has_fixed_images(plugin))
 def another_seed_gives_another_image(bench: Bench) -> None:
     """Another seed gives another image: repetitions of a run vary it."""
     bench.successes()
@@ -83,6 +88,26 @@ def ignores_an_undeclared_image(bench: Bench) -> None:
     _expect_unused(bench, "image", lambda request: replace(request, source=source))
 
 
+@check("synthesizer", when=lambda plugin: "map" not in plugin.uses)
+def ignores_an_undeclared_map(bench: Bench) -> None:
+    """Without "map" in uses, another heatmap gives the same image: arms with shuffled maps show what a map adds."""
+    _expect_unused(bench, "map", lambda request: replace(request, explanation=_mirror(request.explanation)))
+
+
+@check("synthesizer", when=_has_fixed_images)
+def a_base_is_edited(bench: Bench) -> None:
+    """An image made for another class than that of its source is its base with a part of the source."""
+    bases = [replace(request, label=item.label, base=item.source) for request, item in _pair_up(bench.items())]
+    if "another" not in (bench.plugin.per_case or ()):
+        raise NotApplicableError("it makes images of the source's own class alone")
+    for result, request in zip(bench.run(bench.plugin, bases), bases, strict=True):
+        if isinstance(result, SyntheticImage):
+            expect(
+                result.image.size == _size_of(request.base),
+                f"it must have the size of its base, {_size_of(request.base)}, got {result.image.size}",
+            )
+
+
 @check("synthesizer")
 def handles_a_bare_request(bench: Bench) -> None:
     """A request without prompt, guidance, source or explanation gives an image, or a Failure with the reason."""
@@ -90,6 +115,23 @@ def handles_a_bare_request(bench: Bench) -> None:
     results = bench.run(bench.plugin, bare)
     wrong = [type(result).__name__ for result in results if not isinstance(result, SyntheticImage | Failure)]
     expect(not wrong and len(results) == len(bare), f"{len(bare)} bare requests give {wrong or len(results)}")
+
+
+def _size_of(image: Image.Image | None) -> tuple[int, int]:
+    return (0, 0) if image is None else image.size
+
+
+def _mirror(explanation: Explanation | None) -> Explanation | None:
+    """The map upside down and with its values reversed, of the same size."""
+    if explanation is None:
+        return None
+    heatmap = explanation.heatmap[::-1]
+    return replace(explanation, heatmap=heatmap.max() - heatmap)
+
+
+def _pair_up(requests: list[SynthesisRequest]) -> list[tuple[SynthesisRequest, SynthesisRequest]]:
+    """Each request with the next one, of another class."""
+    return list(zip(requests, [*requests[1:], *requests[:1]], strict=True))
 
 
 def _shift_seed(offset: int, request: SynthesisRequest) -> SynthesisRequest:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from xaiaug.plugins._image_stats import (
+from xaiaug.imaging.image_stats import (
     COLOUR_NAMES,
     colour_name,
     css_to_lab,

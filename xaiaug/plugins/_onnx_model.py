@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError, MissingExtraError, PluginError, name_some
+from ..errors import ConfigError, MissingExtraError, PluginError, name_some
 
-WHO = "OnnxClassifier"
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -64,8 +65,39 @@ def _find_locations(file: Path, size: int, changed_ns: int) -> tuple[str, ...]: 
     return tuple(sorted(names))
 
 
-def import_runtime() -> Any:
+def digest_files(paths: Iterable[Path]) -> str:
+    """16 hexadecimal digits over the contents of files, in order; a file that has not changed is read once."""
+    digest = hashlib.sha256()
+    for path in paths:
+        seen = path.stat()
+        digest.update(_hash_file(path, seen.st_size, seen.st_mtime_ns))
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _hash_file(path: Path, size: int, changed_ns: int) -> bytes:  # noqa: ARG001  (part of the cache's key)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def check_model_file(who: str, file: Path) -> None:
+    """Raises early what needs no reading of the model.
+
+    Raises:
+        ConfigError: there is no such file.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    if find_spec("onnxruntime") is None:
+        import_runtime(who)
+    if not file.is_file():
+        raise ConfigError(f"{who}: there is no file {str(file)!r}; give the path of an ONNX file")
+
+
+def import_runtime(who: str) -> Any:
     """The module onnxruntime.
+
+    Args:
+        who: needs it, for the message.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -73,7 +105,7 @@ def import_runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtraError(f"{WHO} needs onnxruntime: pip install 'xaiaug[onnx]'") from error
+        raise MissingExtraError(f"{who} needs onnxruntime: pip install 'xaiaug[onnx]'") from error
     return onnxruntime
 
 
@@ -83,15 +115,16 @@ class OnnxModel:
     Args:
         file: the model.
         device: "auto", or the name of a torch device.
+        who: uses it, for messages.
 
     Raises:
         ConfigError: the file cannot be opened, or is not one input of images.
         MissingExtraError: onnxruntime is not installed.
     """
 
-    def __init__(self, file: Path, device: str = "auto") -> None:
-        runtime = import_runtime()
-        _check_file(file)
+    def __init__(self, file: Path, device: str = "auto", who: str = "OnnxClassifier") -> None:
+        runtime = import_runtime(who)
+        _check_file(who, file)
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors, which are raised as well
         cuda = device != "cpu" and "CUDAExecutionProvider" in runtime.get_available_providers()
@@ -99,15 +132,20 @@ class OnnxModel:
         try:
             self._session = runtime.InferenceSession(str(file), options, providers=providers)
         except Exception as error:
-            raise ConfigError(f"{WHO}: {str(file)!r} cannot be opened: {_shorten(error)}") from error
-        self.file = file
-        self.input = _read_input(file, self._session.get_inputs())
+            raise ConfigError(f"{who}: {str(file)!r} cannot be opened: {_shorten(error)}") from error
+        self.file, self.who = file, who
+        self.input = _read_input(who, file, self._session.get_inputs())
         self._together = self.input.batch is None
 
     @cached_property
     def metadata(self) -> dict[str, str]:
         """What the exporter wrote into the file."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @cached_property
+    def outputs(self) -> dict[str, list[Any]]:
+        """The shape of each output by name, in order; a side that may vary is None or a name."""
+        return {output.name: list(output.shape) for output in self._session.get_outputs()}
 
     def choose_output(self, wanted: str | None, count: int | None) -> str:
         """The name of the output that has a number for each class.
@@ -119,9 +157,9 @@ class OnnxModel:
         Raises:
             ConfigError: there is none, or several.
         """
-        outputs: dict[str, list[Any]] = {output.name: list(output.shape) for output in self._session.get_outputs()}
+        outputs = self.outputs
         if wanted is not None and wanted not in outputs:
-            raise ConfigError(f"{WHO}: {self.file.name} has no output {wanted!r}; it has {_list_outputs(outputs)}")
+            raise ConfigError(f"{self.who}: {self.file.name} has no output {wanted!r}; it has {list_outputs(outputs)}")
         widths = {count, 1} if count == 2 else {count}
         fitting = [
             name
@@ -135,12 +173,12 @@ class OnnxModel:
         expected = "n k" if count is None else f"n {count}, one number for each label"
         if fitting:
             raise ConfigError(
-                f"{WHO}: {self.file.name} has several outputs of shape {expected}: {_list_outputs(outputs)}; name the"
-                " one with the classes, output="
+                f"{self.who}: {self.file.name} has several outputs of shape {expected}: {list_outputs(outputs)}; name"
+                " the one with the classes, output="
             )
         raise ConfigError(
-            f"{WHO}: {self.file.name} has no output of shape {expected}; it has {_list_outputs(outputs)}. Give as many"
-            " labels as it has classes, or export a model that returns one number for each class"
+            f"{self.who}: {self.file.name} has no output of shape {expected}; it has {list_outputs(outputs)}. Give as"
+            " many labels as it has classes, or export a model that returns one number for each class"
         )
 
     def run(self, output: str, pixels: NDArray[Any]) -> NDArray[np.float64]:
@@ -164,7 +202,8 @@ class OnnxModel:
         again = np.concatenate([self._run_batch(output, pixels[i : i + 1]) for i in range(len(pixels))])
         if not np.allclose(alone, again, _CLOSE, _CLOSE):
             raise ConfigError(
-                f"{WHO}: {self.file.name} answers differently every time; export it in evaluation mode, without dropout"
+                f"{self.who}: {self.file.name} answers differently every time; export it in evaluation mode, without"
+                " dropout"
             )
         try:
             together = self.run(output, pixels)
@@ -173,7 +212,7 @@ class OnnxModel:
             return alone
         if together.shape != alone.shape or not np.allclose(alone, together, _CLOSE, _CLOSE):
             raise ConfigError(
-                f"{WHO}: {self.file.name} answers differently for several images at once than for each"
+                f"{self.who}: {self.file.name} answers differently for several images at once than for each"
                 " alone; export it in evaluation mode"
             )
         return alone
@@ -189,11 +228,12 @@ class OnnxModel:
             (answer,) = self._session.run([output], feed)
         except Exception as error:
             raise PluginError(
-                f"{WHO}: {self.file.name} failed on images of shape {feed[self.input.name].shape}: {_shorten(error)}"
+                f"{self.who}: {self.file.name} failed on images of shape {feed[self.input.name].shape}:"
+                f" {_shorten(error)}"
             ) from error
         if len(answer) != len(pixels):
             raise PluginError(
-                f"{WHO}: {self.file.name} must answer n k for {len(pixels)} images, got shape {answer.shape}"
+                f"{self.who}: {self.file.name} must answer for each of {len(pixels)} images, got shape {answer.shape}"
             )
         values: NDArray[np.float64] = np.asarray(answer, np.float64)[:count]
         return values
@@ -205,17 +245,17 @@ def make_noise(model: OnnxModel, size: tuple[int, int]) -> NDArray[np.uint8]:
     return generator.integers(0, 256, (_PROBES, *size, model.input.depth), dtype=np.uint8)
 
 
-def _check_file(file: Path) -> None:
+def _check_file(who: str, file: Path) -> None:
     if not file.is_file():
-        raise ConfigError(f"{WHO}: there is no file {str(file)!r}")
+        raise ConfigError(f"{who}: there is no file {str(file)!r}")
     with file.open("rb") as opened:
         start = opened.read(64)
     if start.startswith(b"version https://git-lfs"):
-        raise ConfigError(f"{WHO}: {str(file)!r} is a Git LFS pointer, not the model; fetch it with `git lfs pull`")
+        raise ConfigError(f"{who}: {str(file)!r} is a Git LFS pointer, not the model; fetch it with `git lfs pull`")
 
 
-def _read_input(file: Path, inputs: Sequence[Any]) -> InputForm:
-    form = f"{WHO}: {file.name} must have one input of images, n c h w or n h w c; it has "
+def _read_input(who: str, file: Path, inputs: Sequence[Any]) -> InputForm:
+    form = f"{who}: {file.name} must have one input of images, n c h w or n h w c; it has "
     if len(inputs) != 1:
         raise ConfigError(f"{form}{len(inputs)}: {name_some(one.name for one in inputs)}")
     (one,) = inputs
@@ -233,7 +273,8 @@ def _read_input(file: Path, inputs: Sequence[Any]) -> InputForm:
     return InputForm(one.name, _TYPES[one.type], depth, last is not None, (height, width), shape[0])
 
 
-def _list_outputs(outputs: dict[str, list[Any]]) -> str:
+def list_outputs(outputs: dict[str, list[Any]]) -> str:
+    """Names and shapes of outputs, for messages."""
     return name_some(f"{name} {shape}" for name, shape in outputs.items())
 
 

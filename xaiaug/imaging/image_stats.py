@@ -93,6 +93,16 @@ def css_to_lab(colour: str) -> Floats:
     return rgb_to_lab(np.array(ImageColor.getrgb(colour)[:3]))
 
 
+def typical_colour(values: NDArray[Any], weight: Floats) -> Floats:
+    """Median colour, 3, of the pixels, h w 3, with the largest weights: at least a twentieth of the image.
+
+    With a subject's mask as weight it is the subject's colour, with one minus it the backdrop's.
+    """
+    least = min(0.6, float(np.quantile(weight, 0.95)))
+    median: Floats = np.median(values[weight >= least], axis=0).astype(np.float32)
+    return median
+
+
 def colour_name(colour: Floats) -> str:
     """The everyday name nearest to a Lab colour."""
     words, shades = _shades()

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, suggest
-from .._pixels import to_rgb
+from ..errors import ConfigError, suggest
+from ._pixels import to_rgb
 
 RESIZE = ("crop", "stretch")
 CHANNELS = ("rgb", "bgr")

@@ -1,0 +1,30 @@
+"""Tests stated causes of mistakes by experiment: the classifier is asked again after an intervention on the image."""
+
+from .cause_parser import NOTHING, parse_cause
+from .grouping import MOST_POOL, CauseOfMistake, group_causes
+from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
+from .photo import Photo, Segment
+from .trial import EditedImage, Slice, StatedCause, Trial, create_ask, run_trial
+from .wording import describe_cause, describe_edit
+
+__all__ = [
+    "ALPHA",
+    "FEWEST",
+    "MOST_POOL",
+    "NOTHING",
+    "CauseOfMistake",
+    "EditedImage",
+    "JudgedCause",
+    "Photo",
+    "Segment",
+    "Slice",
+    "StatedCause",
+    "Trial",
+    "create_ask",
+    "describe_cause",
+    "describe_edit",
+    "group_causes",
+    "judge_trials",
+    "parse_cause",
+    "run_trial",
+]

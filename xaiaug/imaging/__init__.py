@@ -1,0 +1,1 @@
+"""Pixels alone: colours and sharpness, and holes that are filled."""
