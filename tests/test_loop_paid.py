@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -58,6 +60,12 @@ def test_a_lost_ledger_is_refused_before_a_call_is_paid_again_and_a_lost_count_i
         one.run(splits, tmp_path / "run", until="critique", watch=lambda progress: told.append(progress.note))
         assert told.count(COUNT_REBUILT) == 1
         assert read_paid_count(tmp_path / "run").answered == paid > 15
+        with sqlite3.connect(tmp_path / "begun.sqlite") as connection:
+            connection.execute("PRAGMA user_version = 0")  # what a kill at the very start leaves: no table yet
+        connection.close()
+        (tmp_path / "begun").mkdir()
+        shutil.copy(tmp_path / "begun.sqlite", tmp_path / "begun" / "ledger.sqlite")
+        assert one.plan(splits, tmp_path / "begun", until="critique").paid_usd == 0
         (tmp_path / "run" / "ledger.sqlite").unlink()
         for command in (one.plan, one.run):
             with pytest.raises(RunFolderError, match=f"is lost, but calls of this run were paid: .* {paid} replies"):

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xaiaug import open_run
-from xaiaug.errors import RunFolderError
+from xaiaug.errors import RunCutShortError, RunFolderError
 from xaiaug.records import OpenCall, RawReply
 from xaiaug.results.maintenance import collect_garbage, status, verify
 from xaiaug.store import Blob, CallLedger, Reader, Store
-from xaiaug.store.row_checksums import list_columns, row_checksum
+from xaiaug.store.row_checksums import insert, list_columns, row_checksum
 from xaiaug.store.run_ledger import RunLedger
 from xaiaug.store.schema import CASES, SETTINGS, UNTIL
 
@@ -276,3 +276,18 @@ def test_reading_writes_nothing_even_where_a_run_was_killed(run, tmp_path):
         ledger.set_fact(UNTIL, "images")
     ledger.close()
     assert {name: (killed / name).read_bytes() for name in before} == before
+
+
+def test_a_change_that_a_kill_cut_short_is_undone_by_the_next_run_and_told_until_then(run, tmp_path):
+    connection = sqlite3.connect(run / "ledger.sqlite", isolation_level=None)
+    connection.create_function("row_checksum", -1, row_checksum)
+    connection.execute("PRAGMA cache_size = 1")  # changes reach the file before they are committed
+    connection.execute("BEGIN")
+    connection.executemany(insert("facts"), [(f"fact {number}", '"' + "x" * 4000 + '"') for number in range(200)])
+    shutil.copytree(run, tmp_path / "killed")
+    connection.close()
+    for command in (status, verify, collect_garbage, open_run):
+        with pytest.raises(RunCutShortError, match="killed in the middle of a change. Rerun the same command"):
+            command(tmp_path / "killed")
+    Store(tmp_path / "killed").close()
+    assert read_all(tmp_path / "killed") == read_all(run)

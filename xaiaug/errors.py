@@ -24,7 +24,8 @@ XaiaugError
 ├── RunStopped (RuntimeError)             the run was asked to stop, and stopped between two chunks
 │   └── WaitingForReview                  the new images must be reviewed first
 └── RunFolderError (OSError)              the run folder cannot be read or written
-    └── RunLockedError                    another process owns the run folder
+    ├── RunLockedError                    another process owns the run folder
+    └── RunCutShortError                  its ledger cannot be read until the next run has undone what a kill left
 
 DataWarning (UserWarning)                 data that can be used, and may not be what you think it is
 """
@@ -163,6 +164,10 @@ class RunFolderError(XaiaugError, OSError):
 
 class RunLockedError(RunFolderError):
     """Another process owns the run folder."""
+
+
+class RunCutShortError(RunFolderError):
+    """A run was killed while its ledger was begun or closed: it cannot be read until the next run has undone that."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

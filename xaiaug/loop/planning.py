@@ -8,7 +8,7 @@ from statistics import fmean
 
 from ..config import Settings
 from ..data import Splits
-from ..errors import RunFolderError, RunLockedError
+from ..errors import RunCutShortError
 from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
@@ -57,19 +57,23 @@ def is_finished(run_dir: str | Path, settings: Settings, plugins: PluginSet, unt
 
     Raises:
         RunLockedError: another process is writing the run.
+        RunFolderError: its ledger is damaged, or has forgotten paid calls.
     """
-    if not has_ledger(to_run_folder(run_dir)):
+    reader = _open_past_run(run_dir)
+    if reader is None:
         return False
-    try:
-        reader = Reader(run_dir)
-    except RunLockedError:
-        raise
-    except RunFolderError:
-        return False  # torn while it was begun; anything worse is reported when it is opened for writing
     try:
         return _PastRun(reader, settings, plugins).is_finished(until)
     finally:
         reader.close()
+
+
+def _open_past_run(run_dir: str | Path) -> Reader | None:
+    """The run in a folder; None where there is none, or a kill left one that only the next run can read."""
+    try:
+        return Reader(run_dir) if has_ledger(to_run_folder(run_dir)) else None
+    except RunCutShortError:
+        return None
 
 
 def _look_at(splits: Splits) -> Assumptions:
@@ -82,9 +86,9 @@ def _look_at(splits: Splits) -> Assumptions:
 
 def _add_past_run(known: Assumptions, request: PlanRequest, plugins: PluginSet, run_dir: str | Path) -> Assumptions:
     """What is known, and what the run folder adds to it; nothing where there is no run."""
-    if not has_ledger(to_run_folder(run_dir)):
+    reader = _open_past_run(run_dir)
+    if reader is None:
         return known
-    reader = Reader(run_dir)
     try:
         return _PastRun(reader, request.settings, plugins).add_to(known, request.until)
     finally:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Set
 from pathlib import Path
 
-from ..errors import RunFolderError, RunLockedError
+from ..errors import RunCutShortError, RunFolderError, RunLockedError
 from .row_checksums import is_sound, list_columns, list_schema, read_schema, row_checksum
 from .schema import FORMAT, TABLES, VERSION
 
@@ -35,6 +35,7 @@ def open_ledger(path: Path, *, writable: bool) -> sqlite3.Connection:
 
     Raises:
         RunFolderError: it is missing, damaged, of another version, or not a ledger.
+        RunCutShortError: it must be opened for writing first.
         RunLockedError: another process is writing it.
     """
     refuse_foreign_journal(path)
@@ -89,8 +90,14 @@ def damage(path: Path, what: str) -> RunFolderError:
 
 def translate(path: Path, error: Exception) -> RunFolderError:
     """The error of a ledger that SQLite cannot use."""
-    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return RunLockedError(f"{path.parent} is being written by another process; wait for it or stop it")
+    if name == "SQLITE_READONLY_ROLLBACK":
+        return RunCutShortError(
+            f"the ledger {path} cannot be read: its process was killed in the middle of a change. Rerun the same "
+            "command to resume, which undoes it; what was committed is still there"
+        )
     text = str(error)
     broken = isinstance(error, UnicodeDecodeError) or type(error) is sqlite3.DatabaseError
     if broken or "decode" in text or "user-defined function" in text:
@@ -124,7 +131,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, writable: bool) -> N
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     is_new = _check_schema(connection, path)
     if is_new and not writable:
-        raise RunFolderError(f"there is no run in {path.parent}: {path.name} has no tables")
+        raise RunCutShortError(f"there is no run in {path.parent}: {path.name} has no tables")
     if not is_new:
         _check_contents(connection, path)
     if writable:
