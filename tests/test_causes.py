@@ -195,7 +195,7 @@ def test_nuisance_edits_keep_size_and_seed(seed, name):
     image = blob(seed)
     first, second = (NUISANCES[name](image, np.random.default_rng(seed)) for _ in range(2))
     change = np.abs(np.asarray(first, float) - np.asarray(image, float)).mean()
-    assert change > 0 and (change < 12 or name in ("a flip", "a shift by 4 %"))
+    assert change > 0 and (change < 26 or name in ("a flip", "a shift by 4 %"))
     assert first.size == image.size and first.mode == "RGB"
     assert np.array_equal(np.asarray(first), np.asarray(second))
 
