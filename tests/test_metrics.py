@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaiaug.errors import DataError
-from xaiaug.metrics import Metrics, Scorer, evaluate
+from xaiaug.metrics import Metrics, Scorer, evaluate, wilson_interval
 
 
 def one_hot(predicted: list[int], k: int, certainty: float = 0.9) -> np.ndarray:
@@ -153,3 +153,10 @@ def test_what_arms_are_compared_by_is_what_is_reported_of_each(case: tuple[np.nd
     assert (reported.accuracy, reported.f1) == (scored["accuracy"], scored["macro-f1"])
     assert reported.balanced_accuracy == Scorer("balanced-accuracy").score(labels, probabilities)
     assert reported.roc_auc == (None if math.isnan(scored["auroc"]) else scored["auroc"])
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_an_interval_holds_the_share_it_is_of(right: int, wrong: int) -> None:
+    low, high = wilson_interval(right, right + wrong)
+    share = right / (right + wrong) if right + wrong else 0.5
+    assert 0 <= low <= share + 1e-12 and share - 1e-12 <= high <= 1

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 import xaiaug
 from xaiaug.errors import DataError, PluginError
 from xaiaug.records import Explanation, Failure, Sample
-from xaiaug.slices import GuideImage, compute_wilson_interval, is_for_finding, measure_traits, search_slices
+from xaiaug.slices import GuideImage, is_for_finding, measure_traits, search_slices
 from xaiaug.slices.error_mixture import choose_mixture, fit_mixture
 from xaiaug.slices.looks import find_looks, measure_presence
 from xaiaug.slices.windows import cut_windows, pick_windows
@@ -258,7 +258,7 @@ def test_bad_arguments_are_refused(changed, message):
 def test_a_classifier_without_probabilities_is_blamed():
     classifier = xaiaug.PredictClassifier(lambda batch: np.eye(2)[[0] * len(batch)], labels=LABELS)
     classifier.predict_proba = lambda batch: np.zeros((len(batch), 3))
-    with pytest.raises(PluginError, match="predict_proba must return finite probabilities"):
+    with pytest.raises(PluginError, match=r"predict_proba must return shape"):
         xaiaug.find_slices([Image.new("RGB", (8, 8))] * 4, classifier, [0, 1, 0, 1])
 
 
@@ -295,13 +295,6 @@ def test_degenerate_maps_and_failures_count_as_none(few):
         for one in (None, maps)
     )
     assert found.slices and again == found
-
-
-@given(st.integers(0, 200), st.integers(0, 200))
-def test_an_interval_holds_the_share_it_is_of(right, wrong):
-    low, high = compute_wilson_interval(right, right + wrong)
-    share = right / (right + wrong) if right + wrong else 0.5
-    assert 0 <= low <= share + 1e-12 and share - 1e-12 <= high <= 1
 
 
 def test_a_mixture_parts_what_is_wrong_from_what_is_alike():

@@ -22,6 +22,7 @@ from xaiaug.statistics import (
     Spread,
     compare_predictions,
     count_flips,
+    fisher_test,
     holm_adjust,
     judge_outcome,
 )
@@ -309,3 +310,12 @@ def test_two_points_are_found_in_nine_runs_of_ten(sd):
     found, _ = claims(np.random.default_rng(1), 500, 0.02, sd)
     print(f"SD {100 * sd:.1f}: {found} of 500 found")  # noqa: T201
     assert found >= 450
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
+def test_fishers_test_is_scipys(one, rest, other, others):
+    table = [[one, rest], [other, others]]
+    sides = {"two-sided": False, "greater": True}
+    for alternative, greater in sides.items():
+        found = fisher_test(one, one + rest, other, other + others, greater=greater)
+        assert found == pytest.approx(stats.fisher_exact(table, alternative=alternative).pvalue)

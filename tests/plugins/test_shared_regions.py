@@ -8,7 +8,6 @@ from blobs import SIDE, blob
 from PIL import Image, ImageDraw
 
 from xaiaug import Case, Context, Explanation
-from xaiaug.plugins.critics._shared_regions import Count, _fisher
 from xaiaug.plugins.critics.measured import MeasuredCritic
 
 LABELS = ("cat", "dog")
@@ -98,15 +97,6 @@ def test_other_explained_images_are_read_anew(critic):
     assert other.critique([case(401, 1, 0, False)])[0].testable is not None
     other.prepare(Context(labels=LABELS))
     assert other.critique([case(401, 1, 0, False)])[0].testable is None
-
-
-@pytest.mark.parametrize("table", [(9, 10, 1, 12), (0, 8, 8, 8), (3, 9, 3, 9), (20, 40, 2, 40)])
-def test_fishers_test_is_scipys(table):
-    from scipy.stats import fisher_exact
-
-    a, b, c, d = table
-    expected = fisher_exact([[a, b - a], [c, d - c]]).pvalue
-    assert _fisher(Count(a, b), Count(c, d)) == pytest.approx(expected)
 
 
 def test_small_images_are_measured():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..imaging.image_stats import rgb_to_lab, sharpness, to_pixels, typical_colour
+from ..imaging.image_stats import centroid, rgb_to_lab, sharpness, to_pixels, typical_colour
 from ..records import Failure
 
 Floats = NDArray[np.float32]
@@ -91,6 +91,4 @@ class Photo:
     @cached_property
     def place(self) -> Floats:
         """x y of the subject's centroid, 0 to 1 from the left and the top."""
-        y, x = ((axis + 0.5) / n for axis, n in zip(np.indices(self.mask.shape), self.mask.shape, strict=True))
-        total = max(float(self.mask.sum()), 1e-9)
-        return np.array([(x * self.mask).sum() / total, (y * self.mask).sum() / total], np.float32)
+        return centroid(self.mask)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ..errors import DataError
 
@@ -67,3 +68,25 @@ def _fold(name: str) -> str:
         return repr(float(text)) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) else text
     except ValueError:  # digits of another script
         return text
+
+
+def to_class_indices(who: str, labels: Sequence[str] | Sequence[int], classes: Sequence[str]) -> list[int]:
+    """The index of each label, given as a name or as an index; without names of classes any index counts.
+
+    Args:
+        who: to name in errors.
+        labels: names or indices.
+        classes: their names, in the order of the classifier.
+
+    Raises:
+        DataError: a label is none of them.
+    """
+    indices = []
+    for label in labels:
+        if isinstance(label, str) and label in classes:
+            indices.append(list(classes).index(label))
+        elif not isinstance(label, str) and int(label) == label and 0 <= int(label) < (len(classes) or math.inf):
+            indices.append(int(label))
+        else:
+            raise DataError(f"{who}: labels must be of {', '.join(classes)}, or their indices; got {label!r:.80}")
+    return indices

@@ -1,7 +1,8 @@
-"""Image statistics: colours in Lab, their everyday names, and sharpness."""
+"""Image statistics: a digest, colours in Lab and their everyday names, the centroid of a mask, and sharpness."""
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import Any
 
@@ -74,6 +75,21 @@ def lab_to_rgb(colours: NDArray[Any]) -> NDArray[np.uint8]:
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """The image as h w 3, RGB, uint8."""
     return np.asarray(image.convert("RGB"))
+
+
+def digest_image(image: Image.Image) -> str:
+    """32 hexadecimal digits over the size and the pixels of an image, as RGB."""
+    pixels = image.convert("RGB")
+    return hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).hexdigest()[:32]
+
+
+def centroid(weight: Floats) -> Floats:
+    """x y of the centroid of a weight, h w, 0 to 1 from the left and the top; the centre where there is no weight."""
+    y, x = ((axis + 0.5) / length for axis, length in zip(np.indices(weight.shape), weight.shape, strict=True))
+    total = float(weight.sum())
+    if total <= 0:
+        return np.array([0.5, 0.5], np.float32)
+    return np.array([(x * weight).sum() / total, (y * weight).sum() / total], np.float32)
 
 
 def lab_to_hex(colour: Floats) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +23,9 @@ from ..causes import (
     parse_cause,
     run_trial,
 )
+from ..data.label_names import to_class_indices
 from ..errors import DataError
+from ..imaging.image_stats import digest_image
 from ..interfaces import Classifier
 from ..plugins._segmentation import create_segmenter
 from ..records import Cause, Critique
@@ -79,7 +80,7 @@ def probe_cause(
     batches = [ask(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     predicted = np.concatenate(batches).argmax(axis=1).tolist() if batches else []
     find = segment or create_segmenter(None, "probe_cause").mask
-    photos = [Photo(_digest(image), image, find) for image in images]
+    photos = [Photo(digest_image(image), image, find) for image in images]
     failed = [i for i in range(len(images)) if targets[i] != predicted[i] and groups[i] is not None]
     causes = [CauseOfMistake(targets[i], predicted[i], _to_cause(stated[i]), groups[i]) for i in failed]
     right = sorted((i for i in range(len(images)) if targets[i] == predicted[i]), key=lambda i: photos[i].id)
@@ -100,15 +101,7 @@ def _check(classifier: Classifier, images: Sequence[Any], labels: Sequence[Any])
         raise DataError(f"probe_cause: {type(classifier).__name__} has no labels yet; prepare, fit or load it first")
     if len(images) != len(labels):
         raise DataError(f"probe_cause: needs one label per image, got {len(images)} images and {len(labels)} labels")
-    targets = []
-    for label in labels:
-        if isinstance(label, str) and label in names:
-            targets.append(names.index(label))
-        elif not isinstance(label, str) and int(label) == label and 0 <= int(label) < len(names):
-            targets.append(int(label))
-        else:
-            raise DataError(f"probe_cause: labels must be of {', '.join(names)}, or their indices; got {label!r:.80}")
-    return targets
+    return to_class_indices("probe_cause", labels, names)
 
 
 def _spread(cause: Any, count: int) -> list[Stated]:
@@ -140,8 +133,3 @@ def _group_indices(slices: Sequence[Sequence[int]] | None, count: int) -> list[i
                 )
             groups[index] = number
     return groups
-
-
-def _digest(image: Image.Image) -> str:
-    pixels = image.convert("RGB")
-    return hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).hexdigest()[:32]

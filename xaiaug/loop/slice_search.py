@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import DataError, PluginError
+from ..causes import create_ask
+from ..data.label_names import to_class_indices
+from ..errors import DataError
+from ..imaging.image_stats import digest_image
 from ..interfaces import Classifier
 from ..plugins._superpixels import subject_mask
 from ..records import Explanation, Failure, Sample, Slices
-from ..slices import GuideImage, Segment, find_obstacle, measure_traits, search_slices
+from ..slices import GuideImage, Segment, Traits, find_obstacle, measure_traits, search_slices
 
 BATCH = 64
 
@@ -62,7 +64,8 @@ def find_slices(
     if samples and len(samples) < len(images):
         raise DataError("find_slices: images must be all samples or all images, got both")
     classes = tuple(names or (classifier.labels if classifier else ()))
-    targets = _to_indices(labels if labels is not None else [sample.label for sample in samples], classes)
+    given = labels if labels is not None else [sample.label for sample in samples]
+    targets = to_class_indices("find_slices", given, classes)
     _check_length("labels", targets, images)
     predicted, vectors = _answer(images, predictions)
     if embeddings is not None:
@@ -76,33 +79,21 @@ def find_slices(
     mistakes = sum(label != guess for label, guess in zip(targets, predicted, strict=True))
     if reason := find_obstacle(mistakes, len(targets)):
         return Slices(images=len(targets), mistakes=mistakes, reason=reason)
+    nothing = [None] * len(images)
+    embedded = nothing if vectors is None else vectors
+    rows = zip(images, targets, predicted, explanations or nothing, embedded, strict=True)
     guide = []
-    for index, one in enumerate(images):
-        explanation = explanations[index] if explanations is not None else None
-        guide.append(
-            _measure(
-                one,
-                index,
-                (targets[index], predicted[index]),
-                None if vectors is None else vectors[index],
-                explanation if isinstance(explanation, Explanation) else None,
-                segment or subject_mask,
-            )
-        )
+    for index, (one, label, guess, explanation, vector) in enumerate(rows):
+        key, traits = _measure(one, explanation, segment or subject_mask)
+        guide.append(GuideImage(key, label, guess, traits, vector, None if samples else str(index)))
     return search_slices(guide, classes, seed)
 
 
-def _measure(
-    one: Any,
-    index: int,
-    classes: tuple[int, int],
-    embedding: NDArray[np.float32] | None,
-    explanation: Explanation | None,
-    segment: Segment,
-) -> GuideImage:
+def _measure(one: Any, explanation: Explanation | Failure | None, segment: Segment) -> tuple[str, Traits]:
+    """What the image is known by, and its measurements."""
     image = _open(one)
-    key, name = (one.id, None) if isinstance(one, Sample) else (_digest(image), str(index))
-    return GuideImage(key, *classes, measure_traits(image, segment, explanation), embedding, name)
+    shown = explanation if isinstance(explanation, Explanation) else None
+    return one.id if isinstance(one, Sample) else digest_image(image), measure_traits(image, segment, shown)
 
 
 def _answer(images: Sequence[Any], predictions: Any) -> tuple[list[int], NDArray[np.float32] | None]:
@@ -117,27 +108,16 @@ def _answer(images: Sequence[Any], predictions: Any) -> tuple[list[int], NDArray
         if not np.isfinite(values).all():
             raise DataError("find_slices: predictions must be finite")
         return (values if values.ndim == 1 else values.argmax(axis=1)).tolist(), None
+    ask = create_ask(f"{type(predictions).__name__}.predict_proba", predictions.predict_proba, len(predictions.labels))
     predicted: list[int] = []
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(images), BATCH):
         opened = [_open(one) for one in images[start : start + BATCH]]
-        predicted += _predict(predictions, opened)
+        predicted += ask(opened).argmax(axis=1).tolist()
         vectors = predictions.embed(opened)
         if vectors is not None:
             parts.append(np.asarray(vectors, np.float32))
     return predicted, np.concatenate(parts) if parts else None
-
-
-def _predict(classifier: Classifier, images: Sequence[Image.Image]) -> list[int]:
-    answers = np.asarray(classifier.predict_proba(images), float)
-    expected = (len(images), len(classifier.labels))
-    if answers.shape != expected or not np.isfinite(answers).all():
-        raise PluginError(
-            f"{type(classifier).__name__}.predict_proba must return finite probabilities of shape {expected} (n k), "
-            f"got {answers.shape}"
-        )
-    predicted: list[int] = answers.argmax(axis=1).tolist()
-    return predicted
 
 
 def _open(one: Any) -> Image.Image:
@@ -145,22 +125,6 @@ def _open(one: Any) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_indices(labels: Sequence[Any], names: Sequence[str]) -> list[int]:
-    indices = []
-    for label in labels:
-        if isinstance(label, str) and label in names:
-            indices.append(list(names).index(label))
-        elif not isinstance(label, str) and int(label) == label and 0 <= int(label) < (len(names) or np.inf):
-            indices.append(int(label))
-        else:
-            raise DataError(f"find_slices: labels must be of {', '.join(names)}, or their indices; got {label!r:.80}")
-    return indices
-
-
 def _check_length(what: str, values: Sequence[Any] | NDArray[Any], images: Sequence[Any]) -> None:
     if len(values) != len(images):
         raise DataError(f"find_slices: needs one of {what} per image, got {len(values)} for {len(images)} images")
-
-
-def _digest(image: Image.Image) -> str:
-    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()[:32]

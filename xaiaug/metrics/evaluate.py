@@ -145,7 +145,7 @@ def evaluate(
     return Metrics(
         n=len(labels),
         accuracy=accuracy(labels, probabilities),
-        accuracy_interval=_wilson_interval(int(correct.sum()), len(labels)),
+        accuracy_interval=wilson_interval(int(correct.sum()), len(labels)),
         balanced_accuracy=recall,
         precision=mean_over_present(class_precision(confusion), confusion),
         recall=recall,
@@ -208,11 +208,14 @@ def _group_scores(correct: NDArray[np.bool_], groups: Sequence[Mapping[str, str]
     )
 
 
-def _wilson_interval(hits: int, n: int) -> tuple[float, float]:
+def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share, 0 to 1; all of it where n is 0."""
+    if n == 0:
+        return 0.0, 1.0
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(hits, n, method="wilson")
-    return float(low), float(high)
+    return max(0.0, float(low)), min(1.0, float(high))  # rounding
 
 
 def _log_loss(labels: Labels, probabilities: Probabilities) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ConfigError, suggest
+from ..imaging.image_stats import digest_image
 from ..interfaces import Context, MaskCache
 from ..interfaces.source_digest import source_digest
 from ..records import JSON, Failure, digest
@@ -135,7 +135,7 @@ class ModelSegmenter(Segmenter):
         return [self._mask(key, image.convert("RGB")) for image in images]
 
     def _mask(self, key: str, image: Image.Image) -> Floats | Failure:
-        content = _digest_image(image)
+        content = digest_image(image)
         levels = self._cache.read(key, content)
         if levels is None or levels.shape != image.size[::-1]:
             self._model.open("auto")  # does nothing after `prepare`
@@ -249,10 +249,3 @@ def _check_keys(who: str, model: type, table: Mapping[str, JSON]) -> None:
             TypeAdapter(types[name]).validate_python(value)
         except ValidationError as error:
             raise ConfigError(f"{who}: {name} is invalid: {error.errors()[0]['msg']}, got {value!r:.80}") from None
-
-
-def _digest_image(image: Image.Image) -> str:
-    """32 hexadecimal digits over the size and the pixels of an image, RGB."""
-    content = hashlib.sha256(f"{image.width} {image.height} ".encode())
-    content.update(image.tobytes())
-    return content.hexdigest()[:32]

@@ -1,6 +1,6 @@
 """Slices: images on which a classifier fails more often, found on one half of the guide and scored on the other."""
 
-from .search import EXAMPLES, FEWEST_MISTAKES, compute_wilson_interval, find_obstacle, is_for_finding, search_slices
+from .search import EXAMPLES, FEWEST_MISTAKES, find_obstacle, is_for_finding, search_slices
 from .traits import Segment, Traits, measure_in_threads, measure_traits
 from .views import GuideImage
 
@@ -10,7 +10,6 @@ __all__ = [
     "GuideImage",
     "Segment",
     "Traits",
-    "compute_wilson_interval",
     "find_obstacle",
     "is_for_finding",
     "measure_in_threads",

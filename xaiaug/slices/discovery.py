@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..statistics import fisher_test
 from .error_mixture import ErrorMixture, choose_mixture
 from .looks import RADIUS, Look, measure_presence
 from .views import GuideImage, Population, Scale, View, list_views
@@ -57,13 +58,6 @@ def find_memberships(images: Sequence[GuideImage], kinds: Collection[str], seed:
         candidates = [one for view in views for one in _list_candidates(population, view, seed)]
         found += _select(population, candidates)
     return found
-
-
-def count_tail(wrong: int, size: int, all_wrong: int, all_size: int) -> float:
-    """The probability of at least so many mistakes among `size` images drawn from all (Fisher, one-sided)."""
-    from scipy.stats import hypergeom
-
-    return float(hypergeom.sf(wrong - 1, all_size, all_wrong, size))
 
 
 def _list_populations(images: Sequence[GuideImage]) -> Iterator[Population]:
@@ -122,10 +116,10 @@ def _select(population: Population, candidates: Sequence[tuple[Membership, Array
 
 def _clearness(wrong: Bools, members: Bools) -> float:
     """Minus the logarithm of the p-value; 0 where there are too few mistakes."""
-    inside = int(wrong[members].sum())
+    inside, everything, size = int(wrong[members].sum()), int(wrong.sum()), int(members.sum())
     if inside < SMALLEST or members.all():
         return 0.0
-    p = count_tail(inside, int(members.sum()), int(wrong.sum()), len(wrong))
+    p = fisher_test(inside, size, everything - inside, len(wrong) - size, greater=True)
     return float(-np.log(max(p, 1e-300)))
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..metrics import wilson_interval
 from ..records import MistakeSlice, Slices, derive_seed
 from ..records.mistake_slice import SLICE_KINDS
-from ..statistics import holm_adjust
-from .discovery import FEWEST, Membership, count_tail, find_memberships
+from ..statistics import fisher_test, holm_adjust
+from .discovery import FEWEST, Membership, find_memberships
 from .naming import Naming, name_slice
 from .views import GuideImage
 
@@ -22,7 +23,6 @@ Array = NDArray[np.float64]
 FEWEST_MISTAKES = 20  # of all; with fewer there is no search
 ALPHA = 0.05
 EXAMPLES = 9
-CONFIDENCE = 1.959963984540054  # standard deviations of a 95 % interval
 
 
 def search_slices(
@@ -145,14 +145,14 @@ def _test(one: ScoredSlice) -> float:
     if not one.inside or not one.rest:
         return 1.0
     wrong = sum(image.wrong for image in one.inside)
-    everything = wrong + sum(image.wrong for image in one.rest)
-    return count_tail(wrong, len(one.inside), everything, len(one.inside) + len(one.rest))
+    others = sum(image.wrong for image in one.rest)
+    return fisher_test(wrong, len(one.inside), others, len(one.rest), greater=True)
 
 
 def _to_slice(one: ScoredSlice, p: float, labels: Sequence[str], oversampling: float) -> MistakeSlice:
     population, size = one.membership.population, len(one.inside)
     wrong = sum(image.wrong for image in one.inside)
-    low, high = (_correct(share, oversampling) for share in compute_wilson_interval(size - wrong, size))
+    low, high = (_correct(share, oversampling) for share in wilson_interval(size - wrong, size))
     rest = [image for image in one.rest if not image.wrong]
     order = np.argsort(one.membership.score(rest), kind="stable")
     cases = sorted(
@@ -183,14 +183,3 @@ def _to_slice(one: ScoredSlice, p: float, labels: Sequence[str], oversampling: f
 def _correct(accuracy: float, oversampling: float) -> float:
     """An accuracy as it would be if mistakes were not likelier to take part: its odds grow by so much."""
     return accuracy * oversampling / (accuracy * oversampling + 1 - accuracy)
-
-
-def compute_wilson_interval(right: int, size: int) -> tuple[float, float]:
-    """The 95 % interval of a share; 0 to 1 without any images."""
-    if size == 0:
-        return 0.0, 1.0
-    share, square = right / size, CONFIDENCE**2
-    middle = (share + square / (2 * size)) / (1 + square / size)
-    half = CONFIDENCE * float(np.sqrt(share * (1 - share) / size + square / (4 * size**2))) / (1 + square / size)
-    # Rounding must not put the share outside.
-    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..imaging.image_stats import rgb_to_lab, sharpness, to_pixels, typical_colour
+from ..imaging.image_stats import centroid, rgb_to_lab, sharpness, to_pixels, typical_colour
 from ..records import Explanation
 from .windows import Windows, cut_windows
 
@@ -61,7 +61,7 @@ def measure_traits(image: Image.Image, segment: Segment, explanation: Explanatio
         "light": lab[..., :1].mean(axis=(0, 1)),
         "sharpness": np.log([sharpness(image) + 0.01], dtype=np.float32),
         "size": np.sqrt([mask.mean()], dtype=np.float32),
-        "place": _centroid(mask),
+        "place": centroid(mask),
     }
     windows = cut_windows(image, mask, explanation)
     if windows.heat is not None and explanation is not None:
@@ -81,14 +81,6 @@ def _resize(values: Floats, size: tuple[int, int]) -> Floats:
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
 
 
-def _centroid(weight: Floats) -> Floats:
-    y, x = ((axis + 0.5) / length for axis, length in zip(np.indices(weight.shape), weight.shape, strict=True))
-    total = float(weight.sum())
-    if total <= 0:
-        return np.array([0.5, 0.5], np.float32)
-    return np.array([(x * weight).sum() / total, (y * weight).sum() / total], np.float32)
-
-
 def _locate_heat(explanation: Explanation, mask: Floats) -> Floats:
     """The share of the heat off the subject, and x y of that part's centroid."""
     seen = np.isfinite(explanation.heatmap)
@@ -96,4 +88,4 @@ def _locate_heat(explanation: Explanation, mask: Floats) -> Floats:
     small = _resize(heat, mask.shape[::-1])
     off = small * (1 - mask)
     share = float(off.sum()) / max(float(small.sum()), 1e-9)
-    return np.array([share, *_centroid(off)], np.float32)
+    return np.array([share, *centroid(off)], np.float32)

@@ -2,6 +2,7 @@
 
 from ..metrics.scores import METRICS, Scorer
 from .compare import Comparison, compare, compare_predictions
+from .fisher import fisher_test
 from .holm import AdjustedContrast, holm_adjust
 from .interval import DifferenceEstimate, Spread
 from .mcnemar import Flips, count_flips
@@ -21,6 +22,7 @@ __all__ = [
     "compare",
     "compare_predictions",
     "count_flips",
+    "fisher_test",
     "holm_adjust",
     "judge_outcome",
     "least_p",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...imaging.image_stats import rgb_to_lab, sharpness, to_pixels, typical_colour
+from ...imaging.image_stats import centroid, rgb_to_lab, sharpness, to_pixels, typical_colour
 from ...records import Explanation
 from .._superpixels import SIDE, subject_mask
 
@@ -67,15 +67,9 @@ def measure(image: Image.Image) -> Measurements:
         light=np.array([np.percentile(lightness, 99), lightness.mean()], np.float32),
         sharpness=sharpness(image),
         size=float(mask.mean()),
-        place=_centroid(mask),
+        place=centroid(mask),
         mask=mask,
     )
-
-
-def _centroid(mask: Floats) -> Floats:
-    y, x = ((axis + 0.5) / length for axis, length in zip(np.indices(mask.shape), mask.shape, strict=True))
-    total = max(float(mask.sum()), 1e-9)
-    return np.array([(x * mask).sum() / total, (y * mask).sum() / total], np.float32)
 
 
 def _luminance(lightness: float) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from ...causes.photo import Photo
 from ...causes.regions import find_spot
 from ...imaging.image_stats import lab_to_hex
 from ...records import Case, Cause, Explanation, Failure
+from ...statistics import fisher_test
 from .._hot_region import RegionOptions, find_region
 from .._superpixels import subject_mask
 
@@ -133,7 +133,7 @@ class SharedRegions:
                 sum(peer.id in look.hot and peer.label == peer.predicted == owner for peer in self._peers),
                 len(look.hot),
             ),
-            p=min(1.0, _fisher(label, predicted) * len(self.looks)),
+            p=min(1.0, fisher_test(label.count, label.of, predicted.count, predicted.of) * len(self.looks)),
         )
 
     def _count(self, number: int, label: str, predicted: str) -> Count:
@@ -207,11 +207,3 @@ def _find_looks(peers: Sequence[_Peer]) -> list[Look]:
 
 def _has(photo: Photo, look: Look) -> bool:
     return find_spot(photo, look.colour, look.share) is not None
-
-
-def _fisher(one: Count, other: Count) -> float:
-    """Two-sided p-value of Fisher's exact test: that the shares differ so much, or more, by chance."""
-    have, total = one.count + other.count, comb(one.of + other.of, one.count + other.count)
-    ways = [comb(one.of, k) * comb(other.of, have - k) for k in range(max(0, have - other.of), min(one.of, have) + 1)]
-    reached = comb(one.of, one.count) * comb(other.of, other.count)
-    return sum(way for way in ways if way <= reached) / total
