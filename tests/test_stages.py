@@ -15,7 +15,8 @@ from xaiaug.stages import GeneratedImage, Mistake, Predictions, StageRuntime, ch
 from xaiaug.stages.chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from xaiaug.stages.image_requests import ImagePlan, plan_requests
 from xaiaug.store import Store
-from xaiaug.store.schema import CASES, critique_of
+from xaiaug.store.schema import CASES
+from xaiaug.store.stage_rows import critique_of
 
 
 def sample(name, label=0):

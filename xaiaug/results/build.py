@@ -37,16 +37,18 @@ from ..store.schema import (
     SLICES,
     TEST_SEEN,
     UNTIL,
+    ImagesFact,
+    Wave,
+)
+from ..store.stage_rows import (
     CaseRow,
     CauseRow,
     CritiqueRow,
     EditedImageRow,
     ExplainRow,
-    ImagesFact,
     SlicesRow,
     SynthesisRow,
     VerdictRow,
-    Wave,
 )
 from .map_effect import find_untestable
 from .notes import notes

@@ -19,13 +19,12 @@ from ..store.schema import (
     COMPARISON,
     IMAGES,
     ArmFact,
-    FitRow,
     ImagesFact,
-    PredictionRow,
     fit_stage,
     predict_curve_stage,
     predict_test_stage,
 )
+from ..store.stage_rows import FitRow, PredictionRow
 
 
 @dataclass(frozen=True, eq=False)

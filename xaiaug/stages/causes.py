@@ -28,7 +28,8 @@ from ..interfaces import Context
 from ..interfaces.source_digest import source_digest
 from ..records import JSON, Cause, CauseVerdict, Critique, Failure, Sample
 from ..store import Blob
-from ..store.schema import ArmsRow, CauseRow, TrialRow, causes_judged_stage, causes_stage
+from ..store.schema import causes_judged_stage, causes_stage
+from ..store.stage_rows import ArmsRow, CauseRow, TrialRow
 from .chunks import Item, Stage, complete
 from .mistakes import Mistake
 from .plugin_guard import blame_plugin

@@ -16,7 +16,8 @@ from ..errors import DataError
 from ..records import derive_seed
 from ..store import Blob
 from ..store.blobs import Blobs
-from ..store.schema import ExplainRow, MapRow, control_maps_stage
+from ..store.schema import control_maps_stage
+from ..store.stage_rows import ExplainRow, MapRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake

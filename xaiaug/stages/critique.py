@@ -17,7 +17,8 @@ from ..interfaces import Context, Critic, PaidCalls
 from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
 from ..store import Blob
 from ..store.blobs import Blobs
-from ..store.schema import CritiqueRow, ExplainRow, critique_of, critique_stage
+from ..store.schema import critique_stage
+from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
 from .explain import explanation_of

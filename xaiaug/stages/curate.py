@@ -10,7 +10,8 @@ from ..curation import ImageFilter
 from ..records import JSON
 from ..records.pipeline import StageKind
 from ..store.blobs import Blobs
-from ..store.schema import SynthesisRow, VerdictRow, Wave
+from ..store.schema import Wave
+from ..store.stage_rows import SynthesisRow, VerdictRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .runtime import StageRuntime

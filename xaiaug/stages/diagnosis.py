@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, Sample
-from ..store.schema import CauseRow, ExplainRow, cause_verdict_of
+from ..store.stage_rows import CauseRow, ExplainRow, cause_verdict_of
 from .causes import SubjectFinder, try_stated_causes
 from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique

@@ -13,7 +13,8 @@ from ..interfaces import Classifier, Context, Explainer
 from ..records import Explanation, Failure
 from ..store import Blob
 from ..store.blobs import Blobs
-from ..store.schema import ExplainRow, MapRow, explain_stage, failure_of
+from ..store.schema import explain_stage
+from ..store.stage_rows import ExplainRow, MapRow, failure_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .lazy import Lazy
 from .mistakes import Mistake

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..arms import source_name
 from ..records import Critique, Failure
-from ..store.schema import ExplainRow
+from ..store.stage_rows import ExplainRow
 from .diagnosis import Diagnosis
 from .image_requests import GeneratedImage, ImagePlan
 from .mistakes import Mistake

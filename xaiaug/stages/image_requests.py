@@ -12,7 +12,7 @@ from ..arms import uses_critic
 from ..curation import ImageFilter
 from ..interfaces import Synthesizer
 from ..records import JSON, Critique, Failure, ImageSource, Sample, derive_seed
-from ..store.schema import ExplainRow, SynthesisRow, VerdictRow
+from ..store.stage_rows import ExplainRow, SynthesisRow, VerdictRow
 from .mistakes import Mistake
 from .review import Review
 from .synthesize import ImageRequest

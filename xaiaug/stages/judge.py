@@ -10,7 +10,8 @@ import numpy as np
 
 from ..curation import near_duplicate_threshold
 from ..records import Sample
-from ..store.schema import JUDGE, PREDICT_JUDGE, JudgeRow
+from ..store.schema import JUDGE, PREDICT_JUDGE
+from ..store.stage_rows import JudgeRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .mistakes import Mistake

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Sample
-from ..store.schema import CASES, CaseRow
+from ..store.schema import CASES
+from ..store.stage_rows import CaseRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .predict import CHUNK, Predictions

@@ -14,7 +14,7 @@ from ..errors import PluginError
 from ..records import Sample
 from ..store import Blob, StageName
 from ..store.blobs import Blobs
-from ..store.schema import PredictionRow
+from ..store.stage_rows import PredictionRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .plugin_guard import blame_plugin

@@ -10,7 +10,8 @@ from typing import Any
 from ..curation.review_table import COLUMNS, DECISION_COLUMNS, REVIEW_TABLE, ReviewDecision, index_rows
 from ..records import Critique
 from ..records.pipeline import StageKind
-from ..store.schema import SynthesisRow, VerdictRow, Wave
+from ..store.schema import Wave
+from ..store.stage_rows import SynthesisRow, VerdictRow
 from .chunks import Item, Stage, complete
 from .runtime import StageRuntime
 

@@ -18,7 +18,8 @@ from ..slices import GuideImage, find_obstacle, measure_in_threads, search_slice
 from ..slices.search import ScoredSlice
 from ..store import Blob
 from ..store.blobs import Blobs
-from ..store.schema import SLICES, ExplainRow, MapRow
+from ..store.schema import SLICES
+from ..store.stage_rows import ExplainRow, MapRow
 from .chunks import Item, Stage, complete
 from .explain import explanation_of
 from .mistakes import Mistake

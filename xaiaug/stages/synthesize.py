@@ -14,7 +14,8 @@ from ..records import JSON, Critique, Explanation, Failure, Sample, SynthesisReq
 from ..records.pipeline import StageKind
 from ..store import Blob
 from ..store.blobs import Blobs
-from ..store.schema import ExplainRow, SynthesisRow, Wave, failure_of
+from ..store.schema import Wave
+from ..store.stage_rows import ExplainRow, SynthesisRow, failure_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
 from .explain import explanation_of

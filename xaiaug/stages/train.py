@@ -11,7 +11,8 @@ from ..arms import effort
 from ..errors import DataError, PluginError, name_some
 from ..interfaces import Checkpoints, Classifier
 from ..records import JSON, History, Progress, Recipe, Sample, digest
-from ..store.schema import FitRow, fit_stage
+from ..store.schema import fit_stage
+from ..store.stage_rows import FitRow
 from .chunks import Item, Stage, complete, plugin_key
 from .plugin_guard import blame_plugin, check_plain
 from .runtime import Fitted, StageRuntime

@@ -23,7 +23,8 @@ from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
 from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
 from .run_ledger import FileStamp
-from .schema import BEGUN, OUTCOMES, SPEEDS, ModelRow, StageName
+from .schema import BEGUN, OUTCOMES, SPEEDS, StageName
+from .stage_rows import ModelRow
 from .status_file import STATUS, format_status
 from .text_files import METADATA, TABLES, write_text
 

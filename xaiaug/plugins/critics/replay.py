@@ -15,7 +15,8 @@ from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Failure, 
 from ...records.pipeline import StageKind
 from ...store import Blob, CallLedger, Reader
 from ...store.blobs import Blobs
-from ...store.schema import PLUGINS, critique_of
+from ...store.schema import PLUGINS
+from ...store.stage_rows import critique_of
 from ._by_name import KNOWN, make_critic
 from ._remote_critic import RemoteCritic
 
