@@ -1,0 +1,201 @@
+"""The rows of each stage in a run's ledger, as JSON. Paths of blobs and models are relative to the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+from ..records import JSON, Cause, CauseVerdict, Critique, Failure
+
+
+class BlobRow(TypedDict):
+    """Names a blob."""
+
+    blob: str
+
+
+class ModelRow(TypedDict):
+    """A folder of weights."""
+
+    folder: str
+    files: dict[str, str]  # SHA-256 by relative name
+
+
+class FailureRow(TypedDict):
+    """Why there is no result."""
+
+    kind: str
+    message: str
+
+
+class CaseRow(TypedDict):
+    """A chosen mistake; of the stage `CASES`."""
+
+    id: str  # of the sample
+    label: int
+    predicted: int
+    probability: float  # of the predicted class
+
+
+class PredictionRow(TypedDict):
+    """One chunk of predictions; of stages of the kind PREDICT."""
+
+    ids: list[str]
+    labels: list[int]
+    groups: NotRequired[list[dict[str, str]]]
+    probabilities: BlobRow  # n k, float32
+
+
+class MapRow(TypedDict, total=False):
+    """A heatmap, or why there is none: then `failure` alone."""
+
+    heatmap: BlobRow  # h w, float32
+    grid: BlobRow | None  # unscaled, where the method has one
+    method: str
+    target: int
+    class_specific: bool
+    degenerate: bool
+    completeness_error: float | None  # in logits, where the method promises a sum
+    failure: FailureRow
+
+
+class ExplainRow(TypedDict):
+    """A case and its heatmaps; of stages of the kinds EXPLAIN and CONTROL_MAPS."""
+
+    id: str
+    image: BlobRow  # a copy for the report
+    predicted: MapRow | None  # of the predicted class; None where a control shows no map
+    label: MapRow | None  # of the true class; None where the method does not depend on the class
+
+
+class CritiqueRow(TypedDict, total=False):
+    """A critique, or why there is none; of stages of the kind CRITIQUE."""
+
+    id: str
+    panel: BlobRow | None  # None where the critic did not look
+    critique: dict[str, Any]  # Critique as a dict
+    failure: FailureRow
+
+
+class SliceImageRow(TypedDict):
+    """A correctly classified image that a slice is compared with."""
+
+    id: str
+    image: BlobRow  # a copy for the report
+
+
+class SlicesRow(TypedDict):
+    """What the search for slices came to; of the stage `SLICES`."""
+
+    slices: list[dict[str, Any]]  # MistakeSlice as a dict
+    unconfirmed: list[dict[str, Any]]  # likewise
+    contrast: list[SliceImageRow]  # those that the slices name
+    images: int
+    mistakes: int
+    reason: str
+
+
+class EditedImageRow(TypedDict):
+    """One image of a test of causes."""
+
+    id: str
+    before: BlobRow
+    after: BlobRow
+    elsewhere: BlobRow
+    right: list[bool]  # whether each of the three is classified correctly
+
+
+class ArmsRow(TypedDict):
+    """The answers of one group of edited images."""
+
+    rise: dict[str, list[float]]
+    right: dict[str, list[bool]]
+    nuisance: str
+    total: int
+    images: list[EditedImageRow]
+
+
+class TrialRow(TypedDict):
+    """The trial of one slice; of stages of the kind CAUSES."""
+
+    mistakes: ArmsRow
+    correct: ArmsRow
+    absent: int
+    uneditable: int
+
+
+class CauseRow(TypedDict):
+    """What is said of one slice; of the stage that judges all of them."""
+
+    verdict: dict[str, Any]  # CauseVerdict as a dict
+    mistakes: list[EditedImageRow]
+    correct: list[EditedImageRow]
+
+
+class SynthesisRow(TypedDict, total=False):
+    """A new image, or why there is none; of stages of the kind SYNTHESIZE."""
+
+    case: str
+    base: str  # id of the training image that was edited, where it is not the case's own
+    index: int  # of the image among those of its case
+    label: str
+    seed: int
+    prompt: str
+    dropped: list[str]
+    details: dict[str, JSON]
+    image: BlobRow
+    failure: FailureRow
+
+
+class VerdictRow(TypedDict):
+    """Whether a new image is kept; of stages of the kinds CURATE and REVIEW."""
+
+    kept: bool
+    check: str | None
+    reason: str | None
+    score: float | None
+    fingerprint: str | None
+
+
+class FitRow(TypedDict):
+    """A training; of stages of the kind FIT."""
+
+    history: dict[str, Any]  # History as a dict
+    model: ModelRow
+    notes: NotRequired[list[str]]  # Classifier.notes
+
+
+class JudgeRow(TypedDict):
+    """How alike distinct training images look to the judge; of the stage `JUDGE`."""
+
+    alike: float | None
+
+
+class FaithfulnessRow(TypedDict, total=False):
+    """How faithful one heatmap is; of the stage `FAITHFULNESS`."""
+
+    id: str
+    method: str
+    scores: dict[str, Any]
+    figures: dict[str, float | None]
+    failure: FailureRow
+
+
+def failure_of(row: Mapping[str, Any] | None) -> Failure | None:
+    """Why a row has no result; None where it has one, or there is no row."""
+    return Failure(**row["failure"]) if row is not None and "failure" in row else None
+
+
+def critique_of(row: CritiqueRow) -> Critique | Failure:
+    """A critique as it was committed."""
+    if failure := failure_of(row):
+        return failure
+    fields, testable = row["critique"], row["critique"].get("testable")
+    cause = Cause(**testable) if testable else None
+    return Critique(**{**fields, "evidence": tuple(fields["evidence"]), "testable": cause})
+
+
+def cause_verdict_of(row: CauseRow) -> CauseVerdict:
+    """A verdict as it was committed."""
+    fields = row["verdict"]
+    return CauseVerdict(**{**fields, "cause": Cause(**fields["cause"]), "cases": tuple(fields["cases"])})
