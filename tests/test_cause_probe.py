@@ -5,30 +5,11 @@ import pytest
 from blobs import outline
 from test_causes import NO_TAG, TAG, answer, draw
 
-from xaiaug import Cause, Classifier, Critique, DataError, probe_cause
+from xaiaug import Cause, Critique, DataError, PredictClassifier, probe_cause
 from xaiaug.errors import PluginError
 
-
-class Yellow(Classifier):
-    """Sees the coat, and yellow more."""
-
-    labels = ("orange", "blue")
-
-    def predict_proba(self, images):
-        return answer(6.0)(images)
-
-    def fit(self, train, validation, *, recipe, seed):
-        raise NotImplementedError
-
-    def save(self, folder):
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder):
-        raise NotImplementedError
-
-    def fork(self):
-        raise NotImplementedError
+COATS = ("orange", "blue")
+YELLOW = PredictClassifier(answer(6.0), labels=COATS)  # sees the coat, and yellow more
 
 
 def segment(_):
@@ -46,17 +27,17 @@ def photos():
 def test_each_image_may_have_its_own_cause(photos):
     images, labels = photos
     stated = [TAG] * 14 + [NO_TAG] * 14 + [None] * 28
-    judged = probe_cause(Yellow(), images, labels, stated, segment=segment)
+    judged = probe_cause(YELLOW, images, labels, stated, segment=segment)
     assert [one.verdict.outcome for one in judged] == ["confirmed", "confirmed"]
     assert {one.verdict.label for one in judged} == {"orange", "blue"}
-    named = probe_cause(Yellow(), images, [Yellow.labels[label] for label in labels], stated, segment=segment)
+    named = probe_cause(YELLOW, images, [COATS[label] for label in labels], stated, segment=segment)
     assert [one.verdict for one in named] == [one.verdict for one in judged]
 
 
 def test_a_critique_in_words_is_tested(photos):
     images, labels = photos
     critique = Critique(cause="The yellow tag in the corner misleads it.", prompt="an orange blob")
-    first, second = probe_cause(Yellow(), images, labels, critique, segment=segment)
+    first, second = probe_cause(YELLOW, images, labels, critique, segment=segment)
     by_label = {one.verdict.label: one.verdict for one in (first, second)}
     assert by_label["orange"].outcome == "confirmed"
     assert by_label["blue"].outcome == "untestable"  # these have no tag
@@ -65,20 +46,20 @@ def test_a_critique_in_words_is_tested(photos):
 
 def test_a_critique_that_names_nothing_tests_nothing(photos):
     images, labels = photos
-    assert probe_cause(Yellow(), images, labels, Critique(cause="Bad luck.", prompt="x")) == []
+    assert probe_cause(YELLOW, images, labels, Critique(cause="Bad luck.", prompt="x")) == []
 
 
 def test_slices_are_tested_apart(photos):
     images, labels = photos
     slices = [list(range(10)), list(range(10, 14))]
-    judged = probe_cause(Yellow(), images, labels, TAG, slices=slices, segment=segment)
+    judged = probe_cause(YELLOW, images, labels, TAG, slices=slices, segment=segment)
     assert [len(one.verdict.cases) for one in judged] == [10, 4]
     assert [one.verdict.outcome for one in judged] == ["confirmed", "suggestive"]
 
 
 def test_the_library_finds_subjects_itself(photos):
     images, labels = photos
-    assert probe_cause(Yellow(), images, labels, TAG)[0].verdict.outcome == "confirmed"
+    assert probe_cause(YELLOW, images, labels, TAG)[0].verdict.outcome == "confirmed"
 
 
 @pytest.mark.parametrize(
@@ -97,17 +78,17 @@ def test_what_does_not_fit_together_is_refused(photos, change, message):
     images, labels = photos
     arguments = {"images": images, "labels": labels, "cause": TAG} | change
     with pytest.raises(DataError, match=message):
-        probe_cause(Yellow(), **arguments)
+        probe_cause(YELLOW, **arguments)
 
 
 def test_a_classifier_without_probabilities_is_blamed(photos):
-    class Broken(Yellow):
+    class Broken(PredictClassifier):
         def predict_proba(self, images):
             return np.full((len(images), 3), 1 / 3, np.float32)
 
     with pytest.raises(PluginError, match=r"Broken.predict_proba must return shape"):
-        probe_cause(Broken(), photos[0], photos[1], TAG)
+        probe_cause(Broken(answer(6.0), labels=COATS), photos[0], photos[1], TAG)
 
 
 def test_no_images_are_no_slices():
-    assert probe_cause(Yellow(), [], [], Cause("light")) == []
+    assert probe_cause(YELLOW, [], [], Cause("light")) == []
