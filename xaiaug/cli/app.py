@@ -142,6 +142,8 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
     parameters: Annotated[
         list[str] | None, typer.Option("--set", help="A parameter of the classifier: NAME=VALUE, as in TOML.")
     ] = None,
+    test_causes: Annotated[bool, typer.Option("--test-causes", help="Test the stated causes by experiment.")] = False,
+    slices: Annotated[bool, typer.Option("--slices", help="Look for groups of mistakes.")] = False,
     budget_usd: Budget = None,
     allow_upload: Upload = None,
     offline: Offline = None,
@@ -155,7 +157,14 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
     from .progress_display import show_progress
 
     trust_hosts(trust_host or ())
-    settings = diagnosis_settings(most, budget_usd, allow_upload=bool(allow_upload), offline=bool(offline))
+    settings = diagnosis_settings(
+        most,
+        budget_usd,
+        allow_upload=bool(allow_upload),
+        offline=bool(offline),
+        test_causes=test_causes,
+        slices=slices,
+    )
     loop, splits = prepare_diagnosis(
         checkpoint,
         data,

@@ -30,6 +30,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
     critic: str | Critic = "measured",
     most: int | None = None,
     test_causes: bool = False,
+    slices: bool = False,
     budget_usd: float | None = None,
     allow_upload: bool = False,
     offline: bool = False,
@@ -51,6 +52,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         critic: likewise.
         most: mistakes to look into; None: all.
         test_causes: whether the causes that the critic states are tested by experiment (see `probe_cause`).
+        slices: whether groups of mistakes are looked for (see `find_slices`).
         budget_usd: most that a paid critic may cost, in US dollars; None: nothing.
         allow_upload: whether a critic may send images to an outside service.
         offline: whether plugins that talk to outside services are refused.
@@ -63,18 +65,22 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         DataError: the data cannot be used, have other classes than the classifier, or have splits but neither guide nor
             validation.
     """
-    settings = diagnosis_settings(most, budget_usd, allow_upload=allow_upload, offline=offline)
-    settings["critic"] = {"test_causes": test_causes}
+    settings = diagnosis_settings(
+        most, budget_usd, allow_upload=allow_upload, offline=offline, test_causes=test_causes, slices=slices
+    )
     loop, splits = prepare_diagnosis(
         classifier, data, explainer, critic, labels=labels, parameters=parameters, settings=settings
     )
     return loop.run(splits, run_dir, until=LAST_STEP, watch=watch)
 
 
-def diagnosis_settings(most: int | None, budget_usd: float | None, *, allow_upload: bool, offline: bool) -> Settings:
+def diagnosis_settings(
+    most: int | None, budget_usd: float | None, *, allow_upload: bool, offline: bool, test_causes: bool, slices: bool
+) -> Settings:
     """Tables of the settings of a diagnosis; the arguments are those of `diagnose`."""
     return {
-        "mistakes": {"max": most or "all"},
+        "mistakes": {"max": most or "all", "slices": slices},
+        "critic": {"test_causes": test_causes},
         "experiment": {"fit_baseline": False},
         "budget": {"usd": budget_usd},
         "privacy": {"allow_upload": allow_upload, "offline": offline},
