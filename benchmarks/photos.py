@@ -1,15 +1,18 @@
 """Do images made from mistakes help on photographs? Control arms, three seeds, a verdict.
 
-    python benchmarks/photos.py --data SHARED [--start weak strong shortcut tag] [--seeds 3]
-                                [--full | --small | --quick] [--json FILE] [--run-dir DIR]
-                                [--share 97] [--corner random | fixed] [--arms ARM ...]
+    python benchmarks/photos.py --data SHARED [--start weak strong shortcut tag tint both weak-edits strong-edits]
+                                [--seeds 3] [--full | --small | --quick] [--json FILE] [--run-dir DIR] [--jobs 1]
+                                [--share 97] [--corner random | fixed] [--donors 2000] [--arms ARM ...]
 
 SHARED holds cats-vs-dogs, pets-with-masks and weights. `weak` fine-tunes vit-tiny-distilled on 6,000 photographs;
 `strong` gives mobilenet-v2-035-cats-dogs a new head and few photographs, so that 8 to 15 % are wrong; `shortcut` is
 composed from pets-with-masks: in training, cats are mostly on indoor backdrops and dogs mostly on green ones; test is
-balanced, and the metric is its worst group. `tag` plants a yellow tag in a corner of --share % of the dogs and of the
-rest's share of the cats (0: of none), and asks whether editing what the heatmap marks helps; each seed has photographs,
-tags and a baseline of its own. At most 3,000 image passes an arm and 4,000 test photographs unless --full.
+balanced, and the metric is its worst group. At most 3,000 image passes an arm and 4,000 test photographs unless --full.
+
+The others ask whether editing what the heatmap marks helps; each seed has photographs, marks and a baseline of its own,
+and --jobs seeds are run at the same time. `tag` plants a yellow tag in a corner of --share % of the dogs and of the
+rest's share of the cats, `tint` a warm cast of the whole image; `both` is `shortcut` with tags. `weak-edits` and
+`strong-edits` plant nothing and ask whether edits do harm: by a margin from a pilot, on 10,000 test photographs.
 `more-real` is also trained at several sizes, to see how many real images a new one is worth. Rerun the same command to
 resume.
 """
@@ -26,8 +29,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from planted import ARMS as TAG_ARMS
-from planted import World
+from planted import ARMS as EDIT_ARMS
+from planted import World, measure_harm
+from planted_marks import Planting
 from reporting import create_parser, create_quick_folder, describe_machine, write_json
 
 from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits, arms, load
@@ -108,6 +112,9 @@ class Start:
         validation: images for the curves.
         rates: learning rates of the baseline and of the arms.
         metric: what the verdict is about.
+        mark: what is planted; None where no edits are asked about.
+        planted: whether it is, or the start only takes its place to show what edits do without one.
+        images: of guide and test, where edits are asked about.
     """
 
     checkpoint: str
@@ -117,15 +124,25 @@ class Start:
     validation: int
     rates: tuple[float, float]
     metric: str = "accuracy"
+    mark: str | None = None
+    planted: bool = True
+    images: tuple[int, int] = (1000, 1200)
 
 
 STARTS = {
     "weak": Start("vit-tiny-distilled", False, 3000, 3000, 500, (3e-4, 1e-4)),
     "strong": Start("mobilenet-v2-035-cats-dogs", True, 60, 1024, 50, (1e-3, 3e-4)),
     "shortcut": Start("vit-tiny-distilled", False, None, 3000, 500, (3e-4, 1e-4), "worst-group"),
-    "tag": Start("vit-tiny-distilled", False, 500, 2880, 0, (3e-4, 1e-4), "worst-group"),
 }
-TAG_GUIDE, TAG_TEST = 1000, 1200  # photographs
+STARTS |= {
+    "tag": replace(STARTS["weak"], few=500, passes=2880, metric="worst-group", mark="tag"),
+    "tint": replace(STARTS["weak"], few=500, passes=2880, metric="worst-group", mark="tint"),
+    "both": replace(STARTS["shortcut"], mark="tag"),
+    "weak-edits": replace(STARTS["weak"], mark="tag", planted=False, images=(1500, 10_000)),
+    "strong-edits": replace(STARTS["strong"], mark="tag", planted=False, images=(1500, 10_000)),
+}
+HARM_ARMS = ("baseline", "continued", "saliency-edit")
+COMPOSED = ("shortcut", "both")
 
 
 def main() -> None:
@@ -134,9 +151,8 @@ def main() -> None:
     began, figures = time.monotonic(), {}
     for name in options.start:
         start = STARTS[name]
-        if name == "tag":
-            print(f"\ntag on {options.share:g} % of the dogs, {options.corner} corner")
-            figures[name] = plant(start, options).measure(range(options.seeds))
+        if start.mark:
+            figures[name] = ask_about_edits(name, start, options)
             continue
         splits = load_splits(name, start, options)
         result = run_loop(name, start, splits, options)
@@ -157,21 +173,39 @@ def main() -> None:
         write_json(options.json, figures, seeds=range(options.seeds))
 
 
-def plant(start: Start, options: argparse.Namespace) -> World:
-    """The world of the start `tag`, as large as the size says."""
-    size = options.size
-    counts = {"train": 2 * (size.few or start.few or 0), "guide": TAG_GUIDE // size.guide_step, "validation": 0}
-    test = TAG_TEST if size.test is None else min(TAG_TEST, size.test)
+def ask_about_edits(name: str, start: Start, options: argparse.Namespace) -> dict[str, object]:
+    """Accuracy and worst group with edits, and with what they are compared with."""
+    world, seeds = plant(name, start, options), range(options.seeds)
+    if not start.planted:
+        print(f"\n{name}: nothing is planted; the pilot:")
+        return measure_harm(replace(world, arms=HARM_ARMS), seeds, options.jobs)
+    print(
+        f"\n{name}: {start.mark} on {options.share:g} % of the dogs, {options.corner} corner, {options.donors} edited"
+    )
+    return dict(world.measure(seeds, options.jobs))
+
+
+def plant(name: str, start: Start, options: argparse.Namespace) -> World:
+    """The world of a start with a mark, as large as the size says."""
+    size, (guide, test) = options.size, start.images
+    few, test = size.few or start.few, min(test, size.test) if options.quick or options.small else test
+    photographs = _compose(options) if name in COMPOSED else Splits.from_folder(options.data / "cats-vs-dogs")
+    counts = {"train": 2 * few if few else len(photographs.train), "guide": guide // size.guide_step, "validation": 0}
     return World(
-        checkpoint=options.data / "weights" / start.checkpoint,
-        photographs=Splits.from_folder(options.data / "cats-vs-dogs"),
-        share=options.share / 100 or None,
-        corner="top-left" if options.corner == "fixed" else None,
-        counts={**counts, "test": test},
+        classifier={"checkpoint": str(options.data / "weights" / start.checkpoint), "new_head": start.new_head},
+        photographs=photographs,
+        planting=Planting(
+            mark=start.mark or "",
+            share=options.share / 100 if start.planted else None,
+            corner="top-left" if options.corner == "fixed" else None,
+            counts={**counts, "test": test},
+        ),
         recipes=_recipes(start, size, {}),
         arms=options.arms,
+        metric=start.metric,
+        donors=options.donors,
         edits={},
-        folder=options.run_dir / f"tag-{options.share:g}-{options.corner}",
+        folder=options.run_dir / f"{name}-{options.share:g}-{options.corner}-{options.donors}",
     )
 
 
@@ -264,10 +298,8 @@ def _recipes(start: Start, size: Size, trainer: Mapping[str, JSON] = HALF) -> tu
 def load_splits(name: str, start: Start, options: argparse.Namespace) -> Splits:
     """The photographs of a start, as many as the size says."""
     size = options.size
-    if name == "shortcut":
-        folder = options.run_dir / "composed"
-        compose_shortcut(options.data / "pets-with-masks", folder, size.pets)
-        return Splits.from_manifest(folder / "manifest.csv")
+    if name in COMPOSED:
+        return _compose(options)
     splits = Splits.from_folder(options.data / "cats-vs-dogs")
     test = size.test or len(splits.test)
     curves = splits.validation[:: len(splits.validation) // start.validation]
@@ -283,6 +315,12 @@ def load_splits(name: str, start: Start, options: argparse.Namespace) -> Splits:
     ids = {sample.id for sample in train}
     reserve = tuple(sample for sample in splits.train if sample.id not in ids)
     return replace(splits, train=train, reserve=reserve[:: size.reserve_step])
+
+
+def _compose(options: argparse.Namespace) -> Splits:
+    folder = options.run_dir / "composed"
+    compose_shortcut(options.data / "pets-with-masks", folder, options.size.pets)
+    return Splits.from_manifest(folder / "manifest.csv")
 
 
 def _take_first(samples: Sequence[Sample], count: dict[int, int]) -> tuple[Sample, ...]:
@@ -353,9 +391,11 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--start", nargs="+", choices=list(STARTS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--full", action="store_true", help="all test photographs and four times the passes")
-    parser.add_argument("--share", type=float, default=97, help="of `tag`: per cent of the dogs that have one")
-    parser.add_argument("--corner", choices=("random", "fixed"), default="random", help="of `tag`")
-    parser.add_argument("--arms", nargs="+", default=list(TAG_ARMS), metavar="ARM", help="of `tag`")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at the same time, of starts with a mark")
+    parser.add_argument("--share", type=float, default=97, help="per cent of the dogs that have the mark")
+    parser.add_argument("--corner", choices=("random", "fixed"), default="random", help="of the tags")
+    parser.add_argument("--donors", type=int, default=2000, help="most training images that are edited")
+    parser.add_argument("--arms", nargs="+", default=list(EDIT_ARMS), metavar="ARM", help="of starts with a mark")
     parser.add_argument("--run-dir", default="runs/benchmark-photos", metavar="DIR")
     options = parser.parse_args()
     options.start = options.start or (["weak"] if options.quick else list(STARTS))

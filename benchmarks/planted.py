@@ -1,27 +1,24 @@
-"""Photographs with a planted mark, and what edits by heatmaps do about it; run by `photos.py --start tag`.
+"""Photographs with a planted mark, and what edits by heatmaps do about it; run by `photos.py`.
 
-A yellow tag lies in a corner of most dogs and of few cats, but of half of each in test. Every seed is a run of its own,
-with its own photographs, tags, baseline and trainings. Nothing is written of the data but masks of the tags: an image
-is composed whenever it is opened.
+Every seed is a run of its own, with its own photographs, marks, baseline and trainings.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
-from scipy.stats import t
+from planted_marks import Planting
+from scipy.stats import nct, t
 
-from xaiaug import FeedbackLoop, Recipe, Result, Sample, Splits
-from xaiaug.records import derive_seed, digest
+from xaiaug import FeedbackLoop, Recipe, Splits
+from xaiaug.records import JSON
 
-SIDES = (34 / 224, 46 / 224)  # of the tag, in shares of the image's shorter side
-GAP = 6 / 224  # most pixels between tag and border, likewise
-YELLOW = np.array([236, 200, 40])
 EDITED, REFERENCE = "saliency-edit", "continued"
 ARMS = (
     "baseline",
@@ -32,111 +29,16 @@ ARMS = (
     "saliency-edit-none",
     "saliency-edit-oracle",
     "oversampled-failures",
+    "oversampled-train-failures",
     "saliency-edit+failures",
     "masktune",
 )
-CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
+PILOT = range(100, 105)  # seeds of the pilot, which are not among those that are judged
+WIDEST = 1.0  # largest margin, in points of accuracy
+POWER = 0.9
+ALPHA = 0.025  # one-sided
 
-
-@dataclass(frozen=True)
-class Tag:
-    """Where a tag is, in shares of the image.
-
-    Attributes:
-        corner: one of `CORNERS`.
-        side: of the shorter side of the image.
-        gap: to the border, likewise.
-        shade: added to its colour, in grey levels.
-    """
-
-    corner: str
-    side: float
-    gap: float
-    shade: int
-
-    @classmethod
-    def draw(cls, rng: random.Random, corner: str | None) -> Tag:
-        """A random tag; in this corner, or None in a random one."""
-        return cls(corner or rng.choice(CORNERS), rng.uniform(*SIDES), rng.uniform(0, GAP), rng.randint(-15, 15))
-
-    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom, all within the tag, for an image of that width and height."""
-        side, gap = (round(share * min(size)) for share in (self.side, self.gap))
-        left = gap if "left" in self.corner else size[0] - gap - side
-        top = gap if "top" in self.corner else size[1] - gap - side
-        return left, top, left + side - 1, top + side - 1
-
-    def mask(self, size: tuple[int, int]) -> Image.Image:
-        """White on the tag."""
-        mask = Image.new("L", size)
-        ImageDraw.Draw(mask).rectangle(self.box(size), fill=255)
-        return mask
-
-    def put_on(self, image: Image.Image) -> Image.Image:
-        """The image with the tag, its edges slightly soft."""
-        colour = tuple(int(value) for value in np.clip(YELLOW + self.shade, 0, 255))
-        marked = image.convert("RGB")
-        marked.paste(colour, mask=self.mask(marked.size).filter(ImageFilter.GaussianBlur(0.6)))
-        return marked
-
-
-@dataclass(frozen=True)
-class Marked:
-    """Opens an image and puts a tag on it; picklable."""
-
-    opener: Callable[[], Image.Image]
-    tag: Tag
-
-    def __call__(self) -> Image.Image:
-        return self.tag.put_on(self.opener())
-
-
-def plant_tags(
-    splits: Splits, seed: int, *, share: float | None, corner: str | None, counts: Mapping[str, int], marks: Path
-) -> Splits:
-    """Some images of each split, `share` of the dogs and one less this of the cats with a tag; half of both in test.
-
-    Args:
-        splits: of cats and dogs.
-        seed: decides which images, which of them have a tag, and where.
-        share: of the dogs of train, guide and validation that have a tag; of the cats it is one less this. None: no
-            image has a tag.
-        corner: of all tags; None: a random one for each.
-        counts: images of each split, both classes together.
-        marks: the folder for the masks of tags, named by the ids of their images.
-    """
-    marks.mkdir(parents=True, exist_ok=True)
-    planted = {}
-    for name, count in counts.items():
-        chosen = _choose(splits[name], splits.labels, seed, count)
-        shares = (0.0, 0.0) if share is None else (0.5, 0.5) if name == "test" else (1 - share, share)
-        planted[name] = tuple(
-            _plant(sample, place < shares[label] * len(chosen[label]), splits.labels, seed, corner, marks)
-            for label in chosen
-            for place, sample in enumerate(chosen[label])
-        )
-    return replace(splits, reserve=(), **planted)
-
-
-def _choose(samples: Sequence[Sample], labels: Sequence[str], seed: int, count: int) -> dict[int, list[Sample]]:
-    """Equally many of each class in random order."""
-    chosen = {}
-    for label in range(len(labels)):
-        of_class = sorted((sample for sample in samples if sample.label == label), key=lambda sample: sample.id)
-        chosen[label] = random.Random(f"{seed} {label}").sample(of_class, count // len(labels))
-    return chosen
-
-
-def _plant(sample: Sample, has_tag: bool, labels: Sequence[str], seed: int, corner: str | None, marks: Path) -> Sample:
-    group = {"tag": f"{labels[sample.label]} {'with' if has_tag else 'without'} tag"}
-    if not has_tag:
-        return replace(sample, groups=group)
-    tag = Tag.draw(random.Random(derive_seed("tag", seed, sample.id)), corner)
-    name = digest([sample.id, tag.corner, tag.side, tag.gap, tag.shade])
-    opener = Marked(sample.opener, tag)
-    if not (marks / f"{name}.png").exists():
-        tag.mask(opener().size).save(marks / f"{name}.png")
-    return replace(sample, id=name, opener=opener, groups=group)
+Figures = dict[str, dict[str, list[float]]]  # by arm and measure, a value a seed
 
 
 @dataclass(frozen=True)
@@ -144,40 +46,38 @@ class World:
     """A planted world and how classifiers are trained in it.
 
     Attributes:
-        checkpoint: the folder of the classifier that is fine-tuned.
+        classifier: the settings of the classifier that is fine-tuned.
         photographs: cats and dogs.
-        share: of the dogs of train and guide that have a tag, 0 to 1; None: no image has one.
-        corner: of all tags; None: a random one for each.
-        counts: images of each split.
+        planting: which of them have a mark.
         recipes: of the baseline and of the arms.
         arms: training conditions.
+        metric: what the verdict is about.
+        donors: most training images that are edited.
         edits: parameters of saliency-edit.
         folder: of the runs, one for each seed.
     """
 
-    checkpoint: Path
+    classifier: Mapping[str, JSON]
     photographs: Splits
-    share: float | None
-    corner: str | None
-    counts: Mapping[str, int]
+    planting: Planting
     recipes: tuple[Recipe, Recipe]
     arms: Sequence[str]
-    edits: Mapping[str, object]
+    metric: str
+    donors: int
+    edits: Mapping[str, JSON]
     folder: Path
 
-    def run(self, seed: int) -> Result:
-        """The run of one seed; a finished one is read from its folder."""
+    def run(self, seed: int) -> Figures:
+        """The figures of one seed; a finished one is read from its folder."""
         folder = self.folder / f"seed-{seed}"
-        marks = folder / "marks"
-        splits = plant_tags(
-            self.photographs, seed, share=self.share, corner=self.corner, counts=self.counts, marks=marks
-        )
+        masks = folder / "marks"
+        splits = self.planting.plant(self.photographs, seed, masks)
         settings = {
-            "data": {"marks": str(marks), "on_near_duplicate": "drop"},
-            "classifier": {"checkpoint": str(self.checkpoint)},
-            "experiment": {"metric": "worst-group", "primary": [EDITED, REFERENCE]},
-            "mistakes": {"faithfulness": 0},
-            **({"synthesizers": {EDITED: dict(self.edits)}} if self.edits else {}),
+            "data": {"on_near_duplicate": "drop", **({"marks": str(masks)} if masks.exists() else {})},
+            "classifier": dict(self.classifier),
+            "experiment": {"metric": self.metric, "primary": [EDITED, REFERENCE]},
+            "mistakes": {"faithfulness": 0, "donors": self.donors},
+            "synthesizers": {EDITED: dict(self.edits)} if self.edits else {},
         }
         loop = FeedbackLoop(
             "transformers",
@@ -188,41 +88,126 @@ class World:
             baseline_recipe=self.recipes[0],
             settings=settings,
         )
-        return loop.run(splits, folder / "run")
+        figures = {}
+        for arm in loop.run(splits, folder / "run").report.arms:
+            scores = arm.seeds[0].metrics
+            if scores is not None and scores.worst_group is not None:
+                figures[arm.name] = {
+                    "accuracy": [100 * scores.accuracy],
+                    "worst_group": [100 * scores.worst_group.accuracy],
+                    "images": [float(sum(arm.synthetic.values()))],
+                }
+        return figures
 
-    def measure(self, seeds: Sequence[int]) -> dict[str, dict[str, list[float]]]:
-        """Accuracy and worst group of each arm, and the new images it trains on, by arm and measure, a value a seed."""
-        figures: dict[str, dict[str, list[float]]] = {}
-        for seed in seeds:
-            for arm in self.run(seed).report.arms:
-                scores = arm.seeds[0].metrics
-                if scores is None or scores.worst_group is None:
-                    continue
-                row = figures.setdefault(arm.name, {"accuracy": [], "worst_group": [], "images": []})
-                row["accuracy"].append(100 * scores.accuracy)
-                row["worst_group"].append(100 * scores.worst_group.accuracy)
-                row["images"].append(sum(arm.synthetic.values()))
+    def measure(self, seeds: Sequence[int], jobs: int = 1) -> Figures:
+        """Accuracy, worst group and new images of each arm.
+
+        Args:
+            seeds: in order.
+            jobs: seeds that are run at the same time, each in a process of its own.
+        """
+        figures: Figures = {}
+        for of_seed in _map(self, seeds, jobs):
+            for arm, row in of_seed.items():
+                kept = figures.setdefault(arm, {name: [] for name in row})
+                for name, values in row.items():
+                    kept[name] += values
             print(format_table(figures), flush=True)
         return figures
 
 
-def format_table(figures: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+def _map(world: World, seeds: Sequence[int], jobs: int) -> Iterator[Figures]:
+    if jobs == 1:
+        yield from map(world.run, seeds)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a forked process cannot use a GPU
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_use_one_thread) as pool:
+        yield from pool.map(world.run, seeds)
+
+
+def _use_one_thread() -> None:
+    """Processes that run at the same time would starve each other with a pool of threads each."""
+    import torch
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How much worse than `continued` edits may be and still do no harm, fixed before the seeds that are judged.
+
+    Attributes:
+        points: of accuracy.
+        deviation: standard deviation of the difference in the pilot.
+        power: probability of showing it, if there is no difference and the deviation is that of the pilot.
+    """
+
+    points: float
+    deviation: float
+    power: float
+
+    @classmethod
+    def from_pilot(cls, pilot: Figures, seeds: int) -> Margin:
+        """The smallest that so many seeds show with power 0.9, at most one point."""
+        deviation = float(np.std(_differences(pilot), ddof=1))
+        candidates = np.arange(1, round(10 * WIDEST) + 1) / 10
+        points = next((float(one) for one in candidates if _power(one, deviation, seeds) >= POWER), WIDEST)
+        return cls(points, deviation, _power(points, deviation, seeds))
+
+    def judge(self, figures: Figures) -> str:
+        """Whether edits do no harm, in words: the lower end of the 95 % interval counts."""
+        differences = _differences(figures)
+        lower = _interval(differences)[0]
+        verdict = "no harm" if lower > -self.points else "harm cannot be ruled out"
+        return (
+            f"{verdict}: edits − continued {format_interval(differences)} points of accuracy, margin "
+            f"−{self.points:.1f}; pilot of {len(PILOT)} seeds: standard deviation {self.deviation:.2f}, power "
+            f"{self.power:.2f}"
+        )
+
+
+def _differences(figures: Figures) -> list[float]:
+    return list(np.subtract(figures[EDITED]["accuracy"], figures[REFERENCE]["accuracy"]))
+
+
+def _power(margin: float, deviation: float, seeds: int) -> float:
+    """Of a one-sided t-test for a difference above −margin, if it is 0."""
+    freedom = seeds - 1
+    return float(nct.sf(t.ppf(1 - ALPHA, freedom), freedom, margin * np.sqrt(seeds) / deviation)) if deviation else 1.0
+
+
+def measure_harm(world: World, seeds: Sequence[int], jobs: int) -> dict[str, object]:
+    """Accuracy with edits where nothing is planted, beside a margin from a pilot."""
+    margin = Margin.from_pilot(replace(world, folder=world.folder / "pilot").measure(PILOT, jobs), len(seeds))
+    print(f"margin {margin.points:.1f} points, power {margin.power:.2f}; the seeds that are judged:")
+    figures = world.measure(seeds, jobs)
+    print(margin.judge(figures), flush=True)
+    return {"figures": figures, "margin": vars(margin)}
+
+
+def format_table(figures: Figures) -> str:
     """Means over the seeds that are there, and the advantage of edits by the real map with its 95 % interval."""
-    lines = [f"{'arm':<24}{'seeds':>6}{'images':>8}{'accuracy':>10}{'worst group':>13}{'edits are ahead by':>28}"]
+    lines = [f"{'arm':<28}{'seeds':>6}{'images':>8}{'accuracy':>10}{'worst group':>13}{'edits are ahead by':>28}"]
     for arm, row in figures.items():
         count, images = len(row["worst_group"]), np.mean(row["images"])
         accuracy, worst = (np.mean(row[name]) for name in ("accuracy", "worst_group"))
         ahead = ""
         if arm != EDITED and EDITED in figures and len(figures[EDITED]["worst_group"]) == count:
             ahead = format_interval(np.subtract(figures[EDITED]["worst_group"], row["worst_group"]))
-        lines.append(f"{arm:<24}{count:>6}{images:>8.0f}{accuracy:>10.1f}{worst:>13.1f}{ahead:>28}")
+        lines.append(f"{arm:<28}{count:>6}{images:>8.0f}{accuracy:>10.1f}{worst:>13.1f}{ahead:>28}")
     return "\n".join(lines)
 
 
-def format_interval(differences: Sequence[float]) -> str:
+def format_interval(differences: Iterable[float]) -> str:
     """Mean and 95 % interval by Student's t over the seeds; the mean alone of a single seed."""
-    mean, count = float(np.mean(differences)), len(differences)
-    if count < 2:
-        return f"{mean:+.1f}"
-    half = float(t.ppf(0.975, count - 1) * np.std(differences, ddof=1) / np.sqrt(count))
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+    values = list(differences)
+    if len(values) < 2:
+        return f"{np.mean(values):+.1f}"
+    low, high = _interval(values)
+    return f"{np.mean(values):+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    half = float(t.ppf(1 - ALPHA, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return float(np.mean(values)) - half, float(np.mean(values)) + half

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from planted import Tag
+from planted_marks import Tag
 from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Context, MistakeSlice, load

@@ -21,8 +21,11 @@ EDITS = ImageSource(cases="train-correct", prompt="none", guidance="none", synth
 MASKS = replace(EDITS, synthesizer="saliency-mask")
 ADAPTER_RATE = 10  # times the learning rate
 POINTS = 10  # on a learning curve
-COUNTED = frozenset({"failures", "reserve"})  # pools that give as many images as arms with new images have
+TRAIN_FAILURES = "train-failures"
+REPEATED = frozenset({"failures", TRAIN_FAILURES})  # pools whose images may be taken more than once
+COUNTED = REPEATED | {"reserve"}  # pools that give as many images as arms with new images have
 CLASSICAL = "trivialaugment+cutmix"
+TRAIN_ERRORS = "oversampled-train-failures"
 
 ROWS: dict[str, Arm] = {
     arm.name: arm
@@ -52,6 +55,7 @@ ROWS: dict[str, Arm] = {
         Arm("saliency-edit-none", "the explanation: random regions, without a map", images=replace(EDITS, map="none")),
         Arm("saliency-edit-oracle", "the map's error: the true region", images=replace(EDITS, map="oracle")),
         Arm("saliency-edit+failures", "both: half edits, half mistakes repeated", images=EDITS, real="train+failures"),
+        Arm(TRAIN_ERRORS, "re-weighting: what it gets wrong of train, as JTT does", real="train+train-failures"),
         Arm("masktune", "masking alone: training images without what the map marks", images=MASKS, real="none"),
     )
 }
@@ -60,10 +64,11 @@ BASIC = (BASELINE, "generated-only", HEADLINE, CONTINUED)
 PAPER = (BASELINE, "generated-only", HEADLINE, "generated+training-lora")
 STANDARD = (*PAPER, CONTINUED, "class-name-prompts", "oversampled-failures", "guide-added")
 CONTROLS = tuple(f"{EDITED}-{name}" for name in ("shuffled", "random", "none"))
-EDITING = (BASELINE, CONTINUED, EDITED, *CONTROLS, f"{EDITED}+failures", "oversampled-failures", "masktune")
+REWEIGHTED = ("oversampled-failures", TRAIN_ERRORS)
+EDITING = (BASELINE, CONTINUED, EDITED, *CONTROLS, f"{EDITED}+failures", *REWEIGHTED, "masktune")
 # Edits are as many as images show a mark. Arms with new images have as many as the one with the fewest: few edits would
 # leave a full set with few images.
-APART = (*EDITING[2:-2], f"{EDITED}-oracle", "masktune")
+APART = (*EDITING[2:-3], f"{EDITED}-oracle", TRAIN_ERRORS, "masktune")
 SETS: dict[str, tuple[str, ...]] = {
     "basic": BASIC,
     "paper": PAPER,
@@ -117,6 +122,12 @@ def source_name(source: ImageSource) -> str:
     default = vars(GENERATED)
     changed = [f"{name}={value}" for name, value in vars(source).items() if value != default[name]]
     return ",".join(changed) or "critic"
+
+
+def reads_train(arm: Arm) -> bool:
+    """Whether the arm takes training images by what the baseline predicts for them."""
+    edits = arm.images is not None and arm.images.cases == "train-correct"
+    return edits or TRAIN_FAILURES in arm.real
 
 
 def uses_critic(source: ImageSource) -> bool:
@@ -180,7 +191,7 @@ def build_training_set(
 
     Args:
         arm: the row.
-        pools: real images by name: "train", "failures", "guide", "reserve".
+        pools: real images by name: "train", "failures", "train-failures", "guide", "reserve".
         synthetic: the new images of the arm's source; ignored by an arm without a source.
         count: new images of each class in the arms with new images; failures are repeated and reserve images cut to
             this number. An arm with new images and one of these pools gets half of each. None uses all as they are.
@@ -266,7 +277,7 @@ def missing_requirement(
     source = arm.images
     if "reserve" in arm.real and not reserve:
         return "there are no reserve images: set [data] reserve"
-    if source is not None and source.cases == "train-correct" and not train:
+    if reads_train(arm) and not train:
         return "there are no training images, and images of other splits may not take their place"
     if source is not None and source.map == "oracle" and not marks:
         return "the true region is known only where a mark was planted: [data] marks names no folder with its masks"
@@ -319,7 +330,7 @@ def _match_count(pool: str, samples: Sequence[Sample], count: Mapping[int, int] 
     return [
         sample
         for label, of_class in sorted(by_class.items())
-        for sample in islice(cycle(of_class) if pool == "failures" else of_class, count.get(label, 0))
+        for sample in islice(cycle(of_class) if pool in REPEATED else of_class, count.get(label, 0))
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 from .. import arms as rows
 from ..stages import (
@@ -60,18 +61,31 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
         seed,
         draw=run.seeds.index(seed) if "critique" in run.settings.experiment.vary else 0,
         scale=run.settings.panel.scale,
-        donors=_find_donors(run, runtime, baseline) if "train-correct" in asked else (),
+        **_look_at_train(run, runtime, baseline),
         marks=run.settings.data.marks,
         finder=create_finder(run) if run.settings.critic.test_causes else None,
         tried=choose_correct_pool(guide, predictions) if run.settings.critic.test_causes else {},
     )
 
 
-def _find_donors(run: RunContext, runtime: StageRuntime, baseline: Fitted) -> list[Mistake]:
-    """The training images that the baseline gets right; they and no others may be edited."""
+class _OnTrain(TypedDict):
+    donors: Sequence[Mistake]
+    train_mistakes: Sequence[Mistake]
+
+
+def _look_at_train(run: RunContext, runtime: StageRuntime, baseline: Fitted) -> _OnTrain:
+    """The training images that the baseline gets right, which alone may be edited, and those that it gets wrong.
+
+    They are predicted only where an arm of the run takes them.
+    """
+    if not any(rows.reads_train(arm) for arm in run.arms):
+        return {"donors": (), "train_mistakes": ()}
     train = run.splits.train
     predictions = predict(runtime, PREDICT_TRAIN, baseline, train, len(run.splits.labels))
-    return choose_donors(train, predictions, run.settings.mistakes.donors)
+    return {
+        "donors": choose_donors(train, predictions, run.settings.mistakes.donors),
+        "train_mistakes": choose(train, predictions, "all"),
+    }
 
 
 def exclude_suspects(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:

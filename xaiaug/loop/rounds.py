@@ -41,7 +41,7 @@ def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Dia
     if not synthetic:
         return None
     recipe, count = rows.recipe_for(arm, run.recipe), Counter(sample.label for sample in synthetic)
-    passes, real = recipe.steps * recipe.batch_size, run.real_images(diagnosis.mistakes)
+    passes, real = recipe.steps * recipe.batch_size, run.real_images(diagnosis)
     train = rows.build_training_set(arm, real, synthetic, count, passes=passes, seed=seed)
     training = Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
     return run.fit(diagnosis.runtime, training)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..arms import TRAIN_FAILURES
 from ..config import Settings
 from ..data import Splits
 from ..records import Arm, Recipe, Sample
 from ..records.pipeline import BASELINE
-from ..stages import Fitted, Mistake, StageRuntime, Training, WhatToKeep, fit
+from ..stages import Diagnosis, Fitted, StageRuntime, Training, WhatToKeep, fit
 from ..store.schema import Fact, Value
 from .plugin_set import PluginSet
 
@@ -52,10 +53,11 @@ class RunContext:
         """The seeds that have a "baseline" or "critique" of their own; the first alone where one serves all."""
         return self.seeds if set(what) & set(self.settings.experiment.vary) else self.seeds[:1]
 
-    def real_images(self, mistakes: Sequence[Mistake]) -> dict[str, Sequence[Sample]]:
+    def real_images(self, diagnosis: Diagnosis) -> dict[str, Sequence[Sample]]:
         """The real images arms may train on, by pool."""
         pools = {name: self.splits[name] for name in ("train", "guide", "reserve")}
-        return {**pools, "failures": [mistake.sample for mistake in mistakes]}
+        wrong = {"failures": diagnosis.mistakes, TRAIN_FAILURES: diagnosis.train_mistakes}
+        return pools | {name: [mistake.sample for mistake in mistakes] for name, mistakes in wrong.items()}
 
     def fit_baseline(self, seed: int) -> Fitted:
         """The classifier whose mistakes are diagnosed: trained here, or used as it is."""

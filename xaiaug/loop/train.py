@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from .. import arms as rows
+from ..arms import TRAIN_FAILURES
 from ..errors import UnsupportedRecipeError
 from ..records import Arm, Sample
 from ..stages import Diagnosis, Fitted, Training
@@ -27,7 +28,7 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     count = _count(synthetic)
     rows.check_budgets({arm.name: rows.recipe_for(arm, run.recipe) for arm in run.arms if arm.trained})
     for arm in run.arms:
-        reason = _why_not(arm, synthetic)
+        reason = _why_not(arm, synthetic, run.real_images(for_seed(diagnoses, run.seeds[0])))
         try:
             classifiers = {} if reason else _fit(run, arm, diagnoses, synthetic, count)
         except UnsupportedRecipeError as error:
@@ -36,8 +37,7 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
             left_out.append(LeftOutFact(name=arm.name, reason=reason))
             continue
         fitted.update(classifiers)
-        mistakes = for_seed(diagnoses, run.seeds[0]).mistakes
-        trained.append(_fact(run, arm, run.real_images(mistakes), count))
+        trained.append(_fact(run, arm, run.real_images(for_seed(diagnoses, run.seeds[0])), count))
     run.set_fact(ARMS, trained)
     run.set_fact(LEFT_OUT, left_out)
     return fitted
@@ -49,8 +49,10 @@ def _count(synthetic: Samples) -> Counter[int] | None:
     return None if first is None else Counter(sample.label for sample in first)
 
 
-def _why_not(arm: Arm, synthetic: Samples) -> str:
+def _why_not(arm: Arm, synthetic: Samples, real: Mapping[str, Sequence[Sample]]) -> str:
     """Why an arm cannot be trained; empty where it can."""
+    if TRAIN_FAILURES in arm.real and not real[TRAIN_FAILURES]:
+        return "the baseline gets all training images right: there is none to repeat"
     name = rows.source_name(arm.images) if arm.images else ""
     if arm.images and not any(samples for (source, _), samples in synthetic.items() if source == name):
         return "there are no new images to train on"
@@ -72,8 +74,7 @@ def _fit(
     for seed in run.seeds:
         new = synthetic[rows.source_name(arm.images), seed] if arm.images else []
         diagnosis = for_seed(diagnoses, seed)
-        real = run.real_images(diagnosis.mistakes)
-        samples = rows.build_training_set(arm, real, new, count, passes=passes, seed=seed)
+        samples = rows.build_training_set(arm, run.real_images(diagnosis), new, count, passes=passes, seed=seed)
         training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
         fitted[arm.name, seed] = run.fit(run.runtime, training)
     return fitted

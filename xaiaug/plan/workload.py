@@ -110,8 +110,14 @@ class _WorkCount:
             if self._reaches(Stop.CRITIQUE)
             else ZERO,
             maps=multiply(mistakes, self._repetitions("baseline")) if self._reaches(Stop.EXPLAIN) else ZERO,
-            predicted=add_ranges(((guide, guide), self._predictions_for_maps(mistakes))),
+            predicted=add_ranges(((guide, guide), self._predictions_on_train(), self._predictions_for_maps(mistakes))),
         )
+
+    def _predictions_on_train(self) -> Range:
+        """What is asked to find the training images that arms edit or repeat."""
+        asked = self._reaches(Stop.IMAGES) and any(rows.reads_train(arm) for arm in self.arms)
+        train = float(self.known.images["train"]) * self._repetitions("baseline") * asked
+        return train, train
 
     def _predictions_for_maps(self, mistakes: Range) -> Range:
         """What is asked to test a sample of the heatmaps, those of the first baseline alone."""

@@ -11,7 +11,7 @@ _CHOICES = {
     "map": ("explained", "none", "shuffled", "random", "oracle"),
     "prompt": ("critic", "class-name", "none"),
     "guidance": ("critic", "random", "none"),
-    "real": ("train", "none", "train+failures", "train+guide", "train+reserve"),
+    "real": ("train", "none", "train+failures", "train+train-failures", "train+guide", "train+reserve"),
     "causes": ("all", "confirmed"),
     "sampling": ("uniform", "balanced"),
     "adapter": (None, "lora"),
@@ -69,7 +69,8 @@ class Arm:
         name: its name in tables.
         isolates: one line: what a comparison with this arm isolates.
         images: how its new images are made; None without new images.
-        real: the real images it trains on: "train", "none", "train+failures", "train+guide" or "train+reserve".
+        real: the real images it trains on: "train", "none", "train+failures" (the mistakes on guide),
+            "train+train-failures" (those on train), "train+guide" or "train+reserve".
         sampling: "uniform" over images, or "balanced" over classes.
         synthetic_ratio: synthetic images per real one in a batch; None: as many as there are.
         replace_probability: probability of replacing a drawn real image by a synthetic one of its class, 0 to 1.

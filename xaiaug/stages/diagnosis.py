@@ -38,6 +38,7 @@ class Diagnosis:
         mistakes: the chosen ones.
         correct: as many guide images of each class that the baseline gets right.
         donors: training images that the baseline gets right.
+        train_mistakes: training images that it gets wrong, where an arm repeats them.
         finder: of subjects, for the tests of causes; not yet prepared. None: causes are not tested.
         tried: correctly classified guide images by class, on which causes are tried.
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
@@ -59,6 +60,7 @@ class Diagnosis:
     scale: str = "image"
     held: frozenset[str] = frozenset()
     donors: Sequence[Mistake] = ()
+    train_mistakes: Sequence[Mistake] = ()
     marks: Path | None = None
     finder: SubjectFinder | None = None
     tried: dict[int, list[Sample]] = field(default_factory=dict)
