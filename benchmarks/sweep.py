@@ -38,7 +38,14 @@ DOCS = Path(__file__).resolve().parents[1] / "docs" / "explanations.md"
 MARKS = "<!-- sweep -->", "<!-- /sweep -->"
 LABELS = ("cat", "dog")
 ATTENTION = ("attention-relevance", "attention-rollout", "attention-last")
-METHODS = ("auto", *ATTENTION, "grad-cam", "integrated-gradients", "random", "uniform")
+# With options that make them cheap.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "integrated-gradients": {"steps": 64},
+    "occlusion": {"cells": 3},
+    "rise": {"masks": 16, "cells": 3},
+}
+PREDICTIONS_ALONE = ("occlusion", "rise")
+METHODS = ("auto", *ATTENTION, "grad-cam", "integrated-gradients", *PREDICTIONS_ALONE, "random", "uniform")
 STEPS = ("predict", "reorder", "save and load", "fork", "embed", "fit")
 QUICK = ("beit", "clip", "cvt", "deit-teacher", "dinov2_with_registers", "hiera", "levit", "pvt", "resnet", "siglip")
 
@@ -390,8 +397,7 @@ def _check_maps(folder: Path, method: str) -> str:
     """After predicting: the same map for an image alone, in a pair and again, and the laws of the method."""
     classifier, images, targets = _prepare(folder), make_images(), [0, 1, 1]
     before = classifier.predict_proba(images)
-    options: dict[str, Any] = {"steps": 64} if method == "integrated-gradients" else {}
-    explainer = load("explainer", method, **options)
+    explainer = load("explainer", method, **OPTIONS.get(method, {}))
     if method == "integrated-gradients":
         images, targets = images[:2], targets[:2]
     found = explainer.explain(classifier, images, targets)
@@ -408,10 +414,12 @@ def _check_maps(folder: Path, method: str) -> str:
     _expect_close(
         classifier.predict_proba(make_images())[: len(images)], before[: len(images)], "predicting afterwards"
     )
-    if found[0].method != "grad-cam":
-        return found[0].method if method == "auto" else "right"
+    if method == "auto":
+        return found[0].method
+    if method != "grad-cam":
+        return "right"
     layer = _check_formula(classifier, images[0], targets[0], found[0].grid)
-    return "grad-cam" if method == "auto" else f"at `{layer}`"
+    return f"at `{layer}`"
 
 
 def _check_formula(classifier: Any, image: Image.Image, target: int, grid: np.ndarray) -> str:
@@ -448,8 +456,8 @@ def make_table(results: dict[str, dict[str, str]]) -> str:
     """The results as a table in Markdown: a row for each family."""
     lines = [
         "| family | predict, reorder, save, load, fork, embed, fit | `auto` | attention methods | Grad-CAM"
-        " | integrated gradients |",
-        "| --- | --- | --- | --- | --- | --- |",
+        " | integrated gradients | occlusion, RISE |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, result in results.items():
         cells = [
@@ -458,6 +466,7 @@ def make_table(results: dict[str, dict[str, str]]) -> str:
             _join([result[method] for method in ATTENTION], ATTENTION),
             _shorten(result["grad-cam"]),
             _shorten(result["integrated-gradients"]),
+            _join([result[method] for method in PREDICTIONS_ALONE], PREDICTIONS_ALONE),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -59,6 +59,20 @@ class Headed(nn.Module):
         return self.head(self.body(pixels).pooler_output)
 
 
+class Queried(nn.Module):
+    """64 patches of 32 pixels, and four learned queries that the head reads: what the queries hold is no map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.queries = nn.Conv2d(3, 8, 4, 4), nn.Parameter(torch.randn(1, 4, 8))
+        self.attention, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 2)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(pixels).flatten(2).transpose(1, 2)
+        queries = self.queries.expand(len(pixels), -1, -1)
+        return self.head((queries + self.attention(queries, tokens, tokens, need_weights=False)[0]).mean(1))
+
+
 class Guess(Classifier):
     """A classifier without a network."""
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from families import Queried
 from PIL import Image
 from torch import nn
 
 from xaiaug import TorchClassifier
-from xaiaug.errors import ConfigError, DataError, UndefinedMethodError
+from xaiaug.errors import DataError
 from xaiaug.interfaces import Context
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.plugins.explainers.attention_relevance import AttentionRelevance
 from xaiaug.plugins.explainers.auto import AutoExplainer
 from xaiaug.plugins.explainers.grad_cam import GradCam
+from xaiaug.plugins.explainers.occlusion import Occlusion
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 VIT = {**SMALL, "image_size": 32, "patch_size": 8}
@@ -105,26 +107,53 @@ def test_a_failing_forward_is_raised_and_decides_nothing(monkeypatch: pytest.Mon
     assert explainer.explain(classifier, [noise(32, 32)], [0])[0].method == "attention-relevance"
 
 
-def test_where_no_method_is_defined_the_error_names_others() -> None:
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
-    with pytest.raises(UndefinedMethodError, match="not defined for Sequential.*random or uniform"):
-        AutoExplainer().explain(wrapped(flat), [noise(8, 8)], [0])
+class Pair(nn.Module):
+    """Two networks side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = network("resnet").eval(), network("vit").eval()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.first(pixels).logits + self.second(pixels).logits
 
 
-def test_tokens_of_an_unknown_kind_want_a_layer_with_a_name() -> None:
-    class Mixed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.patches, self.cls = nn.Conv2d(3, 8, 8, 8), nn.Parameter(torch.zeros(1, 1, 8))
-            self.norm, self.mix, self.head = nn.LayerNorm(8), nn.Conv1d(17, 17, 1), nn.Linear(8, 2)
+def small() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
 
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            tokens = self.patches(pixels).flatten(2).transpose(1, 2)
-            tokens = self.norm(torch.cat([self.cls.expand(len(pixels), -1, -1), tokens], 1))
-            return self.head((tokens + self.mix(tokens))[:, 0])
 
-    with pytest.raises(ConfigError, match="give layer=.*'norm'"):
-        AutoExplainer().explain(wrapped(Mixed()), [noise(32, 32)], [0])
+UNSEEN: dict[str, Callable[[], nn.Module]] = {
+    "no map": lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 2)),
+    "two networks": Pair,
+    "learned queries": Queried,
+    "a traced network": lambda: torch.jit.trace(small(), torch.zeros(1, 3, 32, 32)),
+    "whole numbers for weights": lambda: torch.ao.quantization.quantize_dynamic(small(), {nn.Linear}),
+    "a backbone without gradients": lambda: Frozen(small()),
+}
+
+
+class Frozen(nn.Module):
+    """A network whose gradients are blocked."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, nn.Linear(2, 2)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            features = self.body(pixels)
+        return self.head(features)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch about its quantisation and its tracing
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_a_network_that_shows_no_late_map_is_explained_by_its_predictions(kind: str) -> None:
+    classifier, image = wrapped(UNSEEN[kind]()), noise(32, 32)
+    (found,) = AutoExplainer().explain(classifier, [image], [1])
+    (expected,) = Occlusion().explain(classifier, [image], [1])
+    assert found.method == "occlusion"
+    np.testing.assert_array_equal(found.grid, expected.grid)
 
 
 def test_requests_that_do_not_fit_are_refused() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from families import drawn, noise, pixels_of, wrapped
+from families import Queried, drawn, noise, pixels_of, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -324,11 +324,19 @@ def test_an_unknown_transformer_is_explained_at_the_layer_that_is_named() -> Non
         np.testing.assert_allclose(found.grid, expected, atol=1e-5)
 
 
-def test_an_unknown_transformer_without_a_name_is_refused_with_the_layers_that_would_do() -> None:
-    with pytest.raises(ConfigError, match="Homemade.*give layer=.*'before'") as error:
-        GradCam().explain(wrapped(drawn(Homemade())), [noise(32, 32)], [0])
-    # The last norm would give nothing but zeros: only its CLS token is read.
-    assert "'norm'" not in str(error.value)
+def test_an_unknown_transformer_is_explained_where_its_patches_are_read_last() -> None:
+    # Its last norm would give nothing but zeros: only the CLS token is read there; the first one is passed by.
+    network, image = drawn(Homemade()), noise(32, 32)
+    expected = by_definition(network, "patches", None, pixels_of([image]), 1)
+    (found,) = GradCam().explain(wrapped(network), [image], [1])
+    np.testing.assert_allclose(found.grid, expected, atol=1e-5)
+
+
+def test_patches_that_learned_queries_read_are_no_late_map() -> None:
+    with pytest.raises(UndefinedMethodError, match="Queried without layer=.*such as 'patches', or use occlusion"):
+        GradCam().explain(wrapped(drawn(Queried())), [noise(32, 32)], [0])
+    (found,) = GradCam("patches").explain(wrapped(drawn(Queried())), [noise(32, 32)], [0])
+    assert found.grid.shape == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -516,7 +524,7 @@ def test_threads_explain_and_predict_side_by_side(networks: dict[str, nn.Module]
     ],
 )
 def test_a_network_without_a_map_of_the_image_is_refused(network: nn.Module) -> None:
-    with pytest.raises(UndefinedMethodError, match="grad-cam is not defined for Sequential.*use integrated-gradients"):
+    with pytest.raises(UndefinedMethodError, match="grad-cam is not defined for Sequential.*or integrated-gradients"):
         GradCam().explain(wrapped(network), [noise(8, 8)], [0])
 
 

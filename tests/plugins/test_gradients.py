@@ -216,7 +216,7 @@ class Failing(nn.Module):
     [
         ("Inference tensors cannot be saved for backward.", "under torch.no_grad\\(\\) instead"),
         ("DefaultCPUAllocator: not enough memory: you tried", "smaller batch_size"),
-        ("in the middle " + 99 * "of nowhere ", "use another explainer"),
+        ("in the middle " + 99 * "of nowhere ", "predictions alone, occlusion or rise"),
     ],
 )
 def test_an_error_from_inside_names_method_and_network_and_a_way_out(method: str, message: str, advice: str) -> None:

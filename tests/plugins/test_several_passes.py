@@ -92,7 +92,7 @@ def test_attention_of_two_passes_is_refused(method: str) -> None:
         load("explainer", method).explain(wrapped(mirrored(transformer("vit"))), [noise(32, 32)], [0])
 
 
-@pytest.mark.parametrize("method", [*ATTENTION, "grad-cam", "auto"])
+@pytest.mark.parametrize("method", [*ATTENTION, "grad-cam"])
 @pytest.mark.parametrize("kind", ["convolutions", "transformers", "both"])
 def test_several_networks_side_by_side_are_refused(method: str, kind: str) -> None:
     one: nn.Module = transformer("vit") if kind != "convolutions" else Convolutions()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count, takewhile
+from itertools import count
 from typing import Any
 
 import torch
@@ -70,7 +70,7 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
 
     A network with global self-attention is explained at the first norm of its last block: behind that block the tokens
     of the patches no longer reach a CLS token. Any other at the last map that all of the image passes through on its
-    way to the logits. Where a layer is called several times in a pass, its last call counts if all passes through that
+    way to the logits, and whose cells the logits depend on. Where a layer is called several times in a pass, its last call counts if all passes through that
     one, else all of its calls add up.
 
     Args:
@@ -80,16 +80,16 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
         name: dotted name of a layer; None to find it.
 
     Raises:
-        ConfigError: there is no layer of that name, it holds no map, or it cannot be found without a name.
+        ConfigError: there is no layer of that name, or it holds no map.
         UndefinedMethodError: no layer holds a map of the image, cells of the layer do not lie in rows and columns on
-            the image, or parts of the image reach the logits on other ways.
+            the image, parts of the image reach the logits on other ways, or only layers far from the logits hold one.
     """
     probe = probe_layers(module, pixels)
     if not probe.spatial:
         raise UndefinedMethodError(
             f"{method} is not defined for {type(module).__name__}: no layer that its logits depend on holds a map of"
-            " the image (b c h w or b n c, with two cells or more in each direction); use integrated-gradients, random"
-            " or uniform"
+            " the image (b c h w or b n c, with two cells or more in each direction); use occlusion or rise, which ask"
+            " for predictions alone, or integrated-gradients"
         )
     placed = confirm_layouts(module, pixels, probe)
     calls = (
@@ -108,8 +108,8 @@ def _choose(method: str, module: nn.Module, probe: LayerProbe, placed: Sequence[
     """The calls of the first norm of the last block of global self-attention, or else those of the last map.
 
     Raises:
-        ConfigError: the tokens that count are unknown.
-        UndefinedMethodError: no cells lie in rows and columns, or no layer is one that all of the image passes through.
+        UndefinedMethodError: no cells lie in rows and columns, or no late layer is one that all of the image passes
+            through.
     """
     candidates = _list_candidates(probe, placed)
     for candidate in candidates:
@@ -122,12 +122,13 @@ def _choose(method: str, module: nn.Module, probe: LayerProbe, placed: Sequence[
         raise UndefinedMethodError(
             f"{method} is not defined for {type(module).__name__}: there is no layer that all of the image passes"
             " through on its way to the logits, as where several networks, or several passes of one, are joined;"
-            " explain each by itself, give layer= to see the part of one layer, or use integrated-gradients"
+            " explain each by itself, give layer= to see the part of one layer, or use occlusion or"
+            " integrated-gradients"
         )
-    # With a CLS token among them it depends on the kind of network which tokens are the last to count.
-    raise ConfigError(
-        f"{method}: cannot find the layer of {type(module).__name__} to explain at; give layer=, the dotted name of"
-        f" one whose tokens still reach the logits, such as {_list_names(placed)}"
+    raise UndefinedMethodError(
+        f"{method} is not defined for {type(module).__name__} without layer=: none of its last layers holds a map that"
+        f" all of the image passes through; give layer=, the dotted name of an earlier one, such as"
+        f" {_list_names(placed)}, or use occlusion or integrated-gradients"
     )
 
 
@@ -138,10 +139,16 @@ def _list_candidates(probe: LayerProbe, placed: Sequence[Call]) -> list[Call]:
         norms = [call for call in probe.reaching if call.is_norm and call.shape[1] == tokens]
         last = [call.key for call in norms if call.attentions < layers][-1:]
         return [call for call in placed if call.key in last]
-    known = takewhile(lambda call: call.layout and not call.layout.prefix, reversed(placed))
-    # Not back to the patches that a network starts from.
+    # Behind the last block only a CLS token may be read.
+    known = [call for call in reversed(placed) if call.is_read]
+    # What has no clear places is passed over, but not back to the patches that a network starts from.
     most = _COARSER * min((call.cells for call in probe.spatial), default=0)
-    return [call for call in known if call.cells <= most]
+    late = [call for call in known if call.cells <= most]
+    if not any(call.layout and call.layout.prefix for call in placed):
+        return late
+    # Tokens may keep one resolution from the first to the last.
+    passed = [call.key for call in probe.spatial if probe.passes_only([call.node])]
+    return [call for call in late if call.key in passed[len(passed) // 2 :]]
 
 
 def _is_global(maps: Sequence[torch.Size]) -> bool:
@@ -183,7 +190,7 @@ def _unplaced_error(method: str, module: nn.Module, subject: str) -> UndefinedMe
     return UndefinedMethodError(
         f"{method}: in {type(module).__name__}, {subject} returned cells in row-major order as far as the answers to"
         " noise in parts of the image show: tokens may be learned queries, lie in another order, or have others among"
-        " them; use integrated-gradients, or give layer=, the name of a layer that returns b c h w"
+        " them; use occlusion or integrated-gradients, or give layer=, the name of a layer that returns b c h w"
     )
 
 

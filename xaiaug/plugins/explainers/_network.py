@@ -29,7 +29,10 @@ _ADVICE = {
     "out of memory": "set a smaller batch_size on the explainer, or give smaller images",
     "not enough memory": "set a smaller batch_size on the explainer, or give smaller images",
 }
-_OTHERWISE = "use another explainer, or check that the network predicts images of that size"
+_OTHERWISE = (
+    "use an explainer that asks for predictions alone, occlusion or rise, or check that the network predicts images of"
+    " that size"
+)
 _WRAPPED = "_orig_mod"  # where torch.compile keeps the network that it wraps
 
 

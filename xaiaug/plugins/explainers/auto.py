@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -17,7 +17,7 @@ from .grad_cam import GradCam
 from .occlusion import Occlusion
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _METHOD = "auto"
 
@@ -26,12 +26,12 @@ class AutoExplainer(Explainer):
     """Explains with the method that suits the classifier, chosen on one image before the first batch.
 
     Transformer relevance (arXiv:2103.15679) for vision transformers with global attention whose head reads a CLS token;
-    Grad-CAM (arXiv:1610.02391) for all other networks; occlusion (arXiv:1311.2901) for a classifier that shows no
-    network. All depend on the class. `Explanation.method` names the method that was used; where a network allows
-    neither of its two, an error says so.
+    Grad-CAM (arXiv:1610.02391) for other networks with a late map that all of the image passes through; occlusion
+    (arXiv:1311.2901), which asks for predictions alone, for the rest, and for a classifier that shows no network. All
+    depend on the class. `Explanation.method` names the method that was used.
     """
 
-    version = "3"
+    version = "4"
 
     def __init__(self) -> None:
         self._relevance, self._grad_cam, self._occlusion = AttentionRelevance(), GradCam(), Occlusion()
@@ -51,7 +51,6 @@ class AutoExplainer(Explainer):
             DataError: there are no images, their number is not that of the targets, or a target is no index of a
                 label.
             PluginError: the network is in training mode, or layers of it are compiled.
-            UndefinedMethodError: no method is defined for the classifier's network.
         """
         if not isinstance(classifier, TorchModel):
             return self._occlusion.explain(classifier, images, targets)
@@ -60,17 +59,30 @@ class AutoExplainer(Explainer):
 
     def _choose(self, module: nn.Module, model: TorchModel, image: Image.Image) -> Explainer:
         if module not in self._choices:
-            self._choices[module] = self._relevance if _reads_cls(module, model, image) else self._grad_cam
+            pixels = model.preprocess([image]).pixels
+            methods: tuple[tuple[Explainer, Callable[[nn.Module, Tensor], object]], ...] = (
+                (self._relevance, _check_cls),
+                (self._grad_cam, self._grad_cam.find_layer),
+            )
+            defined = (method for method, check in methods if _is_defined(check, module, pixels))
+            self._choices[module] = next(defined, self._occlusion)
         return self._choices[module]
 
 
-def _reads_cls(module: nn.Module, model: TorchModel, image: Image.Image) -> bool:
-    """Whether the network has global attention, and its head reads a CLS token."""
+def _is_defined(check: Callable[[nn.Module, Tensor], object], module: nn.Module, pixels: Tensor) -> bool:
     from ._gradients import guard_gradients
-    from ._tokens import find_tokens
 
     try:
         with name_network(_METHOD, module), guard_gradients(module):
-            return find_tokens(_METHOD, module, model.preprocess([image]).pixels).readout == "cls"
+            check(module, pixels)
     except UndefinedMethodError:
         return False
+    return True
+
+
+def _check_cls(module: nn.Module, pixels: Tensor) -> None:
+    """Raises UndefinedMethodError unless the network has global attention, and its head reads a CLS token."""
+    from ._tokens import find_tokens
+
+    if find_tokens(_METHOD, module, pixels).readout != "cls":
+        raise UndefinedMethodError(f"{_METHOD}: the head of {type(module).__name__} reads no CLS token")

@@ -20,14 +20,14 @@ class GradCam(NetworkExplainer):
     Each channel of the map is weighted by its mean gradient of the class's logit; the sum over channels, where it is
     positive, is the heatmap. It depends on the class. It is defined for every network with a feature map that its
     logits depend on: at the last one before pooling in ResNet, ConvNeXt, MobileNetV2 and other convolutional networks;
-    at the last tokens in Swin; at the first norm of the last block in ViT, DeiT, DINOv2, BEiT, SigLIP and
+    at the last tokens that are read in Swin, CvT and PVT; at the first norm of the last block in ViT, DeiT, DINOv2, BEiT, SigLIP and
     CLIP, since behind that block the patches no longer reach a CLS token. Not where no layer holds a map that all of
     the image passes through. Which cells of a layer lie where on the image is found by noise in parts of it; maps of
     several calls of a layer add up.
 
     Args:
         layer: dotted name of the layer whose output is the map (b c h w, b h w c or tokens b n c); None finds it.
-            Networks whose tokens are not those of a known kind need it.
+            A network that only holds one far from its logits needs it.
     """
 
     method = "grad-cam"
@@ -42,15 +42,15 @@ class GradCam(NetworkExplainer):
         """What each cell adds to the logit of the target, where positive.
 
         Raises:
-            ConfigError: `layer` names no layer with a map, or is needed.
-            UndefinedMethodError: no layer of the network holds a map of the image.
+            ConfigError: `layer` names no layer with a map.
+            UndefinedMethodError: no layer of the network holds a map of the image, or `layer` is needed.
         """
         import torch
 
         from .._logits import compute_logits
         from ._layers import insert_tap
 
-        layer = self._find_layer(module, batch.pixels)
+        layer = self.find_layer(module, batch.pixels)
         with torch.no_grad(), insert_tap(module, layer) as tap:
             logits = compute_logits(module, batch.pixels)
         # Of a sum over the batch: no image's logits depend on another image.
@@ -61,7 +61,8 @@ class GradCam(NetworkExplainer):
         ]
         return Grids(torch.stack(weighted).sum(0).relu().detach().cpu().numpy(), batch.boxes)
 
-    def _find_layer(self, module: nn.Module, pixels: Tensor) -> Layer:
+    def find_layer(self, module: nn.Module, pixels: Tensor) -> Layer:
+        """The layer that holds the map of images of that size (n c h w); raises as `explain` does."""
         from ._layers import find_layer
 
         layers = self._layers.setdefault(module, {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError
+from ...errors import ConfigError, UndefinedMethodError
 from ._base import NetworkExplainer
 from ._network import Batch, Grids
 
@@ -52,12 +52,14 @@ class IntegratedGradients(NetworkExplainer):
 
         from .._logits import compute_logits
         from ._gradients import find_node, reaches
-        from ._tokens import undefined_error
 
         def forward(pixels: Tensor) -> Tensor:
             logits = compute_logits(module, pixels)
             if torch.is_grad_enabled() and not reaches(logits.grad_fn, find_node(pixels)):
-                raise undefined_error(self.method, module, "its logits have no gradients back to the pixels")
+                raise UndefinedMethodError(
+                    f"{self.method} is not defined for {type(module).__name__}: its logits have no gradients back to"
+                    " the pixels; use occlusion or rise, which ask for predictions alone"
+                )
             return logits
 
         pixels = batch.pixels.detach().clone().requires_grad_()
