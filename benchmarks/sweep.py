@@ -201,7 +201,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], int]] = {
     "swin": ("SwinConfig", _SWIN, 32),
     "swinv2": ("Swinv2Config", _SWIN, 32),
     "textnet": ("TextNetConfig", {"hidden_sizes": [8, 8, 12, 16, 24], "stem_out_channels": 8}, 64),
-    "timm_wrapper": ("TimmWrapperConfig", {"architecture": "resnet18"}, 64),
+    "timm_wrapper": (
+        "TimmWrapperConfig",
+        {"architecture": "test_resnet", "pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 0.9}},
+        64,
+    ),
     "vit": ("ViTConfig", _VIT, 32),
     "vit_msn": ("ViTMSNConfig", _VIT, 32),
 }
@@ -235,7 +239,8 @@ def save_checkpoint(name: str, folder: Path) -> None:
         )
         _spread(network, side)
     network.save_pretrained(folder)
-    transformers.ViTImageProcessorPil(size={"height": side, "width": side}).save_pretrained(folder)
+    if name != "timm_wrapper":  # its config.json holds those settings
+        transformers.ViTImageProcessorPil(size={"height": side, "width": side}).save_pretrained(folder)
 
 
 def _spread(network: nn.Module, side: int) -> None:
@@ -336,7 +341,7 @@ def _check_predict(folder: Path) -> str:
     classifier, images = _prepare(folder), make_images()
     found = classifier.predict_proba(images)
     network = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
-    processor = transformers.AutoImageProcessor.from_pretrained(folder)
+    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
     with torch.no_grad():
         pixels = processor(images=images, return_tensors="pt")["pixel_values"]
         expected = compute_logits(network, pixels).softmax(-1)
@@ -406,7 +411,9 @@ def _check_maps(folder: Path, method: str) -> str:
         _expect(np.isfinite(each.grid).all(), "a grid that is not finite")
         (single,) = explainer.explain(classifier, [image], [target])
         scale = max(float(np.abs(other.grid).max()) for other in found)
-        _expect_close(each.grid / scale, single.grid / scale, "the map of an image alone", 1e-3)
+        # At one of 64 points on the way, rounding may put a ReLU on its other side.
+        tolerance = 1e-2 if method == "integrated-gradients" else 1e-3
+        _expect_close(each.grid / scale, single.grid / scale, "the map of an image alone", tolerance)
     if method == "integrated-gradients":
         for each in found:
             share = abs(each.completeness_error) / max(float(np.abs(each.grid).sum()), 1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any
@@ -113,7 +114,9 @@ class Preprocessor:
         Raises:
             ConfigError: that is no picture.
         """
-        found = self.processor(images=[frame], return_tensors="pt", input_data_format="channels_last")
+        # Else an image of three rows could be taken for channels; timm's wrapper reads PIL images alone, and asks nothing.
+        options = {"input_data_format": "channels_last"} if _takes_data_format(self.processor) else {}
+        found = self.processor(images=[Image.fromarray(frame)], return_tensors="pt", **options)
         pixels = found.get("pixel_values")
         if pixels is None or torch.as_tensor(pixels).ndim != 4:
             got = ", ".join(found) if pixels is None else f"pixel_values of shape {tuple(pixels.shape)}"
@@ -133,6 +136,11 @@ class Preprocessor:
         except Exception:  # noqa: BLE001  the processor itself is asked then, and its error shown
             return False
         return pixels.shape == expected.shape and torch.allclose(pixels, expected, atol=1e-5)
+
+
+def _takes_data_format(processor: Any) -> bool:
+    taken = inspect.signature(processor.preprocess).parameters.values()
+    return any(each.name == "input_data_format" or each.kind is inspect.Parameter.VAR_KEYWORD for each in taken)
 
 
 def _draw_noise(size: tuple[int, int]) -> Frame:
