@@ -6,7 +6,8 @@ Of each family a network with a few thousand random weights is saved as a checkp
 explained by every method, has its labels put in another order, is saved, loaded, copied, embedded and trained for two
 steps. Each step is checked against transformers itself or against a law: probabilities are the softmax of the family's
 own logits; a map is the same for an image alone and beside another; Grad-CAM is its formula over the whole network's
-gradients; integrated gradients add up. `--write` writes the table into docs/explanations.md.
+gradients; integrated gradients add up. `--write` writes the table into docs/explanations.md; a family that needs a
+package which is not installed keeps its row there.
 """
 
 from __future__ import annotations
@@ -479,6 +480,14 @@ def make_table(results: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def keep_rows(table: str, older: str) -> str:
+    """The table, of a family that was not swept with its row of an older table, if any."""
+    rows = {line.split(" | ")[0]: line for line in older.splitlines() if line.startswith("| ")}
+    return "\n".join(
+        rows.get(line.split(" | ")[0], line) if "not swept" in line else line for line in table.splitlines()
+    )
+
+
 def _join(outcomes: Sequence[str], names: Sequence[str]) -> str:
     """One outcome where all are the same; else each that is not right, with its name."""
     short = [_shorten(outcome) for outcome in outcomes]
@@ -504,8 +513,9 @@ def write_table(results: dict[str, dict[str, str]]) -> None:
     """Writes the table between its marks in the documentation."""
     text = DOCS.read_text(encoding="utf-8")
     before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    DOCS.write_text(f"{before}{MARKS[0]}\n\n{make_table(results)}\n\n{MARKS[1]}{after}", encoding="utf-8")
+    older, _, after = rest.partition(MARKS[1])
+    table = keep_rows(make_table(results), older)
+    DOCS.write_text(f"{before}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def main() -> None:

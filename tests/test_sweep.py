@@ -66,6 +66,9 @@ def test_a_family_is_right_or_refused_in_words(name: str, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sweep.FAMILIES)
 def test_every_step_of_a_family_is_right_or_refused_in_words(name: str, tmp_path: Path) -> None:
-    for step, outcome in sweep.sweep_family(name, tmp_path).items():
-        known = outcome in ("right", *sweep.METHODS) or outcome.startswith(("at ", "refused: ", "not swept: "))
+    outcomes = sweep.sweep_family(name, tmp_path)
+    if all(outcome.startswith("not swept: ") for outcome in outcomes.values()):
+        pytest.skip(outcomes["predict"])
+    for step, outcome in outcomes.items():
+        known = outcome in ("right", *sweep.METHODS) or outcome.startswith(("at ", "refused: "))
         assert known, f"{step}: {outcome}"

@@ -90,6 +90,11 @@ def record_inputs(layer: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
         hook.remove()
 
 
+def interpolates_positions(module: nn.Module, pixels: Tensor) -> bool:
+    """Whether the network reads these images (n c h w) only with its positions interpolated to their size."""
+    return bool(_size_arguments(module, pixels))
+
+
 def _size_arguments(module: nn.Module, pixels: Tensor) -> dict[str, Any]:
     config = getattr(module, "config", None)
     image_size = getattr(getattr(config, "vision_config", config), "image_size", None)

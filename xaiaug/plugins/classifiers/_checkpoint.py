@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ...errors import ConfigError, MissingExtraError, XaiaugError, name_some
+from .._logits import interpolates_positions
 from ._adapters import open_adapter
 from ._head import split_output
 from ._hub import is_adapter, locate
 from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
-from ._weight_files import Loaded, check_weight_files, judge_weights
+from ._weight_files import Loaded, check_number_types, check_weight_files, judge_weights
 
 _WHO = "TransformersClassifier"
 _FOLDER = (
@@ -42,6 +44,7 @@ class Network:
         unused: whether the checkpoint has a head that cannot be used.
         repeated: names that stand for several of its outputs in the checkpoint.
         negative: our name for what a head with one output is against; empty for other heads.
+        cautions: what a reader must know of how it reads images.
     """
 
     module: Any
@@ -53,6 +56,7 @@ class Network:
     unused: bool = False
     repeated: tuple[str, ...] = ()
     negative: str = ""
+    cautions: tuple[str, ...] = ()
 
 
 def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
@@ -80,8 +84,21 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
         )
         _align_memory(loaded.module)
         network = Network(loaded.module.eval(), Preprocessor(processor), labels, not (untrained or misfit))
+    network.cautions = _compare_sizes(checkpoint, network)
     network.lacks, network.unused = untrained or misfit, bool(loaded.mismatched or misfit)
     return _split_one_output(network) if len(labels) == 1 else _number_repeated_labels(network)
+
+
+def _compare_sizes(checkpoint: str, network: Network) -> tuple[str, ...]:
+    """A caution where the family would refuse the processor's images, unless told to interpolate its positions."""
+    pixels = network.preprocessor.normalize([network.preprocessor.make_frame(Image.new("RGB", (64, 48)))])
+    if not interpolates_positions(network.module, pixels):
+        return ()
+    config = getattr(network.module.config, "vision_config", network.module.config)
+    return (
+        f"preprocessor_config.json of {checkpoint!r} makes images of {pixels.shape[2]} × {pixels.shape[3]} pixels"
+        f" for a network of {config.image_size}, whose positions are interpolated: right only if it was trained so.",
+    )
 
 
 def _number_repeated_labels(network: Network) -> Network:
@@ -143,9 +160,14 @@ def _load_module(checkpoint: str, path: str, revision: str | None) -> Loaded:
         ignore_mismatched_sizes=True,
     )
     if getattr(module, "_hf_peft_config_loaded", False):
-        raise ConfigError(
-            f"TransformersClassifier: {checkpoint!r} on the model hub is an adapter; download it, and give its folder"
+        advice = (
+            "holds adapters beside the weights of a whole network; move one of them elsewhere"
+            if Path(path).is_dir()
+            else "on the model hub is an adapter; download it, and give its folder"
         )
+        raise ConfigError(f"TransformersClassifier: {checkpoint!r} {advice}")
+    if Path(path).is_dir() and not getattr(module, "is_quantized", False):
+        check_number_types(checkpoint, Path(path))
     mismatched = {entry[0]: (tuple(entry[1]), tuple(entry[2])) for entry in loading["mismatched_keys"]}
     return Loaded(module, frozenset(loading["missing_keys"]), frozenset(loading["unexpected_keys"]), mismatched)
 
@@ -169,13 +191,22 @@ def _check_input(checkpoint: str, module: Any) -> None:
 def _read_labels(checkpoint: str, config: Any) -> tuple[str, ...]:
     """The names of the outputs, as the checkpoint has them."""
     names = config.id2label
+    if not names:
+        raise ConfigError(
+            f"TransformersClassifier: {checkpoint!r} names no labels: id2label of its config.json is empty; name its"
+            " outputs there, in their order"
+        )
     if sorted(names) != list(range(len(names))) or len(names) != config.num_labels:
         raise ConfigError(
             f"TransformersClassifier: {checkpoint!r} numbers its labels {name_some(map(str, sorted(names)))} in"
             f" id2label of config.json. Its {config.num_labels} outputs are 0 to {config.num_labels - 1}:"
             " number them so, in the order of the outputs"
         )
-    return tuple(str(names[index]) for index in range(len(names)))
+    # As transformers calls outputs without names.
+    return tuple(
+        f"LABEL_{index}" if names[index] is None or not str(names[index]).strip() else str(names[index])
+        for index in range(len(names))
+    )
 
 
 def _judge_meaning(checkpoint: str, config: Any) -> str:

@@ -114,7 +114,7 @@ class Preprocessor:
         Raises:
             ConfigError: that is no picture.
         """
-        # Else an image of three rows could be taken for channels; timm's wrapper reads PIL images alone, and asks nothing.
+        # Else three rows could be taken for channels; timm's wrapper takes PIL images and no such option.
         options = {"input_data_format": "channels_last"} if _takes_data_format(self.processor) else {}
         found = self.processor(images=[Image.fromarray(frame)], return_tensors="pt", **options)
         pixels = found.get("pixel_values")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from ._head import find_head_names
 
 _POINTER = b"version https://git-lfs"
 # Counters, what pre-training alone uses, and indices that the network computes itself.
+_INDEX = "model.safetensors.index.json"
+# Types of numbers in a file that mean nothing without a scale.
+_SCALED = ("I", "U", "F8_", "F6_", "F4")
 _UNNEEDED = ("num_batches_tracked", "mask_token", "position_ids", "relative_position_index")
 
 
@@ -41,10 +45,12 @@ def check_weight_files(who: str, checkpoint: str, folder: Path) -> None:
         folder: of the checkpoint.
 
     Raises:
-        ConfigError: a file is a pointer to a large one, is cut off, or cannot be read without running code.
+        ConfigError: a file is a pointer to a large one, is cut off, is missing, has another name or lies in another
+            folder, or cannot be read without running code.
     """
     from safetensors import SafetensorError, safe_open
 
+    _check_config(who, checkpoint, folder)
     for path in sorted((*folder.glob("*.safetensors"), *folder.glob("*.json"))):
         with path.open("rb") as file:
             if file.read(len(_POINTER)) == _POINTER:
@@ -61,6 +67,7 @@ def check_weight_files(who: str, checkpoint: str, folder: Path) -> None:
                 f"{who}: {path.name} of {checkpoint!r} is cut off or damaged ({path.stat().st_size}"
                 " bytes); copy or download it again"
             ) from error
+    _check_names(who, checkpoint, folder)
     pickled = [path.name for path in folder.glob("*.bin")]
     if pickled and not any(folder.glob("*.safetensors")):
         raise ConfigError(
@@ -68,6 +75,69 @@ def check_weight_files(who: str, checkpoint: str, folder: Path) -> None:
             " code and are not read; load them once with transformers and save_pretrained, which writes"
             " model.safetensors"
         )
+
+
+def _check_config(who: str, checkpoint: str, folder: Path) -> None:
+    """Refuses a folder of checkpoints, and settings whose labels are no table."""
+    path = folder / "config.json"
+    if not path.exists():
+        below = sorted(each.parent.name for each in folder.glob("*/config.json"))
+        if below and not (folder / "adapter_config.json").exists():
+            raise ConfigError(
+                f"{who}: {checkpoint!r} holds no config.json, but its folders {name_some(below)} do; give one of them"
+            )
+        return
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # the loader's own words are as good
+    names = settings.get("id2label", {}) if isinstance(settings, dict) else settings
+    if not isinstance(names, dict | None):
+        where = "id2label in config.json" if isinstance(settings, dict) else "config.json"
+        raise ConfigError(
+            f"{who}: {where} of {checkpoint!r} is a {type(names).__name__}, not a table such as"
+            ' {"0": "cat", "1": "dog"}; write it as save_pretrained does'
+        )
+
+
+def _check_names(who: str, checkpoint: str, folder: Path) -> None:
+    """Refuses weights in parts that are not all there, under another name, or in a folder below."""
+    if (folder / "model.safetensors").exists() or (folder / "adapter_model.safetensors").exists():
+        return
+    if (folder / _INDEX).exists():
+        parts = set(json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+        if gone := sorted(name for name in parts if not (folder / name).exists()):
+            raise ConfigError(
+                f"{who}: {checkpoint!r} is in {len(parts)} parts, and {name_some(gone)} is missing; copy or download"
+                " the checkpoint again"
+            )
+        return
+    found = sorted(str(path.relative_to(folder)) for path in folder.glob("**/*.safetensors"))
+    if found:
+        raise ConfigError(
+            f"{who}: {checkpoint!r} holds no model.safetensors, but {name_some(found)}; if that is it, rename it or"
+            " move it beside config.json"
+        )
+
+
+def check_number_types(checkpoint: str, folder: Path) -> None:
+    """Refuses weights as whole numbers or 8-bit floats, which the loader would take as they are.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, framework="numpy") as file:
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        names = [name for name, kind in kinds.items() if kind.startswith(_SCALED) and name.endswith(("weight", "bias"))]
+        if names:
+            raise ConfigError(
+                f"TransformersClassifier: {path.name} of {checkpoint!r} holds {name_some(names)} as {kinds[names[0]]}:"
+                " quantised weights, whose scale the loader does not know; give the checkpoint as it was before"
+                " quantisation"
+            )
 
 
 def judge_weights(checkpoint: str, loaded: Loaded) -> str:
@@ -86,7 +156,7 @@ def judge_weights(checkpoint: str, loaded: Loaded) -> str:
         held = f" Instead it holds {name_some(sorted(loaded.unexpected))}." if loaded.unexpected else ""
         raise ConfigError(
             f"TransformersClassifier: {checkpoint!r} does not hold {_describe_all(lost, loaded)} of {kind}; it is cut,"
-            f" or a checkpoint of another model.{held} Save or download it again."
+            f" or a checkpoint of another model.{held} {_advise_on_names(loaded)}"
         )
     surplus = sorted(loaded.unexpected & _name_siblings(loaded))
     if surplus:
@@ -108,6 +178,16 @@ def judge_weights(checkpoint: str, loaded: Loaded) -> str:
             " labels there are not those it was trained with)"
         )
     return f"{checkpoint!r} has no trained head"
+
+
+def _advise_on_names(loaded: Loaded) -> str:
+    first = {name.partition(".")[0] for name in loaded.unexpected}
+    if len(first) == 1 and not hasattr(loaded.module, *first):
+        return (
+            f"All of its names begin with {f'{first.pop()}.'!r}, as those of a network inside another do (DataParallel,"
+            " torch.compile, Lightning): call save_pretrained on the one inside."
+        )
+    return "Save or download it again."
 
 
 def _is_in_head(module: Any, name: str) -> bool:

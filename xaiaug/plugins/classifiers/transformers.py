@@ -98,6 +98,7 @@ class TransformersClassifier(Classifier):
         network.module.to(resolve_device(context.device))
         if context.labels:
             self._adopt_labels(network, context.labels)
+        self.notes = (*self.notes, *network.cautions)
         self.labels = network.labels if network.fitted else context.labels
 
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ def find_layer(method: str, module: nn.Module, pixels: Tensor, name: str | None 
 
     A network with global self-attention is explained at the first norm of its last block: behind that block the tokens
     of the patches no longer reach a CLS token. Any other at the last map that all of the image passes through on its
-    way to the logits, and whose cells the logits depend on. Where a layer is called several times in a pass, its last call counts if all passes through that
-    one, else all of its calls add up.
+    way to the logits, and whose cells the logits depend on. Where a layer is called several times in a pass, its last
+    call counts if all passes through that one, else all of its calls add up.
 
     Args:
         method: name of the explainer, for messages.

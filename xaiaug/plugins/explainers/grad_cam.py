@@ -20,10 +20,10 @@ class GradCam(NetworkExplainer):
     Each channel of the map is weighted by its mean gradient of the class's logit; the sum over channels, where it is
     positive, is the heatmap. It depends on the class. It is defined for every network with a feature map that its
     logits depend on: at the last one before pooling in ResNet, ConvNeXt, MobileNetV2 and other convolutional networks;
-    at the last tokens that are read in Swin, CvT and PVT; at the first norm of the last block in ViT, DeiT, DINOv2, BEiT, SigLIP and
-    CLIP, since behind that block the patches no longer reach a CLS token. Not where no layer holds a map that all of
-    the image passes through. Which cells of a layer lie where on the image is found by noise in parts of it; maps of
-    several calls of a layer add up.
+    at the last tokens that are read in Swin, CvT and PVT; at the first norm of the last block in ViT, DeiT, DINOv2,
+    BEiT, SigLIP and CLIP, since behind that block the patches no longer reach a CLS token. Not where no late layer
+    holds a map that all of the image passes through. Which cells of a layer lie where on the image is found by noise in
+    parts of it; maps of several calls of a layer add up.
 
     Args:
         layer: dotted name of the layer whose output is the map (b c h w, b h w c or tokens b n c); None finds it.
