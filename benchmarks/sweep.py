@@ -411,7 +411,8 @@ def _check_maps(folder: Path, method: str) -> str:
         _expect(each.heatmap.shape == image.size[::-1], f"a heatmap of shape {each.heatmap.shape}")
         _expect(np.isfinite(each.grid).all(), "a grid that is not finite")
         (single,) = explainer.explain(classifier, [image], [target])
-        scale = max(float(np.abs(other.grid).max()) for other in found)
+        # All maps are 0 where a probability of 1 does not fall.
+        scale = max(float(np.abs(other.grid).max()) for other in found) or 1.0
         # At one of 64 points on the way, rounding may put a ReLU on its other side.
         tolerance = 1e-2 if method == "integrated-gradients" else 1e-3
         _expect_close(each.grid / scale, single.grid / scale, "the map of an image alone", tolerance)
