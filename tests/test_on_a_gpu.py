@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from families import LABELS, TRANSFORMERS, noise, pixels_of, transformer
 from fakes import ColourCritic, Painter
+from families import LABELS, TRANSFORMERS, noise, pixels_of, transformer
 
 from xaiaug import Context, FeedbackLoop, Recipe, Splits, load
 from xaiaug.plugins.classifiers.torch_module import TorchClassifier
