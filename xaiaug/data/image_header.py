@@ -14,7 +14,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from ..errors import DataError
-from ..files import MAX_PIXELS
+from ..files import MAX_PIXELS, refuse_truncated
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_BYTES = 250_000_000  # of an image file; more than MAX_PIXELS take in any format
@@ -92,7 +92,7 @@ def open_image(source: BinaryIO) -> Iterator[Image.Image]:
         Exception: whatever the reader of its format raises.
     """
     _check_start(source)
-    with Image.open(source, formats=FORMATS) as image:
+    with refuse_truncated(), Image.open(source, formats=FORMATS) as image:
         _check_header(image)
         yield image
 

@@ -13,7 +13,7 @@ from unicodedata import normalize
 from ..errors import DataError, suggest
 from ..tables import CsvTable, parse_table
 from .decode import Decoder
-from .entries import ListedFile, Scan, UnusableFile, check_weight, to_entries
+from .entries import ListedFile, Scan, UnusableFile, check_weight, explain_missing, is_url, to_entries
 from .folder import SPLIT_FOLDERS
 from .image_header import open_regular, read_all
 from .label_names import normalise_label, warn_of_variants
@@ -45,12 +45,14 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
     lines: dict[str, int] = {}
     for line, row in content.rows:
         file = _parse_row(table, line, row, folder, names)
-        if lines.setdefault(file.path, line) != line:
-            raise DataError(f"{table}: {file.name} is listed twice, in lines {lines[file.path]} and {line}")
+        path = os.path.normpath(file.path)
+        if lines.setdefault(path, line) != line:
+            raise DataError(f"{table}: {file.name} is listed twice, in lines {lines[path]} and {line}")
         if _is_inside(Path(file.path).parent, folder):
             files.append(file)
         else:
             outside.append(UnusableFile(file.name, "lies outside the data folder", file.split, file.label))
+    _check_any_exists(table, folder, files)
     entries, unusable = to_entries(files, folder, decoder)
     labels = tuple(sorted({normalise_label(row["label"]) for _, row in content.rows}))
     splits = tuple(sorted({file.split for file in files if file.split}))
@@ -100,7 +102,7 @@ def _parse_row(table: Path, line: int, row: Mapping[str, str], folder: Path, nam
     place = _find_file(folder, file)
     return ListedFile(
         path=str(place),
-        name=place.relative_to(folder).as_posix() if place.is_relative_to(folder) else file,
+        name=place.relative_to(folder).as_posix() if place.is_relative_to(folder) and not is_url(file) else file,
         label=label,
         split=_parse_split(where, (row.get("split") or "").strip()),
         groups={name: row[column].strip() for name, column in names.items()},
@@ -122,6 +124,14 @@ def _find_file(folder: Path, file: str) -> Path:
     if os.path.lexists(written):
         return written
     return next((folder / name for name in spellings if os.path.lexists(folder / name)), written)
+
+
+def _check_any_exists(table: Path, folder: Path, files: Sequence[ListedFile]) -> None:
+    if files and not any(os.path.lexists(file.path) for file in files):
+        raise DataError(
+            f"{table}: none of its {len(files)} files is there. {files[0].name[:200]!r} {explain_missing(files[0])}. "
+            f"Files are relative to {folder}; root= names another folder"
+        )
 
 
 def _check_splits(table: Path, files: Sequence[ListedFile]) -> None:
