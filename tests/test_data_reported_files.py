@@ -44,6 +44,30 @@ def test_half_an_image_is_refused_whatever_pillow_was_told(
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("side", [None, 24])
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_a_jpeg_without_its_last_rows_is_refused_though_it_has_an_end(
+    mode: str, side: int | None, share: float
+) -> None:
+    # ultralytics/yolov5 2451, zylo117/Yet-Another-EfficientDet-Pytorch 250: the rest becomes grey, and training goes on
+    content = encode(blobs(9, 200).convert(mode), "JPEG", quality=95)
+    cut = content[: int(len(content) * share)] + b"\xff\xd9"
+    with pytest.raises(DataError, match="x: is a JPEG whose data break off: its last rows are missing"):
+        decode(cut, side=side)
+    assert decode(content, side=side).shape[0] == (side or 200)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_an_image_that_ends_in_grey_is_an_image(kind: str, options: dict[str, object]) -> None:
+    for size in ((33, 50), (64, 64), (1, 40)):
+        image = blobs(4, 64).crop((0, 0, *size))
+        image.paste((128, 128, 128), (0, 16, *size))
+        for mode in ("RGB", "L"):
+            assert decode(encode(image.convert(mode), kind, **options) + b"more")[-1, -1].tolist() == [128, 128, 128]
+
+
 def test_an_animation_under_another_name_is_named(root: Path) -> None:
     # tensorflow/tensorflow 24065
     frames = [blobs(number).quantize(8) for number in range(3)]

@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ..errors import DataError
 from ..files import MAX_PIXELS, Directory, parse_image
 from .cache import cache_folder
-from .image_header import FORMATS, open_image
+from .image_header import FORMATS, check_last_rows, open_image
 
 SUFFIXES = (
     *(
@@ -104,17 +104,18 @@ class Decoder:
         """
         try:
             with open_image(source) as image:
-                return self._decode(image)
+                return self._decode(image, source)
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
         except Exception as error:  # image decoders may raise anything
             raise DataError(f"{name}: {_reason(error, source)}") from error
 
-    def _decode(self, image: Image.Image) -> Image.Image:
+    def _decode(self, image: Image.Image, source: BinaryIO) -> Image.Image:
         if self.side is not None:
             # A JPEG decodes to a half, a quarter or an eighth many times faster than at full size.
             image.draft("RGB", (self.side, self.side))
         image.load()  # a PNG may have its orientation behind its pixels, and a TIFF is turned as it is loaded
+        check_last_rows(source, image)
         rgb = _reduce(_turn_upright(to_rgb(image, self.window), _orientation(image)), self.side)
         rgb.info = {}  # drops location, date and camera
         return rgb
