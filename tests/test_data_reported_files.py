@@ -148,6 +148,18 @@ def test_what_is_transparent_is_white_in_every_mode() -> None:
         assert pixels[0, 0].tolist() == [255, 255, 255] and pixels[0, 7].tolist() == [200, 100, 50]
 
 
+def test_what_is_hidden_under_transparency_is_not_seen() -> None:
+    # mflux-community/mflux 722, kohya-ss/sd-scripts 1269: colours that no viewer shows reached the model
+    shown = []
+    for hidden in ((0, 0, 0, 0), (240, 30, 10, 0)):
+        image = Image.new("RGBA", (8, 8), hidden)
+        with pytest.raises(DataError, match="is transparent everywhere, so it shows nothing"):
+            decode(encode(image, "PNG"))
+        image.putpixel((4, 4), (200, 60, 30, 255))
+        shown.append(decode(encode(image, "PNG")))
+    assert (shown[0] == shown[1]).all() and shown[0][0, 0].tolist() == [255, 255, 255]
+
+
 def test_cmyk_is_no_negative() -> None:
     # haraldk/TwelveMonkeys 147
     grey = Image.new("RGB", (16, 16), (200, 60, 60))

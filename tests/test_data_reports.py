@@ -225,6 +225,12 @@ def test_files_called_by_numbers_keep_their_zeros(tmp_path: Path) -> None:
     assert len(labels_of(Splits.from_manifest(table(root, start="\ufeff"), **WHOLE))) == 6
 
 
+def test_a_text_that_is_written_as_a_formula_is_the_text(root: Path) -> None:
+    # JoshClose/CsvHelper 197, parsecsv/parsecsv-for-php 213: ="007" keeps a spreadsheet from dropping zeros
+    path = table(root, lambda file, label: (f'="{file}"', f'="{"007" if label == "cat" else "="}"'))
+    assert Splits.from_manifest(path, **WHOLE).labels == ("007", "=")
+
+
 def test_a_row_without_a_label_is_named_by_its_line(root: Path) -> None:
     # keras-team/keras-preprocessing 57
     path = table(root, lambda file, label: (file, "" if file == "cat/001.png" else label))

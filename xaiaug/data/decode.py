@@ -130,12 +130,14 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
             need it.
 
     Raises:
-        DataError: such a grey image without a window, or with values that are not finite.
+        DataError: such a grey image without a window, or with values that are not finite; nothing is opaque.
     """
     if image.mode.startswith(("I", "F")) or _is_signed(image):
         return _apply_window(image, window).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
+        if rgba.getchannel("A").getextrema() == (0, 0):
+            raise DataError("is transparent everywhere, so it shows nothing; save it without its alpha channel")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from .label_names import normalise_label, warn_of_variants
 _GROUP = "group:"
 _REQUIRED, _OPTIONAL = ("file", "label"), ("split", "weight")
 _INDEX = re.compile(r"column [0-9]+|Unnamed: [0-9]+|index", re.IGNORECASE)  # what tables add by themselves
+_CONSTANT = re.compile(r'\s*="([^"]*)"\s*')  # how a number is written that a spreadsheet should leave as text
 _SHOWN = 5
 _MAX_BYTES = 1_000_000_000
 
@@ -64,11 +66,18 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
 def _parse_file(table: Path, groups: Sequence[str]) -> CsvTable:
     try:
         with open_regular(table, _MAX_BYTES) as file:
-            return parse_table(read_all(file, _MAX_BYTES), (*_REQUIRED, *groups), _OPTIONAL)
+            content = parse_table(read_all(file, _MAX_BYTES), (*_REQUIRED, *groups), _OPTIONAL)
     except OSError as error:
         raise DataError(f"manifest {table} cannot be read: {error.strerror or error}") from error
     except DataError as error:
         raise DataError(f"manifest {table} {error}") from None
+    rows = ((line, {name: _unwrap(value) for name, value in row.items()}) for line, row in content.rows)
+    return replace(content, rows=tuple(rows))
+
+
+def _unwrap(value: str) -> str:
+    constant = _CONSTANT.fullmatch(value) if "=" in value else None
+    return constant[1] if constant else value
 
 
 def _group_columns(columns: Sequence[str], groups: Sequence[str]) -> dict[str, str]:
@@ -130,7 +139,7 @@ def _check_any_exists(table: Path, folder: Path, files: Sequence[ListedFile]) ->
     if files and not any(os.path.lexists(file.path) for file in files):
         raise DataError(
             f"{table}: none of its {len(files)} files is there. {files[0].name[:200]!r} {explain_missing(files[0])}. "
-            f"Files are relative to {folder}; root= names another folder"
+            f"Files are relative to {folder}; root= (in a settings file: folder) names another one"
         )
 
 
