@@ -115,6 +115,9 @@ def test_failures_are_repeated_and_a_reserve_is_cut_to_as_many_as_there_are_new_
     }
     made = arms.build_training_set(arms.ROWS["oversampled-failures"], pools, [], {0: 2, 1: 3})
     assert [s.id for s in made] == ["t1", "t2", "f1", "f1", "f2", "f3", "f2"]
+    on_train = pools | {"train-failures": [sample("w1"), sample("w2", 1)]}
+    made = arms.build_training_set(arms.ROWS["oversampled-train-failures"], on_train, [], {0: 2, 1: 3})
+    assert [s.id for s in made] == ["t1", "t2", "w1", "w1", "w2", "w2", "w2"]
     made = arms.build_training_set(arms.ROWS["more-real"], pools, [], {0: 1, 1: 3})
     assert [s.id for s in made] == ["t1", "t2", "r1"]
 

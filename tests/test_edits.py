@@ -188,3 +188,18 @@ def test_an_edit_may_resemble_its_training_images_and_no_image_of_another_split(
         assert image_filter.check([changed], parents=parents)[0].kept is (name == "train")
         assert not image_filter.check([changed], parents=[{splits.train[1].id}])[0].kept
         assert not image_filter.check([sample.open()], parents=parents)[0].kept, "a copy stays a copy"
+
+
+def test_mistakes_on_train_are_repeated_and_where_there_is_none_the_arm_is_left_out(splits, tmp_path):
+    arms = ["continued", "oversampled-train-failures"]
+    classifier = NearestColour()
+    classifier.prepare(Context(labels=splits.labels))
+    classifier.fit(splits.train, (), recipe=RECIPE, seed=0)
+    predicted = classifier.predict_proba([sample.open() for sample in splits.train]).argmax(axis=1)
+    right = tuple(one for one, label in zip(splits.train, predicted, strict=True) if one.label == label)
+    result = run(tmp_path / "some", splits, arms=arms)
+    real = {arm.name: arm.real for arm in result.report.arms}
+    assert real["oversampled-train-failures"] - real["continued"] == len(splits.train) - len(right) > 0
+    result = run(tmp_path / "none", replace(splits, train=right), arms=arms)
+    assert [arm.name for arm in result.report.left_out] == ["oversampled-train-failures"]
+    assert "all training images right" in result.report.left_out[0].reason

@@ -68,7 +68,7 @@ REWEIGHTED = ("oversampled-failures", TRAIN_ERRORS)
 EDITING = (BASELINE, CONTINUED, EDITED, *CONTROLS, f"{EDITED}+failures", *REWEIGHTED, "masktune")
 # Edits are as many as images show a mark. Arms with new images have as many as the one with the fewest: few edits would
 # leave a full set with few images.
-APART = (*EDITING[2:-3], f"{EDITED}-oracle", TRAIN_ERRORS, "masktune")
+APART = (EDITED, *CONTROLS, f"{EDITED}+failures", f"{EDITED}-oracle", "masktune")
 SETS: dict[str, tuple[str, ...]] = {
     "basic": BASIC,
     "paper": PAPER,
