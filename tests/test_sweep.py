@@ -36,7 +36,7 @@ QUICK = {
     "dinov2_with_registers": ("auto", "attention-rollout"),
     "hiera": ("grad-cam", "embed"),
     "levit": ("fork", "grad-cam"),
-    "perceiver-learned": ("auto",),
+    "perceiver-learned": ("grad-cam",),
     "poolformer": ("grad-cam",),
     "siglip": ("attention-last", "auto"),
     "swinv2": ("auto", "reorder"),
