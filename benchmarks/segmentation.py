@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ COLUMNS = {
 def main() -> None:
     """Prints the table and writes."""
     options = _parse_options()
-    photos = list(_open_photos(options.data, QUICK if options.quick else None, options.every))
+    photos = [pair for _, *pair in open_photos(options.data, QUICK if options.quick else None, options.every)]
     rows = {"superpixels": _measure(subject_mask, SUPERPIXELS_CERTAIN, photos)}
     with tempfile.TemporaryDirectory() as folder:
         for file in options.segmenter:
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def _measure(
-    segment: Callable[[Image.Image], Floats], least: float, photos: Sequence[tuple[Image.Image, Marks]]
+    segment: Callable[[Image.Image], Floats], least: float, photos: Sequence[Sequence[Any]]
 ) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     masks = [segment(image) for image, _ in photos]
@@ -98,12 +99,12 @@ def _score(mask: Floats, marks: Marks) -> tuple[float, float, float]:
     return common / both, 1 - common / max(1, (found & known).sum()), 1 - common / true.sum()
 
 
-def _open_photos(folder: Path, most: int | None, every: int) -> Iterator[tuple[Image.Image, Marks]]:
-    """Photographs, RGB, with their marks, in the order of their names."""
+def open_photos(folder: Path, most: int | None, every: int) -> Iterator[tuple[str, Image.Image, Marks]]:
+    """The class, the photograph, RGB, and its marks, in the order of their names."""
     files = sorted((folder / "images").glob("*/*.jpg"), key=lambda file: (file.parent.name, file.name))[::every]
     for file in files[:most]:
         with Image.open(file) as image, Image.open(folder / "masks" / f"{file.stem}.png") as marks:
-            yield image.convert("RGB"), np.asarray(marks)
+            yield file.parent.name, image.convert("RGB"), np.asarray(marks)
 
 
 def resize_input(file: Path, side: int, folder: Path) -> Path:

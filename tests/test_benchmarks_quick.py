@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "calls": ((), ()),
     "causes": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
+    "edits": (("--data", ""), ()),
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),
     "loop": ((), ()),

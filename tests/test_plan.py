@@ -83,7 +83,10 @@ def asked(worker=None, until="report", synthesizer=None, **tables):
 experiments = st.fixed_dictionaries(
     {
         "arms": st.lists(
-            st.sampled_from(sorted(arms.ROWS.keys() - {"saliency-edit-oracle"})), min_size=1, max_size=6, unique=True
+            st.sampled_from(sorted(arms.ROWS.keys() - {"saliency-edit-oracle", "slice-budget"})),
+            min_size=1,
+            max_size=6,
+            unique=True,
         ),
         "seeds": st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
         "images_per_mistake": st.integers(1, 5),

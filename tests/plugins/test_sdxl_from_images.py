@@ -158,6 +158,23 @@ def test_the_subject_is_kept_where_the_model_looked_at_it_too(inpaint: SdxlSynth
     assert changed[CORNER > 0].any()
 
 
+def test_the_hot_region_alone_is_repainted_whatever_the_critic_found(pipelines: Pipelines) -> None:
+    hot = ready(SdxlInpaintSynthesizer, pipelines("sdxl", channels=9), repaint="hot-region")
+    subject = Explanation(outline().astype(np.float32), "rollout", 0, class_specific=False)
+    on_subject = SynthesisRequest("case", 0, "a cat", "cat", 0, source=PHOTO, explanation=subject)
+    unmapped = SynthesisRequest("case", 0, "a cat", "cat", 3, source=PHOTO)
+    made, failure, random = hot.synthesize([request(attended="subject"), on_subject, unmapped])
+    changed = (pixels(made.image) != pixels(PHOTO)).any(axis=-1)
+    rows, columns = np.nonzero(changed)
+    assert 0.02 < changed.mean() < 0.16 and not changed[outline()].any()
+    assert np.ptp(rows) < 32 and np.ptp(columns) < 32, "a compact window"
+    assert (CORNER[changed] > 0).mean() > 0.5
+    assert isinstance(failure, Failure) and failure.kind == "map-on-subject"
+    assert not (pixels(random.image) != pixels(PHOTO)).any(axis=-1)[outline()].any()
+    with pytest.raises(ConfigError, match="repaint must be one of attended, hot-region, got 'hot'"):
+        SdxlInpaintSynthesizer("weights", repaint="hot")
+
+
 def test_a_mask_says_what_is_kept(pipelines: Pipelines, tmp_path: Path) -> None:
     mask = Image.new("L", (64, 64))
     mask.paste(255, (0, 0, 21, 64))

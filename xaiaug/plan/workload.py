@@ -139,6 +139,7 @@ class _WorkCount:
         pairs = self.known.classes * (self.known.classes - 1)
         slices = min(mistakes[1], pairs * 2 * len(CAUSE_KINDS))  # a mechanism is present or absent
         images = mistakes[1] + slices * self.known.cause_images
+        images *= 2 if self.settings.mistakes.slices else 1  # what the names of slices state is tested too
         return 0.0, images * self.known.cause_predictions * self._repetitions("baseline", "critique")
 
     def _round(self, number: int, mistakes: Range) -> WorkItem:

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL inpainting: repaints what the model looked at, or everything but the subject."""
+"""Stable Diffusion XL inpainting: repaints what the model looked at, everything but the subject, or the hot region."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...errors import ConfigError
 from ...interfaces import Context
 from ...records import JSON, Explanation, Failure, SynthesisRequest
+from .._hot_region import Region, RegionOptions, draw_region, find_region
 from .._segmentation import Segmenter, create_segmenter, key_by_segmenter
 from ._batch_generation import BatchGenerator, GenerationJob
 from ._cutout import Cutout, cut_subject
@@ -40,6 +42,33 @@ class Repaint:
 
     mask: Mask
     found_by: str
+
+
+def find_hot_region(
+    request: SynthesisRequest, photo: Image.Image, masks: MaskFolder | None, segmenter: Segmenter | None = None
+) -> Repaint | Failure:
+    """The region that `saliency-edit` would edit: the smallest window with half of the heat off the subject.
+
+    Without an explanation it is drawn at random off the subject. A photo without a clear subject, and a map that is
+    flat or lies on the subject, are failures.
+    """
+    subject = cut_subject(request, photo, masks, segmenter)
+    if isinstance(subject, Failure):
+        return subject
+    kept = _kept_mask(subject, photo)
+    shares = kept.astype(np.float32)
+    if request.explanation is None:
+        region: Region | Failure = draw_region(shares, RegionOptions(), request.seed)
+    else:
+        region = find_region(request.explanation, shares, RegionOptions())
+    if isinstance(region, Failure):
+        return region
+    left, top, right, bottom = region.box(photo.size)
+    changed = np.zeros_like(kept)
+    changed[top:bottom, left:right] = ~kept[top:bottom, left:right]
+    if changed.mean() < SMALLEST:
+        return Failure("map-on-subject", "almost all of the hot region is the subject, which is kept")
+    return Repaint(changed, subject.found_by)
 
 
 def find_repaint(
@@ -101,6 +130,9 @@ def _attended_mask(explanation: Explanation | None) -> Mask | None:
     return high
 
 
+REPAINTS = {"attended": find_repaint, "hot-region": find_hot_region}
+
+
 class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
     """Repaints what misled the model according to the critic; all other pixels are unchanged.
 
@@ -110,6 +142,8 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
 
     Args:
         weights: as in all variants.
+        repaint: "attended", as above, or "hot-region": the region that `saliency-edit` would edit, whatever the critic
+            found.
         strength: how far the part is changed, above 0 to 1; None: the preset's.
         masks: a folder of subject masks, `ID.png`, as in `remix`; other images are segmented.
         segmenter: as in `remix`; None: our own segmentation.
@@ -124,12 +158,16 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         self,
         weights: str | None = None,
         *,
+        repaint: str = "attended",
         strength: float | None = None,
         masks: str | None = None,
         segmenter: str | dict[str, JSON] | None = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(weights, strength=strength, **options)
+        if repaint not in REPAINTS:
+            raise ConfigError(f"SdxlInpaintSynthesizer: repaint must be one of {', '.join(REPAINTS)}, got {repaint!r}")
+        self.repaint = repaint
         self.masks = masks
         self.segmenter = segmenter
         self._segmenter = None if segmenter is None else create_segmenter(segmenter, type(self).__name__)
@@ -160,7 +198,7 @@ class SdxlInpaintSynthesizer(SdxlImageToImageSynthesizer):
         if request.source is None:
             return Failure("no-source", "sdxl-inpaint needs the misclassified image, and this arm does not use it")
         photo = request.source.convert("RGB")
-        repaint = find_repaint(request, photo, self._masks(), self._segmenter)
+        repaint = REPAINTS[self.repaint](request, photo, self._masks(), self._segmenter)
         if isinstance(repaint, Failure):
             return repaint
         size = working_size(photo, self._native)
