@@ -205,3 +205,16 @@ def test_saliency_mask_blackens_what_is_hottest_on_the_subject_or_off_it():
     assert black[MIDDLE].all() and black.sum() == 144
     (flat,) = SaliencyMaskSynthesizer().synthesize([request(heat())])
     assert flat.kind == "flat-map"
+
+
+def test_an_erased_region_takes_no_colour_from_the_subject_beside_it(tmp_path):
+    photo = Image.new("RGB", (SIDE, SIDE), (200, 200, 200))
+    photo.paste((120, 20, 20), (SIDE // 2, 0, SIDE, SIDE))
+    mask = Image.new("L", photo.size)
+    mask.paste(255, (SIDE // 2, 0, SIDE, SIDE))
+    mask.save(tmp_path / "case.png")
+    beside = np.zeros((SIDE, SIDE), np.float32)
+    beside[SIDE // 4 : SIDE // 2, SIDE // 4 : SIDE // 2] = 1
+    asked = SynthesisRequest("case", 0, "", "cat", 0, source=photo, explanation=Explanation(beside, "m", 0, True))
+    (made,) = SaliencyEditSynthesizer("erase", masks=str(tmp_path)).synthesize([asked])
+    assert np.abs(np.asarray(made.image, int) - np.asarray(photo, int)).max() <= 4

@@ -25,6 +25,8 @@ FILLS = ("surroundings", "blur")
 FEATHER = 0.12  # of the shorter side of a region: the width of its soft edge
 SUBJECT = 0.5  # pixels that belong more to the subject than this are not changed
 LEAST = 0.5  # share of a region that must be off the subject
+RIM = 0.1  # a pixel that belongs more to the subject than this gives no colour to what is erased
+MOST_UNKNOWN = 0.95  # share of the surroundings that may give none
 BLUR = 0.5  # of the shorter side of a region: the standard deviation of the blur
 
 
@@ -190,8 +192,20 @@ def _erase(source: Image.Image, subject: Floats, region: Region, fill: str) -> I
         soft = gaussian_filter(hole.astype(np.float32), 1.0)[..., None]
         pixels = np.round(soft * blurred + (1 - soft) * pixels).astype(np.uint8)
     else:
-        pixels[part] = lab_to_rgb(fill_hole(rgb_to_lab(pixels[part]), hole[part]))
+        pixels[part] = _fill_from_backdrop(pixels[part], hole[part], subject[part])
     return Image.fromarray(pixels)
+
+
+def _fill_from_backdrop(pixels: NDArray[np.uint8], hole: NDArray[np.bool_], subject: Floats) -> NDArray[np.uint8]:
+    """The pixels, h w 3, with the hole filled from its surroundings but the subject, whose colours would smear into it.
+
+    Where hardly any backdrop is left, all surroundings count.
+    """
+    unknown = hole | (subject > RIM)
+    if unknown.mean() > MOST_UNKNOWN:
+        unknown = hole
+    filled = lab_to_rgb(fill_hole(rgb_to_lab(pixels), unknown))
+    return np.where(hole[..., None], filled, pixels)
 
 
 def _paste_alpha(subject: Floats, region: Region, size: tuple[int, int]) -> Floats:
