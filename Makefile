@@ -24,7 +24,7 @@ demo: $(VENV)/.core
 	$(BIN)/xaiaug demo
 
 test: $(VENV)/.all
-	$(TESTENV) $(BIN)/python -m pytest -n 2 -m "not ci and not slow and not gpu" -q
+	$(TESTENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not ci and not slow and not gpu" -q
 
 check: $(VENV)/.all
 	$(BIN)/ruff check .

@@ -57,7 +57,7 @@ def without_run(result):
 def test_a_run_ends_in_a_table_and_a_page(finished):
     names = [arm.name for arm in finished.report.arms]
     assert names == ["baseline", "generated-only", "generated+training", "continued"]
-    assert all(seed.metrics.n == 60 for arm in finished.report.arms for seed in arm.seeds)
+    assert all(seed.metrics.n == 32 for arm in finished.report.arms for seed in arm.seeds)
     assert "generated+training" in finished.table()
     assert "no verdict is drawn" in finished.conclusion or "95 % interval" in finished.conclusion
     assert finished.report_path.read_text().startswith("<!")

@@ -1,7 +1,6 @@
 """Paid critics in a loop: one budget for the whole run, a clean stop when it is spent, and nothing paid twice."""
 
 import json
-import os
 import shutil
 import signal
 import sqlite3

@@ -31,9 +31,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def source(
-    root: Path, module: str, name: str, changes: Sequence[tuple[str, str]] = (), **parameters: object
-) -> str:
+def source(root: Path, module: str, name: str, changes: Sequence[tuple[str, str]] = (), **parameters: object) -> str:
     """The digest that a fresh process gives a plugin of the package below `root`; and another after each change.
 
     A change is the path of a file, and what is added to it.
