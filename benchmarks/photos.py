@@ -115,6 +115,7 @@ class Start:
         mark: what is planted; None where no edits are asked about.
         planted: whether it is, or the start only takes its place to show what edits do without one.
         images: of guide and test, where edits are asked about.
+        explainer: likewise.
     """
 
     checkpoint: str
@@ -127,6 +128,7 @@ class Start:
     mark: str | None = None
     planted: bool = True
     images: tuple[int, int] = (1000, 1200)
+    explainer: str = "attention-relevance"
 
 
 STARTS = {
@@ -139,7 +141,7 @@ STARTS |= {
     "tint": replace(STARTS["weak"], few=500, passes=2880, metric="worst-group", mark="tint"),
     "both": replace(STARTS["shortcut"], mark="tag"),
     "weak-edits": replace(STARTS["weak"], mark="tag", planted=False, images=(1500, 10_000)),
-    "strong-edits": replace(STARTS["strong"], mark="tag", planted=False, images=(1500, 10_000)),
+    "strong-edits": replace(STARTS["strong"], mark="tag", planted=False, images=(1500, 10_000), explainer="grad-cam"),
 }
 HARM_ARMS = ("baseline", "continued", "saliency-edit")
 COMPOSED = ("shortcut", "both")
@@ -193,6 +195,7 @@ def plant(name: str, start: Start, options: argparse.Namespace) -> World:
     counts = {"train": 2 * few if few else len(photographs.train), "guide": guide // size.guide_step, "validation": 0}
     return World(
         classifier={"checkpoint": str(options.data / "weights" / start.checkpoint), "new_head": start.new_head},
+        explainer=start.explainer,
         photographs=photographs,
         planting=Planting(
             mark=start.mark or "",

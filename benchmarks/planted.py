@@ -47,6 +47,7 @@ class World:
 
     Attributes:
         classifier: the settings of the classifier that is fine-tuned.
+        explainer: of the heatmaps.
         photographs: cats and dogs.
         planting: which of them have a mark.
         recipes: of the baseline and of the arms.
@@ -58,6 +59,7 @@ class World:
     """
 
     classifier: Mapping[str, JSON]
+    explainer: str
     photographs: Splits
     planting: Planting
     recipes: tuple[Recipe, Recipe]
@@ -81,7 +83,7 @@ class World:
         }
         loop = FeedbackLoop(
             "transformers",
-            "attention-relevance",
+            self.explainer,
             arms=self.arms,
             seeds=(seed,),
             recipe=self.recipes[1],

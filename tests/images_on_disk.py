@@ -16,6 +16,13 @@ def blobs(seed: int, side: int = 24) -> Image.Image:
     return Image.fromarray(values).resize((side, side), Image.Resampling.BICUBIC)
 
 
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    """The bytes of a file in one of Pillow's formats."""
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
 def write_image(path: Path, seed: int, side: int = 24) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_png(seed, side))
@@ -24,9 +31,7 @@ def write_image(path: Path, seed: int, side: int = 24) -> Path:
 
 @lru_cache(maxsize=1024)
 def _png(seed: int, side: int) -> bytes:
-    buffer = BytesIO()
-    blobs(seed, side).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encode(blobs(seed, side), "PNG")
 
 
 def write_classes(root: Path, sizes: dict[str, int], seed: int = 0) -> Path:

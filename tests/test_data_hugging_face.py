@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from images_on_disk import blobs, write_splits
 
@@ -129,3 +130,90 @@ def test_images_are_not_read_again_for_a_second_check(monkeypatch: pytest.Monkey
 def test_what_cannot_be_used_is_refused(make: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Splits.from_datasets(make())
+
+
+# Cases of public bug reports; each names the report that it stands for -----------------------------------------------
+
+
+def test_rows_are_those_that_were_chosen() -> None:
+    # huggingface/datasets 3459: a filter after a selection took other rows
+    data = rows(20).shuffle(seed=3).select(range(2, 18)).filter(lambda row: row["label"] == 1 or len(row) == 2)
+    splits = Splits.from_datasets(data, guide=0, validation=0, test=0)
+    for sample in splits.train:
+        row = data[sample.opener.row]
+        assert sample.open().tobytes() == row["image"].convert("RGB").tobytes()
+        assert splits.labels[sample.label] == ["dog", "cat"][row["label"]]
+
+
+def test_splits_that_number_their_classes_otherwise_agree_by_name() -> None:
+    # huggingface/datasets 2457, macabdul9/CASA-Dialogue-Act-Classifier 10
+    other = datasets.ClassLabel(names=["cat", "dog"])
+    test = rows(8, 300).map(lambda row: {**row, "label": 1 - row["label"]}).cast_column("label", other)
+    splits = Splits.from_datasets(datasets.DatasetDict(train=rows(8), test=test), guide=0, validation=0)
+    for name in ("train", "test"):
+        assert [splits.labels[sample.label] for sample in splits[name]] == ["dog", "cat"] * 4
+
+
+def test_a_class_number_without_a_name_is_told_from_an_unknown_class() -> None:
+    # huggingface/datasets 8494 (a cast that checks nothing), 5624 (-1 in a test split)
+    names = datasets.ClassLabel(names=["dog", "cat"])
+    for number, message in (
+        (5, r"row\[0\] has the class number 5, but the column names 2 classes"),
+        (-1, "has no label"),
+    ):
+        plain = rows(8).cast_column("label", datasets.Value("int64"))
+        data = plain.map(lambda row, index: {"label": number if index == 0 else 1}, with_indices=True)  # noqa: B023
+        with pytest.raises(DataError, match=message):
+            Splits.from_datasets(data.cast_column("label", names))
+
+
+def test_classes_that_a_filter_left_empty_are_named_with_what_to_do() -> None:
+    # Lightning-Universe/lightning-flash 763
+    data = rows(8).cast_column("label", datasets.ClassLabel(names=["dog", "cat", "eel"]))
+    with pytest.raises(DataError, match=r"classes without images \(1\):\n  eel\n.*a new column .* label="):
+        Splits.from_datasets(data, guide=0, validation=0, test=0).check(("train",))
+    named = data.map(lambda row: {"name": ["dog", "cat", "eel"][row["label"]]})
+    splits = Splits.from_datasets(named, label="name", guide=0, validation=0, test=0)
+    assert splits.check(("train",)).splits.labels == ("cat", "dog")
+
+
+def test_truth_values_are_two_classes() -> None:
+    # deepset-ai/FARM 66
+    data = rows(8).remove_columns("label").add_column("label", [number % 2 == 0 for number in range(8)])
+    splits = Splits.from_datasets(data, guide=0, validation=0, test=0)
+    assert [splits.labels[sample.label] for sample in splits.train[:2]] == ["True", "False"]
+
+
+def test_a_mode_that_images_are_to_be_read_in_is_not_passed_over() -> None:
+    # huggingface/datasets 6675
+    for mode in ("L", "CMYK"):
+        with pytest.raises(DataError, match=f"is to be read in the mode '{mode}', but images are read in RGB"):
+            Splits.from_datasets(rows(8).cast_column("image", datasets.Image(mode=mode)))
+    assert Splits.from_datasets(rows(40).cast_column("image", datasets.Image(mode="RGB"))).train
+
+
+def test_deep_arrays_are_not_cut_to_eight_bits() -> None:
+    # huggingface/datasets 5365: depth images became blank
+    arrays = [np.linspace(0, 60000 + number, 64).reshape(8, 8).astype(np.uint16) for number in range(8)]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    data = datasets.Dataset.from_dict({"image": arrays, "label": ["a", "b"] * 4}, features=features)
+    with pytest.raises(DataError, match=r"unusable images \(8\):\n  row\[0\]: is a 16- or 32-bit grey image"):
+        Splits.from_datasets(data, guide=0, validation=0, test=0).check(("train",))
+    sample = Splits.from_datasets(data, guide=0, validation=0, test=0, window=(0, 65535)).train[0]
+    assert abs(np.asarray(sample.open())[-1, -1, 0] - 60000 / 257) <= 1
+
+
+@pytest.mark.parametrize("values", [["a.png"] * 4, [b"bytes"] * 4, [{"bytes": b"", "path": None}] * 4])
+def test_a_column_that_could_become_images_says_how(values: list[object]) -> None:
+    # huggingface/dataset-viewer 2545
+    data = datasets.Dataset.from_dict({"image": values, "label": ["a", "b"] * 2})
+    with pytest.raises(DataError, match=r"become one by .cast_column\('image', datasets.Image\(\)\)"):
+        Splits.from_datasets(data)
+
+
+def test_an_address_is_not_fetched() -> None:
+    # leonshting/fec-dataset-loader 2
+    data = datasets.Dataset.from_dict({"image": ["https://example.org/a.png"] * 4, "label": ["a", "b"] * 2})
+    splits = Splits.from_datasets(data.cast_column("image", datasets.Image()), guide=0, validation=0, test=0)
+    with pytest.raises(DataError, match=r"row\[0\]: is a URL; images are not fetched"):
+        splits.check(("train",))

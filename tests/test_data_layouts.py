@@ -1,6 +1,5 @@
 """Folders, tables and data sets as users have them: read right, or refused with what to do."""
 
-import io
 import json
 import re
 import unicodedata
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from images_on_disk import blobs, write_classes, write_image, write_splits
+from images_on_disk import blobs, encode, write_classes, write_image, write_splits
 from PIL import Image
 
 from xaiaug import DataError, Splits
@@ -21,12 +20,6 @@ NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XAIAUG_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def sizes(splits: Splits) -> dict[str, int]:

@@ -1,11 +1,19 @@
 """A run finds slices among its mistakes, keeps them, and shows them."""
 
+from collections import Counter
+
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from xaiaug import FeedbackLoop, Splits, open_run, petworld
-from xaiaug.errors import PluginError
+from xaiaug import Critique, FeedbackLoop, Sample, Splits, open_run, petworld
+from xaiaug.errors import ConfigError, PluginError
+from xaiaug.records import ImageSource
 from xaiaug.slices import is_for_finding
+from xaiaug.stages import ImagePlan, Mistake
+from xaiaug.stages.image_requests import plan_requests
 
 
 class Embedding(NearestColour):
@@ -29,15 +37,17 @@ def splits(tmp_path_factory):
     return Splits.from_folder(folder)
 
 
-def run(splits, folder, *, slices=True, classifier=None, most="all"):
+def run(splits, folder, *, slices=True, classifier=None, most="all", until="explain", arms=("baseline",), test=False):
     loop = FeedbackLoop(
         classifier or Embedding(),
         Ramp(),
         ColourCritic(),
         Painter(),
-        settings={"mistakes": {"slices": slices, "faithfulness": 0, "max": most}},
+        arms=list(arms),
+        images_per_mistake=1,
+        settings={"critic": {"test_causes": test}, "mistakes": {"slices": slices, "faithfulness": 0, "max": most}},
     )
-    return loop.run(splits, folder, until="explain")
+    return loop.run(splits, folder, until=until)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +66,53 @@ def test_slices_are_in_the_result_and_on_the_page(result):
         assert set(one.contrast) <= {image.id for image in report.slices.contrast}
     assert 'href="#slices"' in page and "Correct images outside it" in page
     assert open_run(result.run_dir).slices == result.slices
+
+
+def test_what_the_name_of_a_slice_states_is_tested_on_the_half_it_was_not_found_on(splits, tmp_path):
+    result = run(splits, tmp_path / "run", until="critique", test=True)
+    tested = [one for one in result.slices if one.verdict is not None]
+    assert tested and all(one.cause is not None for one in tested)
+    page = result.write_report().read_text("utf-8")
+    for one in tested:
+        assert set(one.verdict.cases) == {case for case in one.cases if not is_for_finding(case)}
+        assert one.verdict.cause.kind == one.cause.kind and one.verdict.sentence.split(":")[0] in page
+    assert open_run(result.run_dir).slices == result.slices
+
+
+@given(
+    groups=st.lists(st.tuples(st.integers(0, 1), st.integers(-1, 2)), min_size=1, max_size=20),
+    per_mistake=st.integers(1, 3),
+)
+def test_each_slice_of_a_class_makes_as_many_images_and_no_case_more_than_four_times_its_share(groups, per_mistake):
+    cases = [
+        (
+            Mistake(Sample(id=f"{i}", label=label, opener=Image.Image), 1 - label, (0.5, 0.5)),
+            {},
+            Critique("", "a", guidance={}),
+        )
+        for i, (label, _) in enumerate(groups)
+    ]
+    slice_of = {f"{i}": number for i, (_, number) in enumerate(groups) if number >= 0}
+    plan = ImagePlan(ImageSource(budget="slices"), Painter(), per_mistake, None, None, 0, slice_of=slice_of)
+    requests = plan_requests(plan, cases, seed=0)
+    wave = requests.first_wave(requests.count_wanted())
+    of_label = Counter(label for label, _ in groups)
+    of_group, of_case = Counter(groups), Counter(request.mistake.sample.id for request in wave)
+    made = Counter(groups[int(request.mistake.sample.id)] for request in wave)
+    assert Counter(request.mistake.sample.label for request in wave) == Counter(
+        {label: n * per_mistake for label, n in of_label.items()}
+    ), "as many of each class as without slices"
+    most = 4 * per_mistake
+    assert max(of_case.values()) <= most
+    for label in of_label if slice_of else ():
+        free = [made[group] for group, size in of_group.items() if group[0] == label and made[group] < most * size]
+        full = [most * size for group, size in of_group.items() if group[0] == label and made[group] == most * size]
+        assert not free or (max(free) - min(free) <= 1 and max(full, default=0) <= max(free))
+
+
+def test_a_budget_by_slices_needs_slices(splits, tmp_path):
+    with pytest.raises(ConfigError, match=r"slice-budget.*\[mistakes\] slices = true"):
+        run(splits, tmp_path / "run", slices=False, until="images", arms=["slice-budget"])
 
 
 def test_a_finished_search_is_not_done_again(splits, result, monkeypatch):

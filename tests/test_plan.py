@@ -71,10 +71,10 @@ class Silent(Here):
         return Estimate()
 
 
-def asked(critic=None, until="report", synthesizer=None, **tables):
+def asked(worker=None, until="report", synthesizer=None, **tables):
     checked = config.parse_settings({"privacy": {"allow_upload": True}, "budget": {"usd": 5}, **tables})
     chosen = arms.resolve_arms(checked.arms(), checked.experiment.test_explanation)
-    workers = {"classifier": Here(), "explainer": Here(), "critic": critic or Here()}
+    workers = {"classifier": Here(), "explainer": Here(), "critic": worker or Here()}
     workers["synthesizer"] = synthesizer or Here()
     names = {kind: f"my-{kind}" for kind in workers}
     return PlanRequest(checked, workers, names, chosen, Prices(PRICES), until)
@@ -83,7 +83,10 @@ def asked(critic=None, until="report", synthesizer=None, **tables):
 experiments = st.fixed_dictionaries(
     {
         "arms": st.lists(
-            st.sampled_from(sorted(arms.ROWS.keys() - {"saliency-edit-oracle"})), min_size=1, max_size=6, unique=True
+            st.sampled_from(sorted(arms.ROWS.keys() - {"saliency-edit-oracle", "slice-budget"})),
+            min_size=1,
+            max_size=6,
+            unique=True,
         ),
         "seeds": st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
         "images_per_mistake": st.integers(1, 5),
@@ -163,6 +166,31 @@ def test_the_test_of_the_heatmaps_is_counted_once_for_a_sample(until, faithfulne
     without = build_plan(asked(until=until, mistakes=table, experiment=experiment), replace(found, map_predictions=0))
     hours = [after - before for after, before in zip(with_test.total.hours, without.total.hours, strict=True)]
     assert hours == pytest.approx([39 * tested] * 2)
+
+
+def test_tests_of_causes_are_counted_from_none_to_one_a_mistake():
+    found = replace(KNOWN, mistakes=100, seconds={**SPEEDS, "predict": (3600, 3600)})
+    table = {"critic": {"test_causes": True}}
+    rises = {}
+    for until in ("critique", "explain"):
+        plans = [
+            build_plan(asked(until=until, **table), replace(found, cause_predictions=each, cause_images=40))
+            for each in (6.0, 0.0)
+        ]
+        rises[until] = [after - before for after, before in zip(*(plan.total.hours for plan in plans), strict=True)]
+    assert rises["explain"] == [0, 0]
+    # Two pairs of classes and 16 mechanisms make 32 slices at most.
+    assert rises["critique"] == pytest.approx([0, 6 * (100 + 32 * 40)])
+
+
+def test_predictions_on_train_are_counted_once_where_an_arm_edits_or_repeats_its_images():
+    found = replace(KNOWN, mistakes=10, seconds={**SPEEDS, "predict": (3600, 3600)})
+    hours = [
+        build_plan(asked(experiment={"arms": ["continued", *more]}), found).lines[1].hours
+        for more in ([], ["oversampled-train-failures"], ["oversampled-train-failures", "saliency-edit"])
+    ]
+    assert hours[1][0] - hours[0][0] == pytest.approx(KNOWN.images["train"])
+    assert hours[2] == hours[1]
 
 
 def test_what_two_arms_share_is_counted_once():

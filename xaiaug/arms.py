@@ -49,6 +49,7 @@ ROWS: dict[str, Arm] = {
         Arm("classical+generated", "classical augmentation with the new images", images=GENERATED, augment=CLASSICAL),
         Arm("rebalanced", "class balance", sampling="balanced"),
         Arm("unfiltered", "the filter: new images as generated", images=ImageSource(curated=False)),
+        Arm("slice-budget", "the image budget: as many for each slice", images=ImageSource(budget="slices")),
         Arm(EDITED, "the map in the image: hot regions off the subject, erased and transplanted", images=EDITS),
         Arm(EDITED_SHUFFLED, "the explanation: regions of another image's map", images=replace(EDITS, map="shuffled")),
         Arm("saliency-edit-random", "the explanation: regions of a random map", images=replace(EDITS, map="random")),
@@ -262,7 +263,14 @@ class Reads(Protocol):
 
 
 def missing_requirement(
-    arm: Arm, synthesizer: Reads, *, reserve: bool, train: bool = True, marks: bool = False, causes: bool = True
+    arm: Arm,
+    synthesizer: Reads,
+    *,
+    reserve: bool,
+    train: bool = True,
+    marks: bool = False,
+    causes: bool = True,
+    slices: bool = True,
 ) -> str:
     """Why an arm cannot isolate what it is for; empty if it can.
 
@@ -273,6 +281,7 @@ def missing_requirement(
         train: whether there are training images.
         marks: whether the data have masks of a planted mark.
         causes: whether the causes that the critic states are tested.
+        slices: whether slices are looked for.
     """
     source = arm.images
     if "reserve" in arm.real and not reserve:
@@ -283,6 +292,8 @@ def missing_requirement(
         return "the true region is known only where a mark was planted: [data] marks names no folder with its masks"
     if source is not None and source.causes == "confirmed" and not causes:
         return "no cause is confirmed, because none is tested: set [critic] test_causes = true"
+    if source is not None and source.budget == "slices" and not slices:
+        return "no slices are looked for: set [mistakes] slices = true"
     return "" if source is None else _unread(source, synthesizer.uses, synthesizer.needs)
 
 

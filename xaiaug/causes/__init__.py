@@ -4,14 +4,16 @@ from .cause_parser import NOTHING, parse_cause
 from .grouping import MOST_POOL, CauseOfMistake, group_causes
 from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
 from .photo import Photo, Segment
-from .trial import EditedImage, Slice, StatedCause, Trial, create_ask, run_trial
+from .trial import MOST_CORRECT, PREDICTIONS, EditedImage, Slice, StatedCause, Trial, create_ask, run_trial
 from .wording import describe_cause, describe_edit
 
 __all__ = [
     "ALPHA",
     "FEWEST",
+    "MOST_CORRECT",
     "MOST_POOL",
     "NOTHING",
+    "PREDICTIONS",
     "CauseOfMistake",
     "EditedImage",
     "JudgedCause",

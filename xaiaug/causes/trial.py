@@ -23,6 +23,8 @@ Ask = Callable[[Sequence[Image.Image]], Probabilities]
 BATCH = 64  # images the classifier is asked at once
 MOST_CORRECT = 40  # correct images that a cause is tried on
 CAUSE, ELSEWHERE, NUISANCE = "cause", "elsewhere", "nuisance"
+# As it is, and after all nuisance edits if its half chooses one of them, else after three edits.
+PREDICTIONS = ((1 + len(NUISANCES)) + (1 + 3)) / 2  # an edited image, on average
 
 
 @dataclass(frozen=True, eq=False)

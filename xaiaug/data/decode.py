@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ..errors import DataError
 from ..files import MAX_PIXELS, Directory, parse_image
 from .cache import cache_folder
-from .image_header import FORMATS, open_image
+from .image_header import FORMATS, check_last_rows, open_image
 
 SUFFIXES = (
     *(
@@ -52,7 +52,27 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _LONGEST_REASON = 300
-_VERSION = 2  # of the decoding: other pixels are cached under other keys
+# What is often named like an image of another format, by its first bytes.
+_STARTS = {
+    b"version https://git-lfs": "a Git LFS pointer (fetch the files with git lfs pull)",
+    b"GIF8": "a GIF",
+    b"%PDF": "a PDF",
+    b"PK\3\4": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"8BPS": "a Photoshop file",
+    b"\x93NUMPY": "a NumPy array",
+    b"\0\0\0\x0cjP": "a JPEG 2000",
+    b"\0\0\0\x0cJXL": "a JPEG XL",
+    b"\xff\x0a": "a JPEG XL",
+    b"data:image": "a data URL, not its content",
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<svg": "an SVG",
+    b"<?xml": "an XML file",
+}
+_BRANDS = {b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIF", b"avif": "an AVIF", b"avis": "an AVIF"}
+_OWN_STARTS = {b"\xff\xd8": "JPEG", b"\x89PNG": "PNG", b"RIFF": "WEBP", b"BM": "BMP"}
+_VERSION = 3  # of the decoding: other pixels are cached under other keys
 
 Window = tuple[float, float]
 
@@ -84,17 +104,18 @@ class Decoder:
         """
         try:
             with open_image(source) as image:
-                return self._decode(image)
+                return self._decode(image, source)
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
         except Exception as error:  # image decoders may raise anything
             raise DataError(f"{name}: {_reason(error, source)}") from error
 
-    def _decode(self, image: Image.Image) -> Image.Image:
+    def _decode(self, image: Image.Image, source: BinaryIO) -> Image.Image:
         if self.side is not None:
             # A JPEG decodes to a half, a quarter or an eighth many times faster than at full size.
             image.draft("RGB", (self.side, self.side))
         image.load()  # a PNG may have its orientation behind its pixels, and a TIFF is turned as it is loaded
+        check_last_rows(source, image)
         rgb = _reduce(_turn_upright(to_rgb(image, self.window), _orientation(image)), self.side)
         rgb.info = {}  # drops location, date and camera
         return rgb
@@ -105,15 +126,18 @@ def to_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
 
     Args:
         image: of any mode.
-        window: the grey values mapped to black and white; only grey images of more than 8 bits need it.
+        window: the grey values mapped to black and white; only grey images of more than 8 bits, or of signed values,
+            need it.
 
     Raises:
-        DataError: a grey image of more than 8 bits without a window, or with values that are not finite.
+        DataError: such a grey image without a window, or with values that are not finite; nothing is opaque.
     """
-    if image.mode.startswith(("I", "F")):
+    if image.mode.startswith(("I", "F")) or _is_signed(image):
         return _apply_window(image, window).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
+        if rgba.getchannel("A").getextrema() == (0, 0):
+            raise DataError("is transparent everywhere, so it shows nothing; save it without its alpha channel")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
@@ -130,11 +154,18 @@ def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def _is_signed(image: Image.Image) -> bool:
+    """Whether a TIFF of 8 bits has signed values, which Pillow reads as unsigned ones."""
+    return _tiff_tag(image, _SAMPLE_FORMAT, 1) == 2 and image.mode == "L"
+
+
 def _grey_values(image: Image.Image) -> NDArray[np.float64]:
     """The values as they stand in the file: h w."""
     values = np.asarray(image)
     if _tiff_tag(image, _SAMPLE_FORMAT, 1) == 1 and _tiff_tag(image, _BITS, 0) == 32 and values.dtype == np.int32:
         values = values.view(np.uint32)  # Pillow reads unsigned values as signed ones
+    if _is_signed(image):
+        values = values.view(np.int8)
     return values.astype(np.float64)
 
 
@@ -153,6 +184,7 @@ def _apply_window(image: Image.Image, window: Window | None) -> Image.Image:
         raise DataError("has grey values that are not finite")
     if window is None:
         kind = "floating-point" if image.mode.startswith("F") else "16- or 32-bit"
+        kind = "signed 8-bit" if image.mode == "L" else kind
         raise DataError(
             f"is a {kind} grey image with values from {values.min():g} to {values.max():g}; "
             "choose the values for black and white, such as window=(0, 4095)"
@@ -178,19 +210,32 @@ def _reason(error: Exception, source: BinaryIO) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"has more than {MAX_PIXELS:,} pixels; reduce it first"
     if isinstance(error, UnidentifiedImageError):
-        return f"{_describe_start(source)}is not an image in one of the formats {', '.join(FORMATS)}"
+        source.seek(0)
+        return _describe_start(source.read(200))
     return f"cannot be decoded ({type(error).__name__}: {str(error)[:_LONGEST_REASON]})"
 
 
-def _describe_start(source: BinaryIO) -> str:
-    """What the first bytes tell of a file that is no image."""
-    source.seek(0)
-    start = source.read(200)
+def _describe_start(start: bytes) -> str:
+    """Why a file is no image that can be read, as far as its first bytes tell."""
+    no_image = f"is not an image in one of the formats {', '.join(FORMATS)}"
     if not start:
-        return "has 0 bytes, so it "
-    if start.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer (fetch the files with git lfs pull), so it "
-    return ""
+        return f"has 0 bytes, so it {no_image}"
+    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return (
+            "is a TIFF that is damaged, or has a number of channels or bits or a compression that cannot be read; save "
+            "it with 8 bits in RGB"
+        )
+    own = next((name for first, name in _OWN_STARTS.items() if start.startswith(first)), None)
+    if own:
+        return f"begins like a {own}, but is damaged"
+    kind = next((name for first, name in _STARTS.items() if start.lstrip().lower().startswith(first.lower())), None)
+    if start[4:8] == b"ftyp":
+        kind = _BRANDS.get(start[8:12], "a video, or an image in a container of videos")
+    elif start[128:132] == b"DICM":
+        kind = "a DICOM file"
+    elif not any(start):
+        kind = "a file of zeros"
+    return f"is {kind}, so it {no_image}" if kind else no_image
 
 
 def digest_bytes(content: bytes) -> str:

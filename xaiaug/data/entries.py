@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,15 +178,45 @@ def leads_outside(path: str, root: Path) -> bool:
     return not target.is_relative_to(root) or not target.exists()
 
 
+def is_url(file: str) -> bool:
+    """Whether the name of a file is the address of one elsewhere."""
+    return "://" in file
+
+
+def explain_missing(file: ListedFile) -> str:
+    """Why there is no file of that name, as far as the name tells."""
+    if is_url(file.name):
+        return "is a URL; images are not fetched: download them and list the files"
+    if re.match(r"[A-Za-z]:[\\/]", file.name):
+        return "is a path of another computer; write it relative to the data folder"
+    found = next((ending for ending in SUFFIXES if os.path.exists(file.path + ending)), None)  # noqa: PTH110
+    return f"does not exist, but {file.name}{found} does; write names with their ending" if found else "does not exist"
+
+
 def _unusable_reason(file: ListedFile, root: Path) -> str | None:
-    if not file.name.lower().endswith(SUFFIXES):
-        ending = os.path.splitext(file.name)[1].lower() or "no ending"  # noqa: PTH122
-        return f"is not in one of the formats {', '.join(FORMATS)} (its name has {ending})"
+    if not os.path.lexists(file.path):
+        return explain_missing(file)
     if not is_usable_name(file.name):
         return "has a name with control characters, or bytes that are no text"
     if os.path.islink(file.path) and leads_outside(file.path, root):  # noqa: PTH114
         return "is a symlink that is broken or leads outside the data folder"
+    if not file.name.lower().endswith(SUFFIXES) and not _begins_like_image(file.path):
+        ending = os.path.splitext(file.name)[1].lower() or "no ending"  # noqa: PTH122
+        return f"is not in one of the formats {', '.join(FORMATS)} (its name has {ending})"
     return None
+
+
+def _begins_like_image(path: str) -> bool:
+    """Whether a file is an image of ours under another name: phones write JPEG as .heic, and downloads lose endings.
+
+    A raw photo begins like a TIFF, and its first page is a thumbnail, so none is taken for one.
+    """
+    try:
+        with open_regular(path) as file:
+            start = file.read(12)
+    except (OSError, DataError):
+        return False
+    return start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) or (start[:4], start[8:]) == (b"RIFF", b"WEBP")
 
 
 class _Content(NamedTuple):

@@ -123,7 +123,7 @@ def _content_opener(sample: Sample) -> ContentOpener | None:
 
 def _cache_kind(opener: ContentOpener) -> str:
     # Pixels may depend on the version of Pillow, and on window and side.
-    return f"fingerprint/3/pillow-{PIL.__version__}/{opener.decoder}"
+    return f"fingerprint/4/pillow-{PIL.__version__}/{opener.decoder}"
 
 
 def _digest_pixels(image: Image.Image) -> str:

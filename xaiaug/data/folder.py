@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from ..errors import DataError
 from .decode import Decoder
 from .entries import ListedFile, Scan, has_image_suffix, leads_outside, to_entries
-from .label_names import normalise_label, warn_of_variants
+from .label_names import find_masks, normalise_label, warn_of_variants
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -44,6 +44,9 @@ _RUBBISH_FILES = {
     *(".picasa.ini", ".nomedia", ".gitkeep", ".keep", ".gitignore", ".gitattributes", ".dvcignore"),
 }
 _RUBBISH_STARTS = ("._", ".trashed-", ".pending-", ".fuse_hidden", ".nfs0", "~$")
+# What may hold images or labels, and is read by nobody here.
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_TABLES = (".csv", ".tsv", ".jsonl", ".json", ".xlsx", ".xls", ".ods", ".parquet")
 _SHOWN = 5
 _LAYOUTS = "expected split/class/image (train/cat/1.jpg) or class/image (cat/1.jpg)"
 
@@ -84,11 +87,14 @@ def scan_folder(folder: str | Path, decoder: Decoder) -> Scan:
     # Each class folder, with the split it belongs to.
     classes = [(None, name) for name in top.folders] if splits is None else _list_classes(root, splits)
     notes = list(_note_ignored(top, has_splits=splits is not None))
+    for name in (splits or {}).values():
+        notes += _note_archives_and_tables(_list(root / name, root), f"{name}/")
     files: list[ListedFile] = []
     labels: set[str] = set()
     for split, name in classes:
         listing = _list(root / name, root)
         _check_depth(root, listing)
+        _refuse_masks(root, name, listing)
         notes += _note_class(name, listing)
         if listing.images or not _is_hidden(name):
             labels.add(normalise_label(PurePath(name).name))
@@ -110,8 +116,21 @@ def _note_ignored(top: _Listing, *, has_splits: bool) -> Iterator[str]:
     """What is ignored in the root."""
     if top.images:
         yield f"ignored {len(top.images)} images outside the class folders, such as {top.images[0]}"
+    yield from _note_archives_and_tables(top)
     if has_splits:
         yield from (f"{name}: ignored a hidden folder" for name in top.folders if _is_hidden(name))
+
+
+def _note_archives_and_tables(listing: _Listing, prefix: str = "") -> Iterator[str]:
+    """What lies beside the class folders and looks as if images or labels were in it."""
+    for endings, advice in (
+        (_ARCHIVES, "archives are not unpacked"),
+        (_TABLES, "labels are those of the folders (Splits.from_manifest reads tables)"),
+    ):
+        names = [prefix + name for name in listing.files if name.lower().endswith(endings)]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            yield f"ignored {', '.join(names[:_SHOWN])[:300]}{more}: {advice}"
 
 
 def _note_class(name: str, listing: _Listing) -> Iterator[str]:
@@ -121,6 +140,16 @@ def _note_class(name: str, listing: _Listing) -> Iterator[str]:
     other = len(listing.files) - len(listing.images)
     if other:
         yield f"{name}: ignored {other} files that are not images ({listing.describe_others()})"
+
+
+def _refuse_masks(root: Path, name: str, listing: _Listing) -> None:
+    masks = find_masks(listing.images)
+    if masks:
+        mask, image = masks[0]
+        raise DataError(
+            f"data folder {root}: {name} holds {len(masks)} files that are named like masks of its images, such as "
+            f"{mask} beside {image}. Move masks elsewhere, or list the images in a table (Splits.from_manifest)"
+        )
 
 
 def _is_hidden(name: str) -> bool:
@@ -134,7 +163,8 @@ def _find_split_folders(root: Path, top: _Listing) -> dict[str, str] | None:
     """
     if not top.folders:
         found = f"{len(top.images)} images directly inside" if top.images else "no folders"
-        raise DataError(f"data folder {root}: {_LAYOUTS}, found {found}")
+        notes = "".join(f"; {note}" for note in _note_archives_and_tables(top))
+        raise DataError(f"data folder {root}: {_LAYOUTS}, found {found}{notes}")
     inside = {name: _list(root / name, root) for name in top.folders}
     splits = [name for name, listing in inside.items() if listing.folders and name.lower() in SPLIT_FOLDERS]
     if not splits:
@@ -176,7 +206,10 @@ def _check_depth(root: Path, listing: _Listing) -> None:
         deeper = _list(Path(listing.path) / name, root)
         if deeper.images or deeper.folders:
             where = Path(deeper.path).relative_to(root)
-            raise DataError(f"data folder {root}: {_LAYOUTS}, found deeper folders: {where}")
+            raise DataError(
+                f"data folder {root}: {_LAYOUTS}, found deeper folders: {where}. Give the folder that holds the split "
+                f"or class folders; splits are named {', '.join(SPLIT_FOLDERS)}"
+            )
 
 
 def _list(folder: Path, root: Path) -> _Listing:

@@ -86,9 +86,17 @@ def _check_columns(rows: Any, columns: Columns) -> None:
     for name in columns.all:
         if name not in rows.column_names:
             raise DataError(f"from_datasets: no column {name!r}. {suggest(name, rows.column_names)}")
-    if not isinstance(rows.features[columns.image], Image):
-        kind = type(rows.features[columns.image]).__name__
-        raise DataError(f"from_datasets: column {columns.image!r} must be a datasets.Image, got {kind}")
+    feature = rows.features[columns.image]
+    if not isinstance(feature, Image):
+        raise DataError(
+            f"from_datasets: column {columns.image!r} must be a datasets.Image, got {type(feature).__name__}; paths, "
+            f"bytes and encoded images become one by .cast_column({columns.image!r}, datasets.Image())"
+        )
+    if getattr(feature, "mode", None) not in (None, "RGB"):
+        raise DataError(
+            f"from_datasets: column {columns.image!r} is to be read in the mode {feature.mode!r}, but images are read "
+            "in RGB from their bytes; convert them with .map, or cast the column to datasets.Image()"
+        )
 
 
 def _entries(rows: Any, split: str | None, columns: Columns, decoder: Decoder) -> Iterator[Entry | UnusableFile]:
@@ -120,9 +128,14 @@ def _entries(rows: Any, split: str | None, columns: Columns, decoder: Decoder) -
 
 
 def _class_name(name: str, value: Any, names: Sequence[str] | None) -> str:
-    # datasets writes -1 where a class is unknown, and -1 would silently index the last name.
-    unknown = isinstance(value, int) and names is not None and not 0 <= value < len(names)
-    label = "" if unknown else _to_text(name, names[value] if isinstance(value, int) and names is not None else value)
+    if names is not None and isinstance(value, int):
+        # datasets writes -1 where a class is unknown, and -1 would silently index the last name.
+        if value != -1 and not 0 <= value < len(names):
+            raise DataError(
+                f"from_datasets: {name} has the class number {value}, but the column names {len(names)} classes"
+            )
+        value = "" if value == -1 else names[value]
+    label = _to_text(name, value)
     if not label:
         raise DataError(f"from_datasets: {name} has no label; remove such rows with .filter")
     return normalise_label(label)

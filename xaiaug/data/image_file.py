@@ -116,6 +116,8 @@ def read_encoded(encoded: Mapping[str, Any]) -> bytes:
     if content is not None:
         check_length(len(content))
         return content
+    if "://" in encoded["path"]:
+        raise DataError("is a URL; images are not fetched: store their bytes in the dataset")
     with open_regular(encoded["path"]) as file:
         return read_all(file)
 

@@ -8,13 +8,14 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from io import BytesIO
 from stat import S_ISREG
 from typing import BinaryIO
 
 from PIL import Image
 
 from ..errors import DataError
-from ..files import MAX_PIXELS
+from ..files import MAX_PIXELS, refuse_truncated
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_BYTES = 250_000_000  # of an image file; more than MAX_PIXELS take in any format
@@ -26,6 +27,7 @@ _MAX_TAG_VALUES = 1_000_000  # of a TIFF: the rows of an image of MAX_PIXELS are
 _BLOCK = 1 << 20
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _IMAGE, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_FILLED = {127, 128}  # what a reader of JPEG puts where there is no data
 _BYTE_TYPES = {1, 2, 6, 7}  # of TIFF tags
 _TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
@@ -92,7 +94,7 @@ def open_image(source: BinaryIO) -> Iterator[Image.Image]:
         Exception: whatever the reader of its format raises.
     """
     _check_start(source)
-    with Image.open(source, formats=FORMATS) as image:
+    with refuse_truncated(), Image.open(source, formats=FORMATS) as image:
         _check_header(image)
         yield image
 
@@ -124,17 +126,51 @@ def _check_chunks(source: BinaryIO) -> None:
 
 def _check_scans(content: bytes) -> None:
     """The segments of a JPEG up to the end of its first image; what a camera appends does not count."""
-    scans = segments = position = 0
-    while (marker := _MARKER.search(content, position)) and marker[1][0] != _END:
-        position, kind = marker.end(), marker[1][0]
-        if kind not in (_IMAGE, 0x01):  # those two have no content
-            position += max(2, int.from_bytes(content[position : position + 2], "big"))
-        scans, segments = scans + (kind == _SCAN), segments + 1
+    scans = segments = 0
+    for kind, _ in _markers(content):
+        scans, segments = scans + (kind == _SCAN), segments + (kind != _END)
         if scans > MAX_SCANS or segments > _MAX_SEGMENTS:
             raise DataError(
                 f"is a JPEG of more than {MAX_SCANS} scans or {_MAX_SEGMENTS:,} segments, which takes very long to "
                 "decode; save it again"
             )
+
+
+def _markers(content: bytes) -> Iterator[tuple[int, int]]:
+    """Kind and place of each marker of a JPEG up to the end of its first image."""
+    position = 0
+    while marker := _MARKER.search(content, position):
+        position, kind = marker.end(), marker[1][0]
+        yield kind, marker.start()
+        if kind == _END:
+            return
+        if kind not in (_IMAGE, 0x01):  # those two have no content
+            position += max(2, int.from_bytes(content[position : position + 2], "big"))
+
+
+def check_last_rows(source: BinaryIO, image: Image.Image) -> None:
+    """Raises DataError where a JPEG has an end but no data for its last rows, which Pillow fills with grey in silence.
+
+    Not found are blocks lost in the middle, and rows of a progressive JPEG, which are blurred and not grey.
+
+    Args:
+        source: the file.
+        image: from it, loaded.
+    """
+    corner = image.getpixel((image.width - 1, image.height - 1))
+    values = corner if isinstance(corner, tuple) else (corner,)
+    if image.format not in ("JPEG", "MPO") or "progressive" in image.info or not set(values) <= _FILLED:
+        return
+    source.seek(0)
+    content = read_all(source)
+    end = next((place for kind, place in _markers(content) if kind == _END), len(content))
+    # Zeros instead of the end: a reader with data for every row needs none of them, one without runs out of them.
+    with Image.open(BytesIO(content[:end] + bytes(8)), formats=("JPEG",)) as again:
+        again.draft(None, (1, 1))  # an eighth of the size, from all of the data
+        try:
+            again.load()
+        except OSError:
+            raise DataError("is a JPEG whose data break off: its last rows are missing") from None
 
 
 def _check_tags(source: BinaryIO, start: bytes) -> None:

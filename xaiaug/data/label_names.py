@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import PurePath
 
 from ..errors import DataError
 
@@ -18,6 +19,7 @@ _COMPANION = (
     r"(image|img|jpegimage|photo|picture|mask|label|annotation|annot|bbox|box|groundtruth|gt|segmentation|"
     r"segmentationclass|segmentationobject|trimap|imageset|thumbnail|thumb|depth|heatmap|metadata)s?"
 )
+_BESIDE = re.compile(r"(.+?)[ _.-]+(masks?|segmentation|groundtruth|trimap)([ _.-]?[0-9]+)?", re.IGNORECASE)
 _NO_CLASS = re.compile(rf"({_SPLIT}(set|split|data|images?|imgs?)?|{_COMPANION})[0-9]*")
 
 
@@ -46,6 +48,13 @@ def refuse_folder_names(labels: Collection[str]) -> None:
             "with images, not of classes. Sort the images by class (train/cat/1.jpg, or cat/1.jpg without splits) and "
             "move masks and annotations elsewhere, or list files and labels in a table (Splits.from_manifest)"
         )
+
+
+def find_masks(names: Sequence[str]) -> list[tuple[str, str]]:
+    """The files that are named as the mask of another (`1_mask.png` beside `1.jpg`), each with that other."""
+    stems = {PurePath(name).stem: name for name in names}
+    matches = [(name, _BESIDE.fullmatch(PurePath(name).stem)) for name in names]
+    return [(name, stems[match[1]]) for name, match in matches if match and match[1] in stems]
 
 
 def refuse_unusable_names(labels: Collection[str]) -> None:

@@ -129,6 +129,14 @@ def find_label_conflicts(images: Sequence[SplitImage]) -> Iterator[tuple[SplitIm
         yield from ((same[0], other) for other in same[1:] if other.sample.label != same[0].sample.label)
 
 
+def find_copies(images: Sequence[SplitImage]) -> Iterator[list[SplitImage]]:
+    """The images of one split and label that have the same pixels, where there are several."""
+    by_pixels: defaultdict[tuple[str, int, str], list[SplitImage]] = defaultdict(list)
+    for image in images:
+        by_pixels[image.split, image.sample.label, image.fingerprint.pixels].append(image)
+    yield from (same for same in by_pixels.values() if len(same) > 1)
+
+
 def content_digest(sample: Sample) -> str:
     """The digest in a sample's id, without the copy number."""
     return sample.id.split("-")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from unicodedata import normalize
 from ..errors import DataError, suggest
 from ..tables import CsvTable, parse_table
 from .decode import Decoder
-from .entries import ListedFile, Scan, UnusableFile, check_weight, to_entries
+from .entries import ListedFile, Scan, UnusableFile, check_weight, explain_missing, is_url, to_entries
 from .folder import SPLIT_FOLDERS
 from .image_header import open_regular, read_all
 from .label_names import normalise_label, warn_of_variants
@@ -21,6 +22,7 @@ from .label_names import normalise_label, warn_of_variants
 _GROUP = "group:"
 _REQUIRED, _OPTIONAL = ("file", "label"), ("split", "weight")
 _INDEX = re.compile(r"column [0-9]+|Unnamed: [0-9]+|index", re.IGNORECASE)  # what tables add by themselves
+_CONSTANT = re.compile(r'\s*="([^"]*)"\s*')  # how a number is written that a spreadsheet should leave as text
 _SHOWN = 5
 _MAX_BYTES = 1_000_000_000
 
@@ -45,12 +47,14 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
     lines: dict[str, int] = {}
     for line, row in content.rows:
         file = _parse_row(table, line, row, folder, names)
-        if lines.setdefault(file.path, line) != line:
-            raise DataError(f"{table}: {file.name} is listed twice, in lines {lines[file.path]} and {line}")
+        path = os.path.normpath(file.path)
+        if lines.setdefault(path, line) != line:
+            raise DataError(f"{table}: {file.name} is listed twice, in lines {lines[path]} and {line}")
         if _is_inside(Path(file.path).parent, folder):
             files.append(file)
         else:
             outside.append(UnusableFile(file.name, "lies outside the data folder", file.split, file.label))
+    _check_any_exists(table, folder, files)
     entries, unusable = to_entries(files, folder, decoder)
     labels = tuple(sorted({normalise_label(row["label"]) for _, row in content.rows}))
     splits = tuple(sorted({file.split for file in files if file.split}))
@@ -62,11 +66,18 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
 def _parse_file(table: Path, groups: Sequence[str]) -> CsvTable:
     try:
         with open_regular(table, _MAX_BYTES) as file:
-            return parse_table(read_all(file, _MAX_BYTES), (*_REQUIRED, *groups), _OPTIONAL)
+            content = parse_table(read_all(file, _MAX_BYTES), (*_REQUIRED, *groups), _OPTIONAL)
     except OSError as error:
         raise DataError(f"manifest {table} cannot be read: {error.strerror or error}") from error
     except DataError as error:
         raise DataError(f"manifest {table} {error}") from None
+    rows = ((line, {name: _unwrap(value) for name, value in row.items()}) for line, row in content.rows)
+    return replace(content, rows=tuple(rows))
+
+
+def _unwrap(value: str) -> str:
+    constant = _CONSTANT.fullmatch(value) if "=" in value else None
+    return constant[1] if constant else value
 
 
 def _group_columns(columns: Sequence[str], groups: Sequence[str]) -> dict[str, str]:
@@ -100,7 +111,7 @@ def _parse_row(table: Path, line: int, row: Mapping[str, str], folder: Path, nam
     place = _find_file(folder, file)
     return ListedFile(
         path=str(place),
-        name=place.relative_to(folder).as_posix() if place.is_relative_to(folder) else file,
+        name=place.relative_to(folder).as_posix() if place.is_relative_to(folder) and not is_url(file) else file,
         label=label,
         split=_parse_split(where, (row.get("split") or "").strip()),
         groups={name: row[column].strip() for name, column in names.items()},
@@ -122,6 +133,14 @@ def _find_file(folder: Path, file: str) -> Path:
     if os.path.lexists(written):
         return written
     return next((folder / name for name in spellings if os.path.lexists(folder / name)), written)
+
+
+def _check_any_exists(table: Path, folder: Path, files: Sequence[ListedFile]) -> None:
+    if files and not any(os.path.lexists(file.path) for file in files):
+        raise DataError(
+            f"{table}: none of its {len(files)} files is there. {files[0].name[:200]!r} {explain_missing(files[0])}. "
+            f"Files are relative to {folder}; root= (in a settings file: folder) names another one"
+        )
 
 
 def _check_splits(table: Path, files: Sequence[ListedFile]) -> None:

@@ -11,7 +11,7 @@ from ..errors import DataError, DataWarning
 from ..records import Sample
 from .entries import SPLITS, UnusableFile
 from .fingerprint import compute_fingerprints
-from .leaks import Leak, SplitImage, display_name, find_exact_leaks, find_label_conflicts, find_near_leaks
+from .leaks import Leak, SplitImage, display_name, find_copies, find_exact_leaks, find_label_conflicts, find_near_leaks
 from .split_options import Policy
 
 Parts = Mapping[str, Sequence[Sample]]  # samples by split
@@ -85,7 +85,10 @@ def check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str], not
 
 def _check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str]) -> None:
     if len(labels) < 2:
-        raise DataError(f"a classifier needs at least two classes, found {', '.join(labels) or 'none'}")
+        raise DataError(
+            f"a classifier needs at least two classes, found {', '.join(labels) or 'none'}; where labels are in a "
+            "table, read that (Splits.from_manifest)"
+        )
     sizes = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
     empty = [name for name in needs if not parts[name]]
     if empty:
@@ -93,7 +96,11 @@ def _check_classes(parts: Parts, labels: Sequence[str], needs: Sequence[str]) ->
     counts = count_images(parts, labels)
     unseen = [label for label in labels if not any(counts[name][label] for name in counts)]
     if unseen:
-        raise DataError(_format_list("classes without images", unseen) + f"\nThe splits have {sizes}")
+        raise DataError(
+            _format_list("classes without images", unseen)
+            + f"\nThe splits have {sizes}. Add images, or remove the class folders; for a dataset that was filtered, "
+            "write the names of the classes into a new column (.map) and choose it with label="
+        )
     missing = [f"{name} has no {label}" for name in counts for label in labels if not counts[name][label]]
     if missing:
         raise DataError(_format_list("every split needs every class", missing) + f"\nThe splits have {sizes}")
@@ -162,6 +169,9 @@ def _list_warnings(images: Sequence[SplitImage], skipped: Sequence[UnusableFile]
     pairs = [f"{one.file} and {other.file}" for one, other in find_label_conflicts(images)]
     if pairs:
         lines.append(_format_list("the same image with two labels", pairs))
+    copies = [f"{same[0].file} ({same[0].split}), {len(same)} times" for same in find_copies(images)]
+    if copies:
+        lines.append(_format_list("images that are in one split more than once", copies))
     counts = Counter(image.sample.label for image in images if image.split == "train").values()
     if counts and max(counts) > _IMBALANCED * min(counts):
         lines.append(f"train is imbalanced: {min(counts)} to {max(counts)} images per class")

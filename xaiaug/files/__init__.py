@@ -1,6 +1,6 @@
 """Files that may be damaged or hostile: walked, read, written and removed without leaving their folder."""
 
-from .content import MAX_PIXELS, MAX_TEXT, parse_array, parse_image, parse_json
+from .content import MAX_PIXELS, MAX_TEXT, parse_array, parse_image, parse_json, refuse_truncated
 from .directory import Directory, Entry
 from .sealed_folder import SEAL, find_broken_seal, read_seal, seal_folder
 
@@ -15,5 +15,6 @@ __all__ = [
     "parse_image",
     "parse_json",
     "read_seal",
+    "refuse_truncated",
     "seal_folder",
 ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
+import os
+import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 MAX_PIXELS = 50_000_000  # of an image
 MAX_TEXT = 1 << 30  # bytes of a text file
@@ -54,7 +58,7 @@ def parse_image(data: bytes, formats: tuple[str, ...] = ("PNG",)) -> Image.Image
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
-            with Image.open(io.BytesIO(data), formats=formats) as image:
+            with refuse_truncated(), Image.open(io.BytesIO(data), formats=formats) as image:
                 width, height = image.size
                 if width * height <= MAX_PIXELS:
                     rgb = image.convert("RGB")
@@ -63,6 +67,47 @@ def parse_image(data: bytes, formats: tuple[str, ...] = ("PNG",)) -> Image.Image
     except Exception as error:  # what Pillow's decoders raise depends on what they are given
         raise ValueError(f"cannot be decoded as {' or '.join(formats)}: {str(error)[:200]}") from error
     raise ValueError(f"has {width:,} × {height:,} pixels, more than the {MAX_PIXELS:,} that are decoded")
+
+
+class _TruncatedImages:
+    """Pillow's switch for half images, held off while any thread is inside `refuse_truncated`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._inside = 0
+        self._before = False
+        if hasattr(os, "register_at_fork"):  # a worker must not inherit the lock while a thread holds it
+            os.register_at_fork(
+                before=self.lock.acquire, after_in_parent=self.lock.release, after_in_child=self.lock.release
+            )
+
+    def hold(self) -> None:
+        with self.lock:
+            if self._inside == 0:
+                self._before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+            self._inside += 1
+
+    def release(self) -> None:
+        with self.lock:
+            self._inside -= 1
+            if self._inside == 0:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self._before
+
+
+_truncated_images = _TruncatedImages()
+
+
+@contextlib.contextmanager
+def refuse_truncated() -> Iterator[None]:
+    """Makes Pillow refuse files that break off, even where another library has set `LOAD_TRUNCATED_IMAGES`.
+
+    With that switch on, half a picture over grey passes for a whole one.
+    """
+    _truncated_images.hold()
+    try:
+        yield
+    finally:
+        _truncated_images.release()
 
 
 def parse_json(data: bytes | str) -> Any:

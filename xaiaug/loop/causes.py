@@ -12,13 +12,14 @@ from .run_context import RunContext
 
 
 def test_causes(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
-    """Tests the causes that are reported, and those of every source that makes images of confirmed ones alone."""
+    """Tests the causes that are reported, those of slices, and those of sources that use confirmed ones alone."""
     if not run.settings.critic.test_causes:
         return
     maps = {source.map: source for source in rows.sources(run.arms) if source.causes == "confirmed"}
     for diagnosis in diagnoses.values():
         for source in {rows.GENERATED.map: rows.GENERATED, **maps}.values():
             diagnosis.causes(source)
+        diagnosis.test_slices()
 
 
 def create_finder(run: RunContext) -> Segmenter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from .. import arms as rows
 from ..curation import VERSION, ImageFilter, Judge
@@ -76,6 +76,8 @@ class ImageGeneration:
 
     def _make(self, plan: ImagePlan, diagnosis: Diagnosis, seed: int) -> list[GeneratedImage]:
         name = rows.source_name(plan.source)
+        if plan.source.budget == "slices":
+            plan = replace(plan, slice_of=diagnosis.slice_of)
         return make_images(diagnosis.runtime, name, seed, plan, diagnosis.cases(plan.source))
 
     def _admit_judge(self, diagnosis: Diagnosis) -> None:

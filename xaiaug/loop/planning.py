@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from ..causes import MOST_CORRECT
+from ..causes import PREDICTIONS as CAUSE_PREDICTIONS
 from ..config import Settings
 from ..data import Splits
 from ..errors import RunCutShortError
@@ -13,7 +15,7 @@ from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
 from ..records.pipeline import TIMED, StageKind
-from ..stages.faithfulness import PREDICTIONS
+from ..stages.faithfulness import PREDICTIONS as MAP_PREDICTIONS
 from ..store import CallLedger, Reader, to_run_folder
 from ..store.lost_ledger import has_ledger
 from ..store.schema import CASES, HELD, IMAGES, MISTAKES, REACHED, SETTINGS, SNAPSHOT, SPEEDS
@@ -81,7 +83,14 @@ def _look_at(splits: Splits) -> Assumptions:
     step = max(1, len(splits.guide) // LOOKED_AT)
     sizes = [sample.open().size for sample in splits.guide[::step][:LOOKED_AT]]
     pixels = fmean(width * height for width, height in sizes) if sizes else 0.0
-    return Assumptions(images, len(splits.labels), pixels, PREDICTIONS)
+    return Assumptions(
+        images,
+        len(splits.labels),
+        pixels,
+        map_predictions=MAP_PREDICTIONS,
+        cause_predictions=CAUSE_PREDICTIONS,
+        cause_images=MOST_CORRECT,
+    )
 
 
 def _add_past_run(known: Assumptions, request: PlanRequest, plugins: PluginSet, run_dir: str | Path) -> Assumptions:

@@ -78,7 +78,9 @@ def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
     most = run.settings.mistakes.faithfulness
     measure_maps(first.runtime, first.baseline, first.mistakes, first.explanations(), most)
     if run.settings.mistakes.slices:
-        find_slices(run, first)
+        asked = any(source.budget == "slices" for source in rows.sources(run.arms))
+        for diagnosis in diagnoses.values() if asked else (first,):
+            diagnosis.slices = find_slices(run, diagnosis)
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
@@ -186,6 +188,7 @@ def _possible_arms(
             train=bool(splits.train),
             marks=settings.data.marks is not None,
             causes=settings.critic.test_causes,
+            slices=settings.mistakes.slices,
         )
 
     return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)

@@ -27,6 +27,8 @@ class Assumptions:
         classes: how many there are.
         pixels: of an image of the guide, on average.
         map_predictions: predictions that the test of one heatmap takes.
+        cause_predictions: predictions that a test of a cause takes for each image that it edits.
+        cause_images: correct images that it edits at most, besides the mistakes of its slice.
         mistakes: of the baseline on the guide; None where they are not known yet.
         made_each: images made for one that is wanted; None where none was made yet.
         seconds: by kind of stage, for one unit: an image to train on, predict or make, a case to explain or criticise;
@@ -43,6 +45,8 @@ class Assumptions:
     classes: int
     pixels: float
     map_predictions: int = 0
+    cause_predictions: float = 0.0
+    cause_images: int = 0
     mistakes: int | None = None
     made_each: Range | None = None
     seconds: Mapping[str, Range] = field(default_factory=dict)

@@ -84,8 +84,15 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
 
 def _find_missing(asked: PlanRequest, known: Assumptions, arm: Arm) -> str:
     train, reserve = (bool(known.images[name]) for name in ("train", "reserve"))
-    marks = asked.settings.data.marks is not None
-    return rows.missing_requirement(arm, asked.synthesizer_of(arm.images), reserve=reserve, train=train, marks=marks)
+    return rows.missing_requirement(
+        arm,
+        asked.synthesizer_of(arm.images),
+        reserve=reserve,
+        train=train,
+        marks=asked.settings.data.marks is not None,
+        causes=asked.settings.critic.test_causes,
+        slices=asked.settings.mistakes.slices,
+    )
 
 
 def _taking_part(asked: PlanRequest) -> dict[str, Worker]:

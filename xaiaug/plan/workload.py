@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from .. import arms as rows
 from ..config import Settings
 from ..records import Arm, ImageSource, Recipe
+from ..records.cause import CAUSE_KINDS
 from ..records.estimate import ZERO, Range, add_ranges, cap_range, multiply
 from ..records.pipeline import BASELINE, Stop, reaches
 from .assumptions import MADE_EACH, Assumptions
@@ -110,7 +111,14 @@ class _WorkCount:
             if self._reaches(Stop.CRITIQUE)
             else ZERO,
             maps=multiply(mistakes, self._repetitions("baseline")) if self._reaches(Stop.EXPLAIN) else ZERO,
-            predicted=add_ranges(((guide, guide), self._predictions_on_train(), self._predictions_for_maps(mistakes))),
+            predicted=add_ranges(
+                (
+                    (guide, guide),
+                    self._predictions_on_train(),
+                    self._predictions_for_maps(mistakes),
+                    self._predictions_for_causes(mistakes),
+                )
+            ),
         )
 
     def _predictions_on_train(self) -> Range:
@@ -123,6 +131,16 @@ class _WorkCount:
         """What is asked to test a sample of the heatmaps, those of the first baseline alone."""
         sample = cap_range(mistakes, self.settings.mistakes.faithfulness if self._reaches(Stop.EXPLAIN) else 0)
         return multiply(sample, self.known.map_predictions)
+
+    def _predictions_for_causes(self, mistakes: Range) -> Range:
+        """What is asked to test the stated causes: none where no cause is stated, and no more slices than mistakes."""
+        if not (self.settings.critic.test_causes and self._reaches(Stop.CRITIQUE)):
+            return ZERO
+        pairs = self.known.classes * (self.known.classes - 1)
+        slices = min(mistakes[1], pairs * 2 * len(CAUSE_KINDS))  # a mechanism is present or absent
+        images = mistakes[1] + slices * self.known.cause_images
+        images *= 2 if self.settings.mistakes.slices else 1  # what the names of slices state is tested too
+        return 0.0, images * self.known.cause_predictions * self._repetitions("baseline", "critique")
 
     def _round(self, number: int, mistakes: Range) -> WorkItem:
         guide = float(self.known.images["guide"])

@@ -13,6 +13,7 @@ _CHOICES = {
     "guidance": ("critic", "random", "none"),
     "real": ("train", "none", "train+failures", "train+train-failures", "train+guide", "train+reserve"),
     "causes": ("all", "confirmed"),
+    "budget": ("mistakes", "slices"),
     "sampling": ("uniform", "balanced"),
     "adapter": (None, "lora"),
 }
@@ -40,6 +41,8 @@ class ImageSource:
         image_guided: whether the synthesizer starts from the image of the case.
         curated: whether bad images are filtered out.
         synthesizer: name of the synthesizer; None: the run's.
+        budget: "mistakes": as many images for each; "slices": as many for each slice of a class, and for the class's
+            mistakes that are in none.
         causes: "all" cases, or those of slices whose stated cause is "confirmed" by experiment; of mistakes alone.
 
     Raises:
@@ -54,11 +57,14 @@ class ImageSource:
     curated: bool = True
     synthesizer: str | None = None
     causes: str = "all"
+    budget: str = "mistakes"
 
     def __post_init__(self) -> None:
-        _check_choices(self, "cases", "map", "prompt", "guidance", "causes")
+        _check_choices(self, "cases", "map", "prompt", "guidance", "causes", "budget")
         if self.causes == "confirmed" and self.cases != "mistakes":
             raise RecordError(f"ImageSource: causes are tested for mistakes alone, got cases = {self.cases!r}")
+        if self.budget == "slices" and self.cases != "mistakes":
+            raise RecordError(f"ImageSource: slices are groups of mistakes, got cases = {self.cases!r}")
 
 
 @dataclass(frozen=True)

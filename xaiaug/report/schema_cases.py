@@ -121,6 +121,7 @@ class SourceRow(Row):
     image_guided: bool = True
     curated: bool = True
     causes: str = "all"
+    budget: str = "mistakes"
     synthesizer: Text | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .schema_base import Number, Row, Text
-from .schema_causes import StatedCauseRow
+from .schema_causes import StatedCauseRow, TestedCauseRow
 
 
 class SliceImageRow(Row):
@@ -19,7 +19,11 @@ class SliceImageRow(Row):
 
 
 class SliceRow(Row):
-    """One slice; the fields are those of `xaiaug.MistakeSlice`, whose verdict is in `Report.causes`."""
+    """One slice; the fields are those of `xaiaug.MistakeSlice`.
+
+    Attributes:
+        verdict: what a test of `cause` came to; None where none was made.
+    """
 
     name: Text
     kind: str
@@ -37,6 +41,7 @@ class SliceRow(Row):
     examples: tuple[str, ...] = ()
     contrast: tuple[str, ...] = ()
     cause: StatedCauseRow | None = None
+    verdict: TestedCauseRow | None = None
 
 
 class SlicesRow(Row):

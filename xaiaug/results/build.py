@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from ..store.schema import (
     ROUNDS,
     SESSIONS,
     SETTINGS,
+    SLICE_CAUSES_JUDGED,
     SLICES,
     TEST_SEEN,
     UNTIL,
@@ -83,7 +84,7 @@ def build(reader: Reader) -> Report:
         "mistakes": _mistakes(reader, labels, len(cases)),
         "rounds": reader.get_fact(ROUNDS) or (),
         "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
-        "slices": next((_slices(row) for row in reader.rows(SLICES)), None),
+        "slices": next((_slices(row, reader.rows(SLICE_CAUSES_JUDGED)) for row in reader.rows(SLICES)), None),
         "causes": [_cause(row) for row in reader.rows(CAUSES_JUDGED)],
         "cases": cases,
         "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
@@ -201,10 +202,14 @@ def _case(
     }
 
 
-def _slices(row: SlicesRow) -> dict[str, Any]:
-    """What the search for slices came to; the verdicts of causes have a place of their own."""
+def _slices(row: SlicesRow, tested: Iterable[CauseRow]) -> dict[str, Any]:
+    """What the search for slices came to, and the tests of what their names state."""
+    verdicts = {case: _cause(one) for one in tested for case in one["verdict"]["cases"]}  # slices share no case
     slices = {
-        name: [{key: value for key, value in one.items() if key != "verdict"} for one in found]
+        name: [
+            {**one, "verdict": next((verdicts[case] for case in one["cases"] if case in verdicts), None)}
+            for one in found
+        ]
         for name, found in (("slices", row["slices"]), ("unconfirmed", row["unconfirmed"]))
     }
     contrast = [{"id": one["id"], "image": one["image"]["blob"]} for one in row["contrast"]]

@@ -26,7 +26,8 @@ from ..causes import (
 from ..causes.trial import Arms, Trial
 from ..interfaces import Context
 from ..interfaces.source_digest import source_digest
-from ..records import JSON, Cause, CauseVerdict, Critique, Failure, Sample
+from ..records import JSON, Cause, CauseVerdict, Critique, Failure, MistakeSlice, Sample
+from ..slices import is_for_finding
 from ..store import Blob
 from ..store.schema import causes_judged_stage, causes_stage
 from ..store.stage_rows import ArmsRow, CauseRow, TrialRow
@@ -136,14 +137,52 @@ def try_stated_causes(
     Raises:
         PluginError: the classifier returned no probabilities.
     """
+    return _try_slices(runtime, fitted, _choose_slices(stated, correct), finder, heatmaps)
+
+
+def try_slice_causes(
+    runtime: StageRuntime,
+    fitted: Fitted,
+    slices: Sequence[MistakeSlice],
+    mistakes: Sequence[Mistake],
+    correct: dict[int, list[Sample]],
+    finder: SubjectFinder,
+) -> Sequence[CauseRow]:
+    """One row a slice whose name states a cause, tested on its mistakes from the half that it was not found on.
+
+    Args:
+        runtime: where they are kept.
+        fitted: the classifier that is asked.
+        slices: of the mistakes.
+        mistakes: those that slices name.
+        correct: correctly classified images by class.
+        finder: of subjects, not yet prepared.
+
+    Raises:
+        PluginError: the classifier returned no probabilities.
+    """
+    by_id, labels = {one.sample.id: one for one in mistakes}, list(runtime.context.labels)
+    chosen = []
+    for one in slices:
+        members = [by_id[case].sample for case in one.cases if not is_for_finding(case)]
+        if one.cause is None or one.label is None or one.predicted is None or not members:
+            continue
+        label, predicted = labels.index(one.label), labels.index(one.predicted)
+        stated = [(sample, one.cause) for sample in members]
+        chosen.append(SliceSamples(label, predicted, stated, correct.get(label, []), correct.get(predicted, [])))
+    return _try_slices(runtime, fitted, chosen, finder, "slices")
+
+
+def _try_slices(
+    runtime: StageRuntime, fitted: Fitted, chosen: Sequence[SliceSamples], finder: SubjectFinder, stated_by: str
+) -> Sequence[CauseRow]:
     labels = runtime.context.labels
-    chosen = _choose_slices(stated, correct)
     basis = {"model": fitted.key, "finder": finder.identity(), "source": source_digest(Trial)}
-    stage = Stage(causes_stage(heatmaps), "test causes", basis, 1)
+    stage = Stage(causes_stage(stated_by), "test causes", basis, 1)
     items = [Item(one.key, one) for one in chosen]
     rows = complete(runtime, stage, items, _Work(fitted, len(labels), finder, runtime.context, seed=0))
     pairs = list(zip(chosen, rows, strict=True))
-    judge = Stage(causes_judged_stage(heatmaps), "test causes", list(labels), max(1, len(pairs)))
+    judge = Stage(causes_judged_stage(stated_by), "test causes", list(labels), max(1, len(pairs)))
     return complete(runtime, judge, [Item([one.key, row], (one, row)) for one, row in pairs], _Judge(labels))
 
 

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
-from ..records import Critique, Failure, ImageSource, Sample
+from ..records import Critique, Failure, ImageSource, MistakeSlice, Sample
 from ..store.stage_rows import CauseRow, ExplainRow, cause_verdict_of
-from .causes import SubjectFinder, try_stated_causes
+from .causes import SubjectFinder, try_slice_causes, try_stated_causes
 from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
 from .critique import CritiqueOptions, Peers, critique
@@ -43,6 +43,7 @@ class Diagnosis:
         tried: correctly classified guide images by class, on which causes are tried.
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
+        slices: groups of the mistakes; none where they were not looked for.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
         scale: of the panels' colours: "image" or "run".
         held: ids of mistakes whose label looks wrong: no image is made from them.
@@ -64,6 +65,7 @@ class Diagnosis:
     marks: Path | None = None
     finder: SubjectFinder | None = None
     tried: dict[int, list[Sample]] = field(default_factory=dict)
+    slices: Sequence[MistakeSlice] = ()
     _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _shown: dict[tuple[str, str], Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _causes: dict[str, Sequence[CauseRow]] = field(default_factory=dict, init=False, repr=False)
@@ -91,6 +93,16 @@ class Diagnosis:
     def causes(self, source: ImageSource) -> Sequence[CauseRow]:
         """What the tests of the causes that a source's critic stated came to; none where causes are not tested."""
         return _once(self._causes, source.map, lambda: self._test_causes(source)) if self.finder else ()
+
+    def test_slices(self) -> None:
+        """Tests what the names of the slices state, where causes are tested."""
+        if self.finder is not None and self.slices:
+            try_slice_causes(self.runtime, self.baseline, self.slices, self.mistakes, self.tried, self.finder)
+
+    @property
+    def slice_of(self) -> dict[str, int]:
+        """The number of the slice of each mistake that is in one, by its id."""
+        return {case: number for number, one in enumerate(self.slices) for case in one.cases}
 
     def cases(self, source: ImageSource) -> list[SourceCase]:
         """The cases of a source but those held out: the image, the heatmap of this source, and what is asked for."""

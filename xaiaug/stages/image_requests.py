@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import cycle, islice, zip_longest
 
 from ..arms import uses_critic
 from ..curation import ImageFilter
@@ -20,6 +21,7 @@ from .synthesize import ImageRequest
 SourceCase = tuple[Mistake, ExplainRow, Critique | Failure]
 UsableCase = tuple[Mistake, ExplainRow, Critique]
 OWN = "own"  # of `Synthesizer.per_case`
+MOST_TIMES = 4  # more images of one case would be much alike
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class ImagePlan:
         most_per_class: no more images of a class than this; None: no bound.
         review: what a person decides on the images; None where none looks.
         bases: training images that parts of a case may be put into.
+        slice_of: the number of a case's slice by its id, where each slice has as many images; empty: each case has.
     """
 
     source: ImageSource
@@ -67,6 +70,7 @@ class ImagePlan:
     most_per_class: int | None = None
     review: Review | None = None
     bases: Sequence[Sample] = ()
+    slice_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def prompt_is_fixed(self) -> bool:
@@ -111,15 +115,28 @@ class ImageRequests:
         return self.plan.cap(Counter([mistake.sample.label for mistake, _, _ in self.cases] * self.plan.per_mistake))
 
     def first_wave(self, wanted: Counter[int]) -> list[ImageRequest]:
-        """Each case's first image, then each one's second, and so on, no more than are wanted of its class."""
+        """Each case's first image, then each one's second, and so on, no more than are wanted of its class.
+
+        Where the budget follows slices, each slice of a class gives an image in turn, its cases one after another.
+        """
         count: Counter[int] = Counter()
         requests = []
-        for case in self._usable * self.plan.per_mistake:
+        for case in self._in_turns() if self.plan.slice_of else self._usable * self.plan.per_mistake:
             target = case[0].sample.label
             if count[target] < wanted[target]:
                 count[target] += 1
                 requests.append(self._request(case, 0))
         return requests
+
+    def _in_turns(self) -> Iterator[UsableCase]:
+        """A case of each slice and class in turn; no case more often than `MOST_TIMES` its even share."""
+        groups: dict[tuple[int, int], list[UsableCase]] = defaultdict(list)
+        for case in self._usable:
+            sample = case[0].sample
+            groups[sample.label, self.plan.slice_of.get(sample.id, -1)].append(case)
+        turns = [islice(cycle(group), MOST_TIMES * self.plan.per_mistake * len(group)) for group in groups.values()]
+        for turn in zip_longest(*turns):
+            yield from (case for case in turn if case is not None)
 
     def remake(self, rejected: Sequence[tuple[ImageRequest, GeneratedImage]], attempt: int) -> list[ImageRequest]:
         """The requests for rejected images, with another seed, and the prompt that a person wrote where one did."""

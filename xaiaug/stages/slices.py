@@ -19,7 +19,7 @@ from ..slices.search import ScoredSlice
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import SLICES
-from ..store.stage_rows import ExplainRow, MapRow
+from ..store.stage_rows import ExplainRow, MapRow, mistake_slice_of
 from .chunks import Item, Stage, complete
 from .explain import explanation_of
 from .mistakes import Mistake
@@ -94,8 +94,8 @@ def find_run_slices(
     correct: Sequence[Mistake],
     segmenter: SliceSegmenter,
     oversampling: float,
-) -> None:
-    """Finds the slices of a run and keeps them.
+) -> list[MistakeSlice]:
+    """The slices of a run that hold; they are kept.
 
     Args:
         runtime: where they are kept.
@@ -118,7 +118,8 @@ def find_run_slices(
     items = [Item([case.key, row], (case, row)) for case, row in pairs]
     stage = Stage(SLICES, "find slices", basis, max(1, len(items)), together=True)
     work = _Work(fitted, runtime.store.blobs, segmenter, runtime.context, oversampling)
-    complete(runtime, stage, items, work)
+    rows = complete(runtime, stage, items, work)
+    return [mistake_slice_of(one) for row in rows for one in row["slices"]]
 
 
 def _row(found: Slices, cases: Mapping[str, Mistake]) -> dict[str, Any]:

@@ -111,6 +111,7 @@ SLICES = StageName(StageKind.SLICES)
 CRITIQUE = StageName(StageKind.CRITIQUE)
 CAUSES = StageName(StageKind.CAUSES)
 CAUSES_JUDGED = StageName(StageKind.CAUSES, ("judged",))
+SLICE_CAUSES_JUDGED = StageName(StageKind.CAUSES, ("slices", "judged"))
 
 
 def round_part(number: int) -> str:
@@ -144,14 +145,14 @@ def critique_stage(cases: str, heatmaps: str) -> StageName:
     return CRITIQUE if usual else StageName(StageKind.CRITIQUE, (f"{cases}-{heatmaps}",))
 
 
-def causes_stage(heatmaps: str) -> StageName:
-    """Tries the causes stated of mistakes, by a critic that was shown their own heatmaps ("explained") or others."""
-    return CAUSES if heatmaps == "explained" else StageName(StageKind.CAUSES, (heatmaps,))
+def causes_stage(stated_by: str) -> StageName:
+    """Tries causes: of a critic that was shown the mistakes' own heatmaps ("explained") or others, or of "slices"."""
+    return CAUSES if stated_by == "explained" else StageName(StageKind.CAUSES, (stated_by,))
 
 
-def causes_judged_stage(heatmaps: str) -> StageName:
+def causes_judged_stage(stated_by: str) -> StageName:
     """Judges them together."""
-    return CAUSES_JUDGED if heatmaps == "explained" else StageName(StageKind.CAUSES, (heatmaps, "judged"))
+    return CAUSES_JUDGED if stated_by == "explained" else StageName(StageKind.CAUSES, (stated_by, "judged"))
 
 
 def fit_stage(arm: str, seed: int) -> StageName:

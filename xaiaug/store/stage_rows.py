@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
-from ..records import JSON, Cause, CauseVerdict, Critique, Failure
+from ..records import JSON, Cause, CauseVerdict, Critique, Failure, MistakeSlice
 
 
 class BlobRow(TypedDict):
@@ -193,6 +193,13 @@ def critique_of(row: CritiqueRow) -> Critique | Failure:
     fields, testable = row["critique"], row["critique"].get("testable")
     cause = Cause(**testable) if testable else None
     return Critique(**{**fields, "evidence": tuple(fields["evidence"]), "testable": cause})
+
+
+def mistake_slice_of(row: Mapping[str, Any]) -> MistakeSlice:
+    """A slice as it was committed, without a verdict."""
+    lists = {name: tuple(row[name]) for name in ("ranked", "cases", "examples", "contrast")}
+    cause = row["cause"] and Cause(**{**row["cause"], "box": row["cause"]["box"] and tuple(row["cause"]["box"])})
+    return MistakeSlice(**{**row, **lists, "cause": cause, "verdict": None})
 
 
 def cause_verdict_of(row: CauseRow) -> CauseVerdict:
