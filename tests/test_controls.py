@@ -116,7 +116,7 @@ class ColourRamp(Ramp):
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     folder = paint_folder(
-        tmp_path_factory.mktemp("painted"), {"train": 16, "guide": 30, "validation": 4, "test": 12, "reserve": 20}
+        tmp_path_factory.mktemp("painted"), {"train": 30, "guide": 30, "validation": 4, "test": 12, "reserve": 20}
     )
     Both.asked.clear()
     Seen.cases.clear()
