@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # One OpenMP thread a test process: two busy pools on two cores starve each other.
-TESTENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
+# Bytecode is kept, whatever the environment says: tests start some hundred processes, and each would compile it all.
+TESTENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
 .PHONY: demo test check evidence format clean
 
@@ -23,7 +24,7 @@ demo: $(VENV)/.core
 	$(BIN)/xaiaug demo
 
 test: $(VENV)/.all
-	$(TESTENV) $(BIN)/python -m pytest -n 2 -m "not ci and not slow and not gpu" -q
+	$(TESTENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not ci and not slow and not gpu" -q
 
 check: $(VENV)/.all
 	$(BIN)/ruff check .

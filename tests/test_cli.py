@@ -7,12 +7,29 @@ from types import SimpleNamespace
 
 import pytest
 
+from xaiaug.cli import main
+
 
 def xaiaug(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     code = "from xaiaug.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True, cwd=cwd, timeout=120
     )
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Runs the command in this process, whose start is not what is tested."""
+
+    def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["xaiaug", *arguments])
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        with pytest.raises(SystemExit) as end:
+            main()
+        return subprocess.CompletedProcess(arguments, end.value.code, *capsys.readouterr())
+
+    return run
 
 
 def test_help_names_the_commands():
@@ -47,10 +64,10 @@ def test_plugins_are_listed_by_kind_and_name():
         ('[dat]\nfolder = "."\n', "Did you mean 'data'"),
     ],
 )
-def test_a_wrong_start_is_one_message_without_a_traceback(tmp_path, settings, message):
+def test_a_wrong_start_is_one_message_without_a_traceback(tmp_path, here, settings, message):
     if settings is not None:
         (tmp_path / "my.toml").write_text(settings)
-    done = xaiaug("run", "my.toml", cwd=tmp_path)
+    done = here("run", "my.toml", cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
@@ -76,8 +93,8 @@ def test_a_plugin_is_checked_by_name_and_the_exit_status_tells():
         (["transformers"], "needs the parameter 'checkpoint'"),
     ],
 )
-def test_a_plugin_that_cannot_be_checked_is_one_message(arguments, message):
-    done = xaiaug("check", *arguments)
+def test_a_plugin_that_cannot_be_checked_is_one_message(here, arguments, message):
+    done = here("check", *arguments)
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
 

@@ -18,7 +18,7 @@ from xaiaug.store.schema import BEGUN
 from xaiaug.testing import Delay, Loopback, Reply
 
 OPTIONS = {"seeds": [0, 1], "images": 1}
-KILLS, MANY_KILLS = 24, 320
+KILLS, MANY_KILLS = 8, 320
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +103,10 @@ def stage_of(run_dir):
 
 def test_killed_runs_end_equal_to_an_untroubled_one_and_pay_twice_only_what_was_in_flight(folder, tmp_path):
     stages = kill_again_and_again(folder, tmp_path, KILLS, seed=0)
-    assert len(stages) >= 4
+    assert len(stages) >= 2
 
 
+@pytest.mark.slow  # the fakes show the law in every stage; this one shows that a real trainer keeps it too
 def test_a_real_model_killed_in_its_training_ends_equal_too(folder, tmp_path, tiny_vit):
     modules = ("xaiaug.plugins.classifiers._trainer", "xaiaug.plugins.explainers.attention_rollout")
     kill_again_and_again(folder, tmp_path, 2, seed=3, modules=modules, checkpoint=str(tiny_vit))

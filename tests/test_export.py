@@ -46,7 +46,7 @@ def lines(result):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 60, "validation": 4, "test": 20})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 10, "guide": 24, "validation": 4, "test": 10})
 
 
 @pytest.fixture(scope="module")

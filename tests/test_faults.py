@@ -19,7 +19,7 @@ from xaiaug.testing import Loopback, Reply
 
 OPTIONS = {"images": 1}
 # Each of some 150 writes is a run and a half: all of them take minutes.
-EVERY = pytest.mark.parametrize("every", [31, pytest.param(1, marks=pytest.mark.slow)])
+EVERY = pytest.mark.parametrize("every", [61, pytest.param(1, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from xaiaug import FeedbackLoop, Recipe, Splits, SyntheticImage, open_run
 from xaiaug.errors import ConfigError, DataError, OfflineError, PluginError, RunFolderError, RunLockedError
 from xaiaug.store import Store
 
-COUNTS = {"train": 30, "guide": 40, "validation": 6, "test": 30}
+COUNTS = {"train": 30, "guide": 30, "validation": 6, "test": 16}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def without_run(result):
 def test_a_run_ends_in_a_table_and_a_page(finished):
     names = [arm.name for arm in finished.report.arms]
     assert names == ["baseline", "generated-only", "generated+training", "continued"]
-    assert all(seed.metrics.n == 60 for arm in finished.report.arms for seed in arm.seeds)
+    assert all(seed.metrics.n == 32 for arm in finished.report.arms for seed in arm.seeds)
     assert "generated+training" in finished.table()
     assert "no verdict is drawn" in finished.conclusion or "95 % interval" in finished.conclusion
     assert finished.report_path.read_text().startswith("<!")
@@ -173,7 +173,7 @@ def texts(result):
 def test_no_mistakes_ends_in_a_report_that_says_so(tmp_path):
     folder = paint_folder(tmp_path / "clear", COUNTS, noise=2.0)
     result = loop().run(Splits.from_folder(folder), tmp_path / "run")
-    assert "makes no mistake on the 80 guide images" in texts(result)
+    assert "makes no mistake on the 60 guide images" in texts(result)
     assert [arm.name for arm in result.report.arms] == ["baseline", "continued"]
     assert {row.name for row in result.report.left_out} == {"generated-only", "generated+training"}
     assert result.report.arms[0].seeds[0].metrics.accuracy == 1.0
@@ -453,10 +453,10 @@ def test_a_hundred_classes_run_whole(tmp_path):
     folder = paint_folder(
         tmp_path / "many", {"train": 2, "guide": 2, "validation": 1, "test": 1}, classes=classes, noise=20.0
     )
-    settings = {"mistakes": {"max": 60}, "experiment": {"images_per_mistake": 1}}
+    settings = {"mistakes": {"max": 20}, "experiment": {"images_per_mistake": 1}}
     recipe = Recipe(steps=40, batch_size=8)
     result = loop(recipe=recipe, settings=settings).run(Splits.from_folder(folder), tmp_path / "run")
-    assert len(result.mistakes) == 60 < result.report.mistakes.found
+    assert len(result.mistakes) == 20 < result.report.mistakes.found
     assert len(result.report.arms[0].seeds[0].metrics.confusion) == 100
     pairs = result.report.mistakes.by_pair
     assert [pair.count for pair in pairs] == sorted((pair.count for pair in pairs), reverse=True)

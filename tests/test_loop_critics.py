@@ -35,7 +35,7 @@ def _sdks():
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory):
-    counts = {"train": 20, "guide": 60, "validation": 6, "test": 20}
+    counts = {"train": 10, "guide": 36, "validation": 4, "test": 8}
     return Splits.from_folder(paint_folder(tmp_path_factory.mktemp("painted"), counts))
 
 

@@ -52,7 +52,7 @@ class Paying(ColourCritic):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 150, "validation": 6, "test": 20})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 10, "guide": 60, "validation": 4, "test": 8})
 
 
 def loop(critic=None, synthesizer=None, arms="basic", **changed):
@@ -87,21 +87,21 @@ def test_the_plan_of_a_thousand_cases_is_within_a_fifth_of_their_bill():
 
 def test_a_plan_counts_what_a_run_then_does(folder, tmp_path):
     arms, splits = ["generated+training", "no-map", "random-map"], Splits.from_folder(folder)
-    made = loop(arms=arms, settings={"mistakes": {"max": 20}})
+    made = loop(arms=arms, settings={"mistakes": {"max": 10}})
     assert not made.plan(splits, tmp_path / "run", "images").mistakes_known
     made.run(splits, tmp_path / "run", "mistakes")
     plan = made.plan(splits, tmp_path / "run", "images")
     report = made.run(splits, tmp_path / "run", "images").report
     costs = report.run.costs
-    assert len(report.cases) == plan.mistakes[0] == 20
-    assert plan.total.cases == (3 * 20, 3 * 20)
+    assert len(report.cases) == plan.mistakes[0] == 10
+    assert plan.total.cases == (3 * 10, 3 * 10)
     assert plan.total.calls[0] <= costs.calls <= plan.total.calls[1]
     assert sum(plan.total.usd) / 2 == pytest.approx(costs.usd, rel=0.2)
     assert plan.total.images[0] <= report.images.made <= plan.total.images[1]
     after = made.plan(splits, tmp_path / "run", "images")
     assert after.finished and after.usd_left == (0, 0)
     assert (after.paid_calls, after.paid_usd) == (costs.calls, pytest.approx(costs.usd))
-    other = loop(arms=[*arms, "correct-case-prompts"], settings={"mistakes": {"max": 20}})
+    other = loop(arms=[*arms, "correct-case-prompts"], settings={"mistakes": {"max": 10}})
     assert not other.plan(splits, tmp_path / "run", "images").finished
 
 

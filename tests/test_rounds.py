@@ -10,7 +10,7 @@ from xaiaug.results.maintenance import collect_garbage, verify
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 60, "validation": 4, "test": 20})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 10, "guide": 24, "validation": 4, "test": 10})
 
 
 def go(folder, run_dir, **experiment):

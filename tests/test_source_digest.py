@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,14 @@ import pytest
 import xaiaug
 
 PACKAGE = Path(xaiaug.__file__).parent
-IDENTITY = "import {module} as m; print(m.{name}(**{parameters!r}).identity()['source'])"
+IDENTITY = """
+import {module} as m
+print(m.{name}(**{parameters!r}).identity()['source'])
+for path, text in {changes!r}:
+    with open(path, "a") as file:
+        file.write("\\n" + text + "\\n")
+    print(m.{name}(**{parameters!r}).identity()['source'])
+"""
 
 
 @pytest.fixture
@@ -23,9 +31,12 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def source(root: Path, module: str, name: str, **parameters: object) -> str:
-    """The digest that a fresh process gives a plugin of the package below `root`."""
-    command = IDENTITY.format(module=module, name=name, parameters=parameters)
+def source(root: Path, module: str, name: str, changes: Sequence[tuple[str, str]] = (), **parameters: object) -> str:
+    """The digest that a fresh process gives a plugin of the package below `root`; and another after each change.
+
+    A change is the path of a file, and what is added to it.
+    """
+    command = IDENTITY.format(module=module, name=name, parameters=parameters, changes=changes)
     environment = {"PYTHONPATH": str(root), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", command], cwd=root, env=environment, capture_output=True, text=True, check=True
@@ -51,11 +62,10 @@ def append(path: Path, text: str) -> None:
 def test_a_changed_sibling_changes_the_key_and_a_stranger_does_not(
     copy: Path, module: str, name: str, sibling: str, stranger: str
 ) -> None:
-    before = source(copy, f"xaiaug.plugins.{module}", name)
-    append(copy / "xaiaug" / stranger, "\n# a comment\n")
-    assert source(copy, f"xaiaug.plugins.{module}", name) == before
-    append(copy / "xaiaug" / sibling, "\nCHANGED = True\n")
-    assert source(copy, f"xaiaug.plugins.{module}", name) != before
+    # A process that lives on sees changes as a fresh one does: what it keeps of a file it keeps of that time alone.
+    changes = [(str(copy / "xaiaug" / path), text) for path, text in ((stranger, "# a comment"), (sibling, "NEW = 1"))]
+    before, with_stranger, with_sibling = source(copy, f"xaiaug.plugins.{module}", name, changes).split()
+    assert before == with_stranger != with_sibling
 
 
 def write(folder: Path, **files: str) -> None:
@@ -93,7 +103,7 @@ def test_a_plugin_that_is_one_file_is_keyed_by_that_file(tmp_path: Path) -> None
 
 
 def source_of(path: str, module: str) -> str:
-    command = IDENTITY.format(module=module, name="Mine", parameters={})
+    command = IDENTITY.format(module=module, name="Mine", parameters={}, changes=())
     environment = {"PYTHONPATH": path, "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()

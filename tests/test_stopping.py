@@ -35,7 +35,7 @@ main()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 30, "guide": 40, "validation": 6, "test": 30})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 10, "guide": 24, "validation": 4, "test": 10})
 
 
 def start(folder, run_dir, seconds):
@@ -79,6 +79,7 @@ def test_a_second_signal_stops_at_once(folder, tmp_path):
     assert "Rerun the same command to resume" in err
 
 
+@pytest.mark.slow  # five processes; tests/test_crash.py kills runs in every stage in `make test`
 def test_a_run_killed_again_and_again_ends_equal_to_an_untroubled_one(folder, tmp_path):
     untroubled = start(folder, tmp_path / "untroubled", 0)
     assert "whole" in untroubled.communicate(timeout=120)[0]

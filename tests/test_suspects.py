@@ -55,7 +55,7 @@ def go(folder, run_dir, **tables):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 40, "validation": 4, "test": 8})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 10, "guide": 30, "validation": 4, "test": 6})
 
 
 def read(run_dir):

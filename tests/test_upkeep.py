@@ -23,7 +23,7 @@ from xaiaug.store.schema import CASES, IMAGES
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 30, "guide": 40, "validation": 6, "test": 30})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 10, "guide": 24, "validation": 4, "test": 10})
 
 
 def run(folder, run_dir, **changed):

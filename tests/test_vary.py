@@ -42,7 +42,7 @@ class Snapping(NearestColour):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 60, "validation": 4, "test": 20})
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 20, "guide": 24, "validation": 4, "test": 20})
 
 
 def go(folder, run_dir, classifier=None, seeds=(0, 1, 2), **experiment):

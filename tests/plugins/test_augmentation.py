@@ -53,7 +53,7 @@ def test_the_share_of_the_other_class_is_that_of_its_pixels() -> None:
     assert torch.equal(again["pixels"], found["pixels"])
 
 
-@pytest.mark.parametrize("augment", ["trivialaugment", "randaugment", "cutmix", "trivialaugment+cutmix"])
+@pytest.mark.parametrize("augment", ["randaugment", "trivialaugment+cutmix"])
 def test_a_training_with_it_learns_and_is_repeatable(augment: str, tiny_vit: Path, painted: Callable) -> None:
     found = []
     for _ in range(2):

@@ -143,11 +143,11 @@ def by_definition(
 
 def test_it_is_the_papers_formula_in_every_family(family: tuple[str, TorchClassifier]) -> None:
     name, classifier = family
-    image = noise(edge(name), edge(name))
+    image, explainer = noise(edge(name), edge(name)), GradCam()
     lit = 0
     for target in range(3):
         expected = by_definition(classifier.module, *FAMILIES[name][1:], pixels_of([image]), target)
-        (found,) = GradCam().explain(classifier, [image], [target])
+        (found,) = explainer.explain(classifier, [image], [target])
         np.testing.assert_allclose(found.grid, expected, atol=1e-5 * expected.max())
         assert found.grid.dtype == found.heatmap.dtype == np.float32
         assert (found.method, found.target, found.class_specific) == ("grad-cam", target, True)
@@ -621,7 +621,7 @@ def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block
         pytest.skip("its wrapper does not have positions interpolated")
     network, image = families.transformer(name), noise(width, height)
     classifier, pixels = wrapped(network), pixels_of([image])
-    layer = find_layer("grad-cam", network, pixels)
+    layer, explainer = find_layer("grad-cam", network, pixels), GradCam()
     (layout,) = layer.calls.values()
     assert (layout.prefix, layout.grid) == (families.TRANSFORMERS[name][1], (4, width // 8))
     norms = [part for part, kind in network.named_modules() if type(kind).__name__.endswith("Norm")]
@@ -635,5 +635,5 @@ def test_vision_transformers_are_explained_at_the_first_norm_of_their_last_block
         (gradient,) = torch.autograd.grad(answer, kept[0])
         cells = [part[0, layout.prefix :].detach().double().numpy() for part in (kept[0], gradient)]
         expected = np.maximum((cells[0] * cells[1].mean(0)).sum(1), 0).reshape(layout.grid)
-        (found,) = GradCam().explain(classifier, [image], [target])
+        (found,) = explainer.explain(classifier, [image], [target])
         np.testing.assert_allclose(found.grid, expected, atol=1e-5 * expected.max())

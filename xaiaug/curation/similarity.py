@@ -154,7 +154,7 @@ def _hash_middles(colours: Colours) -> tuple[list[Crop], NDArray[np.uint64]]:
     grey, crops, hashes = colours @ np.array(_GREY), [], []
     for share in SHARES:
         offsets, waves = _middle_transforms(share, len(grey))
-        spectra = np.einsum("afh,hw,bgw->abfg", waves, grey, waves, optimize=True).reshape(-1, _FREQUENCIES**2)
+        spectra = np.tensordot(waves @ grey, waves, axes=(2, 2)).transpose(0, 2, 1, 3).reshape(-1, _FREQUENCIES**2)
         bits = spectra > np.median(spectra, axis=1, keepdims=True)
         hashes.append(np.packbits(bits, axis=1).view(">u8").ravel().astype(np.uint64))
         crops += [Crop(left, top, share) for top, left in product(offsets, repeat=2)]

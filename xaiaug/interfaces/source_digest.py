@@ -38,18 +38,25 @@ def source_digest(kind: type) -> str | None:
 def _read_sources(kind: type) -> list[tuple[str, str]] | None:
     """Name and digest of each source behind one class, in order; None where the class is in no file."""
     try:
-        lines, _ = inspect.findsource(kind)
+        file = Path(inspect.getfile(kind))
+        if kind.__module__ == "__main__":
+            script = _extract_definitions("".join(inspect.findsource(kind)[0]), kind.__qualname__.partition(".")[0])
+            return [(kind.__module__, hashlib.sha256(script.encode()).hexdigest())]
+        _find_class(kind, file.stat().st_mtime_ns)
     except (OSError, TypeError):
         return None
-    if kind.__module__ == "__main__":
-        script = _extract_definitions("".join(lines), kind.__qualname__.partition(".")[0])
-        return [(kind.__module__, hashlib.sha256(script.encode()).hexdigest())]
-    file, package = Path(inspect.getfile(kind)), kind.__module__.partition(".")[0]
+    package = kind.__module__.partition(".")[0]
     root = next(iter(getattr(sys.modules.get(package), "__path__", ())), None)
     if root is None:  # a plugin that is one file
         return [(kind.__module__, _digest_file(file, file.stat().st_mtime_ns))]
     files = _follow_imports(Path(root), file) if package == OURS else sorted(Path(root).rglob("*.py"))
     return [(path.relative_to(root).as_posix(), _digest_file(path, path.stat().st_mtime_ns)) for path in files]
+
+
+@functools.lru_cache(maxsize=256)  # of classes, which may be those of a moment: not kept for good
+def _find_class(kind: type, changed_ns: int) -> None:  # noqa: ARG001  (part of the cache's key)
+    """Raises OSError or TypeError where the class's definition stands in no file; parses the file to know."""
+    inspect.findsource(kind)
 
 
 @functools.cache

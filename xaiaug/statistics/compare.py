@@ -16,6 +16,7 @@ from .interval import DifferenceEstimate, estimate_from_draws, estimate_from_mea
 from .mcnemar import Flips, count_flips
 
 DRAWS, CROSSED_DRAWS = 500, 2000
+_AT_ONCE = 2**15  # numbers drawn at once
 BLOCK = 50  # draws at a time: memory grows with this times the images
 
 
@@ -138,11 +139,14 @@ def _bootstrap_seeds(table: NDArray[np.float64], generator: np.random.Generator)
 def _bootstrap_seeds_and_images(values: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
     """Mean differences on draws of both seeds and images, from contributions by seed and image (s n)."""
     seeds, images = values.shape
-    means = np.empty(CROSSED_DRAWS)
-    for draw in range(CROSSED_DRAWS):
-        counts = np.bincount(generator.integers(0, seeds, seeds), minlength=seeds)
-        means[draw] = (counts @ values / seeds)[generator.integers(0, images, images)].mean()
-    return means
+    bounds = np.repeat((seeds, images), (seeds, images))
+    size = max(1, _AT_ONCE // len(bounds))
+    means = []
+    for start in range(0, CROSSED_DRAWS, size):
+        at = generator.integers(0, np.broadcast_to(bounds, (min(size, CROSSED_DRAWS - start), len(bounds))))
+        counts = (at[:, :seeds, None] == np.arange(seeds)).sum(axis=1)
+        means.append(np.take_along_axis(counts @ values / seeds, at[:, seeds:], axis=1).mean(axis=1))
+    return np.concatenate(means)
 
 
 def _to_probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:

@@ -5,6 +5,7 @@ No other file spells the name of a stage or of a fact.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypedDict, TypeVar
 from urllib.parse import quote, unquote
@@ -71,6 +72,7 @@ class StageName:
         return "/".join([self.part, *words] if self.part else words)
 
     @classmethod
+    @functools.lru_cache(maxsize=4096)  # a report asks for the stages of a run again and again
     def parse(cls, text: str) -> Self:
         """The name that `str` gave."""
         first, *rest = text.split("/")

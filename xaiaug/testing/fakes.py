@@ -28,7 +28,9 @@ from ..records import (
 
 def mean_colour(image: Image.Image) -> NDArray[np.float32]:
     """The mean of an image's pixels: 3, float32, 0 to 1."""
-    mean: NDArray[np.float32] = np.asarray(image.convert("RGB"), np.float32).mean(axis=(0, 1)) / 255
+    pixels = np.asarray(image.convert("RGB"), np.float32).reshape(-1, 3)
+    # A product with ones is many times as fast as a mean along the rows.
+    mean: NDArray[np.float32] = np.ones(len(pixels), np.float32) @ pixels / np.float32(255 * len(pixels))
     return mean
 
 

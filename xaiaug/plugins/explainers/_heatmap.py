@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ def place(grid: NDArray[np.float32], box: Sequence[float], size: tuple[int, int]
     return heatmap
 
 
+@functools.lru_cache(maxsize=64)  # the masks of an image, and the images of a data set, share their sizes
 def _interpolate(start: float, end: float, pixels: int, cells: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The weight of each cell at each pixel along one side: pixels cells; and which pixels were seen: pixels."""
     centres = np.arange(pixels) + 0.5
@@ -38,4 +40,6 @@ def _interpolate(start: float, end: float, pixels: int, cells: int) -> tuple[NDA
     weights = np.zeros((pixels, cells), np.float32)
     np.add.at(weights, (np.arange(pixels), left), 1 - share)
     np.add.at(weights, (np.arange(pixels), right), share)
-    return weights, (centres >= start) & (centres <= end)
+    seen = (centres >= start) & (centres <= end)
+    weights.flags.writeable = seen.flags.writeable = False
+    return weights, seen

@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _SIDE = 4  # rows and columns of planted blocks
 _SHARE = 0.75  # of the blocks that must be answered where they lie
 _CONTRADICTED = 0.25  # of the best answer of all tokens: one at the block's place that is weaker tells of another order
 _CORRELATION = 0.5  # at least, between where blocks lie and where they are answered
+_Cells = NDArray[np.float32]  # m h w: of each copy of an image
 # By kind of layout.
 Answers = Mapping[str, Tensor]
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -154,14 +157,17 @@ def confirm_layout(
             answer a block most in the cell beside it.
     """
     candidates = [replace(layout, kind=kind) for kind in sorted(answers, key=lambda kind: kind != layout.kind)]
-    for candidate in (replace(one, mirrored=mirrored) for one in candidates for mirrored in _MIRRORS):
-        cells = candidate.to_map(answers[candidate.kind])[:, 0]
-        if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, int(candidate.kind != "tokens"), convolved):
-            return replace(candidate, grid=(cells.shape[1], cells.shape[2]))
+    right = None if convolved is None else convolved.cpu().numpy()
+    # In numpy: under an explainer's guard of norms every call of torch costs several times what it computes.
+    with np.errstate(all="ignore"):
+        for candidate in (replace(one, mirrored=mirrored) for one in candidates for mirrored in _MIRRORS):
+            cells = candidate.to_map(answers[candidate.kind])[:, 0].cpu().numpy()
+            if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, int(candidate.kind != "tokens"), right):
+                return replace(candidate, grid=(cells.shape[1], cells.shape[2]))
     return None
 
 
-def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int, convolved: Tensor | None) -> bool:
+def _is_at(answers: _Cells, blocks: PlantedBlocks, tolerance: int, convolved: _Cells | None) -> bool:
     """Whether most blocks are answered most by cells at their place, and all in the order of their places.
 
     Args:
@@ -171,37 +177,37 @@ def _is_at(answers: Tensor, blocks: PlantedBlocks, tolerance: int, convolved: Te
         convolved: m h w, answers that are right as well.
     """
     scores = _score(answers)
-    heard = [index for index, score in enumerate(scores) if bool(score.isfinite().all()) and score.max() > 0]
+    heard = np.flatnonzero(np.isfinite(scores).all(axis=(1, 2)) & (scores.max(axis=(1, 2)) > 0))
     if 2 * len(heard) < len(scores):
         return False
     scores, boxes = scores[heard], [blocks.boxes[index] for index in heard]
     return (
-        _follows(scores.sum(2), [(y0, y1) for y0, _, y1, _ in boxes])
-        and _follows(scores.sum(1), [(x0, x1) for _, x0, _, x1 in boxes])
+        _follows(scores.sum(axis=2), [(y0, y1) for y0, _, y1, _ in boxes])
+        and _follows(scores.sum(axis=1), [(x0, x1) for _, x0, _, x1 in boxes])
         and _hits(scores, boxes, blocks.size, tolerance, None if convolved is None else _score(convolved)[heard])
     )
 
 
-def _score(answers: Tensor) -> Tensor:
+def _score(answers: _Cells) -> _Cells:
     """Answers less what is usual: a cell that answers all blocks tells nothing, nor one that hardly answers at all."""
-    usual = answers.mean(0)
-    return answers**2 / (usual + 1e-3 * usual.max() + torch.finfo(answers.dtype).tiny)
+    usual = answers.mean(axis=0)
+    scores: _Cells = answers**2 / (usual + 1e-3 * usual.max() + np.finfo(answers.dtype).tiny)
+    return scores
 
 
-def _follows(scores: Tensor, spans: Sequence[tuple[int, int]]) -> bool:
+def _follows(scores: _Cells, spans: Sequence[tuple[int, int]]) -> bool:
     """Whether the centres of the answers along one side, m cells, follow those of the blocks."""
-    cells = torch.arange(scores.shape[1], dtype=scores.dtype, device=scores.device)
-    centres = (scores * cells).sum(1) / scores.sum(1)
-    places = torch.tensor([sum(span) / 2 for span in spans]).to(centres)
-    return bool(torch.corrcoef(torch.stack([centres, places]))[0, 1] > _CORRELATION)
+    centres = scores @ np.arange(scores.shape[1]) / scores.sum(axis=1)
+    places = [sum(span) / 2 for span in spans]
+    return bool(np.corrcoef(centres, places)[0, 1] > _CORRELATION)
 
 
 def _hits(
-    scores: Tensor,
+    scores: _Cells,
     boxes: Sequence[tuple[int, int, int, int]],
     size: tuple[int, int],
     tolerance: int,
-    convolved: Tensor | None,
+    convolved: _Cells | None,
 ) -> bool:
     """Whether most blocks are answered most by a cell that they lie on, and none clearly by another."""
     rows, columns = scores.shape[1:]
@@ -210,7 +216,7 @@ def _hits(
         down, across = _cover(rows, y0, y1, size[0], tolerance), _cover(columns, x0, x1, size[1], tolerance)
         best = score[down, across].max()
         if convolved is not None:
-            best = torch.maximum(best, score.flatten()[convolved[index].argmax()])
+            best = max(best, score.flat[convolved[index].argmax()])
         ratio = float(best / score.max())
         if ratio < _CONTRADICTED and not tolerance:
             return False
