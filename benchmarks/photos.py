@@ -2,7 +2,7 @@
 
     python benchmarks/photos.py --data SHARED [--start weak strong shortcut tag tint both weak-edits strong-edits]
                                 [--seeds 3] [--full | --small | --quick] [--json FILE] [--run-dir DIR] [--jobs 1]
-                                [--share 97] [--corner random | fixed] [--donors 2000] [--arms ARM ...]
+                                [--share 97] [--corner random | fixed] [--donors 2000] [--test N] [--arms ARM ...]
 
 SHARED holds cats-vs-dogs, pets-with-masks and weights. `weak` fine-tunes vit-tiny-distilled on 6,000 photographs;
 `strong` gives mobilenet-v2-035-cats-dogs a new head and few photographs, so that 8 to 15 % are wrong; `shortcut` is
@@ -190,7 +190,7 @@ def ask_about_edits(name: str, start: Start, options: argparse.Namespace) -> dic
 def plant(name: str, start: Start, options: argparse.Namespace) -> World:
     """The world of a start with a mark, as large as the size says."""
     size, (guide, test) = options.size, start.images
-    few, test = size.few or start.few, min(test, size.test) if options.quick or options.small else test
+    few, most = size.few or start.few, size.test if options.quick or options.small else options.test
     photographs = _compose(options) if name in COMPOSED else Splits.from_folder(options.data / "cats-vs-dogs")
     counts = {"train": 2 * few if few else len(photographs.train), "guide": guide // size.guide_step, "validation": 0}
     return World(
@@ -201,7 +201,7 @@ def plant(name: str, start: Start, options: argparse.Namespace) -> World:
             mark=start.mark or "",
             share=options.share / 100 if start.planted else None,
             corner="top-left" if options.corner == "fixed" else None,
-            counts={**counts, "test": test},
+            counts={**counts, "test": min(test, most or test)},
         ),
         recipes=_recipes(start, size, {}),
         arms=options.arms,
@@ -398,6 +398,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=97, help="per cent of the dogs that have the mark")
     parser.add_argument("--corner", choices=("random", "fixed"), default="random", help="of the tags")
     parser.add_argument("--donors", type=int, default=2000, help="most training images that are edited")
+    parser.add_argument("--test", type=int, metavar="N", help="most test photographs, of starts with a mark")
     parser.add_argument("--arms", nargs="+", default=list(EDIT_ARMS), metavar="ARM", help="of starts with a mark")
     parser.add_argument("--run-dir", default="runs/benchmark-photos", metavar="DIR")
     options = parser.parse_args()
