@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, Refusing, paint_folder
@@ -471,3 +472,31 @@ def test_what_was_dropped_for_being_in_two_splits_is_listed(tmp_path):
     (line,) = (tmp_path / "run" / "leaks.csv").read_text().splitlines()[1:]
     assert "train/red/leak.png" in line and "test/red/0.png" in line
     assert result.report.data.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("patient", "smallest", "message"),
+    [
+        (None, 20, r"no test image has a group.*group:NAME.*worst-class"),
+        (lambda number: {"patient": str(number % 8)}, 20, r"needs 20 test images of one class, and the largest has 2"),
+        (lambda number: {"patient": str(number % 8)}, 2, None),
+    ],
+)
+def test_a_comparison_by_groups_that_are_not_there_is_refused_before_any_work(
+    folder, tmp_path, patient, smallest, message
+):
+    splits = Splits.from_folder(folder)
+    test = tuple(
+        replace(sample, groups=patient(number) if patient else {}) for number, sample in enumerate(splits.test)
+    )
+    experiment = {"metric": "worst-group", "smallest_group": smallest, "arms": ["continued"]}
+    classifier = Counting()
+    Counting.asked = 0
+    run = loop(classifier=classifier, settings={"experiment": experiment})
+    if message is None:
+        worst = run.run(replace(splits, test=test), tmp_path / "run").report.arms[0].seeds[0].metrics.worst_group
+        assert worst.attribute == "class × patient" and worst.n == 2
+        return
+    with pytest.raises(ConfigError, match=message):
+        run.run(replace(splits, test=test), tmp_path / "run")
+    assert Counting.asked == 0

@@ -65,14 +65,16 @@ def test_areas_under_the_curve() -> None:
 
 
 def test_groups_and_the_worst_of_them() -> None:
-    groups = [{"coat": "red"}, {"coat": "red"}, {"coat": "blue", "lit": "no"}, {}]
-    found = evaluate(np.array([0, 0, 0, 0]), one_hot([0, 1, 0, 0], 2), ("a", "b"), groups)
+    groups = [{"coat": "red"}, {"coat": "red"}, {"coat": "blue", "lit": "no"}, {}, {"coat": "red"}]
+    labels, predicted = np.array([0, 0, 0, 0, 1]), one_hot([0, 1, 0, 0, 0], 2)
+    found = evaluate(labels, predicted, ("a", "b"), groups, smallest_group=2)
     assert [(g.attribute, g.value, g.n, g.accuracy) for g in found.groups] == [
-        ("coat", "blue", 1, 1.0),
-        ("coat", "red", 2, 0.5),
-        ("lit", "no", 1, 1.0),
+        ("class × coat × lit", "a × blue × no", 1, 1.0),
+        ("class × coat", "a × red", 2, 0.5),
+        ("class × coat", "b × red", 1, 0.0),
     ]
-    assert found.worst_group == found.groups[1]
+    assert found.worst_group == found.groups[1], "a group of one image is shown, and cannot be the worst"
+    assert evaluate(labels, predicted, ("a", "b"), groups).worst_group is None, "no group has 20 images"
     assert evaluate(np.array([0]), one_hot([0], 2), ("a", "b")).worst_group is None
 
 

@@ -15,6 +15,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from xaiaug.errors import ConfigError, DataError
+from xaiaug.metrics import form_groups
 from xaiaug.statistics import (
     METRICS,
     DifferenceEstimate,
@@ -109,6 +110,19 @@ def test_the_worst_group_is_that_of_lowest_accuracy():
         Scorer("worst-group").score(labels, probabilities)
     with pytest.raises(ConfigError, match="Did you mean 'accuracy'"):
         Scorer("acuracy")
+
+
+def test_the_worst_class_is_that_of_lowest_recall_among_those_present():
+    probabilities = np.eye(3)[[0, 1, 1, 1, 0]]
+    assert Scorer("worst-class").score(np.array([0, 0, 1, 1, 1]), probabilities) == 0.5
+
+
+def test_images_of_small_groups_do_not_count_for_the_worst():
+    found = form_groups([0, 0, 0, 1, 1, 1], [{"a": "x"}, {"a": "x"}, {"a": "y"}, {"a": "x"}, {"a": "x"}, {}], 2)
+    assert found.sizes == (2, 1, 2) and found.large.tolist() == [0, 0, -1, 2, 2, -1]
+    labels, probabilities = np.array([0, 0, 0, 1, 1, 1]), np.eye(2)[[0, 0, 1, 1, 0, 0]]
+    assert Scorer("worst-group").score(labels, probabilities, found.large) == 0.5
+    assert form_groups([0, 1], [{"a": "x"}, {"a": "x"}], 2).large is None and form_groups([0], None).large is None
 
 
 def test_one_source_of_doubt_gives_students_interval():

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .credentials import looks_like_key
 from .errors import ConfigError, RecordError, suggest
 from .records import Arm, ImageSource, Recipe
-from .records.pipeline import HEADLINE, PRIMARY, STOPS
+from .records.pipeline import HEADLINE, PRIMARY, SMALLEST_GROUP, STOPS
 from .records.recipe import SET_BY_ARM
 from .registry import KINDS, registry
 
@@ -133,10 +133,11 @@ class ExperimentTable(Table):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     images_per_mistake: Annotated[int, Field(ge=1)] = 5
     images_per_class_max: Annotated[int, Field(ge=1)] | None = None
-    metric: Literal["accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-group"] = (
-        "accuracy"
-    )
+    metric: Literal[
+        "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-class", "worst-group"
+    ] = "accuracy"
     primary: tuple[str, str] = PRIMARY
+    smallest_group: Annotated[int, Field(ge=1)] = SMALLEST_GROUP
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     test_explanation: bool = False
     vary: tuple[Literal["critique", "baseline"], ...] = ()

@@ -8,10 +8,11 @@ from typing import Any
 
 from .. import arms as rows
 from ..calls import Calls
-from ..config import Settings
+from ..config import ExperimentTable, Settings
 from ..data import DataCheck, Splits
-from ..errors import PluginError
+from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Context
+from ..metrics import form_groups
 from ..records import Arm, Progress
 from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
@@ -131,6 +132,8 @@ def prepare_run(
     ledger.set_fact(REACHED, None)
     check = _check_images(runtime, splits, _needed_splits(settings, until), _unused_splits(arms))
     splits = check.splits
+    if reaches(until, Stop.REPORT):
+        _check_groups(settings.experiment, splits)
     if not settings.experiment.fit_baseline:
         splits = replace(splits, labels=_complete_labels(plugins.classifier, splits.labels))
     arms, impossible = _possible_arms(settings, plugins, arms, splits)
@@ -164,6 +167,28 @@ def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...]
     check = splits.check(needed, unused)
     runtime.watch(Progress("check images", count, count))
     return check
+
+
+def _check_groups(experiment: ExperimentTable, splits: Splits) -> None:
+    """Raises ConfigError if the arms are to be compared by a group, and no test images form one."""
+    if experiment.metric != "worst-group":
+        return
+    test, smallest = splits.test, experiment.smallest_group
+    found = form_groups([sample.label for sample in test], [sample.groups for sample in test], smallest)
+    if found.large is not None:
+        return
+    if not found.sizes:
+        raise ConfigError(
+            '[experiment] metric = "worst-group": no test image has a group. Give a manifest with a column group:NAME, '
+            'or choose another metric, such as "worst-class"'
+        )
+    number = max(range(len(found.sizes)), key=lambda place: found.sizes[place])
+    shared = ", ".join(f"{name} = {value}" for name, value in found.attributes[number])
+    raise ConfigError(
+        f'[experiment] metric = "worst-group": a group needs {smallest} test images of one class, and the largest has '
+        f"{found.sizes[number]} ({splits.labels[found.classes[number]]}, {shared}). Set [experiment] smallest_group "
+        "lower, leave group columns out, or choose another metric"
+    )
 
 
 def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -224,7 +249,10 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
     settings, splits, store = run.settings.model_dump(mode="json"), run.splits, run.runtime.store
     run.set_fact(SETTINGS, settings)
     experiment = settings["experiment"]
-    run.set_fact(COMPARISON, {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "vary")})
+    run.set_fact(
+        COMPARISON,
+        {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "smallest_group", "vary")},
+    )
     run.set_fact(PLUGINS, run.plugins.to_json(run.settings))
     about = {
         "labels": splits.labels,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..records import JSON
+from ..records.pipeline import SMALLEST_GROUP
+from .groups import Grouping, form_groups
 from .ranking import Labels, Probabilities, auroc
 from .scores import (
     accuracy,
@@ -48,7 +50,14 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class GroupScores:
-    """The accuracy on the images of one group: those whose `attribute` is `value`."""
+    """The accuracy on the images of one group.
+
+    Attributes:
+        attribute: what it is a group by: the class, and names of attributes: "class × place".
+        value: their values: "dog × indoor".
+        n: its images.
+        accuracy: share of correct predictions, 0 to 1.
+    """
 
     attribute: str
     value: str
@@ -74,8 +83,8 @@ class Metrics:
         roc_auc: mean area under the ROC curve, each class present against the rest; None for a single class.
         classes: each class, in the order of the labels.
         confusion: rows are true classes, columns predicted ones.
-        groups: each group, sorted by attribute and value; empty without groups.
-        worst_group: the group of lowest accuracy; None without groups.
+        groups: each combination of a class and the attributes of its images, sorted; empty without attributes.
+        worst_group: the group of lowest accuracy, of those that are large enough; None without any.
     """
 
     n: int
@@ -123,6 +132,7 @@ def evaluate(
     probabilities: Probabilities,
     names: Sequence[str],
     groups: Sequence[Mapping[str, str]] | None = None,
+    smallest_group: int = SMALLEST_GROUP,
 ) -> Metrics:
     """The metrics of predictions; the predicted class is the most probable one.
 
@@ -130,7 +140,8 @@ def evaluate(
         labels: n, indices of the true classes.
         probabilities: n k, rows sum to 1.
         names: the k classes.
-        groups: the groups of each image, such as {"patient": "17"}.
+        groups: names and values of each image's attributes, such as {"place": "indoor"}.
+        smallest_group: fewest images of a group that may be the worst.
 
     Raises:
         DataError: shapes differ, there are no predictions, a label is out of range or a row is not a distribution.
@@ -141,7 +152,8 @@ def evaluate(
     confusion = confusion_matrix(labels, probabilities)
     recall = balanced_accuracy(labels, probabilities)
     area = auroc(labels, probabilities)
-    group_scores = _group_scores(correct, groups or ())
+    group_scores = _group_scores(correct, names, form_groups(labels, groups, smallest_group))
+    large = [group for group in group_scores if group.n >= smallest_group]
     return Metrics(
         n=len(labels),
         accuracy=accuracy(labels, probabilities),
@@ -156,7 +168,7 @@ def evaluate(
         classes=_class_scores(names, confusion),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         groups=group_scores,
-        worst_group=min(group_scores, key=lambda group: group.accuracy, default=None),
+        worst_group=min(large, key=lambda group: group.accuracy, default=None),
     )
 
 
@@ -197,14 +209,16 @@ def _class_scores(names: Sequence[str], confusion: NDArray[np.int_]) -> tuple[Cl
     )
 
 
-def _group_scores(correct: NDArray[np.bool_], groups: Sequence[Mapping[str, str]]) -> tuple[GroupScores, ...]:
-    members: dict[tuple[str, str], list[bool]] = {}
-    for hit, group in zip(correct.tolist(), groups, strict=False):
-        for attribute, value in group.items():
-            members.setdefault((attribute, value), []).append(hit)
+def _group_scores(correct: NDArray[np.bool_], names: Sequence[str], found: Grouping) -> tuple[GroupScores, ...]:
+    described = zip(found.classes, found.attributes, found.sizes, strict=True)
     return tuple(
-        GroupScores(attribute, value, len(hits), sum(hits) / len(hits))
-        for (attribute, value), hits in sorted(members.items())
+        GroupScores(
+            " × ".join(["class", *(name for name, _ in attributes)]),
+            " × ".join([names[label], *(value for _, value in attributes)]),
+            size,
+            float(correct[found.numbers == number].mean()),
+        )
+        for number, (label, attributes, size) in enumerate(described)
     )
 
 

@@ -39,22 +39,31 @@ def macro_f1(labels: Labels, probabilities: Probabilities) -> float:
     return mean_over_present(class_f1(confusion), confusion)
 
 
+def worst_class(labels: Labels, probabilities: Probabilities) -> float:
+    """Recall of the class of lowest recall, of those present."""
+    confusion = confusion_matrix(labels, probabilities)
+    return float(class_recall(confusion)[confusion.sum(1) > 0].min())
+
+
 def worst_group(labels: Labels, probabilities: Probabilities, groups: Groups | None) -> float:
     """Accuracy of the group of lowest accuracy.
 
     Args:
         labels: n.
         probabilities: n k.
-        groups: n, numbers of the groups, from 0.
+        groups: n, numbers of the groups, from 0; -1 for images of none that counts.
 
     Raises:
         ConfigError: there are no groups.
     """
-    if groups is None:
-        raise ConfigError('metric = "worst-group" needs test images with groups; use a manifest with group columns')
+    if groups is None or not (groups >= 0).any():
+        raise ConfigError(
+            'metric = "worst-group" needs test images in groups of some size; use a manifest with group columns'
+        )
     correct = (probabilities.argmax(1) == labels).astype(float)
-    size = np.bincount(groups)
-    return float((np.bincount(groups, correct)[size > 0] / size[size > 0]).min())
+    inside = groups >= 0
+    size = np.bincount(groups[inside])
+    return float((np.bincount(groups[inside], correct[inside])[size > 0] / size[size > 0]).min())
 
 
 def confusion_matrix(labels: Labels, probabilities: Probabilities) -> NDArray[np.int_]:
@@ -94,6 +103,7 @@ _SCORES: dict[str, Callable[[Labels, Probabilities], float]] = {
     "macro-f1": macro_f1,
     "auroc": auroc,
     "average-precision": average_precision,
+    "worst-class": worst_class,
 }
 METRICS = (*_SCORES, "worst-group")
 _MEANS = ("accuracy", "balanced-accuracy")  # means over images: their variance has a formula
@@ -127,7 +137,7 @@ class Scorer:
         Args:
             labels: n.
             probabilities: n k.
-            groups: n, numbers of the groups, from 0; None without groups.
+            groups: n, numbers of the groups, from 0, -1 for none; None without groups.
 
         Raises:
             ConfigError: the metric needs groups and there are none.

@@ -70,6 +70,7 @@ TIMED = {  # the stages whose speed is measured, and the kinds of plugins it dep
 BASELINE = "baseline"  # the arm that is not trained: the classifier as it was
 CONTINUED = "continued"  # the arm that every other one is compared with
 HEADLINE = "generated+training"
+SMALLEST_GROUP = 20  # images: the accuracy of fewer says little, and the worst of many small groups is 0 by chance
 PRIMARY = (HEADLINE, CONTINUED)
 EDITED, EDITED_SHUFFLED = "saliency-edit", "saliency-edit-shuffled"
 EXPLANATIONS = ((HEADLINE, "shuffled-map"), (EDITED, EDITED_SHUFFLED))  # does the explanation matter?

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunFolderError
-from ..metrics import evaluate
+from ..metrics import evaluate, form_groups
 from ..metrics.scores import Scorer
-from ..records.pipeline import StageKind
+from ..records.pipeline import SMALLEST_GROUP, StageKind
 from ..report.arm_table import ALWAYS_SHOWN
 from ..store import Reader, StageName
 from ..store.schema import (
@@ -48,7 +48,7 @@ class ArmPredictions:
 
     Attributes:
         labels: n.
-        groups: n, a number for each combination of groups; None without groups.
+        groups: n, the number of each image's group, -1 for none that is large enough; None without any.
         by_seed: n k, by seed.
     """
 
@@ -100,14 +100,15 @@ def arm_predictions(reader: Reader, arm: str) -> ArmPredictions | None:
         return None
     first = next(iter(complete.values()))
     probabilities = {seed: predictions.probabilities for seed, predictions in complete.items()}
-    return ArmPredictions(first.labels, _number_groups(first.groups), probabilities)
+    return ArmPredictions(first.labels, _number_groups(reader, first), probabilities)
 
 
-def _number_groups(groups: list[dict[str, str]] | None) -> NDArray[Any] | None:
-    if groups is None:
-        return None
-    names = [str(sorted(group.items())) for group in groups]
-    return np.unique(names, return_inverse=True)[1]
+def _number_groups(reader: Reader, predictions: PredictionsOfTest) -> NDArray[Any] | None:
+    return form_groups(predictions.labels, predictions.groups, _smallest_group(reader)).large
+
+
+def _smallest_group(reader: Reader) -> int:
+    return int((reader.get_fact(COMPARISON) or {}).get("smallest_group", SMALLEST_GROUP))
 
 
 def arm_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -154,7 +155,8 @@ def _scores(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dic
     predictions = predictions_of(reader, arm, seed)
     if predictions is None:
         return None
-    return evaluate(predictions.labels, predictions.probabilities, labels, predictions.groups).to_json()
+    smallest = _smallest_group(reader)
+    return evaluate(predictions.labels, predictions.probabilities, labels, predictions.groups, smallest).to_json()
 
 
 def _score_by_choice(reader: Reader, arm: str, seed: int) -> float | None:
@@ -163,7 +165,7 @@ def _score_by_choice(reader: Reader, arm: str, seed: int) -> float | None:
     predictions = predictions_of(reader, arm, seed) if metric not in ALWAYS_SHOWN else None
     if predictions is None:
         return None
-    groups = _number_groups(predictions.groups)
+    groups = _number_groups(reader, predictions)
     if metric == "worst-group" and groups is None:
         return None
     return Scorer(metric).score(predictions.labels, predictions.probabilities, groups)

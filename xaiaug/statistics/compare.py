@@ -58,7 +58,8 @@ def compare_predictions(
         labels: n, indices of the true classes.
         a: s n k, probabilities, or s n, predicted classes, of each seed.
         b: likewise, of the same shape.
-        metric: "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision" or "worst-group".
+        metric: "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-class" or
+            "worst-group".
         groups: n, the group of each image, for "worst-group".
 
     Returns:
