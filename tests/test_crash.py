@@ -18,7 +18,7 @@ from xaiaug.store.schema import BEGUN
 from xaiaug.testing import Delay, Loopback, Reply
 
 OPTIONS = {"seeds": [0, 1], "images": 1}
-KILLS, MANY_KILLS = 8, 320
+KILLS, MANY_KILLS = 5, 320
 
 
 @pytest.fixture(scope="module")

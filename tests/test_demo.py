@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys, json
 connections = []
@@ -31,6 +33,7 @@ def demo(folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.ci  # two processes that import everything take half a minute
 def test_the_demo_runs_whole_offline_and_a_second_time_does_nothing(tmp_path):
     first = demo(tmp_path / "demo")
     assert first["connections"] == []

@@ -449,6 +449,7 @@ def test_uneven_classes_are_told_and_weighted_where_asked(tmp_path):
     assert set(seen) == {(36 / 60, 36 / 12)}
 
 
+@pytest.mark.slow  # nothing in a loop depends on the number of classes but the time
 def test_a_hundred_classes_run_whole(tmp_path):
     classes = tuple(f"colour{number:03d}" for number in range(100))
     folder = paint_folder(

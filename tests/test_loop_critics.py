@@ -133,7 +133,7 @@ def test_what_does_not_change_a_critique_is_in_no_key():
     assert one.identity() == other.identity() != ClaudeCritic(model="claude-sonnet-5-5").identity()
 
 
-@pytest.mark.parametrize("parameters", [{}, {"dialogue": "paper"}, {"layout": "overlay", "side": 400}])
+@pytest.mark.parametrize("parameters", [{}, {"dialogue": "paper", "layout": "overlay", "side": 400}])
 def test_replay_repeats_a_run_without_key_or_network(splits, tmp_path, at, away, parameters):
     def script(request):
         if request.schema is not None:

@@ -1,5 +1,6 @@
 """A run finds slices among its mistakes, keeps them, and shows them."""
 
+import shutil
 from collections import Counter
 
 import pytest
@@ -68,8 +69,9 @@ def test_slices_are_in_the_result_and_on_the_page(result):
     assert open_run(result.run_dir).slices == result.slices
 
 
-def test_what_the_name_of_a_slice_states_is_tested_on_the_half_it_was_not_found_on(splits, tmp_path):
-    result = run(splits, tmp_path / "run", until="critique", test=True)
+def test_what_the_name_of_a_slice_states_is_tested_on_the_half_it_was_not_found_on(splits, result, tmp_path):
+    folder = shutil.copytree(result.run_dir, tmp_path / "run")
+    result = run(splits, folder, until="critique", test=True)
     tested = [one for one in result.slices if one.verdict is not None]
     assert tested and all(one.cause is not None for one in tested)
     page = result.write_report().read_text("utf-8")

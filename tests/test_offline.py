@@ -53,6 +53,7 @@ def _run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.ci  # a process of its own that opens every plugin
 def test_no_plugin_asks_another_machine() -> None:
     done = _run(SCRIPT)
     assert done.returncode == 0, done.stderr

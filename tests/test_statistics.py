@@ -154,7 +154,7 @@ def test_p_value_and_interval_say_the_same(difference, seeds, images, n_seeds, n
         assert (found.p < 0.05) == (low > 0 or high < 0)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8))
 def test_holms_p_values_are_those_of_statsmodels_and_agree_with_the_widened_levels(p_values):
     found = holm_adjust(p_values)

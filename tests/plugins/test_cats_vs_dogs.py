@@ -40,6 +40,7 @@ def example(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return run
 
 
+@pytest.mark.ci  # ten seconds of trainings
 def test_the_example_runs_whole_with_weights_in_a_folder(
     example: Callable[..., Path], pipelines: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
