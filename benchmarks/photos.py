@@ -64,6 +64,7 @@ class Size:
         pets: pets that `shortcut` is composed from; None: all.
         arms: training conditions.
         shares: real images for each new one, beside the arm `more-real`, which adds one.
+        smallest_group: fewest test images of a group that may be the worst.
     """
 
     passes: int | None = None
@@ -78,12 +79,13 @@ class Size:
     pets: int | None = None
     arms: tuple[str, ...] = ARMS
     shares: tuple[float, ...] = (0.25, 2.0)
+    smallest_group: int = 20
 
 
 SIZES = {
     "usual": Size(),
     "full": Size(factor=4, test=None),
-    "small": Size(passes=64, few=30, test=100, guide_step=10, validation_step=10),
+    "small": Size(passes=64, few=30, test=100, guide_step=10, validation_step=10, smallest_group=5),
     "quick": Size(
         passes=8,
         batch=8,
@@ -96,6 +98,7 @@ SIZES = {
         pets=48,
         arms=QUICK_ARMS,
         shares=(0.25,),
+        smallest_group=1,
     ),
 }
 
@@ -206,6 +209,7 @@ def plant(name: str, start: Start, options: argparse.Namespace) -> World:
         recipes=_recipes(start, size, {}),
         arms=options.arms,
         metric=start.metric,
+        smallest_group=size.smallest_group,
         donors=options.donors,
         edits={},
         folder=options.run_dir / f"{name}-{options.share:g}-{options.corner}-{options.donors}",
@@ -229,7 +233,11 @@ def run_loop(name: str, start: Start, splits: Splits, options: argparse.Namespac
         baseline_recipe=baseline,
         settings={
             "classifier": {"checkpoint": str(options.data / "weights" / start.checkpoint), "new_head": start.new_head},
-            "experiment": {"metric": start.metric, "test_explanation": not options.quick},
+            "experiment": {
+                "metric": start.metric,
+                "smallest_group": options.size.smallest_group,
+                "test_explanation": not options.quick,
+            },
             "mistakes": {"max": options.size.mistakes},
         },
     )

@@ -53,6 +53,7 @@ class World:
         recipes: of the baseline and of the arms.
         arms: training conditions.
         metric: what the verdict is about.
+        smallest_group: fewest test images of a group that may be the worst.
         donors: most training images that are edited.
         edits: parameters of saliency-edit.
         folder: of the runs, one for each seed.
@@ -65,6 +66,7 @@ class World:
     recipes: tuple[Recipe, Recipe]
     arms: Sequence[str]
     metric: str
+    smallest_group: int
     donors: int
     edits: Mapping[str, JSON]
     folder: Path
@@ -77,7 +79,11 @@ class World:
         settings = {
             "data": {"on_near_duplicate": "drop", **({"marks": str(masks)} if masks.exists() else {})},
             "classifier": dict(self.classifier),
-            "experiment": {"metric": self.metric, "primary": [EDITED, REFERENCE]},
+            "experiment": {
+                "metric": self.metric,
+                "smallest_group": self.smallest_group,
+                "primary": [EDITED, REFERENCE],
+            },
             "mistakes": {"faithfulness": 0, "donors": self.donors},
             "synthesizers": {EDITED: dict(self.edits)} if self.edits else {},
         }
