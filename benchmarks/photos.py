@@ -407,7 +407,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--corner", choices=("random", "fixed"), default="random", help="of the tags")
     parser.add_argument("--donors", type=int, default=2000, help="most training images that are edited")
     parser.add_argument("--test", type=int, metavar="N", help="most test photographs, of starts with a mark")
-    parser.add_argument("--arms", nargs="+", default=list(EDIT_ARMS), metavar="ARM", help="of starts with a mark")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="of starts with a mark")
     parser.add_argument("--run-dir", default="runs/benchmark-photos", metavar="DIR")
     options = parser.parse_args()
     options.start = options.start or (["weak"] if options.quick else list(STARTS))
@@ -417,6 +417,7 @@ def _parse_options() -> argparse.Namespace:
         options.seeds = 1
         options.run_dir = create_quick_folder() if options.quick else f"{options.run_dir}-small"
     options.run_dir = Path(options.run_dir)
+    options.arms = options.arms or EDIT_ARMS[: 4 if options.quick else None]
     return options
 
 
