@@ -30,7 +30,7 @@ check: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(TESTENV) $(BIN)/python -m pytest -m ci -q --durations=20
+	$(TESTENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m ci -q --durations=20
 
 # Hours: every arm on the drawn world, and the benchmark on photographs in DATA (cats-vs-dogs, pets-with-masks, weights).
 DATA ?= ../shared/data
