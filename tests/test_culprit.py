@@ -12,6 +12,8 @@ from xaiaug.errors import PluginError, XaiaugError
 from xaiaug.stages.plugin_guard import WithTimeLimit, blame_plugin, check_plain, notify_while_waiting
 from xaiaug.store.run_ledger import RunLedger
 
+pytestmark = pytest.mark.ci  # processes and limits of time
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 from xaiaug.cli.app import app
 from xaiaug.cli.terminal import SafeStream, escape, escape_line, make_console, print_message, safe_streams
 
+pytestmark = pytest.mark.ci  # each test starts the command in a process of its own
+
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 TITLE = "\x1b]0;owned\x07"  # sets the title of a terminal
 LINK = "\x1b]8;;https://evil.example\x1b\\here\x1b]8;;\x1b\\"

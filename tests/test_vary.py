@@ -12,6 +12,8 @@ from xaiaug.stages.runtime import StageRuntime
 from xaiaug.store import Reader
 from xaiaug.store.schema import CRITIQUE, fit_stage
 
+pytestmark = pytest.mark.ci  # each test is a run of several baselines
+
 
 class Counting(ColourCritic):
     """Writes down every case it is asked about."""

@@ -15,6 +15,8 @@ from xaiaug.interfaces import Context
 from xaiaug.plugins.synthesizers.diffusers import DiffusersSynthesizer
 from xaiaug.records import SynthesisRequest, SyntheticImage
 
+pytestmark = pytest.mark.ci  # real pipelines on tiny weights take long
+
 Pipelines = Callable[..., Path]
 KINDS = {"stable_diffusion": "StableDiffusionPipeline", "stable_diffusion_3": "StableDiffusion3Pipeline"}
 

@@ -16,6 +16,8 @@ from xaiaug.plugins.synthesizers.sdxl import SdxlSynthesizer
 from xaiaug.plugins.synthesizers.sdxl_inpaint import SdxlInpaintSynthesizer
 from xaiaug.records import Critique, Progress
 
+pytestmark = pytest.mark.ci  # real pipelines on tiny weights take long
+
 Pipelines = Callable[..., Path]
 
 

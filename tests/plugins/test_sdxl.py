@@ -18,6 +18,8 @@ from xaiaug.plugins.synthesizers._presets import PRESETS
 from xaiaug.plugins.synthesizers.sdxl import SdxlLightningSynthesizer, SdxlSynthesizer, SdxlTurboSynthesizer
 from xaiaug.records import Failure, SynthesisRequest, SyntheticImage
 
+pytestmark = pytest.mark.ci  # real pipelines on tiny weights take half a minute
+
 Pipelines = Callable[..., Path]
 PROMPTS = ("a ginger cat on grass", "a cat", "a white cat at night, small, seen from above")
 

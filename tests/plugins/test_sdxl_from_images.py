@@ -23,6 +23,8 @@ from xaiaug.plugins.synthesizers.sdxl_inpaint import SdxlInpaintSynthesizer
 from xaiaug.plugins.synthesizers.sdxl_refiner import SdxlRefinerSynthesizer
 from xaiaug.records import Explanation, Failure, SynthesisRequest, SyntheticImage
 
+pytestmark = pytest.mark.ci  # real pipelines on tiny weights take half a minute
+
 Pipelines = Callable[..., Path]
 PHOTO = blob(77)
 CORNER = np.zeros((64, 64), np.float32)
