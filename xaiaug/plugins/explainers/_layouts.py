@@ -157,11 +157,11 @@ def confirm_layout(
             answer a block most in the cell beside it.
     """
     candidates = [replace(layout, kind=kind) for kind in sorted(answers, key=lambda kind: kind != layout.kind)]
-    right = None if convolved is None else convolved.cpu().numpy()
+    right = None if convolved is None else convolved.float().cpu().numpy()
     # In numpy: under an explainer's guard of norms every call of torch costs several times what it computes.
     with np.errstate(all="ignore"):
         for candidate in (replace(one, mirrored=mirrored) for one in candidates for mirrored in _MIRRORS):
-            cells = candidate.to_map(answers[candidate.kind])[:, 0].cpu().numpy()
+            cells = candidate.to_map(answers[candidate.kind])[:, 0].float().cpu().numpy()
             if min(cells.shape[1:]) > 1 and _is_at(cells, blocks, int(candidate.kind != "tokens"), right):
                 return replace(candidate, grid=(cells.shape[1], cells.shape[2]))
     return None
