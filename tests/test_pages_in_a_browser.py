@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import report_example as example
@@ -69,6 +70,14 @@ def barriers(page):
     return [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
 
 
+@contextmanager
+def served(folder, page):
+    """A server of the run, which the page leaves before it ends: pictures may still be on their way."""
+    with ReviewServer(folder) as server:
+        yield server
+        page.goto("about:blank")
+
+
 def counted(page, text):
     page.get_by_role("status").filter(has_text=text).wait_for()
 
@@ -76,7 +85,7 @@ def counted(page, text):
 def test_a_person_reviews_a_run_with_the_keyboard_alone_and_the_run_goes_on(folder, waiting, page):
     rows = read(waiting)
     free = next(place for place, row in enumerate(rows) if not row["prompt_is_fixed"])
-    with ReviewServer(waiting) as server:
+    with served(waiting, page) as server:
         page.goto(server.url)
         counted(page, f"0 of {len(rows)} reviewed")
         for _ in range(free):
@@ -104,7 +113,7 @@ def test_a_person_reviews_a_run_with_the_keyboard_alone_and_the_run_goes_on(fold
     wait(folder, waiting)
     (again,) = [row for row in read(waiting) if not row["decision"] and row["case"] == said[free]["case"]]
     assert again["prompt"] == said[free]["new_prompt"]
-    with ReviewServer(waiting) as server:
+    with served(waiting, page) as server:
         page.goto(server.url)
         while page.locator("#one").is_visible():
             left = sum(not row["decision"] for row in read(waiting))
@@ -116,7 +125,7 @@ def test_a_person_reviews_a_run_with_the_keyboard_alone_and_the_run_goes_on(fold
 def test_a_flagged_label_rejects_every_image_of_its_mistake(waiting, page):
     rows = read(waiting)
     same = sum(row["case"] == rows[0]["case"] for row in rows)
-    with ReviewServer(waiting) as server:
+    with served(waiting, page) as server:
         page.goto(server.url)
         page.keyboard.press("l")
         counted(page, f"0 kept · {same} rejected")
@@ -126,7 +135,7 @@ def test_a_flagged_label_rejects_every_image_of_its_mistake(waiting, page):
 def test_what_cannot_be_saved_is_said_and_nothing_moves(waiting, page):
     from xaiaug.store import Store
 
-    with ReviewServer(waiting) as server:
+    with served(waiting, page) as server:
         page.goto(server.url)
         with Store(waiting):
             answer = page.evaluate("fetch('decide', {method: 'POST', body: '{}'}).then((a) => a.status)")
@@ -146,7 +155,7 @@ def test_untrusted_text_stays_text(waiting, page):
         table.writeheader()
         table.writerows([{**row, "prompt": evil, "label": evil} for row in rows])
     page.on("dialog", lambda dialog: pytest.fail("an untrusted script ran"))
-    with ReviewServer(waiting) as server:
+    with served(waiting, page) as server:
         page.goto(server.url)
         assert page.locator("#prompt").inner_text() == evil
         assert page.locator("#prompt img").count() == 0
@@ -157,7 +166,7 @@ def test_untrusted_text_stays_text(waiting, page):
 def test_the_review_page_has_no_serious_barrier(waiting, page, scheme, width):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 860})
-    with ReviewServer(waiting) as server:
+    with served(waiting, page) as server:
         page.goto(server.url)
         counted(page, "0 of")
         assert barriers(page) == []
