@@ -112,6 +112,16 @@ def test_each_slice_of_a_class_makes_as_many_images_and_no_case_more_than_four_t
         assert not free or (max(free) - min(free) <= 1 and max(full, default=0) <= max(free))
 
 
+def test_where_no_slice_holds_an_arm_with_a_budget_by_slices_is_left_out(splits, tmp_path):
+    arms = ("generated+training", "slice-budget")
+    result = run(splits, tmp_path / "run", until="report", arms=arms, most=12)
+    assert {arm.name: arm.reason.split(",")[0] for arm in result.report.left_out} == {
+        "slice-budget": "no slice of mistakes holds"
+    }
+    (trained,) = (arm for arm in result.report.arms if arm.name == "generated+training")
+    assert sum(trained.synthetic.values()) > 0
+
+
 def test_a_budget_by_slices_needs_slices(splits, tmp_path):
     with pytest.raises(ConfigError, match=r"slice-budget.*\[mistakes\] slices = true"):
         run(splits, tmp_path / "run", slices=False, until="images", arms=["slice-budget"])

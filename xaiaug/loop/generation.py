@@ -77,6 +77,8 @@ class ImageGeneration:
     def _make(self, plan: ImagePlan, diagnosis: Diagnosis, seed: int) -> list[GeneratedImage]:
         name = rows.source_name(plan.source)
         if plan.source.budget == "slices":
+            if not diagnosis.slice_of:
+                return []  # they would be those of the source without slices, made a second time
             plan = replace(plan, slice_of=diagnosis.slice_of)
         return make_images(diagnosis.runtime, name, seed, plan, diagnosis.cases(plan.source))
 

@@ -28,7 +28,7 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     count = _count(synthetic)
     rows.check_budgets({arm.name: rows.recipe_for(arm, run.recipe) for arm in run.arms if arm.trained})
     for arm in run.arms:
-        reason = _why_not(arm, synthetic, run.real_images(for_seed(diagnoses, run.seeds[0])))
+        reason = _why_not(arm, synthetic, for_seed(diagnoses, run.seeds[0]))
         try:
             classifiers = {} if reason else _fit(run, arm, diagnoses, synthetic, count)
         except UnsupportedRecipeError as error:
@@ -49,10 +49,12 @@ def _count(synthetic: Samples) -> Counter[int] | None:
     return None if first is None else Counter(sample.label for sample in first)
 
 
-def _why_not(arm: Arm, synthetic: Samples, real: Mapping[str, Sequence[Sample]]) -> str:
+def _why_not(arm: Arm, synthetic: Samples, diagnosis: Diagnosis) -> str:
     """Why an arm cannot be trained; empty where it can."""
-    if TRAIN_FAILURES in arm.real and not real[TRAIN_FAILURES]:
+    if TRAIN_FAILURES in arm.real and not diagnosis.train_mistakes:
         return "the baseline gets all training images right: there is none to repeat"
+    if arm.images and arm.images.budget == "slices" and not diagnosis.slices:
+        return "no slice of mistakes holds, so the images would be those made for each mistake"
     name = rows.source_name(arm.images) if arm.images else ""
     if arm.images and not any(samples for (source, _), samples in synthetic.items() if source == name):
         return "there are no new images to train on"
