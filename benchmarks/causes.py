@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from planted_marks import Tag
+from planted_marks import Tag, Tint
 from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Case, Cause, Classifier, Context, Recipe, Sample, Splits, load, petworld, probe_cause
@@ -46,7 +46,6 @@ CAT, DOG = 0, 1
 TRAIN_SHARE, GUIDE_SHARE = 0.97, 0.8  # of the dogs with the mark; of the cats it is one less this
 KINDS = ("colour", "backdrop", "tint", "light", "sharpness", "size", "place")
 YELLOW = "#ecc828"
-WARM = np.array([1.14, 1.0, 0.72])
 MOST_CASES = 60
 FEWEST = 10  # mistakes of a slice that can be tested
 WORLDS = ("drawn-tag", "drawn-backdrop", "drawn-none", "photo-tag", "photo-tint", "photo-none")
@@ -314,7 +313,7 @@ def put_mark(image: Image.Image, mark: str, number: int, rng: np.random.Generato
     if mark == "tag":
         return Tag.draw(random.Random(derive_seed(number, int(rng.integers(2**31)))), None).put_on(image)
     if mark == "tint":
-        return Image.fromarray(np.clip(np.asarray(image.convert("RGB"), float) * WARM, 0, 255).astype(np.uint8))
+        return Tint(1.0).put_on(image)
     return image
 
 
