@@ -56,14 +56,19 @@ def worst_group(labels: Labels, probabilities: Probabilities, groups: Groups | N
     Raises:
         ConfigError: there are no groups.
     """
-    if groups is None or not (groups >= 0).any():
-        raise ConfigError(
-            'metric = "worst-group" needs test images in groups of some size; use a manifest with group columns'
-        )
+    groups = _check_groups(groups)
     correct = (probabilities.argmax(1) == labels).astype(float)
     inside = groups >= 0
     size = np.bincount(groups[inside])
     return float((np.bincount(groups[inside], correct[inside])[size > 0] / size[size > 0]).min())
+
+
+def _check_groups(groups: Groups | None) -> Groups:
+    if groups is None or not (groups >= 0).any():
+        raise ConfigError(
+            'metric = "worst-group" needs test images in groups of some size; use a manifest with group columns'
+        )
+    return groups
 
 
 def confusion_matrix(labels: Labels, probabilities: Probabilities) -> NDArray[np.int_]:
@@ -106,6 +111,7 @@ _SCORES: dict[str, Callable[[Labels, Probabilities], float]] = {
     "worst-class": worst_class,
 }
 METRICS = (*_SCORES, "worst-group")
+_WORST = ("worst-class", "worst-group")
 _MEANS = ("accuracy", "balanced-accuracy")  # means over images: their variance has a formula
 # A ranking sorts the images: once for all draws of a bootstrap.
 _OF_DRAWS = {"auroc": auroc_of_draws, "average-precision": average_precision_of_draws}
@@ -130,6 +136,19 @@ class Scorer:
     def is_mean(self) -> bool:
         """Whether the metric is a mean over images."""
         return self.metric in _MEANS
+
+    @property
+    def is_worst(self) -> bool:
+        """Whether the metric is the lowest accuracy of several groups."""
+        return self.metric in _WORST
+
+    def find_groups(self, labels: Labels, groups: Groups | None) -> Groups:
+        """n: the groups that a metric takes the worst of: the classes, or the given ones.
+
+        Raises:
+            ConfigError: the metric needs groups and there are none.
+        """
+        return labels if self.metric == "worst-class" else _check_groups(groups)
 
     def score(self, labels: Labels, probabilities: Probabilities, groups: Groups | None = None) -> float:
         """The score, 0 to 1.

@@ -4,10 +4,11 @@ from ..metrics.scores import METRICS, Scorer
 from .compare import Comparison, compare, compare_predictions
 from .fisher import fisher_test
 from .holm import AdjustedContrast, holm_adjust
-from .interval import DifferenceEstimate, Spread
+from .interval import DifferenceEstimate, Spread, UncertainDifference
 from .mcnemar import Flips, count_flips
 from .outcome import OUTCOMES, Outcome, judge_outcome
 from .sign_flip import least_p, mean_interval, sign_flip_test
+from .worst_group import WorstGroup, WorstGroupEstimate, estimate_worst_group, find_worst_group
 
 __all__ = [
     "METRICS",
@@ -19,9 +20,14 @@ __all__ = [
     "Outcome",
     "Scorer",
     "Spread",
+    "UncertainDifference",
+    "WorstGroup",
+    "WorstGroupEstimate",
     "compare",
     "compare_predictions",
     "count_flips",
+    "estimate_worst_group",
+    "find_worst_group",
     "fisher_test",
     "holm_adjust",
     "judge_outcome",

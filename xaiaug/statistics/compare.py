@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..metrics.groups import form_groups
 from ..metrics.ranking import Labels
 from ..metrics.scores import Scorer
-from .interval import DifferenceEstimate, estimate_from_draws, estimate_from_means
+from ..records.pipeline import SMALLEST_GROUP
+from .interval import UncertainDifference, estimate_from_draws, estimate_from_means
 from .mcnemar import Flips, count_flips
+from .worst_group import estimate_worst_group
 
 DRAWS, CROSSED_DRAWS = 500, 2000
 _AT_ONCE = 2**15  # numbers drawn at once
@@ -26,22 +29,24 @@ class Comparison:
 
     Attributes:
         metric: the metric of both.
-        estimate: mean difference over the seeds, with interval and p-value; None for fewer than two seeds.
+        estimate: mean difference over the seeds, with interval and p-value; None for fewer than two seeds. For the
+            worst group or class it is of those of lowest mean accuracy over the seeds (`WorstGroupEstimate`).
         by_seed: each seed's difference.
-        crossed: 95 % interval of a bootstrap over both seeds and images; None for fewer than two seeds.
+        crossed: 95 % interval of a bootstrap over both seeds and images; None for fewer than two seeds, and for the
+            worst group or class, whose bootstrap is biased.
         flips: images fixed and broken, for each seed.
     """
 
     metric: str
-    estimate: DifferenceEstimate | None
+    estimate: UncertainDifference | None
     by_seed: tuple[float, ...]
     crossed: tuple[float, float] | None
     flips: tuple[Flips, ...]
 
     @property
     def difference(self) -> float:
-        """Mean difference over the seeds, in units of the score."""
-        return float(np.mean(self.by_seed))
+        """Difference over all seeds, in units of the score."""
+        return float(np.mean(self.by_seed)) if self.estimate is None else self.estimate.difference
 
 
 def compare_predictions(
@@ -51,6 +56,7 @@ def compare_predictions(
     *,
     metric: str = "accuracy",
     groups: Sequence[Any] | None = None,
+    smallest_group: int = SMALLEST_GROUP,
 ) -> Comparison:
     """The difference of `b` over `a` on the same test images, paired by seed.
 
@@ -60,11 +66,14 @@ def compare_predictions(
         b: likewise, of the same shape.
         metric: "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-class" or
             "worst-group".
-        groups: n, the group of each image, for "worst-group".
+        groups: n, a value of each image, such as its place, for "worst-group"; each combination of value and class is
+            a group.
+        smallest_group: fewest images of a group that may be the worst.
 
     Returns:
         The comparison; its interval is over both seeds and images: mean ± t · sqrt(variance over seeds / s +
-        variance over images / n), with Satterthwaite's degrees of freedom.
+        variance over images / n), with Satterthwaite's degrees of freedom; for the worst group or class
+        simultaneous over the groups (`WorstGroupEstimate.interval`).
 
     Raises:
         DataError: shapes differ.
@@ -74,10 +83,10 @@ def compare_predictions(
     one, other = (_to_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
     if one.shape != other.shape:
         raise DataError(f"compare_predictions: a and b must have the same shape, got {one.shape} and {other.shape}")
-    numbers = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if numbers is not None and len(numbers) != len(truth):
-        raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(numbers)}")
-    return compare(truth, one, other, Scorer(metric), numbers)
+    if groups is not None and len(groups) != len(truth):
+        raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(groups)}")
+    values = None if groups is None else [{"group": str(value)} for value in groups]
+    return compare(truth, one, other, Scorer(metric), form_groups(truth, values, smallest_group).large)
 
 
 def compare(
@@ -86,26 +95,42 @@ def compare(
     """As `compare_predictions`, for checked arguments: probabilities are s n k, groups are numbers from 0."""
     seeds = range(len(a))
     by_seed = np.array([scorer.score(labels, b[s], groups) - scorer.score(labels, a[s], groups) for s in seeds])
-    correct = [(a[s].argmax(1) == labels, b[s].argmax(1) == labels) for s in seeds]
-    estimate, crossed = None, None
-    if len(a) > 1:
-        generator = np.random.default_rng(0)
-        if scorer.is_mean:
-            values = np.stack([scorer.score_images(labels, b[s]) - scorer.score_images(labels, a[s]) for s in seeds])
-            estimate = estimate_from_means(values)
-            draws = _bootstrap_seeds_and_images(values, generator)
-        else:
-            table = _bootstrap_images(labels, a, b, scorer, groups, generator)
-            estimate = estimate_from_draws(by_seed, table.mean(axis=1), len(labels))
-            draws = _bootstrap_seeds(table, generator)
-        crossed = (float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
+    before, after = (value.argmax(2) == labels for value in (a, b))
+    estimate, crossed = _estimate(labels, a, b, scorer, groups, by_seed) if len(a) > 1 else (None, None)
     return Comparison(
         scorer.metric,
         estimate,
         tuple(float(value) for value in by_seed),
         crossed,
-        tuple(count_flips(before, after) for before, after in correct),
+        tuple(count_flips(*pair) for pair in zip(before, after, strict=True)),
     )
+
+
+def _estimate(
+    labels: Labels,
+    a: NDArray[Any],
+    b: NDArray[Any],
+    scorer: Scorer,
+    groups: NDArray[Any] | None,
+    by_seed: NDArray[np.float64],
+) -> tuple[UncertainDifference, tuple[float, float] | None]:
+    """The estimate for at least two seeds, and the interval of its bootstrap where one holds."""
+    generator = np.random.default_rng(0)
+    if scorer.is_worst:
+        members = scorer.find_groups(labels, groups)
+        return estimate_worst_group(a.argmax(2) == labels, b.argmax(2) == labels, members), None
+    if scorer.is_mean:
+        pairs = zip(a, b, strict=True)
+        values = np.stack([scorer.score_images(labels, y) - scorer.score_images(labels, x) for x, y in pairs])
+        draws = _bootstrap_seeds_and_images(values, generator)
+        return estimate_from_means(values), _central(draws)
+    table = _bootstrap_images(labels, a, b, scorer, groups, generator)
+    draws = _bootstrap_seeds(table, generator)
+    return estimate_from_draws(by_seed, table.mean(axis=1), len(labels)), _central(draws)
+
+
+def _central(draws: NDArray[np.float64]) -> tuple[float, float]:
+    return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
 
 
 def _bootstrap_images(

@@ -7,8 +7,9 @@ they claim differences that do not exist.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,14 @@ class Spread:
         images: variance from the choice of test images.
         n_seeds: number of seeds.
         n_images: number of test images.
+        pooled: how many independent differences the variance over seeds was estimated from; 1: this one alone.
     """
 
     seeds: float
     images: float
     n_seeds: int
     n_images: int
+    pooled: int = 1
 
     @property
     def standard_error(self) -> float:
@@ -40,17 +43,17 @@ class Spread:
     @property
     def degrees_of_freedom(self) -> float:
         """Satterthwaite's degrees of freedom; infinite where nothing varies."""
-        sources = ((self.seeds, self.n_seeds - 1), (self.images, self.n_images - 1))
-        denominator = sum(variance**2 / freedom for variance, freedom in sources)
+        sources = ((self.seeds, self.pooled * (self.n_seeds - 1)), (self.images, self.n_images - 1))
+        denominator = sum(variance**2 / freedom for variance, freedom in sources if variance)
         return self.standard_error**4 / denominator if denominator else math.inf
 
     def with_seeds(self, n: int) -> Spread:
         """The spread expected with `n` seeds."""
-        return Spread(self.seeds * self.n_seeds / n, self.images, n, self.n_images)
+        return replace(self, seeds=self.seeds * self.n_seeds / n, n_seeds=n)
 
     def with_images(self, n: int) -> Spread:
         """The spread expected with `n` test images."""
-        return Spread(self.seeds, self.images * self.n_images / n, self.n_seeds, n)
+        return replace(self, images=self.images * self.n_images / n, n_images=n)
 
     def half_width(self, level: float) -> float:
         """Half the width of the interval at a level such as 0.95."""
@@ -58,6 +61,42 @@ class Spread:
 
         quantile = float(stdtrit(self.degrees_of_freedom, (1 + level) / 2))
         return quantile * self.standard_error if self.standard_error else 0.0
+
+
+class UncertainDifference(Protocol):
+    """A mean difference between two conditions, by whichever metric, and its uncertainty."""
+
+    @property
+    def difference(self) -> float:
+        """The difference, in units of the score (0 to 1)."""
+        ...
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds it rests on."""
+        ...
+
+    @property
+    def n_images(self) -> int:
+        """How many test images it rests on."""
+        ...
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of no difference."""
+        ...
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The interval at a level, over both seeds and test images."""
+        ...
+
+    def with_seeds(self, n: int) -> Self:
+        """The estimate expected with `n` seeds."""
+        ...
+
+    def with_images(self, n: int) -> Self:
+        """The estimate expected with `n` test images."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +110,24 @@ class DifferenceEstimate:
 
     difference: float
     spread: Spread
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds it rests on."""
+        return self.spread.n_seeds
+
+    @property
+    def n_images(self) -> int:
+        """How many test images it rests on."""
+        return self.spread.n_images
+
+    def with_seeds(self, n: int) -> Self:
+        """The estimate expected with `n` seeds."""
+        return replace(self, spread=self.spread.with_seeds(n))
+
+    def with_images(self, n: int) -> Self:
+        """The estimate expected with `n` test images."""
+        return replace(self, spread=self.spread.with_images(n))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """difference ± t · standard error."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from .interval import DifferenceEstimate
+from .interval import UncertainDifference
 
 OutcomeWord = Literal["no difference", "helps", "hurts", "inconclusive"]
 OUTCOMES: tuple[OutcomeWord, ...] = ("no difference", "helps", "hurts", "inconclusive")
@@ -30,7 +30,7 @@ class Outcome:
     images: int | None = None
 
 
-def judge_outcome(estimate: DifferenceEstimate, delta: float, level: float = 0.95) -> Outcome:
+def judge_outcome(estimate: UncertainDifference, delta: float, level: float = 0.95) -> Outcome:
     """The first outcome that holds, in the order of `OUTCOMES`.
 
     Args:
@@ -49,16 +49,20 @@ def judge_outcome(estimate: DifferenceEstimate, delta: float, level: float = 0.9
     return Outcome("inconclusive", excludes, *_required_sizes(estimate, delta, level))
 
 
-def _required_sizes(estimate: DifferenceEstimate, delta: float, level: float) -> tuple[int | None, int | None]:
+def _required_sizes(estimate: UncertainDifference, delta: float, level: float) -> tuple[int | None, int | None]:
     """Seeds, or test images, that would narrow the half-width to the estimated difference, or to delta if larger."""
     wanted = max(abs(estimate.difference), delta)
-    spread = estimate.spread
-    seeds = _smallest(lambda n: spread.with_seeds(n).half_width(level) <= wanted, spread.n_seeds + 1, MOST_SEEDS)
-    images = _smallest(lambda n: spread.with_images(n).half_width(level) <= wanted, spread.n_images + 1, MOST_IMAGES)
+
+    def narrow(expected: UncertainDifference) -> bool:
+        low, high = expected.interval(level)
+        return high - low <= 2 * wanted
+
+    seeds = find_smallest(lambda n: narrow(estimate.with_seeds(n)), estimate.n_seeds + 1, MOST_SEEDS)
+    images = find_smallest(lambda n: narrow(estimate.with_images(n)), estimate.n_images + 1, MOST_IMAGES)
     return seeds, images
 
 
-def _smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
+def find_smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
     """The smallest number from `low` to `high` that is enough, by bisection; None where none is."""
     if low > high or not enough(high):
         return None
