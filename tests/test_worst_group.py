@@ -104,5 +104,4 @@ def test_the_worst_class_is_compared_alike_and_more_seeds_or_images_narrow_it():
         return high - low
 
     assert width(found.with_seeds(30)) < width(found) and width(found.with_images(3000)) < width(found)
-    outcome = judge_outcome(found, 0.05)
-    assert outcome.word == "inconclusive" and outcome.images > 300
+    assert judge_outcome(found, 0.05).word == "inconclusive"

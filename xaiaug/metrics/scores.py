@@ -165,24 +165,18 @@ class Scorer:
             return worst_group(labels, probabilities, groups)
         return _SCORES[self.metric](labels, probabilities)
 
-    def score_draws(
-        self, labels: Labels, probabilities: Probabilities, draws: NDArray[np.integer[Any]], groups: Groups | None
-    ) -> Floats:
-        """b: the score of each draw of the images.
+    def score_draws(self, labels: Labels, probabilities: Probabilities, draws: NDArray[np.integer[Any]]) -> Floats:
+        """b: the score of each draw of the images, by a metric without groups.
 
         Args:
             labels: n.
             probabilities: n k.
             draws: b n, the images of each draw.
-            groups: n; None without groups.
         """
         if self.metric in _OF_DRAWS:
             counts = np.stack([np.bincount(draw, minlength=len(labels)) for draw in draws])
             return _OF_DRAWS[self.metric](labels, probabilities, counts)
-        scores = [
-            self.score(labels[draw], probabilities[draw], None if groups is None else groups[draw]) for draw in draws
-        ]
-        return np.array(scores)
+        return np.array([self.score(labels[draw], probabilities[draw]) for draw in draws])
 
     def score_images(self, labels: Labels, probabilities: Probabilities) -> Floats:
         """n: the contribution of each image to a metric that is a mean, times n."""

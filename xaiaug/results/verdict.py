@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..records.pipeline import BASELINE, CONTINUED, EXPLANATIONS, FEWEST_SEEDS, HEADLINE
 from ..report.schema_report import Contrast, Verdict
-from ..statistics import Comparison, Outcome, Scorer, compare, holm_adjust, judge_outcome
+from ..statistics import Comparison, Condition, Outcome, Scorer, compare, holm_adjust, judge_outcome
 from ..store import Reader
 from .predictions import ArmPredictions, arm_predictions
 
@@ -76,7 +76,7 @@ def _secondary(predicted: Mapping[str, ArmPredictions], named: Sequence[tuple[st
 
 def _compare_arms(one: ArmPredictions, other: ArmPredictions, scores: Scorer) -> Comparison:
     above, below = _pair_by_seed(one, other)
-    return compare(one.labels, below, above, scores, one.groups)
+    return compare(*(Condition(one.labels, side, scores, one.groups) for side in (below, above)))
 
 
 def _pair_by_seed(one: ArmPredictions, other: ArmPredictions) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -139,7 +139,7 @@ def _sentence(judged: _Contrast, delta: float, subject: str = "", *, fixed: str)
     low, high = estimate.interval(judged.level)
     measured = (
         f"{_points(judged.found.difference)} points of {judged.found.metric} over {judged.against}, 95 % interval "
-        f"{_points(low)} to {_points(high)}, {estimate.spread.n_seeds} seeds, {fixed}"
+        f"{_points(low)} to {_points(high)}, {estimate.n_seeds} seeds, {fixed}"
     )
     subject = subject or judged.arm
     words = {

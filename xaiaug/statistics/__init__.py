@@ -1,7 +1,8 @@
 """How certain a difference is: intervals over seeds and test images, Holm's correction, and outcomes."""
 
 from ..metrics.scores import METRICS, Scorer
-from .compare import Comparison, compare, compare_predictions
+from .best_arm import AllPairs, compare_all
+from .compare import Comparison, Condition, compare, compare_predictions
 from .fisher import fisher_test
 from .holm import AdjustedContrast, holm_adjust
 from .interval import DifferenceEstimate, Spread, UncertainDifference
@@ -14,7 +15,9 @@ __all__ = [
     "METRICS",
     "OUTCOMES",
     "AdjustedContrast",
+    "AllPairs",
     "Comparison",
+    "Condition",
     "DifferenceEstimate",
     "Flips",
     "Outcome",
@@ -24,6 +27,7 @@ __all__ = [
     "WorstGroup",
     "WorstGroupEstimate",
     "compare",
+    "compare_all",
     "compare_predictions",
     "count_flips",
     "estimate_worst_group",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,71 +87,83 @@ def compare_predictions(
     if groups is not None and len(groups) != len(truth):
         raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(groups)}")
     values = None if groups is None else [{"group": str(value)} for value in groups]
-    return compare(truth, one, other, Scorer(metric), form_groups(truth, values, smallest_group).large)
+    numbers, scorer = form_groups(truth, values, smallest_group).large, Scorer(metric)
+    return compare(Condition(truth, one, scorer, numbers), Condition(truth, other, scorer, numbers))
 
 
-def compare(
-    labels: Labels, a: NDArray[Any], b: NDArray[Any], scorer: Scorer, groups: NDArray[Any] | None = None
-) -> Comparison:
-    """As `compare_predictions`, for checked arguments: probabilities are s n k, groups are numbers from 0."""
-    seeds = range(len(a))
-    by_seed = np.array([scorer.score(labels, b[s], groups) - scorer.score(labels, a[s], groups) for s in seeds])
-    before, after = (value.argmax(2) == labels for value in (a, b))
-    estimate, crossed = _estimate(labels, a, b, scorer, groups, by_seed) if len(a) > 1 else (None, None)
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """The predictions of one training condition for the test images, and what is scored of them, once.
+
+    Attributes:
+        labels: n, indices of the true classes.
+        probabilities: s n k, of each seed.
+        scorer: of the metric.
+        groups: n, numbers of the groups, from 0, -1 for none; None without groups.
+    """
+
+    labels: Labels
+    probabilities: NDArray[Any]
+    scorer: Scorer
+    groups: NDArray[Any] | None = None
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """s: the score of each seed."""
+        return np.array([self.scorer.score(self.labels, one, self.groups) for one in self.probabilities])
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """s n: which predictions are correct."""
+        hits: NDArray[np.bool_] = self.probabilities.argmax(2) == self.labels
+        return hits
+
+    @cached_property
+    def contributions(self) -> NDArray[np.float64]:
+        """s n: what each image adds to a metric that is a mean, times n."""
+        return np.stack([self.scorer.score_images(self.labels, one) for one in self.probabilities])
+
+    @cached_property
+    def draws(self) -> NDArray[np.float64]:
+        """b s: the scores on draws of the test images, the same draws for every condition."""
+        generator, scores = np.random.default_rng(0), []
+        for _ in range(DRAWS // BLOCK):
+            at = generator.integers(0, len(self.labels), (BLOCK, len(self.labels)))
+            by_seed = [self.scorer.score_draws(self.labels, one, at) for one in self.probabilities]
+            scores.append(np.stack(by_seed, axis=1))
+        return np.concatenate(scores)
+
+
+def compare(one: Condition, other: Condition) -> Comparison:
+    """The difference of the other condition over the one; both have the same labels, seeds, scorer and groups."""
+    several = len(one.probabilities) > 1
     return Comparison(
-        scorer.metric,
-        estimate,
-        tuple(float(value) for value in by_seed),
-        crossed,
-        tuple(count_flips(*pair) for pair in zip(before, after, strict=True)),
+        one.scorer.metric,
+        estimate_difference(one, other) if several else None,
+        tuple((other.scores - one.scores).tolist()),
+        _cross(one, other) if several and not one.scorer.is_worst else None,
+        tuple(count_flips(*pair) for pair in zip(one.correct, other.correct, strict=True)),
     )
 
 
-def _estimate(
-    labels: Labels,
-    a: NDArray[Any],
-    b: NDArray[Any],
-    scorer: Scorer,
-    groups: NDArray[Any] | None,
-    by_seed: NDArray[np.float64],
-) -> tuple[UncertainDifference, tuple[float, float] | None]:
-    """The estimate for at least two seeds, and the interval of its bootstrap where one holds."""
+def estimate_difference(one: Condition, other: Condition) -> UncertainDifference:
+    """The estimate of `compare`, for at least two seeds."""
+    if one.scorer.is_worst:
+        return estimate_worst_group(one.correct, other.correct, one.scorer.find_groups(one.labels, one.groups))
+    if one.scorer.is_mean:
+        return estimate_from_means(other.contributions - one.contributions)
+    drawn = (other.draws - one.draws).mean(axis=1)
+    return estimate_from_draws(other.scores - one.scores, drawn, len(one.labels))
+
+
+def _cross(one: Condition, other: Condition) -> tuple[float, float]:
+    """The percentile interval of a bootstrap over both seeds and images."""
     generator = np.random.default_rng(0)
-    if scorer.is_worst:
-        members = scorer.find_groups(labels, groups)
-        return estimate_worst_group(a.argmax(2) == labels, b.argmax(2) == labels, members), None
-    if scorer.is_mean:
-        pairs = zip(a, b, strict=True)
-        values = np.stack([scorer.score_images(labels, y) - scorer.score_images(labels, x) for x, y in pairs])
-        draws = _bootstrap_seeds_and_images(values, generator)
-        return estimate_from_means(values), _central(draws)
-    table = _bootstrap_images(labels, a, b, scorer, groups, generator)
-    draws = _bootstrap_seeds(table, generator)
-    return estimate_from_draws(by_seed, table.mean(axis=1), len(labels)), _central(draws)
-
-
-def _central(draws: NDArray[np.float64]) -> tuple[float, float]:
+    if one.scorer.is_mean:
+        draws = _bootstrap_seeds_and_images(other.contributions - one.contributions, generator)
+    else:
+        draws = _bootstrap_seeds(other.draws - one.draws, generator)
     return float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975))
-
-
-def _bootstrap_images(
-    labels: Labels,
-    a: NDArray[Any],
-    b: NDArray[Any],
-    scorer: Scorer,
-    groups: NDArray[Any] | None,
-    generator: np.random.Generator,
-) -> NDArray[np.float64]:
-    """b s: each seed's difference on each draw of the test images."""
-    differences = []
-    for _ in range(DRAWS // BLOCK):
-        at = generator.integers(0, len(labels), (BLOCK, len(labels)))
-        pairs = zip(a, b, strict=True)
-        by_seed = [
-            scorer.score_draws(labels, y, at, groups) - scorer.score_draws(labels, x, at, groups) for x, y in pairs
-        ]
-        differences.append(np.stack(by_seed, axis=1))
-    return np.concatenate(differences)
 
 
 def _bootstrap_seeds(table: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
