@@ -24,6 +24,7 @@ from .scores import (
     macro_f1,
     mean_over_present,
 )
+from .temperature import scale_by_temperature
 
 BINS = 15
 
@@ -80,6 +81,7 @@ class Metrics:
         log_loss: mean negative logarithm of the true class's probability, in nats.
         calibration_error: expected calibration error: mean distance between confidence and accuracy over 15
             equal-width bins of confidence, weighted by their images (arXiv 1706.04599).
+        scaled_calibration_error: likewise after temperature scaling, cross-fitted over halves of the images.
         roc_auc: mean area under the ROC curve, each class present against the rest; None for a single class.
         classes: each class, in the order of the labels.
         confusion: rows are true classes, columns predicted ones.
@@ -96,6 +98,7 @@ class Metrics:
     f1: float
     log_loss: float
     calibration_error: float
+    scaled_calibration_error: float
     roc_auc: float | None
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
@@ -164,6 +167,7 @@ def evaluate(
         f1=macro_f1(labels, probabilities),
         log_loss=_log_loss(labels, probabilities),
         calibration_error=_calibration_error(probabilities.max(1), correct),
+        scaled_calibration_error=_calibration_error(scale_by_temperature(labels, probabilities).max(1), correct),
         roc_auc=None if np.isnan(area) else area,
         classes=_class_scores(names, confusion),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
@@ -210,15 +214,9 @@ def _class_scores(names: Sequence[str], confusion: NDArray[np.int_]) -> tuple[Cl
 
 
 def _group_scores(correct: NDArray[np.bool_], names: Sequence[str], found: Grouping) -> tuple[GroupScores, ...]:
-    described = zip(found.classes, found.attributes, found.sizes, strict=True)
     return tuple(
-        GroupScores(
-            " × ".join(["class", *(name for name, _ in attributes)]),
-            " × ".join([names[label], *(value for _, value in attributes)]),
-            size,
-            float(correct[found.numbers == number].mean()),
-        )
-        for number, (label, attributes, size) in enumerate(described)
+        GroupScores(*found.describe(number, names), size, float(correct[found.numbers == number].mean()))
+        for number, size in enumerate(found.sizes)
     )
 
 

@@ -38,6 +38,19 @@ class Grouping:
         kept = np.where(is_large[self.numbers], self.numbers, -1)
         return kept if (kept >= 0).any() else None
 
+    def describe(self, number: int, names: Sequence[str]) -> tuple[str, str]:
+        """What a group is one by, and its values: "class × place" and "dog × indoor".
+
+        Args:
+            number: of the group.
+            names: the classes.
+        """
+        attributes = self.attributes[number]
+        return (
+            " × ".join(["class", *(name for name, _ in attributes)]),
+            " × ".join([names[self.classes[number]], *(value for _, value in attributes)]),
+        )
+
 
 def form_groups(
     labels: Sequence[int] | NDArray[Any], groups: Sequence[Mapping[str, str]] | None, smallest: int = SMALLEST_GROUP

@@ -15,7 +15,8 @@ from .schema_report import Report
 
 HEADS = ("arm", "seeds", "new images", "real images", "accuracy", "balanced accuracy", "macro F1", f"Δ {CONTINUED}")
 NONE = "–"
-ALWAYS_SHOWN = ("accuracy", "balanced-accuracy", "macro-f1")  # metrics of the settings that are columns in any case
+# Metrics of the settings that are columns in any case, and the scores that hold them.
+ALWAYS_SHOWN = {"accuracy": "accuracy", "balanced-accuracy": "balanced_accuracy", "macro-f1": "f1"}
 
 Cells = Sequence[Sequence[str]]
 
@@ -49,7 +50,7 @@ class ArmRow:
         seeds: trainings with scores; 0 for an unfinished arm.
         synthetic: new images it trains on.
         real: real images it trains on.
-        difference: accuracy minus that of `continued`, seed by seed where both have the seed.
+        difference: of the metric of the settings to that of `continued`, seed by seed where both have the seed.
         metric: the metric of the settings, where that is none of the others; else empty.
         chosen: the score by it.
     """
@@ -69,15 +70,14 @@ class ArmRow:
 def summarise_arms(report: Report) -> tuple[ArmRow, ...]:
     """One row an arm, in the order of the report."""
     reference = {arm.name: arm for arm in report.arms}.get(CONTINUED)
-    chosen = _chosen_metric(report)
-    return tuple(_row(arm, reference, chosen) for arm in report.arms)
+    metric = chosen_metric(report)
+    return tuple(_row(arm, reference, metric) for arm in report.arms)
 
 
-def _chosen_metric(report: Report) -> str:
-    """The metric of the settings, where no column shows it in any case; else empty."""
+def chosen_metric(report: Report) -> str:
+    """The metric of the settings."""
     experiment = report.settings.get("experiment")
-    metric = experiment.get("metric") if isinstance(experiment, Mapping) else None
-    return "" if metric is None or metric in ALWAYS_SHOWN else str(metric)
+    return str(experiment.get("metric", "accuracy")) if isinstance(experiment, Mapping) else "accuracy"
 
 
 def scores_by_seed(arm: ArmResult) -> dict[int, Scores]:
@@ -87,7 +87,7 @@ def scores_by_seed(arm: ArmResult) -> dict[int, Scores]:
 
 def _row(arm: ArmResult, reference: ArmResult | None, metric: str) -> ArmRow:
     scores = scores_by_seed(arm)
-    against = scores_by_seed(reference) if reference is not None and reference.name != arm.name else {}
+    against = _by_metric(reference, metric) if reference is not None and reference.name != arm.name else {}
     return ArmRow(
         name=arm.name,
         seeds=len(scores),
@@ -96,18 +96,25 @@ def _row(arm: ArmResult, reference: ArmResult | None, metric: str) -> ArmRow:
         accuracy=Spread.of(score.accuracy for score in scores.values()),
         balanced_accuracy=Spread.of(score.balanced_accuracy for score in scores.values()),
         macro_f1=Spread.of(score.f1 for score in scores.values()),
-        difference=_difference(arm, scores, against),
-        metric=metric,
+        difference=_difference(arm.trained, _by_metric(arm, metric), against),
+        metric="" if metric in ALWAYS_SHOWN else metric,
         chosen=Spread.of(seed.chosen for seed in arm.seeds if seed.chosen is not None),
     )
 
 
-def _difference(arm: ArmResult, scores: Mapping[int, Scores], against: Mapping[int, Scores]) -> Spread:
-    if not arm.trained and scores and against:
+def _by_metric(arm: ArmResult, metric: str) -> dict[int, float]:
+    """The scores of the finished trainings of an arm by one metric, by seed."""
+    if metric not in ALWAYS_SHOWN:
+        return {seed.seed: seed.chosen for seed in arm.seeds if seed.chosen is not None}
+    return {seed: getattr(scores, ALWAYS_SHOWN[metric]) for seed, scores in scores_by_seed(arm).items()}
+
+
+def _difference(trained: bool, scores: Mapping[int, float], against: Mapping[int, float]) -> Spread:
+    if not trained and scores and against:
         # The baseline is one classifier, whatever seeds the others were trained with.
-        baseline = statistics.fmean(score.accuracy for score in scores.values())
-        return Spread.of(baseline - score.accuracy for score in against.values())
-    return Spread.of(scores[seed].accuracy - against[seed].accuracy for seed in scores if seed in against)
+        baseline = statistics.fmean(scores.values())
+        return Spread.of(baseline - score for score in against.values())
+    return Spread.of(scores[seed] - against[seed] for seed in scores if seed in against)
 
 
 def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (the public name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..records.pipeline import CONTINUED, FEWEST_MISTAKES, HEADLINE
-from .arm_table import ArmRow, format_points, scores_by_seed, summarise_arms
+from .arm_table import ArmRow, chosen_metric, format_points, scores_by_seed, summarise_arms
 from .schema_arms import Scores
 from .schema_report import Report
 
@@ -18,7 +18,7 @@ def write_conclusion(report: Report) -> str:
     headline = rows.get(HEADLINE) or next((row for row in rows.values() if row.synthetic and row.seeds), None)
     reference = rows.get(CONTINUED)
     if headline and reference and headline.difference.mean is not None:
-        return _compare_arms(headline, reference)
+        return _compare_arms(headline, reference, chosen_metric(report))
     return _describe_mistakes(report)
 
 
@@ -40,17 +40,24 @@ def explain_table(report: Report) -> tuple[str, ...]:
     """How to read the table of arms: budgets, seeds and the size of the test set."""
     return tuple(
         sentence
-        for sentence in (_describe_budgets(report), _describe_test_size(report), _describe_seeds(report))
+        for sentence in (
+            _describe_budgets(report),
+            _describe_difference(report),
+            _describe_worst_group(report),
+            _describe_test_size(report),
+            _describe_seeds(report),
+        )
         if sentence
     )
 
 
-def _compare_arms(headline: ArmRow, reference: ArmRow) -> str:
+def _compare_arms(headline: ArmRow, reference: ArmRow, metric: str) -> str:
     reached, against = 100 * (headline.accuracy.mean or 0), 100 * (reference.accuracy.mean or 0)
+    of_metric = "" if metric == "accuracy" else f" of {metric}"
     return (
         f"Trained with new images ({headline.name}), the classifier reaches a test accuracy of {reached:.1f} %; "
-        f"trained as long without them ({reference.name}), {against:.1f} %. "
-        f"The difference is {format_points(headline.difference)} percentage points; no verdict is drawn from it."
+        f"trained as long without them ({reference.name}), {against:.1f} %. The difference is "
+        f"{format_points(headline.difference)} percentage points{of_metric}; no verdict is drawn from it."
     )
 
 
@@ -76,6 +83,28 @@ def _describe_budgets(report: Report) -> str:
         return "Unequal budgets: steps or batch size differ between the trained arms, so the comparison is not fair."
     (steps, batch), *_ = budgets
     return f"All trained arms have the same budget: {steps:,} steps of {batch:,} images; the final weights are tested."
+
+
+def _describe_difference(report: Report) -> str:
+    metric = chosen_metric(report)
+    return "" if metric == "accuracy" else f"Differences to {CONTINUED} are of the metric of the settings, {metric}."
+
+
+def _describe_worst_group(report: Report) -> str:
+    """The worst group of each arm, and how wide its interval is."""
+    known = [(arm.name, arm.worst_group) for arm in report.arms if arm.worst_group is not None]
+    if not known:
+        return ""
+    described = ", ".join(
+        f"{name} {100 * group.accuracy:.1f}\N{NO-BREAK SPACE}% on {group.value} "
+        f"({100 * group.low:.1f} to {100 * group.high:.1f})"
+        for name, group in known
+    )
+    widest = max(100 * (group.high - group.low) for _, group in known)
+    return (
+        f"Worst group, by mean over the seeds, with a 95\N{NO-BREAK SPACE}% interval that holds for all groups jointly "
+        f"(up to {widest:.1f} points wide): {described}."
+    )
 
 
 def _describe_test_size(report: Report) -> str:

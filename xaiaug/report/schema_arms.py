@@ -32,6 +32,7 @@ class Scores(Row):
     Attributes:
         accuracy_interval: 95 % Wilson interval, from the number of test images; seeds are not considered.
         precision, recall, f1: means over the classes (macro).
+        scaled_calibration_error: expected calibration error after temperature scaling, cross-fitted.
         classes: one row per class, in the order of the labels.
         confusion: k k, images by true (row) and predicted class (column), in the order of the labels.
     """
@@ -45,6 +46,7 @@ class Scores(Row):
     f1: float
     log_loss: Number = None
     calibration_error: Number = None
+    scaled_calibration_error: Number = None
     roc_auc: Number = None
     classes: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
@@ -81,7 +83,8 @@ class SeedResult(Row):
 
     Attributes:
         metrics: scores on test; None if the run stopped before.
-        chosen: the score by the metric of the settings, where no column of the table shows it in any case.
+        chosen: the score by the metric of the settings, where no column of the table shows it in any case; by the worst
+            group or class on that of lowest mean accuracy over the seeds.
         model: the folder of the weights, relative to the run; None if nothing was trained or kept.
     """
 
@@ -90,6 +93,34 @@ class SeedResult(Row):
     chosen: Number = None
     history: Curves = Curves()
     model: str | None = None
+
+
+class WorstGroupRow(Row):
+    """The group that an arm is worst at: that of the lowest mean accuracy over its seeds.
+
+    Attributes:
+        low, high: 95 % interval of the lowest accuracy of all groups that are large enough, simultaneous over them;
+            over both seeds and test images, or test images alone for one seed.
+    """
+
+    attribute: Text
+    value: Text
+    n: int
+    accuracy: float
+    low: float
+    high: float
+
+
+class ChangedImages(Row):
+    """Ids of test images that an arm changes, in more than half of its seeds.
+
+    Attributes:
+        fixed: the baseline gets them wrong, the arm right.
+        broken: the other way round.
+    """
+
+    fixed: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
 
 class ArmResult(Row):
@@ -102,6 +133,8 @@ class ArmResult(Row):
         image_passes: images seen in training, counted with repetition.
         real: distinct real images it trains on.
         synthetic: distinct new images it trains on, by label.
+        worst_group: None without groups that are large enough, or before test was looked at.
+        changed: None for the baseline, or before test was looked at.
     """
 
     name: Text
@@ -114,6 +147,8 @@ class ArmResult(Row):
     real: int = 0
     synthetic: dict[Text, int] = Field(default_factory=dict)
     seeds: tuple[SeedResult, ...] = ()
+    worst_group: WorstGroupRow | None = None
+    changed: ChangedImages | None = None
 
 
 class LeftOut(Row):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunFolderError
-from ..metrics import evaluate, form_groups
+from ..metrics import Grouping, evaluate, form_groups
 from ..metrics.scores import Scorer
-from ..records.pipeline import SMALLEST_GROUP, StageKind
+from ..records.pipeline import BASELINE, SMALLEST_GROUP, StageKind
 from ..report.arm_table import ALWAYS_SHOWN
+from ..statistics import Condition, find_worst_group
 from ..store import Reader, StageName
 from ..store.schema import (
     ARMS,
@@ -32,11 +35,13 @@ class PredictionsOfTest:
     """Predictions of one classifier for the test images.
 
     Attributes:
+        ids: n.
         labels: n.
         probabilities: n k.
         groups: of each image; None where none has any.
     """
 
+    ids: list[str]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     groups: list[dict[str, str]] | None
@@ -47,14 +52,35 @@ class ArmPredictions:
     """Predictions of all classifiers of an arm for the test images.
 
     Attributes:
+        ids: n.
         labels: n.
-        groups: n, the number of each image's group, -1 for none that is large enough; None without any.
+        grouping: the groups of the images.
         by_seed: n k, by seed.
     """
 
+    ids: list[str]
     labels: NDArray[np.int64]
-    groups: NDArray[np.int64] | None
+    grouping: Grouping
     by_seed: dict[int, NDArray[np.float32]]
+
+    def condition(self, scorer: Scorer, seeds: Sequence[int] | None = None) -> Condition:
+        """The predictions of some seeds, or all, as a training condition to score or compare.
+
+        Args:
+            scorer: of the metric.
+            seeds: in order; an arm that was not trained has one classifier for every seed.
+        """
+        single = next(iter(self.by_seed.values()))
+        chosen = [self.by_seed.get(seed, single) for seed in (self.by_seed if seeds is None else seeds)]
+        return Condition(self.labels, np.stack(chosen), scorer, self.grouping.large)
+
+
+def pair_seeds(arms: Sequence[ArmPredictions]) -> list[int]:
+    """The seeds that all have; an arm that was not trained has one classifier for every seed."""
+    trained = [arm.by_seed.keys() for arm in arms if len(arm.by_seed) > 1]
+    if not trained:
+        return sorted(set().union(*(arm.by_seed.keys() for arm in arms)))
+    return sorted(set.intersection(*map(set, trained)))
 
 
 def seeds_of(reader: Reader, arm: str) -> list[int]:
@@ -89,7 +115,8 @@ def _read_predictions(reader: Reader, stage: StageName) -> PredictionsOfTest | N
             f"{stage}: the predictions of {len(labels)} images have the shape {probabilities.shape}; no run writes such"
         )
     groups = [group for row in rows for group in row.get("groups") or [{}] * len(row["ids"])]
-    return PredictionsOfTest(labels, probabilities, groups if any(groups) else None)
+    ids = [image for row in rows for image in row["ids"]]
+    return PredictionsOfTest(ids, labels, probabilities, groups if any(groups) else None)
 
 
 def arm_predictions(reader: Reader, arm: str) -> ArmPredictions | None:
@@ -100,11 +127,8 @@ def arm_predictions(reader: Reader, arm: str) -> ArmPredictions | None:
         return None
     first = next(iter(complete.values()))
     probabilities = {seed: predictions.probabilities for seed, predictions in complete.items()}
-    return ArmPredictions(first.labels, _number_groups(reader, first), probabilities)
-
-
-def _number_groups(reader: Reader, predictions: PredictionsOfTest) -> NDArray[Any] | None:
-    return form_groups(predictions.labels, predictions.groups, _smallest_group(reader)).large
+    grouping = form_groups(first.labels, first.groups, _smallest_group(reader))
+    return ArmPredictions(first.ids, first.labels, grouping, probabilities)
 
 
 def _smallest_group(reader: Reader) -> int:
@@ -114,13 +138,22 @@ def _smallest_group(reader: Reader) -> int:
 def arm_rows(reader: Reader, labels: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row an arm, each with its seeds; scores are None where test was not looked at."""
     used = reader.get_fact(IMAGES) or []
-    return [_arm(reader, labels, trained, used) for trained in reader.get_fact(ARMS) or []]
+    baseline = arm_predictions(reader, BASELINE)
+    return [_arm(reader, labels, trained, used, baseline) for trained in reader.get_fact(ARMS) or []]
 
 
-def _arm(reader: Reader, labels: tuple[str, ...], trained: ArmFact, used: list[ImagesFact]) -> dict[str, Any]:
+def _arm(
+    reader: Reader,
+    labels: tuple[str, ...],
+    trained: ArmFact,
+    used: list[ImagesFact],
+    baseline: ArmPredictions | None,
+) -> dict[str, Any]:
     arm, recipe = trained["arm"], trained["recipe"]
     name = arm["name"]
     images = next((entry for entry in used if name in entry["arms"]), None)
+    predictions = arm_predictions(reader, name)
+    chosen = _scores_by_choice(reader, predictions)
     return {
         "name": name,
         "isolates": arm["isolates"],
@@ -131,7 +164,11 @@ def _arm(reader: Reader, labels: tuple[str, ...], trained: ArmFact, used: list[I
         "image_passes": recipe["steps"] * recipe["batch_size"],
         "real": trained["real"],
         "synthetic": images["count"] if images else {},
-        "seeds": [_seed_row(reader, labels, name, seed) for seed in seeds_of(reader, name)],
+        "seeds": [
+            {**_seed_row(reader, labels, name, seed), "chosen": chosen.get(seed)} for seed in seeds_of(reader, name)
+        ],
+        "worst_group": _worst_group(labels, predictions) if predictions else None,
+        "changed": _list_changes(baseline, predictions) if name != BASELINE and baseline and predictions else None,
     }
 
 
@@ -140,7 +177,6 @@ def _seed_row(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> d
     return {
         "seed": seed,
         "metrics": _scores(reader, labels, arm, seed),
-        "chosen": _score_by_choice(reader, arm, seed),
         "history": _history(reader, arm, seed, row["history"]) if row else {},
         "model": row["model"]["folder"] if row else None,
     }
@@ -159,13 +195,38 @@ def _scores(reader: Reader, labels: tuple[str, ...], arm: str, seed: int) -> dic
     return evaluate(predictions.labels, predictions.probabilities, labels, predictions.groups, smallest).to_json()
 
 
-def _score_by_choice(reader: Reader, arm: str, seed: int) -> float | None:
-    """The score by the metric of the settings; None where a column shows it in any case, or there is none yet."""
+def _scores_by_choice(reader: Reader, predictions: ArmPredictions | None) -> dict[int, float]:
+    """The scores by the metric of the settings; empty where a column shows it in any case, or there is none yet."""
     metric = (reader.get_fact(COMPARISON) or {}).get("metric", "accuracy")
-    predictions = predictions_of(reader, arm, seed) if metric not in ALWAYS_SHOWN else None
-    if predictions is None:
+    if predictions is None or metric in ALWAYS_SHOWN:
+        return {}
+    if metric == "worst-group" and predictions.grouping.large is None:
+        return {}
+    scores = predictions.condition(Scorer(metric)).scores
+    return dict(zip(predictions.by_seed, scores.tolist(), strict=True))
+
+
+def _worst_group(labels: tuple[str, ...], predictions: ArmPredictions) -> dict[str, Any] | None:
+    grouping = predictions.grouping
+    if grouping.large is None:
         return None
-    groups = _number_groups(reader, predictions)
-    if metric == "worst-group" and groups is None:
-        return None
-    return Scorer(metric).score(predictions.labels, predictions.probabilities, groups)
+    worst = find_worst_group(predictions.condition(Scorer("accuracy")).correct, grouping.large)
+    attribute, value = grouping.describe(worst.group, labels)
+    return {
+        "attribute": attribute,
+        "value": value,
+        "n": grouping.sizes[worst.group],
+        "accuracy": worst.accuracy,
+        "low": worst.low,
+        "high": worst.high,
+    }
+
+
+def _list_changes(baseline: ArmPredictions, predictions: ArmPredictions) -> dict[str, Any]:
+    seeds = pair_seeds([baseline, predictions])
+    before, after = (one.condition(Scorer("accuracy"), seeds).correct for one in (baseline, predictions))
+    fixed, broken = ((~before & after).mean(axis=0) > 0.5, (before & ~after).mean(axis=0) > 0.5)
+    return {
+        "fixed": list(compress(predictions.ids, fixed)),
+        "broken": list(compress(predictions.ids, broken)),
+    }

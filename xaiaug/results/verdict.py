@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..records.pipeline import BASELINE, CONTINUED, EXPLANATIONS, FEWEST_SEEDS, HEADLINE
 from ..report.schema_report import Contrast, Verdict
-from ..statistics import Comparison, Condition, Outcome, Scorer, compare, holm_adjust, judge_outcome
+from ..statistics import Comparison, Outcome, Scorer, compare, holm_adjust, judge_outcome
 from ..store import Reader
-from .predictions import ArmPredictions, arm_predictions
+from .predictions import ArmPredictions, arm_predictions, pair_seeds
 
 
 @dataclass(frozen=True)
@@ -75,21 +72,8 @@ def _secondary(predicted: Mapping[str, ArmPredictions], named: Sequence[tuple[st
 
 
 def _compare_arms(one: ArmPredictions, other: ArmPredictions, scores: Scorer) -> Comparison:
-    above, below = _pair_by_seed(one, other)
-    return compare(*(Condition(one.labels, side, scores, one.groups) for side in (below, above)))
-
-
-def _pair_by_seed(one: ArmPredictions, other: ArmPredictions) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Probabilities of the seeds both have; an arm that was not trained has one classifier for every seed."""
-    seeds = sorted(one.by_seed.keys() & other.by_seed.keys())
-    if 1 in (len(one.by_seed), len(other.by_seed)):
-        seeds = sorted(one.by_seed.keys() | other.by_seed.keys())
-    return _stack(one, seeds), _stack(other, seeds)
-
-
-def _stack(arm: ArmPredictions, seeds: Sequence[int]) -> NDArray[Any]:
-    single = next(iter(arm.by_seed.values()))
-    return np.stack([arm.by_seed.get(seed, single) for seed in seeds])
+    seeds = pair_seeds([one, other])
+    return compare(other.condition(scores, seeds), one.condition(scores, seeds))
 
 
 def _judge_contrasts(

@@ -46,7 +46,7 @@ class AllPairs:
         """The interval over a reference, simultaneous over all conditions (Bonferroni)."""
         return self.interval(one, reference, 1 - (1 - level) / (self.count - 1))
 
-    def bound(self, one: int, level: float = 0.95) -> float:
+    def lower_bound(self, one: int, level: float = 0.95) -> float:
         """Lower bound of a condition's difference to the best of the others, simultaneous over all conditions."""
         pairwise = 1 - 2 * (1 - level) / (self.count - 1)
         return min(self.interval(one, other, pairwise)[0] for other in range(self.count) if other != one)
@@ -56,7 +56,7 @@ class AllPairs:
 
         At most 1 − level of experiments find one that loses more.
         """
-        return next((one for one in order if self.bound(one, level) > -margin), None)
+        return next((one for one in order if self.lower_bound(one, level) > -margin), None)
 
     def required_seeds(self, margin: float, level: float = 0.95) -> int | None:
         """With how many seeds one would be found if the differences stay; None where no number is enough."""

@@ -17,7 +17,7 @@ from ..metrics.scores import Scorer
 from ..records.pipeline import SMALLEST_GROUP
 from .interval import UncertainDifference, estimate_from_draws, estimate_from_means
 from .mcnemar import Flips, count_flips
-from .worst_group import estimate_worst_group
+from .worst_group import estimate_worst_group, find_worst_group
 
 DRAWS, CROSSED_DRAWS = 500, 2000
 _AT_ONCE = 2**15  # numbers drawn at once
@@ -32,7 +32,7 @@ class Comparison:
         metric: the metric of both.
         estimate: mean difference over the seeds, with interval and p-value; None for fewer than two seeds. For the
             worst group or class it is of those of lowest mean accuracy over the seeds (`WorstGroupEstimate`).
-        by_seed: each seed's difference.
+        by_seed: each seed's difference; of the worst group or class on those of lowest mean accuracy.
         crossed: 95 % interval of a bootstrap over both seeds and images; None for fewer than two seeds, and for the
             worst group or class, whose bootstrap is biased.
         flips: images fixed and broken, for each seed.
@@ -46,8 +46,8 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Difference over all seeds, in units of the score."""
-        return float(np.mean(self.by_seed)) if self.estimate is None else self.estimate.difference
+        """Mean difference over the seeds, in units of the score."""
+        return float(np.mean(self.by_seed))
 
 
 def compare_predictions(
@@ -109,7 +109,11 @@ class Condition:
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
-        """s: the score of each seed."""
+        """s: the score of each seed; of the worst group or class on that of lowest mean accuracy over the seeds."""
+        if self.scorer.is_worst:
+            members = self.scorer.find_groups(self.labels, self.groups)
+            inside = members == find_worst_group(self.correct, members).group
+            return np.asarray(self.correct[:, inside].mean(axis=1))
         return np.array([self.scorer.score(self.labels, one, self.groups) for one in self.probabilities])
 
     @cached_property
