@@ -1,4 +1,4 @@
-"""How often the recommendation is wrong or inconclusive, and how often intervals of the worst group cover: a simulation.
+"""How often the recommendation is wrong or inconclusive, and how often intervals of the worst group cover: simulated.
 
 Recommendation: 12 conditions, the cheapest truly 2.5 points worse than the others, margin 2 points, 2,000 test images
 that are hard or easy for all, and seeds whose accuracies vary by a standard deviation of 0.6, 1 or 2 points. Beside it
