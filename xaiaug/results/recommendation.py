@@ -1,0 +1,123 @@
+"""The recommendation of a run: the cheapest remedy that is shown to lose little to the best of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..records.pipeline import BASELINE, FEWEST_SEEDS
+from ..report.schema_arms import ArmResult
+from ..report.schema_recommendation import Recommendation, RemedyRow
+from ..statistics import AllPairs, Scorer, compare_all
+from ..store import Reader
+from .predictions import arm_predictions, pair_seeds
+
+
+@dataclass(frozen=True)
+class _Remedies:
+    """The arms that may be recommended, cheapest first, and how they compare."""
+
+    arms: tuple[ArmResult, ...]
+    pairs: AllPairs
+    margin: float  # in units of the score
+    metric: str
+
+    @property
+    def chosen(self) -> int | None:
+        return self.pairs.find_sufficient(range(len(self.arms)), self.margin)
+
+    @property
+    def baseline(self) -> int | None:
+        return next((index for index, arm in enumerate(self.arms) if arm.name == BASELINE), None)
+
+    def gain(self, index: int) -> tuple[float, float, float] | None:
+        """Difference over the baseline, and its interval; None of the baseline itself, or without one."""
+        if self.baseline is None or index == self.baseline:
+            return None
+        return (self.pairs.difference(index, self.baseline), *self.pairs.gain(index, self.baseline))
+
+
+def recommend(reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult]) -> Recommendation | None:
+    """The recommendation; None where fewer than two remedies were tested, or with too few seeds.
+
+    Arms that only isolate something, such as one with shuffled maps, are no remedies. Cheaper is what needs fewer further
+    labels and images, then fewer dollars, then fewer minutes of training.
+
+    Args:
+        reader: of the run.
+        plan: what was named before training: "metric", and "margin" in points.
+        arms: of the report.
+    """
+    remedies = sorted((arm for arm in arms if not arm.control), key=_cost)
+    tested = [(arm, found) for arm in remedies if (found := arm_predictions(reader, arm.name)) is not None]
+    if len(tested) < 2:
+        return None
+    seeds = pair_seeds([found for _, found in tested])
+    if len(seeds) < FEWEST_SEEDS:
+        return None
+    scorer = Scorer(plan["metric"])
+    pairs = compare_all([found.condition(scorer, seeds) for _, found in tested])
+    known = _Remedies(tuple(arm for arm, _ in tested), pairs, plan["margin"] / 100, plan["metric"])
+    return _to_row(known, len(seeds))
+
+
+def _cost(arm: ArmResult) -> tuple[int, float, float]:
+    return arm.used.labels, arm.usd, arm.minutes
+
+
+def _to_row(known: _Remedies, seeds: int) -> Recommendation:
+    chosen = known.chosen
+    more = known.pairs.required_seeds(known.margin) if chosen is None else None
+    return Recommendation(
+        arm=None if chosen is None else known.arms[chosen].name,
+        sentence=_inconclusive(known, seeds, more) if chosen is None else _advise(known, chosen),
+        metric=known.metric,
+        margin=known.margin,
+        seeds=seeds,
+        seeds_needed=more,
+        remedies=tuple(_remedy(known, index) for index in range(len(known.arms))),
+    )
+
+
+def _remedy(known: _Remedies, index: int) -> RemedyRow:
+    gain = known.gain(index)
+    difference, low, high = gain or (None, None, None)
+    return RemedyRow(
+        arm=known.arms[index].name, gain=difference, low=low, high=high, to_best=known.pairs.lower_bound(index)
+    )
+
+
+def _advise(known: _Remedies, chosen: int) -> str:
+    arm, gain, margin = known.arms[chosen], known.gain(chosen), 100 * known.margin
+    proof = f"No other remedy is more than {margin:g} points better"
+    if gain is None:
+        return f"{arm.advice}. {proof}."
+    difference, low, high = map(_points, gain)
+    return (
+        f"{arm.advice}: {difference} points of {known.metric} over the baseline ({low} to {high}), {_price(arm)}. {proof}."
+    )
+
+
+def _price(arm: ArmResult) -> str:
+    """What a remedy costs, in words."""
+    new = sum(arm.synthetic.values())
+    parts = [
+        f"{arm.used.labels:,} more labels" if arm.used.labels else "no more labels",
+        f"{new:,} new images" if new else "no new images",
+        f"${arm.usd:.2f}" if arm.usd else "",
+        f"{arm.minutes:.1f} minutes a training" if arm.minutes else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _inconclusive(known: _Remedies, seeds: int, more: int | None) -> str:
+    told = f"about {more} seeds would tell" if more else "more seeds alone would not tell"
+    return (
+        f"Inconclusive: with {seeds} seeds no remedy is shown to be within {100 * known.margin:g} points of "
+        f"{known.metric} of the best; {told}."
+    )
+
+
+def _points(value: float) -> str:
+    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")
