@@ -3,7 +3,7 @@
 from .arm_recipes import POINTS, check_budgets, effort, recipe_for, resolve_class_weights
 from .labels_used import LabelsUsed, count_labels
 from .requirements import Available, Reads, missing_requirement, select_runnable
-from .rows import GENERATED, ROWS, SETS, reads_train, resolve_arms, source_name, sources, uses_critic
+from .rows import GENERATED, ROWS, SETS, family, reads_train, resolve_arms, source_name, sources, uses_critic
 from .training_sets import DISAGREEMENTS, RETRIEVED, TRAIN_FAILURES, build_training_set, find_empty_pool, pools_of
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "check_budgets",
     "count_labels",
     "effort",
+    "family",
     "find_empty_pool",
     "missing_requirement",
     "pools_of",

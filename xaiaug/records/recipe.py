@@ -97,7 +97,7 @@ class History:
     train_accuracy: tuple[float, ...] = ()
     validation_loss: tuple[float, ...] = ()
     validation_accuracy: tuple[float, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         lengths = {name: len(values) for name, values in vars(self).items() if name != "notes"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -43,3 +44,11 @@ GROUP_BALANCED = "group-balanced"
 SAMPLINGS = ("uniform", "balanced", GROUP_BALANCED)
 # What every classifier does; all else it has to name.
 PLAIN = frozenset({"erm", "uniform", "balanced"})
+
+
+def describe_exception(names: Sequence[str]) -> str:
+    """The sentence that arms which train the last layer alone are an exception to equal budgets; empty without any."""
+    if not names:
+        return ""
+    verb = "train" if len(names) > 1 else "trains"
+    return f"Exception: {', '.join(names)} {verb} the last layer alone, on embeddings, without steps of the network."

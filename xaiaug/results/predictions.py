@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import RunFolderError
 from ..metrics import evaluate, form_groups
 from ..metrics.scores import Scorer
+from ..records import METHODS
 from ..records.pipeline import SMALLEST_GROUP, StageKind
 from ..report.arm_table import ALWAYS_SHOWN
 from ..store import Reader, StageName
@@ -125,13 +126,24 @@ def _arm(reader: Reader, labels: tuple[str, ...], trained: ArmFact, used: list[I
         "name": name,
         "isolates": arm["isolates"],
         "trained": arm["real"] != "none" or arm["images"] is not None,
+        "method": arm["method"],
+        **_budget(recipe, trained["real"]),
+        "used": trained["used"],
+        "real": trained["real"],
+        "synthetic": images["count"] if images else {},
+        "seeds": [_seed_row(reader, labels, name, seed) for seed in seeds_of(reader, name)],
+    }
+
+
+def _budget(recipe: dict[str, Any], real: int) -> dict[str, Any]:
+    """Steps and image passes of an arm; of one that trains its last layer alone each image is embedded once."""
+    if METHODS[recipe["method"]].head_only:
+        return {"head_only": True, "image_passes": real}
+    return {
         "steps": recipe["steps"],
         "batch_size": recipe["batch_size"],
         "learning_rate": recipe["learning_rate"],
         "image_passes": recipe["steps"] * recipe["batch_size"],
-        "real": trained["real"],
-        "synthetic": images["count"] if images else {},
-        "seeds": [_seed_row(reader, labels, name, seed) for seed in seeds_of(reader, name)],
     }
 
 

@@ -142,6 +142,10 @@ class TrainingDataset:
             off_subject = crop_view(mask, self.size, crop).astype(np.float32) / np.float32(255)
         return Item(view, sample.label, sample.weight, position, int(self.groups[index]), off_subject)
 
+    def has_subject(self, index: int) -> bool:
+        """Whether the subject of an image is clear."""
+        return self.masks is not None and bool(self.masks[index].any())
+
     def _make_frame(self, sample: Sample) -> Pixels:
         return np.asarray(self._shrink(sample.open().convert("RGB")))
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...records import Sample
 from .._logits import compute_logits
 from ._augmentation import AUGMENTATIONS
+from ._dataset import TrainingDataset
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ErmLoss:
         self._class_weights = None if weights is None else torch.tensor(weights, device=settings.device)
 
     @classmethod
-    def list_notes(cls, train: Sequence[Sample]) -> tuple[str, ...]:  # noqa: ARG003  (for methods to use)
+    def list_notes(cls, dataset: TrainingDataset) -> tuple[str, ...]:  # noqa: ARG003  (for methods to use)
         """What the reader of a report must know of a training on these images."""
         return ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UnsupportedRecipeError
-from ...records import Sample
 from .._logits import compute_logits
+from ._dataset import TrainingDataset
 from ._erm import ErmLoss, LossSettings
 
 FLAT = 1e-12  # squared gradients below it are those of a network that ignores its input
@@ -37,13 +37,13 @@ class RrrLoss(ErmLoss):
         self.scale: float | None = None
 
     @classmethod
-    def list_notes(cls, train: Sequence[Sample]) -> tuple[str, ...]:
+    def list_notes(cls, dataset: TrainingDataset) -> tuple[str, ...]:
         """How many images carry no penalty."""
-        known = {sample.id: sample for sample in train}.values()
-        without = sum(sample.subject is None or sample.subject() is None for sample in known)
+        places = {sample.id: index for index, sample in enumerate(dataset.samples)}.values()
+        without = sum(not dataset.has_subject(index) for index in places)
         if not without:
             return ()
-        return (f"no subject is clear in {without} of {len(known)} training images: these carry no penalty.",)
+        return (f"no subject is clear in {without} of {len(places)} training images: these carry no penalty.",)
 
     def prepare(self, module: nn.Module) -> AbstractContextManager[None]:
         """A block with attention that can be differentiated twice."""
@@ -86,7 +86,8 @@ class RrrLoss(ErmLoss):
 @contextmanager
 def use_eager_attention(module: nn.Module) -> Iterator[None]:
     """Has the network compute attention step by step inside the block: fused attention has no second derivative."""
-    configs = {id(part.config): part.config for part in module.modules() if _has_attention(part)}
+    known: list[Any] = [getattr(part, "config", None) for part in module.modules()]
+    configs = {id(config): config for config in known if hasattr(config, "_attn_implementation_internal")}
     before = [(config, config._attn_implementation_internal) for config in configs.values()]
     try:
         for config, _ in before:
@@ -95,7 +96,3 @@ def use_eager_attention(module: nn.Module) -> Iterator[None]:
     finally:
         for config, implementation in before:
             config._attn_implementation_internal = implementation
-
-
-def _has_attention(part: Any) -> bool:
-    return hasattr(getattr(part, "config", None), "_attn_implementation_internal")

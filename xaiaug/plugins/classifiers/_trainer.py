@@ -64,8 +64,8 @@ def train_network(
     frames = Frames(task.validation, lambda sample: preprocessor.make_frame(sample.open()))
     curves = CurveRecorder(frames, preprocessor, recipe.steps, snapshot)
     with isolate_randomness(seed), silence_transformers(), _freeze_old_objects(), open_folder(checkpoints) as folder:
-        arguments = {**_make_arguments(recipe, seed, device), **make_save_arguments(checkpoints)}
-        arguments = _limit_to_one_device(TrainingArguments(output_dir=str(folder), **arguments))
+        given = {**_make_arguments(recipe, seed, device), **make_save_arguments(checkpoints)}
+        arguments = _limit_to_one_device(TrainingArguments(output_dir=str(folder), **given))
         settings = LossSettings(
             arguments.device,
             len(task.labels),
@@ -90,7 +90,7 @@ def train_network(
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
     # The Trainer takes the first GPU, whichever was wanted.
     module.to(device).eval()
-    return replace(curves.to_history(), notes=kind.list_notes(task.train))
+    return replace(curves.to_history(), notes=kind.list_notes(dataset))
 
 
 @contextmanager
