@@ -88,7 +88,7 @@ def test_a_damaged_checkpoint_is_skipped_and_its_snapshots_are_made_again(fit, u
         fit(checkpoints, 100, curve)
     older, newest = (checkpoints.folder / f"checkpoint-{step}" for step in steps(checkpoints.folder)[-2:])
     files = {path.name for path in newest.iterdir()}
-    assert {"optimizer.pt", "rng_state.pth", "trainer_state.json", "weights.safetensors", "curves.json"} <= files
+    assert {"optimizer.pt", "rng_state.pth", "trainer_state.json", "weights.safetensors", "state.json"} <= files
     flip(newest / "optimizer.pt")
     assert find_newest(checkpoints.folder) == older
     assert not newest.exists()
@@ -129,21 +129,21 @@ DAMAGES = {
 
 def write_checkpoints(folder: Path) -> None:
     for step in (3, 6):
-        for name in (f"checkpoint-{step}/weights", f"checkpoint-{step}/curves.json", f"curve/{step - 1}/weights"):
+        for name in (f"checkpoint-{step}/weights", f"checkpoint-{step}/state.json", f"curve/{step - 1}/weights"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(name.encode())
         seal_folder(Directory(folder), f"checkpoint-{step}", ["curve"])
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("file", ["weights", "curves.json", "digests.json"])
+@pytest.mark.parametrize("file", ["weights", "state.json", "digests.json"])
 def test_every_damage_to_any_file_goes_back_to_the_older_checkpoint_then_to_the_start(damage, file, tmp_path) -> None:
     write_checkpoints(tmp_path)
     assert find_newest(tmp_path).name == "checkpoint-6"
     DAMAGES[damage](tmp_path / "checkpoint-6" / file)
     assert find_newest(tmp_path).name == "checkpoint-3"
     kept = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert kept == {f"checkpoint-3/{name}" for name in ("weights", "curves.json", "digests.json")} | {"curve/2/weights"}
+    assert kept == {f"checkpoint-3/{name}" for name in ("weights", "state.json", "digests.json")} | {"curve/2/weights"}
     DAMAGES[damage](tmp_path / "checkpoint-3" / file)
     assert find_newest(tmp_path) is None
     assert list(tmp_path.iterdir()) == []  # nothing is in the way of the training

@@ -430,7 +430,7 @@ def test_views_depend_on_seed_and_position_alone(painted: Callable) -> None:
     first = TrainingDataset(samples, (32, 32), count=40, sampling="uniform", seed=1)
     second = TrainingDataset(samples, (32, 32), count=40, sampling="uniform", seed=1)
     for position in (39, 3, 17):
-        view, label, weight, place = first[position]
+        view, label, weight, place, *_ = first[position]
         assert place == position
         np.testing.assert_array_equal(view, second[position][0])
         assert (view.shape, view.dtype, weight) == ((32, 32, 3), np.uint8, 1.0)

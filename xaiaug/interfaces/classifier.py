@@ -39,12 +39,15 @@ class Classifier(Plugin):
     Attributes:
         labels: names of the classes, in the order of its outputs; empty until `prepare`, `fit` or `load` sets them.
         trainable: whether `fit` can train it; if not, a run that would is refused before any work.
+        training_methods: names of the training methods (`records.METHODS`), and of the ways of sampling, that `fit` can
+            do besides plain training with uniform or class-balanced sampling; a run leaves out arms that need others.
         notes: what the reader of a report must know of how `prepare` took the data, such as a trained head that has
             other classes and is not used.
     """
 
     labels: tuple[str, ...] = ()
     trainable: bool = True
+    training_methods: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
@@ -68,7 +71,8 @@ class Classifier(Plugin):
           folders named by their step.
 
         Args:
-            train: images to train on; their `weight` counts in the loss.
+            train: images to train on; their `weight` counts in the loss. They have masks (`Sample.subject`) where the
+                recipe's method reads them.
             validation: images for the curves only; may be empty.
             recipe: how to train; the weights after its last step are kept.
             seed: decides order, augmentation and new weights.

@@ -26,6 +26,7 @@ from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
 from .plugin_set import build_plugins
 from .run import prepare_run, run_stages
+from .run_context import list_available
 from .session import RunStatus, stop_on_signals
 
 
@@ -165,7 +166,8 @@ class FeedbackLoop:
         splits = splits if splits is not None else self.splits(until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
         workers, own = self.plugins.by_kind, self.plugins.synthesizers
-        request = PlanRequest(self.settings, workers, names, self.arms, self.prices, self._until(until), own)
+        available = list_available(self.settings, self.plugins.classifier, splits)
+        request = PlanRequest(self.settings, workers, names, self.arms, self.prices, self._until(until), own, available)
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
 
     def run(

@@ -47,7 +47,7 @@ class ImageGeneration:
         return self._samples(images)
 
     def last_round(self, diagnoses: Mapping[int, Diagnosis]) -> Samples:
-        """The new training images of each source and seed: equally many of each class.
+        """The new training images of each source and seed: equally many of each class in every family of sources.
 
         Raises:
             WaitingForReview: some of them are still to be reviewed.
@@ -63,8 +63,10 @@ class ImageGeneration:
         self._wait_for_review()
         # A source that could make none trains no arm; it takes no images from the arms of the others.
         empty = {name for (name, _), made in images.items() if not any(image.kept for image in made)}
-        used = equally_many({key: made for key, made in images.items() if key[0] not in empty})
-        used |= {key: [] for key in images if key[0] in empty}
+        used: dict[BySourceAndSeed, list[GeneratedImage]] = {key: [] for key in images}
+        for family in {rows.family(plan.source) for plan in plans.values()}:
+            names = {name for name, plan in plans.items() if rows.family(plan.source) == family} - empty
+            used |= equally_many({key: made for key, made in images.items() if key[0] in names})
         number = len(self._earlier) + 1
         exported = [
             ExportedImages(number, plans[name], seed, chosen, for_seed(diagnoses, seed))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import arms as rows
+from ..arms.labels_used import FROM_RESERVE
 from ..calls import Calls
 from ..config import ExperimentTable, Settings
 from ..data import DataCheck, Splits
@@ -39,7 +40,7 @@ from .diagnosis import diagnose_seeds, exclude_suspects
 from .generation import ImageGeneration
 from .plugin_set import PluginSet
 from .rounds import run_early_rounds
-from .run_context import RunContext, for_seed
+from .run_context import RunContext, for_seed, list_available
 from .settings_diff import diff_settings, settings_snapshot
 from .slices import find_slices
 from .train import train
@@ -158,7 +159,7 @@ def _needed_splits(settings: Settings, until: str) -> tuple[str, ...]:
 
 def _unused_splits(arms: Sequence[Arm]) -> tuple[str, ...]:
     # A leak from reserve matters only where an arm trains on it: the run that has such an arm checks it.
-    return () if any("reserve" in arm.real for arm in arms) else ("reserve",)
+    return () if any(FROM_RESERVE & set(rows.pools_of(arm)) for arm in arms) else ("reserve",)
 
 
 def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...], unused: tuple[str, ...]) -> DataCheck:
@@ -204,17 +205,10 @@ def _complete_labels(classifier: Classifier, labels: tuple[str, ...]) -> tuple[s
 def _possible_arms(
     settings: Settings, plugins: PluginSet, arms: Sequence[Arm], splits: Splits
 ) -> tuple[tuple[Arm, ...], dict[str, str]]:
+    available = list_available(settings, plugins.classifier, splits)
+
     def missing(arm: Arm) -> str:
-        synthesizer = plugins.synthesizer_of(arm.images)
-        return rows.missing_requirement(
-            arm,
-            synthesizer,
-            reserve=bool(splits.reserve),
-            train=bool(splits.train),
-            marks=settings.data.marks is not None,
-            causes=settings.critic.test_causes,
-            slices=settings.mistakes.slices,
-        )
+        return rows.missing_requirement(arm, plugins.synthesizer_of(arm.images), available)
 
     return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 

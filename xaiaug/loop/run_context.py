@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..arms import TRAIN_FAILURES
+from ..arms import DISAGREEMENTS, RETRIEVED, TRAIN_FAILURES, Available, pools_of
 from ..config import Settings
 from ..data import Splits
+from ..interfaces import Classifier
+from ..metrics import form_groups
 from ..records import Arm, Recipe, Sample
 from ..records.pipeline import BASELINE
 from ..stages import Diagnosis, Fitted, StageRuntime, Training, WhatToKeep, fit
@@ -57,7 +59,12 @@ class RunContext:
         """The real images arms may train on, by pool."""
         pools = {name: self.splits[name] for name in ("train", "guide", "reserve")}
         wrong = {"failures": diagnosis.mistakes, TRAIN_FAILURES: diagnosis.train_mistakes}
-        return pools | {name: [mistake.sample for mistake in mistakes] for name, mistakes in wrong.items()}
+        chosen = {DISAGREEMENTS: diagnosis.disagreements, RETRIEVED: diagnosis.retrieved}
+        return pools | chosen | {name: [mistake.sample for mistake in mistakes] for name, mistakes in wrong.items()}
+
+    def takes(self, pool: str) -> bool:
+        """Whether an arm trains on a pool of real images."""
+        return any(pool in pools_of(arm) for arm in self.arms)
 
     def fit_baseline(self, seed: int) -> Fitted:
         """The classifier whose mistakes are diagnosed: trained here, or used as it is."""
@@ -66,9 +73,10 @@ class RunContext:
         return self.fit(self.runtime, Training(BASELINE, seed, recipe, train, validation))
 
     def fit(self, runtime: StageRuntime, training: Training) -> Fitted:
-        """The classifier after a training."""
+        """The classifier after a training; the baseline keeps early weights where an arm compares them."""
         experiment = self.settings.experiment
-        keep = WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part)
+        early = training.arm == BASELINE and training.recipe is not None and self.takes(DISAGREEMENTS)
+        keep = WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part, early)
         return fit(runtime, self.plugins.classifier, training, keep)
 
     def set_fact(self, fact: Fact[Value], value: Value) -> None:
@@ -79,3 +87,31 @@ class RunContext:
 def for_seed(values: Mapping[int, PerSeed], seed: int) -> PerSeed:
     """The value of a seed, or of the first where one serves all."""
     return values.get(seed, next(iter(values.values())))
+
+
+def list_available(settings: Settings, classifier: Classifier, splits: Splits) -> Available:
+    """What a run has that arms need.
+
+    Args:
+        settings: checked.
+        classifier: of the run.
+        splits: its images.
+    """
+    experiment = settings.experiment
+    trained = experiment.fit_baseline and experiment.rounds == 1
+    return Available(
+        reserve=bool(splits.reserve),
+        train=bool(splits.train),
+        marks=settings.data.marks is not None,
+        causes=settings.critic.test_causes,
+        slices=settings.mistakes.slices,
+        groups=frozenset(name for name in ("train", "guide") if _groups_divide_a_class(splits[name])),
+        early=trained and "snapshots" in classifier.fit_options(),
+        classifier=settings.classifier.name,
+        training_methods=classifier.training_methods,
+    )
+
+
+def _groups_divide_a_class(samples: Sequence[Sample]) -> bool:
+    found = form_groups([sample.label for sample in samples], [sample.groups for sample in samples])
+    return len(found.classes) > len(set(found.classes))

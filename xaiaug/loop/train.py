@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from .. import arms as rows
-from ..arms import TRAIN_FAILURES
 from ..errors import UnsupportedRecipeError
 from ..records import Arm, Sample
 from ..stages import Diagnosis, Fitted, Training
 from ..store.schema import ARMS, LEFT_OUT, ArmFact, LeftOutFact
 from .generation import Samples
+from .remedies import SubjectReader, find_real_images
 from .run_context import RunContext, for_seed
 
 
@@ -25,10 +25,11 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     fitted: dict[tuple[str, int], Fitted] = {}
     trained: list[ArmFact] = []
     left_out = [LeftOutFact(name=name, reason=reason) for name, reason in run.impossible.items()]
-    count = _count(synthetic)
+    find_real_images(run, diagnoses)
     rows.check_budgets({arm.name: rows.recipe_for(arm, run.recipe) for arm in run.arms if arm.trained})
+    first = for_seed(diagnoses, run.seeds[0])
     for arm in run.arms:
-        reason = _why_not(arm, synthetic, for_seed(diagnoses, run.seeds[0]))
+        count, reason = _count(run, arm, synthetic), _why_not(run, arm, synthetic, first)
         try:
             classifiers = {} if reason else _fit(run, arm, diagnoses, synthetic, count)
         except UnsupportedRecipeError as error:
@@ -37,22 +38,30 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
             left_out.append(LeftOutFact(name=arm.name, reason=reason))
             continue
         fitted.update(classifiers)
-        trained.append(_fact(run, arm, run.real_images(for_seed(diagnoses, run.seeds[0])), count))
+        trained.append(_fact(run, arm, run.real_images(first), count))
     run.set_fact(ARMS, trained)
     run.set_fact(LEFT_OUT, left_out)
     return fitted
 
 
-def _count(synthetic: Samples) -> Counter[int] | None:
-    """New images of each class, the same in every source and seed; None where no arm has new images."""
-    first = next(iter(synthetic.values()), None)
-    return None if first is None else Counter(sample.label for sample in first)
+def _count(run: RunContext, arm: Arm, synthetic: Samples) -> Counter[int] | None:
+    """New images of each class in the arms that this one is compared with; None where no arm has any.
+
+    They are the same in every seed and source of a family. An arm without new images is compared with those made for
+    mistakes, where there are such, else with edits.
+    """
+    made = [source for source in rows.sources(run.arms) if synthetic.get((rows.source_name(source), run.seeds[0]))]
+    families = [rows.family(arm.images)] if arm.images else sorted({rows.family(source) for source in made})
+    like = next((source for family in families for source in made if rows.family(source) == family), None)
+    if like is None:
+        return None if not synthetic else Counter()
+    return Counter(sample.label for sample in synthetic[rows.source_name(like), run.seeds[0]])
 
 
-def _why_not(arm: Arm, synthetic: Samples, diagnosis: Diagnosis) -> str:
+def _why_not(run: RunContext, arm: Arm, synthetic: Samples, diagnosis: Diagnosis) -> str:
     """Why an arm cannot be trained; empty where it can."""
-    if TRAIN_FAILURES in arm.real and not diagnosis.train_mistakes:
-        return "the baseline gets all training images right: there is none to repeat"
+    if reason := rows.find_empty_pool(arm, run.real_images(diagnosis)):
+        return reason
     if arm.images and arm.images.budget == "slices" and not diagnosis.slices:
         return "no slice of mistakes holds, so the images would be those made for each mistake"
     name = rows.source_name(arm.images) if arm.images else ""
@@ -72,18 +81,21 @@ def _fit(
         return {(arm.name, seed): for_seed(diagnoses, seed).baseline for seed in run.seeds_that_vary("baseline")}
     recipe = rows.recipe_for(arm, run.recipe)
     passes = recipe.steps * recipe.batch_size
+    subjects = SubjectReader.of(run) if recipe.how.reads_subjects else None
     fitted = {}
     for seed in run.seeds:
         new = synthetic[rows.source_name(arm.images), seed] if arm.images else []
         diagnosis = for_seed(diagnoses, seed)
         samples = rows.build_training_set(arm, run.real_images(diagnosis), new, count, passes=passes, seed=seed)
         training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
+        if subjects is not None:
+            training = replace(training, train=subjects.attach(samples), masks=subjects.key)
         fitted[arm.name, seed] = run.fit(run.runtime, training)
     return fitted
 
 
-def _fact(run: RunContext, arm: Arm, real: Mapping[str, Sequence[Sample]], count: Counter[int] | None) -> ArmFact:
-    if not arm.trained:
-        return ArmFact(arm=asdict(arm), real=len(run.splits.train), recipe=asdict(run.baseline_recipe))
-    alone = rows.build_training_set(replace(arm, images=None), real, (), count)
-    return ArmFact(arm=asdict(arm), real=len(alone), recipe=asdict(rows.recipe_for(arm, run.recipe)))
+def _fact(run: RunContext, arm: Arm, pools: Mapping[str, Sequence[Sample]], count: Counter[int] | None) -> ArmFact:
+    recipe = rows.recipe_for(arm, run.recipe) if arm.trained else run.baseline_recipe
+    real = rows.build_training_set(replace(arm, images=None), pools, (), count) if arm.trained else run.splits.train
+    used = rows.count_labels(arm, pools, real)
+    return ArmFact(arm=asdict(arm), real=len(real), recipe=asdict(recipe), used=asdict(used))

@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import Settings
+from ..records import METHODS, Arm
 from ..records.estimate import Range, cap_range
 from ..records.pipeline import StageKind
+from ..records.training_method import describe_exception
 from .record import Line
 
 ERROR_RATE: Range = (0.02, 0.2)  # of a classifier whose mistakes are worth diagnosing, on the guide
@@ -75,9 +77,11 @@ def describe_upload(kind: str, uses: Collection[str]) -> str:
     return f"{what}; no file names and no metadata"
 
 
-def list_assumptions(settings: Settings, known: Assumptions, lines: Sequence[Line]) -> tuple[str, ...]:
-    """What the figures rest on, a sentence each."""
-    sentences = [_mistakes(settings, known)]
+def list_assumptions(
+    settings: Settings, known: Assumptions, lines: Sequence[Line], arms: Sequence[Arm]
+) -> tuple[str, ...]:
+    """What the figures rest on, and what is equal between the arms, a sentence each."""
+    sentences = [_mistakes(settings, known), *_budgets(settings, arms)]
     if any(line.images[1] for line in lines):
         sentences.append(_images_per_wanted(known))
     sentences += _hours(known, lines)
@@ -96,6 +100,14 @@ def _mistakes(settings: Settings, known: Assumptions) -> str:
         f"Assumed: the baseline gets {low} to {high} % of {guide} guide images wrong (at most {settings.mistakes.max} "
         "are used). `xaiaug run CONFIG --until mistakes` measures it, and costs nothing."
     )
+
+
+def _budgets(settings: Settings, arms: Sequence[Arm]) -> list[str]:
+    """That budgets are equal, and which arms are an exception."""
+    recipe, trained = settings.recipes()[0], [arm for arm in arms if arm.trained]
+    exception = describe_exception([arm.name for arm in trained if METHODS[arm.method].head_only])
+    equal = f"All trained arms have the same budget: {recipe.steps:,} steps of {recipe.batch_size:,} images."
+    return [f"{equal} {exception}".strip()] if trained else []
 
 
 def _images_per_wanted(known: Assumptions) -> str:

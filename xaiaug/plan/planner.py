@@ -27,11 +27,12 @@ class PlanRequest:
     Attributes:
         settings: of the run, checked.
         workers: its plugins, by kind; none of them prepared.
-        synthesizers: those that arms name beside the run's, by name.
         names: what to call them, by kind.
         arms: its training conditions, as resolved.
         prices: what models cost.
         until: the stage it stops after.
+        synthesizers: those that arms name beside the run's, by name.
+        available: what the run has that arms need.
     """
 
     settings: Settings
@@ -41,6 +42,7 @@ class PlanRequest:
     prices: Prices
     until: str
     synthesizers: Mapping[str, ImageMaker] = field(default_factory=dict)
+    available: rows.Available = field(default_factory=rows.Available)
 
     def synthesizer_of(self, source: ImageSource | None) -> ImageMaker:
         """The synthesizer of a source's images."""
@@ -60,7 +62,11 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     """
     settings, taking_part = asked.settings, _taking_part(asked)
     by_name = not isinstance(settings.experiment.arms, str)
-    arms, left_out = rows.select_runnable(asked.arms, by_name, lambda arm: _find_missing(asked, known, arm))
+
+    def missing(arm: Arm) -> str:
+        return rows.missing_requirement(arm, asked.synthesizer_of(arm.images), asked.available)
+
+    arms, left_out = rows.select_runnable(asked.arms, by_name, missing)
     lines = _lines(asked, arms, known)
     names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
@@ -74,24 +80,11 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         licences={kind: licence for kind, worker in taking_part.items() if (licence := worker.estimate(1).licence)},
         prices=_prices(taking_part, asked.prices),
         obstacles=tuple(str(error) for error in obstacles(taking_part, names, settings, asked.prices)),
-        assumptions=list_assumptions(settings, known, lines),
+        assumptions=list_assumptions(settings, known, lines, arms),
         budget_usd=settings.budget.usd,
         paid_calls=known.paid_calls,
         paid_usd=known.paid_usd,
         finished=known.finished,
-    )
-
-
-def _find_missing(asked: PlanRequest, known: Assumptions, arm: Arm) -> str:
-    train, reserve = (bool(known.images[name]) for name in ("train", "reserve"))
-    return rows.missing_requirement(
-        arm,
-        asked.synthesizer_of(arm.images),
-        reserve=reserve,
-        train=train,
-        marks=asked.settings.data.marks is not None,
-        causes=asked.settings.critic.test_causes,
-        slices=asked.settings.mistakes.slices,
     )
 
 

@@ -97,7 +97,7 @@ class _WorkCount:
             BASELINE,
             trainings=(trained, trained),
             copies=multiply(self._count_copies(), self._repetitions("baseline")),
-            passes=multiply(self._effort(self.settings.recipes()[1]), trained),
+            passes=multiply(self._effort(self.settings.recipes()[1], self.known.images["train"]), trained),
             predicted=multiply(self._count_tested(), self._repetitions("baseline")),
         )
 
@@ -155,7 +155,7 @@ class _WorkCount:
             images=self._images(source, mistakes) if source else ZERO,
             trainings=(likely, 1.0),
             copies=(likely, 1.0),
-            passes=multiply(self._effort(self.settings.recipes()[0]), (likely, 1.0)),
+            passes=multiply(self._effort(self.settings.recipes()[0], self.known.images["train"]), (likely, 1.0)),
             predicted=(guide, guide),
         )
 
@@ -171,6 +171,7 @@ class _WorkCount:
             self.explained.add(source.cases)
             cases = multiply(mistakes, self._count_new_critiques(source) * self._repetitions("baseline", "critique"))
         trained = float(seeds if self._reaches(Stop.REPORT) else 0)
+        recipe = rows.recipe_for(arm, self.settings.recipes()[0])
         return WorkItem(
             arm.name,
             cases=cases,
@@ -178,8 +179,8 @@ class _WorkCount:
             images=images,
             trainings=(trained, trained),
             copies=multiply(self._count_copies(), trained),
-            passes=multiply(self._effort(self.settings.recipes()[0]), trained),
-            predicted=multiply(self._count_tested(), seeds),
+            passes=multiply(self._effort(recipe, self.known.images["guide"]), trained),
+            predicted=add_ranges((multiply(self._count_tested(), seeds), self._predictions_for_pools(arm))),
             shares=shares,
             source=source,
         )
@@ -219,8 +220,15 @@ class _WorkCount:
         kept = 1.0 + rows.POINTS * self.settings.experiment.test_curves
         return kept, kept
 
-    def _effort(self, recipe: Recipe) -> Range:
-        effort = float(rows.effort(recipe, self.known.images["validation"]))
+    def _predictions_for_pools(self, arm: Arm) -> Range:
+        """What is asked to find the real images of an arm: early weights about guide, or embeddings of reserve."""
+        splits = {rows.DISAGREEMENTS: "guide", rows.RETRIEVED: "reserve"}
+        asked = sum(self.known.images[splits[pool]] for pool in rows.pools_of(arm) if pool in splits)
+        found = float(asked * self._repetitions("baseline") * self._reaches(Stop.REPORT))
+        return found, found
+
+    def _effort(self, recipe: Recipe, train: int) -> Range:
+        effort = float(rows.effort(recipe, train, self.known.images["validation"]))
         return effort, effort
 
     def _reaches(self, stop: Stop) -> bool:

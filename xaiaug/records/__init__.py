@@ -14,9 +14,11 @@ from .progress import Progress
 from .recipe import History, Recipe
 from .sample import Sample, label_to_words
 from .synthesis import SynthesisRequest, SyntheticImage
+from .training_method import METHODS, TrainingMethod
 
 __all__ = [
     "JSON",
+    "METHODS",
     "PICO",
     "Arm",
     "BatchClient",
@@ -43,6 +45,7 @@ __all__ = [
     "Spending",
     "SynthesisRequest",
     "SyntheticImage",
+    "TrainingMethod",
     "derive_seed",
     "digest",
     "label_to_words",

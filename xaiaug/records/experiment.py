@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import RecordError
+from .training_method import METHODS, SAMPLINGS
 
+REAL = (
+    *("train", "none", "train+failures", "train+train-failures", "train+guide", "train+reserve", "train+retrieved"),
+    *("guide", "disagreements"),
+)
 _CHOICES = {
     "cases": ("mistakes", "correct", "train-correct"),
     "map": ("explained", "none", "shuffled", "random", "oracle"),
     "prompt": ("critic", "class-name", "none"),
     "guidance": ("critic", "random", "none"),
-    "real": ("train", "none", "train+failures", "train+train-failures", "train+guide", "train+reserve"),
+    "real": REAL,
     "causes": ("all", "confirmed"),
     "budget": ("mistakes", "slices"),
-    "sampling": ("uniform", "balanced"),
+    "sampling": SAMPLINGS,
+    "method": tuple(METHODS),
     "adapter": (None, "lora"),
 }
 
@@ -76,13 +82,16 @@ class Arm:
         isolates: one line: what a comparison with this arm isolates.
         images: how its new images are made; None without new images.
         real: the real images it trains on: "train", "none", "train+failures" (the mistakes on guide),
-            "train+train-failures" (those on train), "train+guide" or "train+reserve".
-        sampling: "uniform" over images, or "balanced" over classes.
+            "train+train-failures" (those on train), "train+guide", "train+reserve", "train+retrieved" (the reserve
+            images nearest to the mistakes on guide), "guide", or "disagreements" (the guide images on which the
+            baseline differs most from its own early weights).
+        sampling: "uniform" over images, "balanced" over classes, or "group-balanced" over classes crossed with groups.
         synthetic_ratio: synthetic images per real one in a batch; None: as many as there are.
         replace_probability: probability of replacing a drawn real image by a synthetic one of its class, 0 to 1.
         synthetic_weight: weight of a synthetic image in the loss, > 0.
         adapter: None trains all weights, "lora" trains low-rank adapters and the head.
         augment: name of the augmentation; "default" is random resized crop and flip.
+        method: name of the training method, "erm" (plain training) if nothing else (see `records.METHODS`).
 
     An arm with neither new nor real images is the baseline: it is not trained further.
 
@@ -100,9 +109,10 @@ class Arm:
     synthetic_weight: float = 1.0
     adapter: str | None = None
     augment: str = "default"
+    method: str = "erm"
 
     def __post_init__(self) -> None:
-        _check_choices(self, "real", "sampling", "adapter")
+        _check_choices(self, "real", "sampling", "adapter", "method")
         if not 0 <= self.replace_probability <= 1:
             raise RecordError(
                 f"Arm {self.name!r}: replace_probability must lie in 0..1, got {self.replace_probability}"

@@ -11,6 +11,7 @@ class StageKind(StrEnum):
 
     FIT = "fit"
     PREDICT = "predict"
+    EMBED = "embed"
     CASES = "cases"
     EXPLAIN = "explain"
     FAITHFULNESS = "faithfulness"

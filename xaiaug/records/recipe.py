@@ -8,9 +8,10 @@ from typing import Literal
 
 from ..errors import RecordError
 from .json_type import JSON
+from .training_method import GROUP_BALANCED, METHODS, TrainingMethod
 
 SCHEDULES = ("cosine", "linear", "constant")
-SET_BY_ARM = ("sampling", "adapter", "augment")  # the fields of a recipe that are an arm's, not a user's
+SET_BY_ARM = ("sampling", "adapter", "augment", "method")  # the fields of a recipe that are an arm's, not a user's
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,11 @@ class Recipe:
         weight_decay: decoupled weight decay, ≥ 0.
         class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": the
             inverse of each class's share of the training images, which the loop fills in.
-        sampling: "uniform" over images, or "balanced" over classes; set by the arm.
+        sampling: "uniform" over images, "balanced" over classes, or "group-balanced": over groups, each a class crossed
+            with its attributes (`Sample.groups`); set by the arm.
         adapter: None or "lora"; set by the arm.
         augment: name of the augmentation; set by the arm.
+        method: name of the training method (`records.METHODS`); set by the arm.
         trainer: further arguments for the trainer behind the classifier.
 
     Raises:
@@ -46,6 +49,7 @@ class Recipe:
     augment: str = "default"
     trainer: Mapping[str, JSON] = field(default_factory=dict)
     adapter_learning_rate: float | None = None
+    method: str = "erm"
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("weight_decay", 0)):
@@ -58,11 +62,23 @@ class Recipe:
             raise RecordError(f"Recipe: class_weights must be numbers or 'balanced', got {self.class_weights!r}")
         if self.schedule not in SCHEDULES:
             raise RecordError(f"Recipe: schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        if self.method not in METHODS:
+            raise RecordError(f"Recipe: method must be one of {', '.join(METHODS)}, got {self.method!r}")
+
+    @property
+    def how(self) -> TrainingMethod:
+        """The training method."""
+        return METHODS[self.method]
+
+    @property
+    def reads_groups(self) -> bool:
+        """Whether its training reads the groups of the training images."""
+        return self.how.reads_groups or self.sampling == GROUP_BALANCED
 
 
 @dataclass(frozen=True)
 class History:
-    """The learning curves of one training: tuples of equal length.
+    """The learning curves of one training, tuples of equal length, and what else is to be told of it.
 
     Attributes:
         steps: optimiser steps at each point.
@@ -70,6 +86,7 @@ class History:
         train_accuracy: share of those (augmented) training images that were classified correctly.
         validation_loss: mean loss on the validation split; NaN without validation images.
         validation_accuracy: share of the validation split that was classified correctly; NaN likewise.
+        notes: what the reader of a report must know of this training.
 
     Raises:
         RecordError: the lengths differ.
@@ -80,8 +97,9 @@ class History:
     train_accuracy: tuple[float, ...] = ()
     validation_loss: tuple[float, ...] = ()
     validation_accuracy: tuple[float, ...] = ()
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        lengths = {name: len(values) for name, values in vars(self).items()}
+        lengths = {name: len(values) for name, values in vars(self).items() if name != "notes"}
         if len(set(lengths.values())) > 1:
             raise RecordError(f"History: all curves must have the same length, got {lengths}")

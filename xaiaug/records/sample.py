@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DataError
@@ -18,6 +20,8 @@ class Sample:
         opener: returns the image; picklable, so that workers can open it too.
         groups: the image's value in each group, such as {"patient": "17"}.
         weight: how much it counts in training, > 0.
+        subject: returns how much each pixel belongs to the subject, h w of the image's size, 0 to 1; None where the
+            subject is not clear. Given to trainings that read it; without it, none is known.
     """
 
     id: str
@@ -25,6 +29,7 @@ class Sample:
     opener: Callable[[], Image.Image] = field(repr=False, compare=False)
     groups: Mapping[str, str] = field(default_factory=dict)
     weight: float = 1.0
+    subject: Callable[[], NDArray[np.float32] | None] | None = field(default=None, repr=False, compare=False)
 
     def open(self) -> Image.Image:
         """The image, decoded: h w c, RGB, uint8.

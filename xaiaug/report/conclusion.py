@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..records.pipeline import CONTINUED, FEWEST_MISTAKES, HEADLINE
+from ..records.training_method import describe_exception
 from .arm_table import ArmRow, chosen_metric, format_points, scores_by_seed, summarise_arms
 from .schema_arms import Scores
 from .schema_report import Report
@@ -76,13 +77,17 @@ def _most_seeds(report: Report) -> int:
 
 
 def _describe_budgets(report: Report) -> str:
-    budgets = {(arm.steps, arm.batch_size) for arm in report.arms if arm.trained}
+    budgets = {(arm.steps, arm.batch_size) for arm in report.arms if arm.trained and not arm.head_only}
+    exception = describe_exception([arm.name for arm in report.arms if arm.head_only])
     if not budgets:
-        return ""
+        return exception
     if len(budgets) > 1:
         return "Unequal budgets: steps or batch size differ between the trained arms, so the comparison is not fair."
     (steps, batch), *_ = budgets
-    return f"All trained arms have the same budget: {steps:,} steps of {batch:,} images; the final weights are tested."
+    budget = (
+        f"All trained arms have the same budget: {steps:,} steps of {batch:,} images; the final weights are tested."
+    )
+    return f"{budget} {exception}".strip()
 
 
 def _describe_difference(report: Report) -> str:

@@ -123,29 +123,53 @@ class ChangedImages(Row):
     broken: tuple[str, ...] = ()
 
 
+class LabelsUsedRow(Row):
+    """What an arm used besides the labelled training images.
+
+    Attributes:
+        guide_labels: guide images whose label it used, to train on them or to find mistakes among them.
+        group_labels_in_training: images whose groups its training used.
+        group_labels_in_selection: images whose groups chose among settings.
+        reserve_images: distinct real images of the reserve that it trained on.
+        settings_tried: settings of the method that were tried, on validation.
+    """
+
+    guide_labels: int = 0
+    group_labels_in_training: int = 0
+    group_labels_in_selection: int = 0
+    reserve_images: int = 0
+    settings_tried: int = 1
+
+
 class ArmResult(Row):
     """One training condition and its budget.
 
     Attributes:
         isolates: one line: what a comparison with this arm measures.
         trained: whether it trains at all; the baseline does not.
-        steps: optimiser steps; 0 for an arm that is not trained.
+        method: the training method.
+        head_only: whether it trains the last layer alone, and so has no steps of the network.
+        steps: optimiser steps of the network; 0 for an arm that trains its last layer alone.
         image_passes: images seen in training, counted with repetition.
         real: distinct real images it trains on.
         synthetic: distinct new images it trains on, by label.
         worst_group: None without groups that are large enough, or before test was looked at.
         changed: None for the baseline, or before test was looked at.
+        used: labels and further real images that it used.
     """
 
     name: Text
     isolates: Text = ""
     trained: bool = True
+    method: Text = "erm"
+    head_only: bool = False
     steps: int = 0
     batch_size: int = 0
     learning_rate: float | None = None
     image_passes: int = 0
     real: int = 0
     synthetic: dict[Text, int] = Field(default_factory=dict)
+    used: LabelsUsedRow = LabelsUsedRow()
     seeds: tuple[SeedResult, ...] = ()
     worst_group: WorstGroupRow | None = None
     changed: ChangedImages | None = None

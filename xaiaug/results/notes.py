@@ -222,7 +222,8 @@ def _snapshots(report: Report) -> Iterator[Note]:
     asked = report.settings.get("experiment")
     if not isinstance(asked, dict) or not asked.get("test_curves") or not report.complete:
         return
-    without = [arm.name for arm in report.arms if arm.seeds and not arm.seeds[0].history.test_accuracy]
+    networks = [arm for arm in report.arms if arm.seeds and not arm.head_only]
+    without = [arm.name for arm in networks if not arm.seeds[0].history.test_accuracy]
     if without:
         yield _info(
             f"There is no curve of the test split for {', '.join(without)}: the classifier keeps no weights while it "

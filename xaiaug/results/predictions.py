@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import RunFolderError
 from ..metrics import Grouping, evaluate, form_groups
 from ..metrics.scores import Scorer
+from ..records import METHODS
 from ..records.pipeline import BASELINE, SMALLEST_GROUP, StageKind
 from ..report.arm_table import ALWAYS_SHOWN
 from ..statistics import Condition, find_worst_group
@@ -158,10 +159,9 @@ def _arm(
         "name": name,
         "isolates": arm["isolates"],
         "trained": arm["real"] != "none" or arm["images"] is not None,
-        "steps": recipe["steps"],
-        "batch_size": recipe["batch_size"],
-        "learning_rate": recipe["learning_rate"],
-        "image_passes": recipe["steps"] * recipe["batch_size"],
+        "method": arm["method"],
+        **_budget(recipe, trained["real"]),
+        "used": trained["used"],
         "real": trained["real"],
         "synthetic": images["count"] if images else {},
         "seeds": [
@@ -169,6 +169,18 @@ def _arm(
         ],
         "worst_group": _worst_group(labels, predictions) if predictions else None,
         "changed": _list_changes(baseline, predictions) if name != BASELINE and baseline and predictions else None,
+    }
+
+
+def _budget(recipe: dict[str, Any], real: int) -> dict[str, Any]:
+    """Steps and image passes of an arm; of one that trains its last layer alone each image is embedded once."""
+    if METHODS[recipe["method"]].head_only:
+        return {"head_only": True, "image_passes": real}
+    return {
+        "steps": recipe["steps"],
+        "batch_size": recipe["batch_size"],
+        "learning_rate": recipe["learning_rate"],
+        "image_passes": recipe["steps"] * recipe["batch_size"],
     }
 
 

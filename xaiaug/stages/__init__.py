@@ -2,6 +2,7 @@
 
 from .causes import choose_correct_pool
 from .diagnosis import Diagnosis
+from .disagreement import choose_disagreements
 from .export import ExportedImages, export
 from .faithfulness import measure_maps
 from .generation import equally_many, make_images
@@ -19,11 +20,12 @@ from .mistakes import (
 )
 from .plugin_guard import TimeLimits
 from .predict import Predictions, predict
+from .retrieval import embed, order_by_nearness
 from .review import Review
 from .runtime import Fitted, StageRuntime
 from .slices import SliceSegmenter, find_run_slices
 from .suspect_labels import hold_out_suspects, list_suspects
-from .train import Training, WhatToKeep, fit, snapshots
+from .train import Training, WhatToKeep, early_weights, fit, snapshots
 
 __all__ = [
     "Diagnosis",
@@ -45,8 +47,11 @@ __all__ = [
     "choose_compared",
     "choose_correct",
     "choose_correct_pool",
+    "choose_disagreements",
     "choose_donors",
     "count_by_pair",
+    "early_weights",
+    "embed",
     "equally_many",
     "examine_judge",
     "export",
@@ -57,6 +62,7 @@ __all__ = [
     "list_suspects",
     "make_images",
     "measure_maps",
+    "order_by_nearness",
     "predict",
     "snapshots",
 ]

@@ -39,6 +39,8 @@ class Diagnosis:
         correct: as many guide images of each class that the baseline gets right.
         donors: training images that the baseline gets right.
         train_mistakes: training images that it gets wrong, where an arm repeats them.
+        disagreements: guide images on which it differs most from its own early weights, where an arm trains on them.
+        retrieved: reserve images nearest to its mistakes, where an arm trains on them, in the order they are taken.
         finder: of subjects, for the tests of causes; not yet prepared. None: causes are not tested.
         tried: correctly classified guide images by class, on which causes are tried.
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
@@ -66,6 +68,8 @@ class Diagnosis:
     finder: SubjectFinder | None = None
     tried: dict[int, list[Sample]] = field(default_factory=dict)
     slices: Sequence[MistakeSlice] = ()
+    disagreements: Sequence[Sample] = ()
+    retrieved: Sequence[Sample] = ()
     _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _shown: dict[tuple[str, str], Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _causes: dict[str, Sequence[CauseRow]] = field(default_factory=dict, init=False, repr=False)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from ..arms import effort
-from ..errors import DataError, PluginError, name_some
+from ..errors import DataError, PluginError, UnsupportedRecipeError, name_some
 from ..interfaces import Checkpoints, Classifier
 from ..records import JSON, History, Progress, Recipe, Sample, digest
+from ..records.training_method import PLAIN
 from ..store.schema import fit_stage
 from ..store.stage_rows import FitRow
 from .chunks import Item, Stage, complete, plugin_key
 from .plugin_guard import blame_plugin, check_plain
 from .runtime import Fitted, StageRuntime
 
-CURVE = "curve"  # the folder in a model's folder
+CURVE, EARLY = "curve", "early"  # folders in a model's folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Training:
         train: images to train on.
         validation: images for the curves.
         start: the fitted classifier to fork; None trains a new one.
+        masks: what the masks of the training images depend on, JSON-plain; None where they have none.
     """
 
     arm: str
@@ -39,6 +42,7 @@ class Training:
     train: Sequence[Sample]
     validation: Sequence[Sample]
     start: Fitted | None = None
+    masks: JSON = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,12 @@ class WhatToKeep:
     Attributes:
         checkpoint_steps: optimiser steps between two checkpoints; None: a training that was cut off begins anew.
         curve: whether the weights at each point of its curves are kept, for the test split to be measured later.
+        early: whether the weights at half of the training are kept.
     """
 
     checkpoint_steps: int | None = None
     curve: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,27 +66,37 @@ class _Work:
     classifier: Classifier
     checkpoints: Checkpoints | None
     snapshots: Path | None
+    keeping: WhatToKeep
 
     def __call__(self, trainings: list[Training]) -> list[FitRow]:
         return [self._train(training) for training in trainings]
 
     def _train(self, training: Training) -> FitRow:
         classifier, told = self._start(training.start, f"train {training.arm}")
+        began = time.monotonic()
         history = self._fit(classifier, training)
+        seconds = time.monotonic() - began
         folder = self.runtime.model_folder(training.arm, training.seed)
         model = self.runtime.store.write_model(folder, lambda place: self._keep(classifier, place))
-        row = {"history": check_plain(f"{type(classifier).__name__}.fit", asdict(history)), "model": model.to_row()}
-        return cast(FitRow, {**row, "notes": list(told)} if told else row)
+        curves = check_plain(f"{type(classifier).__name__}.fit", asdict(history))
+        notes = [*told, *(f"{training.arm}: {note}" for note in curves.pop("notes"))]
+        row = {"history": curves, "model": model.to_row(), "seconds": seconds}
+        return cast(FitRow, {**row, "notes": notes} if notes else row)
 
     def _keep(self, classifier: Classifier, folder: Path) -> None:
         _save(classifier, folder)
-        if self.snapshots is not None:
+        if self.snapshots is None:
+            return
+        if self.keeping.curve:
             self.runtime.store.copy_unfinished(self.snapshots, folder / CURVE)
+        if self.keeping.early and (early := _find_early(self.snapshots)) is not None:
+            self.runtime.store.copy_unfinished(early, folder / EARLY)
 
     def _fit(self, classifier: Classifier, training: Training) -> History:
         if training.recipe is None:
             _check_labels(classifier, self.runtime.context.labels)
             return History()
+        _check_method(classifier, training.recipe)
         train: Callable[..., object] = classifier.fit
         options = {"checkpoints": self.checkpoints, "snapshots": self.snapshots}
         wanted = {name: options[name] for name in classifier.fit_options() if options[name] is not None}
@@ -125,13 +141,15 @@ def fit(
     """
     keeping = keeping or WhatToKeep()
     key = _key(classifier, runtime.context.labels, training, keeping)
-    images = effort(training.recipe, len(training.validation)) if training.recipe else 0
+    recipe, sizes = training.recipe, (len(training.train), len(training.validation))
+    images = effort(recipe, *sizes) if recipe else 0
     who, name = f"{type(classifier).__name__}.fit", fit_stage(training.arm, training.seed)
     stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=images)
     unfinished = runtime.store.unfinished(digest(key))
     every = keeping.checkpoint_steps
     checkpoints = None if every is None else Checkpoints(unfinished, every)
-    work = _Work(runtime, classifier, checkpoints, unfinished / CURVE if keeping.curve else None)
+    snapshots = unfinished / CURVE if keeping.curve or keeping.early else None
+    work = _Work(runtime, classifier, checkpoints, snapshots, keeping)
     rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
     runtime.store.drop_unfinished(digest(key))
     folder = runtime.store.bring_back(rows[0]["model"])
@@ -140,13 +158,31 @@ def fit(
 
 def snapshots(fitted: Fitted) -> dict[int, Fitted]:
     """The classifier at each point of its training's curves, by step; none where they were not kept."""
-    folders = {int(folder.name): folder for folder in (fitted.folder / CURVE).glob("*") if folder.name.isdecimal()}
+    folders = _list_steps(fitted.folder / CURVE)
     return {step: replace(fitted, folder=folders[step], key=digest([fitted.key, step])) for step in sorted(folders)}
+
+
+def early_weights(fitted: Fitted) -> Fitted | None:
+    """The classifier at half of its training; None where that was not kept."""
+    folder = fitted.folder / EARLY
+    return replace(fitted, folder=folder, key=digest([fitted.key, EARLY])) if folder.is_dir() else None
+
+
+def _list_steps(folder: Path) -> dict[int, Path]:
+    return {int(inner.name): inner for inner in folder.glob("*") if inner.name.isdecimal()}
+
+
+def _find_early(snapshots: Path) -> Path | None:
+    """The last snapshot of the first half of a training, or the first one; None without any."""
+    folders = _list_steps(snapshots)
+    first_half = [step for step in folders if 2 * step <= max(folders)]
+    return folders[max(first_half, default=min(folders))] if folders else None
 
 
 def _key(classifier: Classifier, labels: Sequence[str], training: Training, keeping: WhatToKeep) -> JSON:
     return {
         **({"curve": True} if keeping.curve else {}),
+        **({"early": True} if keeping.early else {}),
         "classifier": plugin_key(classifier),
         "labels": list(labels),
         "arm": training.arm,
@@ -155,7 +191,20 @@ def _key(classifier: Classifier, labels: Sequence[str], training: Training, keep
         "train": [[sample.id, sample.label, sample.weight] for sample in training.train],
         "validation": [[sample.id, sample.label] for sample in training.validation],
         "start": training.start.key if training.start else None,
+        **({"groups": [dict(sample.groups) for sample in training.train]} if _reads_groups(training) else {}),
+        **({"masks": training.masks} if training.masks is not None else {}),
     }
+
+
+def _reads_groups(training: Training) -> bool:
+    return training.recipe is not None and training.recipe.reads_groups
+
+
+def _check_method(classifier: Classifier, recipe: Recipe) -> None:
+    """Refuses a method that the classifier does not name: it could train plainly, and nobody would know."""
+    unknown = sorted({recipe.method, recipe.sampling} - PLAIN - classifier.training_methods)
+    if unknown:
+        raise UnsupportedRecipeError(f"{type(classifier).__name__} does not train by {name_some(unknown)}")
 
 
 def _save(classifier: Classifier, folder: Path) -> None:

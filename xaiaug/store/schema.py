@@ -51,6 +51,7 @@ CREATE TABLE stamps (
 
 _ROUND, _SEED = "round-", "seed-"
 _TEST, _CURVE, _GUIDE, _TRAIN, _JUDGE = "test", "curve", "guide", "train", "judge"
+_EARLY, _MISTAKES, _RESERVE = "early", "mistakes", "reserve"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,9 @@ class StageName:
 CASES = StageName(StageKind.CASES)
 PREDICT_GUIDE = StageName(StageKind.PREDICT, (_GUIDE,))
 PREDICT_TRAIN = StageName(StageKind.PREDICT, (_TRAIN,))
+PREDICT_EARLY = StageName(StageKind.PREDICT, (_EARLY,))  # the guide, by early weights of the baseline
+EMBED_MISTAKES = StageName(StageKind.EMBED, (_MISTAKES,))
+EMBED_RESERVE = StageName(StageKind.EMBED, (_RESERVE,))
 PREDICT_JUDGE = StageName(StageKind.PREDICT, (_JUDGE,))
 JUDGE = StageName(StageKind.JUDGE)
 FAITHFULNESS = StageName(StageKind.FAITHFULNESS)
@@ -220,6 +224,7 @@ class ArmFact(TypedDict):
     arm: dict[str, Any]  # Arm as a dict
     real: int  # real images
     recipe: dict[str, Any]  # Recipe as a dict
+    used: dict[str, int]  # LabelsUsed as a dict
 
 
 class SessionFact(TypedDict):

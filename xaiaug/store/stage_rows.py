@@ -46,6 +46,12 @@ class PredictionRow(TypedDict):
     probabilities: BlobRow  # n k, float32
 
 
+class EmbeddingRow(TypedDict):
+    """One chunk of embeddings; of stages of the kind EMBED."""
+
+    embeddings: BlobRow | None  # n d, float32; None where the classifier has none
+
+
 class MapRow(TypedDict, total=False):
     """A heatmap, or why there is none: then `failure` alone."""
 
@@ -162,7 +168,8 @@ class FitRow(TypedDict):
 
     history: dict[str, Any]  # History as a dict
     model: ModelRow
-    notes: NotRequired[list[str]]  # Classifier.notes
+    seconds: float  # of the session that finished it
+    notes: NotRequired[list[str]]  # Classifier.notes, then History.notes behind the name of the arm
 
 
 class JudgeRow(TypedDict):

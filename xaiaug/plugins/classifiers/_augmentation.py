@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,20 +24,38 @@ _SCALE = (0.5, 1.0)  # share of the image's area
 _RATIO = (3 / 4, 4 / 3)  # width over height
 
 
-def augment(image: Image.Image, size: tuple[int, int], generator: np.random.Generator) -> View:
-    """One view of an image: a random part of it, resized, and mirrored half of the time.
+@dataclass(frozen=True)
+class Crop:
+    """What part of an image a view shows, and whether mirrored.
+
+    Attributes:
+        box: left, top, right and bottom in pixels.
+        mirrored: left to right.
+    """
+
+    box: tuple[float, float, float, float]
+    mirrored: bool
+
+
+def draw_crop(size: tuple[int, int], generator: np.random.Generator) -> Crop:
+    """A random part of an image of that width and height, mirrored half of the time."""
+    box = _draw_box(*size, generator)
+    return Crop(box, bool(generator.random() < 0.5))
+
+
+def crop_view(image: Image.Image, size: tuple[int, int], crop: Crop) -> View:
+    """The part of an image or a mask that a crop shows, resized.
 
     Args:
-        image: h w c, RGB.
+        image: RGB or grey.
         size: height and width of the view.
-        generator: decides the part and the mirroring.
+        crop: of an image of this size.
 
     Returns:
-        h w c, uint8.
+        h w c, or h w of a grey one, uint8.
     """
-    box = _draw_box(image.width, image.height, generator)
-    view = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=box))
-    return view[:, ::-1] if generator.random() < 0.5 else view
+    view = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=crop.box))
+    return view[:, ::-1] if crop.mirrored else view
 
 
 def _draw_box(width: int, height: int, generator: np.random.Generator) -> tuple[float, float, float, float]:

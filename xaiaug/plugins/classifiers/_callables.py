@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 from weakref import WeakValueDictionary
 
 import torch
 from torch import nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, DataError
+from ...records import JSON
 
 _WHO = "TorchClassifier"
 _MOST_NAME = 100  # characters of a name in an error
@@ -157,3 +160,43 @@ def _describe_values(function: Any) -> str:
         return ""
     closure = sorted(inspect.getclosurevars(function).nonlocals.items(), key=lambda item: item[0])
     return repr((closure, function.__defaults__, function.__kwdefaults__))
+
+
+def restore_parts(state: dict[str, Any], folder: str | Path) -> Parts:
+    """The parts of a saved classifier.
+
+    Args:
+        state: as it was saved.
+        folder: where.
+
+    Raises:
+        ConfigError: they are live objects that this process does not hold, or names that nobody gave in it.
+        DataError: the state is damaged.
+    """
+    _check_state(state, folder)
+    parameters = state["parameters"]
+    if state["alive"]:
+        parts: Parts | None = LIVE_PARTS.get(make_key(parameters, state["start"]))
+        return parts or refuse_live_parts("TorchClassifier", state["alive"])
+    parts = Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
+    refuse_unknown_names(parts)
+    return parts
+
+
+def _check_state(state: Any, folder: str | Path) -> None:
+    """Raises DataError where a state is not what `save` wrote."""
+    try:
+        parameters, roles = state["parameters"], ("module", "preprocess", "fit")
+        texts = [parameters["module"], parameters["preprocess"], state["start"], parameters["fit"] or ""]
+        texts += [*parameters["labels"], *state["labels"]]
+        whole = set(state["alive"]) <= set(roles) and all(isinstance(text, str) for text in texts)
+        whole = whole and sorted(parameters["labels"]) == sorted(state["labels"])
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DataError(f"TorchClassifier: the state in {str(folder)!r} is damaged; save the classifier again")
+
+
+def make_key(parameters: dict[str, JSON], start: str) -> str:
+    """What live parts are found by: the parameters of a classifier, and a digest of the weights it started from."""
+    return json.dumps([parameters, start], sort_keys=True)

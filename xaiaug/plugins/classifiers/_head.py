@@ -6,11 +6,13 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, UnsupportedRecipeError
 from ._isolation import isolate_randomness, silence_transformers
+from ._last_layer import Head
 
 
 def find_head_axes(module: Any) -> dict[str, int]:
@@ -103,3 +105,40 @@ def set_labels(config: Any, labels: Sequence[str]) -> None:
     config.num_labels = len(labels)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+class LinearHead:
+    """A linear layer as the last layer of a classifier.
+
+    Args:
+        layer: gives the logits; of two classes, or the one logit of which one class has -z/2 and the other z/2.
+        order: the output of each class; of one logit 0 for the class that it is against, 1 for the other.
+
+    Raises:
+        UnsupportedRecipeError: it is no linear layer with biases.
+    """
+
+    def __init__(self, layer: nn.Module, order: Sequence[int]) -> None:
+        if not isinstance(layer, nn.Linear) or layer.bias is None:
+            raise UnsupportedRecipeError(
+                f"the last layer of this network is a {type(layer).__name__}; training the last layer alone needs a"
+                " linear one with biases"
+            )
+        self._layer, self._order = layer, list(order)
+
+    def read(self) -> Head:
+        """Its weights, in the order of the classes."""
+        weights, biases = (value.detach().double().cpu().numpy() for value in (self._layer.weight, self._layer.bias))
+        if len(weights) == 1:
+            weights, biases = np.concatenate([-weights, weights]) / 2, np.concatenate([-biases, biases]) / 2
+        return Head(weights[self._order], biases[self._order])
+
+    def write(self, head: Head) -> None:
+        """Replaces them."""
+        weights, biases = np.zeros_like(head.weights), np.zeros_like(head.biases)
+        weights[self._order], biases[self._order] = head.weights, head.biases
+        if self._layer.out_features == 1:
+            weights, biases = weights[1:] - weights[:1], biases[1:] - biases[:1]
+        with torch.no_grad():
+            self._layer.weight.copy_(torch.from_numpy(weights))
+            self._layer.bias.copy_(torch.from_numpy(biases))

@@ -16,9 +16,9 @@ from transformers import TrainerCallback
 from ...files import SEAL, Directory, find_broken_seal, parse_json, read_seal, seal_folder
 from ...interfaces import Checkpoints
 
-_CURVES = "curves.json"
+_STATE = "state.json"  # of curves and loss
 _NUMBERED = re.compile(r"checkpoint-(\d{1,12})")
-_MOST = 1 << 30  # bytes of the curves
+_MOST = 1 << 30  # bytes of that state
 # The Trainer saves weights under the names the hub uses and reads them back by the names of the module, passing over
 # those that differ (transformers 5): so the weights are saved a second time, under the module's own names.
 _WEIGHTS = "weights.safetensors"
@@ -44,20 +44,20 @@ def make_save_arguments(checkpoints: Checkpoints | None) -> dict[str, Any]:
 
 
 class CheckpointWriter(TrainerCallback):
-    """Adds weights and curves to each checkpoint, and seals it: one that is sealed is complete.
+    """Adds weights and the state of curves and loss to each checkpoint, and seals it: one that is sealed is complete.
 
     Args:
-        get_curves: returns the curves so far, JSON-plain.
+        get_state: returns that state, JSON-plain.
     """
 
-    def __init__(self, get_curves: Callable[[], dict[str, Any]]) -> None:
-        self._get_curves = get_curves
+    def __init__(self, get_state: Callable[[], dict[str, Any]]) -> None:
+        self._get_state = get_state
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:  # noqa: ARG002
-        """Writes weights and curves, once the Trainer has written its own files."""
+        """Writes weights and state, once the Trainer has written its own files."""
         folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
         save_model(model, str(folder / _WEIGHTS))
-        (folder / _CURVES).write_text(json.dumps(self._get_curves()), encoding="utf-8")
+        (folder / _STATE).write_text(json.dumps(self._get_state()), encoding="utf-8")
         files = Directory(folder.parent)
         seal_folder(files, folder.name, [entry.name for entry in files.entries() if not _NUMBERED.match(entry.name)])
 
@@ -79,10 +79,10 @@ def find_newest(folder: Path) -> Path | None:
     return None
 
 
-def read_curves(checkpoint: Path) -> dict[str, Any]:
-    """The curves as they were at a checkpoint."""
-    curves: dict[str, Any] = parse_json(Directory(checkpoint).read(_CURVES, _MOST))
-    return curves
+def read_training_state(checkpoint: Path) -> dict[str, Any]:
+    """The state of curves and loss as it was at a checkpoint."""
+    state: dict[str, Any] = parse_json(Directory(checkpoint).read(_STATE, _MOST))
+    return state
 
 
 def read_weights(checkpoint: Path, module: Any) -> None:

@@ -14,7 +14,9 @@ from PIL import Image
 
 from ...errors import DataError, NotFittedError, UnsupportedRecipeError
 from ...interfaces import Classifier, Context
+from ...metrics.groups import form_groups
 from ...records import History, Recipe, Sample
+from ...records.training_method import GROUP_BALANCED
 from .._pixels import to_rgb
 from ._saved_state import read_state, write_state
 
@@ -36,6 +38,8 @@ class HogClassifier(Classifier):
     Args:
         most: maximum number of training images, balanced over the classes as far as possible; chosen by their digests.
     """
+
+    training_methods = frozenset({GROUP_BALANCED})
 
     def __init__(self, most: int = 4000) -> None:
         self.most = most
@@ -68,7 +72,7 @@ class HogClassifier(Classifier):
         scaler = StandardScaler().fit(values)
         self._weights = {"mean": scaler.mean_.astype(np.float32), "scale": scaler.scale_.astype(np.float32)}
         regression = LogisticRegression(C=_STRENGTH, max_iter=1000, class_weight=_class_weight(recipe))
-        weights = [sample.weight for sample in chosen]
+        weights = _weigh(chosen, recipe)
         self._fit_regression(regression, self._drop_colours(self._scale(values)), labels, weights)
         train_scores = self._score(values, labels)
         held_out = np.array([sample.label for sample in validation])
@@ -170,6 +174,20 @@ def _choose_evenly(samples: Sequence[Sample], most: int) -> list[Sample]:
         ranked.append((turns[sample.label], sample.label, sample))
         turns[sample.label] += 1
     return [sample for *_, sample in sorted(ranked, key=lambda row: row[:2])[:most]]
+
+
+def _weigh(samples: Sequence[Sample], recipe: Recipe) -> list[float]:
+    """The weight of each image; with balanced groups these are divided by the sizes of their groups."""
+    if recipe.sampling != GROUP_BALANCED:
+        return [sample.weight for sample in samples]
+    numbers = form_groups([sample.label for sample in samples], [sample.groups for sample in samples]).numbers
+    # Images without attributes form one group a class.
+    groups = [(int(number), sample.label) for number, sample in zip(numbers, samples, strict=True)]
+    sizes = Counter(groups)
+    return [
+        sample.weight * len(samples) / (len(sizes) * sizes[group])
+        for sample, group in zip(samples, groups, strict=True)
+    ]
 
 
 def _class_weight(recipe: Recipe) -> Any:

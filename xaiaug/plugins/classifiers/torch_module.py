@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import ConfigError, DataError, PluginError, UnsupportedRecipeError, XaiaugError, name_some
+from ...errors import ConfigError, PluginError, UnsupportedRecipeError, XaiaugError, name_some
 from ...interfaces import Classifier, Context, Prepared
 from ...records import JSON, History, Recipe, Sample
 from ._saved_state import read_state, write_state
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from ._callables import Parts
+    from ._dataset import TrainingTask
 
 _WEIGHTS = "model.safetensors"
 
@@ -45,8 +44,10 @@ class TorchClassifier(Classifier):
             network does not see the whole image.
         labels: names of the k classes, in the order of the logits.
         fit: called with (module, train, validation, recipe=..., seed=...) it trains the module in place and returns
-            a `History`, or None; without it the classifier cannot be trained.
+            a `History`, or None; without it only the last layer can be trained.
     """
+
+    training_methods = frozenset({"group-balanced", "last-layer", "last-layer-finetune"})
 
     def __init__(
         self,
@@ -123,10 +124,27 @@ class TorchClassifier(Classifier):
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
         """Trains the network by the function given as `fit`, with the global generators seeded.
 
+        With balanced sampling the function is handed steps × batch size images in balanced shares. The methods that
+        train the last layer alone need no function.
+
         Raises:
-            UnsupportedRecipeError: there is no such function, or the recipe has an adapter or augmentation.
+            UnsupportedRecipeError: there is no such function, the recipe has an adapter or augmentation, or the last
+                layer is not a linear one that gives the logits.
             PluginError: the function returned neither a History nor None.
         """
+        from ._dataset import TrainingTask
+        from ._last_layer import HEAD_FITS
+
+        if recipe.adapter is not None or recipe.augment != "default":
+            raise UnsupportedRecipeError(
+                "TorchClassifier: the function given as fit does not handle adapters and augmentations; got "
+                f"adapter = {recipe.adapter!r}, augment = {recipe.augment!r}"
+            )
+        self._digest_start()
+        task = TrainingTask(self.labels, train, validation, recipe, seed)
+        return self._train_head(task) if recipe.method in HEAD_FITS else self._train_network(task)
+
+    def _train_network(self, task: TrainingTask) -> History:
         from ._isolation import isolate_randomness
         from ._output_hooks import keep_own_logits
 
@@ -135,20 +153,32 @@ class TorchClassifier(Classifier):
                 "TorchClassifier: it has no function to train with; give fit=function(module, train, validation,"
                 " recipe=, seed=), or keep the model as it is with fit_baseline = false"
             )
-        if recipe.adapter is not None or recipe.augment != "default":
-            raise UnsupportedRecipeError(
-                "TorchClassifier: the function given as fit does not handle adapters and augmentations; got "
-                f"adapter = {recipe.adapter!r}, augment = {recipe.augment!r}"
-            )
-        self._digest_start()
+        train, recipe = task.draw_balanced()
         try:
-            with isolate_randomness(seed), keep_own_logits(self.module):
-                history = self._parts.get_function("fit")(self.module, train, validation, recipe=recipe, seed=seed)
+            with isolate_randomness(task.seed), keep_own_logits(self.module):
+                history = self._parts.get_function("fit")(
+                    self.module, train, task.validation, recipe=recipe, seed=task.seed
+                )
         finally:
             self.module.eval()
         if not isinstance(history, History | None):
             raise PluginError(f"TorchClassifier: fit must return a History or None, got {type(history).__name__}")
         return history or History()
+
+    def _train_head(self, task: TrainingTask) -> History:
+        from ._head import LinearHead
+        from ._last_layer import HeadNetwork, train_head
+
+        task.check_labels(type(self).__name__)
+        layer = self._find_last_layer()
+        if layer is None:
+            raise UnsupportedRecipeError(
+                f"TorchClassifier: {task.recipe.method} trains the last layer alone, and no linear layer of"
+                f" {type(self.module).__name__} gives the logits"
+            )
+        order = [self._original_labels.index(label) for label in self.labels]
+        head = LinearHead(layer, order)
+        return train_head(HeadNetwork(self._embed, self.predict_proba, head.read, head.write), task)
 
     def preprocess(self, images: Sequence[Image.Image]) -> Prepared:
         """The images as the network sees them, on its device; boxes are whole images unless `preprocess` returns them.
@@ -180,18 +210,24 @@ class TorchClassifier(Classifier):
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:
         """What the last linear layer reads, when it gives the logits: n d, float32; else None."""
-        from torch import nn
+        return None if self._find_last_layer() is None else self._embed(images)
 
+    def _embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         from .._logits import record_inputs
+
+        layer: Any = self._find_last_layer()
+        with record_inputs(layer) as features:
+            for _ in self._iter_logits(images):
+                pass
+        return np.concatenate(features) if features else np.zeros((0, layer.in_features), np.float32)
+
+    def _find_last_layer(self) -> nn.Module | None:
+        """The last linear layer, if it has as many outputs as there are logits."""
+        from torch import nn
 
         layers = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
         logits = {len(self.labels), 1} if len(self.labels) == 2 else {len(self.labels)}
-        if not layers or layers[-1].out_features not in logits:
-            return None
-        with record_inputs(layers[-1]) as features:
-            for _ in self._iter_logits(images):
-                pass
-        return np.concatenate(features) if features else np.zeros((0, layers[-1].in_features), np.float32)
+        return layers[-1] if layers and layers[-1].out_features in logits else None
 
     def fork(self) -> Self:
         """An independent copy with the same weights."""
@@ -232,9 +268,10 @@ class TorchClassifier(Classifier):
         from safetensors.torch import load_model
 
         from .._device import resolve_device
+        from ._callables import restore_parts
 
         state = read_state(folder, cls)
-        parts = _restore_parts(state, folder)
+        parts = restore_parts(state, folder)
         classifier = cls(parts.module, parts.preprocess, state["parameters"]["labels"], parts.fit)
         classifier._parts, classifier._start = parts, state["start"]
         network = parts.make_network(fresh=True)
@@ -248,11 +285,11 @@ class TorchClassifier(Classifier):
     def _digest_start(self) -> str:
         """Digest of the weights before any training."""
         if self._start is None:
-            from ._callables import LIVE_PARTS, digest_weights
+            from ._callables import LIVE_PARTS, digest_weights, make_key
 
             self._start = digest_weights(self.module)
             if self._parts.live:
-                LIVE_PARTS[_make_key(self.parameters(), self._start)] = self._parts
+                LIVE_PARTS[make_key(self.parameters(), self._start)] = self._parts
         return self._start
 
     def _reorder(self, labels: tuple[str, ...]) -> None:
@@ -310,35 +347,3 @@ class TorchClassifier(Classifier):
         if len(self.labels) != 2 or not has_one_logit(network, self._parts.get_function("preprocess")):
             return network
         return split_logit(copy.deepcopy(network))
-
-
-def _restore_parts(state: dict[str, Any], folder: str | Path) -> Parts:
-    """The parts of a saved classifier."""
-    from ._callables import LIVE_PARTS, Parts, refuse_live_parts, refuse_unknown_names
-
-    _check_state(state, folder)
-    parameters = state["parameters"]
-    if state["alive"]:
-        parts: Parts | None = LIVE_PARTS.get(_make_key(parameters, state["start"]))
-        return parts or refuse_live_parts("TorchClassifier", state["alive"])
-    parts = Parts(parameters["module"], parameters["preprocess"], parameters["fit"])
-    refuse_unknown_names(parts)
-    return parts
-
-
-def _check_state(state: Any, folder: str | Path) -> None:
-    """Raises DataError where a state is not what `save` wrote."""
-    try:
-        parameters, roles = state["parameters"], ("module", "preprocess", "fit")
-        texts = [parameters["module"], parameters["preprocess"], state["start"], parameters["fit"] or ""]
-        texts += [*parameters["labels"], *state["labels"]]
-        whole = set(state["alive"]) <= set(roles) and all(isinstance(text, str) for text in texts)
-        whole = whole and sorted(parameters["labels"]) == sorted(state["labels"])
-    except (KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise DataError(f"TorchClassifier: the state in {str(folder)!r} is damaged; save the classifier again")
-
-
-def _make_key(parameters: dict[str, JSON], start: str) -> str:
-    return json.dumps([parameters, start], sort_keys=True)

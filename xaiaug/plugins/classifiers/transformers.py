@@ -21,6 +21,8 @@ from ._saved_state import read_state, write_state
 
 if TYPE_CHECKING:
     from ._checkpoint import Network
+    from ._dataset import TrainingTask
+    from ._erm import ErmLoss
     from ._label_match import LabelMatch
 
 
@@ -40,6 +42,8 @@ class TransformersClassifier(Classifier):
             `{"LABEL_0": "cat"}`.
         restrict: whether only the classes of the data compete, where the checkpoint has more.
     """
+
+    training_methods = frozenset({"group-balanced", "group-dro", "rrr", "last-layer", "last-layer-finetune"})
 
     def __init__(
         self,
@@ -142,34 +146,47 @@ class TransformersClassifier(Classifier):
     ) -> History:
         """Trains all weights for `recipe.steps`, from the present ones, and returns about ten points of its curves.
 
-        The loss of a batch is the mean of cross-entropies weighted by `Sample.weight` and the recipe's class weights.
+        The loss of a batch is the mean of cross-entropies weighted by `Sample.weight` and the recipe's class weights,
+        or that of the recipe's method. Where that trains the last layer alone, the curves have one point.
         Raises what `Classifier.fit` raises, and DataError for an empty training split or labels out of range.
         """
+        from ._dataset import TrainingTask
         from ._head import replace_head
-        from ._trainer import check_recipe, train_network
+        from ._training_methods import LOSSES, check_task
 
         network = self._load_network()
-        labels = self._find_labels()
-        check_recipe(recipe, len(labels))
-        _check_samples(train, labels, "train")
-        _check_samples(validation, labels, "validation", may_be_empty=True)
-        if not network.fitted or network.labels != labels or (self.new_head and not network.trained):
-            network.module = replace_head(network.module, labels, seed)
-        with _restrict_training(network.module, recipe, seed):
-            history = train_network(
-                network.module,
-                network.preprocessor,
-                train,
-                validation,
-                recipe=recipe,
-                seed=seed,
-                checkpoints=checkpoints,
-                snapshot=None if snapshots is None else partial(self._save_snapshot, snapshots),
-            )
-        network.labels = self.labels = labels
+        task = TrainingTask(self._find_labels(), train, validation, recipe, seed)
+        check_task(task, network.preprocessor)
+        task.check_labels(type(self).__name__)
+        if not network.fitted or network.labels != task.labels or (self.new_head and not network.trained):
+            network.module = replace_head(network.module, task.labels, seed)
+        if recipe.method in LOSSES:
+            history = self._train_network(task, LOSSES[recipe.method], checkpoints, snapshots)
+        else:
+            history = self._train_head(task)
+        network.labels = self.labels = tuple(task.labels)
         network.fitted = network.trained = True
         network.lacks = ""
         return history
+
+    def _train_network(
+        self, task: TrainingTask, kind: type[ErmLoss], checkpoints: Checkpoints | None, snapshots: Path | None
+    ) -> History:
+        from ._trainer import train_network
+
+        network = self._load_network()
+        snapshot = None if snapshots is None else partial(self._save_snapshot, snapshots)
+        with _restrict_training(network.module, task.recipe, task.seed):
+            return train_network(
+                network.module, network.preprocessor, task, kind, checkpoints=checkpoints, snapshot=snapshot
+            )
+
+    def _train_head(self, task: TrainingTask) -> History:
+        from ._head import LinearHead, find_head
+        from ._last_layer import HeadNetwork, train_head
+
+        layer = LinearHead(find_head(self.module), range(len(task.labels)))
+        return train_head(HeadNetwork(self.embed, self._predict, layer.read, layer.write), task)
 
     def _save_snapshot(self, snapshots: Path, step: int, module: Any) -> None:
         """Saves a copy of the network during its training; adapters are merged in the copy alone."""
@@ -186,9 +203,12 @@ class TransformersClassifier(Classifier):
 
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1; reads `batch_size` images at a time."""
+        self._check_fitted()
+        return self._predict(images)
+
+    def _predict(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         from .._logits import compute_probabilities
 
-        self._check_fitted()
         with self._blame():
             parts = [compute_probabilities(self.module, pixels) for pixels in self._iter_pixels(images)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
@@ -315,13 +335,3 @@ def _restrict_training(module: Any, recipe: Recipe, seed: int) -> AbstractContex
     from ._lora import train_lora
 
     return nullcontext() if recipe.adapter is None else train_lora(module, seed)
-
-
-def _check_samples(samples: Sequence[Sample], labels: Sequence[str], name: str, may_be_empty: bool = False) -> None:
-    if not len(samples) and not may_be_empty:
-        raise DataError(f"TransformersClassifier.fit: the {name} split is empty")
-    wrong = {sample.label for sample in samples if not 0 <= sample.label < len(labels)}
-    if wrong:
-        raise DataError(
-            f"TransformersClassifier.fit: labels in {name} must lie in 0..{len(labels) - 1}, got {sorted(wrong)}"
-        )

@@ -1,0 +1,114 @@
+"""What each arm trains on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, cycle, islice
+
+from ..records import Arm, Sample
+
+TRAIN_FAILURES, RETRIEVED, DISAGREEMENTS = "train-failures", "retrieved", "disagreements"
+REPEATED = frozenset({"failures", TRAIN_FAILURES})  # pools whose images may be taken more than once
+COUNTED = REPEATED | {"reserve", RETRIEVED}  # pools that give as many images as arms with new images have
+# Why an arm shows nothing where a pool of it is empty.
+EMPTY_POOLS = {
+    TRAIN_FAILURES: "the baseline gets all training images right: there is none to repeat",
+    RETRIEVED: "no reserve image is near a mistake: there is no mistake, or the classifier has no embedding",
+    DISAGREEMENTS: "the baseline and its early weights predict the same for every guide image",
+}
+
+
+def pools_of(arm: Arm) -> tuple[str, ...]:
+    """The pools of real images that an arm trains on, by name."""
+    return tuple(pool for pool in arm.real.split("+") if pool != "none")
+
+
+def find_empty_pool(arm: Arm, pools: Mapping[str, Sequence[Sample]]) -> str:
+    """Why an arm would show nothing, if one of its pools is empty; empty if none is."""
+    return next((EMPTY_POOLS[pool] for pool in pools_of(arm) if pool in EMPTY_POOLS and not pools[pool]), "")
+
+
+def build_training_set(
+    arm: Arm,
+    pools: Mapping[str, Sequence[Sample]],
+    synthetic: Sequence[Sample],
+    count: Mapping[int, int] | None = None,
+    *,
+    passes: int = 0,
+    seed: int = 0,
+) -> tuple[Sample, ...]:
+    """The training images of an arm: its real images, then its synthetic ones with their weight.
+
+    Args:
+        arm: the row.
+        pools: real images by name: "train", "failures", "train-failures", "guide", "disagreements", "reserve", and
+            "retrieved", in the order in which they are taken.
+        synthetic: the new images of the arm's source; ignored by an arm without a source.
+        count: new images of each class in the arms with new images; failures are repeated and reserve images cut to
+            this number. An arm with new images and one of these pools gets half of each. None uses all as they are.
+        passes: images drawn in the training, for an arm that mixes by ratio or probability: it gets exactly this many.
+        seed: of the draw, for such an arm.
+    """
+    pool_names = pools_of(arm)
+    new = [replace(sample, weight=arm.synthetic_weight) for sample in synthetic] if arm.images else []
+    if new and count is not None and (shared := COUNTED.intersection(pool_names)):
+        new, count = _halve(new, pools[min(shared)], count)
+    real = [sample for pool in pool_names for sample in _match_count(pool, pools[pool], count)]
+    if not real or not new:
+        return (*real, *new)
+    rng = random.Random(f"mix {seed}")
+    if arm.replace_probability:
+        return tuple(_replace_real(_repeat_evenly(real, passes, rng), new, arm.replace_probability, rng))
+    if arm.synthetic_ratio is not None:
+        share = round(passes * arm.synthetic_ratio / (1 + arm.synthetic_ratio))
+        return (*_repeat_evenly(real, passes - share, rng), *_repeat_evenly(new, share, rng))
+    return (*real, *new)
+
+
+def _halve(
+    new: Sequence[Sample], pool: Sequence[Sample], count: Mapping[int, int]
+) -> tuple[list[Sample], dict[int, int]]:
+    """Every second new image of each class that a pool has images of, and how many of the pool take their place."""
+    others = {label: wanted // 2 for label, wanted in count.items() if any(sample.label == label for sample in pool)}
+    left, seen, kept = Counter(others), Counter[int](), []
+    for sample in new:
+        seen[sample.label] += 1
+        if seen[sample.label] % 2 == 0 and left[sample.label]:
+            left[sample.label] -= 1
+        else:
+            kept.append(sample)
+    return kept, others
+
+
+def _repeat_evenly(samples: Sequence[Sample], count: int, rng: random.Random) -> Iterable[Sample]:
+    """`count` samples in random order; how often they occur differs by at most one."""
+    epochs = (rng.sample(range(len(samples)), len(samples)) for _ in iter(int, 1))
+    return [samples[index] for index in islice(chain.from_iterable(epochs), count)]
+
+
+def _replace_real(
+    real: Iterable[Sample], new: Sequence[Sample], probability: float, rng: random.Random
+) -> Iterable[Sample]:
+    """The real samples, each replaced by a new one of its class with the given probability."""
+    by_class: dict[int, list[Sample]] = {}
+    for sample in new:
+        by_class.setdefault(sample.label, []).append(sample)
+    for sample in real:
+        candidates = by_class.get(sample.label)
+        yield rng.choice(candidates) if candidates and rng.random() < probability else sample
+
+
+def _match_count(pool: str, samples: Sequence[Sample], count: Mapping[int, int] | None) -> Iterable[Sample]:
+    if pool not in COUNTED or count is None:
+        return samples
+    by_class: dict[int, list[Sample]] = {}
+    for sample in samples:
+        by_class.setdefault(sample.label, []).append(sample)
+    return [
+        sample
+        for label, of_class in sorted(by_class.items())
+        for sample in islice(cycle(of_class) if pool in REPEATED else of_class, count.get(label, 0))
+    ]
