@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .credentials import looks_like_key
 from .errors import ConfigError, RecordError, suggest
 from .records import Arm, ImageSource, Recipe
-from .records.pipeline import HEADLINE, PRIMARY, SMALLEST_GROUP, STOPS
+from .records.pipeline import HEADLINE, MARGIN, PRIMARY, SMALLEST_GROUP, STOPS
 from .records.recipe import SET_BY_ARM
 from .registry import KINDS, registry
 
@@ -139,6 +139,7 @@ class ExperimentTable(Table):
     primary: tuple[str, str] = PRIMARY
     smallest_group: Annotated[int, Field(ge=1)] = SMALLEST_GROUP
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
+    margin: Annotated[float, Field(gt=0)] = MARGIN
     test_explanation: bool = False
     vary: tuple[Literal["critique", "baseline"], ...] = ()
     rounds: Annotated[int, Field(ge=1)] = 1

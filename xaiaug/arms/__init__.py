@@ -1,5 +1,6 @@
 """The arms (training conditions) of an experiment: rows, recipes, training sets, and what each needs and uses."""
 
+from .advice import advise, is_control
 from .arm_recipes import POINTS, check_budgets, effort, recipe_for, resolve_class_weights
 from .labels_used import LabelsUsed, count_labels
 from .requirements import Available, Reads, missing_requirement, select_runnable
@@ -17,12 +18,14 @@ __all__ = [
     "Available",
     "LabelsUsed",
     "Reads",
+    "advise",
     "build_training_set",
     "check_budgets",
     "count_labels",
     "effort",
     "family",
     "find_empty_pool",
+    "is_control",
     "missing_requirement",
     "pools_of",
     "reads_train",

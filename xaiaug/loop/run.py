@@ -45,6 +45,9 @@ from .settings_diff import diff_settings, settings_snapshot
 from .slices import find_slices
 from .train import train
 
+# The settings that are named before training, for the verdict and the recommendation.
+COMPARED_BY = ("primary", "metric", "smallest_effect", "smallest_group", "margin", "vary")
+
 
 def run_stages(run: RunContext) -> None:
     """Does the steps of a run, up to and with the one it ends after; finished work is not done again."""
@@ -245,7 +248,7 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
     experiment = settings["experiment"]
     run.set_fact(
         COMPARISON,
-        {name: experiment[name] for name in ("primary", "metric", "smallest_effect", "smallest_group", "vary")},
+        {name: experiment[name] for name in COMPARED_BY},
     )
     run.set_fact(PLUGINS, run.plugins.to_json(run.settings))
     about = {

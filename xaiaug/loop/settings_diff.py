@@ -37,6 +37,8 @@ _FROM = {
     "experiment.metric": NOTHING,
     "experiment.primary": NOTHING,
     "experiment.smallest_effect": NOTHING,
+    "experiment.smallest_group": NOTHING,
+    "experiment.margin": NOTHING,
     "experiment.checkpoint_steps": NOTHING,
     "privacy": NOTHING,
     "budget": NOTHING,

@@ -98,4 +98,11 @@ def _fact(run: RunContext, arm: Arm, pools: Mapping[str, Sequence[Sample]], coun
     recipe = rows.recipe_for(arm, run.recipe) if arm.trained else run.baseline_recipe
     real = rows.build_training_set(replace(arm, images=None), pools, (), count) if arm.trained else run.splits.train
     used = rows.count_labels(arm, pools, real)
-    return ArmFact(arm=asdict(arm), real=len(real), recipe=asdict(recipe), used=asdict(used))
+    return ArmFact(
+        arm=asdict(arm),
+        real=len(real),
+        recipe=asdict(recipe),
+        used=asdict(used),
+        advice=rows.advise(arm),
+        control=rows.is_control(arm),
+    )

@@ -76,6 +76,7 @@ PRIMARY = (HEADLINE, CONTINUED)
 EDITED, EDITED_SHUFFLED = "saliency-edit", "saliency-edit-shuffled"
 EXPLANATIONS = ((HEADLINE, "shuffled-map"), (EDITED, EDITED_SHUFFLED))  # does the explanation matter?
 FEWEST_MISTAKES = 30  # below it images made from mistakes say little
+MARGIN = 2.0  # points that a recommended remedy may be behind the best
 FEWEST_SEEDS = 3  # below it there is no verdict
 
 

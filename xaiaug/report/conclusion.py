@@ -12,9 +12,11 @@ FEW_SEEDS = 3
 
 
 def write_conclusion(report: Report) -> str:
-    """One or two sentences: the verdict if there is one, else what was measured, or how far the run got."""
-    if report.verdict is not None:
-        return f"{report.verdict.sentence} {report.verdict.explanation}".strip()
+    """A few sentences: what to do and the verdict if there are any, else what was measured, or how far the run got."""
+    if report.verdict is not None or report.recommendation is not None:
+        advice = report.recommendation.sentence if report.recommendation else ""
+        verdict = f"{report.verdict.sentence} {report.verdict.explanation}" if report.verdict else ""
+        return f"{advice} {verdict}".strip()
     rows = {row.name: row for row in summarise_arms(report)}
     headline = rows.get(HEADLINE) or next((row for row in rows.values() if row.synthetic and row.seeds), None)
     reference = rows.get(CONTINUED)

@@ -140,12 +140,19 @@ class LabelsUsedRow(Row):
     reserve_images: int = 0
     settings_tried: int = 1
 
+    @property
+    def labels(self) -> int:
+        """Labels it used beyond those of the training images."""
+        return self.guide_labels + self.group_labels_in_training + self.group_labels_in_selection + self.reserve_images
+
 
 class ArmResult(Row):
     """One training condition and its budget.
 
     Attributes:
         isolates: one line: what a comparison with this arm measures.
+        advice: what to do to get what the arm got.
+        control: whether it only isolates something and is no remedy.
         trained: whether it trains at all; the baseline does not.
         method: the training method.
         head_only: whether it trains the last layer alone, and so has no steps of the network.
@@ -160,6 +167,8 @@ class ArmResult(Row):
 
     name: Text
     isolates: Text = ""
+    advice: Text = ""
+    control: bool = False
     trained: bool = True
     method: Text = "erm"
     head_only: bool = False

@@ -16,6 +16,7 @@ from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
 from .schema_causes import TestedCauseRow
 from .schema_maps import MapsRow
+from .schema_recommendation import Recommendation
 from .schema_slices import SlicesRow
 
 
@@ -194,6 +195,7 @@ class Report(Row):
         causes: what the tests of stated causes came to, one row a slice; empty where causes were not tested.
         cases: the mistakes that the run analysed, in its order.
         verdict: None if nothing was compared.
+        recommendation: None if there were too few seeds or remedies to recommend one.
     """
 
     schema_version: Literal[1] = 1
@@ -214,6 +216,7 @@ class Report(Row):
     cases: tuple[CaseRow, ...] = ()
     images: Images = Images()
     verdict: Verdict | None = None
+    recommendation: Recommendation | None = None
 
     def dump(self) -> str:
         """The text of `report.json`: UTF-8, indented by two, fields in the order of the schema, one final newline."""

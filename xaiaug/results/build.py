@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from ..records import PICO
-from ..records.pipeline import PRIMARY, StageKind, Stop
+from ..records.pipeline import MARGIN, PRIMARY, StageKind, Stop
 from ..report import Report
 from ..report.schema_report import Costs, Overrun
 from ..store import CallLedger, Reader
@@ -54,10 +54,11 @@ from ..store.stage_rows import (
 from .map_effect import find_untestable
 from .notes import notes
 from .predictions import arm_rows
+from .recommendation import recommend
 from .verdict import verdict
 
 # What is compared where a run stopped before its settings were recorded.
-USUAL_COMPARISON = {"primary": PRIMARY, "metric": "accuracy", "smallest_effect": 0.5}
+USUAL_COMPARISON = {"primary": PRIMARY, "metric": "accuracy", "smallest_effect": 0.5, "margin": MARGIN}
 _GROUPS: tuple[tuple[str, Literal["mistakes", "correct"]], ...] = (("mistakes", "mistakes"), ("of_correct", "correct"))
 PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
 
@@ -91,7 +92,8 @@ def build(reader: Reader) -> Report:
         "verdict": verdict(reader, comparison, [arm["name"] for arm in arms], untestable),
     }
     report = Report.model_validate(fields)
-    return report.model_copy(update={"notes": notes(report)})
+    advised = report.model_copy(update={"recommendation": recommend(reader, comparison, report.arms)})
+    return advised.model_copy(update={"notes": notes(advised)})
 
 
 def costs(reader: Reader) -> Costs:

@@ -158,6 +158,8 @@ def _arm(
     return {
         "name": name,
         "isolates": arm["isolates"],
+        "advice": trained["advice"],
+        "control": trained["control"],
         "trained": arm["real"] != "none" or arm["images"] is not None,
         "method": arm["method"],
         **_budget(recipe, trained["real"]),

@@ -41,8 +41,8 @@ class _Remedies:
 def recommend(reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult]) -> Recommendation | None:
     """The recommendation; None where fewer than two remedies were tested, or with too few seeds.
 
-    Arms that only isolate something, such as one with shuffled maps, are no remedies. Cheaper is what needs fewer further
-    labels and images, then fewer dollars, then fewer minutes of training.
+    Arms that only isolate something, such as one with shuffled maps, are no remedies. Cheaper is what needs fewer
+    further labels, then fewer dollars, then less training; of equals the first in the report.
 
     Args:
         reader: of the run.
@@ -62,8 +62,8 @@ def recommend(reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult]
     return _to_row(known, len(seeds))
 
 
-def _cost(arm: ArmResult) -> tuple[int, float, float]:
-    return arm.used.labels, arm.usd, arm.minutes
+def _cost(arm: ArmResult) -> tuple[int, int, int]:
+    return arm.used.labels, sum(arm.synthetic.values()), arm.image_passes if arm.trained else 0
 
 
 def _to_row(known: _Remedies, seeds: int) -> Recommendation:
@@ -94,21 +94,15 @@ def _advise(known: _Remedies, chosen: int) -> str:
     if gain is None:
         return f"{arm.advice}. {proof}."
     difference, low, high = map(_points, gain)
-    return (
-        f"{arm.advice}: {difference} points of {known.metric} over the baseline ({low} to {high}), {_price(arm)}. {proof}."
-    )
+    gained = f"{difference} points of {known.metric} over the baseline ({low} to {high})"
+    return f"{arm.advice}: {gained}, {_price(arm)}. {proof}."
 
 
 def _price(arm: ArmResult) -> str:
     """What a remedy costs, in words."""
     new = sum(arm.synthetic.values())
-    parts = [
-        f"{arm.used.labels:,} more labels" if arm.used.labels else "no more labels",
-        f"{new:,} new images" if new else "no new images",
-        f"${arm.usd:.2f}" if arm.usd else "",
-        f"{arm.minutes:.1f} minutes a training" if arm.minutes else "",
-    ]
-    return ", ".join(part for part in parts if part)
+    labels = f"{arm.used.labels:,} more labels" if arm.used.labels else "no more labels"
+    return f"{labels}, {f'{new:,} new images' if new else 'no new images'}"
 
 
 def _inconclusive(known: _Remedies, seeds: int, more: int | None) -> str:

@@ -225,6 +225,8 @@ class ArmFact(TypedDict):
     real: int  # real images
     recipe: dict[str, Any]  # Recipe as a dict
     used: dict[str, int]  # LabelsUsed as a dict
+    advice: str  # what to do to get what the arm got
+    control: bool  # whether it is no remedy
 
 
 class SessionFact(TypedDict):
