@@ -167,6 +167,18 @@ def test_sources_without_a_critic_pass_none_of_its_words_on(full):
     assert {request.source is None for request in plain} == {True, False}
 
 
+def test_the_recommendation_comes_first_ranks_remedies_by_cost_and_leaves_controls_out(full):
+    found = full.report.recommendation
+    names = [row.arm for row in found.remedies]
+    assert not {"shuffled-map", "random-map", "no-map", "unguided", "unfiltered", "correct-case-prompts"} & set(names)
+    assert {"baseline", "continued", "generated+training", "guide-added", "more-real"} <= set(names)
+    arms = {arm.name: arm for arm in full.report.arms}
+    costs = [(arms[name].used.labels, sum(arms[name].synthetic.values())) for name in names]
+    assert costs == sorted(costs) and names[0] == "baseline"
+    assert full.conclusion.startswith(found.sentence)
+    assert found.sentence.partition(".")[0] in (full.run_dir / "report.html").read_text()
+
+
 def test_three_seeds_have_a_verdict_and_widened_secondary_intervals(full):
     verdict = full.report.verdict
     primary, explanation, *others = verdict.contrasts

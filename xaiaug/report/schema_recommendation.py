@@ -31,6 +31,7 @@ class Recommendation(Row):
         margin: the largest loss to the best that is accepted, 0 to 1.
         seeds: how many the remedies were compared over.
         seeds_needed: about how many would tell; None where none is needed or no number is enough.
+        images_needed: likewise, of test images.
         remedies: cheapest first.
     """
 
@@ -40,4 +41,5 @@ class Recommendation(Row):
     margin: float
     seeds: int
     seeds_needed: int | None = None
+    images_needed: int | None = None
     remedies: tuple[RemedyRow, ...] = ()

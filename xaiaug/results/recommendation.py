@@ -28,6 +28,11 @@ class _Remedies:
         return self.pairs.find_sufficient(range(len(self.arms)), self.margin)
 
     @property
+    def required(self) -> tuple[int | None, int | None]:
+        """About how many seeds, or test images, would tell."""
+        return self.pairs.required_seeds(self.margin), self.pairs.required_images(self.margin)
+
+    @property
     def baseline(self) -> int | None:
         return next((index for index, arm in enumerate(self.arms) if arm.name == BASELINE), None)
 
@@ -58,25 +63,34 @@ def recommend(reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult]
         return None
     scorer = Scorer(plan["metric"])
     pairs = compare_all([found.condition(scorer, seeds) for _, found in tested])
-    known = _Remedies(tuple(arm for arm, _ in tested), pairs, plan["margin"] / 100, plan["metric"])
-    return _to_row(known, len(seeds))
+    return describe_remedies(tuple(arm for arm, _ in tested), pairs, plan["margin"] / 100, plan["metric"])
 
 
 def _cost(arm: ArmResult) -> tuple[int, int, int]:
     return arm.used.labels, sum(arm.synthetic.values()), arm.image_passes if arm.trained else 0
 
 
-def _to_row(known: _Remedies, seeds: int) -> Recommendation:
+def describe_remedies(arms: tuple[ArmResult, ...], pairs: AllPairs, margin: float, metric: str) -> Recommendation:
+    """The recommendation from what all pairs of remedies came to.
+
+    Args:
+        arms: the remedies, cheapest first.
+        pairs: of them, in that order.
+        margin: the largest loss to the best that is accepted, 0 to 1.
+        metric: of the comparison.
+    """
+    known = _Remedies(arms, pairs, margin, metric)
     chosen = known.chosen
-    more = known.pairs.required_seeds(known.margin) if chosen is None else None
+    seeds, images = (None, None) if chosen is not None else known.required
     return Recommendation(
-        arm=None if chosen is None else known.arms[chosen].name,
-        sentence=_inconclusive(known, seeds, more) if chosen is None else _advise(known, chosen),
-        metric=known.metric,
-        margin=known.margin,
-        seeds=seeds,
-        seeds_needed=more,
-        remedies=tuple(_remedy(known, index) for index in range(len(known.arms))),
+        arm=None if chosen is None else arms[chosen].name,
+        sentence=_say_inconclusive(known, seeds, images) if chosen is None else _advise(known, chosen),
+        metric=metric,
+        margin=margin,
+        seeds=pairs.n_seeds,
+        seeds_needed=seeds,
+        images_needed=images,
+        remedies=tuple(_remedy(known, index) for index in range(len(arms))),
     )
 
 
@@ -105,11 +119,15 @@ def _price(arm: ArmResult) -> str:
     return f"{labels}, {f'{new:,} new images' if new else 'no new images'}"
 
 
-def _inconclusive(known: _Remedies, seeds: int, more: int | None) -> str:
-    told = f"about {more} seeds would tell" if more else "more seeds alone would not tell"
+def _say_inconclusive(known: _Remedies, seeds: int | None, images: int | None) -> str:
+    counts = ((seeds, "seeds"), (images, "test images"))
+    ways = [f"{count:,} {what}" for count, what in counts if count]
+    told = (
+        f"about {' or '.join(ways)} would tell" if ways else "neither more seeds nor more test images alone would tell"
+    )
     return (
-        f"Inconclusive: with {seeds} seeds no remedy is shown to be within {100 * known.margin:g} points of "
-        f"{known.metric} of the best; {told}."
+        f"Which remedy to take is inconclusive: with {known.pairs.n_seeds} seeds none is shown to be within "
+        f"{100 * known.margin:g} points of {known.metric} of the best; {told}."
     )
 
 

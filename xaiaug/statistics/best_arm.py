@@ -5,7 +5,7 @@ Hsu's multiple comparisons with the best (Hsu 1984), each pair by an interval ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .compare import Condition, estimate_difference
 from .interval import DifferenceEstimate, UncertainDifference
-from .outcome import MOST_SEEDS, find_smallest
+from .outcome import MOST_IMAGES, MOST_SEEDS, find_smallest
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class AllPairs:
 
     count: int
     pairs: dict[tuple[int, int], UncertainDifference]
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds the differences rest on."""
+        return next(iter(self.pairs.values())).n_seeds
 
     def difference(self, one: int, other: int) -> float:
         """How far a condition is ahead of another, in units of the score."""
@@ -60,13 +65,22 @@ class AllPairs:
 
     def required_seeds(self, margin: float, level: float = 0.95) -> int | None:
         """With how many seeds one would be found if the differences stay; None where no number is enough."""
-        seeds = next(iter(self.pairs.values())).n_seeds
+        return find_smallest(
+            lambda n: self._is_enough(lambda one: one.with_seeds(n), margin, level), self.n_seeds + 1, MOST_SEEDS
+        )
 
-        def enough(n: int) -> bool:
-            expected = replace(self, pairs={pair: found.with_seeds(n) for pair, found in self.pairs.items()})
-            return expected.find_sufficient(range(self.count), margin, level) is not None
+    def required_images(self, margin: float, level: float = 0.95) -> int | None:
+        """With how many test images, likewise."""
+        least = next(iter(self.pairs.values())).n_images + 1
+        return find_smallest(
+            lambda n: self._is_enough(lambda one: one.with_images(n), margin, level), least, MOST_IMAGES
+        )
 
-        return find_smallest(enough, seeds + 1, MOST_SEEDS)
+    def _is_enough(
+        self, change: Callable[[UncertainDifference], UncertainDifference], margin: float, level: float
+    ) -> bool:
+        expected = replace(self, pairs={pair: change(found) for pair, found in self.pairs.items()})
+        return expected.find_sufficient(range(self.count), margin, level) is not None
 
 
 def compare_all(conditions: Sequence[Condition]) -> AllPairs:
@@ -78,26 +92,35 @@ def compare_all(conditions: Sequence[Condition]) -> AllPairs:
     pairs = combinations(range(len(conditions)), 2)
     found = {(i, j): estimate_difference(conditions[i], conditions[j]) for i, j in pairs}
     varying = {index for index, one in enumerate(conditions) if np.ptp(one.scores) > 0}
+    if not varying:
+        return AllPairs(len(conditions), found)
     pooled = _pool(np.array([conditions[index].scores for index in sorted(varying)]))
     return AllPairs(
         len(conditions),
-        {pair: _with_pooled(one, pooled) if varying.issuperset(pair) else one for pair, one in found.items()},
+        {pair: _with_pooled(one, pooled[len(varying.intersection(pair))]) for pair, one in found.items()},
     )
 
 
 @dataclass(frozen=True)
 class _Pooled:
-    variance: float  # of a difference between two conditions in one seed
-    pooled: int
+    variance: float  # of a difference in one seed
+    pooled: float  # as in `Spread`
 
 
-def _pool(scores: NDArray[np.float64]) -> _Pooled:
-    """From what conditions and seeds leave of the scores, c s, as in a randomised block design."""
-    if len(scores) < 2:
-        return _Pooled(0.0, 1)
+def _pool(scores: NDArray[np.float64]) -> tuple[_Pooled, _Pooled, _Pooled]:
+    """The pooled variance of a difference of which none, one or both of the conditions vary; scores are c s.
+
+    As in a randomised block design: what conditions and seeds leave of the scores is the variance of each condition. A
+    seed that is good for all cancels from a difference where both vary, and stays where one does.
+    """
     count, seeds = scores.shape
     rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
-    return _Pooled(2 * float((rest**2).sum()) / ((count - 1) * (seeds - 1)), count - 1)
+    own = float((rest**2).sum()) / max(1, (count - 1) * (seeds - 1))
+    parts = ((own * (1 - 1 / count), count - 1), (float(scores.mean(axis=0).var(ddof=1)), 1))
+    variance = sum(part for part, _ in parts)
+    freedom = sum(part**2 / of for part, of in parts if part)
+    one = _Pooled(variance, variance**2 / freedom if freedom else 1.0)
+    return _Pooled(0.0, 1.0), one, _Pooled(2 * own, max(1, count - 1))
 
 
 def _with_pooled(estimate: UncertainDifference, pooled: _Pooled) -> UncertainDifference:

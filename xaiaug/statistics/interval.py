@@ -26,14 +26,14 @@ class Spread:
         images: variance from the choice of test images.
         n_seeds: number of seeds.
         n_images: number of test images.
-        pooled: how many independent differences the variance over seeds was estimated from; 1: this one alone.
+        pooled: how many independent differences the variance over seeds rests on; 1: this one alone.
     """
 
     seeds: float
     images: float
     n_seeds: int
     n_images: int
-    pooled: int = 1
+    pooled: float = 1.0
 
     @property
     def standard_error(self) -> float:
