@@ -1,6 +1,7 @@
 """Arms are rows of data, and each trains on what its row says."""
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,7 @@ POOLS = {
     "reserve": [sample("r")],
 }
 NEW = [sample("n1"), sample("n2", 1)]
+ROBUST = {"group-balanced", "group-dro", "rrr", "last-layer", "last-layer-finetune"}
 
 
 def test_the_basic_set_is_the_untouched_start_and_three_trainings():
@@ -82,7 +84,14 @@ def test_an_arm_changes_neither_steps_nor_batch_nor_schedule():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"real": "some"}, {"sampling": "odd"}, {"adapter": "dora"}, {"replace_probability": 2}, {"synthetic_weight": 0}],
+    [
+        {"real": "some"},
+        {"sampling": "odd"},
+        {"adapter": "dora"},
+        {"method": "jtt"},
+        {"replace_probability": 2},
+        {"synthetic_weight": 0},
+    ],
 )
 def test_an_impossible_row_is_refused(wrong):
     with pytest.raises(RecordError, match=next(iter(wrong))):
@@ -100,6 +109,7 @@ def test_balanced_class_weights_become_numbers_of_mean_one():
 def test_every_set_is_made_of_rows_and_full_has_all_but_edits():
     edited = {name for name, arm in arms.ROWS.items() if arm.images and arm.images.cases == "train-correct"}
     assert set(arms.SETS["full"]) == set(arms.ROWS) - edited
+    assert set(arms.SETS["remedies"]) <= set(arms.ROWS)
     assert set(arms.SETS["edits"]) >= edited - {"saliency-edit-oracle"}
     assert set(arms.SETS["basic"]) | set(arms.SETS["paper"]) <= set(arms.SETS["standard"])
     assert all(arms.resolve_arms(name) for name in arms.SETS)
@@ -146,28 +156,40 @@ def test_a_replaced_image_keeps_its_class(probability, seed):
 @pytest.mark.parametrize(
     ("name", "uses", "there", "words"),
     [
-        ("saliency-edit", {"image", "map"}, {"train"}, ""),
-        ("saliency-edit", {"image", "map"}, set(), "no training images"),
-        ("saliency-edit-none", {"image"}, {"train"}, "does not read heatmaps"),
-        ("saliency-edit-oracle", {"image", "map"}, {"train"}, "[data] marks"),
-        ("saliency-edit-oracle", {"image", "map"}, {"train", "marks"}, ""),
-        ("more-real", {"prompt"}, {"train"}, "reserve"),
-        ("more-real", {"prompt"}, {"train", "reserve"}, ""),
-        ("class-name-prompts", {"guidance", "image"}, {"train", "reserve"}, "does not use prompts"),
-        ("class-name-prompts", {"prompt"}, {"train", "reserve"}, ""),
-        ("image-guided-no-critic", {"prompt"}, {"train", "reserve"}, "does not start from an image"),
-        ("image-guided-no-critic", {"guidance", "image"}, {"train", "reserve"}, ""),
-        ("unguided", {"image"}, {"train", "reserve"}, "neither"),
-        ("unguided", {"guidance"}, {"train", "reserve"}, ""),
-        ("generated+training", set(), {"train", "reserve"}, ""),
+        ("saliency-edit", {"image", "map"}, {}, ""),
+        ("saliency-edit", {"image", "map"}, {"train": False}, "no training images"),
+        ("saliency-edit-none", {"image"}, {}, "does not read heatmaps"),
+        ("saliency-edit-oracle", {"image", "map"}, {}, "[data] marks"),
+        ("saliency-edit-oracle", {"image", "map"}, {"marks": True}, ""),
+        ("more-real", {"prompt"}, {}, "reserve"),
+        ("more-real", {"prompt"}, {"reserve": True}, ""),
+        ("retrieved-real", {"prompt"}, {}, "reserve"),
+        ("retrieved-real", {"prompt"}, {"reserve": True}, ""),
+        ("class-name-prompts", {"guidance", "image"}, {}, "does not use prompts"),
+        ("class-name-prompts", {"prompt"}, {}, ""),
+        ("image-guided-no-critic", {"prompt"}, {}, "does not start from an image"),
+        ("image-guided-no-critic", {"guidance", "image"}, {}, ""),
+        ("unguided", {"image"}, {}, "neither"),
+        ("unguided", {"guidance"}, {}, ""),
+        ("generated+training", set(), {}, ""),
+        ("rrr", set(), {"classifier": "hog"}, "the classifier hog does not train by rrr"),
+        ("rrr", set(), {"training_methods": {"rrr"}}, ""),
+        ("group-balanced", set(), {"training_methods": {"group-balanced"}}, "no class of the train images has several"),
+        ("group-balanced", set(), {"training_methods": {"group-balanced"}, "groups": {"train"}}, ""),
+        ("group-dro", set(), {"groups": {"train"}}, "does not train by group-balanced, group-dro"),
+        ("group-dro", set(), {"training_methods": ROBUST, "groups": {"guide"}}, "no class of the train images"),
+        ("dfr", set(), {"training_methods": ROBUST, "groups": {"train"}}, "no class of the guide images"),
+        ("dfr", set(), {"training_methods": ROBUST, "groups": {"guide"}}, ""),
+        ("class-balanced-head", set(), {"training_methods": ROBUST}, ""),
+        ("self", set(), {"training_methods": ROBUST}, "its own early weights"),
+        ("self", set(), {"training_methods": ROBUST, "early": True}, ""),
     ],
 )
 def test_an_arm_that_would_show_nothing_says_why(name, uses, there, words):
-    arm, images_there = arms.ROWS[name], dict.fromkeys(("train", "reserve", "marks"), False)
-    images_there |= dict.fromkeys(there, True)
+    arm, available = arms.ROWS[name], arms.Available(**there)
 
     def missing(arm):
-        return arms.missing_requirement(arm, SimpleNamespace(uses=uses, needs=frozenset()), **images_there)
+        return arms.missing_requirement(arm, SimpleNamespace(uses=uses, needs=frozenset()), available)
 
     reason = missing(arm)
     assert words in reason and bool(words) == bool(reason)
@@ -210,3 +232,49 @@ def test_an_unequal_budget_stops_before_training():
     arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=5, learning_rate=1.0)})
     with pytest.raises(BudgetError, match="'a' and 'b' must have the same steps"):
         arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=6)})
+    arms.check_budgets({"a": Recipe(steps=5), "b": Recipe(steps=6, method="last-layer")})
+
+
+POOLS_OF_REMEDIES = POOLS | {"retrieved": [sample("r3"), sample("r2")], "disagreements": [sample("g1")]}
+
+
+@pytest.mark.parametrize(
+    ("name", "guide", "groups", "reserve"),
+    [
+        ("continued", 0, 0, 0),
+        ("rrr", 0, 0, 0),
+        ("oversampled-failures", 2, 0, 0),
+        ("guide-added", 2, 0, 0),
+        ("class-balanced-head", 2, 0, 0),
+        ("self", 1, 0, 0),
+        ("dfr", 2, 1, 0),
+        ("group-dro", 0, 2, 0),
+        ("group-balanced", 0, 2, 0),
+        ("more-real", 0, 0, 1),
+        ("retrieved-real", 2, 0, 2),
+        ("generated+training", 2, 0, 0),
+        ("saliency-edit", 0, 0, 0),
+        ("saliency-edit+failures", 2, 0, 0),
+    ],
+)
+def test_each_arm_states_the_labels_and_real_images_that_it_used(name, guide, groups, reserve):
+    pools = {**POOLS_OF_REMEDIES, "train": [grouped(one) for one in POOLS["train"]]}
+    pools["guide"] = [grouped(POOLS["guide"][0]), POOLS["guide"][1]]
+    arm = arms.ROWS[name]
+    real = arms.build_training_set(replace(arm, images=None), pools, [])
+    assert arms.count_labels(arm, pools, real) == arms.LabelsUsed(guide, groups, 0, reserve, 1)
+
+
+def grouped(one):
+    return replace(one, groups={"place": "indoor"})
+
+
+def test_as_many_retrieved_images_are_taken_as_there_are_new_ones_nearest_first():
+    made = arms.build_training_set(arms.ROWS["retrieved-real"], POOLS_OF_REMEDIES, [], {0: 1, 1: 3})
+    assert [s.id for s in made] == ["t1", "t2", "r3"]
+
+
+def test_an_arm_whose_pool_is_empty_says_why():
+    for name, words in (("self", "early weights"), ("retrieved-real", "embedding"), ("more-real", "")):
+        reason = arms.find_empty_pool(arms.ROWS[name], {**POOLS, "retrieved": [], "disagreements": []})
+        assert words in reason and bool(words) == bool(reason)

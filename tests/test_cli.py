@@ -117,10 +117,14 @@ def test_a_run_ends_with_its_verdict_and_what_was_left_out(capsys):
     result = SimpleNamespace(
         report=report_example.report(left_out=left_out),
         table=lambda: "the table",
+        resources=lambda: "what each arm used",
         conclusion="It helps.",
         report_path="runs/first/report.html",
     )
     _show(result)
     printed = capsys.readouterr().out
-    places = [printed.index(text) for text in ("the table", "It helps.", "left out: more-real: there", "report.html")]
+    places = [
+        printed.index(text)
+        for text in ("the table", "what each", "It helps.", "left out: more-real: there", "report.html")
+    ]
     assert places == sorted(places)

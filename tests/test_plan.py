@@ -21,6 +21,14 @@ RANGES = [field.name for field in fields(Line) if field.name not in ("name", "sh
 SPEEDS = dict.fromkeys(("fit", "predict", "explain", "critique", "synthesize"), (0.01, 0.02))
 
 
+EVERYTHING = arms.Available(
+    reserve=True,
+    groups=frozenset({"train", "guide"}),
+    early=True,
+    training_methods=frozenset({"group-balanced", "group-dro", "rrr", "last-layer", "last-layer-finetune"}),
+)
+
+
 class Here:
     """Works on this machine."""
 
@@ -77,7 +85,8 @@ def asked(worker=None, until="report", synthesizer=None, **tables):
     workers = {"classifier": Here(), "explainer": Here(), "critic": worker or Here()}
     workers["synthesizer"] = synthesizer or Here()
     names = {kind: f"my-{kind}" for kind in workers}
-    return PlanRequest(checked, workers, names, chosen, Prices(PRICES), until)
+    there = replace(EVERYTHING, causes=checked.critic.test_causes, slices=checked.mistakes.slices)
+    return PlanRequest(checked, workers, names, chosen, Prices(PRICES), until, available=there)
 
 
 experiments = st.fixed_dictionaries(

@@ -320,6 +320,7 @@ def _show(result: Result) -> None:
     report = result.report
     if report.arms:
         typer.echo(f"\n{result.table().rstrip()}")
+        typer.echo(f"\n{result.resources().rstrip()}")
     typer.echo(f"\n{escape_line(result.conclusion)}\n")
     for arm in report.left_out:
         print_line(f"left out: {arm.name}: {arm.reason}")

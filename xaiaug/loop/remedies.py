@@ -15,7 +15,7 @@ from ..plugins._segmentation import Superpixels, create_segmenter
 from ..plugins.synthesizers._mask_folder import MaskFolder
 from ..plugins.synthesizers._subject_masks import SubjectMasks
 from ..records import JSON, Failure, Sample
-from ..stages import Diagnosis, choose_disagreements, early_weights, embed, order_by_nearness, predict
+from ..stages import Diagnosis, choose_disagreements, early_weights, embed_images, order_by_nearness, predict
 from ..store.schema import EMBED_MISTAKES, EMBED_RESERVE, PREDICT_EARLY
 from .run_context import RunContext
 
@@ -43,8 +43,8 @@ def _retrieve(run: RunContext, diagnosis: Diagnosis) -> Sequence[Sample]:
     reserve, runtime, baseline = run.splits.reserve, diagnosis.runtime, diagnosis.baseline
     if not mistakes:
         return ()
-    embedded = embed(runtime, EMBED_MISTAKES, baseline, mistakes)
-    pool_embedded = None if embedded is None else embed(runtime, EMBED_RESERVE, baseline, reserve)
+    embedded = embed_images(runtime, EMBED_MISTAKES, baseline, mistakes)
+    pool_embedded = None if embedded is None else embed_images(runtime, EMBED_RESERVE, baseline, reserve)
     if embedded is None or pool_embedded is None:
         return ()
     ordered = order_by_nearness(mistakes, embedded, reserve, pool_embedded)

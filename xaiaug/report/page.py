@@ -17,6 +17,7 @@ from .cause_pictures import select_causes
 from .charts import arm_curves, dot_plot
 from .conclusion import explain_table, list_limits, write_conclusion
 from .confusion import confusion_tables
+from .resources import RESOURCE_HEADS, list_resources
 from .schema_base import Row
 from .schema_report import Report
 from .slice_pictures import select_slices
@@ -53,6 +54,8 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         limits=list_limits(report),
         table_notes=explain_table(report),
         rows=summarise_arms(report),
+        resources=list_resources(report),
+        resource_heads=RESOURCE_HEADS,
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
         tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),

@@ -54,6 +54,22 @@ class Costs(Row):
     overruns: tuple[Overrun, ...] = ()
 
 
+class ArmCost(Row):
+    """What one arm took, for one seed.
+
+    Attributes:
+        name: of the arm.
+        minutes: of its training, on average over the seeds; 0 for an arm that is not trained. Of a training that was
+            resumed, those of the last session.
+        usd: what was paid for the critiques and images of its first seed, in US dollars; arms that share them have the
+            same. A call in flight when its process was killed is not in it, though in `costs`.
+    """
+
+    name: Text
+    minutes: float = 0.0
+    usd: float = 0.0
+
+
 class Run(Row):
     """What may differ between two equal runs: times, dates, costs and hardware.
 
@@ -62,6 +78,7 @@ class Run(Row):
         started, finished: ISO 8601, UTC; `finished` is None for an unfinished run.
         duration_s: seconds of work, over all sessions.
         resumed: how often the run was resumed.
+        arms: what each arm took.
         hardware: such as {"device": "cpu", "cores": 2}.
         versions: of python, xaiaug, torch and so on.
     """
@@ -72,6 +89,7 @@ class Run(Row):
     duration_s: float | None = None
     resumed: int = 0
     costs: Costs = Costs()
+    arms: tuple[ArmCost, ...] = ()
     hardware: dict[str, Plain] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 

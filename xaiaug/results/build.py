@@ -51,6 +51,7 @@ from ..store.stage_rows import (
     SynthesisRow,
     VerdictRow,
 )
+from .arm_costs import list_arm_costs
 from .map_effect import find_untestable
 from .notes import notes
 from .predictions import arm_rows
@@ -132,6 +133,7 @@ def _run(reader: Reader) -> dict[str, Any]:
         "duration_s": round(sum(session["seconds"] for session in sessions), 1),
         "resumed": max(0, len(sessions) - 1),
         "costs": costs(reader),
+        "arms": list_arm_costs(reader),
         "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     }

@@ -11,6 +11,7 @@ from ..report import Report
 from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
+from ..report.resources import format_resources
 from ..report.schema_cases import CaseRow
 from ..report.schema_causes import TestedCauseRow
 from ..report.schema_slices import SliceRow
@@ -90,6 +91,10 @@ class Result:
             ConfigError: an unknown format.
         """
         return format_table(self.report, format)
+
+    def resources(self) -> str:
+        """What each arm used: labels, real and new images, dollars and minutes, as a table in text."""
+        return format_resources(self.report)
 
     def write_report(self) -> Path:
         """Writes report.json and report.html into the run folder; returns the page's path.

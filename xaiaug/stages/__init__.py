@@ -20,7 +20,7 @@ from .mistakes import (
 )
 from .plugin_guard import TimeLimits
 from .predict import Predictions, predict
-from .retrieval import embed, order_by_nearness
+from .retrieval import embed_images, order_by_nearness
 from .review import Review
 from .runtime import Fitted, StageRuntime
 from .slices import SliceSegmenter, find_run_slices
@@ -51,7 +51,7 @@ __all__ = [
     "choose_donors",
     "count_by_pair",
     "early_weights",
-    "embed",
+    "embed_images",
     "equally_many",
     "examine_judge",
     "export",

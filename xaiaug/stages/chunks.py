@@ -89,9 +89,13 @@ def complete(
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
     runtime.watch(Progress(stage.title, done, len(items)))
-    with _watch_plugin(
-        runtime, stage, lambda note: runtime.watch(Progress(stage.title, done, len(items), note))
-    ) as heard:
+    spending = runtime.store.note_spending(runtime.name(stage.name)) if stage.remote else nullcontext()
+    with (
+        spending,
+        _watch_plugin(
+            runtime, stage, lambda note: runtime.watch(Progress(stage.title, done, len(items), note))
+        ) as heard,
+    ):
         for position, rows in _spread(
             runtime, stage, work, ([item.value for item in chunks[place]] for place in missing)
         ):

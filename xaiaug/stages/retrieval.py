@@ -41,7 +41,7 @@ class _Work:
         return [{"embeddings": Blob.array(embeddings)}]
 
 
-def embed(runtime: StageRuntime, name: StageName, fitted: Fitted, samples: Sequence[Sample]) -> Floats | None:
+def embed_images(runtime: StageRuntime, name: StageName, fitted: Fitted, samples: Sequence[Sample]) -> Floats | None:
     """The classifier's features of images: n d; None where it has none, or there is no image.
 
     Args:

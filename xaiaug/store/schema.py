@@ -261,6 +261,7 @@ class Fact(Generic[Value]):
 FORMAT: Fact[int] = Fact("version")
 BEGUN: Fact[list[str]] = Fact("begun")  # the stages that the newest session came to, in order
 SPEEDS: Fact[dict[str, list[float]]] = Fact("speeds")  # units and seconds of each kind of stage
+SPENT: Fact[dict[str, int]] = Fact("spent")  # picodollars that were paid while a stage was at work, by its name
 SESSIONS: Fact[list[SessionFact]] = Fact("sessions")
 UNTIL: Fact[str] = Fact("until")  # the stop that was asked for
 REACHED: Fact[str | None] = Fact("reached")  # the stop that was reached; None while the run is under way

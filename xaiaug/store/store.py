@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from ..errors import DataError, RunFolderError, RunLockedError
+from ..errors import DataError, RunFolderError, RunLockedError, XaiaugError
 from ..files import MAX_TEXT, Directory
 from ..tables import format_csv, parse_edited_csv
 from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
+from .call_ledger import CallLedger
 from .file_stamps import FileStamps
 from .known_files import files_of
 from .lost_ledger import open_run_ledger
@@ -23,7 +25,7 @@ from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
 from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
 from .run_ledger import FileStamp
-from .schema import BEGUN, OUTCOMES, SPEEDS, StageName
+from .schema import BEGUN, OUTCOMES, SPEEDS, SPENT, StageName
 from .stage_rows import ModelRow
 from .status_file import STATUS, format_status
 from .text_files import METADATA, TABLES, write_text
@@ -102,6 +104,19 @@ class Store:
             units_before, seconds_before = known.get(kind, [0, 0.0])
             speed = [units_before + units, round(seconds_before + seconds, 3)]
             self.ledger.set_fact(SPEEDS, {**known, str(kind): speed})
+
+    @contextmanager
+    def note_spending(self, stage: StageName) -> Iterator[None]:
+        """A block whose paid calls are those of a stage; after a kill inside it they are nobody's."""
+        calls = CallLedger(self.ledger, self.blobs)
+        before = calls.spending().settled
+        try:
+            yield
+        finally:
+            with suppress(XaiaugError, OSError):  # what broke the stage is to be heard, or the next write says so
+                if spent := calls.spending().settled - before:
+                    known = self.ledger.get_fact(SPENT) or {}
+                    self.ledger.set_fact(SPENT, {**known, str(stage): known.get(str(stage), 0) + spent})
 
     def finish(self) -> None:
         """Forgets the stages that this session did not begin: they belong to earlier settings."""

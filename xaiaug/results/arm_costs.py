@@ -1,0 +1,44 @@
+"""What each arm of a run took: minutes of training, and dollars for its critiques and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import fmean
+
+from ..records import PICO
+from ..records.pipeline import StageKind
+from ..report.schema_report import ArmCost
+from ..store import Reader, StageName
+from ..store.schema import ARMS, IMAGES, SPENT, ArmFact, ImagesFact, Wave, critique_stage, fit_stage
+from .predictions import seeds_of
+
+
+def list_arm_costs(reader: Reader) -> tuple[ArmCost, ...]:
+    """What each trained arm took, in order."""
+    images = {arm: entry for entry in reversed(reader.get_fact(IMAGES) or []) for arm in entry["arms"]}
+    return tuple(_cost(reader, fact, images.get(fact["arm"]["name"])) for fact in reader.get_fact(ARMS) or [])
+
+
+def _cost(reader: Reader, fact: ArmFact, images: ImagesFact | None) -> ArmCost:
+    arm = fact["arm"]
+    trained = arm["real"] != "none" or arm["images"] is not None
+    usd = 0.0 if images is None else sum(_read_spending(reader, images)) / PICO
+    return ArmCost(name=arm["name"], minutes=_count_minutes(reader, arm["name"]) if trained else 0.0, usd=usd)
+
+
+def _count_minutes(reader: Reader, arm: str) -> float:
+    fits = [row for seed in seeds_of(reader, arm) for row in reader.rows(fit_stage(arm, seed))]
+    return round(fmean(row["seconds"] for row in fits) / 60, 3) if fits else 0.0
+
+
+def _read_spending(reader: Reader, images: ImagesFact) -> Iterator[int]:
+    """Picodollars of the stages that the images of a source and its first seed came from."""
+    spent = reader.get_fact(SPENT) or {}
+    source = images["source"]
+    if images["asks"]:
+        yield spent.get(str(critique_stage(source["cases"], source["map"])), 0)
+    for name, amount in spent.items():
+        stage = StageName.parse(name)
+        if stage.kind == StageKind.SYNTHESIZE and not stage.part:
+            wave = Wave.of(stage)
+            yield amount if (wave.source, wave.seed) == (images["name"], images["seed"]) else 0
