@@ -29,7 +29,7 @@ def describe(scores, error=0.001, metric="accuracy"):
         for i in range(len(values))
         for j in range(i + 1, len(values))
     }
-    return describe_remedies(arms, AllPairs(len(values), pairs), 0.02, metric)
+    return describe_remedies(arms, AllPairs(len(values), pairs), 0.02, metric, {"generated+training": 1.5})
 
 
 def test_the_sentence_says_what_to_do_what_it_gains_and_what_it_costs():
@@ -42,6 +42,11 @@ def test_the_sentence_says_what_to_do_what_it_gains_and_what_it_costs():
     )
     assert "1,500 more labels, no new images." in found.sentence
     assert "No other remedy is more than 2 points better." in found.sentence
+
+
+def test_dollars_are_said_where_there_are_any():
+    found = describe([(arm("baseline"), 0.7), (arm("generated+training", labels=200, new=300), 0.8)])
+    assert "200 more labels, 300 new images, $1.50." in found.sentence
 
 
 def test_where_nothing_helps_the_classifier_is_left_as_it_is():

@@ -93,7 +93,7 @@ def build(reader: Reader) -> Report:
         "verdict": verdict(reader, comparison, [arm["name"] for arm in arms], untestable),
     }
     report = Report.model_validate(fields)
-    advised = report.model_copy(update={"recommendation": recommend(reader, comparison, report.arms)})
+    advised = report.model_copy(update={"recommendation": recommend(reader, comparison, report.arms, report.run.arms)})
     return advised.model_copy(update={"notes": notes(advised)})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..records.pipeline import BASELINE, FEWEST_SEEDS
 from ..report.schema_arms import ArmResult
 from ..report.schema_recommendation import Recommendation, RemedyRow
+from ..report.schema_report import ArmCost
 from ..statistics import AllPairs, Scorer, compare_all
 from ..store import Reader
 from .predictions import arm_predictions, pair_seeds
@@ -22,6 +23,7 @@ class _Remedies:
     pairs: AllPairs
     margin: float  # in units of the score
     metric: str
+    usd: Mapping[str, float]  # by name
 
     @property
     def chosen(self) -> int | None:
@@ -43,18 +45,26 @@ class _Remedies:
         return (self.pairs.difference(index, self.baseline), *self.pairs.gain(index, self.baseline))
 
 
-def recommend(reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult]) -> Recommendation | None:
+def recommend(
+    reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult], costs: Sequence[ArmCost]
+) -> Recommendation | None:
     """The recommendation; None where fewer than two remedies were tested, or with too few seeds.
 
     Arms that only isolate something, such as one with shuffled maps, are no remedies. Cheaper is what needs fewer
-    further labels, then fewer dollars, then less training; of equals the first in the report.
+    further labels, then fewer dollars, then fewer new images, then less training; of equals the first in the report.
+    Minutes are not asked: they differ between equal runs.
 
     Args:
         reader: of the run.
         plan: what was named before training: "metric", and "margin" in points.
         arms: of the report.
+        costs: what each took.
     """
-    remedies = sorted((arm for arm in arms if not arm.control), key=_cost)
+    usd = {cost.name: cost.usd for cost in costs}
+    remedies = sorted(
+        (arm for arm in arms if not arm.control),
+        key=lambda arm: (arm.used.labels, usd.get(arm.name, 0.0), sum(arm.synthetic.values()), _passes(arm)),
+    )
     tested = [(arm, found) for arm in remedies if (found := arm_predictions(reader, arm.name)) is not None]
     if len(tested) < 2:
         return None
@@ -63,14 +73,16 @@ def recommend(reader: Reader, plan: Mapping[str, Any], arms: Sequence[ArmResult]
         return None
     scorer = Scorer(plan["metric"])
     pairs = compare_all([found.condition(scorer, seeds) for _, found in tested])
-    return describe_remedies(tuple(arm for arm, _ in tested), pairs, plan["margin"] / 100, plan["metric"])
+    return describe_remedies(tuple(arm for arm, _ in tested), pairs, plan["margin"] / 100, plan["metric"], usd)
 
 
-def _cost(arm: ArmResult) -> tuple[int, int, int]:
-    return arm.used.labels, sum(arm.synthetic.values()), arm.image_passes if arm.trained else 0
+def _passes(arm: ArmResult) -> int:
+    return arm.image_passes if arm.trained else 0
 
 
-def describe_remedies(arms: tuple[ArmResult, ...], pairs: AllPairs, margin: float, metric: str) -> Recommendation:
+def describe_remedies(
+    arms: tuple[ArmResult, ...], pairs: AllPairs, margin: float, metric: str, usd: Mapping[str, float]
+) -> Recommendation:
     """The recommendation from what all pairs of remedies came to.
 
     Args:
@@ -78,8 +90,9 @@ def describe_remedies(arms: tuple[ArmResult, ...], pairs: AllPairs, margin: floa
         pairs: of them, in that order.
         margin: the largest loss to the best that is accepted, 0 to 1.
         metric: of the comparison.
+        usd: dollars that each remedy took, by name; none for those that are not there.
     """
-    known = _Remedies(arms, pairs, margin, metric)
+    known = _Remedies(arms, pairs, margin, metric, usd)
     chosen = known.chosen
     seeds, images = (None, None) if chosen is not None else known.required
     return Recommendation(
@@ -109,14 +122,15 @@ def _advise(known: _Remedies, chosen: int) -> str:
         return f"{arm.advice}. {proof}."
     difference, low, high = map(_points, gain)
     gained = f"{difference} points of {known.metric} over the baseline ({low} to {high})"
-    return f"{arm.advice}: {gained}, {_price(arm)}. {proof}."
+    return f"{arm.advice}: {gained}, {_price(arm, known.usd)}. {proof}."
 
 
-def _price(arm: ArmResult) -> str:
+def _price(arm: ArmResult, usd: Mapping[str, float]) -> str:
     """What a remedy costs, in words."""
     new = sum(arm.synthetic.values())
     labels = f"{arm.used.labels:,} more labels" if arm.used.labels else "no more labels"
-    return f"{labels}, {f'{new:,} new images' if new else 'no new images'}"
+    images = f"{new:,} new images" if new else "no new images"
+    return ", ".join((labels, images, *([f"${usd[arm.name]:.2f}"] if usd.get(arm.name) else [])))
 
 
 def _say_inconclusive(known: _Remedies, seeds: int | None, images: int | None) -> str:
