@@ -135,7 +135,7 @@ class Planting:
 
     Attributes:
         mark: a name of `MARKS`.
-        share: of the dogs of train, guide and validation that have one, 0 to 1; of the cats it is one less this. Half
+        share: of the dogs of all splits but test that have one, 0 to 1; of the cats it is one less this. Half
             of both have one in test. None: no image has one.
         corner: of all tags; None: a random one for each.
         counts: images of each split, both classes together.
@@ -163,7 +163,7 @@ class Planting:
                 for label in chosen
                 for place, sample in enumerate(chosen[label])
             )
-        return replace(splits, reserve=(), **planted)
+        return replace(splits, **{"reserve": (), **planted})
 
     def _share(self, split: str, label: int) -> float:
         if self.share is None:
