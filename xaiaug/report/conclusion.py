@@ -13,10 +13,17 @@ FEW_SEEDS = 3
 
 def write_conclusion(report: Report) -> str:
     """A few sentences: what to do and the verdict if there are any, else what was measured, or how far the run got."""
-    if report.verdict is not None or report.recommendation is not None:
-        advice = report.recommendation.sentence if report.recommendation else ""
-        verdict = f"{report.verdict.sentence} {report.verdict.explanation}" if report.verdict else ""
-        return f"{advice} {verdict}".strip()
+    return " ".join(list_conclusions(report))
+
+
+def list_conclusions(report: Report) -> tuple[str, ...]:
+    """The conclusion in parts: what to do, the verdict, and whether the explanation helped, as far as there are any."""
+    advice = report.recommendation.sentence if report.recommendation else ""
+    verdict = (report.verdict.sentence, report.verdict.explanation) if report.verdict else ()
+    return tuple(part for part in (advice, *verdict) if part) or (_describe_measured(report),)
+
+
+def _describe_measured(report: Report) -> str:
     rows = {row.name: row for row in summarise_arms(report)}
     headline = rows.get(HEADLINE) or next((row for row in rows.values() if row.synthetic and row.seeds), None)
     reference = rows.get(CONTINUED)

@@ -15,7 +15,7 @@ from .arm_table import Spread, format_difference, format_percent, format_points,
 from .cases import select_cases
 from .cause_pictures import select_causes
 from .charts import arm_curves, dot_plot
-from .conclusion import explain_table, list_limits, write_conclusion
+from .conclusion import explain_table, list_conclusions, list_limits
 from .confusion import confusion_tables
 from .resources import RESOURCE_HEADS, list_resources
 from .schema_base import Row
@@ -50,7 +50,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         report=report,
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        conclusion=write_conclusion(report),
+        conclusions=list_conclusions(report),
         limits=list_limits(report),
         table_notes=explain_table(report),
         rows=summarise_arms(report),

@@ -76,6 +76,16 @@ class AllPairs:
             lambda n: self._is_enough(lambda one: one.with_images(n), margin, level), least, MOST_IMAGES
         )
 
+    def required_growth(self, margin: float, level: float = 0.95) -> int | None:
+        """How many times as many seeds and test images, likewise."""
+        return find_smallest(
+            lambda n: self._is_enough(
+                lambda one: one.with_seeds(n * one.n_seeds).with_images(n * one.n_images), margin, level
+            ),
+            2,
+            MOST_SEEDS,
+        )
+
     def _is_enough(
         self, change: Callable[[UncertainDifference], UncertainDifference], margin: float, level: float
     ) -> bool:
