@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .loop import FeedbackLoop
     from .loop.cause_probe import probe_cause
     from .loop.diagnose import diagnose
+    from .loop.critic_exam import examine
     from .loop.slice_search import find_slices
     from .plugins.classifiers.predict_function import PredictClassifier
     from .plugins.classifiers.torch_module import TorchClassifier
@@ -65,6 +66,7 @@ _HOMES = {
     "available": "registry",
     "compare_predictions": "statistics",
     "diagnose": "loop.diagnose",
+    "examine": "loop.critic_exam",
     "faithfulness": "quality",
     "find_slices": "loop.slice_search",
     "hookimpl": "hookspecs",
@@ -102,6 +104,7 @@ __all__ = [
     "available",
     "compare_predictions",
     "diagnose",
+    "examine",
     "faithfulness",
     "find_slices",
     "hookimpl",

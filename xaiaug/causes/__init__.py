@@ -1,6 +1,6 @@
 """Tests stated causes of mistakes by experiment: the classifier is asked again after an intervention on the image."""
 
-from .cause_parser import NOTHING, parse_cause
+from .cause_parser import NOTHING, find_place, parse_cause
 from .grouping import MOST_POOL, CauseOfMistake, group_causes
 from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
 from .photo import Photo, Segment
@@ -25,6 +25,7 @@ __all__ = [
     "create_ask",
     "describe_cause",
     "describe_edit",
+    "find_place",
     "group_causes",
     "judge_trials",
     "parse_cause",

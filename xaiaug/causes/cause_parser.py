@@ -68,7 +68,7 @@ def _create(kind: str, text: str, match: re.Match[str]) -> Cause | None:
     colour = _find_colour(before, after) if kind in _COLOURED else None
     if kind != "region":
         return Cause(kind, present, colour)
-    box = _find_place(around)
+    box = find_place(around)
     if colour is not None:
         return Cause(kind, present, colour)  # wherever it is: words give no exact place
     return None if box is None else Cause(kind, present, box=box)
@@ -84,7 +84,7 @@ def _find_colour(before: str, after: str) -> str | None:
     return COLOUR_NAMES[named[0]] if named else None
 
 
-def _find_place(text: str) -> Box | None:
+def find_place(text: str) -> Box | None:
     rows = [extent for word, extent in _ROWS.items() if re.search(rf"\b{word}\b", text)]
     columns = [extent for word, extent in _COLUMNS.items() if re.search(rf"\b{word}\b", text)]
     if not rows and not columns:

@@ -183,6 +183,44 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
 
 
 @app.command()
+def exam(  # noqa: PLR0913, PLR0917  the options of the command
+    critic: Annotated[str, typer.Argument(help="Name of a critic, as `xaiaug plugins critic` lists them.")],
+    run_dir: RunDir = Path("runs/exam"),
+    cases: Annotated[int, typer.Option("--cases", help="Mistakes with each kind of map.")] = 60,
+    seed: Annotated[int, typer.Option("--seed", help="Of the images.")] = 0,
+    parameters: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE, as in TOML.")] = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Show calls and dollars, and ask nothing.")] = False,
+    budget_usd: Budget = None,
+    allow_upload: Upload = None,
+    offline: Offline = None,
+    trust_host: TrustHost = None,
+) -> None:
+    """Examine a critic on planted causes: does it name them, and does it read the map?"""
+    from ..loop.critic_exam import CriticExam
+    from .exam_display import print_exam, print_exam_plan
+    from .parameters import parse_parameters
+    from .progress_display import show_progress
+
+    trust_hosts(trust_host or ())
+    examination = CriticExam(
+        critic,
+        run_dir,
+        parameters=parse_parameters(parameters or []),
+        cases=cases,
+        seed=seed,
+        budget_usd=budget_usd,
+        allow_upload=bool(allow_upload),
+        offline=bool(offline),
+    )
+    if plan_only:
+        print_exam_plan(examination)
+        return
+    with show_progress() as watch:
+        found = examination.run(watch)
+    print_exam(found, run_dir)
+
+
+@app.command()
 def demo(run_dir: RunDir = Path("runs/demo")) -> None:
     """Run the entire loop on drawn cats and dogs. Needs no key, GPU or download."""
     from ..demo import demo as run_demo

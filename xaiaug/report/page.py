@@ -41,7 +41,7 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         report: any report, also of an unfinished or failed run.
         blob: the bytes of a blob by its name; if it raises OSError or LookupError, the page names the missing picture.
     """
-    environment = _environment()
+    environment = create_environment()
     style = environment.get_template("page.css").render()
     heatmaps = (row.heatmap for row in report.cases if row.heatmap and not row.degenerate)
     scale = run_scale(report.settings, heatmaps, blob)
@@ -71,7 +71,8 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
 
 
 @functools.cache
-def _environment() -> Environment:
+def create_environment() -> Environment:
+    """Templates of all pages: everything that is put in is escaped, and what is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -1,0 +1,208 @@
+"""Examines a critic: does it name planted causes, and does it read the map?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..causes import describe_cause
+from ..data import Splits
+from ..errors import ConfigError
+from ..exam import MAPS, PLANTED, ExamMarks, Mark, Paper, choose_maps, mark_critique, mark_exam, write_paper
+from ..exam.papers import LABELS
+from ..interfaces import Critic
+from ..plugins.classifiers.predict_function import PredictClassifier
+from ..records import Cause, Critique, Progress
+from ..report.exam_page import render_exam
+from ..report.schema_cases import CaseRow
+from ..report.schema_exam import Exam
+from ..results import Result, open_run
+from ..store.blobs import write_atomically
+from .diagnose import LAST_STEP, diagnosis_settings
+from .feedback import FeedbackLoop
+
+FEWEST_CASES = 6
+EXAM_JSON, EXAM_PAGE = "exam.json", "exam.html"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One planted cause with one kind of map: a run of its own."""
+
+    paper: Paper
+    maps: str
+    run_dir: Path
+
+
+class CriticExam:
+    """An exam of one critic, in parts: each planted cause with each kind of map is a run, which resumes as runs do.
+
+    Args:
+        critic: an object or a registered name.
+        run_dir: the folder of the exam.
+        parameters: of a critic by name.
+        cases: mistakes with each kind of map, over all planted causes.
+        seed: of the images.
+        budget_usd: most that all parts together may cost, in US dollars; None: nothing.
+        allow_upload: whether a critic may send images to an outside service.
+        offline: whether critics that talk to outside services are refused.
+
+    Raises:
+        ConfigError: too few cases, or parameters for a critic that is an object.
+    """
+
+    def __init__(
+        self,
+        critic: str | Critic,
+        run_dir: str | Path = "runs/exam",
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        cases: int = 60,
+        seed: int = 0,
+        budget_usd: float | None = None,
+        allow_upload: bool = False,
+        offline: bool = False,
+    ) -> None:
+        if cases < FEWEST_CASES:
+            raise ConfigError(f"exam: needs at least {FEWEST_CASES} cases, two for each planted cause, got {cases}")
+        if parameters and isinstance(critic, Critic):
+            raise ConfigError(
+                "exam: a critic that is an object has parameters of its own; give them where you create it"
+            )
+        self.critic, self.run_dir, self.seed = critic, Path(run_dir).expanduser(), seed
+        self.parameters, self.budget_usd = dict(parameters or {}), budget_usd
+        self._privacy = {"allow_upload": allow_upload, "offline": offline}
+        each = 2 * max(1, round(cases / len(PLANTED) / 2))
+        papers = [write_paper(name, each, seed) for name in PLANTED]
+        self._parts = [
+            _Part(paper, maps, self.run_dir / maps / paper.name.replace(" ", "-")) for maps in MAPS for paper in papers
+        ]
+
+    def loops(self) -> Iterator[tuple[FeedbackLoop, Splits, Path]]:
+        """The loop, data and run folder of each part, to be planned."""
+        for part in self._parts:
+            yield self._loop(part, self.budget_usd), _splits(part.paper), part.run_dir
+
+    def run(self, watch: Callable[[Progress], None] | None = None) -> Exam:
+        """Asks the critic, marks what it says, and writes exam.json and exam.html.
+
+        Args:
+            watch: receives the progress.
+
+        Raises:
+            XaiaugError: as of `FeedbackLoop.run`.
+        """
+        results = {}
+        for part in self._parts:
+            left = None if self.budget_usd is None else self.budget_usd - self._sum_other_costs(part)
+            loop = self._loop(part, left)
+            results[part.maps, part.paper.name] = loop.run(_splits(part.paper), part.run_dir, LAST_STEP, watch=watch)
+        exam = self._mark(results)
+        write_atomically(self.run_dir, EXAM_JSON, exam.dump().encode())
+        page = render_exam(exam, lambda name: (self.run_dir / name).read_bytes())
+        write_atomically(self.run_dir, EXAM_PAGE, page.encode())
+        return exam
+
+    def _loop(self, part: _Part, budget_usd: float | None) -> FeedbackLoop:
+        settings = diagnosis_settings(None, budget_usd, **self._privacy, test_causes=False, slices=False)
+        settings["mistakes"]["faithfulness"] = 0
+        settings["critic"] |= self.parameters
+        classifier = PredictClassifier(part.paper.rule, LABELS)
+        return FeedbackLoop(classifier, choose_maps(part.paper, part.maps), self.critic, settings=settings)
+
+    def _sum_other_costs(self, part: _Part) -> float:
+        """What the other parts have cost, and may have."""
+        others = [one.run_dir for one in self._parts if one is not part and (one.run_dir / "ledger.sqlite").exists()]
+        costs = [open_run(folder).report.run.costs for folder in others]
+        return sum(cost.usd + cost.unknown_usd for cost in costs)
+
+    def _mark(self, results: Mapping[tuple[str, str], Result]) -> Exam:
+        marks: dict[str, dict[tuple[str, str], Mark]] = {name: {} for name in MAPS}
+        answered, rows = dict.fromkeys(MAPS, 0), []
+        for part in self._parts:
+            found = {case.id: case for case in results[part.maps, part.paper.name].report.cases}
+            for name, truth in part.paper.truth.items():
+                critique = _critique_of(found[name]) if name in found else None
+                mark = mark_critique(critique, truth)
+                marks[part.maps][part.paper.name, name] = mark
+                answered[part.maps] += critique is not None
+                rows.append(self._row(part, name, truth, mark, found.get(name), critique))
+        return self._to_exam(mark_exam(marks, answered), rows, list(results.values()))
+
+    def _row(
+        self, part: _Part, name: str, truth: Cause, mark: Mark, case: CaseRow | None, critique: Critique | None
+    ) -> dict[str, Any]:
+        panel = case.panel if case is not None else None
+        sample = next(sample for sample in part.paper.samples if sample.id == name)
+        return {
+            "id": name,
+            "planted": part.paper.name,
+            "label": LABELS[sample.label],
+            "predicted": LABELS[1 - sample.label],
+            "truth": describe_cause(truth),
+            "maps": part.maps,
+            "stated": critique.cause if critique is not None else "",
+            "cause": mark.cause,
+            "place": mark.place,
+            "panel": panel and (part.run_dir / "blobs" / panel).relative_to(self.run_dir).as_posix(),
+        }
+
+    def _to_exam(self, marks: ExamMarks, rows: list[dict[str, Any]], results: list[Result]) -> Exam:
+        reports = [result.report for result in results]
+        costs = [report.run.costs for report in reports]
+        plugin = reports[0].plugins.critic
+        return Exam.model_validate(
+            {
+                "critic": plugin.model_dump(mode="json") if plugin else {"name": str(self.critic)},
+                "seed": self.seed,
+                "sentence": marks.sentence,
+                "conditions": [
+                    {
+                        "maps": name,
+                        "answered": marks.answered[name],
+                        "cause": asdict(marks.causes[name]),
+                        "place": asdict(marks.places[name]),
+                        "right": asdict(marks.right[name]),
+                    }
+                    for name in MAPS
+                ],
+                "papers": [{"planted": name, "right": asdict(share)} for name, share in marks.by_paper.items()],
+                "map_effect": marks.map_effect,
+                "map_low": marks.map_low,
+                "map_high": marks.map_high,
+                "map_p": marks.map_p,
+                "usd": sum(cost.usd for cost in costs),
+                "unknown_usd": sum(cost.unknown_usd for cost in costs),
+                "calls": sum(cost.calls for cost in costs),
+                "seconds": round(sum(report.run.duration_s or 0.0 for report in reports), 1),
+                "cases": rows,
+            }
+        )
+
+
+def examine(critic: str | Critic, run_dir: str | Path = "runs/exam", **options: Any) -> Exam:
+    """Whether a critic names planted causes and their places, and whether that depends on the map it is shown.
+
+    Args:
+        critic: an object or a registered name.
+        run_dir: the folder of the exam; one that was cut off is resumed.
+        options: `parameters`, `cases`, `seed`, `budget_usd`, `allow_upload` and `offline` of `CriticExam`.
+
+    Raises:
+        XaiaugError: as of `CriticExam` and its `run`.
+    """
+    return CriticExam(critic, run_dir, **options).run()
+
+
+def _splits(paper: Paper) -> Splits:
+    return Splits(labels=LABELS, guide=paper.samples)
+
+
+def _critique_of(case: CaseRow) -> Critique | None:
+    row = case.critique
+    if row is None:
+        return None
+    testable = None if row.testable is None else Cause(**row.testable.model_dump())
+    return Critique(row.cause, row.prompt, row.attended, testable=testable)
