@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nursery import PRICES
 from PIL import Image
 
-from xaiaug import Arm, Context, FeedbackLoop, Recipe, Sample, Splits, arms
+from xaiaug import Arm, Context, FeedbackLoop, Recipe, Sample, Splits, TorchClassifier, arms
 from xaiaug.errors import ConfigError, UnsupportedRecipeError
 from xaiaug.records import METHODS
 from xaiaug.records.pipeline import StageKind
@@ -165,6 +165,25 @@ def test_a_baseline_that_is_taken_as_it_is_has_no_early_weights(splits, tmp_path
     assert [arm.name for arm in result.report.arms] == ["baseline", "class-balanced-head"]
     with pytest.raises(ConfigError, match="its own early weights"):
         create(classifier, ["self"], experiment={"fit_baseline": False}).run(splits, tmp_path / "named")
+
+
+def test_a_network_without_a_function_to_train_it_has_its_last_layer_trained_in_a_run(grouped, tmp_path):
+    torch = pytest.importorskip("torch")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    classifier = TorchClassifier(module, to_pixels, grouped.labels)
+    tables = {"experiment": {"fit_baseline": False}}
+    result = create(classifier, ["baseline", "dfr", "class-balanced-head"], **tables).run(grouped, tmp_path / "run")
+    assert [arm.name for arm in result.report.arms] == ["baseline", "dfr", "class-balanced-head"]
+    with pytest.raises(UnsupportedRecipeError, match="continued would train it"):
+        create(classifier, ["dfr", "continued"], **tables).run(grouped, tmp_path / "run")
+
+
+def to_pixels(images):
+    import torch
+
+    return torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255 for image in images])
 
 
 class Agreeing(Able):
