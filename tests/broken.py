@@ -386,6 +386,7 @@ BROKEN = {
     "fit-returns-a-history": changed(NearestColour, "fit", lambda made, *_: History((9,), (0,), (0,), (0,), (0,))),
     "training-is-deterministic": Chancy,
     "rejects-unsupported-recipes": Obedient,
+    "trains-by-the-methods-it-names": having(NearestColour, training_methods=frozenset({"jtt"})),
     "survives-save-and-load": Forgetful,
     "forks-are-independent": Shared,
     "features-are-finite": having(NearestColour, embed=lambda self, images: np.zeros((1, 3), np.float32)),

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from .interfaces import Classifier, Context, Critic, Explainer, Synthesizer
     from .loop import FeedbackLoop
     from .loop.cause_probe import probe_cause
-    from .loop.diagnose import diagnose
     from .loop.critic_exam import examine
+    from .loop.diagnose import diagnose
     from .loop.slice_search import find_slices
     from .plugins.classifiers.predict_function import PredictClassifier
     from .plugins.classifiers.torch_module import TorchClassifier

@@ -176,6 +176,27 @@ def test_the_penalty_is_the_squared_gradient_of_the_summed_log_probabilities_off
     assert module.weight.grad.abs().sum() > 0
 
 
+def test_a_network_without_second_derivatives_is_refused_at_its_first_batch() -> None:
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, values):
+            return 2 * values
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, slopes):
+            return 2 * slopes
+
+    class Fused(Linear):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return super().forward(Once.apply(pixels)) ** 2
+
+    loss, batch = RrrLoss(LossSettings(CPU, 2)), {"pixels": torch.ones(2, 3, 4, 4), "targets": torch.tensor([0, 1])}
+    batch |= {"weights": torch.ones(2), "off_subject": torch.ones(2, 4, 4)}
+    with pytest.raises(UnsupportedRecipeError, match="rrr differentiates Fused twice"):
+        loss.compute(Fused(), batch)
+
+
 def test_the_weight_of_the_penalty_stays_that_of_the_first_batch() -> None:
     loss = RrrLoss(LossSettings(CPU, 2))
     energy = torch.ones(2, 4, 4)

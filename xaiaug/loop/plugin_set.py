@@ -12,7 +12,7 @@ from ..config import PluginTable, Settings, create_plugin
 from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some, suggest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, unpaid
-from ..records import JSON, Arm, ImageSource
+from ..records import JSON, METHODS, Arm, ImageSource
 from ..records.pipeline import STARTS, Stop, reaches
 from ..registry import KINDS
 
@@ -77,13 +77,17 @@ class PluginSet:
                 f"the classifier {name} cannot be trained: take it as it is with [experiment] fit_baseline = false, or"
                 " train another one, such as transformers"
             )
-        trained = [arm.name for arm in arms if arm.trained]
+        trained = [arm.name for arm in arms if arm.trained and not self._trains_head(arm)]
         last = Stop.IMAGES if experiment.rounds > 1 else Stop.REPORT
         if trained and reaches(until, last):
             raise UnsupportedRecipeError(
                 f"the classifier {name} cannot be trained, and {name_some(trained)} would train it: end the run earlier"
                 ' (until = "critique", or "images" with one round), or keep the baseline alone, arms = ["baseline"]'
             )
+
+    def _trains_head(self, arm: Arm) -> bool:
+        """Whether an arm trains the last layer alone, which a classifier may do that cannot be trained as a whole."""
+        return METHODS[arm.method].head_only and arm.method in self.classifier.training_methods
 
     def to_json(self, settings: Settings) -> dict[str, Any]:
         """Name, class, version and parameters of each, JSON-plain."""

@@ -58,13 +58,19 @@ class RrrLoss(ErmLoss):
         pixels = batch["pixels"].requires_grad_()
         outputs = compute_logits(module, pixels)
         loss = self.reduce(self.compute_each(outputs.float(), batch), self.weigh(batch), batch)
+        first = self.scale is None
         try:
             (gradients,) = torch.autograd.grad(outputs.float().log_softmax(-1).sum(), pixels, create_graph=True)
+            penalty = self._penalise(gradients.float().square().sum(1), batch["off_subject"])
+            if first:  # some operations have a gradient and no second one, which shows only when it is needed
+                penalty.backward(retain_graph=True)
+                module.zero_grad()
         except RuntimeError as error:
             raise UnsupportedRecipeError(
-                f"{type(module).__name__} gives no gradients by its pixels, which rrr penalises: {error}"
+                f"rrr differentiates {type(module).__name__} twice, which it does not allow:"
+                f" {' '.join(str(error).split())[:200]}"
             ) from error
-        return loss + self._penalise(gradients.float().square().sum(1), batch["off_subject"]), outputs
+        return loss + penalty, outputs
 
     def _penalise(self, energy: Tensor, off_subject: Tensor) -> Tensor:
         """The penalty, from the squared gradient of each pixel: n h w."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from ...errors import NotFittedError, UnsupportedRecipeError
 from ...interfaces import Prepared, TorchModel
-from ...records import History, Recipe
+from ...records import METHODS, History, Recipe
+from ...records.training_method import SAMPLINGS
 from . import items
 from .assertions import NotApplicableError, equal, expect
 from .bench import RECIPE, Bench, fit_briefly
@@ -89,6 +91,21 @@ def rejects_unsupported_recipes(bench: Bench) -> None:
             expect(False, f"{name} must raise UnsupportedRecipeError, got {type(error).__name__}: {error}")
         expect(False, f"{name} must raise UnsupportedRecipeError, and it trained")
     expect(equal(_predict_if_fitted(bench, plugin), before), "a recipe that it rejected has changed it")
+
+
+@check("classifier")
+def trains_by_the_methods_it_names(bench: Bench) -> None:
+    """Each name in training_methods is a training method or a way of sampling, and fit trains by it."""
+    names = _create_trainable(bench).training_methods
+    unknown = sorted(set(names) - {*METHODS, *SAMPLINGS})
+    expect(not unknown, f"training_methods must be of {', '.join((*METHODS, *SAMPLINGS))}, got {', '.join(unknown)}")
+    for name in sorted(names):
+        recipe = replace(RECIPE, **{"method" if name in METHODS else "sampling": name})
+        try:
+            history = _create_trainable(bench).fit(items.annotated(), (), recipe=recipe, seed=0)
+        except UnsupportedRecipeError as error:
+            expect(False, f"it names {name} in training_methods, and does not train by it: {error}")
+        expect(isinstance(history, History), f"{name}: fit must return a History, got {type(history).__name__}")
 
 
 @check("classifier")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,16 @@ def make_context(paid: PaidCalls | None = None, *, training: bool = True) -> Con
 def train() -> tuple[Sample, ...]:
     """Eight training images per class, all of one size."""
     return tuple(small_splits({"train": 8}, LABELS, side=40, seed=7).train)
+
+
+def annotated() -> tuple[Sample, ...]:
+    """The training images with two groups in each class, and a disc as the mask of each subject."""
+    y, x = np.mgrid[-1:1:40j, -1:1:40j]
+    disc = (np.hypot(y, x) < 0.6).astype(np.float32)
+    return tuple(
+        replace(sample, groups={"place": "indoor" if number % 4 < 2 else "outdoor"}, subject=disc.copy)
+        for number, sample in enumerate(train())
+    )
 
 
 def make_images() -> list[Image.Image]:
