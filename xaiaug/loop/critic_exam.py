@@ -23,6 +23,8 @@ from ..store.blobs import write_atomically
 from .diagnose import LAST_STEP, diagnosis_settings
 from .feedback import FeedbackLoop
 
+__all__ = ["CriticExam", "Exam", "examine"]
+
 FEWEST_CASES = 6
 EXAM_JSON, EXAM_PAGE = "exam.json", "exam.html"
 
@@ -134,7 +136,7 @@ class CriticExam:
     def _row(
         self, part: _Part, name: str, truth: Cause, mark: Mark, case: CaseRow | None, critique: Critique | None
     ) -> dict[str, Any]:
-        panel = case.panel if case is not None else None
+        picture = (case.panel or case.image) if case is not None else None
         sample = next(sample for sample in part.paper.samples if sample.id == name)
         return {
             "id": name,
@@ -146,7 +148,7 @@ class CriticExam:
             "stated": critique.cause if critique is not None else "",
             "cause": mark.cause,
             "place": mark.place,
-            "panel": panel and (part.run_dir / "blobs" / panel).relative_to(self.run_dir).as_posix(),
+            "picture": picture and (part.run_dir / "blobs" / picture).relative_to(self.run_dir).as_posix(),
         }
 
     def _to_exam(self, marks: ExamMarks, rows: list[dict[str, Any]], results: list[Result]) -> Exam:

@@ -24,7 +24,7 @@ def render_exam(exam: Exam, read: Callable[[str], bytes]) -> str:
         exam=exam,
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        shown=[(case, _embed(case.panel, read)) for case in exam.cases if case.maps == "true"],
+        shown=[(case, _embed(case.picture, read)) for case in exam.cases if case.maps == "true"],
     )
 
 
@@ -35,4 +35,5 @@ def _embed(name: str | None, read: Callable[[str], bytes]) -> str | None:
         data = read(name)
     except (OSError, LookupError):
         return None
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    kind = "jpeg" if name.endswith((".jpg", ".jpeg")) else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

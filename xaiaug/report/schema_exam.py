@@ -61,7 +61,7 @@ class ExamCaseRow(Row):
         maps: kind of the map that was shown.
         stated: the critique's cause; empty where there is none.
         cause, place: whether they are named; place is None where the cause has none.
-        panel: the picture that the critic was shown, a file below the exam's folder.
+        picture: the panel that the critic looked at, else the image; a file below the exam's folder.
     """
 
     id: str
@@ -73,7 +73,7 @@ class ExamCaseRow(Row):
     stated: Text = ""
     cause: bool
     place: bool | None = None
-    panel: str | None = None
+    picture: str | None = None
 
 
 class Exam(Row):

@@ -1,0 +1,190 @@
+"""The exam tells apart critics that read the map, that do not, and that say the same of everything."""
+
+import json
+
+import numpy as np
+import pytest
+
+from xaiaug import Cause, Critic, Critique, examine
+from xaiaug.errors import ConfigError, OfflineError
+from xaiaug.exam import PLANTED, choose_maps, mark_critique, write_paper
+from xaiaug.exam.papers import LABELS, Rule
+from xaiaug.imaging.image_stats import digest_image
+
+RULES = list(PLANTED.values())
+TAGS = [rule for rule in RULES if rule.kind == "tag"]
+
+
+def state(kind, rule=None, present=True, box=None):
+    colour = rule.colour if rule is not None and rule.colour else None
+    return Critique("stated as a record", "a photo", testable=Cause(kind, present, colour, box=box))
+
+
+def say_of(image, place):
+    """What the planted cause is, by the pixels; the place of a tag is that given, or its own."""
+    for rule in TAGS:
+        if rule.finds(image):
+            return state("region", rule, box=place)
+    return None
+
+
+class ReadsMap(Critic):
+    """Looks where the map is hottest: a spot off the middle that has a tag's colour is the cause."""
+
+    def critique(self, cases):
+        return [self._one(case) for case in cases]
+
+    def _one(self, case):
+        if case.explanation is None:
+            return Critique("I cannot tell.", "a photo")
+        grid = case.explanation.grid
+        row, column = np.unravel_index(grid.argmax(), grid.shape)
+        x, y = (column + 0.5) / grid.shape[1], (row + 0.5) / grid.shape[0]
+        if (grid > grid.max() / 2).mean() > 0.25:
+            return state("backdrop")
+        if abs(x - 0.5) < 0.2:
+            return state("region", TAGS[0], present=False)
+        box = (max(0, x - 0.1), max(0, y - 0.1), min(1, x + 0.1), min(1, y + 0.1))
+        return say_of(case.image, box) or state("region", TAGS[0], box=box)
+
+
+class MapBlind(Critic):
+    """Knows the planted causes by their pixels, and never looks at the map."""
+
+    def critique(self, cases):
+        return [self._one(case.image) for case in cases]
+
+    def _one(self, image):
+        from xaiaug.imaging.image_stats import rgb_to_lab, to_pixels
+
+        for rule in TAGS:
+            if box := rule.locate(rgb_to_lab(to_pixels(image))):
+                return state("region", rule, box=box)
+        return state("backdrop")
+
+
+class OneAnswer(Critic):
+    asked = 0
+
+    def critique(self, cases):
+        type(self).asked += 1
+        return [Critique("The grass in the background.", "a photo") for _ in cases]
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exams")
+    critics = {"reads": ReadsMap(), "blind": MapBlind(), "one": OneAnswer()}
+    return {name: (examine(critic, folder / name, cases=18), folder / name) for name, critic in critics.items()}
+
+
+@pytest.mark.ci
+def test_a_critic_that_reads_the_map_does_worse_with_another_images_map(exams):
+    exam, _ = exams["reads"]
+    by_map = {row.maps: row for row in exam.conditions}
+    assert by_map["true"].place.hits >= 5 > 3 >= by_map["shuffled"].place.hits
+    assert by_map["none"].right.hits == 0
+    assert exam.map_effect > 0.2 and exam.map_p < 0.05 and "it reads the map" in exam.sentence
+
+
+@pytest.mark.ci
+def test_a_critic_that_knows_the_causes_without_the_map_is_told_from_one_that_reads_it(exams):
+    exam, _ = exams["blind"]
+    assert exam.map_effect == 0 and "nothing shows that it reads the map" in exam.sentence
+    assert len({row.right.hits for row in exam.conditions}) == 1 and exam.conditions[0].right.hits > 6
+
+
+@pytest.mark.ci
+def test_one_answer_for_everything_is_right_of_one_planted_cause_alone(exams):
+    exam, _ = exams["one"]
+    assert {row.planted: row.right.hits for row in exam.papers} == {"magenta tag": 0, "blue tag": 0, "backdrop": 6}
+
+
+@pytest.mark.ci
+def test_the_exam_is_written_as_a_page_and_as_json(exams):
+    exam, folder = exams["reads"]
+    assert json.loads((folder / "exam.json").read_text()) == json.loads(exam.dump())
+    page = (folder / "exam.html").read_text()
+    assert exam.sentence in page and page.count("<article") == 18 and page.count("data:image/") == 18
+    assert "<script" not in page
+
+
+@pytest.mark.ci
+def test_an_exam_that_is_run_again_asks_nothing_again(exams):
+    exam, folder = exams["one"]
+    asked = OneAnswer.asked
+    again = examine(OneAnswer(), folder, cases=18)
+    assert OneAnswer.asked == asked > 0
+    assert again.model_copy(update={"seconds": 0}) == exam.model_copy(update={"seconds": 0})
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_mistakes_of_a_paper_break_its_rule_and_all_others_follow_it(name):
+    paper = write_paper(name, 6, seed=3)
+    for sample in paper.samples:
+        predicted = int(paper.rule([sample.open()]).argmax())
+        assert (predicted != sample.label) == (sample.id in paper.truth)
+    assert len(paper.truth) == 6 and len(paper.samples) == 30
+    assert write_paper(name, 6, seed=3).truth == paper.truth != write_paper(name, 6, seed=4).truth
+    per_class = [sum(sample.label == label for sample in paper.samples if sample.id in paper.truth) for label in (0, 1)]
+    assert per_class == [3, 3]
+
+
+def test_no_image_keeps_its_own_map_where_maps_are_shuffled_and_none_has_one_without():
+    paper = write_paper("blue tag", 4)
+    true, shuffled = choose_maps(paper, "true").maps, choose_maps(paper, "shuffled").maps
+    assert true.keys() == shuffled.keys() == {digest_image(sample.open()) for sample in paper.samples}
+    assert not any(np.array_equal(true[name], shuffled[name]) for name in true)
+    assert {values.tobytes() for values in true.values()} == {values.tobytes() for values in shuffled.values()}
+    assert choose_maps(paper, "none").maps == {}
+
+
+BOX = (0.03, 0.03, 0.22, 0.22)
+TAG = Cause("region", colour="#c43ca0", box=BOX)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "place"),
+    [
+        ("A magenta tag in the top left corner.", True, True),
+        ("A magenta tag in the bottom right corner.", True, False),
+        ("There is a spot at the upper left.", True, True),
+        ("A green sticker at the top left.", False, True),
+        ("A magenta mark somewhere.", True, False),
+        ("The image lacks the magenta tag of other dogs.", False, False),
+        ("The background is grass.", False, False),
+    ],
+)
+def test_words_are_marked_for_cause_and_place(words, cause, place):
+    mark = mark_critique(Critique(words, "a dog"), TAG)
+    assert (mark.cause, mark.place, mark.right) == (cause, place, cause and place)
+
+
+def test_a_missing_tag_has_no_place_and_no_critique_is_wrong():
+    missing = Cause("region", present=False, colour="#c43ca0")
+    assert mark_critique(Critique("It lacks the magenta tag that other dogs have.", "a dog"), missing).right
+    assert not mark_critique(None, missing).right and mark_critique(None, TAG).place is False
+
+
+def test_a_place_that_is_half_of_the_image_says_nothing():
+    half = Critique("A spot.", "a dog", testable=Cause("region", colour="#c43ca0", box=(0, 0, 1, 0.5)))
+    assert mark_critique(half, TAG).place is False
+
+
+def test_too_few_cases_and_parameters_of_an_object_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="at least 6 cases"):
+        examine("measured", tmp_path, cases=5)
+    with pytest.raises(ConfigError, match="parameters of its own"):
+        examine(OneAnswer(), tmp_path, parameters={"level": 0.1})
+
+
+def test_a_paid_critic_without_permission_is_refused_before_it_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-" + "x" * 20)
+    with pytest.raises((OfflineError, ConfigError)):
+        examine("claude", tmp_path / "exam", cases=6, budget_usd=1.0)
+    assert not (tmp_path / "exam" / "exam.json").exists()
+
+
+def test_labels_are_those_of_the_drawn_world_and_a_rule_is_sure():
+    probabilities = Rule("tag", "#c43ca0")([write_paper("magenta tag", 2).samples[0].open()])
+    assert LABELS == ("cat", "dog") and probabilities.shape == (1, 2) and probabilities.sum() == pytest.approx(1)
