@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -103,7 +104,13 @@ class _Drawing:
     scene: petworld.Scene
 
     def __call__(self) -> Image.Image:
-        return petworld.draw(self.scene, SIDE)
+        return _draw_scene(self.scene).copy()
+
+
+@lru_cache(maxsize=1000)
+def _draw_scene(scene: petworld.Scene) -> Image.Image:
+    """An exam opens each image many times."""
+    return petworld.draw(scene, SIDE)
 
 
 @dataclass(frozen=True)
