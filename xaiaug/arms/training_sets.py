@@ -84,9 +84,26 @@ def _halve(
 
 
 def _repeat_evenly(samples: Sequence[Sample], count: int, rng: random.Random) -> Iterable[Sample]:
-    """`count` samples in random order; how often they occur differs by at most one."""
-    epochs = (rng.sample(range(len(samples)), len(samples)) for _ in iter(int, 1))
-    return [samples[index] for index in islice(chain.from_iterable(epochs), count)]
+    """`count` samples, of each class its share; how often two of them occur differs by at most one."""
+    epochs = (_mix_classes(samples, rng) for _ in iter(int, 1))
+    return list(islice(chain.from_iterable(epochs), count))
+
+
+def _mix_classes(samples: Sequence[Sample], rng: random.Random) -> list[Sample]:
+    """The samples of each class in random order, the classes merged in proportion.
+
+    How many of a class are among the first depends on the sizes of the classes alone: arms whose images are equally
+    many of each class show equally many, however few of them are drawn.
+    """
+    by_class: dict[int, list[Sample]] = {}
+    for sample in samples:
+        by_class.setdefault(sample.label, []).append(sample)
+    places = [
+        ((rank + 0.5) / len(of_class), sample)
+        for _, of_class in sorted(by_class.items())
+        for rank, sample in enumerate(rng.sample(of_class, len(of_class)))
+    ]
+    return [sample for _, sample in sorted(places, key=lambda place: place[0])]
 
 
 def _replace_real(
