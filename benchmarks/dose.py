@@ -36,7 +36,7 @@ from xaiaug.records import JSON
 CONTINUED = "continued"
 RATIOS = (0.1, 0.25, 0.5, 1.0, 4.0)
 CHOOSING, CONFIRMING = ("drawn", "few"), "backdrops"
-SIDE = 128
+SIDE, CURVES = 128, 8  # pixels of photographs; images of curves that nothing is read from
 
 Scores = dict[str, dict[str, list[float]]]  # points, by row and metric, one for each seed
 
@@ -128,7 +128,8 @@ def take_few(options: argparse.Namespace) -> World:
     checkpoint = _reduce_side(options.data / "weights" / photos.STARTS["strong"].checkpoint, options.run_dir)
     classifier = {"checkpoint": str(checkpoint), "new_head": True}
     recipes = _recipes(options, 1, photos.STARTS["strong"].rates, 32)
-    return World(replace(splits, guide=guide, reserve=()), classifier, "remix", recipes)
+    curves = splits.validation[:: max(1, len(splits.validation) // CURVES)]
+    return World(replace(splits, guide=guide, validation=curves, reserve=()), classifier, "remix", recipes)
 
 
 def _reduce_side(checkpoint: Path, run_dir: Path) -> Path:
@@ -149,6 +150,7 @@ def compose_backdrops(options: argparse.Namespace) -> World:
     photos.compose_shortcut(options.data / "pets-with-masks", folder, options.size.pets)
     classifier = {"checkpoint": str(options.data / "weights" / start.checkpoint)}
     splits = Splits.from_manifest(folder / "manifest.csv")
+    splits = replace(splits, validation=splits.validation[:: max(1, len(splits.validation) // CURVES)])
     return World(splits, classifier, "remix", _recipes(options, 1, start.rates, 32, factor=2))
 
 
