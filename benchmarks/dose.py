@@ -7,12 +7,13 @@ Every row trains on the same real and new images with equally many passes, of wh
 0.1, 0.25, 0.5, 1 and 4 for each real one. `drawn` is the drawn world with its shortcut, where new images help. `few`
 is MobileNetV2 with a new head and 120 photographs of cats and dogs, at 128 pixels, where as many new images as there
 are did harm. `backdrops`, to confirm, is `shortcut` of photos.py: pets on backdrops that go with the class. Photographs
-need SHARED, which holds cats-vs-dogs, pets-with-masks and weights. A seed decides the baseline, the new images and
-every training; the images of train, guide and test are the same in all.
+need SHARED, which holds cats-vs-dogs, pets-with-masks and weights. Baseline and new images are made once in each world;
+a seed decides which new images are drawn, and the training.
 
 The rule, set before anything was measured: the default is the ratio whose largest loss of accuracy against the best
 row of its world, over `drawn` and `few`, is smallest. `backdrops` confirms it if it is not shown to be worse than
-`continued` there. Seeds are measured one after another, all worlds in turn; rerun the same command to resume.
+`continued` there. Seeds are measured one after another, all worlds in turn; rerun the same command to resume: every
+finished training is read from the run folder.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ import photos
 from planted import format_interval
 from reporting import create_parser, create_quick_folder, describe_machine, write_json
 
-from xaiaug import Arm, FeedbackLoop, ImageSource, Recipe, Splits, petworld
+from xaiaug import Arm, FeedbackLoop, ImageSource, Recipe, Sample, Splits, arms, petworld
+from xaiaug.metrics import evaluate
+from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import JSON
 
 CONTINUED = "continued"
@@ -179,7 +182,7 @@ def main() -> None:
     figures: dict[str, Scores] = {name: {} for name in worlds}
     for seed in range(options.seeds):
         for name, world in worlds.items():
-            for row, scores in measure(world, seed, options.run_dir / name / str(seed), options.size).items():
+            for row, scores in measure(world, seed, options.run_dir / name, options.size).items():
                 for metric, value in scores.items():
                     figures[name].setdefault(row, {}).setdefault(metric, []).append(value)
             print(f"\n{name}, {seed + 1} seeds, {time.monotonic() - began:.0f} s so far\n{format_curve(figures[name])}")
@@ -190,44 +193,74 @@ def main() -> None:
     print(f"\n{time.monotonic() - began:.0f} s; {describe_machine()['summary']}")
 
 
-def measure(world: World, seed: int, run_dir: Path, size: Size) -> dict[str, dict[str, float]]:
-    """Points of each row with one seed, by metric; a finished run is read from its folder."""
+def measure(world: World, seed: int, folder: Path, size: Size) -> dict[str, dict[str, float]]:
+    """Points of each row with one seed, by metric."""
+    new = make_new_images(world, folder / "images", size)
     doses = [
         Arm(f"{ratio:g}", f"{ratio:g} new images for each real one", images=ImageSource(), synthetic_ratio=ratio)
         for ratio in size.ratios
     ]
+    trained = {arm.name: _train_once(world, arm, new, seed, folder) for arm in (arms.ROWS[CONTINUED], *doses)}
+    return {"baseline": _test_once(world, folder)} | trained
+
+
+def make_new_images(world: World, run_dir: Path, size: Size) -> Sequence[Sample]:
+    """The new images of a run that ends before its arms are trained; a finished one is read from its folder."""
     loop = FeedbackLoop(
         "transformers",
         synthesizer=world.synthesizer,
-        arms=("baseline", CONTINUED, *doses),
-        seeds=(seed,),
         recipe=world.recipes[1],
         baseline_recipe=world.recipes[0],
         settings={
             "data": {"on_near_duplicate": "drop"},
             "classifier": dict(world.classifier),
-            "experiment": {"images_per_class_max": size.images, "primary": (f"{size.ratios[0]:g}", CONTINUED)},
+            "experiment": {"images_per_class_max": size.images, "until": "images"},
             "mistakes": {"max": size.mistakes, "faithfulness": 0},
         },
     )
-    report = loop.run(world.splits, run_dir).report
-    scores = {}
-    for arm in report.arms:
-        metrics = arm.seeds[0].metrics
-        if metrics is None:
-            continue
-        worst = {"worst_group": 100 * metrics.worst_group.accuracy} if metrics.worst_group else {}
-        images = {"real": float(arm.real), "new": float(sum(arm.synthetic.values()))}
-        scores[arm.name] = {"accuracy": 100 * metrics.accuracy, **worst, **images}
-    return scores
+    loop.run(world.splits, run_dir)
+    return Splits.from_folder(run_dir / "synthetic", guide=0.0, validation=0.0, test=0.0).train
+
+
+def _train_once(world: World, arm: Arm, new: Sequence[Sample], seed: int, folder: Path) -> dict[str, float]:
+    """Scores of one training, by metric; read from the folder where they are."""
+    cache = folder / f"{arm.name}-{seed}.json"
+    if not cache.exists():
+        recipe = world.recipes[1]
+        passes = recipe.steps * recipe.batch_size
+        train = arms.build_training_set(arm, {"train": world.splits.train}, new, passes=passes, seed=seed)
+        classifier = TransformersClassifier.load(folder / "images" / "models" / "baseline" / "0")
+        classifier.fit(train, world.splits.validation, recipe=recipe, seed=seed)
+        added = {"new": float(len({sample.id for sample in train} & {sample.id for sample in new}))}
+        cache.write_text(json.dumps(_test(classifier, world.splits) | added), encoding="utf-8")
+    return dict(json.loads(cache.read_text(encoding="utf-8")))
+
+
+def _test_once(world: World, folder: Path) -> dict[str, float]:
+    cache = folder / "baseline.json"
+    if not cache.exists():
+        baseline = TransformersClassifier.load(folder / "images" / "models" / "baseline" / "0")
+        cache.write_text(json.dumps(_test(baseline, world.splits) | {"new": 0.0}), encoding="utf-8")
+    return dict(json.loads(cache.read_text(encoding="utf-8")))
+
+
+def _test(classifier: TransformersClassifier, splits: Splits) -> dict[str, float]:
+    test = splits.test
+    parts = [
+        classifier.predict_proba([sample.open() for sample in test[at : at + 256]]) for at in range(0, len(test), 256)
+    ]
+    labels, groups = [sample.label for sample in test], [sample.groups for sample in test]
+    scores = evaluate(labels, np.concatenate(parts), splits.labels, groups if any(groups) else None)
+    worst = {"worst_group": 100 * scores.worst_group.accuracy} if scores.worst_group else {}
+    return {"accuracy": 100 * scores.accuracy} | worst
 
 
 def format_curve(figures: Scores) -> str:
     """Means over the seeds, and what each row gains over `continued`, with its 95 % interval."""
-    lines = [f"{'new per real':<14}{'real':>6}{'new':>6}{'accuracy':>10}{'over continued':>26}{'worst group':>26}"]
+    lines = [f"{'new per real':<14}{'distinct':>10}{'accuracy':>10}{'over continued':>26}{'worst group':>26}"]
     for row, of_row in figures.items():
         means = {metric: float(np.mean(values)) for metric, values in of_row.items()}
-        line = f"{row:<14}{means['real']:>6.0f}{means['new']:>6.0f}{means['accuracy']:>10.1f}"
+        line = f"{row:<14}{means['new']:>10.0f}{means['accuracy']:>10.1f}"
         for metric in ("accuracy", "worst_group"):
             if metric in of_row and row != CONTINUED:
                 line += f"{format_interval(gains(figures, row, metric)):>26}"

@@ -45,7 +45,7 @@ def binding_limit(arm: Arm, real: int, added: int, limit: float | None) -> float
         added: images to add: new, repeated or further real ones.
         limit: most images added for each real one; None: no limit.
     """
-    own = arm.images is not None and _own_ratio(arm) is not None
+    own = arm.images is not None and _read_ratio(arm) is not None
     return None if own or limit is None or added <= limit * real or not real else limit
 
 
@@ -57,7 +57,7 @@ def added_share(arm: Arm, real: int, added: int, limit: float | None) -> float:
     """
     if not real or not added:
         return float(bool(added))
-    ratio = (_own_ratio(arm) if arm.images else None) or binding_limit(arm, real, added, limit) or added / real
+    ratio = (_read_ratio(arm) if arm.images else None) or binding_limit(arm, real, added, limit) or added / real
     return _share(ratio)
 
 
@@ -68,7 +68,7 @@ def count_added(passes: int, ratio: float) -> int:
 
 def warn_of_ratio(arm: Arm) -> str:
     """That an arm's own ratio is beyond what was measured to do no harm; empty where it is not."""
-    ratio = _own_ratio(arm)
+    ratio = _read_ratio(arm)
     if arm.images is None or ratio is None or ratio <= (known := MEASURED[family(arm.images)]):
         return ""
     amount = "new images alone" if math.isinf(ratio) else f"{ratio:.3g} new images for each real one"
@@ -82,7 +82,7 @@ def _share(ratio: float) -> float:
     return 1.0 if math.isinf(ratio) else ratio / (1 + ratio)
 
 
-def _own_ratio(arm: Arm) -> float | None:
+def _read_ratio(arm: Arm) -> float | None:
     """New images for each real one, where the row states it; infinite where every real image is replaced."""
     if arm.replace_probability:
         rest = 1 - arm.replace_probability
