@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from xaiaug import Arm, ImageSource, Recipe, Sample, arms
+from xaiaug.arms import Addition
 from xaiaug.errors import BudgetError, ConfigError, RecordError
 
 
@@ -123,12 +124,12 @@ def test_failures_are_repeated_and_a_reserve_is_cut_to_as_many_as_there_are_new_
         "failures": [sample("f1"), sample("f2", 1), sample("f3", 1)],
         "reserve": [sample("r1"), sample("r2")],
     }
-    made = arms.build_training_set(arms.ROWS["oversampled-failures"], pools, [], {0: 2, 1: 3})
+    made = arms.build_training_set(arms.ROWS["oversampled-failures"], pools, [], Addition({0: 2, 1: 3}))
     assert [s.id for s in made] == ["t1", "t2", "f1", "f1", "f2", "f3", "f2"]
     on_train = pools | {"train-failures": [sample("w1"), sample("w2", 1)]}
-    made = arms.build_training_set(arms.ROWS["oversampled-train-failures"], on_train, [], {0: 2, 1: 3})
+    made = arms.build_training_set(arms.ROWS["oversampled-train-failures"], on_train, [], Addition({0: 2, 1: 3}))
     assert [s.id for s in made] == ["t1", "t2", "w1", "w1", "w2", "w2", "w2"]
-    made = arms.build_training_set(arms.ROWS["more-real"], pools, [], {0: 1, 1: 3})
+    made = arms.build_training_set(arms.ROWS["more-real"], pools, [], Addition({0: 1, 1: 3}))
     assert [s.id for s in made] == ["t1", "t2", "r1"]
 
 
@@ -221,7 +222,7 @@ def test_edits_and_mistakes_together_are_as_many_as_edits_alone(labels, wrong):
     pools = {"train": [], "failures": [sample(f"f{label}", label) for label in sorted(wrong)]}
     edited = [sample(f"e{i}", label) for i, label in enumerate(labels)]
     count = Counter(labels)
-    made = arms.build_training_set(arms.ROWS["saliency-edit+failures"], pools, edited, count)
+    made = arms.build_training_set(arms.ROWS["saliency-edit+failures"], pools, edited, Addition(count))
     assert Counter(one.label for one in made) == count
     for label, wanted in count.items():
         repeated = sum(one.id.startswith("f") and one.label == label for one in made)
@@ -270,7 +271,7 @@ def grouped(one):
 
 
 def test_as_many_retrieved_images_are_taken_as_there_are_new_ones_nearest_first():
-    made = arms.build_training_set(arms.ROWS["retrieved-real"], POOLS_OF_REMEDIES, [], {0: 1, 1: 3})
+    made = arms.build_training_set(arms.ROWS["retrieved-real"], POOLS_OF_REMEDIES, [], Addition({0: 1, 1: 3}))
     assert [s.id for s in made] == ["t1", "t2", "r3"]
 
 
@@ -278,3 +279,110 @@ def test_an_arm_whose_pool_is_empty_says_why():
     for name, words in (("self", "early weights"), ("retrieved-real", "embedding"), ("more-real", "")):
         reason = arms.find_empty_pool(arms.ROWS[name], {**POOLS, "retrieved": [], "disagreements": []})
         assert words in reason and bool(words) == bool(reason)
+
+
+LIMIT = 0.5
+images_by_class = st.dictionaries(st.integers(0, 2), st.integers(1, 30), min_size=1)
+
+
+def many(prefix, counts):
+    return [sample(f"{prefix}{label}-{i}", label) for label, count in sorted(counts.items()) for i in range(count)]
+
+
+@given(images_by_class, images_by_class, st.integers(20, 300), st.integers(0, 3))
+def test_arms_that_add_images_have_the_same_share_of_passes_for_them(real, count, passes, seed):
+    """Be they new, repeated mistakes or a reserve: exactly, in all, and of each class."""
+    pools = {
+        "train": many("t", real),
+        "failures": many("f", dict.fromkeys(count, 1)),
+        "reserve": many("r", count),
+        "retrieved": many("r", count),
+    }
+    shown = []
+    for name in ("generated+training", "oversampled-failures", "more-real", "retrieved-real"):
+        addition = Addition(count, LIMIT)
+        made = arms.build_training_set(arms.ROWS[name], pools, many("n", count), addition, passes=passes, seed=seed)
+        shown.append(Counter(one.label for one in made if not one.id.startswith("t")))
+        if sum(count.values()) <= LIMIT * len(pools["train"]):
+            assert made == arms.build_training_set(arms.ROWS[name], pools, many("n", count), Addition(count))
+        else:
+            assert len(made) == passes
+            assert shown[-1].total() == round(passes * LIMIT / (1 + LIMIT))
+    assert all(one == shown[0] for one in shown)
+
+
+@given(images_by_class, images_by_class, st.integers(20, 300))
+def test_no_image_is_seen_much_more_than_another_of_its_class(real, count, passes):
+    pools = {"train": many("t", real)}
+    arm = Arm("r", "", images=ImageSource(), synthetic_ratio=1)
+    made = arms.build_training_set(arm, pools, many("n", count), Addition(count, LIMIT), passes=passes)
+    seen = Counter(one.id for one in made)
+    for kind in (pools["train"], many("n", count)):
+        for label in {one.label for one in kind}:
+            times = [seen[one.id] for one in kind if one.label == label]
+            assert max(times) - min(times) <= 1
+
+
+@given(st.floats(0.01, 20), images_by_class, st.integers(20, 300))
+def test_a_ratio_of_the_row_itself_is_kept_exactly_whatever_the_limit(ratio, count, passes):
+    arm = Arm("r", "", images=ImageSource(), synthetic_ratio=ratio)
+    made = arms.build_training_set(arm, POOLS, many("n", count), Addition(count, LIMIT), passes=passes)
+    assert len(made) == passes
+    assert sum(one.id.startswith("n") for one in made) == round(passes * ratio / (1 + ratio))
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("generated-only", LIMIT),  # there is no real image to swamp
+        ("generated+training", None),
+        ("guide-added", LIMIT),  # adds no more than the guide has
+        ("continued", LIMIT),
+    ],
+)
+def test_nothing_is_drawn_where_nothing_is_limited(name, limit):
+    pools = {"train": many("t", {0: 2}), "guide": many("g", {0: 20})}
+    new = many("n", {0: 20})
+    made = arms.build_training_set(arms.ROWS[name], pools, new, Addition({0: 20}, limit), passes=7)
+    assert made == arms.build_training_set(arms.ROWS[name], pools, new)
+
+
+def test_edits_of_training_images_have_no_limit_and_images_for_mistakes_have():
+    limits = {name: arms.LIMITS[arms.family(row.images)] for name, row in arms.ROWS.items() if row.images}
+    assert {name for name, limit in limits.items() if limit is None} == {
+        name for name, row in arms.ROWS.items() if row.images and row.images.cases == "train-correct"
+    }
+
+
+@given(images_by_class, images_by_class)
+def test_the_stated_share_is_that_of_the_training_set(real, count):
+    pools, new, addition = {"train": many("t", real)}, many("n", count), Addition(count, LIMIT)
+    rows = (
+        arms.ROWS["generated+training"],
+        Arm("own", "", images=ImageSource(), synthetic_ratio=3),
+        arms.ROWS["continued"],
+        arms.ROWS["generated-only"],
+    )
+    for arm in rows:
+        made = arms.build_training_set(arm, pools, new, addition, passes=300)
+        share = sum(one.id.startswith("n") for one in made) / len(made)
+        there, counted, kept = arms.collect_images(arm, pools, new, addition)
+        stated = arms.added_share(arm, len(there), len(counted + kept), LIMIT)
+        assert stated == pytest.approx(share, abs=1 / 300)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, ""),
+        ({"synthetic_ratio": arms.LIMITS["for mistakes"]}, ""),
+        ({"synthetic_ratio": 4}, "4 new images for each real one, 80% of its passes"),
+        ({"replace_probability": 0.9}, "9 new images for each real one, 90% of its passes"),
+        ({"replace_probability": 1}, "100% of its passes"),
+        ({"images": arms.ROWS["saliency-edit"].images, "synthetic_ratio": 1}, ""),
+        ({"images": None, "synthetic_ratio": 4}, ""),
+    ],
+)
+def test_a_ratio_beyond_what_was_measured_is_warned_of(row, words):
+    warning = arms.warn_of_ratio(Arm("own", "", **{"images": ImageSource(), **row}))
+    assert words in warning and bool(words) == bool(warning)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from xaiaug import Critique, Explanation, FeedbackLoop, ImageSource, Recipe, Sample, Splits
+from xaiaug import Arm, Critique, Explanation, FeedbackLoop, ImageSource, Recipe, Sample, Splits
+from xaiaug.arms import LIMITS
 from xaiaug.errors import ConfigError
 from xaiaug.results.maintenance import verify
 from xaiaug.stages.control_maps import derange, resize_heatmap
@@ -146,6 +147,28 @@ def test_the_full_set_runs_and_every_arm_with_new_images_has_as_many(full):
     assert arms["oversampled-failures"].real == arms["continued"].real + sum(count.values())
     assert arms["guide-added"].real == arms["continued"].real + 60
     assert verify(full.run_dir) == []
+
+
+def test_arms_that_are_compared_show_what_they_add_in_one_share_of_the_passes(full, tmp_path):
+    compared = ("generated+training", "oversampled-failures", "more-real")
+    assert len({arm.added_share for arm in full.report.arms if arm.name in compared}) == 1
+    assert not any(arm.ratio_limit for arm in full.report.arms)  # 12 new images beside 60 real ones
+
+    folder = paint_folder(tmp_path / "few", {"train": 8, "guide": 30, "validation": 4, "test": 12, "reserve": 20})
+    many = Arm("many", "", images=ImageSource(), synthetic_ratio=9)
+    plugins = NearestColour(), ColourRamp(), ColourCritic(), Both()
+    names = ("continued", "generated-only", "guide-added", *compared, many)
+    loop = FeedbackLoop(*plugins, arms=names, recipe=Recipe(steps=4, batch_size=8), images_per_mistake=2)
+    report = loop.run(Splits.from_folder(folder), tmp_path / "run").report
+    limited = {arm.name: arm.added_share for arm in report.arms if arm.ratio_limit is not None}
+    limit = LIMITS["for mistakes"]
+    assert limited == dict.fromkeys(compared, pytest.approx(limit / (1 + limit)))
+    notes = [note.text for note in report.notes]
+    assert any(f"{limited['more-real']:.0%} of the passes of generated+training" in note for note in notes)
+    assert any("many trains on 9 new images for each real one" in note for note in notes)
+    drawn = round(32 * limit / (1 + limit))
+    used = {arm.name: arm.used.reserve_images for arm in report.arms}
+    assert used["more-real"] == min(drawn, sum(report.images.used.values()))
 
 
 def test_the_critic_is_asked_afresh_with_the_same_panel_layout_and_another_map(full):

@@ -345,3 +345,15 @@ def test_edits_are_counted_by_donors_and_by_their_own_synthesizer():
     (line,) = (line for line in plan.lines if line.name == "saliency-edit")
     low, high = (2 * 0.5 * 500 * MADE_EACH[0], 2 * 300 * MADE_EACH[1])
     assert line.images == (low, high) and line.cases == (0, 0)
+
+
+def test_a_plan_warns_of_a_ratio_beyond_what_was_measured_and_of_more_images_than_training_shows():
+    own = [{"name": "many", "isolates": "", "images": {}, "synthetic_ratio": 4}, "generated+training"]
+    tables = {"experiment": {"arms": own}, "recipe": {"steps": 10, "batch_size": 8}}
+    few = replace(KNOWN, images={**KNOWN.images, "train": 20}, mistakes=30)
+    said = build_plan(asked(**tables), few).assumptions
+    assert any("Warning: many trains on 4 new images for each real one" in sentence for sentence in said)
+    shown = arms.count_added(80, arms.LIMITS["for mistakes"])
+    assert any(f"take {shown} of 80 passes in generated+training, and 150 or more are made" in one for one in said)
+    plain = build_plan(asked(experiment={"arms": "basic"}), KNOWN).assumptions
+    assert not any("Warning" in sentence or "would do" in sentence for sentence in plain)

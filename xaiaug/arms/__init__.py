@@ -3,24 +3,39 @@
 from .advice import advise, is_control
 from .arm_recipes import POINTS, check_budgets, effort, recipe_for, resolve_class_weights
 from .labels_used import LabelsUsed, count_labels
+from .mixing_ratio import LIMITS, Addition, added_share, binding_limit, count_added, family, warn_of_ratio
 from .requirements import Available, Reads, missing_requirement, select_runnable
-from .rows import GENERATED, ROWS, SETS, family, reads_train, resolve_arms, source_name, sources, uses_critic
-from .training_sets import DISAGREEMENTS, RETRIEVED, TRAIN_FAILURES, build_training_set, find_empty_pool, pools_of
+from .rows import GENERATED, ROWS, SETS, reads_train, resolve_arms, source_name, sources, uses_critic
+from .training_sets import (
+    DISAGREEMENTS,
+    RETRIEVED,
+    TRAIN_FAILURES,
+    build_training_set,
+    collect_images,
+    find_empty_pool,
+    pools_of,
+)
 
 __all__ = [
     "DISAGREEMENTS",
     "GENERATED",
+    "LIMITS",
     "POINTS",
     "RETRIEVED",
     "ROWS",
     "SETS",
     "TRAIN_FAILURES",
+    "Addition",
     "Available",
     "LabelsUsed",
     "Reads",
+    "added_share",
     "advise",
+    "binding_limit",
     "build_training_set",
     "check_budgets",
+    "collect_images",
+    "count_added",
     "count_labels",
     "effort",
     "family",
@@ -36,4 +51,5 @@ __all__ = [
     "source_name",
     "sources",
     "uses_critic",
+    "warn_of_ratio",
 ]

@@ -132,11 +132,6 @@ def source_name(source: ImageSource) -> str:
     return ",".join(changed) or "critic"
 
 
-def family(source: ImageSource) -> str:
-    """Sources of one family make equally many images: "for mistakes", or "of train", which are edits."""
-    return "of train" if source.cases == "train-correct" else "for mistakes"
-
-
 def reads_train(arm: Arm) -> bool:
     """Whether the arm takes training images by what the baseline predicts for them."""
     edits = arm.images is not None and arm.images.cases == "train-correct"

@@ -40,9 +40,10 @@ def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Dia
     synthetic = generation.early_round(diagnosis, source)
     if not synthetic:
         return None
-    recipe, count = rows.recipe_for(arm, run.recipe), Counter(sample.label for sample in synthetic)
+    recipe = rows.recipe_for(arm, run.recipe)
+    addition = rows.Addition(Counter(sample.label for sample in synthetic), rows.LIMITS[rows.family(source)])
     passes, real = recipe.steps * recipe.batch_size, run.real_images(diagnosis)
-    train = rows.build_training_set(arm, real, synthetic, count, passes=passes, seed=seed)
+    train = rows.build_training_set(arm, real, synthetic, addition, passes=passes, seed=seed)
     training = Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
     return run.fit(diagnosis.runtime, training)
 

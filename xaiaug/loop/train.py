@@ -29,33 +29,63 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     rows.check_budgets({arm.name: rows.recipe_for(arm, run.recipe) for arm in run.arms if arm.trained})
     first = for_seed(diagnoses, run.seeds[0])
     for arm in run.arms:
-        count, reason = _count(run, arm, synthetic), _why_not(run, arm, synthetic, first)
+        reason, sets = _why_not(run, arm, synthetic, first), _TrainingSets(run, arm, synthetic)
         try:
-            classifiers = {} if reason else _fit(run, arm, diagnoses, synthetic, count)
+            classifiers = {} if reason else _fit(run, arm, diagnoses, sets)
         except UnsupportedRecipeError as error:
             reason = str(error)
         if reason:
             left_out.append(LeftOutFact(name=arm.name, reason=reason))
             continue
         fitted.update(classifiers)
-        trained.append(_fact(run, arm, run.real_images(first), count))
+        trained.append(_fact(run, arm, first, sets))
     run.set_fact(ARMS, trained)
     run.set_fact(LEFT_OUT, left_out)
     return fitted
 
 
-def _count(run: RunContext, arm: Arm, synthetic: Samples) -> Counter[int] | None:
-    """New images of each class in the arms that this one is compared with; None where no arm has any.
+class _TrainingSets:
+    """What one arm trains on, with each seed.
 
-    They are the same in every seed and source of a family. An arm without new images is compared with those made for
-    mistakes, where there are such, else with edits.
+    Attributes:
+        family: of the arms with new images that this one is compared with; empty where no arm has any.
+        addition: what those add to the real images; None where there are no sources of new images.
     """
-    made = [source for source in rows.sources(run.arms) if synthetic.get((rows.source_name(source), run.seeds[0]))]
-    families = [rows.family(arm.images)] if arm.images else sorted({rows.family(source) for source in made})
-    like = next((source for family in families for source in made if rows.family(source) == family), None)
-    if like is None:
-        return None if not synthetic else Counter()
-    return Counter(sample.label for sample in synthetic[rows.source_name(like), run.seeds[0]])
+
+    def __init__(self, run: RunContext, arm: Arm, synthetic: Samples) -> None:
+        self.run, self.arm, self.synthetic = run, arm, synthetic
+        self.family, self.addition = self._compare()
+
+    def _compare(self) -> tuple[str, rows.Addition | None]:
+        """The family, and what it adds: the same in every seed and source.
+
+        An arm without new images is compared with those made for mistakes, where there are such, else with edits.
+        """
+        run, arm, first = self.run, self.arm, self.run.seeds[0]
+        made = [source for source in rows.sources(run.arms) if self.synthetic.get((rows.source_name(source), first))]
+        families = [rows.family(arm.images)] if arm.images else sorted({rows.family(source) for source in made})
+        for family in families:
+            for source in made:
+                if rows.family(source) == family:
+                    new = self.synthetic[rows.source_name(source), first]
+                    return family, rows.Addition(Counter(sample.label for sample in new), rows.LIMITS[family])
+        return "", rows.Addition({}) if self.synthetic else None
+
+    def new_images(self, seed: int) -> Sequence[Sample]:
+        """The new images of the arm's source."""
+        return self.synthetic[rows.source_name(self.arm.images), seed] if self.arm.images else []
+
+    def build(self, diagnosis: Diagnosis, seed: int) -> tuple[Sample, ...]:
+        """The training images with one seed."""
+        recipe = rows.recipe_for(self.arm, self.run.recipe)
+        return rows.build_training_set(
+            self.arm,
+            self.run.real_images(diagnosis),
+            self.new_images(seed),
+            self.addition,
+            passes=recipe.steps * recipe.batch_size,
+            seed=seed,
+        )
 
 
 def _why_not(run: RunContext, arm: Arm, synthetic: Samples, diagnosis: Diagnosis) -> str:
@@ -71,22 +101,16 @@ def _why_not(run: RunContext, arm: Arm, synthetic: Samples, diagnosis: Diagnosis
 
 
 def _fit(
-    run: RunContext,
-    arm: Arm,
-    diagnoses: Mapping[int, Diagnosis],
-    synthetic: Samples,
-    count: Counter[int] | None,
+    run: RunContext, arm: Arm, diagnoses: Mapping[int, Diagnosis], sets: _TrainingSets
 ) -> dict[tuple[str, int], Fitted]:
     if not arm.trained:
         return {(arm.name, seed): for_seed(diagnoses, seed).baseline for seed in run.seeds_that_vary("baseline")}
     recipe = rows.recipe_for(arm, run.recipe)
-    passes = recipe.steps * recipe.batch_size
     subjects = SubjectReader.of(run) if recipe.how.reads_subjects else None
     fitted = {}
     for seed in run.seeds:
-        new = synthetic[rows.source_name(arm.images), seed] if arm.images else []
         diagnosis = for_seed(diagnoses, seed)
-        samples = rows.build_training_set(arm, run.real_images(diagnosis), new, count, passes=passes, seed=seed)
+        samples = sets.build(diagnosis, seed)
         training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
         if subjects is not None:
             training = replace(training, train=subjects.attach(samples), masks=subjects.key)
@@ -94,15 +118,19 @@ def _fit(
     return fitted
 
 
-def _fact(run: RunContext, arm: Arm, pools: Mapping[str, Sequence[Sample]], count: Counter[int] | None) -> ArmFact:
-    recipe = rows.recipe_for(arm, run.recipe) if arm.trained else run.baseline_recipe
-    real = rows.build_training_set(replace(arm, images=None), pools, (), count) if arm.trained else run.splits.train
-    used = rows.count_labels(arm, pools, real)
+def _fact(run: RunContext, arm: Arm, diagnosis: Diagnosis, sets: _TrainingSets) -> ArmFact:
+    pools, new = run.real_images(diagnosis), sets.new_images(run.seeds[0])
+    real, counted, kept = rows.collect_images(arm, pools, new, sets.addition)
+    drawn, ids = sets.build(diagnosis, run.seeds[0]) if arm.trained else (), {sample.id for sample in new}
+    amounts = len(real), len(counted + kept), sets.addition.limit if sets.addition else None
     return ArmFact(
         arm=asdict(arm),
-        real=len(real),
-        recipe=asdict(recipe),
-        used=asdict(used),
+        real=len(real + counted) if arm.trained else len(run.splits.train),
+        recipe=asdict(rows.recipe_for(arm, run.recipe) if arm.trained else run.baseline_recipe),
+        used=asdict(rows.count_labels(arm, pools, [sample for sample in drawn if sample.id not in ids])),
         advice=rows.advise(arm),
         control=rows.is_control(arm),
+        added_share=rows.added_share(arm, *amounts),
+        ratio_limit=rows.binding_limit(arm, *amounts),
+        ratio_warning=rows.warn_of_ratio(arm),
     )

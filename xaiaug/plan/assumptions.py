@@ -6,7 +6,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .. import arms as rows
 from ..config import Settings
+from ..errors import name_some
 from ..records import METHODS, Arm
 from ..records.estimate import Range, cap_range
 from ..records.pipeline import StageKind
@@ -84,6 +86,7 @@ def list_assumptions(
     sentences = [_mistakes(settings, known), *_budgets(settings, arms)]
     if any(line.images[1] for line in lines):
         sentences.append(_images_per_wanted(known))
+    sentences += _mixing_ratios(settings, known, arms)
     sentences += _hours(known, lines)
     if any(line.disk_bytes is None for line in lines):
         sentences.append("The size of the classifier is not known yet, so bytes on disk have no total.")
@@ -114,6 +117,28 @@ def _images_per_wanted(known: Assumptions) -> str:
     low, high = known.made_each or MADE_EACH
     whence = "as in the run folder" if known.made_each else "assumed"
     return f"For each image that is wanted, {low:.2g} to {high:.2g} are made ({whence}): rejected ones are made again."
+
+
+def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) -> list[str]:
+    """That fewer new images would do, where the limit shows fewer than are made; and which arms have a ratio beyond."""
+    experiment, recipe = settings.experiment, settings.recipes()[0]
+    wanted = known.count_steering_mistakes(settings)[0] * experiment.images_per_mistake
+    if experiment.images_per_class_max is not None:
+        wanted = min(wanted, experiment.images_per_class_max * known.classes)
+    passes, limited = recipe.steps * recipe.batch_size, []
+    for arm in arms:
+        limit = rows.LIMITS[rows.family(arm.images)] if arm.images and arm.real != "none" else None
+        binding = rows.binding_limit(arm, known.images["train"], int(wanted), limit)
+        if binding is not None and (shown := rows.count_added(passes, binding)) < wanted:
+            limited.append((arm.name, shown))
+    sentences = []
+    if limited:
+        names, shown = name_some(name for name, _ in limited), limited[0][1]
+        sentences.append(
+            f"New images take {shown:,} of {passes:,} passes in {names}, and {wanted:,.0f} or more are made: fewer "
+            "images_per_mistake would do."
+        )
+    return sentences + [f"Warning: {warning}" for arm in arms if (warning := rows.warn_of_ratio(arm))]
 
 
 def _hours(known: Assumptions, lines: Sequence[Line]) -> list[str]:

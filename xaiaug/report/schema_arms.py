@@ -158,8 +158,11 @@ class ArmResult(Row):
         head_only: whether it trains the last layer alone, and so has no steps of the network.
         steps: optimiser steps of the network; 0 for an arm that trains its last layer alone.
         image_passes: images seen in training, counted with repetition.
-        real: distinct real images it trains on.
-        synthetic: distinct new images it trains on, by label.
+        real: real images it draws from, repeated mistakes counted as often as they are repeated.
+        synthetic: distinct new images it draws from, by label.
+        added_share: share of its passes that images added to the real ones take: new, repeated or further real ones.
+        ratio_limit: most added images for each real one in the passes, where that keeps some out; else None.
+        ratio_warning: that its own ratio is beyond what was measured to do no harm; empty if not.
         worst_group: None without groups that are large enough, or before test was looked at.
         changed: None for the baseline, or before test was looked at.
         used: labels and further real images that it used.
@@ -178,6 +181,9 @@ class ArmResult(Row):
     image_passes: int = 0
     real: int = 0
     synthetic: dict[Text, int] = Field(default_factory=dict)
+    added_share: float = 0.0
+    ratio_limit: float | None = None
+    ratio_warning: Text = ""
     used: LabelsUsedRow = LabelsUsedRow()
     seeds: tuple[SeedResult, ...] = ()
     worst_group: WorstGroupRow | None = None

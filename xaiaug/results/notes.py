@@ -122,9 +122,17 @@ def _images(report: Report) -> Iterator[Note]:
             f"No new images of {shown}: no usable mistake of that class. "
             "An arm trained on new images alone never sees it."
         )
-    real = sum(report.data.counts.get("train", {}).values())
-    if used and sum(used.values()) > real > 0:
-        yield _warn(f"The {sum(used.values())} new images outnumber the {real} real ones.")
+
+
+def _ratios(report: Report) -> Iterator[Note]:
+    yield from (_warn(arm.ratio_warning) for arm in report.arms if arm.ratio_warning)
+    for limit in sorted({arm.ratio_limit for arm in report.arms if arm.ratio_limit is not None}):
+        limited = [arm for arm in report.arms if arm.ratio_limit == limit]
+        yield _info(
+            f"There are more images to add than {limit:g} for each real one. So added images, new or real, take "
+            f"{limited[0].added_share:.0%} of the passes of {name_some(arm.name for arm in limited)}. An arm of your "
+            "own may set another synthetic_ratio."
+        )
 
 
 def _map_effect(report: Report) -> Iterator[Note]:
@@ -287,6 +295,7 @@ PARTS = (
     _mistakes,
     _maps,
     _images,
+    _ratios,
     _map_effect,
     _judge,
     _review,

@@ -165,6 +165,9 @@ def _arm(
         **_budget(recipe, trained["real"]),
         "used": trained["used"],
         "real": trained["real"],
+        "added_share": trained["added_share"],
+        "ratio_limit": trained["ratio_limit"],
+        "ratio_warning": trained["ratio_warning"],
         "synthetic": images["count"] if images else {},
         "seeds": [
             {**_seed_row(reader, labels, name, seed), "chosen": chosen.get(seed)} for seed in seeds_of(reader, name)

@@ -227,6 +227,9 @@ class ArmFact(TypedDict):
     used: dict[str, int]  # LabelsUsed as a dict
     advice: str  # what to do to get what the arm got
     control: bool  # whether it is no remedy
+    added_share: float  # of the passes, by images added to the training images
+    ratio_limit: float | None  # most added images for each real one, where that keeps some out
+    ratio_warning: str  # that its own ratio is beyond what was measured; empty if not
 
 
 class SessionFact(TypedDict):
