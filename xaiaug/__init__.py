@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         MistakeSlice,
         Recipe,
         Sample,
+        Sheet,
         SynthesisRequest,
         SyntheticImage,
     )
@@ -56,6 +57,7 @@ _HOMES = {
     "Recipe": "records",
     "Result": "results",
     "Sample": "records",
+    "Sheet": "records",
     "Splits": "data",
     "SynthesisRequest": "records",
     "SyntheticImage": "records",
@@ -93,6 +95,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Sample",
+    "Sheet",
     "Splits",
     "SynthesisRequest",
     "Synthesizer",
