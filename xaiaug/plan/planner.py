@@ -69,7 +69,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         mistakes_known=known.mistakes is not None,
         lines=lines,
         further=_further(asked, arms, known, lines),
-        saved=_saved(asked, arms, known, lines),
+        saved=_estimate_saving(asked, arms, known, lines),
         left_out=left_out,
         receivers=_receivers(asked, arms, known),
         licences={kind: licence for kind, worker in taking_part.items() if (licence := worker.estimate(1).licence)},
@@ -163,7 +163,7 @@ def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines:
     return tuple(found)
 
 
-def _saved(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]) -> Line | None:
+def _estimate_saving(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]) -> Line | None:
     """What asking once a slice saves; None where it is not done, or no slices are known yet."""
     if asked.settings.critic.per == "mistake" or known.slices is None or not reaches(asked.until, Stop.CRITIQUE):
         return None

@@ -107,7 +107,7 @@ class _WorkCount:
     def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
         """What comes before the arms: the critiques of all mistakes decide which labels look wrong."""
         guide = float(self.known.images["guide"]) * self._repetitions("baseline")
-        cases, sheets = self._asked(mistakes, self._repetitions("baseline", "critique"))
+        cases, sheets = self._count_asked(mistakes, self._repetitions("baseline", "critique"))
         self.criticised, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
         return WorkItem(
             name,
@@ -151,7 +151,7 @@ class _WorkCount:
         promoted = next((arm for arm in self.arms if arm.name == self.settings.experiment.promote), None)
         source = promoted.images if promoted else None
         likely = float(number == 1 and mistakes[0] > 0)
-        cases, sheets = self._asked(mistakes, 1 + self._count_new_critiques(source))
+        cases, sheets = self._count_asked(mistakes, 1 + self._count_new_critiques(source))
         return WorkItem(
             f"round {number}",
             cases=cases,
@@ -175,7 +175,7 @@ class _WorkCount:
             maps = ZERO if source.cases in self.explained else multiply(cases_of, self._repetitions("baseline"))
             self.explained.add(source.cases)
             times = self._count_new_critiques(source) * self._repetitions("baseline", "critique")
-            cases, sheets = self._asked(mistakes, times, source.cases)
+            cases, sheets = self._count_asked(mistakes, times, source.cases)
         trained = float(seeds if self._reaches(Stop.REPORT) else 0)
         return WorkItem(
             arm.name,
@@ -196,7 +196,7 @@ class _WorkCount:
         most, train = self.settings.mistakes.donors, self.known.images["train"]
         return cap_range((RIGHT_ON_TRAIN[0] * train, RIGHT_ON_TRAIN[1] * train), math.inf if most == "all" else most)
 
-    def _asked(self, count: Range, times: int, cases: str = "mistakes") -> tuple[Range, Range]:
+    def _count_asked(self, count: Range, times: int, cases: str = "mistakes") -> tuple[Range, Range]:
         """Images and slices that the critic is asked about, so many times, for that many cases."""
         critic, slices = self.settings.critic, self.known.slices
         if critic.per == "mistake" or cases != "mistakes":
