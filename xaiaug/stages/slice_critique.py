@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from .. import panel
 from ..interfaces import Critic
@@ -147,7 +147,7 @@ def _share(row: CritiqueRow, one: OneMistake, of: MistakeSlice) -> CritiqueRow:
     shared: dict[str, Any] = {**row, "id": one.mistake.sample.id, "slice": of.name}
     if "critique" in row:
         shared["critique"] = {**row["critique"], "label_suspect": False}
-    return CritiqueRow(**shared)  # type: ignore[typeddict-item]  # it was such a row
+    return cast(CritiqueRow, shared)
 
 
 def _not_asked(case: str) -> CritiqueRow:
