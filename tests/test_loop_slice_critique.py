@@ -142,7 +142,9 @@ def test_mistakes_in_no_slice_are_left_out_where_that_is_asked_and_images_keep_t
     assert verify(run_dir) == [] and any("mistakes have no critique" in note.text for note in result.report.notes)
 
 
-def test_a_paid_critic_gets_a_request_a_slice_as_planned_and_nothing_is_paid_twice(splits, run_dir, at):
+def test_a_paid_critic_gets_a_request_a_slice_as_planned_and_nothing_is_paid_twice(
+    splits, explained, run_dir, tmp_path, at
+):
     pytest.importorskip("anthropic")
     with Loopback(answer) as server:
         at(server)
@@ -162,6 +164,10 @@ def test_a_paid_critic_gets_a_request_a_slice_as_planned_and_nothing_is_paid_twi
         assert all(f"“{name}”" in "".join(request.text for request in sheets) for name in groups)
         again = loop("claude", budget_usd=1.0).run(splits, run_dir, until="critique")
         assert server.bill.requests == requests and again.report.cases == result.report.cases
+        elsewhere = shutil.copytree(explained, tmp_path / "replayed")
+        replayed = loop("replay", asked={"run": str(run_dir)}).run(splits, elsewhere, until="critique")
+        assert server.bill.requests == requests
+        assert replayed.report.cases == result.report.cases
     assert open_run(run_dir).report.complete
 
 
