@@ -66,7 +66,7 @@ def _pixels_to_lab(pixels: NDArray[np.uint8]) -> Floats:
     """The values of skimage's `rgb2lab` to the bit, a third faster: of 256 levels each is linearised once."""
     from skimage.color.colorconv import xyz_from_rgb, xyz_tristimulus_values
 
-    white = xyz_tristimulus_values(illuminant="D65", observer="2", dtype=np.float32)
+    white = xyz_tristimulus_values(illuminant="D65", observer="2", dtype=np.float32)  # type: ignore[no-untyped-call]
     xyz = _linear_levels()[pixels] @ xyz_from_rgb.T.astype(np.float32) / white
     x, y, z = np.moveaxis(np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16.0 / 116.0), -1, 0)
     lab: Floats = np.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1)

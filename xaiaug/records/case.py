@@ -68,7 +68,7 @@ class Sheet:
         slice: its name, its size and its accuracy.
         mistakes: how many mistakes of one true class share the critique.
         examples: those that are shown, the most typical first.
-        contrast: correct images of the class that are shown below them; none where the slice spans classes.
+        contrast: correct images of the class outside the slice, shown below them.
     """
 
     slice: MistakeSlice
