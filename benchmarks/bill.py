@@ -1,11 +1,12 @@
 """How close a plan's estimate comes to the bill of a paid critic.
 
-    python benchmarks/bill.py [--quick] [--json FILE]
+    python benchmarks/bill.py [--per mistake | slice] [--quick] [--json FILE]
 
 Critics estimate many cases, ask about them, and are billed. The server is `xaiaug.testing.Loopback`, called by the real
 SDKs: it counts image tokens by each service's own rule and text tokens as four characters. Images have mixed shapes.
 Answers are as long as the templates ask for, spread evenly between short and long; a few prompts name the wrong class
-and are asked for again. Prices are the current ones.
+and are asked for again. Prices are the current ones. With --per slice each case is a sheet, of which a tenth as many
+are sent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from xaiaug.interfaces import Context
 from xaiaug.plan.costs import bill
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.plugins.critics.openai import OpenAICritic
-from xaiaug.records import Case, Explanation
+from xaiaug.records import Case, Explanation, MistakeSlice, Sheet
 from xaiaug.testing import Loopback, Reply, Request
 
 LABELS = ("cat", "dog")
@@ -35,6 +37,7 @@ LONG_WORDS = ("floor", "blurred", "orange", "pillow", "grass", "under")
 WORDS = ("light", "coat", "sofa", "window", "shadow", "narrow", "grey", "brown", "behind", "corner", *LONG_WORDS)
 CRITICS = {"claude": ClaudeCritic, "openai": OpenAICritic}
 CASES, QUICK, SEED = 1000, 25, 0
+FEWER, EXAMPLES = 10, 6  # cases for each sheet, and images on it
 
 
 def create_case(number: int) -> Case:
@@ -45,6 +48,15 @@ def create_case(number: int) -> Case:
     explanation = Explanation(heatmap, "attention-rollout", 1, True)
     picture = panel.draw(image, explanation, label="cat", predicted="dog", side=512)
     return Case(f"{number}", image, picture, "cat", "dog", np.array([0.2, 0.8], np.float32), explanation)
+
+
+def create_sheet(cases: list[Case]) -> Case:
+    """A slice, of which the cases are the examples."""
+    name = "cat taken for dog: with a yellow spot in a corner, as 3 % of the correct images have"
+    of = MistakeSlice(name, "mark", "cat", "dog", 24, 18, 0.25, 0.1, 0.4, 0.9, 0.001, (), ())
+    sheet = Sheet(of, 36, tuple(cases), tuple(case.image for case in cases))
+    picture = panel.draw_sheet(sheet, "cat")
+    return replace(cases[0], id=f"slice {cases[0].id}", panel=picture, sheet=sheet)
 
 
 class Model:
@@ -89,7 +101,8 @@ def compare_plan_with_bill(name: str, dialogue: str, mode: str, cases: list[Case
         calls = Calls(MemoryLedger(), budget_usd=100, prices=prices)
         critic.prepare(Context(labels=LABELS, paid=calls))
         critic.critique(cases)
-        plan = bill(critic, (len(cases), len(cases)), prices)
+        estimate = critic.estimate if cases[0].sheet is None else critic.estimate_sheets
+        plan = bill(critic, (len(cases), len(cases)), prices, estimate)
         paid: Any = calls.summary()["settled_usd"]
     low, high = plan.usd or (float("nan"),) * 2
     tokens = server.bill.output_tokens / server.bill.requests
@@ -99,8 +112,12 @@ def compare_plan_with_bill(name: str, dialogue: str, mode: str, cases: list[Case
 
 def main() -> None:
     """Measures, prints and writes."""
-    options = create_parser(__doc__, quick=f"{QUICK} cases instead of {CASES:,}").parse_args()
+    parser = create_parser(__doc__, quick=f"{QUICK} cases instead of {CASES:,}")
+    parser.add_argument("--per", choices=("mistake", "slice"), default="mistake", help="what is asked about at once")
+    options = parser.parse_args()
     cases = [create_case(number) for number in range(QUICK if options.quick else CASES)]
+    if options.per == "slice":
+        cases = [create_sheet(cases[start : start + EXAMPLES]) for start in range(0, len(cases), FEWER)]
     print(f"{len(cases)} cases; {describe_machine()['summary']}")
     print(f"{'critic':<8} {'dialogue':<11} {'mode':<6} {'plan':>18} {'paid':>8} {'calls':>6} {'middle / paid':>14}")
     rows = []
@@ -112,7 +129,7 @@ def main() -> None:
         head = f"{name:<8} {dialogue:<11} {mode:<6} {plan:>18}"
         print(f"{head} {paid:>8} {row['calls']:>6} {row['middle']:>14.2f}", flush=True)
     if options.json:
-        write_json(options.json, {"cases": len(cases), "rows": rows}, seeds=[SEED])
+        write_json(options.json, {"per": options.per, "cases": len(cases), "rows": rows}, seeds=[SEED])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Are planted slices found? Three causes, each present and absent, in photographs of cats and dogs.
 
     python benchmarks/slices.py --data SHARED [--seeds 3] [--each 400] [--small | --quick] [--sheets DIR] [--json FILE]
+    python benchmarks/slices.py --data SHARED --speed [--json FILE]
 
 SHARED holds cats-vs-dogs and weights. 92 % of the dogs have a yellow tag in a corner and a green backdrop, 92 % of the
 cats a warm tint, and of each 8 % of a class have the wrong one of one cause: six slices, of which three have what their
@@ -13,6 +14,9 @@ planted slice holds; of the best found slice for each planted one. Beside it: gr
 with ten clusters of the mistakes' embeddings; and Domino's mixture on embeddings alone, 25 components, of which the
 five with the highest error rate count for each class. `measured` is the search without embeddings, `colours` without
 marks too.
+
+--speed takes the time of 200 mistakes and 400 correct images, as a run has them: embedding, measuring in threads,
+search; three times, of which the fastest counts.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +37,11 @@ from planted_marks import Tag
 from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Context, MistakeSlice, load
+from xaiaug.loop.slices import MOST_COMPARED
 from xaiaug.plugins._superpixels import subject_mask
 from xaiaug.records import Slices, derive_seed
 from xaiaug.records.mistake_slice import SLICE_KINDS
-from xaiaug.slices import GuideImage, is_for_finding, measure_traits, search_slices
+from xaiaug.slices import GuideImage, is_for_finding, measure_in_threads, measure_traits, search_slices
 from xaiaug.slices.error_mixture import fit_mixture
 
 LABELS = ("cat", "dog")
@@ -48,6 +54,7 @@ FIRST = 10
 RANDOM_GROUPS, CLUSTERS, COMPONENTS, KEPT = 5, 10, 25, 5
 DIRECTIONS = 32  # of the embedding, for the published mixture
 BATCH = 64
+MISTAKES, REPEATS = 200, 3  # of --speed
 
 Ranking = Sequence[str]  # ids of held-out images, the most typical first
 
@@ -74,6 +81,9 @@ class Planted:
 def main() -> None:
     """Measures, prints and writes."""
     options = _parse_options()
+    if options.speed:
+        print_speed(options)
+        return
     seeds = range(options.seeds)
     worlds = [measure_world(options, seed) for seed in seeds]
     print_table(worlds)
@@ -85,7 +95,7 @@ def main() -> None:
 def measure_world(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """The precision of every method on every planted slice of one world, and the names that were given."""
     planted = plant(options.data / "cats-vs-dogs" / "train", options.each, seed)
-    vectors = embed(options.data / "weights" / "vit-tiny-distilled", [one.image for one in planted])
+    vectors = _embed(_load_embedding(options.data), [one.image for one in planted])
     began = time.process_time()
     guide = [
         GuideImage(one.id, one.label, one.predicted, measure_traits(one.image, subject_mask), vector)
@@ -115,6 +125,44 @@ def measure_world(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         "slices": [{"name": one.name, "size": one.size, "mistakes": one.mistakes, "p": one.p} for one in found],
         "unconfirmed": [one.name for one in found.unconfirmed],
     }
+
+
+def print_speed(options: argparse.Namespace) -> None:
+    """Seconds by the clock and of all cores, for as many images as a run compares by default."""
+    planted = plant(options.data / "cats-vs-dogs" / "train", options.each, seed=0)
+    wrong = [one for one in planted if one.predicted != one.label][:MISTAKES]
+    chosen = wrong + [one for one in planted if one.predicted == one.label][:MOST_COMPARED]
+    classifier = _load_embedding(options.data)
+    runs = [_time_search(classifier, chosen) for _ in range(REPEATS)]
+    fastest = min(runs, key=lambda run: run["all"]["seconds"])
+    print(f"{len(wrong)} mistakes, {len(chosen) - len(wrong)} correct images; seconds by the clock, and of cores")
+    for part, spent in fastest.items():
+        print(f"{part:<10}{spent['seconds']:8.1f}{spent['core_seconds']:8.1f}")
+    print(f"\n{describe_machine()['summary']}")
+    if options.json:
+        write_json(options.json, {"mistakes": len(wrong), "images": len(chosen), "runs": runs}, seeds=[0])
+
+
+def _time_search(classifier: Any, chosen: Sequence[Planted]) -> dict[str, dict[str, float]]:
+    marks = [("", time.monotonic(), time.process_time())]
+
+    def mark(part: str) -> None:
+        marks.append((part, time.monotonic(), time.process_time()))
+
+    images = [one.image for one in chosen]
+    vectors = _embed(classifier, images)
+    mark("embed")
+    traits = measure_in_threads(images, subject_mask, [None] * len(images))
+    mark("measure")
+    pairs = zip(chosen, traits, vectors, strict=True)
+    search_slices([GuideImage(one.id, one.label, one.predicted, made, vector) for one, made, vector in pairs], LABELS)
+    mark("search")
+    parts = [
+        (part, {"seconds": clock - before[1], "core_seconds": spent - before[2]})
+        for before, (part, clock, spent) in pairwise(marks)
+    ]
+    first, last = marks[0], marks[-1]
+    return {**dict(parts), "all": {"seconds": last[1] - first[1], "core_seconds": last[2] - first[2]}}
 
 
 def plant(folder: Path, each: int, seed: int) -> list[Planted]:
@@ -155,10 +203,14 @@ def put_backdrop(image: Image.Image, rng: random.Random) -> Image.Image:
     return Image.fromarray(np.clip(covered, 0, 255).astype(np.uint8))
 
 
-def embed(checkpoint: Path, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-    """What a head would read."""
-    classifier = load("classifier", "transformers", checkpoint=str(checkpoint))
+def _load_embedding(data: Path) -> Any:
+    """A classifier that has seen none of the marks; only what its head would read is asked for."""
+    classifier = load("classifier", "transformers", checkpoint=str(data / "weights" / "vit-tiny-distilled"))
     classifier.prepare(Context(labels=LABELS))
+    return classifier
+
+
+def _embed(classifier: Any, images: Sequence[Image.Image]) -> NDArray[np.float32]:
     parts = [classifier.embed(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     return np.concatenate(parts)
 
@@ -273,10 +325,13 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, metavar="SHARED", help="holds the photographs and weights")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--each", type=int, default=400, help="photographs of each class")
+    parser.add_argument("--speed", action="store_true", help="how long 200 mistakes take")
     parser.add_argument("--sheets", type=Path, metavar="DIR", help="write the examples of each slice here")
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.each = 1, 60
+    elif options.speed:
+        options.each = 550
     elif options.small:
         options.seeds, options.each = 2, 250
     return options

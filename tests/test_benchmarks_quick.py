@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bill": ((), ("anthropic", "openai", "genai_prices")),
     "calls": ((), ()),
     "causes": ((), ()),
+    "critics": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
     "edits": (("--data", ""), ()),
     "explainers": ((), ()),

@@ -61,3 +61,15 @@ def test_sharpness_is_a_share() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 500, 3), dtype=np.uint8))
     for image in (noise, noise.filter(ImageFilter.GaussianBlur(5)), noise.resize((7, 5)), noise.resize((1, 1))):
         assert 0 <= sharpness(image) <= 1
+
+
+def test_lab_of_pixels_is_that_of_skimage_to_the_bit():
+    from skimage.color import rgb2lab
+
+    rng = np.random.default_rng(0)
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    for pixels in (levels, rng.integers(0, 256, (67, 53, 3), dtype=np.uint8), levels[17]):
+        expected = rgb2lab(np.asarray(pixels, np.float32) / 255)
+        assert rgb_to_lab(pixels).dtype == expected.dtype == np.float32
+        assert np.array_equal(rgb_to_lab(pixels), expected)
+        assert np.array_equal(rgb_to_lab(pixels.astype(np.float32)), expected)

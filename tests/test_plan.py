@@ -357,3 +357,30 @@ def test_a_plan_warns_of_a_ratio_beyond_what_was_measured_and_of_more_images_tha
     assert any(f"take {shown} of 80 passes in generated+training, and 150 or more are made" in one for one in said)
     plain = build_plan(asked(experiment={"arms": "basic"}), KNOWN).assumptions
     assert not any("Warning" in sentence or "would do" in sentence for sentence in plain)
+
+
+class AwaySheets(Away):
+    """Takes twice as much for a sheet."""
+
+    def estimate_sheets(self, items):
+        return self.estimate(2 * items)
+
+
+def test_a_critic_asked_once_a_slice_is_planned_by_its_slices_and_the_plan_says_what_that_saves():
+    tables = {"critic": {"name": "measured", "per": "slice"}, "mistakes": {"slices": True, "max": "all"}}
+    found = replace(KNOWN, mistakes=100)
+    singly = build_plan(asked(AwaySheets(), "critique"), found)
+    assert singly.saved is None and singly.total.cases == (100, 100)
+    known = build_plan(asked(AwaySheets(), "critique", **tables), replace(found, slices=(3, 60)))
+    assert known.total.cases == (43, 43)
+    assert known.total.calls == (46, 92), "40 mistakes, and 3 sheets that each take two"
+    assert known.saved.calls == (54, 108) and known.saved.usd[0] == pytest.approx(
+        singly.total.usd[0] - known.total.usd[0]
+    )
+    assert any("60 mistakes are in slices, which take 3 requests" in line for line in known.assumptions)
+    unknown = build_plan(asked(AwaySheets(), "critique", **tables), found)
+    assert unknown.total.cases == (1, 100) and unknown.saved is None
+    skipping = {**tables, "critic": {**tables["critic"], "unsliced": "skip"}}
+    left = build_plan(asked(AwaySheets(), "images", **skipping), replace(found, slices=(3, 60)))
+    assert left.total.cases == (3, 3)
+    assert left.total.images[1] < build_plan(asked(AwaySheets(), "images"), found).total.images[0]

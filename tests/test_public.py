@@ -48,6 +48,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "Recipe",
         "Result",
         "Sample",
+        "Sheet",
         "Splits",
         "SynthesisRequest",
         "Synthesizer",

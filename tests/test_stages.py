@@ -230,10 +230,32 @@ def test_with_fewer_images_wanted_whole_donors_are_left_out():
     assert sum(kinds.values()) == 12 and set(kinds) == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
+def rejected(request, *failure):
+    """An image that was made and rejected, or failed with this kind and message."""
+    row = {"failure": dict(zip(("kind", "message"), failure, strict=True))} if failure else {}
+    return GeneratedImage(row, {"kept": False}, request.label)
+
+
+def test_a_donor_whose_own_image_fails_for_the_same_reason_is_not_tried_with_another_base():
+    mine = edits((0, 0, 0, 1))
+    reasons = {
+        ("00000", 0): ("flat-map", "no place stands out"),
+        ("00000", 1): ("flat-map", "no place stands out"),
+        ("00001", 1): ("covers-subject", "the region would cover 40% of the other image's subject"),
+        ("00002", 0): ("flat-map", "one reason"),
+        ("00002", 1): ("no-subject", "another reason"),
+    }
+    wave = [(one, rejected(one, *reasons.get((one.mistake.sample.id, one.index), ()))) for one in every(mine)]
+    again = mine.remake(wave, 1)
+    assert sorted(one.mistake.sample.id for one in again) == ["00001", "00002", "00003"]
+    failed = [(one, rejected(one, "flat-map", "one reason")) for one in again]
+    assert sorted(one.mistake.sample.id for one in mine.remake(failed, 2)) == ["00001", "00003"]
+
+
 def test_only_an_edit_with_a_base_is_made_again_and_then_with_another_one():
     mine = edits()
     wave = every(mine)
-    again = mine.remake([(one, None) for one in wave], 1)
+    again = mine.remake([(one, rejected(one)) for one in wave], 1)
     assert [one.index for one in again] == [1] * 4
     assert all(one.label != one.mistake.predicted for one in again)
     assert pairs_of(again) != {key: pair for key, pair in pairs_of(wave).items() if key[1] == 1}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         MistakeSlice,
         Recipe,
         Sample,
+        Sheet,
         SynthesisRequest,
         SyntheticImage,
     )
@@ -57,6 +58,7 @@ _HOMES = {
     "Recipe": "records",
     "Result": "results",
     "Sample": "records",
+    "Sheet": "records",
     "Splits": "data",
     "SynthesisRequest": "records",
     "SyntheticImage": "records",
@@ -95,6 +97,7 @@ __all__ = [
     "Recipe",
     "Result",
     "Sample",
+    "Sheet",
     "Splits",
     "SynthesisRequest",
     "Synthesizer",

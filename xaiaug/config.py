@@ -102,9 +102,14 @@ class PluginTable(BaseModel):
 
 
 class CriticTable(PluginTable):
-    """`[critic]`: the critic, its parameters, and whether the causes it states are tested by experiment."""
+    """`[critic]`: the critic, its parameters, what it is asked about, and whether the causes it states are tested.
+
+    With `per = "slice"` it is asked once for all mistakes of a slice; `unsliced` says what becomes of those in none.
+    """
 
     test_causes: bool = False
+    per: Literal["mistake", "slice"] = "mistake"
+    unsliced: Literal["ask", "skip"] = "ask"
 
 
 class MistakesTable(Table):
@@ -220,6 +225,16 @@ class Settings(Table):
     privacy: PrivacyTable = PrivacyTable()
     budget: BudgetTable = BudgetTable()
     limits: LimitsTable = LimitsTable()
+
+    @model_validator(mode="after")
+    def _slices_are_looked_for(self) -> Self:
+        if self.critic.per == "slice" and not self.mistakes.slices:
+            raise ValueError('[critic] per = "slice" needs slices: set [mistakes] slices = true')
+        if self.critic.per == "mistake" and self.critic.unsliced == "skip":
+            raise ValueError(
+                '[critic] unsliced = "skip" needs per = "slice": else no mistake would be left to ask about'
+            )
+        return self
 
     def recipes(self) -> tuple[Recipe, Recipe]:
         """The arms' recipe and the baseline's, which is the arms' unless `[baseline]` overrides it.
@@ -432,6 +447,8 @@ def _arm(entry: str | Mapping[str, Any]) -> str | Arm:
 
 def _problem(detail: Any) -> str:
     place = [str(part) for part in detail["loc"]]
+    if not place:  # about tables together
+        return str(detail["msg"]).removeprefix("Value error, ")
     where = f"[{place[0]}]" + (f" {place[1]}" if len(place) > 1 else "")
     if detail["type"] == "extra_forbidden":
         if len(place) == 1:

@@ -33,7 +33,7 @@ def print_plan(plan: Plan, *, error: bool = False) -> None:
     console.print(_parts_table(plan))
     if plan.further:
         console.print(_further_table(plan))
-    for line in (*_shared_images(plan), *_uploads(plan), *_costs(plan)):
+    for line in (*_savings(plan), *_shared_images(plan), *_uploads(plan), *_costs(plan)):
         console.print(line)
     _print_notes(console, plan)
 
@@ -101,6 +101,12 @@ def _texts(line: Line) -> dict[str, str]:
         "time": format_hours(line.hours),
         "disk": format_bytes(line.disk_bytes),
     }
+
+
+def _savings(plan: Plan) -> list[str]:
+    if plan.saved is None:
+        return []
+    return [f"saved by asking once a slice: {format_count(plan.saved.calls)} calls, {format_dollars(plan.saved.usd)}"]
 
 
 def _shared_images(plan: Plan) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from ..records import Case, Critique, Failure
+from ..records import Case, Critique, Estimate, Failure
 from .plugin import Plugin
 
 
@@ -18,12 +18,19 @@ class Critic(Plugin):
         compares: whether it reads `Context.explained`, the other explained images of the guide, or asks the classifier
             by `Context.predict_proba`. Then as many correct images as there are mistakes are explained too, and its
             critiques are made again when others join.
+        reads_sheets: whether it can be asked once for all mistakes of a slice: it then looks at `Case.panel`, or at
+            `Case.sheet`, where that is not None. Such panels are twice as wide as `side`.
     """
 
     layout: str = "side-by-side"
     side: int = 512
     compares: bool = False
+    reads_sheets: bool = False
 
     @abstractmethod
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique per case, in order."""
+
+    def estimate_sheets(self, items: int) -> Estimate:
+        """Estimates what critiques of so many slices will take, as `estimate` does for single mistakes."""
+        return self.estimate(items)

@@ -95,6 +95,7 @@ class FeedbackLoop:
             warn_if_offline()
         self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
         self.plugins = build_plugins(self.settings, given.objects(), self.arms)
+        self.plugins.check_sheets(self.settings)
         if not planning:
             self.plugins.check_allowed(self.settings)
         self.prices = Prices(self.settings.budget.prices)

@@ -18,7 +18,8 @@ from ..records.pipeline import TIMED, StageKind
 from ..stages.faithfulness import PREDICTIONS as MAP_PREDICTIONS
 from ..store import CallLedger, Reader, to_run_folder
 from ..store.lost_ledger import has_ledger
-from ..store.schema import CASES, HELD, IMAGES, MISTAKES, REACHED, SETTINGS, SNAPSHOT, SPEEDS
+from ..store.schema import CASES, HELD, IMAGES, MISTAKES, REACHED, SETTINGS, SLICES, SNAPSHOT, SPEEDS
+from ..store.stage_rows import SlicesRow
 from .plugin_set import PluginSet
 from .probe import image_bytes, model_bytes, probe_speeds
 from .settings_diff import diff_settings, settings_snapshot
@@ -124,6 +125,7 @@ class _PastRun:
         return replace(
             known,
             mistakes=self._mistakes(),
+            slices=self._slices(),
             made_each=self._images_per_wanted(),
             seconds=self._seconds(),
             seconds_from="the run folder" if self._reader.get_fact(SPEEDS) else "",
@@ -145,6 +147,15 @@ class _PastRun:
         if mistakes is None or not is_first or "baseline" in self._stale:
             return None
         return sum(int(count) for _, _, count in mistakes)
+
+    def _slices(self) -> tuple[int, int] | None:
+        """Requests that the slices take, one for each true class, and the mistakes in them."""
+        row: SlicesRow | None = next(self._reader.rows(SLICES), None)
+        if row is None or self._stale & {"all", "baseline", "mistakes", "heatmaps"}:
+            return None
+        labels = {case["id"]: case["label"] for case in self._reader.rows(CASES)}
+        inside = [[labels[case] for case in one["cases"] if case in labels] for one in row["slices"]]
+        return sum(len(set(classes)) for classes in inside), sum(map(len, inside))
 
     def _images_per_wanted(self) -> Range | None:
         """Images made for one that was wanted, over all sources whose images were checked."""

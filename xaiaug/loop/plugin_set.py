@@ -52,6 +52,15 @@ class PluginSet:
             if error := forbidden(kind, name, plugin, settings):
                 raise error
 
+    def check_sheets(self, settings: Settings) -> None:
+        """Raises ConfigError where the critic is to be asked once a slice, and cannot read a sheet."""
+        if settings.critic.per == "slice" and not self.critic.reads_sheets:
+            raise ConfigError(
+                f'[critic] per = "slice": the critic {settings.critic.name} judges images one by one. Set per = '
+                '"mistake", or take one that reads a sheet of images: claude, openai, local-vlm, or a critic of yours '
+                "with reads_sheets = True"
+            )
+
     def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:
         """Refuses a run whose calls cannot be paid, before its first hour rather than after it.
 

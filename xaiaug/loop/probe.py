@@ -98,6 +98,7 @@ def _small_settings(settings: Settings, steps: int) -> Settings:
     tables = settings.model_dump()
     small = {
         "mistakes": {"max": 6},
+        "critic": {"per": "mistake", "unsliced": "ask"},
         "experiment": {"seeds": (0,), "vary": (), "images_per_mistake": 1, "rounds": 1, "test_curves": False},
         "curation": {"remakes": 0, "suspects": ()},
         "recipe": {"steps": steps},

@@ -12,6 +12,7 @@ from ..store.schema import ROUNDS, round_part
 from .diagnosis import diagnose_baseline, exclude_suspects
 from .generation import ImageGeneration
 from .run_context import RunContext
+from .slices import find_slices
 
 
 def run_early_rounds(run: RunContext, generation: ImageGeneration, baseline: Fitted) -> Fitted:
@@ -36,6 +37,8 @@ def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Dia
     """The promoted arm, trained with the first seed; None where there is nothing to train it on."""
     arm, source = _promoted_arm(run)
     seed = run.seeds[0]
+    if run.settings.critic.per == "slice":
+        find_slices(run, diagnosis)
     exclude_suspects(run, {seed: diagnosis})
     synthetic = generation.early_round(diagnosis, source)
     if not synthetic:

@@ -83,9 +83,10 @@ def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
     most = run.settings.mistakes.faithfulness
     measure_maps(first.runtime, first.baseline, first.mistakes, first.explanations(), most)
     if run.settings.mistakes.slices:
-        asked = any(source.budget == "slices" for source in rows.sources(run.arms))
+        by_slice = run.settings.critic.per == "slice"
+        asked = by_slice or any(source.budget == "slices" for source in rows.sources(run.arms))
         for diagnosis in diagnoses.values() if asked else (first,):
-            diagnosis.slices = find_slices(run, diagnosis)
+            find_slices(run, diagnosis)
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:

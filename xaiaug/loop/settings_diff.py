@@ -44,6 +44,8 @@ _FROM = {
     "budget": NOTHING,
     "limits": NOTHING,
 }
+# What a critic is asked about, with the usual values. They are kept beside its identity where they are others.
+_ASKED = {"per": "mistake", "unsliced": "ask"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[C
 def settings_snapshot(settings: Mapping[str, Any], plugins: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
     """Settings as they are compared: plugins by their identity, whatever named them, and data by its content."""
     tables = {name: table for name, table in settings.items() if name not in (*KINDS, "synthesizers")}
+    critic = settings.get("critic") or {}
+    asked = {name: critic[name] for name, usual in _ASKED.items() if critic.get(name, usual) != usual}
+    plugins = {kind: {**identity, **asked} if kind == "critic" else identity for kind, identity in plugins.items()}
     # A parameter may be a tuple; what was recorded comes back from its file as a list.
     snapshot: dict[str, Any] = json.loads(json.dumps({**tables, **plugins, "data": {"fingerprint": fingerprint}}))
     return snapshot

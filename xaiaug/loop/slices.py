@@ -12,7 +12,7 @@ from ..interfaces import Context
 from ..interfaces.source_digest import source_digest
 from ..plugins._segmentation import Segmenter, Superpixels
 from ..plugins._superpixels import subject_mask
-from ..records import JSON, Failure, MistakeSlice
+from ..records import JSON, Failure
 from ..stages import Diagnosis, choose_compared, find_run_slices
 from .causes import create_finder
 from .run_context import RunContext
@@ -48,12 +48,13 @@ class GuessingSegmenter:
         return subject_mask(image) if isinstance(found, Failure) else found
 
 
-def find_slices(run: RunContext, diagnosis: Diagnosis) -> list[MistakeSlice]:
-    """The slices of a diagnosis: groups of its mistakes, compared with correct guide images of their classes."""
+def find_slices(run: RunContext, diagnosis: Diagnosis) -> None:
+    """Finds the slices of a diagnosis: groups of its mistakes, compared with correct guide images of their classes."""
     guide, predictions = run.splits.guide, diagnosis.predictions
     correct, share = choose_compared(guide, predictions, MOST_COMPARED)
     wrong = int((predictions.predicted != predictions.labels).sum())
     pairs = list(zip(diagnosis.mistakes, diagnosis.explanations(), strict=True))
     oversampling = (len(pairs) / wrong) / share if wrong else 1.0
     segmenter = GuessingSegmenter(create_finder(run))
-    return find_run_slices(diagnosis.runtime, diagnosis.baseline, pairs, correct, segmenter, oversampling)
+    diagnosis.compared = correct
+    diagnosis.slices = find_run_slices(diagnosis.runtime, diagnosis.baseline, pairs, correct, segmenter, oversampling)

@@ -1,7 +1,8 @@
-"""The panel: image, heatmap and class names in one picture, for a critic; and the overlay that the report shows."""
+"""The panel of a critic: image, heatmap and class names in one picture; sheets of slices; overlays of the report."""
 
 from .colormap import Scale, format_scale, shared_scale
 from .compose import LAYOUTS, draw
 from .overlays import overlay_heatmap
+from .sheet import draw_sheet
 
-__all__ = ["LAYOUTS", "Scale", "draw", "format_scale", "overlay_heatmap", "shared_scale"]
+__all__ = ["LAYOUTS", "Scale", "draw", "draw_sheet", "format_scale", "overlay_heatmap", "shared_scale"]

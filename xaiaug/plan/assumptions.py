@@ -34,6 +34,8 @@ class Assumptions:
         cause_predictions: predictions that a test of a cause takes for each image that it edits.
         cause_images: correct images that it edits at most, besides the mistakes of its slice.
         mistakes: of the baseline on the guide; None where they are not known yet.
+        slices: requests that a critic asked once a slice takes, and the mistakes that these are about; None where no
+            slices were looked for yet.
         made_each: images made for one that is wanted; None where none was made yet.
         seconds: by kind of stage, for one unit: an image to train on, predict or make, a case to explain or criticise;
             a kind that is missing is not known.
@@ -52,6 +54,7 @@ class Assumptions:
     cause_predictions: float = 0.0
     cause_images: int = 0
     mistakes: int | None = None
+    slices: tuple[int, int] | None = None
     made_each: Range | None = None
     seconds: Mapping[str, Range] = field(default_factory=dict)
     seconds_from: str = ""
@@ -71,11 +74,19 @@ class Assumptions:
         return cap_range(found, math.inf if most == "all" else most)
 
 
-def describe_upload(kind: str, uses: Collection[str]) -> str:
-    """What a plugin of that kind sends, in words."""
+def describe_upload(kind: str, uses: Collection[str], per: str = "mistake") -> str:
+    """What a plugin of that kind sends, in words.
+
+    Args:
+        kind: of plugin.
+        uses: what a synthesizer reads.
+        per: what a critic is asked once for.
+    """
     if kind == "synthesizer":
         return "prompts, and the failed images" if "image" in uses else "prompts"
-    what = "the images" if kind in ("classifier", "explainer") else "each mistake's image and heatmap, the class names"
+    asked = "images and heatmaps of mistakes" if per == "slice" else "each mistake's image and heatmap"
+    asked += ", correct images beside them" * (per == "slice")
+    what = "the images" if kind in ("classifier", "explainer") else f"{asked}, the class names"
     return f"{what}; no file names and no metadata"
 
 
@@ -83,7 +94,7 @@ def list_assumptions(
     settings: Settings, known: Assumptions, lines: Sequence[Line], arms: Sequence[Arm]
 ) -> tuple[str, ...]:
     """What the figures rest on, and what is equal between the arms, a sentence each."""
-    sentences = [_mistakes(settings, known), *_budgets(settings, arms)]
+    sentences = [_mistakes(settings, known), *_slices(settings, known), *_budgets(settings, arms)]
     if any(line.images[1] for line in lines):
         sentences.append(_images_per_wanted(known))
     sentences += _mixing_ratios(settings, known, arms)
@@ -111,6 +122,19 @@ def _budgets(settings: Settings, arms: Sequence[Arm]) -> list[str]:
     exception = describe_exception([arm.name for arm in trained if METHODS[arm.method].head_only])
     equal = f"All trained arms have the same budget: {recipe.steps:,} steps of {recipe.batch_size:,} images."
     return [f"{equal} {exception}".strip()] if trained else []
+
+
+def _slices(settings: Settings, known: Assumptions) -> list[str]:
+    if settings.critic.per == "mistake":
+        return []
+    if known.slices is not None:
+        asked, inside = known.slices
+        others = "left out" if settings.critic.unsliced == "skip" else "asked about singly"
+        return [f"{inside} mistakes are in slices, which take {asked} requests; the others are {others}."]
+    return [
+        "The slices are not known yet: anything from one request to one a mistake. `xaiaug run CONFIG --until explain` "
+        "finds them, and costs nothing."
+    ]
 
 
 def _images_per_wanted(known: Assumptions) -> str:

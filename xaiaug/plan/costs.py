@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,15 +32,32 @@ class Bill:
     usd: Range | None
 
 
-def bill(worker: Worker, items: Range, prices: Prices) -> Bill:
-    """What work on so many items takes."""
+def bill(worker: Worker, items: Range, prices: Prices, estimate_work: Callable[[int], Estimate] | None = None) -> Bill:
+    """What work on so many items takes.
+
+    Args:
+        worker: that does it.
+        items: how many.
+        prices: what models cost.
+        estimate_work: its estimate of such items, where these are not what `Worker.estimate` counts.
+    """
     if items[1] == 0:
         return Bill(Estimate(), ZERO)
-    low, high = worker.estimate(math.floor(items[0])), worker.estimate(math.ceil(items[1]))
+    ask = estimate_work or worker.estimate
+    low, high = ask(math.floor(items[0])), ask(math.ceil(items[1]))
     ranges: dict[str, Any] = {name: (getattr(low, name)[0], getattr(high, name)[1]) for name in _RANGES}
     estimate = replace(high, **ranges)
     silent = worker.remote and not estimate.calls[1]
     return Bill(estimate, None if silent else _usd(estimate, prices))
+
+
+def add_bills(one: Bill, other: Bill) -> Bill:
+    """What two kinds of work of one plugin take."""
+    first, second = (one, other) if one.estimate.calls[1] else (other, one)
+    ranges: dict[str, Any] = {
+        name: add_ranges((getattr(first.estimate, name), getattr(second.estimate, name))) for name in _RANGES
+    }
+    return Bill(replace(first.estimate, **ranges), add_optional((one.usd, other.usd)))
 
 
 def _usd(estimate: Estimate, prices: Prices) -> Range | None:
@@ -87,7 +104,12 @@ def disk_bytes(part: WorkItem, known: Assumptions, synthesizer: Estimate, classi
     if models is None:
         return None
     return add_ranges(
-        (multiply(part.maps, maps), multiply(part.cases, cases), _images(part, known, synthesizer), models)
+        (
+            multiply(part.maps, maps),
+            multiply(add_ranges((part.cases, part.sheets)), cases),
+            _images(part, known, synthesizer),
+            models,
+        )
     )
 
 
@@ -114,7 +136,7 @@ def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) ->
         StageKind.FIT: part.passes,
         StageKind.PREDICT: part.predicted,
         StageKind.EXPLAIN: part.maps,
-        StageKind.CRITIQUE: part.cases,
+        StageKind.CRITIQUE: add_ranges((part.cases, part.sheets)),
         StageKind.SYNTHESIZE: part.images,
     }
     seconds = {stage: multiply_optional(count, known.seconds.get(stage)) for stage, count in units.items()}

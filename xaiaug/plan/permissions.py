@@ -28,6 +28,14 @@ class Worker(Protocol):
         ...
 
 
+class SheetReader(Worker, Protocol):
+    """What a plan asks of a critic besides."""
+
+    def estimate_sheets(self, items: int) -> Estimate:
+        """What critiques of so many slices will take."""
+        ...
+
+
 class ImageMaker(Worker, Protocol):
     """What a plan asks of a synthesizer besides."""
 

@@ -14,8 +14,8 @@ from ..records import Arm, ImageSource
 from ..records.estimate import Range, add_optional, add_ranges
 from ..records.pipeline import STARTS, Stop, reaches
 from .assumptions import Assumptions, describe_upload, list_assumptions
-from .costs import Bill, bill, disk_bytes, hours
-from .permissions import ImageMaker, Worker, models_of, obstacles
+from .costs import Bill, add_bills, bill, disk_bytes, hours
+from .permissions import ImageMaker, SheetReader, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, add_lines
 from .workload import WorkItem, work_items
 
@@ -75,6 +75,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         mistakes_known=known.mistakes is not None,
         lines=lines,
         further=_further(asked, arms, known, lines),
+        saved=_estimate_saving(asked, arms, known, lines),
         left_out=left_out,
         receivers=_receivers(asked, arms, known),
         licences={kind: licence for kind, worker in taking_part.items() if (licence := worker.estimate(1).licence)},
@@ -106,7 +107,7 @@ def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
     estimates = [bill.estimate for bill in bills.values()]
     return Line(
         part.name,
-        cases=part.cases,
+        cases=add_ranges((part.cases, part.sheets)),
         calls=add_ranges(one.calls for one in estimates),
         input_tokens=add_ranges(one.input_tokens for one in estimates),
         output_tokens=add_ranges(one.output_tokens for one in estimates),
@@ -128,7 +129,11 @@ def _bills(asked: PlanRequest, part: WorkItem) -> dict[str, Bill]:
         "synthesizer": part.images,
     }
     workers = {**asked.workers, "synthesizer": asked.synthesizer_of(part.source)}
-    return {kind: bill(workers[kind], count, asked.prices) for kind, count in items.items()}
+    bills = {kind: bill(workers[kind], count, asked.prices) for kind, count in items.items()}
+    if part.sheets[1]:
+        critic = cast(SheetReader, asked.workers["critic"])
+        bills["critic"] = add_bills(bills["critic"], bill(critic, part.sheets, asked.prices, critic.estimate_sheets))
+    return bills
 
 
 def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]) -> tuple[Line, ...]:
@@ -149,6 +154,16 @@ def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines:
         then = add_lines(name, _lines(replace(asked, settings=settings), arms, known))
         found.append(_difference(name, then, now))
     return tuple(found)
+
+
+def _estimate_saving(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]) -> Line | None:
+    """What asking once a slice saves; None where it is not done, or no slices are known yet."""
+    if asked.settings.critic.per == "mistake" or known.slices is None or not reaches(asked.until, Stop.CRITIQUE):
+        return None
+    critic = asked.settings.critic.model_copy(update={"per": "mistake", "unsliced": "ask"})
+    settings = asked.settings.model_copy(update={"critic": critic})
+    singly = _lines(replace(asked, settings=settings), arms, known)
+    return _difference("asking once a slice", add_lines("singly", singly), add_lines("now", lines))
 
 
 def _difference(name: str, then: Line, now: Line) -> Line:
@@ -172,7 +187,7 @@ def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> t
             estimate = worker.estimate(0)
             receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
             size = add_ranges(one[kind].estimate.upload_bytes for one in bills)
-            what = describe_upload(kind, worker.uses)
+            what = describe_upload(kind, worker.uses, asked.settings.critic.per)
             found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
             if estimate.second is not None and estimate.second.receiver:
                 declined = f"{what}, of what {receiver} declines"

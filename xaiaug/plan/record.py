@@ -15,7 +15,7 @@ class Line:
 
     Attributes:
         name: of the part: what comes before the arms, an earlier round, or an arm.
-        cases: mistakes (or other guide images) that the critic is asked about.
+        cases: mistakes (or other guide images, or slices) that the critic is asked about.
         calls: calls to outside services.
         input_tokens: tokens those are sent.
         output_tokens: tokens they answer with.
@@ -82,6 +82,7 @@ class Plan:
         mistakes_known: whether the run folder knows them; otherwise they follow from an assumed error rate.
         lines: the parts, in order.
         further: what one more seed, image a mistake and round would add.
+        saved: what a critic that is asked once a slice saves; None where it is not, or no slices are known.
         left_out: arms that cannot be run, with the reason.
         receivers: who gets what leaves the machine.
         licences: of weights, by plugin.
@@ -99,6 +100,7 @@ class Plan:
     mistakes_known: bool
     lines: tuple[Line, ...]
     further: tuple[Line, ...] = ()
+    saved: Line | None = None
     left_out: Mapping[str, str] | None = None
     receivers: tuple[Receiver, ...] = ()
     licences: Mapping[str, str] | None = None

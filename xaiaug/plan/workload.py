@@ -15,6 +15,7 @@ from ..records.pipeline import BASELINE, Stop, reaches
 from .assumptions import MADE_EACH, Assumptions
 
 UNCURATED: Range = (0.9, 1.0)
+FEWEST_SHARE = 10  # mistakes of a slice that holds, about: five or more of either half
 RIGHT_ON_TRAIN: Range = (0.5, 1.0)  # share of the training images that a baseline gets right
 
 
@@ -24,7 +25,8 @@ class WorkItem:
 
     Attributes:
         name: of the part.
-        cases: what the critic is asked about.
+        cases: images that the critic is asked about one by one.
+        sheets: slices that it is asked about.
         maps: images that are explained.
         images: new images to make.
         trainings: trainings.
@@ -37,6 +39,7 @@ class WorkItem:
 
     name: str
     cases: Range = ZERO
+    sheets: Range = ZERO
     maps: Range = ZERO
     images: Range = ZERO
     trainings: Range = ZERO
@@ -104,12 +107,12 @@ class _WorkCount:
     def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
         """What comes before the arms: the critiques of all mistakes decide which labels look wrong."""
         guide = float(self.known.images["guide"]) * self._repetitions("baseline")
+        cases, sheets = self._count_asked(mistakes, self._repetitions("baseline", "critique"))
         self.criticised, self.explained = {(rows.GENERATED.cases, rows.GENERATED.map)}, {rows.GENERATED.cases}
         return WorkItem(
             name,
-            cases=multiply(mistakes, self._repetitions("baseline", "critique"))
-            if self._reaches(Stop.CRITIQUE)
-            else ZERO,
+            cases=cases if self._reaches(Stop.CRITIQUE) else ZERO,
+            sheets=sheets if self._reaches(Stop.CRITIQUE) else ZERO,
             maps=multiply(mistakes, self._repetitions("baseline")) if self._reaches(Stop.EXPLAIN) else ZERO,
             predicted=add_ranges(
                 (
@@ -148,9 +151,11 @@ class _WorkCount:
         promoted = next((arm for arm in self.arms if arm.name == self.settings.experiment.promote), None)
         source = promoted.images if promoted else None
         likely = float(number == 1 and mistakes[0] > 0)
+        cases, sheets = self._count_asked(mistakes, 1 + self._count_new_critiques(source))
         return WorkItem(
             f"round {number}",
-            cases=multiply(mistakes, 1 + self._count_new_critiques(source)),
+            cases=cases,
+            sheets=sheets,
             maps=mistakes,
             images=self._images(source, mistakes) if source else ZERO,
             trainings=(likely, 1.0),
@@ -162,19 +167,21 @@ class _WorkCount:
     def _arm(self, arm: Arm, mistakes: Range) -> WorkItem:
         source, seeds = arm.images, len(self.settings.experiment.seeds)
         shares = self.first_with_images.get(source, "") if source else ""
-        images, cases, maps = ZERO, ZERO, ZERO
+        images, cases, sheets, maps = ZERO, ZERO, ZERO, ZERO
         if source and not shares:
             self.first_with_images[source] = arm.name
             cases_of = self._donors() if source.cases == "train-correct" else mistakes
             images = multiply(self._images(source, cases_of), seeds)
             maps = ZERO if source.cases in self.explained else multiply(cases_of, self._repetitions("baseline"))
             self.explained.add(source.cases)
-            cases = multiply(mistakes, self._count_new_critiques(source) * self._repetitions("baseline", "critique"))
+            times = self._count_new_critiques(source) * self._repetitions("baseline", "critique")
+            cases, sheets = self._count_asked(mistakes, times, source.cases)
         trained = float(seeds if self._reaches(Stop.REPORT) else 0)
         recipe = rows.recipe_for(arm, self.settings.recipes()[0])
         return WorkItem(
             arm.name,
             cases=cases,
+            sheets=sheets,
             maps=maps,
             images=images,
             trainings=(trained, trained),
@@ -190,6 +197,20 @@ class _WorkCount:
         most, train = self.settings.mistakes.donors, self.known.images["train"]
         return cap_range((RIGHT_ON_TRAIN[0] * train, RIGHT_ON_TRAIN[1] * train), math.inf if most == "all" else most)
 
+    def _count_asked(self, count: Range, times: int, cases: str = "mistakes") -> tuple[Range, Range]:
+        """Images and slices that the critic is asked about, so many times, for that many cases."""
+        critic, slices = self.settings.critic, self.known.slices
+        if critic.per == "mistake" or cases != "mistakes":
+            return multiply(count, times), ZERO
+        skips = critic.unsliced == "skip"
+        if slices is None:
+            single = (min(1.0, count[0]), count[1])  # one slice has all of them, or none holds
+            found: tuple[Range, Range] = (ZERO, (0.0, count[1] // FEWEST_SHARE)) if skips else (single, ZERO)
+        else:
+            outside = tuple(max(0.0, end - slices[1]) for end in count)
+            found = (ZERO if skips else (outside[0], outside[1])), (float(slices[0]),) * 2
+        return multiply(found[0], times), multiply(found[1], times)
+
     def _count_new_critiques(self, source: ImageSource | None) -> int:
         """1 where the critic has to be asked once more for a source, else 0."""
         if source is None or not rows.uses_critic(source) or (source.cases, source.map) in self.criticised:
@@ -200,6 +221,8 @@ class _WorkCount:
     def _images(self, source: ImageSource, cases: Range) -> Range:
         """Images to make for a source with one seed."""
         experiment, fixed = self.settings.experiment, self.per_case.get(source)
+        if rows.uses_critic(source) and self.settings.critic.unsliced == "skip" and source.cases == "mistakes":
+            cases = (0.0, cases[1]) if self.known.slices is None else cap_range(cases, self.known.slices[1])
         wanted = multiply(cases, experiment.images_per_mistake if fixed is None else len(fixed))
         if experiment.images_per_class_max is not None:
             wanted = cap_range(wanted, experiment.images_per_class_max * self.known.classes)

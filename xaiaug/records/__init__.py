@@ -1,7 +1,7 @@
 """What travels between rooms: frozen dataclasses, and the keys and words made from them."""
 
 from .calls import PICO, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
-from .case import Case, Critique, LazyPanel
+from .case import Case, Critique, LazyPanel, Sheet
 from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
@@ -41,6 +41,7 @@ __all__ = [
     "RawReply",
     "Recipe",
     "Sample",
+    "Sheet",
     "Slices",
     "Spending",
     "SynthesisRequest",

@@ -1,4 +1,4 @@
-"""A case: a mistake as a critic sees it; and the critique of it."""
+"""A case: a mistake, or a slice of them, as a critic sees it; and the critique of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 from ..errors import RecordError
 from .cause import Cause
 from .explanation import Explanation
+from .mistake_slice import MistakeSlice
 
 ATTENDED = ("subject", "part", "background", "other", "unknown")
 GUIDANCE = ("subject_colour", "backdrop_colour", "brightness", "sharpness", "size", "place")
@@ -60,19 +61,40 @@ class _PanelField:
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """One image of the guide split, the classifier's prediction, and where it looked.
+class Sheet:
+    """The mistakes of a slice that a critic is asked about at once, as its panel shows them.
 
     Attributes:
-        id: the sample's id, an opaque digest.
+        slice: its name, its size and its accuracy.
+        mistakes: how many mistakes of one true class share the critique.
+        examples: those that are shown, the most typical first.
+        contrast: correct images of the class outside the slice, shown below them.
+    """
+
+    slice: MistakeSlice
+    mistakes: int
+    examples: tuple[Case, ...]
+    contrast: tuple[Image.Image, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One image of the guide split, the classifier's prediction, and where it looked; or a slice of such images.
+
+    Where a critic is asked once a slice, `sheet` holds the images, `panel` shows them all, and the other attributes are
+    those of the most typical of them.
+
+    Attributes:
+        id: the sample's id, an opaque digest; of a slice, one of its own.
         image: h w c, RGB, the original.
         panel: the picture made for a critic: image and heatmap, with the labels. A `LazyPanel` may be given, and is
             drawn when `case.panel` is first read.
         label: name of the true class.
-        predicted: name of the predicted class.
+        predicted: name of the predicted class; of a slice, that of most of its mistakes.
         probabilities: k, float32, in the order of the labels.
         explanation: the map whose target is `predicted`; None if the critic is shown no map.
         label_explanation: the map whose target is `label`; None if the method does not depend on the class.
+        sheet: the mistakes of a slice; None where the case is one image.
     """
 
     id: str
@@ -83,6 +105,7 @@ class Case:
     probabilities: NDArray[np.float32]  # type: ignore[misc]
     explanation: Explanation | None = None
     label_explanation: Explanation | None = None
+    sheet: Sheet | None = None
 
 
 @dataclass(frozen=True)

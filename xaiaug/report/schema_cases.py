@@ -93,6 +93,8 @@ class CaseRow(Row):
         method: the explainer's method.
         degenerate: whether the heatmap is constant, zero or not finite.
         critique: None if it failed or was not requested.
+        critique_slice: name of the slice whose mistakes share the critique; the panel is then its sheet. Empty if the
+            critic was asked about this case alone.
         failures: of the stages.
     """
 
@@ -106,6 +108,7 @@ class CaseRow(Row):
     method: str = ""
     degenerate: bool = False
     critique: CritiqueRow | None = None
+    critique_slice: Text = ""
     failures: tuple[StageFailure, ...] = ()
     images: tuple[ImageRow, ...] = ()
 

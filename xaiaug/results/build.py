@@ -201,6 +201,7 @@ def _case(
         "method": heatmap.get("method", ""),
         "degenerate": heatmap.get("degenerate", False),
         "critique": critique.get("critique"),
+        "critique_slice": critique.get("slice", ""),
         "failures": failures,
         "images": images,
     }

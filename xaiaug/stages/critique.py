@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
 from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
-from ..store import Blob
+from ..store import Blob, StageName
 from ..store.blobs import Blobs
 from ..store.schema import critique_stage
 from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of
@@ -89,36 +89,55 @@ class Peers:
         return self.fitted.load().predict_proba(images)
 
 
-@dataclass
-class _Work:
+class Subject(Protocol):
+    """What a critic is asked about at once."""
+
+    @property
+    def key(self) -> JSON:
+        """What its critique depends on."""
+        ...
+
+    def to_case(self, cases: CaseMaker) -> tuple[Case, LazyPanel]:
+        """The case, and its panel that is drawn when the critic looks."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneMistake:
+    """A mistake, or a correctly classified image, with its heatmaps; a `Subject`."""
+
+    mistake: Mistake
+    row: ExplainRow
+
+    @property
+    def key(self) -> JSON:
+        """What its critique depends on."""
+        return [self.mistake.key, dict(self.row)]
+
+    def to_case(self, cases: CaseMaker) -> tuple[Case, LazyPanel]:
+        """The image with its own panel."""
+        return cases.make(self.mistake, self.row)
+
+
+@dataclass(frozen=True)
+class CaseMaker:
+    """Makes cases for a critic, their panels as it wants them.
+
+    Attributes:
+        critic: that will look at them.
+        labels: names of the classes.
+        blobs: with the heatmaps.
+        scale: of the panels' colours; None: each map's own.
+    """
+
     critic: Critic
-    context: Context
+    labels: Sequence[str]
     blobs: Blobs
     scale: panel.Scale | None
-    peers: Peers | None = None
-    ready: PreparedOnce = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.critic, self._add_peers(self.context))
-
-    def __call__(self, pairs: list[tuple[Mistake, ExplainRow]]) -> list[Any]:
-        self.ready()
-        shown = [self._case(mistake, row) for mistake, row in pairs]
-        cases = [case for case, _ in shown]
-        who = f"{type(self.critic).__name__}.critique"
-        critiques = batch(who, self.critic.critique, cases, Critique)
-        return [_row(who, case, seen, made) for (case, seen), made in zip(shown, critiques, strict=True)]
-
-    def _add_peers(self, context: Context) -> Context:
-        peers = self.peers
-        if peers is None:
-            return context
-        explained = Lazy(len(peers.explained), lambda i: self._case(*peers.explained[i])[0])
-        return replace(context, explained=explained, predict_proba=peers.ask)
-
-    def _case(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
-        labels = self.context.labels
-        label, predicted = labels[mistake.sample.label], labels[mistake.predicted]
+    def make(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
+        """One image as a case."""
+        label, predicted = self.labels[mistake.sample.label], self.labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
         draw = partial(panel.draw, image, explanation, label=label, predicted=predicted)
@@ -134,6 +153,33 @@ class _Work:
             label_explanation=_usable(explanation_of(row["label"], self.blobs), image.size),
         )
         return case, seen
+
+
+@dataclass
+class _Work:
+    critic: Critic
+    context: Context
+    cases: CaseMaker
+    peers: Peers | None = None
+    ready: PreparedOnce = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ready = PreparedOnce(self.critic, self._add_peers(self.context))
+
+    def __call__(self, subjects: list[Subject]) -> list[Any]:
+        self.ready()
+        shown = [subject.to_case(self.cases) for subject in subjects]
+        cases = [case for case, _ in shown]
+        who = _name_method(self.critic)
+        critiques = batch(who, self.critic.critique, cases, Critique)
+        return [_row(who, case, seen, made) for (case, seen), made in zip(shown, critiques, strict=True)]
+
+    def _add_peers(self, context: Context) -> Context:
+        peers = self.peers
+        if peers is None:
+            return context
+        explained = Lazy(len(peers.explained), lambda i: self.cases.make(*peers.explained[i])[0])
+        return replace(context, explained=explained, predict_proba=peers.ask)
 
 
 @dataclass(frozen=True)
@@ -174,28 +220,68 @@ def critique(
     Raises:
         PluginError: the critic broke its contract or raised on every case.
     """
-    options, context = options or CritiqueOptions(), runtime.context
-    shared = _shared_scale(explained, runtime.store.blobs) if options.scale == "run" else None
+    options = options or CritiqueOptions()
+    subjects = Lazy(len(mistakes), lambda i: OneMistake(mistakes[i], explained[i]))
+    scale = shared_scale(explained, runtime.store.blobs) if options.scale == "run" else None
+    name = critique_stage(options.cases, options.heatmaps)
+    return to_critiques(critic, ask_critic(runtime, critic, name, subjects, options=options, scale=scale, peers=peers))
+
+
+def ask_critic(
+    runtime: StageRuntime,
+    critic: Critic,
+    name: StageName,
+    subjects: Sequence[Subject],
+    *,
+    options: CritiqueOptions,
+    scale: panel.Scale | None,
+    peers: Peers | None,
+) -> Sequence[CritiqueRow]:
+    """The rows of a stage that asks a critic, one a subject; the arguments are those of `critique`.
+
+    Args:
+        runtime: likewise.
+        critic: likewise.
+        name: of the stage.
+        subjects: what it is asked about.
+        options: likewise.
+        scale: of the panels' colours; None: each map's own.
+        peers: likewise.
+    """
+    context = runtime.context
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": runtime.reference_key}
     if context.token_limit is not None:  # a critic that knows it writes other prompts
         basis["token_limit"] = context.token_limit
     if options.draw:
         basis["draw"] = options.draw
         context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, options.draw))
-    basis |= {"scale": list(shared)} if shared else {}
+    basis |= {"scale": list(scale)} if scale else {}
     basis |= {"peers": peers.key} if peers else {}
-    who, name = f"{type(critic).__name__}.critique", critique_stage(options.cases, options.heatmaps)
+    who = _name_method(critic)
     stage = Stage(name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who)
-    items = Lazy(len(mistakes), lambda i: Item([mistakes[i].key, explained[i]], (mistakes[i], explained[i])))
-    rows: Sequence[CritiqueRow] = complete(
-        runtime, stage, items, _Work(critic, context, runtime.store.blobs, shared, peers)
-    )
+    items = Lazy(len(subjects), lambda i: Item(subjects[i].key, subjects[i]))
+    cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale)
+    rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, cases, peers))
+    return rows
+
+
+def to_critiques(critic: Critic, rows: Sequence[CritiqueRow]) -> Sequence[Critique | Failure]:
+    """What the rows of a critic hold.
+
+    Raises:
+        PluginError: it raised on every case.
+    """
     critiques = Lazy(len(rows), lambda i: critique_of(rows[i]))
-    refuse_if_all_raised(who, critiques)
+    refuse_if_all_raised(_name_method(critic), critiques)
     return critiques
 
 
-def _shared_scale(explained: Sequence[ExplainRow], blobs: Blobs) -> panel.Scale | None:
+def _name_method(critic: Critic) -> str:
+    return f"{type(critic).__name__}.critique"
+
+
+def shared_scale(explained: Sequence[ExplainRow], blobs: Blobs) -> panel.Scale | None:
+    """One scale of colours for all of some heatmaps; None where none has an extent."""
     maps = (explanation_of(row["predicted"], blobs) for row in explained)
     return panel.shared_scale(one if isinstance(one, Explanation) else None for one in maps)
 

@@ -20,6 +20,7 @@ from .image_requests import SourceCase
 from .mistakes import Mistake
 from .predict import Predictions
 from .runtime import Fitted, StageRuntime
+from .slice_critique import SlicesToAsk, critique_slices
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -46,6 +47,9 @@ class Diagnosis:
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
         slices: groups of the mistakes; none where they were not looked for.
+        compared: the correct images that these were compared with.
+        unsliced: "ask" or "skip": the critic is asked once a slice, and this becomes of mistakes in none; None: it is
+            asked about each mistake.
         draw: which critique this is of the same cases; above 0 the critic is asked afresh.
         scale: of the panels' colours: "image" or "run".
         held: ids of mistakes whose label looks wrong: no image is made from them.
@@ -70,6 +74,8 @@ class Diagnosis:
     slices: Sequence[MistakeSlice] = ()
     disagreements: Sequence[Sample] = ()
     retrieved: Sequence[Sample] = ()
+    compared: Sequence[Mistake] = ()
+    unsliced: str | None = None
     _explained: dict[str, Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _shown: dict[tuple[str, str], Sequence[ExplainRow]] = field(default_factory=dict, init=False, repr=False)
     _causes: dict[str, Sequence[CauseRow]] = field(default_factory=dict, init=False, repr=False)
@@ -140,8 +146,12 @@ class Diagnosis:
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
         chosen = self._cases(source.cases)
         rows = self._maps(source)
-        options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
-        return critique(self.runtime, self.critic, chosen, rows, options, self._peers(source))
+        options, peers = CritiqueOptions(source.cases, source.map, self.draw, self.scale), self._peers(source)
+        if self.unsliced is None or source.cases != "mistakes":
+            return critique(self.runtime, self.critic, chosen, rows, options, peers)
+        correct = {one.sample.id: one.sample for one in self.compared}
+        asked = SlicesToAsk(self.slices, correct, self.unsliced)
+        return critique_slices(self.runtime, self.critic, list(zip(chosen, rows, strict=True)), asked, options, peers)
 
     def _peers(self, source: ImageSource) -> Peers | None:
         """What a critic that compares is prepared with: mistakes and correct images, with maps as the source has."""

@@ -178,6 +178,9 @@ class FixedImageRequests(ImageRequests):
     cases are left out, and not all images of one kind.
     """
 
+    # Ids of cases whose own image was not made, each with the reason.
+    _hopeless: set[tuple[str, tuple[str, str]]] = field(default_factory=set, init=False, repr=False)
+
     def count_wanted(self) -> Counter[int]:
         """How many images of each class are wanted in the end."""
         return self.plan.cap(Counter(request.label for request in self._all()))
@@ -193,11 +196,20 @@ class FixedImageRequests(ImageRequests):
         return requests
 
     def remake(self, rejected: Sequence[tuple[ImageRequest, GeneratedImage]], attempt: int) -> list[ImageRequest]:
-        """The requests for rejected images with another base; an image without one would be the same again."""
+        """The requests for rejected images with another base; an image without one would be the same again.
+
+        Nor does another base help a case whose own image fails for the same reason.
+        """
+        reasons = [(request, _reason(image)) for request, image in rejected]
+        self._hopeless |= {
+            (request.mistake.sample.id, reason) for request, reason in reasons if request.base is None and reason[0]
+        }
         return [
             self._request((request.mistake, request.explained, request.critique), attempt, request.index)
-            for request, _ in rejected
-            if request.base is not None and not self._is_given_up(request.mistake)
+            for request, reason in reasons
+            if request.base is not None
+            and (request.mistake.sample.id, reason) not in self._hopeless
+            and not self._is_given_up(request.mistake)
         ]
 
     def top_up(self, missing: Mapping[int, int]) -> list[ImageRequest]:  # noqa: ARG002
@@ -222,6 +234,12 @@ class FixedImageRequests(ImageRequests):
     def _draw_base(self, request: ImageRequest) -> Sample:
         rng = random.Random(f"base {request.seed}")
         return rng.choice(self.plan.bases_by_class[rng.choice(self._other_classes(request.mistake))])
+
+
+def _reason(image: GeneratedImage) -> tuple[str, str]:
+    """Kind and message of a failure of the synthesizer; empty for an image that was made and then rejected."""
+    failure = image.row.get("failure")
+    return (failure["kind"], failure["message"]) if failure else ("", "")
 
 
 def plan_requests(plan: ImagePlan, cases: Sequence[SourceCase], seed: int) -> ImageRequests:

@@ -149,6 +149,11 @@ def critique_stage(cases: str, heatmaps: str) -> StageName:
     return CRITIQUE if usual else StageName(StageKind.CRITIQUE, (f"{cases}-{heatmaps}",))
 
 
+def critique_part_stage(heatmaps: str, part: str) -> StageName:
+    """Criticises "slices" of the mistakes, or "single" ones that are in none; `critique_stage` then has them all."""
+    return StageName(StageKind.CRITIQUE, ("mistakes" if heatmaps == "explained" else f"mistakes-{heatmaps}", part))
+
+
 def causes_stage(stated_by: str) -> StageName:
     """Tries causes: of a critic that was shown the mistakes' own heatmaps ("explained") or others, or of "slices"."""
     return CAUSES if stated_by == "explained" else StageName(StageKind.CAUSES, (stated_by,))

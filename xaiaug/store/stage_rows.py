@@ -79,6 +79,7 @@ class CritiqueRow(TypedDict, total=False):
 
     id: str
     panel: BlobRow | None  # None where the critic did not look
+    slice: str  # name of the slice whose mistakes share it; missing where it is of this case alone
     critique: dict[str, Any]  # Critique as a dict
     failure: FailureRow
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from ...records import JSON, Case, Critique, Failure, label_to_words
+from ...panel.sheet import MOST_EXAMPLES, WIDTH
+from ...records import JSON, Case, Critique, Failure, Sheet, label_to_words
 from ._image_encoding import EncodedImage, encode_image
 from ._parsing import (
     CAUSE,
@@ -19,7 +20,7 @@ from ._parsing import (
     shorten,
     to_line,
 )
-from ._templates import PICTURES, fill
+from ._templates import CONTRAST, PICTURES, SHEETS, fill
 
 DIALOGUES = ("structured", "paper")
 ANALYSIS = 4_000  # characters of an analysis that are kept
@@ -118,9 +119,13 @@ class Dialogue:
     def first_question(self, case: Case) -> Question:
         """The first question about a case."""
         structured = self.kind == "structured"
+        name = "structured" if structured else "paper_analysis"
         layout = self.layout if case.explanation is not None else "image-only"
-        text = self._text("structured" if structured else "paper_analysis", case, picture=PICTURES[layout])
-        turn = Turn("user", text, encode_image(case.panel, self.side))
+        if case.sheet is None:
+            text, width = self._text(name, case, picture=PICTURES[layout]), self.side
+        else:
+            text, width = self._text_of_sheet(f"{name}_slice", case, case.sheet, SHEETS[layout]), WIDTH * self.side
+        turn = Turn("user", text, encode_image(case.panel, width))
         return Question(self._text("system", case), (turn,), self.max_tokens, SCHEMA if structured else None)
 
     def _discuss_structured(self, case: Case) -> Conversation[Critique]:
@@ -161,6 +166,16 @@ class Dialogue:
         if not answer:  # services reject an empty message
             return replace(question, turns=(*before, replace(last, text=f"{last.text}\n\n{repair}")))
         return replace(question, turns=(*question.turns, Turn("assistant", answer), Turn("user", repair)))
+
+    def _text_of_sheet(self, name: str, case: Case, sheet: Sheet, picture: str) -> str:
+        return self._text(
+            name,
+            case,
+            picture=picture + CONTRAST * bool(sheet.contrast),
+            slice=shorten(sheet.slice.name, 200),
+            shown=str(min(len(sheet.examples), MOST_EXAMPLES)),
+            mistakes=str(sheet.mistakes),
+        )
 
     def _text(self, name: str, case: Case, **more: str) -> str:
         limit = f" and {self.check.token_limit} tokens" if self.check.token_limit is not None else ""

@@ -162,11 +162,18 @@ class RemoteCritic(VLMCritic):
 
     def estimate(self, items: int) -> Estimate:
         """Calls, tokens and bytes by the texts to be sent; panels are assumed to be of square images."""
+        return self._estimate(items, sheets=False)
+
+    def estimate_sheets(self, items: int) -> Estimate:
+        """As `estimate`, for so many slices."""
+        return self._estimate(items, sheets=True)
+
+    def _estimate(self, items: int, *, sheets: bool) -> Estimate:
         if not items:
             estimate = Estimate(model=self.model, receiver=self._receiver())
         else:
-            dialogue = self._make_dialogue(Context())
-            estimate = estimate_calls(dialogue, self.model, self._receiver(), self.pixels_per_token, items)
+            dialogue, receiver = self._make_dialogue(Context()), self._receiver()
+            estimate = estimate_calls(dialogue, self.model, receiver, self.pixels_per_token, items, sheets=sheets)
         second = None if self.second is None else make_second_critic(self.second).estimate(0)
         return replace(estimate, batched=self.mode == "batch", second=second)
 

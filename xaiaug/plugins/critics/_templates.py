@@ -25,11 +25,30 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
             "Name “{label}”, keep its colour, and describe pose, place, light and background. At most 50 words{limit}. "
             "Show no other class, and write no negations."
         ),
+        "structured_slice": (
+            "{picture} All of them are mistakes with the true class “{label}”, most of them taken for “{predicted}”: "
+            "{shown} of {mistakes} that a search put together as “{slice}”. That name is a guess from measurements.\n"
+            "1. Say what misled the classifier in all of them: what they share, or lack, and correct images do not. "
+            "Judge from what you see: where the heat lies (subject, a part of it, background), and the subject's "
+            "colour, shape, pose, size, light and surroundings. Claim nothing the picture does not show. cause and "
+            "difficulty: one sentence of at most 20 words each; evidence: 1 to 3 lines of at most 10 words, which most "
+            "of the images bear out; label_suspect: false.\n"
+            "2. In guidance give what new images must share with these, null where it does not matter or these differ."
+            "\n3. Write the prompt for a text-to-image model: one image of one {label} that is hard in the same way. "
+            "Name “{label}”, and describe colour, pose, place, light and background. At most 50 words{limit}. "
+            "Show no other class, and write no negations."
+        ),
         "paper_analysis": (
             "{picture} It comes from a classifier that took this {label} for a {predicted}. Explain the mistake: say "
             "exactly which places in the image the model attended to and which it passed over, and what in the "
             "original makes it hard to tell from a {predicted}. Describe the colour and the build of the {label} "
             "closely, in at most 120 words."
+        ),
+        "paper_analysis_slice": (
+            "{picture} A classifier took all of them, each a {label}, for something else, mostly a {predicted}: "
+            "{shown} of {mistakes} mistakes that a search put together as “{slice}”. Explain what they have in common: "
+            "say exactly which places in the images the model attended to and which it passed over, and what makes "
+            "them hard to tell from a {predicted}, in at most 120 words."
         ),
         "paper_prompt": (
             "We want the classifier to recognise such images as {label}, and will train it on new images from a "
@@ -46,11 +65,22 @@ PICTURES = {
     "masked": "The picture shows only those parts of an image where the classifier looked.",
     "image-only": "The picture shows an image.",
 }
+SHEETS = {
+    "side-by-side": "The picture is a sheet of images, each with the classifier's heatmap beside it: bright is where "
+    "it looked.",
+    "overlay": "The picture is a sheet of images, each with the classifier's heatmap over it: bright is where it "
+    "looked.",
+    "masked": "The picture is a sheet that shows only those parts of images where the classifier looked.",
+    "image-only": "The picture is a sheet of images.",
+}
+CONTRAST = " Below the line it shows other images of the class, which the classifier gets right."
 _FIELD = re.compile(r"\{(\w+)\}")
 FIELDS = {
     "system": {"domain"},
     "structured": {"picture", "label", "predicted", "limit", "domain"},
+    "structured_slice": {"picture", "label", "predicted", "limit", "domain", "slice", "shown", "mistakes"},
     "paper_analysis": {"picture", "label", "predicted", "domain"},
+    "paper_analysis_slice": {"picture", "label", "predicted", "domain", "slice", "shown", "mistakes"},
     "paper_prompt": {"label", "predicted", "limit", "domain"},
     "repair": {"reason", "label"},
 }

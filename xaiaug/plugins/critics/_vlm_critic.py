@@ -38,6 +38,8 @@ class VLMCritic(Critic):
         templates: texts that replace the built-in ones, by name.
     """
 
+    reads_sheets = True
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         expand_options(cls)

@@ -32,6 +32,8 @@ class ReplayCritic(Critic):
         run: the folder of that run.
     """
 
+    reads_sheets = True
+
     def __init__(self, run: str) -> None:
         self.run = run
 
