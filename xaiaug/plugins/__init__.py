@@ -43,6 +43,7 @@ def register_critics(register: Register) -> None:
 def register_synthesizers(register: Register) -> None:
     """Registers the built-in synthesizers."""
     register("diffusers", f"{__name__}.synthesizers.diffusers:DiffusersSynthesizer", extra="diffusion")
+    register("openai-images", f"{__name__}.synthesizers.openai_images:OpenAIImagesSynthesizer", extra="openai")
     register("petworld", f"{__name__}.synthesizers.petworld:PetworldSynthesizer")
     register("remix", f"{__name__}.synthesizers.remix:RemixSynthesizer")
     register("saliency-edit", f"{__name__}.synthesizers.saliency_edit:SaliencyEditSynthesizer")

@@ -211,13 +211,12 @@ class DiffusionSynthesizer(DiffusionSettings):
         if result.image is None:
             flaw = f"two seeds gave images that are {result.flaw.replace('-', ' ')}"
             return Failure("broken-image", f'{flaw}; in float16 try dtype = "bfloat16" or "float32"')
+        image = self._finish(job, result.image)
+        details = {**self._details, "tokens": job.prompt.tokens, **job.details}
         side = self._side if job.pipeline == "text" else None
         wanted = job.size or (None if side is None else (side, side))
         if wanted is not None and result.image.size != wanted:
-            (width, height), size = wanted, "×".join(map(str, result.image.size))
-            raise ConfigError(f"the pipeline makes images of {size} pixels where {width}×{height} were asked: set size")
-        image = self._finish(job, result.image)
-        details = {**self._details, "tokens": job.prompt.tokens, **job.details}
+            details["size_refused"] = list(wanted)  # the pipeline makes other sizes of it
         details |= {"first_try": result.flaw} if result.flaw else {}
         return SyntheticImage(image, result.seed, job.prompt.text, job.prompt.dropped, details)
 

@@ -55,7 +55,7 @@ class Guidance:
         embeds = getattr(getattr(denoiser(pipe), "config", None), "guidance_embeds", True)
         if self.guidance_scale is not None and not embeds:
             raise ConfigError(
-                f"{who} takes guidance_scale, which does nothing with these weights: set true_cfg_scale, or leave it out"
+                f"{who} takes guidance_scale, unused with these weights: set true_cfg_scale, or leave it out"
             )
 
     def negative(self, pipe: Any) -> str:

@@ -155,6 +155,8 @@ def silence_diffusers() -> Iterator[None]:
         with silence_transformers(), warnings.catch_warnings():
             # diffusers' schedulers pass tensors to numpy in a deprecated way
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            # and its combined pipelines call each other in deprecated ways
+            warnings.filterwarnings("ignore", r".*will be removed in version", FutureWarning)
             yield
     finally:
         logging.set_verbosity(verbosity)

@@ -13,6 +13,7 @@ from ._weights import Weights, diffusers_package
 
 COARSE, FINE = 64, 8  # sides are multiples of these, for large and tiny models
 LARGE = 512
+LEAST_STEP = 8  # written into most pipelines, whatever their autoencoder
 
 
 def native_side(pipe: Any) -> int:
@@ -66,7 +67,7 @@ def _side_step(weights: Weights) -> int:
     if not isinstance(levels := vae.get("block_out_channels"), list):
         return 0
     patch = 1 if weights.config("unet") else 2  # transformers read latents in patches of two by two
-    return int(2 ** (len(levels) - 1)) * patch
+    return max(LEAST_STEP, int(2 ** (len(levels) - 1)) * patch)
 
 
 def working_size(photo: Image.Image, side: int) -> tuple[int, int]:
