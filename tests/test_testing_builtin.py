@@ -18,7 +18,10 @@ from xaiaug.testing.checks.bench import Bench, tiny_vit_folder
 from xaiaug.testing.checks.items import make_cases
 from xaiaug.testing.conformance import run_check
 
-EXPECTED = {("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for"}
+EXPECTED = {
+    ("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for",
+    ("openai-images", "another-seed-gives-another-image"): "the stand-in gives equal requests equal images",
+}
 BUILT_IN = [(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"]
 # Run by `make check`: these share nearly all of their code with `sdxl`, and a language model is slow.
 MORE = {"diffusers", "local-vlm"} | {
@@ -56,6 +59,7 @@ def parameters(pipelines, recorded, tmp_path_factory):
             "zero-shot": lambda: {"checkpoint": clip()},
             "local-vlm": lambda: {"model": str(save_tiny_llava(tmp_path_factory.mktemp("llava"))), "max_tokens": 100},
             "replay": lambda: {"run": str(recorded)},
+            "openai-images": lambda: {"size": "64x64", "output_tokens": 100},
         }
         return made[name]() if name in made else {}
 

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -78,7 +78,11 @@ class OpenAIImagesSynthesizer(Synthesizer):
         ConfigError: in `check`: a wrong parameter, or no key.
     """
 
+    uses = frozenset({"prompt"})
     remote = True
+    expected_failures: ClassVar[Mapping[str, str]] = {
+        "another-seed-gives-another-image": "the service takes no seed: equal requests differ as it likes"
+    }
     batch_size = 1  # a run has many calls in flight at once, and keeps each image as it is made
 
     def __init__(  # noqa: PLR0913  each is a key of the settings table
