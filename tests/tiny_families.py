@@ -9,7 +9,7 @@ from typing import Any
 
 import diffusers
 import torch
-from tiny_pipelines import autoencoder, clip_tokenizer, t5_encoder, t5_tokenizer, text_encoder
+from tiny_pipelines import autoencoder, clip_tokenizer, denoising_unet, t5_encoder, t5_tokenizer, text_encoder
 
 WORDS = ("a", "photo", "of", "cat", "dog", "the", "on", "sofa", "red", "small", "and", "in", "at", "night", "one")
 FAMILIES: dict[str, Callable[[], Any]] = {}
@@ -145,6 +145,21 @@ def flux_schnell() -> Any:
 @family
 def flux_kontext() -> Any:
     return diffusers.FluxKontextPipeline(**flux_parts())
+
+
+@family
+def instruct_pix2pix() -> Any:
+    tokenizer = clip_tokenizer()
+    return diffusers.StableDiffusionInstructPix2PixPipeline(
+        vae=autoencoder(),
+        text_encoder=text_encoder(tokenizer, 16, projected=False),
+        tokenizer=tokenizer,
+        unet=denoising_unet(16, None, channels=8),
+        scheduler=diffusers.DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
 
 
 @family

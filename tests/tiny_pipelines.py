@@ -97,7 +97,8 @@ def autoencoder(channels: int = 4, shift: float | None = None) -> Any:
     return vae
 
 
-def _unet(cross: int, pooled: int | None, channels: int = 4, times: int = 6) -> Any:
+def denoising_unet(cross: int, pooled: int | None, channels: int = 4, times: int = 6) -> Any:
+    """A UNet of two levels; with pooled embeddings as in SDXL."""
     from diffusers import UNet2DConditionModel
 
     xl = {
@@ -143,7 +144,7 @@ def sdxl(folder: Path, real: bool = False, channels: int = 4) -> Path:
         text_encoder_2=text_encoder(tokenizer, 24, projected=True),
         tokenizer=tokenizer,
         tokenizer_2=tokenizer,
-        unet=_unet(16 + 24, 24, channels),
+        unet=denoising_unet(16 + 24, 24, channels),
         scheduler=_euler(),
         add_watermarker=False,
     ).save_pretrained(folder)
@@ -163,7 +164,7 @@ def refiner(folder: Path) -> Path:
         text_encoder_2=text_encoder(tokenizer, 24, projected=True),
         tokenizer=None,
         tokenizer_2=tokenizer,
-        unet=_unet(24, 24, times=5),
+        unet=denoising_unet(24, 24, times=5),
         scheduler=_euler(),
         requires_aesthetics_score=True,
         add_watermarker=False,
@@ -182,7 +183,7 @@ def stable_diffusion(folder: Path) -> Path:
         vae=autoencoder(),
         text_encoder=text_encoder(tokenizer, 16, projected=False),
         tokenizer=tokenizer,
-        unet=_unet(16, None),
+        unet=denoising_unet(16, None),
         scheduler=DDIMScheduler(steps_offset=1, clip_sample=False, set_alpha_to_one=False),
         safety_checker=None,
         feature_extractor=None,
