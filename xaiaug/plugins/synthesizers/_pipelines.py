@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ import torch
 from ...errors import ConfigError, MissingExtraError, suggest
 from ..classifiers._isolation import silence_transformers
 from ._schedulers import set_scheduler
+from ._weight_files import read_shapes
 from ._weights import Weights, diffusers_package, first_line, unreadable
 
 NO_PEFT = "LoRA weights need peft: pip install 'xaiaug[lora]'"
 MEMORY = ("fast", "balanced", "tiny")
+# How tensors of parts begin in single-file checkpoints.
+PREFIXES = {
+    "text_encoder": ("cond_stage_model.", "conditioner.embedders.", "text_encoders."),
+    "vae": ("first_stage_model.", "vae.", "encoder."),
+}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -82,10 +89,12 @@ def open_pipeline(task: str, weights: Weights, setup: PipelineSetup, **parts: An
         options["vae"] = _load_vae(setup.vae, setup)
     if "StableDiffusionXL" in name:
         options["add_watermarker"] = False  # a watermark would be a cue that only new images have
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
     with silence_diffusers():
         try:
             pipe = _load(task, name, weights, options)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
             raise unreadable(weights, error) from error
         set_up(pipe, setup)
     return pipe
@@ -95,10 +104,7 @@ def _load(task: str, name: str, weights: Weights, options: Mapping[str, Any]) ->
     package = diffusers_package()
     auto = getattr(package, f"AutoPipelineFor{task}", None)
     if weights.layout is not None and weights.file is not None:
-        kind = getattr(package, name)
-        file = str(Path(weights.place, weights.file))
-        # Without the folder, diffusers would download configurations even where it is told to use local files only.
-        pipe = kind.from_single_file(file, config=weights.layout, local_files_only=True, **options)
+        pipe = _load_single_file(getattr(package, name), weights, dict(options))
         return pipe if auto is None else auto.from_pipe(pipe)
     more = {**weights.options(), "variant": weights.variant, **options}
     if auto is None:
@@ -110,6 +116,30 @@ def _load(task: str, name: str, weights: Weights, options: Mapping[str, Any]) ->
         if task != "Text2Image" or "can't find a pipeline" not in str(error) or not hasattr(package, name):
             raise
     return getattr(package, name).from_pretrained(weights.place, **more)
+
+
+def _load_single_file(kind: Any, weights: Weights, options: dict[str, Any]) -> Any:
+    """A pipeline from one file; autoencoder and text encoders that it lacks are taken from the folder beside."""
+    file = Path(weights.place, weights.file or "")
+    tensors = read_shapes(file)
+    for name, entry in weights.index().items():
+        prefixes = next((known for part, known in PREFIXES.items() if part in name), None)
+        wanted = isinstance(entry, list) and entry[0] is not None and prefixes is not None and name not in options
+        if wanted and not any(tensor.startswith(prefixes) for tensor in tensors):
+            options[name] = _load_part(weights, name, entry, options["dtype"])
+    # Without the folder, diffusers would download configurations even where it is told to use local files only.
+    return kind.from_single_file(str(file), config=weights.layout, local_files_only=True, **options)
+
+
+def _load_part(weights: Weights, name: str, entry: Sequence[str], dtype: torch.dtype) -> Any:
+    library = diffusers_package() if entry[0] == "diffusers" else import_module("transformers")
+    options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    try:
+        return getattr(library, entry[1]).from_pretrained(weights.layout, subfolder=name, **options)
+    except (AttributeError, OSError, ValueError) as error:
+        raise OSError(
+            f"it holds no {name}, and {weights.layout} has no weights of it either: copy them there."
+        ) from error
 
 
 def _load_vae(weights: Weights, setup: PipelineSetup) -> Any:
