@@ -14,11 +14,11 @@ from ...interfaces import Synthesizer
 from ...records import JSON, Estimate
 from .._signature import expand_options
 from ._guidance import Guidance
+from ._pipeline_files import find_variant
 from ._pipelines import PipelineSetup, check_memory, dtype_for, parse_loras
 from ._preflight import check_before_loading
 from ._presets import Preset, Source
 from ._resolution import configured_pixels
-from ._weight_files import find_variant
 from ._weights import Weights
 
 TOO_LONG = ("cut", "refuse")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ...errors import ConfigError, suggest
 from ...records import JSON
@@ -71,26 +70,24 @@ def read_usage(usage: JSON) -> dict[str, int]:
     """The billed tokens of a reply, by kind; `UNKNOWN` where they are not reported as documented."""
     if not isinstance(usage, Mapping):
         return dict(UNKNOWN)
-    sent, made = usage.get("input_tokens"), usage.get("output_tokens")
-    if not _is_count(sent) or not _is_count(made):
+    sent, made = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    if sent is None or made is None:
         return dict(UNKNOWN)
-    total = usage.get("total_tokens")
-    if _is_count(total):
+    total = _count(usage, "total_tokens")
+    if total is not None:
         made = max(made, total - sent)  # what is billed beside the parts is output
-    pictures = _look_up(usage.get("input_tokens_details"), "image_tokens")
-    texts = _look_up(usage.get("output_tokens_details"), "text_tokens")
+    pictures = _count(usage.get("input_tokens_details"), "image_tokens")
+    texts = _count(usage.get("output_tokens_details"), "text_tokens")
     return {
         "input_tokens": sent,
         # Without details all tokens may be those of images, which cost more.
-        "input_image_tokens": min(sent, pictures) if _is_count(pictures) else sent,
+        "input_image_tokens": sent if pictures is None else min(sent, pictures),
         "output_tokens": made,
-        "output_image_tokens": max(0, made - texts) if _is_count(texts) else made,
+        "output_image_tokens": made if texts is None else max(0, made - texts),
     }
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _look_up(details: Any, name: str) -> Any:
-    return details.get(name) if isinstance(details, Mapping) else None
+def _count(usage: JSON, name: str) -> int | None:
+    """A number of tokens in a report; None if there is none, or what stands there is no such number."""
+    value = usage.get(name) if isinstance(usage, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

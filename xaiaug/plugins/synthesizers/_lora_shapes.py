@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import ConfigError
-from ._weight_files import Shapes, part_shapes, read_shapes
+from ._pipeline_files import Shapes, part_shapes, read_shapes
 from ._weights import Weights
 
 PARTS = ("unet", "transformer", "text_encoder_2", "text_encoder", "text_encoder_3")

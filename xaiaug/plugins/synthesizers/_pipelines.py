@@ -14,14 +14,14 @@ import torch
 
 from ...errors import ConfigError, MissingExtraError, suggest
 from ..classifiers._isolation import silence_transformers
+from ._pipeline_files import read_shapes
 from ._schedulers import set_scheduler
-from ._weight_files import read_shapes
 from ._weights import Weights, diffusers_package, first_line, unreadable
 
 NO_PEFT = "LoRA weights need peft: pip install 'xaiaug[lora]'"
 MEMORY = ("fast", "balanced", "tiny")
 # How tensors of parts begin in single-file checkpoints.
-PREFIXES = {
+PREFIXES: Mapping[str, tuple[str, ...]] = {
     "text_encoder": ("cond_stage_model.", "conditioner.embedders.", "text_encoders."),
     "vae": ("first_stage_model.", "vae.", "encoder."),
 }
@@ -123,8 +123,8 @@ def _load_single_file(kind: Any, weights: Weights, options: dict[str, Any]) -> A
     file = Path(weights.place, weights.file or "")
     tensors = read_shapes(file)
     for name, entry in weights.index().items():
-        prefixes = next((known for part, known in PREFIXES.items() if part in name), None)
-        wanted = isinstance(entry, list) and entry[0] is not None and prefixes is not None and name not in options
+        prefixes = next((known for part, known in PREFIXES.items() if part in name), ())
+        wanted = prefixes and isinstance(entry, list) and entry[0] is not None and name not in options
         if wanted and not any(tensor.startswith(prefixes) for tensor in tensors):
             options[name] = _load_part(weights, name, entry, options["dtype"])
     # Without the folder, diffusers would download configurations even where it is told to use local files only.

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 
 from ...errors import ConfigError, MissingExtraError
 from ._lora_shapes import check_lora
+from ._pipeline_files import check_files
 from ._pipelines import NO_PEFT, PipelineSetup, silence_diffusers
 from ._resolution import check_size
 from ._schedulers import check_scheduler
-from ._weight_files import check_files
 from ._weights import Weights
 
 

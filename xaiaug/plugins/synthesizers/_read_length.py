@@ -35,7 +35,7 @@ def _template_tokens(pipeline: Any, tokenizer: Any) -> int:
     """Tokens of the template before the prompt, beyond those that the class takes away again."""
     empty = _empty(pipeline)
     before, _, _ = empty.prompt_template_encode.partition("{}")
-    return max(0, _count(tokenizer, before) - empty.prompt_template_encode_start_idx)
+    return max(0, _count(tokenizer, before) - int(empty.prompt_template_encode_start_idx))
 
 
 def _chat_tokens(pipeline: Any, tokenizer: Any) -> int:  # noqa: ARG001
