@@ -72,7 +72,7 @@ class Nursery:
 
     def __exit__(self, *_):
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=600)
         self._process.stdout.close()
 
     def start(self, folder, run_dir, **options):

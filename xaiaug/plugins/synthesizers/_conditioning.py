@@ -49,7 +49,7 @@ class PromptReader:
                 return captured[0]
         return None
 
-    def tells_apart(self, prompt: str, other: str) -> bool | None:
+    def distinguishes(self, prompt: str, other: str) -> bool | None:
         """Whether the denoiser is given something else for the other prompt; None if it cannot be told."""
         first, again, second = (self.conditioning(text) for text in (prompt, prompt, other))
         if first is None or again is None or second is None:
@@ -66,7 +66,7 @@ def confirm_limit(limit: TokenLimit, reader: PromptReader) -> TokenLimit | None:
         return None
     prompts = ProbePrompts(limit)
     most = min(limit.tokens or LONGEST, LONGEST)
-    if limit.certain and reader.tells_apart(*prompts.pair(most)) in (True, None):
+    if limit.certain and reader.distinguishes(*prompts.pair(most)) in (True, None):
         return limit
     tokens = _measure(prompts, reader, LONGEST)
     if tokens is None:
@@ -81,7 +81,7 @@ def _measure(prompts: ProbePrompts, reader: PromptReader, most: int) -> int | No
     read, unread = 0, most + 1
     tokens = prompts.least
     while unread - read > 1:
-        told = reader.tells_apart(*prompts.pair(tokens))
+        told = reader.distinguishes(*prompts.pair(tokens))
         if told is None:
             return None
         read, unread = (tokens, unread) if told else (read, tokens)

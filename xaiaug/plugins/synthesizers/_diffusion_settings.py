@@ -163,7 +163,7 @@ class DiffusionSettings(Synthesizer):
 
     def _weights(self) -> Weights:
         who = type(self).__name__
-        weights = Weights.of(self.weights, self.preset.source, self.revision, who).described_by(self.config, who)
+        weights = Weights.of(self.weights, self.preset.source, self.revision, who).with_layout(self.config, who)
         variant = self.variant or (self.preset.variant if self.weights is None else None)
         if variant is None and weights.local and weights.layout is None:
             variant = find_variant(Path(weights.place))

@@ -56,7 +56,7 @@ class Weights:
         """Whether they are in a folder."""
         return Path(self.place).is_dir()
 
-    def described_by(self, layout: str | None, who: str) -> Weights:
+    def with_layout(self, layout: str | None, who: str) -> Weights:
         """The weights with the folder that describes them, if they are a single-file checkpoint; else themselves.
 
         Raises:
