@@ -23,7 +23,7 @@ LENGTHS = {
     "deepfloyd_if": 76,
     "kandinsky22": 75,
     "kandinsky3": 127,
-    "lumina2": 120,
+    "lumina2": 115,
     "pixart_alpha": 119,
     "flux": 511,
     "aura_flow": 255,
