@@ -257,6 +257,43 @@ def lora(file: Path, pipeline: Path, strength: float = 1.0) -> Path:
     return file
 
 
+def ip_adapter(folder: Path, pipeline: Path) -> Path:
+    """An IP-Adapter for the UNet of a Stable Diffusion 1 pipeline, with its image encoder."""
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import IPAdapterAttnProcessor
+    from diffusers.models.embeddings import ImageProjection
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(14)
+    unet = UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet", use_safetensors=True)
+    cross = unet.config.cross_attention_dim
+    project = ImageProjection(cross_attention_dim=cross, image_embed_dim=cross, num_image_text_embeds=4)
+    tensors = {f"image_proj.norm.{name}": value for name, value in project.norm.state_dict().items()}
+    tensors |= {f"image_proj.proj.{name}": value for name, value in project.image_embeds.state_dict().items()}
+    number = 1
+    for name in unet.attn_processors:
+        if not name.endswith("attn2.processor"):
+            continue
+        width = 16 if name.startswith(("mid", "down_blocks.1", "up_blocks.0")) else 8
+        adapter = IPAdapterAttnProcessor(hidden_size=width, cross_attention_dim=cross)
+        for part in ("k", "v"):
+            tensors[f"ip_adapter.{number}.to_{part}_ip.weight"] = adapter.state_dict()[f"to_{part}_ip.0.weight"] * 20
+        number += 2
+    vision = CLIPVisionConfig(
+        hidden_size=32,
+        projection_dim=cross,
+        intermediate_size=32,
+        num_attention_heads=4,
+        num_hidden_layers=1,
+        patch_size=32,
+        initializer_range=0.5,
+    )
+    CLIPVisionModelWithProjection(vision).eval().save_pretrained(folder / "image_encoder")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "adapter.safetensors")
+    return folder
+
+
 def swapped_unet(file: Path, pipeline: Path) -> Path:
     """Another UNet for an SDXL pipeline, as one file of weights."""
     from diffusers import UNet2DConditionModel

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_pipelines
 from PIL import Image
 
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
+from xaiaug.plugins.synthesizers.diffusers import DiffusersSynthesizer
 from xaiaug.plugins.synthesizers.instruction_edit import (
     FluxKontextSynthesizer,
     InstructionEditSynthesizer,
@@ -77,3 +79,31 @@ def test_what_cannot_be_edited_is_refused(families: Families) -> None:
         InstructPix2PixSynthesizer(str(families("instruct_pix2pix")), image_guidance_scale=0.5).check()
     alone = SynthesisRequest("case", 0, "a cat", "cat", 0)
     assert ready(families, "instruct_pix2pix").synthesize([alone])[0].kind == "no-source"
+
+
+def test_an_ip_adapter_shows_the_failed_image(pipelines: Callable[..., Path], tmp_path: Path) -> None:
+    weights = pipelines("stable_diffusion")
+    folder = tiny_pipelines.ip_adapter(tmp_path, weights)
+    table = {"weights": str(folder), "file": "adapter.safetensors", "scale": 1.0}
+
+    def seen(source: Image.Image, **more: object) -> bytes:
+        editor = DiffusersSynthesizer(str(weights), steps=2, size=64, exact=False, ip_adapter={**table, **more})
+        editor.check()
+        assert (editor.uses, editor.needs) == ({"prompt", "image"}, {"image"})
+        together = made(editor, request(source=source), request(source=photo(red=100), seed=1))
+        return together[0].image.tobytes()
+
+    one, other = seen(photo()), seen(photo(red=0, width=40))
+    assert one != other
+    assert seen(photo(), scale=0.0) == seen(photo(red=0, width=40), scale=0.0)
+    alone = SynthesisRequest("case", 0, "a cat", "cat", 0)
+    assert DiffusersSynthesizer(str(weights), steps=2, ip_adapter=table).synthesize([alone])[0].kind == "no-source"
+    for wrong, message in (
+        ({"file": "other.safetensors"}, "there is no file"),
+        ({"file": "adapter.bin"}, 'file = "….safetensors"'),
+        ({"image_encoder": "eyes"}, "there is no image encoder"),
+        ({"scale": 3}, "must lie between 0 and 1"),
+        ({"scal": 1}, "Did you mean 'scale'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            DiffusersSynthesizer(str(weights), ip_adapter={**table, **wrong}).check()

@@ -24,6 +24,8 @@ from ._prompt_length import FittedPrompt, TokenLimit, add_style, check_style, na
 from ._read_length import load_token_limit
 from ._resolution import native_side
 
+IP_IMAGE = "ip_adapter_image"  # of the pipelines' arguments
+
 
 class DiffusionSynthesizer(DiffusionSettings):
     """Generates images from prompts with a pipeline of diffusers.
@@ -133,7 +135,10 @@ class DiffusionSynthesizer(DiffusionSettings):
         inputs = self._inputs(request)
         if isinstance(inputs, Failure):
             return inputs
-        arguments = self._prompt_arguments(prompt.text) | inputs.get("arguments", {})
+        if self.ip_adapter is not None and request.source is None:
+            return Failure("no-source", "ip_adapter shows the misclassified image, and this arm does not use it")
+        shown = {} if self.ip_adapter is None or request.source is None else {IP_IMAGE: request.source.convert("RGB")}
+        arguments = self._prompt_arguments(prompt.text) | inputs.get("arguments", {}) | shown
         return GenerationJob(request=request, prompt=prompt, seed=request.seed, **{**inputs, "arguments": arguments})
 
     def _prompt(self, request: SynthesisRequest) -> FittedPrompt | Failure:
@@ -176,6 +181,8 @@ class DiffusionSynthesizer(DiffusionSettings):
     def _generator_by(self, call: Callable[..., Any], pipe: Any, **extra: Any) -> BatchGenerator:
         """Generates with a function in place of a pipeline, which takes the same arguments."""
         one_by_one = pipe._execution_device.type == "cpu" if self.exact is None else self.exact
+        # Of several images an adapter makes one prompt for the whole batch.
+        one_by_one = one_by_one or self.ip_adapter is not None
         return BatchGenerator(call, self._shared_arguments(pipe, **extra), 1 if one_by_one else self.batch_size)
 
     def _probe_arguments(self, pipe: Any) -> dict[str, Any]:
@@ -183,7 +190,8 @@ class DiffusionSynthesizer(DiffusionSettings):
         if "image" not in self.uses:
             return {}
         side, known = self._side or native_side(pipe), inspect.signature(pipe.__call__).parameters
-        return {name: [Image.new("RGB", (side, side), "grey")] for name in ("image", "mask_image") if name in known}
+        names = ("image", "mask_image", *([] if self.ip_adapter is None else [IP_IMAGE]))
+        return {name: [Image.new("RGB", (side, side), "grey")] for name in names if name in known}
 
     def _shared_arguments(self, pipe: Any, **extra: Any) -> dict[str, Any]:
         known = inspect.signature(pipe.__call__).parameters

@@ -14,6 +14,7 @@ from ...interfaces import Synthesizer
 from ...records import JSON, Estimate
 from .._signature import expand_options
 from ._guidance import Guidance
+from ._ip_adapter import IpAdapter, parse_ip_adapter
 from ._pipeline_files import find_variant
 from ._pipelines import PipelineSetup, check_memory, dtype_for, parse_loras
 from ._preflight import check_before_loading
@@ -47,6 +48,8 @@ class DiffusionSettings(Synthesizer):
         chunked: whether long prompts are read in chunks, if the pipeline allows it.
         too_long: what happens to them otherwise: "cut" at the end, or "refuse".
         prompt_tokens: most tokens of a prompt, for a pipeline that does not show how many it reads; None: found out.
+        ip_adapter: table that makes the failed image a second prompt (arXiv:2308.06721): `weights`, `file`, and if need
+            be `subfolder`, `image_encoder`, `scale` 0.6 and `revision`. Such images are generated one by one.
         loras: LoRA weights: folders, files, or tables with `weights`, `file`, `scale` and `revision`.
         memory: "fast", "balanced" or "tiny".
         compiled: whether the denoiser is compiled first: minutes once, then faster.
@@ -84,6 +87,7 @@ class DiffusionSettings(Synthesizer):
         chunked: bool = True,
         too_long: str = "cut",
         prompt_tokens: int | None = None,
+        ip_adapter: Mapping[str, JSON] | None = None,
         loras: Sequence[str | Mapping[str, JSON]] = (),
         memory: str = "fast",
         compiled: bool = False,
@@ -106,11 +110,14 @@ class DiffusionSettings(Synthesizer):
         self.chunked = chunked
         self.too_long = too_long
         self.prompt_tokens = prompt_tokens
+        self.ip_adapter = ip_adapter
         self.loras = loras
         self.memory = memory
         self.compiled = compiled
         self.batch_size = batch_size
         self.exact = exact
+        if ip_adapter is not None:
+            self.uses, self.needs = self.uses | {"image"}, self.needs | {"image"}
 
     def identity(self) -> dict[str, JSON]:
         """Class, version, source and parameters, the preset, and digests of weights in folders."""
@@ -132,14 +139,17 @@ class DiffusionSettings(Synthesizer):
         """
         self._check()
         setup = self._setup(torch.device("cpu"))
-        extra = {name: part for name, part in self._all_weights().items() if name != "weights" and "lora" not in name}
+        apart = ("weights", "ip-adapter")
+        extra = {name: part for name, part in self._all_weights().items() if name not in apart and "lora" not in name}
         who, side = type(self).__name__, self._fixed_side()
         check_before_loading(who, self._weights(), extra, setup, steps=self._steps, size=side)
 
     def _all_weights(self) -> dict[str, Weights]:
         extra = {f"lora-{number}": weights for number, (weights, _) in enumerate(parse_loras(self.loras))}
-        vae = self._vae_weights()
-        return {"weights": self._weights()} | extra | ({} if vae is None else {"vae": vae})
+        vae, adapter = self._vae_weights(), self._ip_adapter()
+        extra |= {} if vae is None else {"vae": vae}
+        extra |= {} if adapter is None else {"ip-adapter": Weights(adapter.weights.place, adapter.weights.revision)}
+        return {"weights": self._weights()} | extra
 
     @property
     def _steps(self) -> int | None:
@@ -172,6 +182,9 @@ class DiffusionSettings(Synthesizer):
     def _vae_weights(self) -> Weights | None:
         return None if self.vae is None else self._extra_weights(self.vae, None, "vae")
 
+    def _ip_adapter(self) -> IpAdapter | None:
+        return parse_ip_adapter(self.ip_adapter, type(self).__name__)
+
     def _extra_weights(self, given: str | None, source: Source | None, name: str) -> Weights:
         return Weights.of(given, source, None, f"{type(self).__name__}: {name}")
 
@@ -192,6 +205,7 @@ class DiffusionSettings(Synthesizer):
             unet=None,
             compiled=self.compiled,
             vae=self._vae_weights(),
+            ip_adapter=self._ip_adapter(),
         )
 
     def _check(self) -> None:

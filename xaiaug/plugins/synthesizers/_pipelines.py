@@ -14,6 +14,7 @@ import torch
 
 from ...errors import ConfigError, MissingExtraError, suggest
 from ..classifiers._isolation import silence_transformers
+from ._ip_adapter import IpAdapter
 from ._pipeline_files import read_shapes
 from ._schedulers import set_scheduler
 from ._weights import Weights, diffusers_package, first_line, unreadable
@@ -43,6 +44,7 @@ class PipelineSetup:
         unet: other weights for the UNet.
         compiled: whether the denoiser is compiled.
         vae: other weights for the autoencoder.
+        ip_adapter: shows the pipeline an image beside the prompt.
     """
 
     device: torch.device
@@ -54,6 +56,7 @@ class PipelineSetup:
     unet: Weights | None
     compiled: bool
     vae: Weights | None = None
+    ip_adapter: IpAdapter | None = None
 
 
 def dtype_for(name: str, device: torch.device) -> torch.dtype:
@@ -162,6 +165,8 @@ def set_up(pipe: Any, setup: PipelineSetup) -> None:
     if setup.unet is not None:
         _swap_unet(pipe, setup.unet)
     _fuse(pipe, setup.loras)
+    if setup.ip_adapter is not None:
+        setup.ip_adapter.load(pipe)
     set_scheduler(pipe, setup.scheduler, setup.spacing)
     _place(pipe, setup)
     if setup.compiled:

@@ -45,6 +45,8 @@ def check_before_loading(
             check_size(weights, size, who)
         if setup.vae is not None:
             _check_vae(weights, setup.vae, who)
+        if setup.ip_adapter is not None:
+            setup.ip_adapter.check()
         _check_loras(weights, setup.loras)
 
 

@@ -125,6 +125,7 @@ class Options(TypedDict, total=False):
     chunked: bool
     too_long: str
     prompt_tokens: int | None
+    ip_adapter: Mapping[str, JSON] | None
     loras: Sequence[str | Mapping[str, JSON]]
     memory: str
     compiled: bool
