@@ -74,6 +74,25 @@ def painted() -> Callable[..., list[Sample]]:
 
 
 @pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds a pipeline of `tiny_families` by name, or gives the folder where it was built before."""
+    root = tmp_path_factory.mktemp("families")
+
+    def build(name: str) -> Path:
+        if not (root / name).is_dir():
+            import tiny_families
+            import torch
+
+            from xaiaug.plugins.synthesizers._pipelines import silence_diffusers
+
+            with torch.random.fork_rng(), silence_diffusers():
+                tiny_families.build(name, root / name)
+        return root / name
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Builds a pipeline of `tiny_pipelines` by name, or gives the folder where it was built before."""
     root = tmp_path_factory.mktemp("pipelines")

@@ -13,17 +13,18 @@ import tempfile
 import traceback
 from pathlib import Path
 
-PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}}
+PRICES = {name: {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15} for name in ("a-model", "an-image-model")}
+IMAGES = {"model": "an-image-model", "size": "32x32", "output_tokens": 10, "edit": "whole"}
 
 
-def loop(url=None, *, budget_usd=5.0, critic=None, seeds=(0,), images=2, checkpoint=None):
+def loop(url=None, *, budget_usd=5.0, critic=None, seeds=(0,), images=2, checkpoint=None, paint=True):
     """A loop of fakes; its critic pays the service at `url` where one is given.
 
-    With a checkpoint the classifier and the explainer are real.
+    Without `paint` the service makes the images too. With a checkpoint the classifier and the explainer are real.
     """
     from fakes import ColourCritic, NearestColour, Painter, Posting, Ramp
 
-    from xaiaug import FeedbackLoop, Recipe
+    from xaiaug import FeedbackLoop, Recipe, load
 
     tables = {"privacy": {"allow_upload": True}, "budget": {"prices": PRICES}}
     if checkpoint:
@@ -32,7 +33,7 @@ def loop(url=None, *, budget_usd=5.0, critic=None, seeds=(0,), images=2, checkpo
         "transformers" if checkpoint else NearestColour(),
         "attention-rollout" if checkpoint else Ramp(),
         critic or (Posting(url) if url else ColourCritic()),
-        Painter(),
+        Painter() if paint else load("synthesizer", "openai-images", base_url=f"{url}/v1", **IMAGES),
         seeds=seeds,
         recipe=Recipe(steps=4, batch_size=8),
         images_per_mistake=images,
@@ -71,7 +72,7 @@ class Nursery:
 
     def __exit__(self, *_):
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=600)
         self._process.stdout.close()
 
     def start(self, folder, run_dir, **options):

@@ -18,10 +18,14 @@ from xaiaug.testing.checks.bench import Bench, tiny_vit_folder
 from xaiaug.testing.checks.items import make_cases
 from xaiaug.testing.conformance import run_check
 
-EXPECTED = {("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for"}
+EXPECTED = {
+    ("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for",
+    ("openai-images", "another-seed-gives-another-image"): "the stand-in gives equal requests equal images",
+}
 BUILT_IN = [(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"]
 # Run by `make check`: these share nearly all of their code with `sdxl`, and a language model is slow.
-MORE = {"diffusers", "local-vlm"} | {
+EDITORS = {"flux-kontext": "flux_kontext", "instruct-pix2pix": "instruct_pix2pix"}
+MORE = {"diffusers", "local-vlm", "qwen-image-edit", *EDITORS} | {
     f"sdxl-{name}" for name in ("controlnet", "img2img", "inpaint", "lightning", "refiner", "turbo")
 }
 CASES = [
@@ -44,18 +48,23 @@ def recorded(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def parameters(pipelines, recorded, tmp_path_factory):
+def parameters(pipelines, families, recorded, tmp_path_factory):
     """Parameters of the plugins that need weights or a run: tiny weights that are made once."""
 
     def give(kind, name):
         if kind == "synthesizer" and name.startswith(("sdxl", "diffusers")):
             return drawing(name)
+        if name in EDITORS:
+            return {"weights": str(families(EDITORS[name])), "steps": 2, "size": 64}
+        if name == "qwen-image-edit":
+            pytest.skip("the processor of its pipeline needs torchvision")
         made = {
             "transformers": lambda: {"checkpoint": str(tiny_vit_folder())},
             "onnx": colours,
             "zero-shot": lambda: {"checkpoint": clip()},
             "local-vlm": lambda: {"model": str(save_tiny_llava(tmp_path_factory.mktemp("llava"))), "max_tokens": 100},
             "replay": lambda: {"run": str(recorded)},
+            "openai-images": lambda: {"size": "64x64", "output_tokens": 100},
         }
         return made[name]() if name in made else {}
 

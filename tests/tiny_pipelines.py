@@ -38,7 +38,24 @@ def _real() -> tuple[dict[str, int], list[tuple[str, str]]]:
     return {symbol: index for index, symbol in enumerate(symbols)}, merges
 
 
-def _text_encoder(tokenizer: Any, width: int, projected: bool) -> Any:
+def t5_tokenizer() -> Any:
+    """A T5 tokenizer that reads 512 tokens, in which every letter is a token."""
+    from transformers import T5Tokenizer
+
+    letters = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((one, -3.0) for one in string.printable)]
+    return T5Tokenizer(vocab=letters, extra_ids=0, model_max_length=512)
+
+
+def t5_encoder(tokenizer: Any) -> Any:
+    """A T5 encoder of one layer, 32 wide."""
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    return T5EncoderModel(config).eval()
+
+
+def text_encoder(tokenizer: Any, width: int, projected: bool) -> Any:
+    """A CLIP text encoder of two layers."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
@@ -58,7 +75,8 @@ def _text_encoder(tokenizer: Any, width: int, projected: bool) -> Any:
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
 
 
-def _vae(channels: int = 4, shift: float | None = None) -> Any:
+def autoencoder(channels: int = 4, shift: float | None = None) -> Any:
+    """An autoencoder that halves the sides once."""
     from diffusers import AutoencoderKL
 
     vae = AutoencoderKL(
@@ -79,7 +97,8 @@ def _vae(channels: int = 4, shift: float | None = None) -> Any:
     return vae
 
 
-def _unet(cross: int, pooled: int | None, channels: int = 4, times: int = 6) -> Any:
+def denoising_unet(cross: int, pooled: int | None, channels: int = 4, times: int = 6) -> Any:
+    """A UNet of two levels; with pooled embeddings as in SDXL."""
     from diffusers import UNet2DConditionModel
 
     xl = {
@@ -120,12 +139,12 @@ def sdxl(folder: Path, real: bool = False, channels: int = 4) -> Path:
     tokenizer = clip_tokenizer(real)
     kind = StableDiffusionXLPipeline if channels == 4 else StableDiffusionXLInpaintPipeline
     kind(
-        vae=_vae(),
-        text_encoder=_text_encoder(tokenizer, 16, projected=False),
-        text_encoder_2=_text_encoder(tokenizer, 24, projected=True),
+        vae=autoencoder(),
+        text_encoder=text_encoder(tokenizer, 16, projected=False),
+        text_encoder_2=text_encoder(tokenizer, 24, projected=True),
         tokenizer=tokenizer,
         tokenizer_2=tokenizer,
-        unet=_unet(16 + 24, 24, channels),
+        unet=denoising_unet(16 + 24, 24, channels),
         scheduler=_euler(),
         add_watermarker=False,
     ).save_pretrained(folder)
@@ -140,12 +159,12 @@ def refiner(folder: Path) -> Path:
     torch.manual_seed(8)
     tokenizer = clip_tokenizer()
     pipe = StableDiffusionXLImg2ImgPipeline(
-        vae=_vae(),
+        vae=autoencoder(),
         text_encoder=None,
-        text_encoder_2=_text_encoder(tokenizer, 24, projected=True),
+        text_encoder_2=text_encoder(tokenizer, 24, projected=True),
         tokenizer=None,
         tokenizer_2=tokenizer,
-        unet=_unet(24, 24, times=5),
+        unet=denoising_unet(24, 24, times=5),
         scheduler=_euler(),
         requires_aesthetics_score=True,
         add_watermarker=False,
@@ -161,10 +180,10 @@ def stable_diffusion(folder: Path) -> Path:
     torch.manual_seed(9)
     tokenizer = clip_tokenizer()
     StableDiffusionPipeline(
-        vae=_vae(),
-        text_encoder=_text_encoder(tokenizer, 16, projected=False),
+        vae=autoencoder(),
+        text_encoder=text_encoder(tokenizer, 16, projected=False),
         tokenizer=tokenizer,
-        unet=_unet(16, None),
+        unet=denoising_unet(16, None),
         scheduler=DDIMScheduler(steps_offset=1, clip_sample=False, set_alpha_to_one=False),
         safety_checker=None,
         feature_extractor=None,
@@ -176,18 +195,14 @@ def stable_diffusion(folder: Path) -> Path:
 def stable_diffusion_3(folder: Path) -> Path:
     """A Stable Diffusion 3 pipeline of 64 pixels: a transformer, two CLIP encoders and a T5 that reads further."""
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
-    from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
     torch.manual_seed(10)
-    tokenizer = clip_tokenizer()
-    letters = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *((one, -3.0) for one in string.printable)]
-    reader = T5Tokenizer(vocab=letters, extra_ids=0, model_max_length=512)
-    t5 = T5Config(vocab_size=len(reader), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    tokenizer, reader = clip_tokenizer(), t5_tokenizer()
     StableDiffusion3Pipeline(
-        vae=_vae(16, shift=0.1),
-        text_encoder=_text_encoder(tokenizer, 16, projected=True),
-        text_encoder_2=_text_encoder(tokenizer, 16, projected=True),
-        text_encoder_3=T5EncoderModel(t5).eval(),
+        vae=autoencoder(16, shift=0.1),
+        text_encoder=text_encoder(tokenizer, 16, projected=True),
+        text_encoder_2=text_encoder(tokenizer, 16, projected=True),
+        text_encoder_3=t5_encoder(reader),
         tokenizer=tokenizer,
         tokenizer_2=tokenizer,
         tokenizer_3=reader,
@@ -240,6 +255,43 @@ def lora(file: Path, pipeline: Path, strength: float = 1.0) -> Path:
     save = getattr(diffusers, index["_class_name"]).save_lora_weights
     save(file.parent, **{f"{part}_lora_layers": state}, weight_name=file.name)
     return file
+
+
+def ip_adapter(folder: Path, pipeline: Path) -> Path:
+    """An IP-Adapter for the UNet of a Stable Diffusion 1 pipeline, with its image encoder."""
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import IPAdapterAttnProcessor
+    from diffusers.models.embeddings import ImageProjection
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(14)
+    unet = UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet", use_safetensors=True)
+    cross = unet.config.cross_attention_dim
+    project = ImageProjection(cross_attention_dim=cross, image_embed_dim=cross, num_image_text_embeds=4)
+    tensors = {f"image_proj.norm.{name}": value for name, value in project.norm.state_dict().items()}
+    tensors |= {f"image_proj.proj.{name}": value for name, value in project.image_embeds.state_dict().items()}
+    number = 1
+    for name in unet.attn_processors:
+        if not name.endswith("attn2.processor"):
+            continue
+        width = 16 if name.startswith(("mid", "down_blocks.1", "up_blocks.0")) else 8
+        adapter = IPAdapterAttnProcessor(hidden_size=width, cross_attention_dim=cross)
+        for part in ("k", "v"):
+            tensors[f"ip_adapter.{number}.to_{part}_ip.weight"] = adapter.state_dict()[f"to_{part}_ip.0.weight"] * 20
+        number += 2
+    vision = CLIPVisionConfig(
+        hidden_size=32,
+        projection_dim=cross,
+        intermediate_size=32,
+        num_attention_heads=4,
+        num_hidden_layers=1,
+        patch_size=32,
+        initializer_range=0.5,
+    )
+    CLIPVisionModelWithProjection(vision).eval().save_pretrained(folder / "image_encoder")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "adapter.safetensors")
+    return folder
 
 
 def swapped_unet(file: Path, pipeline: Path) -> Path:

@@ -221,7 +221,7 @@ def _room_for(synthesizer: SdxlSynthesizer, images: int) -> list[int]:
     """Lets the UNet run out of memory above so many images; returns the sizes of the batches that were tried."""
     tried: list[int] = []
     drawing = synthesizer._generators["text"]
-    call = drawing._call
+    call = drawing.call
 
     def crowded(**told: object) -> object:
         tried.append(len(told["generator"]))
@@ -229,7 +229,7 @@ def _room_for(synthesizer: SdxlSynthesizer, images: int) -> list[int]:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return call(**told)
 
-    drawing._call = crowded
+    drawing.call = crowded
     return tried
 
 
@@ -256,7 +256,7 @@ def test_twice_broken_is_a_failure_and_the_others_go_on(pipelines: Pipelines) ->
 def _break(synthesizer: SdxlSynthesizer, value: float, times: int) -> None:
     """Lets the first decoded image of so many calls be of one value."""
     drawing, left = synthesizer._generators["text"], iter([value] * times)
-    call = drawing._call
+    call = drawing.call
 
     def breaking(**told: object) -> object:
         images = call(**told)
@@ -265,7 +265,7 @@ def _break(synthesizer: SdxlSynthesizer, value: float, times: int) -> None:
             break
         return images
 
-    drawing._call = breaking
+    drawing.call = breaking
 
 
 def test_a_prompt_of_any_length_is_read_chunk_by_chunk(sdxl: SdxlSynthesizer) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from ..errors import ConfigError, MissingExtraError, UnknownPriceError, suggest
 from ..records import JSON, PICO
 
-UNITS = ("input", "output", "cache_read", "cache_write")  # as in "input_tokens" and "input_usd_per_mtok"
+# As in "input_tokens" and "input_usd_per_mtok"; those of images are counted among input and output too.
+UNITS = ("input", "output", "cache_read", "cache_write", "input_image", "output_image")
 _PER_TOKEN = Decimal(PICO) / 10**6
 UNKNOWN_USAGE = {"unknown": 1}  # a unit without a rate, so that the worst case counts
 MOST_TOKENS = 2 * 10**7  # of one kind in one call; what is above that is no count of tokens
@@ -43,7 +44,7 @@ class Price:
         model: its name in requests.
         source: "genai-prices 0.2.3", "user" or "local".
         date: the day of the look-up, ISO 8601.
-        rates: by unit; a unit without a rate costs as much as input. Empty for a local model, which is free.
+        rates: by unit; a unit without a rate costs as much as input, or output. Empty for a local model, which is free.
     """
 
     model: str
@@ -67,7 +68,12 @@ class Price:
             return 0
         counts = {unit: usage.get(f"{unit}_tokens", 0) for unit in UNITS}
         tokens = {unit: count if is_count(count) else 0 for unit, count in counts.items()}
-        plain = {**tokens, "input": max(0, tokens["input"] - tokens["cache_read"] - tokens["cache_write"])}
+        apart = tokens["cache_read"] + tokens["cache_write"] + tokens["input_image"]
+        plain = {
+            **tokens,
+            "input": max(0, tokens["input"] - apart),
+            "output": max(0, tokens["output"] - tokens["output_image"]),
+        }
         total = sum(count * self._rate(unit).at(tokens["input"]) for unit, count in plain.items())
         return int((total * _PER_TOKEN).to_integral_value(ROUND_CEILING))
 
@@ -104,7 +110,7 @@ class Price:
         return cls(row["model"], row["source"], row["date"], rates)
 
     def _rate(self, unit: str) -> Rate:
-        return self.rates.get(unit, self.rates["input"])
+        return self.rates.get(unit, self.rates["output" if unit == "output_image" else "input"])
 
 
 def is_count(value: Any) -> bool:
@@ -120,8 +126,9 @@ class Prices:
 
     Args:
         given: prices by model, which override genai-prices: {"model": {"input_usd_per_mtok": 3,
-            "output_usd_per_mtok": 15}}, with "cache_read_usd_per_mtok" and "cache_write_usd_per_mtok" if they
-            differ from input; {"model": {"local": True}} for a model that runs locally and is free.
+            "output_usd_per_mtok": 15}}, with "cache_read_usd_per_mtok", "cache_write_usd_per_mtok" and
+            "input_image_usd_per_mtok" if they differ from input, and "output_image_usd_per_mtok" if it differs from
+            output; {"model": {"local": True}} for a model that runs locally and is free.
         on: date of the prices; None: today.
 
     Raises:

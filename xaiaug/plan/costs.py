@@ -16,7 +16,8 @@ from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
 from .workload import WorkItem
 
-_RANGES = ("calls", "input_tokens", "output_tokens", "upload_bytes", "disk_bytes")
+_TOKENS = ("input_tokens", "output_tokens", "input_image_tokens", "output_image_tokens")
+_RANGES = ("calls", *_TOKENS, "upload_bytes", "disk_bytes")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _usd(estimate: Estimate, prices: Prices) -> Range | None:
         calls = estimate.calls[end]
         if not calls:
             return 0.0
-        tokens = {"input_tokens": estimate.input_tokens[end], "output_tokens": estimate.output_tokens[end]}
+        tokens = {name: getattr(estimate, name)[end] for name in _TOKENS}
         one = price.cost({name: math.ceil(count / calls) for name, count in tokens.items()})
         return calls * one / PICO
 

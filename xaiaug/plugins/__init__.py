@@ -43,7 +43,12 @@ def register_critics(register: Register) -> None:
 def register_synthesizers(register: Register) -> None:
     """Registers the built-in synthesizers."""
     register("diffusers", f"{__name__}.synthesizers.diffusers:DiffusersSynthesizer", extra="diffusion")
+    edits = f"{__name__}.synthesizers.instruction_edit"
+    register("flux-kontext", f"{edits}:FluxKontextSynthesizer", extra="diffusion")
+    register("instruct-pix2pix", f"{edits}:InstructPix2PixSynthesizer", extra="diffusion")
+    register("openai-images", f"{__name__}.synthesizers.openai_images:OpenAIImagesSynthesizer", extra="openai")
     register("petworld", f"{__name__}.synthesizers.petworld:PetworldSynthesizer")
+    register("qwen-image-edit", f"{edits}:QwenImageEditSynthesizer", extra="diffusion")
     register("remix", f"{__name__}.synthesizers.remix:RemixSynthesizer")
     register("saliency-edit", f"{__name__}.synthesizers.saliency_edit:SaliencyEditSynthesizer")
     register("saliency-mask", f"{__name__}.synthesizers.saliency_mask:SaliencyMaskSynthesizer")

@@ -16,6 +16,8 @@ class Estimate:
         calls: calls to an outside service, including repairs and second turns.
         input_tokens: tokens sent, including images.
         output_tokens: tokens received.
+        input_image_tokens: those of `input_tokens` that are of images, for services with another price for them.
+        output_image_tokens: the same of `output_tokens`.
         model: the model's name in price lists; None if the work is free.
         receiver: host that receives the uploads, such as "api.anthropic.com"; empty if nothing is uploaded.
         upload_bytes: bytes uploaded.
@@ -29,6 +31,8 @@ class Estimate:
     calls: Range = (0, 0)
     input_tokens: Range = (0, 0)
     output_tokens: Range = (0, 0)
+    input_image_tokens: Range = (0, 0)
+    output_image_tokens: Range = (0, 0)
     model: str | None = None
     receiver: str = ""
     upload_bytes: Range = (0, 0)

@@ -39,12 +39,13 @@ TEST_KEY = "not-a-key-only-for-tests-on-loopback"
 
 
 class Loopback:
-    """Stands in for Anthropic's Messages and OpenAI's Responses and Chat Completions, on 127.0.0.1, with batches.
+    """Stands in for Anthropic's Messages and OpenAI's Responses, Chat Completions and Images, on 127.0.0.1.
 
         with Loopback([Error.rate_limit(retry_after=1), Reply("a cat")]) as server:
             client = anthropic.Anthropic(base_url=server.url, api_key="any")
 
-    Invalid requests, and those without a key, get the service's error and do not reach the script.
+    Texts are taken in batches too. Invalid requests, and those without a key, get the service's error and do not reach
+    the script.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Loopback:
         *,
         prices: PriceTable = (3, 15),
         descriptions: str | Path | None = None,
-        protocols: Collection[str] = ("messages", "responses", "chat"),
+        protocols: Collection[str] = ("messages", "responses", "chat", "image-generations", "image-edits"),
         keep: int | None = None,
         batch_polls: int = 0,
         batch_cuts: int = 0,
@@ -66,7 +67,8 @@ class Loopback:
             prices: dollars per million tokens of input and of output; or such a pair for each model, and then any
                 other model is answered with 404.
             descriptions: folder with the services' OpenAPI descriptions, to validate requests.
-            protocols: the available ones of `"messages"`, `"responses"` and `"chat"`; the others answer 404.
+            protocols: the available ones of `"messages"`, `"responses"`, `"chat"`, `"image-generations"` and
+                `"image-edits"`; the others answer 404.
             keep: number of latest requests that `requests` keeps; None: all.
             batch_polls: number of polls before a batch has ended.
             batch_cuts: number of batches that are created without a response: the connection is closed.

@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import PluginError
+from ...errors import ConfigError, PluginError
 from ...records import JSON, SynthesisRequest
 from ._pipelines import silence_diffusers
 from ._prompt_length import FittedPrompt
+
+Pixels = NDArray[np.float32] | None  # h w c, 0 to 1; None: blacked out by a safety checker
 
 FLAT = 2 / 255  # an image with a smaller range of values is broken
 SEEDS = 2**32
@@ -75,13 +77,14 @@ class BatchGenerator:
     """Generates the images of jobs with a pipeline.
 
     Args:
-        call: the pipeline, or a function in its place: keyword arguments in, images n h w c out, 0 to 1.
+        call: generates with the pipeline: keyword arguments in, the pixels of each image out.
         shared: arguments of the pipeline that are the same for all images.
         batch_size: most images per batch.
     """
 
     def __init__(self, call: Callable[..., Any], shared: Mapping[str, Any], batch_size: int) -> None:
-        self._call, self._shared, self._batch_size = call, shared, batch_size
+        self.call, self.shared = call, shared
+        self._batch_size = batch_size
 
     def __call__(self, jobs: Sequence[GenerationJob]) -> list[GenerationResult]:
         """One result a job, in order."""
@@ -90,21 +93,23 @@ class BatchGenerator:
         retries = [job.retry() for job, flaw in zip(jobs, flaws, strict=True) if flaw]
         second = iter(zip(retries, self._generate(retries), strict=True))
         return [
-            _retry_result(*next(second), flaw) if flaw else GenerationResult(to_image(pixels), job.seed)
+            GenerationResult(to_image(pixels), job.seed)
+            if pixels is not None and not flaw
+            else _retry_result(*next(second), flaw)
             for job, pixels, flaw in zip(jobs, first, flaws, strict=True)
         ]
 
-    def _generate(self, jobs: Sequence[GenerationJob]) -> list[NDArray[np.float32]]:
+    def _generate(self, jobs: Sequence[GenerationJob]) -> list[Pixels]:
         """The pixels of each job, h w c, in order; jobs of one shape share batches."""
         by_shape: dict[Any, list[int]] = {}
         for position, job in enumerate(jobs):
             by_shape.setdefault(job.shape_key, []).append(position)
-        pixels: dict[int, NDArray[np.float32]] = {}
+        pixels: dict[int, Pixels] = {}
         for positions in by_shape.values():
             pixels.update(zip(positions, self._batches([jobs[i] for i in positions]), strict=True))
         return [pixels[position] for position in range(len(jobs))]
 
-    def _batches(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
+    def _batches(self, jobs: Sequence[GenerationJob]) -> Iterable[Pixels]:
         """In batches as large as fit; if memory runs out, half as large from then on."""
         done = 0
         while done < len(jobs):
@@ -121,14 +126,14 @@ class BatchGenerator:
             yield from images
             done += len(batch)
 
-    def _generate_batch(self, jobs: Sequence[GenerationJob]) -> Iterable[NDArray[np.float32]]:
+    def _generate_batch(self, jobs: Sequence[GenerationJob]) -> Iterable[Pixels]:
         # Noise comes from the CPU, one generator per image: it is then equal for every device and batch size.
         generators = [torch.Generator("cpu").manual_seed(job.seed) for job in jobs]
-        arguments: dict[str, Any] = {**self._shared, **stack_columns([job.arguments for job in jobs])}
+        arguments: dict[str, Any] = {**self.shared, **stack_columns([job.arguments for job in jobs])}
         if jobs[0].size is not None:
             arguments["width"], arguments["height"] = jobs[0].size
         with silence_diffusers(), torch.no_grad():
-            return list(self._call(generator=generators, **arguments))
+            return list(self.call(generator=generators, **arguments))
 
     def _halve(self, tried: int) -> None:
         if tried == 1:
@@ -140,8 +145,10 @@ class BatchGenerator:
             torch.cuda.empty_cache()
 
 
-def find_flaw(pixels: NDArray[np.float32]) -> str:
-    """The flaw of an image, h w c, 0 to 1: "not-finite", "constant" or empty."""
+def find_flaw(pixels: Pixels) -> str:
+    """The flaw of an image: "blocked", "not-finite", "constant" or empty."""
+    if pixels is None:
+        return "blocked"
     if not np.isfinite(pixels).all():
         return "not-finite"
     return "constant" if float(np.ptp(pixels)) < FLAT else ""
@@ -152,8 +159,26 @@ def to_image(pixels: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")
 
 
-def _retry_result(job: GenerationJob, pixels: NDArray[np.float32], first: str) -> GenerationResult:
-    return GenerationResult(None if find_flaw(pixels) else to_image(pixels), job.seed, first)
+def call_pipeline(pipe: Any, **arguments: Any) -> list[Pixels]:
+    """The images of a pipeline, without those that its safety checker blacked out.
+
+    Raises:
+        ConfigError: it refuses the arguments, or makes no images.
+    """
+    try:
+        output = pipe(**arguments)
+    except ValueError as error:
+        raise ConfigError(f"{type(pipe).__name__} refuses its settings: {error}") from error
+    if not hasattr(output, "images"):
+        raise ConfigError(f"{type(pipe).__name__} makes no images but {type(output).__name__}: use another pipeline")
+    flags = getattr(output, "nsfw_content_detected", None) or getattr(output, "nsfw_detected", None)
+    images = list(output.images)
+    return [None if flag else image for image, flag in zip(images, flags or [False] * len(images), strict=True)]
+
+
+def _retry_result(job: GenerationJob, pixels: Pixels, first: str) -> GenerationResult:
+    flaw = find_flaw(pixels)
+    return GenerationResult(None if flaw or pixels is None else to_image(pixels), job.seed, first)
 
 
 def stack_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

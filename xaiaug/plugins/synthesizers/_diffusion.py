@@ -1,128 +1,64 @@
-"""The base class of diffusion synthesizers: options, prompts, generation and the details of each image."""
+"""The base class of diffusion synthesizers: prompts, generation and the details of each image."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, Unpack
 
 import torch
+from PIL import Image
 
 from ...errors import ConfigError
-from ...interfaces import Context, Synthesizer
-from ...records import JSON, Estimate, Failure, SynthesisRequest, SyntheticImage, label_to_words
+from ...interfaces import Context
+from ...records import JSON, Failure, SynthesisRequest, SyntheticImage, label_to_words
 from .._device import resolve_device
-from .._signature import expand_options
-from ._batch_generation import BatchGenerator, GenerationJob, GenerationResult
-from ._pipelines import PipelineSetup, dtype_for, open_pipeline, parse_loras
-from ._presets import Preset, Source
-from ._prompt_length import (
-    FittedPrompt,
-    LongPromptEncoder,
-    TokenLimit,
-    accepts_embeddings,
-    add_style,
-    check_style,
-    load_token_limit,
-    names_class,
-)
-from ._resolution import configured_pixels
-from ._weights import Weights
+from ._batch_generation import BatchGenerator, GenerationJob, GenerationResult, call_pipeline
+from ._conditioning import LONGEST, PromptReader, confirm_limit
+from ._diffusion_settings import DiffusionSettings
+from ._long_prompts import LongPromptEncoder, accepts_embeddings
+from ._pipelines import PipelineSetup, open_pipeline
+from ._presets import Options
+from ._prompt_length import FittedPrompt, TokenLimit, add_style, check_style, names_class
+from ._read_length import load_token_limit
+from ._resolution import native_side
 
-TOO_LONG = ("cut", "refuse")
-BYTES_PER_PIXEL = (0.3, 2.5)  # of a PNG: a smooth drawing, a noisy photograph
+IP_IMAGE = "ip_adapter_image"  # of the pipelines' arguments
 
 
-class DiffusionSynthesizer(Synthesizer):
+class DiffusionSynthesizer(DiffusionSettings):
     """Generates images from prompts with a pipeline of diffusers.
 
     Args:
-        weights: a folder that save_pretrained wrote, or a name on the model hub; None: the preset's.
-        revision: a commit on the hub; None: the preset's, or the newest of other weights.
-        steps: denoising steps, ≥ 1; None: the preset's.
-        guidance_scale: strength of the prompt, ≥ 0; None: the preset's.
-        size: pixels of a side; None: the preset's, or the size that other weights were trained on.
-        scheduler: name of a class of diffusers; None: the weights' own.
-        dtype: "float32", "float16", "bfloat16"; None: bfloat16 if the GPU has it, float32 on a CPU.
-        negative_prompt: what images should not show; needs guidance_scale > 1.
-        style: appended to every prompt, such as "a photo taken with a phone".
-        chunked: whether long prompts are read in chunks, if the pipeline allows it.
-        too_long: what happens to them otherwise: "cut" at the end, or "refuse".
-        loras: LoRA weights: folders, files, or tables with `weights`, `file`, `scale` and `revision`.
-        memory: "fast", "balanced" or "tiny".
-        compiled: whether the denoiser is compiled first: minutes once, then faster.
-        batch_size: most images per batch, ≥ 1; halved if memory runs out.
-        exact: whether images are generated one by one, so that no bit depends on the batch; None: on a CPU only, where
-            batches gain little.
-
-    Raises:
-        ConfigError: in `prepare`: a value out of its range, or weights that cannot be loaded.
+        weights: a folder that save_pretrained wrote, a name on the model hub, or a single .safetensors file.
+        options: as in `DiffusionSettings`.
     """
 
-    uses = frozenset({"prompt"})
-    preset: ClassVar[Preset]
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        expand_options(cls)
-
-    def __init__(  # noqa: PLR0913  each is a key of the settings table
-        self,
-        weights: str | None = None,
-        *,
-        revision: str | None = None,
-        steps: int | None = None,
-        guidance_scale: float | None = None,
-        size: int | None = None,
-        scheduler: str | None = None,
-        dtype: str | None = None,
-        negative_prompt: str = "",
-        style: str = "",
-        chunked: bool = True,
-        too_long: str = "cut",
-        loras: Sequence[str | Mapping[str, JSON]] = (),
-        memory: str = "fast",
-        compiled: bool = False,
-        batch_size: int = 4,
-        exact: bool | None = None,
-    ) -> None:
-        self.weights = weights
-        self.revision = revision
-        self.steps = steps
-        self.guidance_scale = guidance_scale
-        self.size = size
-        self.scheduler = scheduler
-        self.dtype = dtype
-        self.negative_prompt = negative_prompt
-        self.style = style
-        self.chunked = chunked
-        self.too_long = too_long
-        self.loras = loras
-        self.memory = memory
-        self.compiled = compiled
-        self.batch_size = batch_size
-        self.exact = exact
+    def __init__(self, weights: str | None = None, **options: Unpack[Options]) -> None:
+        super().__init__(weights, **options)
         self._device: torch.device | None = None
         self._generators: Mapping[str, BatchGenerator] = {}
         self._token_limit: TokenLimit | None = None
         self._long_prompts: LongPromptEncoder | None = None
+        self._negative = self.negative_prompt
         self._details: Mapping[str, JSON] = {}
 
-    def identity(self) -> dict[str, JSON]:
-        """Class, version, source and parameters, the preset, and digests of weights in folders."""
-        digests = {name: weights.digest() for name, weights in self._all_weights().items()}
-        return {**super().identity(), "preset": asdict(self.preset), "weights": digests}
+    def check(self) -> None:
+        """Checks settings and weights, as far as they are on this machine, before anything is loaded.
 
-    def estimate(self, items: int) -> Estimate:
-        """Free of charge; gives the size of the images on disk and the licences of the weights."""
-        low, high = (items * self._pixels() * size for size in BYTES_PER_PIXEL)
-        return Estimate(licence="; ".join(dict.fromkeys(self._licences())), disk_bytes=(low, high))
+        Raises:
+            ConfigError: a value out of its range, a missing or cut-off file, a scheduler, size or LoRA that does not
+                fit, a style or negative prompt that is too long.
+            MissingExtraError: a package is not installed.
+        """
+        super().check()
+        check_style(self._load_token_limit(), self.style, self.negative_prompt)
 
     def token_budget(self) -> tuple[Callable[[str], int], int] | None:
         """Counts the tokens of a prompt, and how many are read beside the style; None: prompts of any length."""
         limit = self._load_token_limit()
-        if limit.tokens is None or (self.chunked and self._accepts_embeddings()):
+        if limit.tokens is None or limit.tokens >= LONGEST or (self.chunked and self._accepts_embeddings()):
             return None
         return self.count_tokens, limit.tokens - (limit.count(add_style("a", self.style)) - limit.count("a"))
 
@@ -135,8 +71,7 @@ class DiffusionSynthesizer(Synthesizer):
         device = resolve_device(context.device)
         if self._generators and device == self._device:
             return
-        self._check()
-        check_style(self._load_token_limit(), self.style, self.negative_prompt)
+        self.check()
         self._generators = self._open(self._setup(device))
         self._device, self._details = device, self._ancestry()
 
@@ -144,7 +79,8 @@ class DiffusionSynthesizer(Synthesizer):
         """One image a request, in order.
 
         A Failure if the prompt is too long and must not be cut ("prompt-too-long"), if cutting it would remove the
-        class ("class-cut"), or if two seeds gave broken images ("broken-image").
+        class ("class-cut"), or if two seeds gave broken images ("broken-image") or images that the pipeline's safety
+        checker blacked out ("safety-checker").
         """
         if not self._generators:
             self.prepare(Context())
@@ -171,6 +107,7 @@ class DiffusionSynthesizer(Synthesizer):
         return {
             "num_inference_steps": self._steps,
             "guidance_scale": self._guidance_scale,
+            "true_cfg_scale": self.true_cfg_scale,
             "height": side,
             "width": side,
         }
@@ -179,70 +116,12 @@ class DiffusionSynthesizer(Synthesizer):
         """The image to keep, from the generated one."""
         return image
 
-    def _all_weights(self) -> dict[str, Weights]:
-        extra = {f"lora-{number}": weights for number, (weights, _) in enumerate(parse_loras(self.loras))}
-        return {"weights": self._weights()} | extra
-
-    # Settings, with the preset as default.
-
-    @property
-    def _steps(self) -> int | None:
-        return self.preset.steps if self.steps is None else self.steps
-
-    @property
-    def _guidance_scale(self) -> float | None:
-        return self.preset.guidance_scale if self.guidance_scale is None else self.guidance_scale
-
-    @property
-    def _side(self) -> int | None:
-        return self.preset.size if self.size is None and self.weights is None else self.size
-
-    def _pixels(self) -> int:
-        """Pixels of an image; 0 if unknown before the weights are loaded."""
-        return self._side**2 if self._side else configured_pixels(self._weights())
-
-    def _weights(self) -> Weights:
-        variant = self.preset.variant if self.weights is None else None
-        weights = Weights.of(self.weights, self.preset.source, self.revision, type(self).__name__)
-        return Weights(weights.place, weights.revision, variant, weights.file)
-
-    def _extra_weights(self, given: str | None, source: Source | None, name: str) -> Weights:
-        return Weights.of(given, source, None, f"{type(self).__name__}: {name}")
-
-    def _licences(self) -> list[str]:
-        main, *extra = self._all_weights().values()
-        first = self.preset.licence if self.weights is None else main.licence
-        return [licence for licence in (first, *(weights.licence for weights in extra)) if licence]
-
-    def _setup(self, device: torch.device) -> PipelineSetup:
-        is_preset = self.weights is None
-        return PipelineSetup(
-            device=device,
-            dtype=dtype_for(self.dtype or self.preset.dtype, device),
-            memory=self.memory,
-            scheduler=self.scheduler or (self.preset.scheduler if is_preset else None),
-            spacing=self.preset.spacing,
-            loras=parse_loras(self.loras),
-            unet=None,
-            compiled=self.compiled,
-        )
-
-    def _check(self) -> None:
-        who = type(self).__name__
-        for name, least in (("steps", 1), ("guidance_scale", 0), ("size", 16), ("batch_size", 1)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise ConfigError(f"{who}: {name} must be at least {least}, got {value}")
-        if self.too_long not in TOO_LONG:
-            raise ConfigError(f"{who}: too_long must be one of {', '.join(TOO_LONG)}, got {self.too_long!r}")
-        scale = self._guidance_scale
-        if self.negative_prompt and scale is not None and scale <= 1:
-            raise ConfigError(f"{who}: negative_prompt needs guidance_scale > 1, got {scale}; leave it out")
-
     # Prompts.
 
     def _load_token_limit(self) -> TokenLimit:
         if self._token_limit is None:
-            self._token_limit = load_token_limit(self._weights())
+            limit = load_token_limit(self._weights())
+            self._token_limit = limit if self.prompt_tokens is None else limit.at_most(self.prompt_tokens)
         return self._token_limit
 
     def _accepts_embeddings(self) -> bool:
@@ -256,7 +135,10 @@ class DiffusionSynthesizer(Synthesizer):
         inputs = self._inputs(request)
         if isinstance(inputs, Failure):
             return inputs
-        arguments = self._prompt_arguments(prompt.text) | inputs.get("arguments", {})
+        if self.ip_adapter is not None and request.source is None:
+            return Failure("no-source", "ip_adapter shows the misclassified image, and this arm does not use it")
+        shown = {} if self.ip_adapter is None or request.source is None else {IP_IMAGE: request.source.convert("RGB")}
+        arguments = self._prompt_arguments(prompt.text) | inputs.get("arguments", {}) | shown
         return GenerationJob(request=request, prompt=prompt, seed=request.seed, **{**inputs, "arguments": arguments})
 
     def _prompt(self, request: SynthesisRequest) -> FittedPrompt | Failure:
@@ -278,36 +160,71 @@ class DiffusionSynthesizer(Synthesizer):
         """The pipeline's arguments for a prompt: the text, or its embeddings if it is too long."""
         if self._long_prompts is not None and not self._load_token_limit().fits(text):
             return dict(self._long_prompts(text))
-        return {"prompt": text} | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
+        return {"prompt": text} | ({"negative_prompt": self._negative} if self._negative else {})
 
     # Generation.
 
     def _generator(self, pipe: Any, **extra: Any) -> BatchGenerator:
-        """Generates with a pipeline; a setting that the pipeline does not take is an error."""
+        """Generates with a pipeline; a setting that the pipeline does not take or use is an error."""
+        guidance = self._guidance()
+        guidance.check_names(pipe)
+        self._negative = guidance.negative(pipe)
         if self.chunked and accepts_embeddings(type(pipe).__name__, pipe.components):
             self._long_prompts = LongPromptEncoder(pipe, self.negative_prompt)
-        return self._generator_by(lambda **arguments: pipe(**arguments).images, pipe, **extra)
+        generator = self._generator_by(partial(call_pipeline, pipe), pipe, **extra)
+        arguments = {**generator.shared, **self._probe_arguments(pipe)}
+        if self._long_prompts is None:
+            self._token_limit = self._confirm_length(PromptReader(pipe, generator.call, arguments))
+        guidance.check_effect(pipe, generator.call, arguments)
+        return generator
 
     def _generator_by(self, call: Callable[..., Any], pipe: Any, **extra: Any) -> BatchGenerator:
         """Generates with a function in place of a pipeline, which takes the same arguments."""
         one_by_one = pipe._execution_device.type == "cpu" if self.exact is None else self.exact
+        # Of several images an adapter makes one prompt for the whole batch.
+        one_by_one = one_by_one or self.ip_adapter is not None
         return BatchGenerator(call, self._shared_arguments(pipe, **extra), 1 if one_by_one else self.batch_size)
+
+    def _probe_arguments(self, pipe: Any) -> dict[str, Any]:
+        """Arguments besides the prompt with which a loaded pipeline is tried: a grey image, if it starts from one."""
+        if "image" not in self.uses:
+            return {}
+        side, known = self._side or native_side(pipe), inspect.signature(pipe.__call__).parameters
+        names = ("image", "mask_image", *([] if self.ip_adapter is None else [IP_IMAGE]))
+        return {name: [Image.new("RGB", (side, side), "grey")] for name in names if name in known}
 
     def _shared_arguments(self, pipe: Any, **extra: Any) -> dict[str, Any]:
         known = inspect.signature(pipe.__call__).parameters
         wanted = {name: value for name, value in {**self._arguments(), **extra}.items() if value is not None}
-        if self.guidance_scale is not None and "guidance_scale" not in known:
-            raise ConfigError(f"{type(pipe).__name__} takes no guidance_scale: leave it out")
-        if self.negative_prompt and "negative_prompt" not in known:
-            raise ConfigError(f"{type(pipe).__name__} takes no negative_prompt: leave it out")
         return {"output_type": "np", **{name: value for name, value in wanted.items() if name in known}}
 
+    def _confirm_length(self, reader: PromptReader) -> TokenLimit:
+        """How many tokens the loaded pipeline reads.
+
+        Raises:
+            ConfigError: that cannot be found out.
+        """
+        limit = confirm_limit(self._load_token_limit(), reader)
+        if limit is None:
+            raise ConfigError(
+                f"{type(self).__name__}: how much of a prompt {reader.name} reads cannot be found out, and what it cuts"
+                " would be lost in silence: set prompt_tokens to the most tokens it reads, or use another pipeline"
+            )
+        return limit
+
     def _to_image(self, job: GenerationJob, result: GenerationResult) -> SyntheticImage | Failure:
+        if result.flaw == "blocked" and result.image is None:
+            blocked = "the safety checker of the pipeline blacked out the images of two seeds"
+            return Failure("safety-checker", f"{blocked}; word the prompt otherwise, or use weights without a checker")
         if result.image is None:
             flaw = f"two seeds gave images that are {result.flaw.replace('-', ' ')}"
             return Failure("broken-image", f'{flaw}; in float16 try dtype = "bfloat16" or "float32"')
         image = self._finish(job, result.image)
         details = {**self._details, "tokens": job.prompt.tokens, **job.details}
+        side = self._side if job.pipeline == "text" else None
+        wanted = job.size or (None if side is None else (side, side))
+        if wanted is not None and result.image.size != wanted:
+            details["size_refused"] = list(wanted)  # the pipeline makes other sizes of it
         details |= {"first_try": result.flaw} if result.flaw else {}
         return SyntheticImage(image, result.seed, job.prompt.text, job.prompt.dropped, details)
 
@@ -319,4 +236,5 @@ class DiffusionSynthesizer(Synthesizer):
             **({"digest": weights.digest()} if weights.local else {"revision": weights.revision}),
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
+            **({} if self.true_cfg_scale is None else {"true_cfg_scale": self.true_cfg_scale}),
         }

@@ -6,15 +6,26 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...errors import ConfigError, MissingExtraError, suggest
 from ..classifiers._isolation import silence_transformers
-from ._weights import Weights, diffusers_package, unreadable
+from ._ip_adapter import IpAdapter
+from ._pipeline_files import read_shapes
+from ._schedulers import set_scheduler
+from ._weights import Weights, diffusers_package, first_line, unreadable
 
+NO_PEFT = "LoRA weights need peft: pip install 'xaiaug[lora]'"
 MEMORY = ("fast", "balanced", "tiny")
+# How tensors of parts begin in single-file checkpoints.
+PREFIXES: Mapping[str, tuple[str, ...]] = {
+    "text_encoder": ("cond_stage_model.", "conditioner.embedders.", "text_encoders."),
+    "vae": ("first_stage_model.", "vae.", "encoder."),
+}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -32,6 +43,8 @@ class PipelineSetup:
         loras: weights and scale of each.
         unet: other weights for the UNet.
         compiled: whether the denoiser is compiled.
+        vae: other weights for the autoencoder.
+        ip_adapter: shows the pipeline an image beside the prompt.
     """
 
     device: torch.device
@@ -42,6 +55,8 @@ class PipelineSetup:
     loras: Sequence[tuple[Weights, float]]
     unet: Weights | None
     compiled: bool
+    vae: Weights | None = None
+    ip_adapter: IpAdapter | None = None
 
 
 def dtype_for(name: str, device: torch.device) -> torch.dtype:
@@ -60,29 +75,88 @@ def dtype_for(name: str, device: torch.device) -> torch.dtype:
 
 
 def open_pipeline(task: str, weights: Weights, setup: PipelineSetup, **parts: Any) -> Any:
-    """A pipeline from one of diffusers' Auto classes, ready to generate.
+    """A pipeline for a task, ready to generate.
 
     Args:
-        task: "Text2Image", "Image2Image" or "Inpainting".
-        weights: folder or name.
+        task: "Text2Image", "Image2Image" or "Inpainting", of diffusers' Auto classes; or the name of a pipeline class.
+        weights: folder, name, or a single file.
         setup: of the pipeline.
         parts: further parts, such as a ControlNet.
 
     Raises:
         ConfigError: the weights cannot be loaded, or are not of such a pipeline.
     """
-    index = weights.index()
-    options = {**weights.options(), "dtype": setup.dtype, "variant": weights.variant, **parts}
-    if "StableDiffusionXL" in index["_class_name"]:
+    name = weights.index()["_class_name"]
+    options: dict[str, Any] = {"dtype": setup.dtype, **parts}
+    if setup.vae is not None:
+        options["vae"] = _load_vae(setup.vae, setup)
+    if "StableDiffusionXL" in name:
         options["add_watermarker"] = False  # a watermark would be a cue that only new images have
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
     with silence_diffusers():
-        auto = getattr(diffusers_package(), f"AutoPipelineFor{task}")
         try:
-            pipe = auto.from_pretrained(weights.place, **options)
-        except (OSError, ValueError) as error:
+            pipe = _load(task, name, weights, options)
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
             raise unreadable(weights, error) from error
         set_up(pipe, setup)
     return pipe
+
+
+def _load(task: str, name: str, weights: Weights, options: Mapping[str, Any]) -> Any:
+    package = diffusers_package()
+    auto = getattr(package, f"AutoPipelineFor{task}", None)
+    if weights.layout is not None and weights.file is not None:
+        pipe = _load_single_file(getattr(package, name), weights, dict(options))
+        return pipe if auto is None else auto.from_pipe(pipe)
+    more = {**weights.options(), "variant": weights.variant, **options}
+    if auto is None:
+        return getattr(package, task).from_pretrained(weights.place, **more)
+    try:
+        return auto.from_pretrained(weights.place, **more)
+    except ValueError as error:
+        # diffusers has text-to-image pipelines that its Auto classes do not list, such as Kolors.
+        if task != "Text2Image" or "can't find a pipeline" not in str(error) or not hasattr(package, name):
+            raise
+    return getattr(package, name).from_pretrained(weights.place, **more)
+
+
+def _load_single_file(kind: Any, weights: Weights, options: dict[str, Any]) -> Any:
+    """A pipeline from one file; autoencoder and text encoders that it lacks are taken from the folder beside."""
+    file = Path(weights.place, weights.file or "")
+    tensors = read_shapes(file)
+    for name, entry in weights.index().items():
+        prefixes = next((known for part, known in PREFIXES.items() if part in name), ())
+        wanted = prefixes and isinstance(entry, list) and entry[0] is not None and name not in options
+        if wanted and not any(tensor.startswith(prefixes) for tensor in tensors):
+            options[name] = _load_part(weights, name, entry, options["dtype"])
+    # Without the folder, diffusers would download configurations even where it is told to use local files only.
+    return kind.from_single_file(str(file), config=weights.layout, local_files_only=True, **options)
+
+
+def _load_part(weights: Weights, name: str, entry: Sequence[str], dtype: torch.dtype) -> Any:
+    library = diffusers_package() if entry[0] == "diffusers" else import_module("transformers")
+    options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    try:
+        return getattr(library, entry[1]).from_pretrained(weights.layout, subfolder=name, **options)
+    except (AttributeError, OSError, ValueError) as error:
+        raise OSError(
+            f"it holds no {name}, and {weights.layout} has no weights of it either: copy them there."
+        ) from error
+
+
+def _load_vae(weights: Weights, setup: PipelineSetup) -> Any:
+    """Another autoencoder: a folder of its own, or the part `vae` of a pipeline's folder."""
+    part = "vae" if weights.config("vae") else ""
+    config = weights.config(part)
+    kind = getattr(diffusers_package(), str(config.get("_class_name", "AutoencoderKL")), None)
+    if kind is None:
+        raise ConfigError(f"vae: {weights.place!r} is of the class {config['_class_name']}, which diffusers has not")
+    with silence_diffusers():
+        try:
+            return kind.from_pretrained(weights.place, subfolder=part or None, dtype=setup.dtype, **weights.options())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise unreadable(weights, error) from error
 
 
 def set_up(pipe: Any, setup: PipelineSetup) -> None:
@@ -91,7 +165,9 @@ def set_up(pipe: Any, setup: PipelineSetup) -> None:
     if setup.unet is not None:
         _swap_unet(pipe, setup.unet)
     _fuse(pipe, setup.loras)
-    _schedule(pipe, setup.scheduler, setup.spacing)
+    if setup.ip_adapter is not None:
+        setup.ip_adapter.load(pipe)
+    set_scheduler(pipe, setup.scheduler, setup.spacing)
     _place(pipe, setup)
     if setup.compiled:
         _compile(denoiser(pipe))
@@ -114,6 +190,8 @@ def silence_diffusers() -> Iterator[None]:
         with silence_transformers(), warnings.catch_warnings():
             # diffusers' schedulers pass tensors to numpy in a deprecated way
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            # and its combined pipelines call each other in deprecated ways
+            warnings.filterwarnings("ignore", r".*will be removed in version", FutureWarning)
             yield
     finally:
         logging.set_verbosity(verbosity)
@@ -121,9 +199,14 @@ def silence_diffusers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def check_memory(name: str) -> None:
+    """Raises ConfigError if there is no memory preset of that name."""
+    if name not in MEMORY:
+        raise ConfigError(f"memory = {name!r}: there is no such preset. {suggest(name, MEMORY)}")
+
+
 def _place(pipe: Any, setup: PipelineSetup) -> None:
-    if setup.memory not in MEMORY:
-        raise ConfigError(f"memory = {setup.memory!r}: there is no such preset. {suggest(setup.memory, MEMORY)}")
+    check_memory(setup.memory)
     vae: Any = getattr(pipe, "vae", None)
     if setup.memory != "fast" and hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
@@ -135,18 +218,6 @@ def _place(pipe: Any, setup: PipelineSetup) -> None:
         pipe.enable_model_cpu_offload(device=setup.device)
     else:
         pipe.enable_sequential_cpu_offload(device=setup.device)
-
-
-def _schedule(pipe: Any, name: str | None, spacing: str | None) -> None:
-    if name is None and spacing is None:
-        return
-    diffusers = diffusers_package()
-    kind = type(pipe.scheduler) if name is None else getattr(diffusers, name, None)
-    if kind is None or not hasattr(kind, "from_config"):
-        known = [type_.__name__ for type_ in pipe.scheduler.compatibles]
-        raise ConfigError(f"scheduler = {name!r}: diffusers has no such scheduler. {suggest(str(name), known)}")
-    changed = {} if spacing is None else {"timestep_spacing": spacing}
-    pipe.scheduler = kind.from_config(pipe.scheduler.config, **changed)
 
 
 def _swap_unet(pipe: Any, weights: Weights) -> None:
@@ -169,10 +240,13 @@ def _fuse(pipe: Any, loras: Sequence[tuple[Weights, float]]) -> None:
     for name, (weights, _) in zip(names, loras, strict=True):
         try:
             pipe.load_lora_weights(weights.place, adapter_name=name, weight_name=weights.file, **weights.options())
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
             if "PEFT" in str(error):
-                raise MissingExtraError("LoRA weights need peft: pip install 'xaiaug[lora]'") from error
-            raise unreadable(weights, error) from error
+                raise MissingExtraError(NO_PEFT) from error
+            raise ConfigError(
+                f"the LoRA weights {weights.name!r} cannot be loaded into {type(pipe).__name__}: {first_line(error)}"
+                " They must be LoRA weights in a .safetensors file, made for this model"
+            ) from error
     if not pipe.get_active_adapters():
         raise ConfigError(f"the LoRA weights {loras[0][0].name!r} adapt nothing of {type(pipe).__name__}")
     pipe.set_adapters(names, [scale for _, scale in loras])

@@ -113,13 +113,19 @@ class Options(TypedDict, total=False):
     revision: str | None
     steps: int | None
     guidance_scale: float | None
+    true_cfg_scale: float | None
     size: int | None
     scheduler: str | None
     dtype: str | None
+    variant: str | None
+    config: str | None
+    vae: str | None
     negative_prompt: str
     style: str
     chunked: bool
     too_long: str
+    prompt_tokens: int | None
+    ip_adapter: Mapping[str, JSON] | None
     loras: Sequence[str | Mapping[str, JSON]]
     memory: str
     compiled: bool

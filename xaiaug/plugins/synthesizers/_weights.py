@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ class Weights:
         revision: a commit on the hub; None: the newest, or a folder.
         variant: of the weight files, such as "fp16"; None: the default files.
         file: of a single file in the folder or under the name.
+        layout: of a single-file checkpoint: the folder with the configurations and tokenizers of its pipeline.
     """
 
     place: str
     revision: str | None = None
     variant: str | None = None
     file: str | None = None
+    layout: str | None = None
 
     @classmethod
     def of(cls, given: str | None, source: Source | None, revision: str | None, who: str) -> Weights:
@@ -53,6 +55,50 @@ class Weights:
     def local(self) -> bool:
         """Whether they are in a folder."""
         return Path(self.place).is_dir()
+
+    def with_layout(self, layout: str | None, who: str) -> Weights:
+        """The weights with the folder that describes them, if they are a single-file checkpoint; else themselves.
+
+        Raises:
+            ConfigError: there is no such folder, or the file is no safetensors file.
+        """
+        if not self.local or self.file is None:
+            if layout is not None:
+                raise ConfigError(f"{who}: config goes with a single .safetensors file as weights; leave it out")
+            return self
+        if not self.file.endswith(".safetensors"):
+            raise ConfigError(
+                f"{who}: {self.file} is no safetensors file. Other checkpoints may run code when they are read, so they"
+                " are not: convert it to .safetensors"
+            )
+        folder = Path(self.place if layout is None else layout).expanduser()
+        if not (folder / "model_index.json").is_file():
+            raise ConfigError(
+                f"{who}: {self.file} is a single-file checkpoint, which holds no tokenizers and no configuration, and"
+                f" none is downloaded: set config to a folder with the model_index.json, the configurations and the"
+                f" tokenizers of its pipeline; {'there is none' if layout is None else 'no model_index.json'} in"
+                f" {str(folder)!r}"
+            )
+        return replace(self, layout=str(folder))
+
+    @property
+    def description(self) -> str:
+        """Where `model_index.json`, configurations and tokenizers are: a folder, or a name on the hub."""
+        return self.layout or self.place
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the weights on this machine, among earlier downloads too; None if there is none."""
+        if self.local:
+            return Path(self.place)
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            index = try_to_load_from_cache(self.place, "model_index.json", revision=self.revision)
+        except HFValidationError:
+            return None
+        return Path(index).parent if isinstance(index, str) else None
 
     @property
     def name(self) -> str:
@@ -85,6 +131,8 @@ class Weights:
         for file in [root / self.file] if self.file else sorted(root.rglob("*")):
             if file.suffix in (".json", ".safetensors", ".txt", ".model") and file.is_file():
                 digest.update(f"{file.relative_to(root)} {file.stat().st_size} ".encode() + _sample_bytes(file))
+        if self.layout is not None:
+            digest.update((Weights(self.layout).digest() or "").encode())
         return digest.hexdigest()
 
     def options(self) -> dict[str, Any]:
@@ -99,19 +147,20 @@ class Weights:
             ConfigError: there is none.
         """
         try:
-            index: dict[str, Any] = json.loads(self._fetch("model_index.json").read_text(encoding="utf-8"))
+            index = json.loads(replace(self, place=self.description)._fetch("model_index.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise unreadable(self, error) from error
+        if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
+            raise unreadable(self, ValueError("model_index.json names no pipeline."))
         return index
 
     def config(self, part: str) -> dict[str, Any]:
-        """The configuration of a part in the folder; empty if there is none, or for a name on the hub."""
-        file = Path(self.place, part, "config.json")
-        try:
-            config = json.loads(file.read_text(encoding="utf-8")) if self.local else {}
-        except (OSError, ValueError):
-            return {}
-        return config if isinstance(config, dict) else {}
+        """The configuration of a part on this machine; empty if there is none."""
+        return self._read(part, "config.json")
+
+    def scheduler_config(self) -> dict[str, Any]:
+        """The configuration of the scheduler, as `config` gives that of other parts."""
+        return self._read("scheduler", "scheduler_config.json")
 
     def single_file(self) -> Path:
         """The weights' only file, downloaded if needed.
@@ -125,6 +174,14 @@ class Weights:
             return self._fetch(self.file)
         except (OSError, ValueError) as error:
             raise unreadable(self, error) from error
+
+    def _read(self, part: str, name: str) -> dict[str, Any]:
+        folder = self.folder if self.layout is None else Path(self.layout)
+        try:
+            config = {} if folder is None else json.loads((folder / part / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return config if isinstance(config, dict) else {}
 
     def _fetch(self, file: str) -> Path:
         """A file in the folder, or a downloaded one."""
@@ -152,12 +209,18 @@ def diffusers_package() -> Any:
 
 def unreadable(weights: Weights, error: Exception) -> ConfigError:
     """The error for weights that cannot be loaded, with the first line of the cause."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    place = weights.place if weights.layout is None else str(Path(weights.place, weights.file or ""))
     return ConfigError(
-        f"the weights {weights.place!r} cannot be loaded: {line} Give a folder that save_pretrained wrote, with"
+        f"the weights {place!r} cannot be loaded: {first_line(error)} Give a folder that save_pretrained wrote, with"
         " model_index.json and safetensors files, or the name of such a pipeline on the model hub, downloaded in"
         " advance if the hub cannot be reached"
     )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, as a sentence."""
+    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 def _is_deep(place: Path) -> bool:

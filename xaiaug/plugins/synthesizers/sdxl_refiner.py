@@ -9,9 +9,9 @@ from typing import Any, Unpack
 from ...errors import ConfigError
 from ._batch_generation import BatchGenerator, stack_columns
 from ._diffusion import DiffusionSynthesizer
+from ._long_prompts import LongPromptEncoder
 from ._pipelines import PipelineSetup, open_pipeline
 from ._presets import PRESETS, Options
-from ._prompt_length import LongPromptEncoder
 from ._weights import Weights
 
 

@@ -37,11 +37,11 @@ class ApiDescriptions:
         if find_spec("jsonschema") is None:
             raise MissingExtraError("Loopback checks requests with jsonschema: pip install jsonschema")
 
-    def find_error(self, service: str, path: str, body: object) -> str | None:
+    def find_error(self, service: str, path: str, body: object, media_type: str = "application/json") -> str | None:
         """The error in the body of `POST path`, or None if it is valid."""
         if service not in self._files:
             return None
-        validator = _request_validator(self._files[service], path)
+        validator = _request_validator(self._files[service], path, media_type)
         error = import_module("jsonschema").exceptions.best_match(validator.iter_errors(body))
         if error is None:
             return None
@@ -50,14 +50,14 @@ class ApiDescriptions:
 
 
 @cache
-def _request_validator(file: Path, path: str) -> Any:
+def _request_validator(file: Path, path: str, media_type: str) -> Any:
     description = _load(file)
     # Clients of beta features use their own paths; OpenAI's paths are relative to .../v1.
     plain = path.partition("?")[0]
     for known in (path, plain, plain.removeprefix("/v1")):
         operation = description.operation(known)
         if operation is not None:
-            schema = operation["post"]["requestBody"]["content"]["application/json"]["schema"]
+            schema = operation["post"]["requestBody"]["content"][media_type]["schema"]
             return make_validator(file, schema)
     raise ConfigError(f"Loopback: {file.name} does not describe POST {path}")
 

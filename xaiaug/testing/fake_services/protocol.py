@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from PIL import Image
+
 from .bill import text_tokens
 from .example import make_example
 from .request import Request, RequestContent
@@ -27,6 +29,7 @@ class FilledReply:
     category: str | None
     input_tokens: int
     output_tokens: int
+    image: Image.Image | None = None
 
     @classmethod
     def fill(cls, reply: Reply, request: Request) -> FilledReply:
@@ -60,10 +63,19 @@ class Protocol(ABC):
     path: ClassVar[str]
     service: ClassVar[str]
     pixels_per_token: ClassVar[int]
+    media_type: ClassVar[str] = "application/json"
 
     @abstractmethod
     def read(self, body: Mapping[str, Any]) -> RequestContent:
         """The content of a request body; raises `MisfitError`, or any error that a wrong shape causes."""
+
+    def fill(self, reply: Reply, request: Request) -> FilledReply:
+        """A reply with everything filled in."""
+        return FilledReply.fill(reply, request)
+
+    def refuse(self, reply: Reply) -> Error | None:  # noqa: ARG002
+        """The error that a reply is in this protocol; None if it is answered with HTTP 200, as refusals mostly are."""
+        return None
 
     @abstractmethod
     def reply(self, filled: FilledReply, request: Request) -> dict[str, Any]:

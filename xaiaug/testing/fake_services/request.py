@@ -76,10 +76,10 @@ class Request:
 
     Attributes:
         number: 1 for the first request that reached the script, in the order of arrival.
-        protocol: `"messages"` (Anthropic), `"responses"` or `"chat"` (OpenAI).
+        protocol: `"messages"` (Anthropic), `"responses"`, `"chat"`, `"image-generations"` or `"image-edits"` (OpenAI).
         path: with its query.
         headers: with lower-case names; keys and other data that identify the caller are left out.
-        body: the parsed JSON.
+        body: the parsed JSON, or the fields of an upload, whose files are pictures.
         content: texts and pictures in order, the system text first.
         turn: number of user messages: 2 in the second round of a dialogue.
         max_tokens: maximum length of the answer, if the request limits it.

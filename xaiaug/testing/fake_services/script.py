@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from PIL import Image
+
 from ...errors import ConfigError
 from .request import Request
 
@@ -27,6 +29,8 @@ class Reply:
         stop: `"end"`, `"length"` (cut off at the token limit), `"refusal"`, or `"filter"` (cut by a content filter).
         category: of a refusal; only Anthropic has one.
         usage: tokens of input and output to report and to bill, instead of the counted ones.
+        image: that the Images API answers with; by default noise by the request's text, and in an edit only where the
+            mask is transparent.
     """
 
     text: str | None = None
@@ -35,6 +39,7 @@ class Reply:
     stop: Literal["end", "length", "refusal", "filter"] = field(default="end", kw_only=True)
     category: str | None = field(default=None, kw_only=True)
     usage: tuple[int, int] | None = field(default=None, kw_only=True)
+    image: Image.Image | None = field(default=None, kw_only=True, repr=False)
 
     @classmethod
     def refusal(cls, text: str = "I cannot help with that.", category: str | None = None) -> Reply:

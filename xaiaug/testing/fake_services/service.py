@@ -14,12 +14,16 @@ from .batch_api import BatchApi, RequestOutcome
 from .bill import Bill, PriceList
 from .http_server import BEFORE_HEADERS, Response
 from .openai import Chat, Responses
+from .openai_images import ImageEdits, ImageGenerations, read_multipart, to_plain
 from .openapi import ApiDescriptions
-from .protocol import FilledReply, Protocol
+from .protocol import Protocol
 from .request import MisfitError, Request
 from .script import Error, Pace, Player, Raw, Reply
 
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (Messages(), Responses(), Chat())}
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (Messages(), Responses(), Chat(), ImageGenerations(), ImageEdits())
+}
+JSON_TYPE = "application/json"
 BATCH_PATHS = {"/v1/messages/batches", "/v1/batches"}
 KEY_HEADERS = {"x-api-key", "authorization"}
 PRIVATE_HEADERS = {*KEY_HEADERS, "cookie", "proxy-authorization", "openai-organization", "openai-project"}
@@ -31,7 +35,7 @@ class Violation:
     """A request that was rejected with HTTP 400, as the service would.
 
     Attributes:
-        protocol: `"messages"`, `"responses"` or `"chat"`.
+        protocol: `"messages"`, `"responses"`, `"chat"`, `"image-generations"` or `"image-edits"`.
         reason: the message sent to the client.
         body: the parsed JSON; None if it was not JSON.
     """
@@ -128,7 +132,7 @@ class Service:
         """The request; raises MisfitError after recording the violation."""
         body = None
         try:
-            body = _parse_json(raw)
+            body = _parse_body(protocol, headers, raw)
             self._validate(protocol, path, body)
             return _parse_request(protocol, path, headers, body)
         except MisfitError as misfit:
@@ -138,7 +142,8 @@ class Service:
 
     def _validate(self, protocol: Protocol, path: str, body: Any) -> None:
         if self._descriptions is not None:
-            reason = self._descriptions.find_error(protocol.service, path, body)
+            plain = to_plain(body) if protocol.media_type != JSON_TYPE else body
+            reason = self._descriptions.find_error(protocol.service, path, plain, protocol.media_type)
             if reason:
                 raise MisfitError(reason)
 
@@ -163,8 +168,10 @@ class Service:
             case Raw():
                 charge = self._charge_recorded(request.model, answer)
                 return Response(answer.status, {**identity, **answer.headers}, answer.body, charge)
+            case Reply() if (refusal := protocol.refuse(answer)) is not None:
+                return to_response(protocol, refusal, identity)
             case _:
-                filled = FilledReply.fill(answer, request)
+                filled = protocol.fill(answer, request)
                 charge = self._prices.charge(request.model, filled.input_tokens, filled.output_tokens)
                 return Response(200, identity, json.dumps(protocol.reply(filled, request)).encode(), charge)
 
@@ -193,6 +200,12 @@ def _check_method_and_key(method: str, headers: Mapping[str, str]) -> Error | No
     if method != "POST":
         return Error(405, f"Method {method} is not allowed here; send a POST.")
     return None if KEY_HEADERS & headers.keys() else Error(401)
+
+
+def _parse_body(protocol: Protocol, headers: Mapping[str, str], raw: bytes) -> Any:
+    if protocol.media_type == JSON_TYPE:
+        return _parse_json(raw)
+    return read_multipart(headers.get("content-type", ""), raw)
 
 
 def _parse_json(raw: bytes) -> Any:
