@@ -11,9 +11,10 @@ from tiny_llava import save_tiny_llava
 from xaiaug import load
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.critics._conversation import ModelReply, run_conversations
-from xaiaug.plugins.critics._parsing import SCHEMA
-from xaiaug.plugins.critics.local_vlm import LocalVLMCritic, schema_example
+from xaiaug.plugins.critics._conversation import run_conversations
+from xaiaug.plugins.critics._model_reply import ModelReply
+from xaiaug.plugins.critics._parsing import SCHEMA, schema_example
+from xaiaug.plugins.critics.local_vlm import LocalVLMCritic
 from xaiaug.records import Critique, Failure
 
 

@@ -261,18 +261,42 @@ def test_a_reply_that_is_no_json_is_a_failure_and_may_have_been_billed(critic):
     [
         {},
         {"content": None, "choices": None, "output": None},
-        {"content": ["text"], "choices": ["text"], "output": ["text"]},
         {"content": 5, "choices": 5, "output": 5},
-        {"choices": [{"message": None, "finish_reason": "stop"}]},
-        {"output": [{"type": "message", "content": [{"type": "output_text"}]}], "content": [{"type": "text"}]},
+        {"content": {}, "choices": [], "output": "text"},
+        {"choices": ["text"], "output": {"text": "a cat"}},
     ],
 )
-def test_a_body_of_any_shape_is_a_failure_and_its_worst_case_is_counted(critic, body):
+def test_a_body_without_a_completion_is_a_failed_call_that_may_have_been_billed(critic, body):
     with Loopback(Reply.recorded(body)) as server:
         made = critic(server)
-        assert one(made.critique([case()])).kind == "empty"
+        failure = one(made.critique([case()]))
     summary = made.calls.summary()
-    assert summary["calls"] == 2 and summary["settled_usd"] > 0.001, "a usage that is not told is not taken for free"
+    assert failure.is_passing and "holds no completion" in failure.message
+    assert summary["calls"] == summary["settled_usd"] == 0 and summary["unknown_usd"] > 0.001
+    assert len(server.requests) == 4, "what may be billed is not tried ten times"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "choices": [{"message": None, "finish_reason": "stop"}],
+            "output": [{"type": "message", "content": [{"type": "output_text"}]}],
+            "status": "completed",
+            "content": [{"type": "text"}],
+            "stop_reason": "end_turn",
+        },
+        {"choices": [{}], "output": [], "content": []},
+        {"choices": [{"message": {"content": 5}}], "output": [{"content": ["x"]}, 5], "content": ["text", 5]},
+    ],
+)
+def test_a_completion_without_text_is_a_failure_and_its_worst_case_is_counted(service, critic, body):
+    body = body if service == "chat" else {name: body[name] for name in body if name != "choices"}
+    with Loopback(Reply.recorded(body)) as server:
+        made = critic(server)
+        assert one(made.critique([case()])).kind in ("empty", "interrupted")
+    summary = made.calls.summary()
+    assert summary["calls"] == 2 and summary["unknown_usd"] > 0.001, "a usage that is not told is not taken for free"
 
 
 @pytest.mark.parametrize("service", ["messages", "responses"])
@@ -342,7 +366,7 @@ def test_wrong_parameters_are_told_before_anything_is_sent(critic, parameters, m
 
 def test_the_shared_options_stand_in_every_signature_with_their_types():
     claude, openai = set(ClaudeCritic.parameter_names()), set(OpenAICritic.parameter_names())
-    assert claude - openai == {"thinking"} and openai - claude == {"temperature", "api"}
+    assert claude - openai == {"thinking"} and openai - claude == {"temperature", "api", "limit_name", "system_role"}
     assert {"dialogue", "max_tokens", "base_url", "budget_usd"} <= claude & openai and "options" not in claude | openai
     assert OpenAICritic.parameter_names()[0] == "model" and OpenAICritic("m", side=300).parameters()["side"] == 300
     for name in ("claude", "openai", "local-vlm"):

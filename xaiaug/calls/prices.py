@@ -14,7 +14,6 @@ from ..records import JSON, PICO
 
 UNITS = ("input", "output", "cache_read", "cache_write")  # as in "input_tokens" and "input_usd_per_mtok"
 _PER_TOKEN = Decimal(PICO) / 10**6
-UNKNOWN_USAGE = {"unknown": 1}  # a unit without a rate, so that the worst case counts
 MOST_TOKENS = 2 * 10**7  # of one kind in one call; what is above that is no count of tokens
 
 

@@ -1,12 +1,12 @@
 """What travels between rooms: frozen dataclasses, and the keys and words made from them."""
 
-from .calls import PICO, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
+from .calls import PICO, UNKNOWN_USAGE, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique, LazyPanel
 from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
-from .failure import Failure
+from .failure import CALL_FAILED, INTERRUPTED, Failure
 from .json_type import JSON
 from .keys import derive_seed, digest
 from .mistake_slice import MistakeSlice, Slices
@@ -16,8 +16,11 @@ from .sample import Sample, label_to_words
 from .synthesis import SynthesisRequest, SyntheticImage
 
 __all__ = [
+    "CALL_FAILED",
+    "INTERRUPTED",
     "JSON",
     "PICO",
+    "UNKNOWN_USAGE",
     "Arm",
     "BatchClient",
     "BatchedCall",

@@ -20,11 +20,17 @@ BYTES_PER_PIXEL = (0.2, 0.33)  # of our JPEGs; means over panels of photographs 
 SPREAD = (0.97, 1.05)  # of token counts by characters
 
 
-def max_usage(question: Question, pixels_per_token: int) -> dict[str, int]:
-    """The maximum number of tokens one question can use, by kind."""
+def max_usage(question: Question, pixels_per_token: int, reasoning_tokens: int = 0) -> dict[str, int]:
+    """The maximum number of tokens one question can use, by kind.
+
+    Args:
+        question: what is asked.
+        pixels_per_token: of an image.
+        reasoning_tokens: tokens that the model may think beside the limit of the answer.
+    """
     text, pixels = _size(question)
     input_tokens = text // FEWEST_PER_TOKEN + 2 * pixels // pixels_per_token + 2 * STRUCTURE
-    return {"input_tokens": input_tokens, "output_tokens": question.max_tokens}
+    return {"input_tokens": input_tokens, "output_tokens": question.max_tokens + reasoning_tokens}
 
 
 def estimate_calls(dialogue: Dialogue, model: str, receiver: str, pixels_per_token: int, items: int) -> Estimate:

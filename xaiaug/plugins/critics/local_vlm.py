@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,8 +16,9 @@ from ...errors import ConfigError, PluginError
 from ...interfaces import Context
 from ...records import Case, Critique, Failure
 from .._device import resolve_device
-from ._conversation import Dialogue, ModelReply, Question, run_conversations
+from ._conversation import Dialogue, Question, run_conversations
 from ._image_encoding import EncodedImage
+from ._model_reply import ModelReply
 from ._vlm_critic import DialogueOptions, VLMCritic
 
 
@@ -127,31 +127,11 @@ def _load(name: str, dtype: str, device: torch.device) -> tuple[Any, Any]:
 
 def _messages(question: Question) -> list[dict[str, Any]]:
     """The input of a chat template. Not all templates have a system message, so its text begins the first turn."""
-    form = ""
-    if question.schema is not None:
-        form = f"\n\nAnswer with one JSON object like this: {schema_example(question.schema)}"
     messages = []
-    for i, turn in enumerate(question.turns):
-        text = f"{question.system}\n\n{turn.text}{form}" if i == 0 else turn.text
+    for turn in question.without_schema().without_system().turns:
         content: list[dict[str, Any]] = [{"type": "image"}] if turn.picture else []
-        messages.append({"role": turn.role, "content": [*content, {"type": "text", "text": text}]})
+        messages.append({"role": turn.role, "content": [*content, {"type": "text", "text": turn.text}]})
     return messages
-
-
-def schema_example(schema: Mapping[str, Any]) -> str:
-    """The schema of an object as an example in JSON: each value describes the content of its field."""
-    return json.dumps(_example(schema), ensure_ascii=False)
-
-
-def _example(schema: Mapping[str, Any]) -> Any:
-    if "anyOf" in schema:
-        return f"{_example({'description': schema['description'], **schema['anyOf'][0]})} or null"
-    if "enum" in schema:
-        return " | ".join(schema["enum"])
-    if schema["type"] == "object":
-        return {name: _example(part) for name, part in schema["properties"].items()}
-    description = schema.get("description", schema["type"])
-    return [description] if schema["type"] == "array" else description
 
 
 def _decode(picture: EncodedImage) -> Image.Image:
