@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-DEPTH = 5  # of nested parts that are read
+DEPTH = 8  # of nested parts that are read
 PARTS = 12  # words that are kept
 _SCALARS = ("type", "status", "code", "message", "msg", "detail", "title", "reason", "explanation", "status_msg")
 # Parts in which services wrap an error, or put its true cause: OpenRouter quotes its provider in `metadata.raw`.

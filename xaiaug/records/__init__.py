@@ -6,7 +6,7 @@ from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
-from .failure import CALL_FAILED, INTERRUPTED, Failure
+from .failure import CALL_FAILED, INTERRUPTED, PASSING, Failure
 from .json_type import JSON
 from .keys import derive_seed, digest
 from .mistake_slice import MistakeSlice, Slices
@@ -19,6 +19,7 @@ __all__ = [
     "CALL_FAILED",
     "INTERRUPTED",
     "JSON",
+    "PASSING",
     "PICO",
     "UNKNOWN_USAGE",
     "Arm",

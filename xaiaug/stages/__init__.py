@@ -1,6 +1,7 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
 from .causes import choose_correct_pool
+from .critique import count_unanswered
 from .diagnosis import Diagnosis
 from .export import ExportedImages, export
 from .faithfulness import measure_maps
@@ -47,6 +48,7 @@ __all__ = [
     "choose_correct_pool",
     "choose_donors",
     "count_by_pair",
+    "count_unanswered",
     "equally_many",
     "examine_judge",
     "export",

@@ -61,7 +61,7 @@ class Question:
         schema = None if self.schema is None else dict(self.schema)
         return {"system": self.system, "turns": turns, "max_tokens": self.max_tokens, "schema": schema}
 
-    def without_schema(self) -> Question:
+    def spell_form(self) -> Question:
         """The same question, which tells the form of the answer in words."""
         if self.schema is None:
             return self
@@ -69,7 +69,7 @@ class Question:
         spelt = replace(first, text=f"{first.text}\n\n{describe_form(self.schema)}")
         return replace(self, turns=(spelt, *others), schema=None)
 
-    def without_system(self) -> Question:
+    def inline_system(self) -> Question:
         """The same question, whose first message begins with the system text."""
         if not self.system:
             return self

@@ -55,8 +55,8 @@ class Dialect:
 
     def phrase(self, question: Question) -> Question:
         """The question without what the server does not take."""
-        spelt = question if self.schema else question.without_schema()
-        return spelt.without_system() if self.system_role == "user" else spelt
+        spelt = question if self.schema else question.spell_form()
+        return spelt.inline_system() if self.system_role == "user" else spelt
 
 
 class DialectFinder:

@@ -65,7 +65,7 @@ def merge_templates(replacements: Mapping[str, str] | None) -> dict[str, str]:
     for name, text in (replacements or {}).items():
         if name not in TEMPLATES:
             raise ConfigError(f"templates: there is no template {name!r}. {suggest(name, TEMPLATES)}")
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not (text.strip() or name == "system"):
             raise ConfigError(f"templates: {name} must be text, got {text!r}")
         for field in _FIELD.findall(text):
             if field not in FIELDS[name]:

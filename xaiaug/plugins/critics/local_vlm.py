@@ -128,7 +128,7 @@ def _load(name: str, dtype: str, device: torch.device) -> tuple[Any, Any]:
 def _messages(question: Question) -> list[dict[str, Any]]:
     """The input of a chat template. Not all templates have a system message, so its text begins the first turn."""
     messages = []
-    for turn in question.without_schema().without_system().turns:
+    for turn in question.spell_form().inline_system().turns:
         content: list[dict[str, Any]] = [{"type": "image"}] if turn.picture else []
         messages.append({"role": turn.role, "content": [*content, {"type": "text", "text": turn.text}]})
     return messages
