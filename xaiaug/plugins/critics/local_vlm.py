@@ -12,10 +12,11 @@ from typing import Any, Unpack
 import torch
 from PIL import Image
 
-from ...errors import ConfigError, PluginError
+from ...errors import ConfigError, MissingExtraError, PluginError
 from ...interfaces import Context
 from ...records import Case, Critique, Failure
 from .._device import resolve_device
+from ._chat_processor import describe_missing, load_chat_processor
 from ._conversation import Dialogue, Question, run_conversations
 from ._image_encoding import EncodedImage
 from ._model_reply import ModelReply
@@ -106,15 +107,19 @@ def _generate(loaded: Any, questions: list[Question]) -> list[ModelReply]:
 
 
 def _load(name: str, dtype: str, device: torch.device) -> tuple[Any, Any]:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
 
     path = Path(name).expanduser()
     source = str(path) if path.is_dir() else name
     weights = "float32" if dtype == "auto" and device.type == "cpu" else dtype
     try:
-        processor = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
+        processor = load_chat_processor(source)
         model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=weights, use_safetensors=True)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(describe_missing(name, error)) from error
+    except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"LocalVLMCritic: the model {name!r} cannot be loaded: {_first_line(error)}") from error
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or not (getattr(processor, "chat_template", None) or tokenizer.chat_template):
