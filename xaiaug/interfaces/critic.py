@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..records import Case, Critique, Failure
+from ..records import JSON, Case, Critique, Failure
 from .plugin import Plugin
 
 
@@ -23,6 +23,11 @@ class Critic(Plugin):
     layout: str = "side-by-side"
     side: int = 512
     compares: bool = False
+
+    @property
+    def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:
+        """Prices by model, as in `[budget] prices`, that hold where it gives none: of servers on this machine."""
+        return {}
 
     @abstractmethod
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:

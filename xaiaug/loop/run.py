@@ -264,6 +264,6 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
         "guide_is_validation": splits.guide_is_validation,
     }
     run.set_fact(DATA, {**check.to_json(), **about})
-    store.write_text("run.toml", run.settings.to_toml())
+    store.write_text("run.toml", run.settings.with_data(splits.table).to_toml())
     if check.dropped:
         store.write_table("leaks.csv", [leak.to_json() for leak in check.dropped])

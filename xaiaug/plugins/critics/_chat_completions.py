@@ -12,16 +12,17 @@ from ._token_usage import to_usage
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # where servers put what others leave out
 
 
-def to_request(question: Question, limit: str, system_role: str) -> dict[str, Any]:
+def to_request(question: Question, limit: str, system_role: str, detail: str = "auto") -> dict[str, Any]:
     """The question as arguments of `chat.completions.create`.
 
     Args:
         question: what is asked.
         limit: the server's name for the token limit: "max_tokens" or "max_completion_tokens".
         system_role: of the system text, if there is one.
+        detail: of pictures; "auto" is not sent.
     """
     system = [{"role": system_role, "content": question.system}] if question.system else []
-    messages = [{"role": turn.role, "content": _to_content(turn)} for turn in question.turns]
+    messages = [{"role": turn.role, "content": _to_content(turn, detail)} for turn in question.turns]
     arguments: dict[str, Any] = {"messages": [*system, *messages], limit: question.max_tokens}
     if question.schema is not None:
         schema = {"name": "critique", "schema": question.schema, "strict": True}
@@ -72,8 +73,9 @@ def _read_thoughts(message: Mapping[str, Any]) -> str:
     return next((text for name in THOUGHTS if isinstance(text := message.get(name), str) and text.strip()), "")
 
 
-def _to_content(turn: Turn) -> Any:
+def _to_content(turn: Turn, detail: str) -> Any:
     if turn.role == "assistant" or turn.picture is None:
         return turn.text
-    image = {"type": "image_url", "image_url": {"url": turn.picture.url}}
+    shown = {} if detail == "auto" else {"detail": detail}
+    image = {"type": "image_url", "image_url": {"url": turn.picture.url, **shown}}
     return [image, {"type": "text", "text": turn.text}]

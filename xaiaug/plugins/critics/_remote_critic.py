@@ -37,7 +37,7 @@ from ._token_estimate import estimate_calls, max_usage
 from ._vlm_critic import DialogueOptions, VLMCritic
 
 # Changing these reuses all earlier work.
-NOT_IN_KEY = ("budget_usd", "prices", "timeout_s", "mode", "limit_name", "system_role")
+NOT_IN_KEY = ("budget_usd", "prices", "timeout_s", "mode", "limit_name", "system_role", "cache_system")
 MODES = ("live", "batch")
 CASES_PER_BATCH = 250  # a run has a few such batches under way at once
 
@@ -89,7 +89,8 @@ class RemoteCritic(VLMCritic):
 
     Attributes:
         pixels_per_token: of an image, by the service's rule.
-        service: name of the critic, and of the extra that installs its SDK.
+        service: name of the critic.
+        extra: name of the extra that installs its SDK.
         package: the SDK.
         client_class: name of the SDK's client.
         own_address: URL of the service.
@@ -100,6 +101,7 @@ class RemoteCritic(VLMCritic):
     remote = True
     pixels_per_token = 600
     service: str
+    extra: str
     package: str
     client_class: str
     own_address: str
@@ -162,7 +164,7 @@ class RemoteCritic(VLMCritic):
         self._finder = self._make_dialect_finder()
         # Outside a run the critic has its own budget, and a ledger in memory.
         self._paid = context.paid or Calls(
-            MemoryLedger(), budget_usd=self.budget_usd, prices=Prices(self.prices) if self.prices else None
+            MemoryLedger(), budget_usd=self.budget_usd, prices=Prices({**self.default_prices, **(self.prices or {})})
         )
         second = make_second_critic(self.second) if self.second is not None else None
         if isinstance(second, RemoteCritic):
@@ -194,6 +196,11 @@ class RemoteCritic(VLMCritic):
             estimate = estimate_calls(dialogue, self.model, self._receiver(), self.pixels_per_token, items)
         second = None if self.second is None else make_second_critic(self.second).estimate(0)
         return replace(estimate, batched=self.mode == "batch", second=second)
+
+    @property
+    def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:
+        """Those of the second critic: the first one's is known by its name, or has to be set."""
+        return {} if self.second is None else make_second_critic(self.second).default_prices
 
     def _critique_live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         if len(cases) == 1:
@@ -276,6 +283,8 @@ class RemoteCritic(VLMCritic):
 
     def _worst_case_usd(self, question: Question) -> float:
         usage = max_usage(question, self.pixels_per_token, self._reasoning_allowance(question))
+        if getattr(self, "cache_system", False):
+            usage["cache_write_tokens"] = usage["input_tokens"]  # what is written to a cache costs more
         worst = self._paid.worst_case_usd(self.model, usage)
         if worst == 0 and self._connected and is_provider(self._address()):
             raise ConfigError(
@@ -311,7 +320,7 @@ class RemoteCritic(VLMCritic):
 
     def _check_access(self) -> None:
         """Raises when the package or the key is missing."""
-        require_package(self.package, self.service)
+        require_package(self.package, self.extra)
         self._find_key()
 
     def _connect(self) -> None:

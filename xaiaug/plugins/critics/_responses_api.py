@@ -10,10 +10,10 @@ from ._model_reply import ModelReply, read_parts, read_stop, with_stop
 from ._token_usage import to_usage
 
 
-def to_request(question: Question) -> dict[str, Any]:
+def to_request(question: Question, detail: str = "auto") -> dict[str, Any]:
     """The question as arguments of `responses.create`; the service stores nothing."""
     arguments: dict[str, Any] = {
-        "input": [{"role": turn.role, "content": _to_content(turn)} for turn in question.turns],
+        "input": [{"role": turn.role, "content": _to_content(turn, detail)} for turn in question.turns],
         "max_output_tokens": question.max_tokens,
         "store": False,
     }
@@ -56,8 +56,8 @@ def read_usage(usage: Any) -> dict[str, int]:
     return to_usage(usage, ("input_tokens", "output_tokens", *details))
 
 
-def _to_content(turn: Turn) -> Any:
+def _to_content(turn: Turn, detail: str) -> Any:
     if turn.role == "assistant" or turn.picture is None:
         return turn.text
-    image = {"type": "input_image", "detail": "auto", "image_url": turn.picture.url}
+    image = {"type": "input_image", "detail": detail, "image_url": turn.picture.url}
     return [image, {"type": "input_text", "text": turn.text}]

@@ -14,7 +14,7 @@ from ._conversation import Dialogue, Question
 CHARACTERS_PER_TOKEN = 4
 FEWEST_PER_TOKEN = 2  # characters; no text takes more tokens in practice
 STRUCTURE = 140  # tokens of a service's own instructions on a schema
-ANSWER = {"structured": (100, 280), "paper": (160, 300)}  # tokens that the templates ask for, in all
+ANSWER = {"structured": (100, 280), "paper": (160, 700)}  # tokens that the templates ask for, in all
 REPAIRS = 0.05  # maximum share of answers that have to be repeated
 BYTES_PER_PIXEL = (0.2, 0.33)  # of our JPEGs; means over panels of photographs lie within
 SPREAD = (0.97, 1.05)  # of token counts by characters

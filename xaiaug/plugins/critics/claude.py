@@ -27,10 +27,12 @@ class ClaudeCritic(RemoteCritic):
         model: Anthropic's name for it.
         effort: "low" to "max"; None: the model's default.
         thinking: "adaptive" or "disabled", for models that support it; None: the model's default.
+        cache_system: whether the service keeps the system text for the next calls; it does from about a thousand tokens
+            on, so only long templates gain by it.
         options: as in `RemoteCritic`; without a `base_url`, ANTHROPIC_BASE_URL or Anthropic's own address.
     """
 
-    service = "claude"
+    service = extra = "claude"
     package = "anthropic"
     client_class = "Anthropic"
     own_address = "https://api.anthropic.com"
@@ -43,11 +45,13 @@ class ClaudeCritic(RemoteCritic):
         *,
         effort: str | None = None,
         thinking: str | None = None,
+        cache_system: bool = False,
         **options: Unpack[RemoteOptions],
     ) -> None:
         super().__init__(model, **options)
         self.effort = effort
         self.thinking = thinking
+        self.cache_system = cache_system
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -67,6 +71,8 @@ class ClaudeCritic(RemoteCritic):
 
     def _to_request(self, question: Question, dialect: Dialect) -> dict[str, Any]:  # noqa: ARG002  there is one
         request = {"model": self.model, **_messages_api.to_request(question)}
+        if self.cache_system and question.system:
+            request["system"] = [{"type": "text", "text": question.system, "cache_control": {"type": "ephemeral"}}]
         if self.effort:
             request["output_config"] = {"effort": self.effort, **request.get("output_config", {})}
         if self.thinking:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Unpack
-from urllib.parse import urlsplit
 
 from ...errors import ConfigError
 from ...records import JSON, BatchClient, RawReply
@@ -16,7 +15,22 @@ from ._remote_critic import RemoteCritic, RemoteOptions
 from ._server_dialect import LIMITS, SYSTEM_ROLES, Dialect, DialectFinder
 
 APIS = ("auto", "responses", "chat")
+DETAILS = ("auto", "low", "high", "original")
 REASONING = 2  # factor on the tokens of an answer: so much a model may think where max_tokens does not bound that
+
+
+OWN_HOST = "api.openai.com"
+
+
+class OpenAIOptions(RemoteOptions, total=False):
+    """The settings of `OpenAICritic` beside the model."""
+
+    effort: str | None
+    temperature: float | None
+    api: str
+    limit_name: str
+    system_role: str
+    detail: str
 
 
 class OpenAICritic(RemoteCritic):
@@ -34,15 +48,18 @@ class OpenAICritic(RemoteCritic):
         limit_name: of Chat Completions: "max_tokens", "max_completion_tokens", or "auto": what the server takes.
         system_role: of Chat Completions: "system", "developer", "user" (the system text begins the first message), or
             "auto": what the server takes.
+        detail: of the picture, in the service's words: "auto", "low", "high" or "original".
         options: as in `RemoteCritic`; without a `base_url`, OPENAI_BASE_URL or OpenAI's own address.
     """
 
     pixels_per_token = 850
-    service = package = "openai"
+    service = package = extra = "openai"
     client_class = "OpenAI"
     own_address = "https://api.openai.com/v1"
     address_variable = "OPENAI_BASE_URL"
-    key_variables = ("OPENAI_API_KEY",)
+    key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
+    preset_api = "responses"  # at other servers than OpenAI's own, where nothing is set
+    preset_limit = LIMITS[0]
 
     def __init__(
         self,
@@ -53,6 +70,7 @@ class OpenAICritic(RemoteCritic):
         api: str = "auto",
         limit_name: str = "auto",
         system_role: str = "auto",
+        detail: str = "auto",
         **options: Unpack[RemoteOptions],
     ) -> None:
         super().__init__(model, **options)
@@ -61,10 +79,16 @@ class OpenAICritic(RemoteCritic):
         self.api = api
         self.limit_name = limit_name
         self.system_role = system_role
+        self.detail = detail
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        known = {"api": APIS, "limit_name": ("auto", *LIMITS), "system_role": ("auto", *SYSTEM_ROLES)}
+        known = {
+            "api": APIS,
+            "limit_name": ("auto", *LIMITS),
+            "system_role": ("auto", *SYSTEM_ROLES),
+            "detail": DETAILS,
+        }
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ConfigError(
@@ -77,18 +101,19 @@ class OpenAICritic(RemoteCritic):
 
     def _is_compatible(self) -> bool:
         """Whether the server is another than OpenAI's own."""
-        return self._receiver() != urlsplit(self.own_address).hostname
+        return self._receiver() != OWN_HOST
 
     def _request_settings(self) -> JSON:
-        return ["openai", self.model, self.effort, self.temperature]
+        shown = [] if self.detail == DETAILS[0] else [self.detail]
+        return ["openai", self.model, self.effort, self.temperature, *shown]
 
     def _to_request(self, question: Question, dialect: Dialect) -> dict[str, Any]:
         chat = dialect.api == "chat"
         request: dict[str, Any] = {"model": self.model}
         if chat:
-            request.update(_chat_completions.to_request(question, dialect.limit, dialect.system_role))
+            request.update(_chat_completions.to_request(question, dialect.limit, dialect.system_role, self.detail))
         else:
-            request.update(_responses_api.to_request(question))
+            request.update(_responses_api.to_request(question, self.detail))
         if self.effort is not None and chat:
             request["reasoning_effort"] = self.effort
         elif self.effort is not None:
@@ -103,12 +128,14 @@ class OpenAICritic(RemoteCritic):
 
     def _make_dialect_finder(self) -> DialectFinder:
         compatible = self._is_compatible()
-        limit = LIMITS[0 if compatible else 1] if self.limit_name == "auto" else self.limit_name
+        usual = self.preset_limit if compatible else LIMITS[1]
+        limit = usual if self.limit_name == "auto" else self.limit_name
+        usual_api = self.preset_api if compatible else "responses"
         role = SYSTEM_ROLES[0] if self.system_role == "auto" else self.system_role
         settled = {"limit"} if self.limit_name != "auto" else set[str]()
         settled |= {"system_role"} if self.system_role != "auto" else set()
         return DialectFinder(
-            Dialect("chat" if self.api == "chat" else "responses", limit=limit, system_role=role),
+            Dialect(usual_api if self.api == "auto" else self.api, limit=limit, system_role=role),
             probes=(["schema"] if compatible else []) + (["api"] if compatible and self.api == "auto" else []),
             settled=frozenset(settled),
         )
