@@ -20,10 +20,13 @@ from xaiaug.testing.conformance import run_check
 
 EXPECTED = {("local-vlm", "succeeds-on-an-item"): "random weights do not answer in the form that is asked for"}
 BUILT_IN = [(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"]
-# Run by `make check`: these share nearly all of their code with `sdxl`, and a language model is slow.
-MORE = {"diffusers", "local-vlm"} | {
-    f"sdxl-{name}" for name in ("controlnet", "img2img", "inpaint", "lightning", "refiner", "turbo")
-}
+# Run by `make check`: these share nearly all of their code with `sdxl` or `openai`, and a language model is slow.
+PROVIDERS = {"gemini", "openrouter", "azure", "ollama", "vllm", "lmstudio"}
+MORE = (
+    {"diffusers", "local-vlm"}
+    | PROVIDERS
+    | {f"sdxl-{name}" for name in ("controlnet", "img2img", "inpaint", "lightning", "refiner", "turbo")}
+)
 CASES = [
     pytest.param(kind, name, check, id=f"{kind}/{name}-{check.name}", marks=[pytest.mark.ci] if name in MORE else [])
     for kind, name in BUILT_IN
@@ -57,6 +60,8 @@ def parameters(pipelines, recorded, tmp_path_factory):
             "local-vlm": lambda: {"model": str(save_tiny_llava(tmp_path_factory.mktemp("llava"))), "max_tokens": 100},
             "replay": lambda: {"run": str(recorded)},
         }
+        if name in PROVIDERS:
+            return {"model": "a-model"}
         return made[name]() if name in made else {}
 
     def colours():

@@ -16,6 +16,7 @@ from xaiaug.plugins.critics._by_name import make_critic
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.records import Critique
 from xaiaug.testing import Loopback, Reply
+from xaiaug.testing.loopback import OPENAI_LIKE
 
 NAMES = ("gemini", "openrouter", "azure", "ollama", "vllm", "lmstudio")
 AZURE = {"base_url": "https://me.openai.azure.com/openai/v1"}
@@ -26,7 +27,8 @@ def _keys(monkeypatch):
     pytest.importorskip("openai")
     for name in ("GEMINI_API_KEY", "OPENROUTER_API_KEY", "AZURE_OPENAI_API_KEY"):
         monkeypatch.setenv(name, CANARY)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_BASE_URL", "GOOGLE_API_KEY"):
+    addresses = [f"{name}_BASE_URL" for name in OPENAI_LIKE]
+    for name in ("OPENAI_API_KEY", "GOOGLE_API_KEY", *addresses):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 

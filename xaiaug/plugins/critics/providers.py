@@ -25,7 +25,6 @@ class ProviderCritic(OpenAICritic):
         note: what `check` says where there is no address.
     """
 
-    address_variable = ""
     preset_api = "chat"
     note = ""
 
@@ -50,6 +49,7 @@ class GeminiCritic(ProviderCritic):
 
     service = "gemini"
     own_address = "https://generativelanguage.googleapis.com/v1beta/openai"
+    address_variable = "GEMINI_BASE_URL"
     key_variables = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     def __init__(self, model: str = "gemini-3.8-flash", **options: Unpack[OpenAIOptions]) -> None:
@@ -66,6 +66,7 @@ class OpenRouterCritic(ProviderCritic):
 
     service = "openrouter"
     own_address = "https://openrouter.ai/api/v1"
+    address_variable = "OPENROUTER_BASE_URL"
     key_variables = ("OPENROUTER_API_KEY",)
 
     def __init__(self, model: str = "", **options: Unpack[OpenAIOptions]) -> None:
@@ -103,7 +104,8 @@ class LocalServerCritic(ProviderCritic):
     def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:
         """Free at the server's usual address; elsewhere the price has to be set."""
         local: dict[str, Any] = {"local": True}
-        return {**super().default_prices, **({self.model: local} if self.model and not self.base_url else {})}
+        usual = self.model and self._address() == self.own_address
+        return {**super().default_prices, **({self.model: local} if usual else {})}
 
 
 class OllamaCritic(LocalServerCritic):
@@ -116,6 +118,7 @@ class OllamaCritic(LocalServerCritic):
 
     service = "ollama"
     own_address = "http://localhost:11434/v1"
+    address_variable = "OLLAMA_BASE_URL"
 
     def __init__(self, model: str = "qwen3-vl", **options: Unpack[OpenAIOptions]) -> None:
         super().__init__(model, **options)
@@ -131,6 +134,7 @@ class VLLMCritic(LocalServerCritic):
 
     service = "vllm"
     own_address = "http://localhost:8000/v1"
+    address_variable = "VLLM_BASE_URL"
 
     def __init__(self, model: str = "", **options: Unpack[OpenAIOptions]) -> None:
         super().__init__(model, **options)
@@ -146,6 +150,7 @@ class LMStudioCritic(LocalServerCritic):
 
     service = "lmstudio"
     own_address = "http://localhost:1234/v1"
+    address_variable = "LMSTUDIO_BASE_URL"
 
     def __init__(self, model: str = "", **options: Unpack[OpenAIOptions]) -> None:
         super().__init__(model, **options)
