@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug.calls import CallError, Calls, MemoryLedger, Prices
+from xaiaug.errors import CallsFailingError
 from xaiaug.interfaces import Context
 from xaiaug.plugins.critics import _chat_completions, _messages_api, _responses_api
 from xaiaug.plugins.critics._answer_text import UnusableError, find_answer, parse_prompt
@@ -156,6 +157,25 @@ def test_a_filter_told_as_an_error_is_a_refusal_that_another_critic_takes(ask, s
     made, _, _ = ask(body, status=status, second={"name": "measured"})
     assert made.kind != "refusal" if not isinstance(made, Critique) else made.prompt
     assert money["settled_usd"] == money["unknown_usd"] == 0
+
+
+def test_refusals_end_no_run_unless_all_of_the_first_cases_are_refused(monkeypatch):
+    pytest.importorskip("openai")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    flagged = Raw(b'{"error": {"message": "flagged by our policy"}}', 403)
+    whole = Raw(json.dumps(chat(json.dumps(ANSWER))).encode())
+
+    def ask_all(script):
+        with Loopback(script) as server:
+            critic = OpenAICritic("m", base_url=f"{server.url}/v1", api="chat")
+            calls = Calls(MemoryLedger(), budget_usd=None, prices=Prices({"m": {"local": True}}))
+            critic.prepare(Context(labels=LABELS, paid=calls))
+            return critic.critique([case(i) for i in range(16)])
+
+    made = ask_all(lambda request: whole if request.number == 1 else flagged)
+    assert [isinstance(one, Critique) or one.kind for one in made].count("refusal") == 15
+    with pytest.raises(CallsFailingError, match="all of the first 10 items failed.*flagged"):
+        ask_all(flagged)
 
 
 def test_what_broke_off_is_asked_again_now_and_in_the_next_session(monkeypatch):

@@ -247,13 +247,14 @@ def test_an_item_that_is_turned_down_costs_only_itself(critic):
     assert failure.kind == "call failed" and "not this picture" in failure.message
 
 
-def test_a_reply_that_is_no_json_is_a_failure_and_may_have_been_billed(critic):
+def test_a_reply_that_is_no_json_is_a_failure_and_may_have_been_billed_unless_it_is_a_page(critic):
     for body in (b"<html>gateway</html>", b'{"content": [', b"", b"[1]", b"\xff\xfe\x00"):
         with Loopback(Reply.recorded(body)) as server:
             made = critic(server)
             failure = one(made.critique([case()]))
         assert failure.kind == "call failed" and "not a JSON object" in failure.message
-        assert made.calls.summary()["unknown_usd"] > 0
+        page = body.startswith(b"<html")
+        assert (made.calls.summary()["unknown_usd"] > 0) != page, "a page is not from the server that bills"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 DEPTH = 8  # of nested parts that are read
 PARTS = 12  # words that are kept
+PAGE = "a web page"
 _SCALARS = ("type", "status", "code", "message", "msg", "detail", "title", "reason", "explanation", "status_msg")
 # Parts in which services wrap an error, or put its true cause: OpenRouter quotes its provider in `metadata.raw`.
 _NESTED = ("error", "errors", "detail", "innererror", "inner_error", "metadata", "raw", "reasons", "base_resp", "fault")
@@ -152,7 +153,7 @@ def _text_words(text: str, depth: int) -> Iterator[str]:
         return
     if bare[:100].lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
         title = re.search(r"<title[^>]*>([^<]*)", bare[:10_000], re.I)
-        yield f"a web page{f' ({title[1].strip()})' if title and title[1].strip() else ''}"
+        yield f"{PAGE}{f' ({title[1].strip()})' if title and title[1].strip() else ''}"
         return
     yield bare
 

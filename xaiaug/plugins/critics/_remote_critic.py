@@ -113,6 +113,7 @@ class RemoteCritic(VLMCritic):
     _finder: DialectFinder
     _paid: PaidCalls
     _second: Critic | None = None
+    _has_critique = False
     _connected = False  # recorded replies are read one by one, in whichever mode they were sent
 
     def __init__(
@@ -238,10 +239,17 @@ class RemoteCritic(VLMCritic):
         return critique
 
     def _reject(self, key: str, critique: Critique | Failure) -> None:
-        """Counts a case without a critique as failed, but for one that another critic takes over."""
-        if isinstance(critique, Critique) or critique.kind == CALL_FAILED:
-            return  # failed calls are counted where they are made
-        if critique.kind != "refusal" or self._second is None:
+        """Counts a case without a critique as failed.
+
+        A refusal is the service's word on one case, which another critic may take: it ends no run, unless all of the
+        first cases are refused and nobody takes them.
+        """
+        if isinstance(critique, Critique):
+            self._has_critique = True
+        elif critique.kind == "refusal":
+            if self._second is None and not self._has_critique:
+                self._paid.reject(key, critique.message)
+        elif critique.kind != CALL_FAILED:  # failed calls are counted where they are made
             self._paid.reject(key, critique.message)
 
     def _read_safely(self, body: Mapping[str, JSON]) -> ModelReply:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ...calls import CallError, classify, retry_after
-from ...calls.error_body import read_words
+from ...calls.error_body import PAGE, read_words
 from ...calls.retry import is_unsent, network_error
 from ...credentials import KeyMask, Secret, environment_keys
 from ...errors import ConfigError, MissingExtraError
@@ -97,8 +97,10 @@ class SdkClient:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            shown = self._redact(read_words(text))[:120]
-            raise CallError("item", f"the answer is not a JSON object: {shown!r}", status=NO_STATUS)
+            words = read_words(text)
+            shown = f"the answer is not a JSON object: {self._redact(words)[:120]!r}"
+            # A page comes from another server than the one that bills.
+            raise CallError("item", shown, status=NO_STATUS, billed=False if words.startswith(PAGE) else None)
         return value
 
     def _to_call_error(self, error: Any) -> CallError:
