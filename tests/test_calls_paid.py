@@ -122,6 +122,7 @@ def test_the_summary_is_json_plain_and_says_it_all():
         "reserved_usd": 0.0,
         "unknown_usd": 0.01,
         "calls": 1,
+        "unreported": 0,
         "unanswered": 1,
         "unbilled": 0,
         "over_budget_usd": 0.0,
@@ -177,7 +178,7 @@ def test_a_worst_case_that_was_too_low_makes_the_next_ones_higher():
 def test_what_has_no_rate_is_paid_at_the_worst_case():
     paid = calls()
     ask(paid, "k", always(RawReply({}, {"input_tokens": 1, "searches": 3})))
-    assert paid.summary()["settled_usd"] == 0.01
+    assert paid.summary()["unknown_usd"] == 0.01
 
 
 def test_a_local_model_is_free_and_never_blocked():
@@ -331,6 +332,7 @@ def test_too_many_failing_items_stop_the_run():
 
 def test_replies_of_no_use_count_as_failing_items_once_each():
     paid = calls()
+    ask(paid, "good", always(REPLY))
     for number in range(10):
         ask(paid, str(number), always(REPLY))
         paid.reject(str(number), "refusal")
@@ -419,7 +421,7 @@ def test_a_usage_that_cannot_be_costs_the_worst_case_and_harms_no_later_session(
             paid = calls(CallLedger(store.ledger, store.blobs))
             reply = ask(paid, "k", always(RawReply({"text": "yes"}, usage)))
             assert reply.body == {"text": "yes"}
-            assert paid.summary()["settled_usd"] == 0.01 and paid.summary()["overruns"] == []
+            assert paid.summary()["unknown_usd"] == 0.01 and paid.summary()["overruns"] == []
     with Store(tmp_path) as store:
         paid = calls(CallLedger(store.ledger, store.blobs))
         ask(paid, "another", always(REPLY))
@@ -431,7 +433,7 @@ def test_a_price_that_makes_a_call_absurdly_dear_is_bounded_too(tmp_path):
     with Store(tmp_path) as store:
         paid = Calls(CallLedger(store.ledger, store.blobs), budget_usd=1, prices=dear)
         ask(paid, "k", always(REPLY))
-        assert paid.summary()["settled_usd"] == 0.01
+        assert paid.summary()["unknown_usd"] == 0.01
     for most in ({"budget_usd": 1e9}, {"budget_usd": float("inf")}):
         with pytest.raises(ConfigError, match="an amount of money"):
             Calls(MemoryLedger(), **most)

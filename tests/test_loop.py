@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from dataclasses import replace
 
 import pytest
@@ -381,6 +382,13 @@ def test_a_settings_file_runs_whole(folder, tmp_path, monkeypatch):
     result = made.run(run_dir=tmp_path / "run", until="critique")
     assert result.report.plugins.classifier.parameters == {"sharpness": 9.0}
     assert (tmp_path / "run" / "run.toml").read_text().startswith("[data]")
+
+
+def test_run_toml_names_the_data_that_were_read_whatever_the_settings_name(folder, tmp_path):
+    tables = {"data": {"folder": "elsewhere", "seed": 3}}
+    loop(settings=tables).run(Splits.from_folder(folder, seed=5), tmp_path / "run", until="mistakes")
+    written = tomllib.loads((tmp_path / "run" / "run.toml").read_text("utf-8"))["data"]
+    assert written["folder"] == str(folder.absolute()) and written["seed"] == 5 and "manifest" not in written
 
 
 def test_the_images_of_a_class_are_bounded_where_asked(folder, tmp_path):

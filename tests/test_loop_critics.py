@@ -14,9 +14,9 @@ import pytest
 from critic_cases import ANSWER, CANARY, sensible
 from fakes import NearestColour, Painter, Ramp, paint_folder
 
-from xaiaug import FeedbackLoop, Recipe, Splits, load
+from xaiaug import FeedbackLoop, Recipe, Splits, load, open_run
 from xaiaug.calls import Prices
-from xaiaug.errors import ConfigError, OfflineError, RunFolderError, UnknownPriceError
+from xaiaug.errors import CallsFailingError, ConfigError, OfflineError, RunFolderError, UnknownPriceError
 from xaiaug.plugins.critics import _conversation
 from xaiaug.plugins.critics.claude import ClaudeCritic
 from xaiaug.records import PICO
@@ -306,3 +306,53 @@ def test_a_second_critic_that_cannot_be_paid_is_told_before_anything_is_done(spl
     made.prices = Prices(free)
     with pytest.raises(ConfigError, match="claude-haiku-5-5.*set budget_usd"):
         made.run(splits, tmp_path / "run", until="critique")
+
+
+def test_failures_that_may_pass_are_asked_again_by_the_same_command_and_refusals_are_not(splits, tmp_path, at):
+    broken = {3: Error(400, "not this picture"), 5: Reply.refusal("I would rather not.")}
+    seen = []
+    with Loopback(lambda request: broken.get(request.number, told(request))) as server:
+        at(server)
+        first = loop().run(splits, tmp_path / "run", until="critique")
+        assert sorted(one.kind for case in first.mistakes for one in case.failures) == ["call failed", "refusal"]
+        assert any("Rerun the same command to ask again" in note.text for note in first.report.notes)
+        asked = len(server.requests)
+        second = loop().run(splits, tmp_path / "run", until="critique", watch=lambda step: seen.append(step.note))
+        assert len(server.requests) == asked + 1, "only the case whose call failed is asked about again"
+        third = loop().run(splits, tmp_path / "run", until="critique")
+        assert len(server.requests) == asked + 1
+    assert any("gave no answer on 1 cases" in note for note in seen)
+    for run in (second, third):
+        assert [one.kind for case in run.mistakes for one in case.failures] == ["refusal"]
+    assert verify(tmp_path / "run") == []
+
+
+def test_where_the_critic_answers_nothing_the_run_stops_before_it_trains_and_a_mended_server_is_asked(
+    splits, tmp_path, at
+):
+    down = [Error(400, "Could not read the picture")]
+    with Loopback(lambda request: down[0] if down else told(request)) as server:
+        at(server)
+        with pytest.raises(CallsFailingError, match="no answer on any of the 8 cases.*Could not read the picture"):
+            loop().run(splits, tmp_path / "run")
+        partly = open_run(tmp_path / "run").report
+        assert not partly.complete and not partly.arms
+        down.clear()
+        whole = loop().run(splits, tmp_path / "run")
+    assert whole.report.complete and whole.report.arms and all(case.critique for case in whole.mistakes)
+
+
+def test_a_finished_run_with_cases_to_ask_about_again_needs_its_key_and_counts_the_second_look_at_test(
+    splits, tmp_path, at, away
+):
+    broken = {3: Error(400, "not this picture")}
+    with Loopback(lambda request: broken.get(request.number, told(request))) as server:
+        at(server)
+        first = loop().run(splits, tmp_path / "run")
+        away()
+        with pytest.raises(ConfigError, match="ANTHROPIC_API_KEY"):
+            loop().run(splits, tmp_path / "run")
+        at(server)
+        second = loop().run(splits, tmp_path / "run")
+    assert (first.report.data.test_seen, second.report.data.test_seen) == (0, 1)
+    assert not [one for case in second.mistakes for one in case.failures]

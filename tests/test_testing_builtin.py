@@ -23,9 +23,10 @@ EXPECTED = {
     ("openai-images", "another-seed-gives-another-image"): "the stand-in gives equal requests equal images",
 }
 BUILT_IN = [(info.kind, info.name) for info in xaiaug.available() if info.origin == "xaiaug.plugins"]
-# Run by `make check`: these share nearly all of their code with `sdxl`, and a language model is slow.
+# Run by `make check`: these share nearly all of their code with `sdxl` or `openai`, and a language model is slow.
 EDITORS = {"flux-kontext": "flux_kontext", "instruct-pix2pix": "instruct_pix2pix"}
-MORE = {"diffusers", "local-vlm", "qwen-image-edit", *EDITORS} | {
+PROVIDERS = {"gemini", "openrouter", "azure", "ollama", "vllm", "lmstudio"}
+MORE = {"diffusers", "local-vlm", "qwen-image-edit", *EDITORS, *PROVIDERS} | {
     f"sdxl-{name}" for name in ("controlnet", "img2img", "inpaint", "lightning", "refiner", "turbo")
 }
 CASES = [
@@ -66,6 +67,8 @@ def parameters(pipelines, families, recorded, tmp_path_factory):
             "replay": lambda: {"run": str(recorded)},
             "openai-images": lambda: {"size": "64x64", "output_tokens": 100},
         }
+        if name in PROVIDERS:
+            return {"model": "a-model"}
         return made[name]() if name in made else {}
 
     def colours():

@@ -249,6 +249,18 @@ class Settings(Table):
         chosen = self.experiment.arms
         return chosen if isinstance(chosen, str) else tuple(_arm(entry) for entry in chosen)
 
+    def with_data(self, table: Mapping[str, Any]) -> Self:
+        """The settings with the data that were read, whatever they name themselves.
+
+        Args:
+            table: as in `Splits.table`; an empty one changes nothing.
+        """
+        if not table:
+            return self
+        known = {name: value for name, value in table.items() if name in DataTable.model_fields}
+        data = self.data.model_copy(update={"folder": None, "manifest": None, **known})
+        return self.model_copy(update={"data": data})
+
     def to_toml(self) -> str:
         """The resolved settings, as a file that `read_settings` takes."""
         return to_toml(self.model_dump(mode="json", exclude_none=True))

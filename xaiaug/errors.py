@@ -103,21 +103,26 @@ class CallError(XaiaugError, RuntimeError):
     """One call to an outside service failed.
 
     Args:
-        kind: "retry" (it may work later), "fatal" (no call will work) or "item" (this call will never work).
+        kind: "retry" (it may work later), "fatal" (no call will work), "item" (this call will not work) or "refusal" (a
+            filter of the service declined this one).
         message: the service's message.
         status: the HTTP status; None without a response.
         retry_after_s: how long the service asks to wait; None if unspecified.
         reached: whether the request may have reached the service, and so may be billed without a response.
+        timed_out: whether the service took the request, and did not answer in time.
+        billed: whether it may be billed; None: judged by the status.
     """
 
     def __init__(
         self,
-        kind: Literal["retry", "fatal", "item"],
+        kind: Literal["retry", "fatal", "item", "refusal"],
         message: str,
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
         reached: bool = True,
+        timed_out: bool = False,
+        billed: bool | None = None,
     ) -> None:
         super().__init__(kind, message)
         self.kind = kind
@@ -125,6 +130,8 @@ class CallError(XaiaugError, RuntimeError):
         self.status = status
         self.retry_after_s = retry_after_s
         self.reached = reached
+        self.timed_out = timed_out
+        self.billed = billed
 
     def __str__(self) -> str:
         return self.message

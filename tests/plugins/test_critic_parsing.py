@@ -9,7 +9,8 @@ from critic_cases import ANSWER, PROMPT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._parsing import SCHEMA, UnusableError, parse_critique, shorten
+from xaiaug.plugins.critics._answer_text import UnusableError, shorten
+from xaiaug.plugins.critics._parsing import SCHEMA, parse_critique
 
 
 def test_an_answer_in_the_schema_becomes_a_critique():

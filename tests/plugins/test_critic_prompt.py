@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics._parsing import PromptCheck, UnusableError, parse_prompt
+from xaiaug.plugins.critics._answer_text import UnusableError, parse_prompt
+from xaiaug.plugins.critics._parsing import PromptCheck
 
 CHECK = PromptCheck(("cat", "dog"))
 

@@ -36,7 +36,7 @@ def test_it_ends_in_a_failure_with_a_reason_and_its_bill_is_kept(  # noqa: PLR09
         try:
             (made,) = critic.critique([case()])
         except CallsRefusedError as error:
-            assert status in (401, 404)
+            assert status in (401, 404) or "model_not_found" in body
             assert json.loads(body)["error"]["message"][:24] in str(error)
             return
     assert isinstance(made, Failure) and made.message

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaiaug.plugins.critics import _chat_completions, _responses_api, claude
-from xaiaug.plugins.critics._sdk import UNKNOWN_USAGE
+from xaiaug.calls import Calls, MemoryLedger, Prices
+from xaiaug.errors import BudgetSpentError
+from xaiaug.plugins.critics import _chat_completions, _messages_api, _responses_api
+from xaiaug.plugins.critics._model_reply import to_raw_reply
+from xaiaug.records import PICO, UNKNOWN_USAGE
+
+RATES = {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}
+PRICE = Prices({"m": RATES}).of("m")
 
 
 def test_each_service_tells_cached_tokens_in_its_own_way():
@@ -20,7 +29,7 @@ def test_each_service_tells_cached_tokens_in_its_own_way():
         "server_tool_use": None,
     }
     details = {"cached_tokens": 20, "cache_write_tokens": 10}
-    assert claude.read_usage(anthropic) == told
+    assert _messages_api.read_usage(anthropic) == told
     assert _responses_api.read_usage({"input_tokens": 130, "output_tokens": 7, "input_tokens_details": details}) == told
     assert (
         _chat_completions.read_usage({"prompt_tokens": 130, "completion_tokens": 7, "prompt_tokens_details": details})
@@ -29,7 +38,7 @@ def test_each_service_tells_cached_tokens_in_its_own_way():
     assert _chat_completions.read_usage({"prompt_tokens": 130, "completion_tokens": 7})["cache_read_tokens"] == 0
 
 
-@pytest.mark.parametrize("used", [claude.read_usage, _responses_api.read_usage, _chat_completions.read_usage])
+@pytest.mark.parametrize("used", [_messages_api.read_usage, _responses_api.read_usage, _chat_completions.read_usage])
 @pytest.mark.parametrize("usage", [None, {}, [], "many", {"input_tokens": 5}, {"prompt_tokens": 5}])
 def test_a_usage_that_is_not_told_is_worth_the_worst_case(used, usage):
     assert used(usage) == UNKNOWN_USAGE
@@ -40,4 +49,106 @@ JSONS = st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inn
 
 @given(st.dictionaries(st.sampled_from(["input_tokens", "output_tokens", "cache_read_input_tokens"]), JSONS))
 def test_no_usage_makes_a_negative_bill(usage):
-    assert all(count >= 0 for count in claude.read_usage(usage).values())
+    assert all(count >= 0 for count in _messages_api.read_usage(usage).values())
+
+
+def test_reasoning_beside_the_completion_is_billed_as_the_total_tells():
+    read = _chat_completions.read_usage
+    details = {"completion_tokens_details": {"reasoning_tokens": 4000}}
+    beside = {"prompt_tokens": 1000, "completion_tokens": 120, "total_tokens": 5120}
+    assert read({**beside, **details})["output_tokens"] == read(beside)["output_tokens"] == 4120
+    within = {"prompt_tokens": 1000, "completion_tokens": 4120, "total_tokens": 5120}
+    assert read({**within, **details})["output_tokens"] == 4120
+    untold = {"prompt_tokens": 1000, "completion_tokens": 120, "total_tokens": 1120}
+    assert read({**untold, **details})["output_tokens"] == 4120, "more reasoning than completion is not within it"
+    assert read({"prompt_tokens": 1000, "completion_tokens": 120, **details})["output_tokens"] == 4120
+
+
+def test_cached_tokens_beside_the_input_are_added_and_no_input_is_no_count():
+    beside = {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 900}}
+    assert _chat_completions.read_usage(beside)["input_tokens"] == 1000
+    assert _chat_completions.read_usage({"prompt_tokens": 0, "completion_tokens": 5}) == UNKNOWN_USAGE
+
+
+def test_text_that_took_no_tokens_is_a_usage_that_is_not_told():
+    body = {"choices": [{"message": {"content": "a cat"}, "finish_reason": "stop"}]}
+    used = {"usage": {"prompt_tokens": 900, "completion_tokens": 0, "total_tokens": 900}}
+    assert to_raw_reply({**body, **used}, _chat_completions).usage == UNKNOWN_USAGE
+    body["choices"][0]["message"]["content"] = ""
+    assert to_raw_reply({**body, **used}, _chat_completions).usage["input_tokens"] == 900
+
+
+HOSTILE = (
+    "openai",
+    "xai",
+    "gemini",
+    "no total",
+    "no details",
+    "text",
+    "floats",
+    "negative",
+    "zero",
+    "null",
+    "gone",
+    "list",
+)
+
+
+def hostile_usage(shape, sent, visible, thought):
+    """A usage as a server reports it that bills for what was sent, what is visible, and what was thought."""
+    details = {"completion_tokens_details": {"reasoning_tokens": thought}}
+    beside = {"prompt_tokens": sent, "completion_tokens": visible}
+    return {
+        "openai": {
+            "prompt_tokens": sent,
+            "completion_tokens": visible + thought,
+            "total_tokens": sent + visible + thought,
+        }
+        | details,
+        "xai": {**beside, "total_tokens": sent + visible + thought, **details},
+        "gemini": {**beside, "total_tokens": sent + visible + thought},
+        "no total": {**beside, **details},
+        "no details": {"prompt_tokens": sent, "completion_tokens": visible + thought},
+        "text": {"prompt_tokens": str(sent), "completion_tokens": str(visible), "total_tokens": str(sent + visible)},
+        "floats": {"prompt_tokens": float(sent), "completion_tokens": visible + 0.5},
+        "negative": {"prompt_tokens": sent, "completion_tokens": -visible, "total_tokens": sent},
+        "zero": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        "null": {"prompt_tokens": None, "completion_tokens": None, "total_tokens": sent + visible + thought},
+        "gone": None,
+        "list": [{"prompt_tokens": sent}],
+    }[shape]
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_no_shape_of_a_usage_makes_a_call_cheaper_than_it_is_billed(shape):
+    for seed in range(50):
+        rng = random.Random(f"{shape}{seed}")
+        sent, visible, thought = rng.randint(300, 2000), rng.randint(0, 2000), rng.choice([0, rng.randint(1, 4000)])
+        usage = _chat_completions.read_usage(hostile_usage(shape, sent, visible, thought))
+        billed = {"input_tokens": sent, "output_tokens": visible + thought}
+        assert usage == UNKNOWN_USAGE or PRICE.cost(usage) >= PRICE.cost(billed), (shape, sent, visible, thought)
+
+
+def test_over_2000_hostile_usages_no_run_is_billed_more_than_its_budget():
+    """By what the server bills, where no call goes beyond the worst case that is reserved for it."""
+    calls, spent = 0, 0.0
+    for seed in range(500):
+        rng, billed = random.Random(seed), []
+        budget = rng.choice([0.05, 0.15, 1.0])
+        paid = Calls(MemoryLedger(), budget_usd=budget, prices=Prices({"m": RATES}))
+        worst = paid.worst_case_usd("m", {"input_tokens": 2000, "output_tokens": 2000 + 4000})
+
+        def send(request, rng=rng, billed=billed):
+            sent, visible, thought = rng.randint(300, 2000), rng.randint(0, 2000), rng.choice([0, rng.randint(1, 4000)])
+            billed.append(PRICE.cost({"input_tokens": sent, "output_tokens": visible + thought}) / PICO)
+            body = {"choices": [{"message": {"content": "a cat"}, "finish_reason": "stop"}]}
+            shape = hostile_usage(rng.choice(HOSTILE), sent, visible, thought)
+            return to_raw_reply({**body, "usage": shape}, _chat_completions)
+
+        with suppress(BudgetSpentError):
+            for number in range(20):
+                paid.call(str(number), {"model": "m"}, worst_case_usd=worst, send=send)
+        told = paid.summary()
+        assert sum(billed) <= budget and sum(billed) <= told["settled_usd"] + told["unknown_usd"] + 1e-9, seed
+        calls, spent = calls + len(billed), spent + sum(billed)
+    assert calls > 2000 and spent > 50

@@ -7,13 +7,15 @@ import json
 import pytest
 from critic_cases import ANSWER, LABELS, PROMPT, case
 from tiny_llava import save_tiny_llava
+from tiny_qwen import save_tiny_qwen
 
 from xaiaug import load
-from xaiaug.errors import ConfigError
+from xaiaug.errors import ConfigError, MissingExtraError
 from xaiaug.interfaces import Context
-from xaiaug.plugins.critics._conversation import ModelReply, run_conversations
-from xaiaug.plugins.critics._parsing import SCHEMA
-from xaiaug.plugins.critics.local_vlm import LocalVLMCritic, schema_example
+from xaiaug.plugins.critics._conversation import run_conversations
+from xaiaug.plugins.critics._model_reply import ModelReply
+from xaiaug.plugins.critics._parsing import SCHEMA, schema_example
+from xaiaug.plugins.critics.local_vlm import LocalVLMCritic
 from xaiaug.records import Critique, Failure
 
 
@@ -120,3 +122,34 @@ def test_it_is_pickled_without_its_model_and_sends_nothing(critic):
     again = pickle.loads(pickle.dumps(critic))  # noqa: S301  our own
     assert again.parameters() == critic.parameters() and again._loaded is None
     assert not critic.remote and critic.estimate(10).upload_bytes == (0, 0)
+
+
+def test_the_family_of_the_default_model_answers_in_batches_and_needs_no_torchvision(tmp_path):
+    """A tiny model of the real class, with files as the hub holds them; the weights alone are random."""
+    assert "Qwen3-VL" in LocalVLMCritic().model
+    made = load("critic", "local-vlm", model=str(save_tiny_qwen(tmp_path)), max_tokens=100, batch_size=2)
+    questions = [made._dialogue.first_question(case(i)) for i in range(2)]
+    together_, alone = made._answer(questions), [made._answer([question])[0] for question in questions]
+    assert together_ == alone and together_[0] != together_[1]
+    assert {type(item) for item in made.critique([case()])} == {Failure}
+
+
+@pytest.mark.parametrize(
+    ("words", "packages"),
+    [
+        ("\nSmolVLMProcessor requires the Torchvision library but it was not found", "torchvision"),
+        ("Package `num2words` is required to run it. Install it with `pip install num2words`.", "num2words"),
+        ("packages that were not found: einops, timm. Run `pip install einops timm`", "einops timm"),
+        ("No module named 'sentencepiece'", "sentencepiece"),
+    ],
+)
+def test_the_packages_that_a_family_needs_are_named(words, packages, monkeypatch, tmp_path):
+    from transformers import AutoConfig, AutoProcessor
+
+    def raises(*_, **__):
+        raise ImportError(words)
+
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", raises)
+    monkeypatch.setattr(AutoConfig, "from_pretrained", raises)
+    with pytest.raises(MissingExtraError, match=f"pip install {packages} "):
+        load("critic", "local-vlm", model=str(tmp_path))

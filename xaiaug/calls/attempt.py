@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import CallError
-from ..records import JSON, PICO, RawReply
+from ..records import JSON, PICO, UNKNOWN_USAGE, RawReply
 from .budget import MOST_A_CALL, Budget
 from .circuit_breaker import CircuitBreaker, Clock
 from .concurrency import CallLimiter, FirstCalls
 from .ledger import Ledger
-from .prices import UNKNOWN_USAGE, Price, is_count
+from .prices import Price
 from .retry import is_unsent, may_be_billed, network_error, unsent_error
 
 Send = Callable[[Mapping[str, JSON]], RawReply]
@@ -77,8 +77,6 @@ class CallSender:
             CallError: the service or the network failed this time.
             BudgetSpentError: the budget does not cover the worst case.
         """
-        if job.price.free:
-            return self._send(job)
         with self.first_calls.await_turn(job.model) as alone:
             answer = self._send(job)
             return replace(answer, reply=self.settle(job, answer), settled=True) if alone else answer
@@ -111,8 +109,8 @@ class CallSender:
             return answer.reply
         cost = self._cost(job, answer.reply)
         reply = answer.reply
-        if not all(map(is_count, reply.usage.values())):
-            reply = replace(reply, usage=UNKNOWN_USAGE)
+        if not job.price.covers(reply.usage) or job.price.cost(reply.usage) > cost:
+            reply = replace(reply, usage=UNKNOWN_USAGE)  # counted at its worst case, and told as such
         try:
             self.ledger.settle(answer.intent, reply, cost)
         except BaseException:
@@ -137,7 +135,7 @@ class CallSender:
             raise
 
     def _close_failed(self, job: Job, intent: int, sent_s: float, error: CallError) -> None:
-        if error.status == 429 and error.kind == "retry":
+        if (error.status == 429 and error.kind == "retry") or error.timed_out:  # a slow server has too much at once
             self.limiter.on_throttle(sent_s)
         if may_be_billed(error):
             self.budget.mark_unknown(job.model, job.worst)

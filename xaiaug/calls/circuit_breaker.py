@@ -6,10 +6,17 @@ import threading
 import time
 from collections import deque
 
-from ..errors import XaiaugError
+from ..errors import CallError, XaiaugError
 
 WINDOW = 50  # items
 MAX_FAILED_SHARE = 0.2
+FIRST = 10  # items: when all of the first ones fail, no more are tried
+OUTAGE = 24  # attempts in a row without an answer
+OUTAGE_A_CALL = 3  # such attempts for each call in flight, if that is more
+BUSY = {408, 425, 429, 502, 503, 504, 520, 522, 524, 529}  # statuses of a service that will be back
+# Seconds without an answer before such a service is given up: at the start, later, and where it limits the rate.
+FIRST_PATIENCE_S, PATIENCE_S, RATE_PATIENCE_S = 30.0, 60.0, 600.0
+TIME_OUTS, LATER_TIME_OUTS = 3, 8  # in a row: before the first answer, and later
 
 
 class Clock:
@@ -88,5 +95,56 @@ class FailureWindow:
 
     @property
     def too_many(self) -> bool:
-        """Whether more than a fifth of a full window failed; a shorter history may have as many failures."""
-        return self.failures > MAX_FAILED_SHARE * WINDOW
+        """Whether more than a fifth of a full window failed, or all of the first items."""
+        return self.failures > MAX_FAILED_SHARE * WINDOW or self.all_first
+
+    @property
+    def all_first(self) -> bool:
+        """Whether no item succeeded yet, though enough were tried."""
+        with self._lock:
+            return len(self._items) >= FIRST and all(failed for _, failed in self._items)
+
+
+class OutageDetector:
+    """Tells when a service no longer answers: attempts of all calls fail in a row; threads may share it.
+
+    Args:
+        clock: the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._answered = False
+        self._failed = self._timed_out = 0
+        self._since_s = clock.now()
+
+    @property
+    def failed(self) -> int:
+        """Attempts that failed since the last answer."""
+        return self._failed
+
+    def on_answer(self) -> None:
+        """The service answered an attempt, or turned it down: it is there."""
+        with self._lock:
+            self._answered = True
+            self._failed = self._timed_out = 0
+
+    def on_failure(self, error: CallError, in_flight: int) -> bool:
+        """Counts a failed attempt; returns whether the service is out."""
+        with self._lock:
+            if not self._failed:
+                self._since_s = self._clock.now()
+            self._failed += 1
+            self._timed_out += error.timed_out
+            if error.timed_out:
+                return self._timed_out >= (max(LATER_TIME_OUTS, in_flight) if self._answered else TIME_OUTS)
+            enough = self._failed >= max(OUTAGE, OUTAGE_A_CALL * in_flight)
+            return enough and self._clock.now() - self._since_s >= self._patience_s(error)
+
+    def _patience_s(self, error: CallError) -> float:
+        if error.status == 429:
+            return RATE_PATIENCE_S
+        if error.status in BUSY or (error.status is None and self._answered):
+            return PATIENCE_S if self._answered else FIRST_PATIENCE_S
+        return 0.0

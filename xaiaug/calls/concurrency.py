@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import ConfigError
@@ -97,15 +97,15 @@ class ConcurrencyLimit:
 class FirstCalls:
     """Makes the first call of each model go alone: its bill shows whether the worst cases of that model hold.
 
-    Until there is a reply, one attempt of the model is made at a time, whichever call it belongs to.
+    A critic also learns by it how the server wants to be asked. Until there is a reply, one attempt of the model is
+    made at a time, whichever call it belongs to.
 
     Args:
-        measured: models with a recorded reply.
         breaker: ends all waiting.
     """
 
-    def __init__(self, measured: Iterable[str], breaker: CircuitBreaker) -> None:
-        self._measured = set(measured)
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._measured = set[str]()
         self._under_way: set[str] = set()
         self._breaker = breaker
         self._changed = breaker.condition()
@@ -150,6 +150,11 @@ class CallLimiter:
         self._key_freed = breaker.condition()
         self._in_flight = 0
         self._keys: set[str] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have a slot, those that wait to be sent again included."""
+        return self._in_flight
 
     @contextmanager
     def lock_key(self, key: str) -> Iterator[None]:

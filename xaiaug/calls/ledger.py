@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from ..records import JSON, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
+from ..records import JSON, UNKNOWN_USAGE, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 
 
 class Ledger(Protocol):
@@ -68,6 +68,10 @@ class _Entry:
     def is_open(self) -> bool:
         return self.reply is None and not self.released
 
+    @property
+    def is_unreported(self) -> bool:
+        return self.reply is not None and self.reply.usage == UNKNOWN_USAGE
+
 
 class MemoryLedger:
     """Keeps calls in memory."""
@@ -88,8 +92,10 @@ class MemoryLedger:
             models = tuple(_model_spending(model, entries) for model, entries in sorted(by_model.items()))
             return Spending(
                 settled=sum(entry.cost for entry in paid),
+                assumed=sum(entry.cost for entry in paid if entry.is_unreported),
                 open=sum(one.open for one in models),
                 replies=len(paid),
+                unreported=sum(entry.is_unreported for entry in paid),
                 unanswered=sum(entry.is_open for entry in self._entries),
                 unbilled=sum(entry.released for entry in self._entries),
                 prices=tuple({repr(entry.price): entry.price for entry in self._entries}.values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..errors import (
     CallError,
@@ -19,13 +19,15 @@ from ..records import JSON, BatchClient, BatchedCall, RawReply
 from .attempt import Answer, CallSender, Job, Send
 from .batches import Batches, send_alone
 from .budget import Budget, budget_to_picodollars, cost_to_picodollars, picodollars_to_usd
-from .circuit_breaker import WINDOW, CircuitBreaker, Clock, FailureWindow
+from .circuit_breaker import FIRST, WINDOW, CircuitBreaker, Clock, FailureWindow, OutageDetector
 from .concurrency import CallLimiter, ConcurrencyLimit, FirstCalls
 from .ledger import Ledger
 from .prices import Prices
-from .retry import redact, refusal_message
+from .retry import lacks_credit, may_be_billed, redact, refusal_message
 
 ATTEMPTS = 10
+BILLED_ATTEMPTS = 4  # of which so many may be billed without a reply
+TIMED_OUT_ATTEMPTS = 3  # and so many may time out: a slow server is no faster the next time
 LONGEST_BACKOFF_S = 60
 LONGEST_WAIT_S = 600
 
@@ -65,9 +67,10 @@ class Calls:
         spent = ledger.spending()
         self._budget = Budget(budget_to_picodollars(budget_usd or 0), spent, self._breaker)
         self._jitter = jitter or random.Random()
-        first_calls = FirstCalls((one.model for one in spent.models if one.replies), self._breaker)
+        first_calls = FirstCalls(self._breaker)
         self._sender = CallSender(ledger, self._budget, self._limiter, first_calls, self._breaker, clock)
         self._failures = FailureWindow()
+        self._outage = OutageDetector(clock)
         self._batches = Batches(self._sender, self._retry_delay)
 
     def call(self, key: str, request: Mapping[str, JSON], *, worst_case_usd: float, send: Send) -> RawReply:
@@ -82,7 +85,8 @@ class Calls:
                 counts as a network failure; any other exception is a bug in `send` and is passed on.
 
         Raises:
-            CallError: the call failed for good: kind "item", or "retry" after ten attempts.
+            CallError: the call failed for good: kind "item" or "refusal", or "retry" after ten attempts (three that
+                timed out, or four that may be billed).
             CallsStoppedError: no call can be made now, or the service billed more than the worst case and so more
                 than the budget; the message says what to do, and the reply is kept.
             UnknownPriceError: the price of the model is not known.
@@ -122,6 +126,9 @@ class Calls:
             failed = isinstance(reply, CallError)
             if isinstance(reply, CallError) and reply.kind == "fatal":
                 self._stop_all(CallsRefusedError(refusal_message(reply)))
+            if isinstance(reply, CallError) and reply.kind == "refusal":
+                replies[key] = reply
+                continue
             self._record(key, failed=failed, reason=reply.message if isinstance(reply, CallError) else "")
             replies[key] = reply
         if self._budget.settled > before:
@@ -156,17 +163,18 @@ class Calls:
         """The spending so far, JSON-plain: amounts in dollars, counts of calls, and the dated prices.
 
         "reserved_usd" is the worst case of calls in flight; "unknown_usd" that of calls sent without a reply (cut off
-        or killed in flight): the service may have billed anything up to it. "overruns" lists the models that were
-        billed more than the worst case of a call.
+        or killed in flight) and of replies whose usage the service did not report ("unreported"): it may have billed
+        anything up to it. "overruns" lists the models that were billed more than the worst case of a call.
         """
         spent = self._ledger.spending()
         reserved = min(self._budget.reserved, spent.open)
         return {
             "budget_usd": picodollars_to_usd(self._budget.budget) if self._has_budget else None,
-            "settled_usd": picodollars_to_usd(spent.settled),
+            "settled_usd": picodollars_to_usd(spent.settled - spent.assumed),
             "reserved_usd": picodollars_to_usd(reserved),
-            "unknown_usd": picodollars_to_usd(spent.open - reserved),
+            "unknown_usd": picodollars_to_usd(spent.open - reserved + spent.assumed),
             "calls": spent.replies,
+            "unreported": spent.unreported,
             "unanswered": spent.unanswered,
             "unbilled": spent.unbilled,
             "over_budget_usd": picodollars_to_usd(max(0, spent.settled - self._budget.budget)),
@@ -197,17 +205,39 @@ class Calls:
         return Job(key, request, send, price, worst)
 
     def _send_with_retries(self, job: Job) -> Answer:
-        attempt = 1
+        tries = _Tries()
         while True:
             try:
-                return self._sender.send(job)
+                answer = self._sender.send(job)
             except CallError as error:
-                if error.kind == "item" or attempt == ATTEMPTS:
-                    self._record(job.key, failed=True, reason=error.message)
+                self._watch_outage(error)
+                if tries.are_over(error):
+                    self._give_up(job.key, error)
                     raise
-                delay = self._retry_delay(attempt, error)
+                delay = self._retry_delay(tries.count, error)
+            else:
+                self._outage.on_answer()
+                return answer
             self._breaker.sleep(delay)
-            attempt += 1
+
+    def _watch_outage(self, error: CallError) -> None:
+        """Stops all calls once the service answers none."""
+        if error.kind != "retry":
+            self._outage.on_answer()
+        elif self._outage.on_failure(error, self._limiter.in_flight):
+            self._stop_all(
+                CallsFailingError(
+                    f"the service answered none of the last {self._outage.failed} attempts, the last with: "
+                    f"{redact(error.message)}; fix that and rerun the same command to resume"
+                )
+            )
+
+    def _give_up(self, key: str, error: CallError) -> None:
+        if error.kind == "refusal":
+            return  # of a filter: the service is there, and the caller may ask another
+        if error.status == 429 and lacks_credit(error.message):  # it states a wait, again and again
+            self._stop_all(CallsRefusedError(refusal_message(error)))
+        self._record(key, failed=True, reason=error.message)
 
     def _retry_delay(self, attempt: int, error: CallError) -> float:
         """Seconds until the next attempt; raises if no call can be made any more."""
@@ -230,11 +260,37 @@ class Calls:
         if failed and self._failures.too_many:
             self._stop_all(
                 CallsFailingError(
-                    f"{self._failures.failures} of the last {WINDOW} items failed, the last with: {redact(reason)}; "
+                    f"{self._failed_items()} failed, the last with: {redact(reason)}; "
                     "fix that and rerun the same command to resume"
                 )
             )
 
+    def _failed_items(self) -> str:
+        if self._failures.all_first:
+            return f"all of the first {FIRST} items"
+        return f"{self._failures.failures} of the last {WINDOW} items"
+
     def _stop_all(self, error: XaiaugError) -> None:
         self._breaker.trip(error)
         self._breaker.check()
+
+
+@dataclass
+class _Tries:
+    """The attempts of one call that failed."""
+
+    count: int = 0
+    billed: int = 0
+    timed_out: int = 0
+
+    def are_over(self, error: CallError) -> bool:
+        """Counts a failed attempt; returns whether it was the last one."""
+        self.count += 1
+        self.billed += may_be_billed(error)
+        self.timed_out += error.timed_out
+        return (
+            error.kind in ("item", "refusal")
+            or self.count >= ATTEMPTS
+            or self.billed >= BILLED_ATTEMPTS
+            or self.timed_out >= TIMED_OUT_ATTEMPTS
+        )

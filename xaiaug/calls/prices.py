@@ -15,7 +15,6 @@ from ..records import JSON, PICO
 # As in "input_tokens" and "input_usd_per_mtok"; those of images are counted among input and output too.
 UNITS = ("input", "output", "cache_read", "cache_write", "input_image", "output_image")
 _PER_TOKEN = Decimal(PICO) / 10**6
-UNKNOWN_USAGE = {"unknown": 1}  # a unit without a rate, so that the worst case counts
 MOST_TOKENS = 2 * 10**7  # of one kind in one call; what is above that is no count of tokens
 
 

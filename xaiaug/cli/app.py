@@ -260,8 +260,9 @@ def status(run_dir: Annotated[Path, typer.Argument(help="A run folder.")]) -> No
         print_line(f"  {name:<40} {count['finished']}/{count['chunks']} chunks of {count['items']} items")
     costs = state.get("costs", {})
     if costs.get("calls") or costs.get("unanswered"):
-        unknown = f", up to ${costs['unknown_usd']:.4f} more for {costs['unanswered']} unanswered"
-        typer.echo(f"  paid ${costs['usd']:.4f} for {costs['calls']} calls{unknown if costs['unanswered'] else ''}")
+        unsure = f"{costs['unanswered']} unanswered and {costs['unreported']} whose usage was not reported"
+        unknown = f", up to ${costs['unknown_usd']:.4f} more for {unsure}" if costs["unknown_usd"] else ""
+        typer.echo(f"  paid ${costs['usd']:.4f} for {costs['calls']} calls{unknown}")
     for one in costs.get("overruns", ()):
         typer.echo(
             f"  {one['model']}: billed up to {one['ratio']:.3g} times the worst case of a call, "

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..errors import DataWarning
 from ..records import JSON, Sample
@@ -44,6 +44,7 @@ class Splits:
         notes: remarks from the scan of the data, one line each.
         policy: what `check` does about unusable files and leaks.
         given: the splits that the source defines itself; empty where all were drawn.
+        table: the table `[data]` of settings that reads the same; empty where none can, as for a dataset in memory.
     """
 
     labels: tuple[str, ...]
@@ -57,6 +58,7 @@ class Splits:
     notes: tuple[str, ...] = ()
     policy: Policy = DEFAULT_POLICY
     given: tuple[str, ...] = ()
+    table: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Sequence[Sample]:
         """The samples of a split, by its name."""
@@ -166,7 +168,8 @@ class Splits:
             DataWarning: names of classes are nearly the same.
         """
         check_options(options)
-        return cls._from_scan(scan_folder(folder, to_decoder(options)), options)
+        table: dict[str, Any] = {"folder": Path(folder).absolute(), **options}
+        return cls._from_scan(scan_folder(folder, to_decoder(options)), options, table)
 
     @classmethod
     def from_manifest(
@@ -192,7 +195,10 @@ class Splits:
             ConfigError: an option is unknown or invalid.
         """
         check_options(options)
-        return cls._from_scan(scan_manifest(path, root, groups, to_decoder(options)), options)
+        table: dict[str, Any] = {"manifest": Path(path).absolute(), **options}
+        if root is not None:
+            table["folder"] = Path(root).absolute()
+        return cls._from_scan(scan_manifest(path, root, groups, to_decoder(options)), options, table)
 
     @classmethod
     def from_datasets(
@@ -221,10 +227,10 @@ class Splits:
         """
         check_options(options)
         columns = Columns(image, label, tuple(groups), weight)
-        return cls._from_scan(scan_datasets(data, columns, to_decoder(options)), options)
+        return cls._from_scan(scan_datasets(data, columns, to_decoder(options)), options, {})
 
     @classmethod
-    def _from_scan(cls, scan: Scan, options: SplitOptions) -> Splits:
+    def _from_scan(cls, scan: Scan, options: SplitOptions, table: Mapping[str, Any]) -> Splits:
         refuse_unusable_names(scan.labels)
         refuse_folder_names({entry.label for entry in scan.entries})
         samples, notes = assign_splits(scan, options)
@@ -239,6 +245,7 @@ class Splits:
             notes=(*scan.notes, *notes),
             policy=to_policy(options),
             given=scan.splits,
+            table=table,
         )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..records import Case, Critique, Estimate, Failure
+from ..records import JSON, Case, Critique, Estimate, Failure
 from .plugin import Plugin
 
 
@@ -26,6 +26,11 @@ class Critic(Plugin):
     side: int = 512
     compares: bool = False
     reads_sheets: bool = False
+
+    @property
+    def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:
+        """Prices by model, as in `[budget] prices`, that hold where it gives none: of servers on this machine."""
+        return {}
 
     @abstractmethod
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:

@@ -98,7 +98,7 @@ class FeedbackLoop:
         self.plugins.check_sheets(self.settings)
         if not planning:
             self.plugins.check_allowed(self.settings)
-        self.prices = Prices(self.settings.budget.prices)
+        self.prices = Prices({**self.plugins.critic.default_prices, **self.settings.budget.prices})
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)

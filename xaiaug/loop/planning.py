@@ -15,6 +15,7 @@ from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
 from ..records.pipeline import TIMED, StageKind
+from ..stages import count_unanswered
 from ..stages.faithfulness import PREDICTIONS as MAP_PREDICTIONS
 from ..store import CallLedger, Reader, to_run_folder
 from ..store.lost_ledger import has_ledger
@@ -138,7 +139,8 @@ class _PastRun:
 
     def is_finished(self, until: str) -> bool:
         """Whether nothing is left to do."""
-        return not self._stale and self._reader.get_fact(REACHED) == until
+        reached = not self._stale and self._reader.get_fact(REACHED) == until
+        return reached and not count_unanswered(self._reader.ledger)
 
     def _mistakes(self) -> int | None:
         """Mistakes of the baseline; those of a later round say nothing about the first."""

@@ -17,7 +17,7 @@ from ..metrics import form_groups
 from ..records import Arm, Progress
 from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
-from ..stages import Diagnosis, Fitted, StageRuntime, measure_maps, predict, snapshots
+from ..stages import Diagnosis, Fitted, StageRuntime, count_unanswered, measure_maps, predict, snapshots
 from ..stages.plugin_guard import blame_plugin, check_plain
 from ..store import Store
 from ..store.schema import (
@@ -124,7 +124,8 @@ def prepare_run(
         DataError: the images cannot be used for it.
         ConfigError: an arm that was named is not possible, the critic lacks a key, or the synthesizer a file.
     """
-    if runtime.store.ledger.get_fact(REACHED) != until:
+    unanswered = count_unanswered(runtime.store.ledger)
+    if runtime.store.ledger.get_fact(REACHED) != until or unanswered:
         # A missing key or file is found now, not after hours of training; a finished run needs none.
         if reaches(until, Stop.CRITIQUE):
             plugins.critic.check()
@@ -150,7 +151,7 @@ def prepare_run(
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
     snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest)
-    _show_changes(runtime, snapshot, tested_before)
+    _show_changes(runtime, snapshot, tested_before, unanswered)
     _record_inputs(run, check)
     return run
 
@@ -229,15 +230,18 @@ def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> 
     )
 
 
-def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], tested_before: bool) -> None:
-    """Reports what is done again because settings, plugins or images differ from those of the last session."""
+def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], tested_before: bool, unanswered: int) -> None:
+    """Reports what is done again: settings, plugins or images differ from the last session's, or its critic failed."""
     ledger = runtime.store.ledger
     before = ledger.get_fact(SNAPSHOT)
     changes = diff_settings(before or {}, snapshot)
-    if any(change.stale for change in changes) and tested_before:
+    if (unanswered or any(change.stale for change in changes)) and tested_before:
         ledger.set_fact(TEST_SEEN, (ledger.get_fact(TEST_SEEN) or 0) + 1)
     if any(change.key.partition(".")[0] in KINDS for change in changes):
         ledger.set_fact(SPEEDS, None)  # they were another plugin's
+    if unanswered:
+        note = f"the critic gave no answer on {unanswered} cases for a reason that may pass: they are asked about again"
+        runtime.watch(Progress("asked again", unanswered, unanswered, note))
     for change in changes:
         runtime.watch(Progress("settings changed", len(changes), len(changes), str(change)))
     ledger.set_fact(SNAPSHOT, dict(snapshot))
@@ -258,6 +262,6 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
         "guide_is_validation": splits.guide_is_validation,
     }
     run.set_fact(DATA, {**check.to_json(), **about})
-    store.write_text("run.toml", run.settings.to_toml())
+    store.write_text("run.toml", run.settings.with_data(splits.table).to_toml())
     if check.dropped:
         store.write_table("leaks.csv", [leak.to_json() for leak in check.dropped])

@@ -1,12 +1,12 @@
 """What travels between rooms: frozen dataclasses, and the keys and words made from them."""
 
-from .calls import PICO, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
+from .calls import PICO, UNKNOWN_USAGE, BatchClient, BatchedCall, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .case import Case, Critique, LazyPanel, Sheet
 from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
-from .failure import Failure
+from .failure import CALL_FAILED, INTERRUPTED, PASSING, Failure
 from .json_type import JSON
 from .keys import derive_seed, digest
 from .mistake_slice import MistakeSlice, Slices
@@ -17,9 +17,13 @@ from .synthesis import SynthesisRequest, SyntheticImage
 from .training_method import METHODS, TrainingMethod
 
 __all__ = [
+    "CALL_FAILED",
+    "INTERRUPTED",
     "JSON",
     "METHODS",
+    "PASSING",
     "PICO",
+    "UNKNOWN_USAGE",
     "Arm",
     "BatchClient",
     "BatchedCall",

@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import CallError
 from .json_type import JSON
 
 PICO = 10**12  # picodollars per dollar; amounts are integers, and a token at $1 per million tokens is 10**6
+# The usage of a reply whose service did not report it: a unit without a rate, so that the worst case counts.
+UNKNOWN_USAGE: Mapping[str, int] = MappingProxyType({"unknown": 1})
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Spending:
         unbilled: number of calls that the service rejected without billing them.
         prices: each price used, with its model, source and date.
         models: what each model was billed, by name.
+        assumed: of what is settled, the worst cases of replies whose usage the service did not report.
+        unreported: number of these replies.
     """
 
     settled: int = 0
@@ -73,6 +78,8 @@ class Spending:
     unbilled: int = 0
     prices: tuple[Mapping[str, JSON], ...] = ()
     models: tuple[ModelSpending, ...] = ()
+    assumed: int = 0
+    unreported: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,25 @@
 
 from dataclasses import dataclass
 
+CALL_FAILED = "call failed"  # the kind of a failure that has nothing to do with the item: no answer came
+INTERRUPTED = "interrupted"  # an answer came, and is not whole
+PASSING = (CALL_FAILED, INTERRUPTED)
+
 
 @dataclass(frozen=True)
 class Failure:
     """Takes the place of a result in a plugin's list where one item failed; the other items continue.
 
     Attributes:
-        kind: a short name to count failures by, such as "refusal" or "no-subject".
+        kind: a short name to count failures by, such as "refusal" or "no-subject". "call failed" and "interrupted" are
+            passing: the next run asks for these items again.
         message: what went wrong, for the user.
     """
 
     kind: str
     message: str
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same item may succeed another time: no result of the run depends on it for good."""
+        return self.kind in PASSING

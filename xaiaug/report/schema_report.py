@@ -38,10 +38,11 @@ class Costs(Row):
     """Costs of external services.
 
     Attributes:
-        usd: cost of all replies, in US dollars.
+        usd: cost of all replies with a usage, in US dollars.
         calls: replies that were paid for.
         unanswered: calls that were sent but have no reply: interrupted or killed in flight.
-        unknown_usd: most that these may have cost; counts against the budget.
+        unreported: replies whose usage the service did not report.
+        unknown_usd: most that these two may have cost; counts against the budget.
         price_date: newest date of the prices.
         overruns: the models that were billed more than the worst case of a call.
     """
@@ -49,6 +50,7 @@ class Costs(Row):
     usd: float = 0.0
     calls: int = 0
     unanswered: int = 0
+    unreported: int = 0
     unknown_usd: float = 0.0
     price_date: str | None = None
     overruns: tuple[Overrun, ...] = ()

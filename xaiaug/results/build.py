@@ -102,10 +102,11 @@ def costs(reader: Reader) -> Costs:
     spending = CallLedger(reader.ledger, reader.blobs).spending()
     days = [str(price["date"]) for price in spending.prices]
     return Costs(
-        usd=spending.settled / PICO,
+        usd=(spending.settled - spending.assumed) / PICO,
         calls=spending.replies,
         unanswered=spending.unanswered,
-        unknown_usd=spending.open / PICO,
+        unreported=spending.unreported,
+        unknown_usd=(spending.open + spending.assumed) / PICO,
         price_date=max(days, default=None),
         overruns=tuple(
             Overrun(model=one.model, usd=one.over / PICO, ratio=float(one.ratio)) for one in spending.models if one.over

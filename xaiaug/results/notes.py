@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..errors import name_some
+from ..records import PASSING
 from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
 from ..report import Report
 from ..report.schema_arms import ArmResult
@@ -41,8 +42,8 @@ def _world(report: Report) -> Iterator[Note]:
     if report.data.test_seen:
         times = "once" if report.data.test_seen == 1 else f"{report.data.test_seen} times"
         yield _warn(
-            f"This run folder looked at the test split {times} before, with other settings. Settings chosen by what "
-            "test showed make its figures too good."
+            f"This run folder looked at the test split {times} before, with other settings or critiques. Settings that "
+            "were chosen by what test showed make its figures too good."
         )
 
 
@@ -100,6 +101,12 @@ def _mistakes(report: Report) -> Iterator[Note]:
         yield _warn(
             f"{held} of the mistakes {looks} wrong, listed in suspects.csv: no image is "
             'made from them. If a label is right after all, write "yes" into its label_is_right and rerun.'
+        )
+    unanswered = sum(any(failure.kind in PASSING for failure in case.failures) for case in report.cases)
+    if unanswered:
+        yield _warn(
+            f"The critic gave no answer on {unanswered} of {len(report.cases)} mistakes for a reason that may pass "
+            "(the cases show it): no image is made from them. Rerun the same command to ask again."
         )
     if found > MANY * size:
         yield _warn(

@@ -1,6 +1,7 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
 from .causes import choose_correct_pool
+from .critique import count_unanswered
 from .diagnosis import Diagnosis
 from .disagreement import choose_disagreements
 from .export import ExportedImages, export
@@ -50,6 +51,7 @@ __all__ = [
     "choose_disagreements",
     "choose_donors",
     "count_by_pair",
+    "count_unanswered",
     "early_weights",
     "embed_images",
     "equally_many",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..calls import imap_unordered
 from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugError
 from ..interfaces import Plugin
-from ..records import JSON, Failure, Progress, digest
+from ..records import CALL_FAILED, JSON, Failure, Progress, digest
 from ..store import StageName
 from .lazy import Lazy, Rows
 from .plugin_guard import WithTimeLimit, notify_while_waiting
@@ -53,6 +53,8 @@ class Stage:
         effort: how much of what takes time is in an item, such as the images that a training sees.
         who: whose work it is, such as "Slow.critique"; empty where no plugin is at work.
         training: whether it trains, which takes longer than other work.
+        is_passing: whether a row tells of a failure that may pass. A chunk with one is kept to be shown, and made again
+            by the next session.
     """
 
     name: StageName
@@ -64,6 +66,7 @@ class Stage:
     effort: int = 1
     who: str = ""
     training: bool = False
+    is_passing: Callable[[Any], bool] | None = None
 
 
 def complete(
@@ -84,7 +87,7 @@ def complete(
     kind = stage.name.kind
     keys = [digest([kind, stage.basis, [item.key for item in chunk]]) for chunk in chunks]
     runtime.store.begin(runtime.name(stage.name), keys, len(items))
-    finished = {key for key in dict.fromkeys(keys) if runtime.store.has(key)}
+    finished = {key for key in dict.fromkeys(keys) if _is_finished(runtime, stage, key)}
     missing = [place for place, key in enumerate(keys) if key not in finished]
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
@@ -101,7 +104,8 @@ def complete(
         ):
             heard()
             place = missing[position]
-            runtime.store.commit(keys[place], runtime.name(stage.name), rows)
+            keep = runtime.store.replace if stage.is_passing else runtime.store.commit
+            keep(keys[place], runtime.name(stage.name), rows)
             left, done = left - 1, done + len(chunks[place])
             runtime.watch(Progress(stage.title, done, len(items)))
     runtime.store.add_speed(kind, (done - before) * stage.effort, time.monotonic() - began)
@@ -109,6 +113,13 @@ def complete(
     if left:
         raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: rerun the same command to resume")
     return Rows(runtime.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
+
+
+def _is_finished(runtime: StageRuntime, stage: Stage, key: str) -> bool:
+    rows = runtime.store.rows(key) if stage.is_passing else None
+    if stage.is_passing is None or rows is None:
+        return runtime.store.has(key)
+    return not any(map(stage.is_passing, rows))
 
 
 def _spread(
@@ -158,10 +169,17 @@ def batch(
         if isinstance(error, XaiaugError) and not isinstance(error, CallError | RecordError):
             raise
         if len(items) == 1:
-            return [Failure(f"{RAISED}{type(error).__name__}", str(error) or "no message")]
+            return [_to_failure(error)]
         middle = len(items) // 2
         return batch(who, call, items[:middle], kinds) + batch(who, call, items[middle:], kinds)
     return _check_results(who, results, len(items), kinds)
+
+
+def _to_failure(error: Exception) -> Failure:
+    message = str(error) or "no message"
+    if isinstance(error, CallError):
+        return Failure("refusal" if error.kind == "refusal" else CALL_FAILED, message)
+    return Failure(f"{RAISED}{type(error).__name__}", message)
 
 
 def refuse_if_all_raised(who: str, results: Iterable[Any]) -> None:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import RunFolderError
-from ..records import JSON, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
+from ..records import JSON, UNKNOWN_USAGE, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .blobs import Blob, Blobs
 from .row_checksums import insert, is_sound, seal
 from .run_ledger import RunLedger
@@ -22,7 +22,8 @@ _INTEND = (
 )
 # By price and state; the bare columns are those of the call with the largest ratio of cost to worst case.
 _TOTALS = (
-    "SELECT price, state, count(*), sum(worst), sum(cost), sum(max(cost - worst, 0)), cost, worst, "  # noqa: S608
+    "SELECT price, state, count(*), sum(worst), sum(cost), sum(max(cost - worst, 0)), "  # noqa: S608
+    "total(usage IS :unknown), sum(CASE WHEN usage IS :unknown THEN cost ELSE 0 END), cost, worst, "
     f"max(CASE WHEN worst THEN cost * 1.0 / worst ELSE 0 END), total({is_sound('calls')}) "
     "FROM calls GROUP BY price, state"
 )
@@ -54,13 +55,16 @@ class CallLedger:
         found = self._ledger.read("prices", ("id", "price"), "ORDER BY id")
         prices = {number: self._ledger.parse(price) for number, price in found}
         counts: Counter[str] = Counter()
-        settled = 0
+        settled = assumed = 0
         models: dict[str, ModelSpending] = {}
-        for number, state, count, worst, cost, over, highest_cost, highest_worst, _, sound in self._ledger.select(
-            _TOTALS
+        for number, state, count, worst, cost, over, *rest in self._ledger.select(
+            _TOTALS, {"unknown": _plain(UNKNOWN_USAGE)}
         ):
+            unreported, unsure, highest_cost, highest_worst, _, sound = rest
             self._ledger.refuse_damaged("calls", [sound == count, number in prices])
             counts[state] += count
+            counts["unreported"] += int(unreported)
+            assumed += unsure
             model = str(prices[number]["model"])
             one = models.get(model, ModelSpending(model))
             if state == "settled":
@@ -72,8 +76,10 @@ class CallLedger:
             models[model] = one
         return Spending(
             settled=settled,
+            assumed=assumed,
             open=sum(one.open for one in models.values()),
             replies=counts["settled"],
+            unreported=counts["unreported"],
             unanswered=counts["open"],
             unbilled=counts["unbilled"],
             prices=tuple(prices.values()),

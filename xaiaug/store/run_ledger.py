@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,7 +207,7 @@ class RunLedger:
         except (TypeError, ValueError, RecursionError) as error:
             raise damage(self._path, f"is damaged: a row is not JSON ({error})") from error
 
-    def select(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    def select(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows that a query finds; nothing compares them with their checksums."""
         with self._lock:
             return self._execute(sql, values).fetchall()
@@ -232,7 +232,7 @@ class RunLedger:
         except (TypeError, ValueError, AttributeError) as error:
             raise damage(self._path, f"names a stage that this version does not know ({error})") from error
 
-    def _execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def _execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
         try:
             with self._lock:
                 return self._connection.execute(sql, values)

@@ -129,6 +129,11 @@ class Store:
         self.ledger.commit(key, stage, plain, files)
         return plain
 
+    def replace(self, key: str, stage: StageName, rows: Sequence[Any]) -> None:
+        """Keeps a finished chunk in place of one that was made before, if there is one."""
+        self.ledger.forget(key)
+        self.commit(key, stage, rows)
+
     def has(self, key: str) -> bool:
         """Whether a chunk is finished and its files are intact; one whose files are lost or torn is forgotten."""
         rows = self.ledger.rows(key)

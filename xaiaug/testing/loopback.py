@@ -35,6 +35,8 @@ __all__ = [
     "Violation",
 ]
 
+# Prefixes of the variables of providers with OpenAI's API.
+OPENAI_LIKE = ("OPENAI", "AZURE_OPENAI", "GEMINI", "OPENROUTER", "OLLAMA", "VLLM", "LMSTUDIO")
 TEST_KEY = "not-a-key-only-for-tests-on-loopback"
 
 
@@ -153,8 +155,8 @@ class Loopback:
         return {
             "ANTHROPIC_BASE_URL": self.url,
             "ANTHROPIC_API_KEY": TEST_KEY,
-            "OPENAI_BASE_URL": f"{self.url}/v1",
-            "OPENAI_API_KEY": TEST_KEY,
+            **{f"{name}_BASE_URL": f"{self.url}/v1" for name in OPENAI_LIKE},
+            **{f"{name}_API_KEY": TEST_KEY for name in OPENAI_LIKE},
             "XAIAUG_TRUSTED_HOSTS": ",".join(filter(None, [os.environ.get("XAIAUG_TRUSTED_HOSTS"), "127.0.0.1"])),
             "NO_PROXY": direct,
             "no_proxy": direct,

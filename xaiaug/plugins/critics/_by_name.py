@@ -12,6 +12,12 @@ from ...interfaces import Critic
 KNOWN = {
     "claude": "claude:ClaudeCritic",
     "openai": "openai:OpenAICritic",
+    "gemini": "providers:GeminiCritic",
+    "openrouter": "providers:OpenRouterCritic",
+    "azure": "providers:AzureCritic",
+    "ollama": "providers:OllamaCritic",
+    "vllm": "providers:VLLMCritic",
+    "lmstudio": "providers:LMStudioCritic",
     "local-vlm": "local_vlm:LocalVLMCritic",
     "measured": "measured:MeasuredCritic",
 }

@@ -5,42 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._conversation import ModelReply
-from ._sdk import to_usage
+from ._conversation import Question, Turn
+from ._model_reply import ModelReply, read_parts, read_stop, with_stop
+from ._token_usage import to_usage
+
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # where servers put what others leave out
 
 
-def from_responses(request: Mapping[str, Any], limit: str) -> dict[str, Any]:
-    """A request of the Responses API as arguments of `chat.completions.create`.
+def to_request(question: Question, limit: str, system_role: str, detail: str = "auto") -> dict[str, Any]:
+    """The question as arguments of `chat.completions.create`.
 
     Args:
-        request: as made by `_responses_api.to_request`, with the settings of the critic.
+        question: what is asked.
         limit: the server's name for the token limit: "max_tokens" or "max_completion_tokens".
+        system_role: of the system text, if there is one.
+        detail: of pictures; "auto" is not sent.
     """
-    system = {"role": "system", "content": request["instructions"]}
-    messages = [{"role": turn["role"], "content": _to_content(turn["content"])} for turn in request["input"]]
-    arguments = {"model": request["model"], "messages": [system, *messages], limit: request["max_output_tokens"]}
-    if "text" in request:
-        schema = {name: request["text"]["format"][name] for name in ("name", "schema", "strict")}
+    system = [{"role": system_role, "content": question.system}] if question.system else []
+    messages = [{"role": turn.role, "content": _to_content(turn, detail)} for turn in question.turns]
+    arguments: dict[str, Any] = {"messages": [*system, *messages], limit: question.max_tokens}
+    if question.schema is not None:
+        schema = {"name": "critique", "schema": question.schema, "strict": True}
         arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if "reasoning" in request:
-        arguments["reasoning_effort"] = request["reasoning"]["effort"]
-    if "temperature" in request:
-        arguments["temperature"] = request["temperature"]
     return arguments
+
+
+def holds_completion(body: Mapping[str, Any]) -> bool:
+    """Whether there is a choice, if only an empty one."""
+    choices = body.get("choices")
+    return isinstance(choices, list) and bool(choices) and isinstance(choices[0], Mapping)
 
 
 def read_reply(body: Mapping[str, Any]) -> ModelReply:
     """The model's reply in a completion; one cut off by a filter may have no message."""
     choice: Mapping[str, Any] = next(iter(body.get("choices") or []), {})
-    message, reason = choice.get("message") or {}, choice.get("finish_reason")
+    message = choice.get("message") or {}
     if message.get("refusal"):
         return ModelReply(str(message["refusal"]), "refusal")
-    if reason == "content_filter":
-        return ModelReply("", "refusal", "content filter")
-    content = message.get("content") or ""
-    if isinstance(content, list):  # some servers send parts
-        content = "".join(str(part.get("text") or "") for part in content)
-    return ModelReply(str(content), "length" if reason == "length" else "end")
+    text, thinking = read_parts(message.get("content") or choice.get("text") or "")
+    reply = ModelReply(text, aside=_read_arguments(message) or _read_thoughts(message) or thinking)
+    # OpenRouter tells its own word and its provider's: whichever is no end counts.
+    reasons = [choice.get("finish_reason"), choice.get("native_finish_reason")]
+    known = [(read_stop(reason), reason) for reason in reasons]
+    stop, reason = known[0]
+    if stop == "end" and known[1][0] not in ("end", "unknown"):
+        stop, reason = known[1]
+    if stop == "refusal":
+        return with_stop(reply, stop, str(reason).replace("_", " "))
+    return with_stop(reply, stop, reason)
 
 
 def read_usage(usage: Any) -> dict[str, int]:
@@ -49,12 +61,21 @@ def read_usage(usage: Any) -> dict[str, int]:
     return to_usage(usage, ("prompt_tokens", "completion_tokens", *details))
 
 
-def _to_content(content: Any) -> Any:
-    if isinstance(content, str):
-        return content
-    return [
-        {"type": "image_url", "image_url": {"url": part["image_url"]}}
-        if part["type"] == "input_image"
-        else {"type": "text", "text": part["text"]}
-        for part in content
-    ]
+def _read_arguments(message: Mapping[str, Any]) -> str:
+    """The arguments of the first call of a tool: some servers answer a schema by one."""
+    calls = message.get("tool_calls") or []
+    call = calls[0] if isinstance(calls, list) and calls else {"function": message.get("function_call")}
+    function = call.get("function") or {} if isinstance(call, Mapping) else {}
+    return str(function.get("arguments") or "") if isinstance(function, Mapping) else ""
+
+
+def _read_thoughts(message: Mapping[str, Any]) -> str:
+    return next((text for name in THOUGHTS if isinstance(text := message.get(name), str) and text.strip()), "")
+
+
+def _to_content(turn: Turn, detail: str) -> Any:
+    if turn.role == "assistant" or turn.picture is None:
+        return turn.text
+    shown = {} if detail == "auto" else {"detail": detail}
+    image = {"type": "image_url", "image_url": {"url": turn.picture.url, **shown}}
+    return [image, {"type": "text", "text": turn.text}]

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ...calls import CallError
+from ...calls import CallError, classify
+from ...calls.error_body import read_status, read_words
 from ...records import JSON, RawReply
-from ._sdk import SdkClient, error_detail
+from ._model_reply import DETAIL
+from ._sdk import SdkClient
 
 LISTED = 100  # newest batches that are searched for one whose name never arrived
-# Kinds of a request's error by the service's type for it; all others are temporary.
-_KINDS = {
-    "invalid_request_error": "item",
-    "request_too_large": "item",
-    "authentication_error": "fatal",
-    "billing_error": "fatal",
-    "permission_error": "fatal",
-    "not_found_error": "fatal",
-}
-_STATUS = {"authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404}
 
 
 class ClaudeBatchClient:
@@ -27,13 +19,13 @@ class ClaudeBatchClient:
 
     Args:
         client: of anthropic.
-        read_usage: the tokens that are billed, from the usage of a message.
+        to_reply: a message as a reply; raises CallError where it is none.
     """
 
     largest = 128 * 2**20  # of 256 MB
 
-    def __init__(self, client: SdkClient, read_usage: Callable[[Any], dict[str, int]]) -> None:
-        self._client, self._read_usage = client, read_usage
+    def __init__(self, client: SdkClient, to_reply: Callable[[Mapping[str, JSON]], RawReply]) -> None:
+        self._client, self._to_reply = client, to_reply
 
     @property
     def _batches(self) -> Any:
@@ -66,14 +58,20 @@ class ClaudeBatchClient:
     def _read_result(self, result: Mapping[str, Any]) -> RawReply | CallError:
         state = result.get("type")
         if state == "succeeded":
-            body = result.get("message") or {}
-            return RawReply(body, self._read_usage(body.get("usage") or {}))
+            return read_result(self._to_reply, result.get("message") or {})
         if state != "errored":
             return CallError("retry", f"the batch ended before this request was answered ({state})")
         error = (result.get("error") or {}).get("error") or {}
-        error_type = str(error.get("type"))
-        kind = _KINDS.get(error_type, "retry")
-        return CallError(kind, error_detail(error) or "the request failed", status=_STATUS.get(error_type))  # type: ignore[arg-type]
+        status, detail = read_status(error), read_words(error)[:DETAIL]
+        return CallError(classify(status, detail), detail or "the request failed", status=status, billed=False)
+
+
+def read_result(to_reply: Callable[[Mapping[str, JSON]], RawReply], body: Mapping[str, JSON]) -> RawReply | CallError:
+    """The reply in a result of a batch, or the error that stands in its place."""
+    try:
+        return to_reply(body)
+    except CallError as error:
+        return error
 
 
 def read_id(body: Mapping[str, JSON]) -> str:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ...panel.sheet import MOST_EXAMPLES, WIDTH
-from ...records import JSON, Case, Critique, Failure, Sheet, label_to_words
+from ...records import INTERRUPTED, JSON, Case, Critique, Failure, Sheet, label_to_words
+from ._answer_text import UnusableError, find_answer, parse_prompt, parse_stray_prompt, shorten, to_line
 from ._image_encoding import EncodedImage, encode_image
-from ._parsing import (
-    CAUSE,
-    LONGEST,
-    SCHEMA,
-    PromptCheck,
-    UnusableError,
-    parse_critique,
-    parse_prompt,
-    shorten,
-    to_line,
-)
+from ._model_reply import ModelReply
+from ._parsing import CAUSE, LONGEST, SCHEMA, PromptCheck, describe_form, parse_critique
 from ._templates import CONTRAST, PICTURES, SHEETS, fill
 
 DIALOGUES = ("structured", "paper")
@@ -70,20 +62,77 @@ class Question:
         schema = None if self.schema is None else dict(self.schema)
         return {"system": self.system, "turns": turns, "max_tokens": self.max_tokens, "schema": schema}
 
+    def spell_form(self) -> Question:
+        """The same question, which tells the form of the answer in words."""
+        if self.schema is None:
+            return self
+        first, *others = self.turns
+        spelt = replace(first, text=f"{first.text}\n\n{describe_form(self.schema)}")
+        return replace(self, turns=(spelt, *others), schema=None)
+
+    def inline_system(self) -> Question:
+        """The same question, whose first message begins with the system text."""
+        if not self.system:
+            return self
+        first, *others = self.turns
+        return replace(self, system="", turns=(replace(first, text=f"{self.system}\n\n{first.text}"), *others))
+
 
 @dataclass(frozen=True)
-class ModelReply:
-    """A model's reply.
+class Reading(Generic[Result]):
+    """How an answer is read.
 
     Attributes:
-        text: without the model's thinking; of a refusal, its reason.
-        stop: "end", "length" (cut off at the token limit) or "refusal".
-        category: of a refusal, if the service gives one.
+        parse: a text that a model gave as its answer.
+        parse_aside: a text it wrote elsewhere, for an answer without text.
+        is_whole_alone: whether a text that can be parsed is whole, however the service says that it ended.
     """
 
-    text: str
-    stop: Literal["end", "length", "refusal"] = "end"
-    category: str = ""
+    parse: Callable[[str], Result]
+    parse_aside: Callable[[str], Result]
+    is_whole_alone: bool = False
+
+    def parse_reply(self, reply: ModelReply) -> Result:
+        """The parsed answer.
+
+        Raises:
+            UnusableError: it is a refusal, not whole, empty, too long, or cannot be parsed.
+        """
+        _refuse_partial(reply)
+        try:
+            parsed = self._parse_text(reply)
+        except UnusableError as error:
+            raise _broken_off(reply) if reply.stop == "unknown" else error from None
+        if reply.stop == "unknown" and not self.is_whole_alone:
+            raise _broken_off(reply)
+        return parsed
+
+    def _parse_text(self, reply: ModelReply) -> Result:
+        text, parse = find_answer(reply.text), self.parse
+        if not text:
+            text, parse = find_answer(reply.aside), self.parse_aside
+        if not text:
+            raise UnusableError("empty", "the answer is empty")
+        if len(text) > LONGEST:
+            raise UnusableError("too long", f"the answer has {len(text)} characters; at most {LONGEST} are read")
+        return parse(text)
+
+
+def _refuse_partial(reply: ModelReply) -> None:
+    """Raises UnusableError for a refusal, and for an answer that is known not to be whole."""
+    if reply.stop == "refusal":
+        category = f" (category: {to_line(reply.category)})" if reply.category else ""
+        reason = f"the model declined{category}: {reply.text or 'no reason given'}"
+        raise UnusableError("refusal", reason, repairable=False)
+    if reply.stop == "length":
+        raise UnusableError("truncated", "the answer was cut off at the token limit; raise max_tokens")
+    if reply.stop == "interrupted":
+        raise _broken_off(reply)
+
+
+def _broken_off(reply: ModelReply) -> UnusableError:
+    reason = f"for the reason {to_line(reply.category)[:60]!r}" if reply.category else "without a reason"
+    return UnusableError(INTERRUPTED, f"the answer ended {reason}, and may not be whole")
 
 
 @dataclass(frozen=True)
@@ -126,7 +175,8 @@ class Dialogue:
         else:
             text, width = self._text_of_sheet(f"{name}_slice", case, case.sheet, SHEETS[layout]), WIDTH * self.side
         turn = Turn("user", text, encode_image(case.panel, width))
-        return Question(self._text("system", case), (turn,), self.max_tokens, SCHEMA if structured else None)
+        system = self._text("system" if structured else "paper_system", case)
+        return Question(system, (turn,), self.max_tokens, SCHEMA if structured else None)
 
     def _discuss_structured(self, case: Case) -> Conversation[Critique]:
         def parse(text: str) -> Critique:
@@ -134,33 +184,44 @@ class Dialogue:
             self.check(critique.prompt, case.label)
             return critique
 
-        return (yield from self._ask(self.first_question(case), case, parse))
+        return (yield from self._ask(self.first_question(case), case, Reading(parse, parse, is_whole_alone=True)))
 
     def _discuss_paper(self, case: Case) -> Conversation[Critique]:
         first = self.first_question(case)
-        analysis = yield from self._ask(first, case, lambda text: text)
+        analysis = yield from self._ask(first, case, Reading(str, str))
         request = Turn("user", self._text("paper_prompt", case))
         turns = (*first.turns, Turn("assistant", analysis[:LONGEST]), request)
         prompt = yield from self._ask(
-            replace(first, turns=turns), case, lambda text: self.check(parse_prompt(text), case.label)
+            replace(first, turns=turns),
+            case,
+            Reading(
+                lambda text: self.check(parse_prompt(text), case.label),
+                lambda text: self.check(parse_stray_prompt(text), case.label),
+            ),
         )
         return Critique(cause=shorten(analysis, CAUSE), prompt=prompt, evidence=(shorten(analysis, ANALYSIS),))
 
-    def _ask(self, question: Question, case: Case, parse: Callable[[str], Result]) -> Conversation[Result]:
+    def _ask(self, question: Question, case: Case, reading: Reading[Result]) -> Conversation[Result]:
         """The parsed answer; an unusable one is asked for once more, with the reason."""
         reply = yield question
         try:
-            return _parse_reply(reply, parse)
+            return reading.parse_reply(reply)
         except UnusableError as error:
             if not error.repairable:
                 raise
             reply = yield self._request_repair(question, reply, case, error)
-        return _parse_reply(reply, parse)
+        return reading.parse_reply(reply)
 
     def _request_repair(self, question: Question, reply: ModelReply, case: Case, error: UnusableError) -> Question:
         if reply.stop == "length":
             return replace(question, max_tokens=MORE * question.max_tokens)
+        if error.kind == INTERRUPTED:
+            return question
         repair = self._text("repair", case, reason=error.reason)
+        schema = question.schema
+        if schema is not None and error.kind in ("bad reply", "empty"):
+            # The schema was ignored, or kept the model from answering.
+            question, repair = replace(question, schema=None), f"{repair}\n\n{describe_form(schema)}"
         *before, last = question.turns
         answer = to_line(reply.text)[:ECHO]
         if not answer:  # services reject an empty message
@@ -183,27 +244,12 @@ class Dialogue:
         return fill(
             self.texts[name],
             domain=f"The images: {domain}. " if domain else "",
+            task=f" of {domain}" if domain else "",
             label=shorten(label_to_words(case.label), 100),
             predicted=shorten(label_to_words(case.predicted), 100),
             limit=limit,
             **more,
         )
-
-
-def _parse_reply(reply: ModelReply, parse: Callable[[str], Result]) -> Result:
-    if reply.stop == "refusal":
-        category = f" (category: {to_line(reply.category)})" if reply.category else ""
-        raise UnusableError(
-            "refusal", f"the model declined{category}: {reply.text or 'no reason given'}", repairable=False
-        )
-    if reply.stop == "length":
-        raise UnusableError("truncated", "the answer was cut off at the token limit; raise max_tokens")
-    text = reply.text.rpartition("</think>")[2].strip()
-    if not text:
-        raise UnusableError("empty", "the answer is empty")
-    if len(text) > LONGEST:
-        raise UnusableError("too long", f"the answer has {len(text)} characters; at most {LONGEST} are read")
-    return parse(text)
 
 
 Asked = TypeVar("Asked")

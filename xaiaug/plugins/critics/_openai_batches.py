@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from ...calls import CallError, classify
+from ...calls.error_body import read_words
 from ...records import JSON, RawReply
-from ._claude_batches import LISTED, read_id
-from ._sdk import SdkClient, error_detail
+from ._claude_batches import LISTED, read_id, read_result
+from ._model_reply import DETAIL
+from ._sdk import SdkClient
 
 KEPT_S = 7 * 24 * 3600  # after this the service deletes files that we could not delete
 ENDED = {"completed", "failed", "expired", "cancelled"}
@@ -24,7 +26,7 @@ class OpenAIBatchClient:
         client: of openai.
         endpoint: "/v1/responses" or "/v1/chat/completions".
         to_body: a request as the endpoint expects it.
-        to_reply: a response body as a reply.
+        to_reply: a response body as a reply; raises CallError where it is none.
     """
 
     largest = 128 * 2**20  # of 200 MB
@@ -34,7 +36,7 @@ class OpenAIBatchClient:
         client: SdkClient,
         endpoint: str,
         to_body: Callable[[Mapping[str, JSON]], Mapping[str, JSON]],
-        to_reply: Callable[[dict[str, JSON]], RawReply],
+        to_reply: Callable[[Mapping[str, JSON]], RawReply],
     ) -> None:
         self._client, self._endpoint, self._to_body, self._to_reply = client, endpoint, to_body, to_reply
 
@@ -95,8 +97,8 @@ class OpenAIBatchClient:
         response, error = line.get("response") or {}, line.get("error") or {}
         status, body = response.get("status_code"), response.get("body") or {}
         if status == 200 and not error:
-            return self._to_reply(body)
-        detail = error_detail(error or body) or f"the request failed with status {status}"
+            return read_result(self._to_reply, body)
+        detail = read_words(error or body)[:DETAIL] or f"the request failed with status {status}"
         if status in (None, 200):
             return CallError("retry", detail)
         return CallError(classify(status, detail), detail, status=status)
@@ -105,6 +107,6 @@ class OpenAIBatchClient:
 def _batch_error(batch: Mapping[str, Any]) -> CallError:
     """The reason why a batch as a whole failed."""
     first: Any = next(iter((batch.get("errors") or {}).get("data") or []), {})
-    detail = error_detail(first) or "the batch failed"
+    detail = read_words(first)[:DETAIL] or "the batch failed"
     kind = "retry" if first.get("code") in TEMPORARY else classify(400, detail)
     return CallError(kind, detail, status=400)

@@ -7,35 +7,16 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from ...records import Critique, label_to_words
 from ...records.case import ATTENDED
-
-
-class UnusableError(Exception):
-    """A model's answer cannot be used.
-
-    Args:
-        kind: one or two words, for a Failure: "refusal", "truncated", "empty", "too long", "bad reply", "bad prompt".
-        reason: may be sent to the model.
-        repairable: whether the model may be asked again.
-    """
-
-    def __init__(self, kind: str, reason: str, *, repairable: bool = True) -> None:
-        super().__init__(kind, reason)
-        self.kind = kind
-        self.reason = reason
-        self.repairable = repairable
-
+from ._answer_text import UnusableError, find_objects, nested_objects, shorten, to_line
 
 LONGEST = 20_000  # characters of an answer that are read
 CAUSE, LINE, EVIDENCE, PROMPT = 600, 300, 5, 1_000  # characters that are kept; of evidence, lines
-TRIES = 20  # opening braces that are tried as the start of the object
 PLACES = ("left", "centre", "right", "top", "bottom", "top-left", "top-right", "bottom-left", "bottom-right")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def _text(description: str) -> dict[str, Any]:
@@ -85,13 +66,52 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+def describe_form(schema: Mapping[str, Any]) -> str:
+    """The form of the answer in words, for a model that is not bound to its schema."""
+    return f"Answer with one JSON object like this, and nothing else: {schema_example(schema)}"
+
+
+def schema_example(schema: Mapping[str, Any]) -> str:
+    """The schema of an object as an example in JSON: each value describes the content of its field."""
+    return json.dumps(_example(schema), ensure_ascii=False)
+
+
+def _example(schema: Mapping[str, Any]) -> Any:
+    if "anyOf" in schema:
+        return f"{_example({'description': schema['description'], **schema['anyOf'][0]})} or null"
+    if "enum" in schema:
+        return " | ".join(schema["enum"])
+    if schema["type"] == "object":
+        return {name: _example(part) for name, part in schema["properties"].items()}
+    description = schema.get("description", schema["type"])
+    if schema["type"] == "boolean":
+        description = f"true or false: {description}"
+    return [description] if schema["type"] == "array" else description
+
+
 def parse_critique(text: str) -> Critique:
-    """The critique in the first JSON object of a text.
+    """The critique in the last complete JSON object of a text, which models often surround by others.
 
     Raises:
         UnusableError: there is no such object, or a field is missing or of the wrong type.
     """
-    fields = _parse_object(text)
+    found = [one for outer in find_objects(text) for one in nested_objects(outer)]
+    if not found:
+        raise UnusableError("bad reply", "there is no whole JSON object in it")
+    required = SCHEMA["required"]
+    whole = [one for one in found if all(name in one for name in required)]
+    if not whole:
+        whole = [max(found, key=lambda one: sum(name in one for name in required))]
+    fault: UnusableError | None = None
+    for fields in reversed(whole):
+        try:
+            return _to_critique(fields)
+        except UnusableError as error:
+            fault = fault or error
+    raise fault or UnusableError("bad reply", "there is no whole JSON object in it")
+
+
+def _to_critique(fields: Mapping[str, Any]) -> Critique:
     missing = [name for name in SCHEMA["required"] if name not in fields]
     if missing:
         raise UnusableError("bad reply", f"the fields {', '.join(missing)} are missing")
@@ -113,30 +133,6 @@ def parse_critique(text: str) -> Critique:
         confidence=_parse_share(fields["confidence"], "confidence"),
         guidance=_parse_guidance(fields["guidance"]),
     )
-
-
-def shorten(text: str, most: int) -> str:
-    """Text on one line of at most that many characters, without control characters."""
-    line = to_line(text)
-    return line if len(line) <= most else f"{line[: most - 1]}…"
-
-
-def to_line(text: str) -> str:
-    """Text on one line, without control characters."""
-    return " ".join(_CONTROL.sub(" ", text).split())
-
-
-def _parse_object(text: str) -> Mapping[str, Any]:
-    """The first JSON object in a text: models without a schema often add text around it."""
-    decoder = json.JSONDecoder()
-    for start in islice((match.start() for match in re.finditer(r"\{", text)), TRIES):
-        try:
-            value = map_strings(decoder.raw_decode(text, start)[0], strip_surrogates)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
-    raise UnusableError("bad reply", "there is no whole JSON object in it")
 
 
 def _parse_text(fields: Mapping[str, Any], name: str, most: int, *, empty: bool = False) -> str:
@@ -187,7 +183,6 @@ _FUNCTION_WORDS = frozenset(
         "is are was has have its their his her this these facing seen shown next",
     )
 )
-_HEADING = re.compile(r"^(?:\W*)(?:(?:image|sdxl|stable diffusion|generation|final)\s+)*prompt\W*:\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -230,19 +225,6 @@ class PromptCheck:
                 other, own = label_to_words(name), label_to_words(label)
                 raise UnusableError("bad prompt", f"the prompt shows a {other!r}; the only class in it must be {own!r}")
         return prompt
-
-
-def parse_prompt(text: str) -> str:
-    """The prompt in an answer that should contain nothing else: without quotes, code fences and heading.
-
-    Raises:
-        UnusableError: nothing is left.
-    """
-    body = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", text)
-    prompt = to_line(_HEADING.sub("", body)).strip("\"'“”*` ")
-    if not prompt:
-        raise UnusableError("empty", "there is no prompt in it")
-    return prompt
 
 
 def _find_classes(prompt: str, label: str, labels: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -290,17 +272,3 @@ def _is_shown(tokens: Sequence[str], start: int, end: int) -> bool:
     if not following[0].isalnum() or following in _FUNCTION_WORDS:
         return True
     return len(following) > 4 and following.endswith(("ing", "ed"))  # "sitting", and no "bed"
-
-
-def map_strings(value: Any, change: Callable[[str], str]) -> Any:
-    """A JSON value with every string changed, names of objects included."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, Mapping):
-        return {change(name): map_strings(inner, change) for name, inner in value.items()}
-    return [map_strings(inner, change) for inner in value] if isinstance(value, list) else value
-
-
-def strip_surrogates(text: str) -> str:
-    """A text without halves of surrogate pairs, which no encoding can send."""
-    return text if text.isascii() else text.encode("utf-8", "ignore").decode()

@@ -14,15 +14,30 @@ from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
 from ...credentials import Secret, find_key, is_provider
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
-from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Estimate, Failure, RawReply, digest
+from ...records import (
+    CALL_FAILED,
+    JSON,
+    BatchClient,
+    BatchedCall,
+    Case,
+    Critique,
+    Estimate,
+    Failure,
+    RawReply,
+    digest,
+)
+from ._answer_text import map_strings, shorten, strip_surrogates
 from ._by_name import make_second_critic
-from ._conversation import Dialogue, ModelReply, Question, run_conversations
-from ._parsing import CAUSE, map_strings, shorten, strip_surrogates
+from ._conversation import Dialogue, Question, run_conversations
+from ._model_reply import ModelReply
+from ._parsing import CAUSE
 from ._sdk import SdkClient, connect, require_package
+from ._server_dialect import Dialect, DialectFinder
 from ._token_estimate import estimate_calls, max_usage
 from ._vlm_critic import DialogueOptions, VLMCritic
 
-NOT_IN_KEY = ("budget_usd", "prices", "timeout_s", "mode")  # changing these reuses all earlier work
+# Changing these reuses all earlier work.
+NOT_IN_KEY = ("budget_usd", "prices", "timeout_s", "mode", "limit_name", "system_role", "cache_system")
 MODES = ("live", "batch")
 CASES_PER_BATCH = 250  # a run has a few such batches under way at once
 
@@ -47,7 +62,15 @@ class _KeyedQuestion:
     question: Question
 
 
-_Conversation = Generator[_KeyedQuestion, RawReply | CallError, Critique | Failure]
+@dataclass(frozen=True)
+class _Received:
+    """A reply, and whether it came now; else it was recorded before."""
+
+    raw: RawReply
+    is_new: bool = True
+
+
+_Conversation = Generator[_KeyedQuestion, _Received | CallError, Critique | Failure]
 
 
 class RemoteCritic(VLMCritic):
@@ -66,7 +89,8 @@ class RemoteCritic(VLMCritic):
 
     Attributes:
         pixels_per_token: of an image, by the service's rule.
-        service: name of the critic, and of the extra that installs its SDK.
+        service: name of the critic.
+        extra: name of the extra that installs its SDK.
         package: the SDK.
         client_class: name of the SDK's client.
         own_address: URL of the service.
@@ -77,6 +101,7 @@ class RemoteCritic(VLMCritic):
     remote = True
     pixels_per_token = 600
     service: str
+    extra: str
     package: str
     client_class: str
     own_address: str
@@ -85,8 +110,10 @@ class RemoteCritic(VLMCritic):
 
     _client: SdkClient
     _dialogue: Dialogue
+    _finder: DialectFinder
     _paid: PaidCalls
     _second: Critic | None = None
+    _has_critique = False
     _connected = False  # recorded replies are read one by one, in whichever mode they were sent
 
     def __init__(
@@ -135,9 +162,10 @@ class RemoteCritic(VLMCritic):
     def prepare_offline(self, context: Context) -> None:
         """Prepares without key, package or connection, which is enough to read recorded replies."""
         self._dialogue = self._make_dialogue(context)
+        self._finder = self._make_dialect_finder()
         # Outside a run the critic has its own budget, and a ledger in memory.
         self._paid = context.paid or Calls(
-            MemoryLedger(), budget_usd=self.budget_usd, prices=Prices(self.prices) if self.prices else None
+            MemoryLedger(), budget_usd=self.budget_usd, prices=Prices({**self.default_prices, **(self.prices or {})})
         )
         second = make_second_critic(self.second) if self.second is not None else None
         if isinstance(second, RemoteCritic):
@@ -177,6 +205,11 @@ class RemoteCritic(VLMCritic):
         second = None if self.second is None else make_second_critic(self.second).estimate(0)
         return replace(estimate, batched=self.mode == "batch", second=second)
 
+    @property
+    def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:
+        """Those of the second critic: the first one's is known by its name, or has to be set."""
+        return {} if self.second is None else make_second_critic(self.second).default_prices
+
     def _critique_live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         if len(cases) == 1:
             return [self._critique_one(cases[0])]
@@ -193,20 +226,38 @@ class RemoteCritic(VLMCritic):
 
     def _converse(self, case: Case) -> _Conversation:
         """The dialogue about a case, as calls whose replies the caller fetches."""
-        conversation, reply, keys = self._dialogue.discuss(case), None, list[str]()
-        try:
-            while True:
-                question = next(conversation) if reply is None else conversation.send(reply)
-                keys.append(self._call_key(case, len(keys), question))
-                raw = yield _KeyedQuestion(keys[-1], question)
-                if isinstance(raw, CallError):
-                    return Failure(_failure_kind(raw), shorten(raw.message, CAUSE))
-                reply = self._read_safely(raw.body)
-        except StopIteration as end:
-            critique: Critique | Failure = end.value
-        if isinstance(critique, Failure):
-            self._paid.reject(keys[-1], critique.message)
+        conversation, keys = self._dialogue.discuss(case), list[str]()
+        question = next(conversation)
+        while True:
+            keys.append(self._call_key(case, len(keys), question))
+            received = yield _KeyedQuestion(keys[-1], question)
+            if isinstance(received, CallError):
+                critique: Critique | Failure = _to_failure(received)
+                break
+            reply = self._read_safely(received.raw.body)
+            if reply.stop == "interrupted" and not received.is_new:
+                continue  # what broke off in an earlier session is asked again
+            try:
+                question = conversation.send(reply)
+            except StopIteration as end:
+                critique = end.value
+                break
+        self._reject(keys[-1], critique)
         return critique
+
+    def _reject(self, key: str, critique: Critique | Failure) -> None:
+        """Counts a case without a critique as failed.
+
+        A refusal is the service's word on one case, which another critic may take: it ends no run, unless all of the
+        first cases are refused and nobody takes them.
+        """
+        if isinstance(critique, Critique):
+            self._has_critique = True
+        elif critique.kind == "refusal":
+            if self._second is None and not self._has_critique:
+                self._paid.reject(key, critique.message)
+        elif critique.kind != CALL_FAILED:  # failed calls are counted where they are made
+            self._paid.reject(key, critique.message)
 
     def _read_safely(self, body: Mapping[str, JSON]) -> ModelReply:
         try:
@@ -215,22 +266,41 @@ class RemoteCritic(VLMCritic):
         except (AttributeError, TypeError):
             return ModelReply("")  # a body of an undocumented shape is an empty reply
 
-    def _call(self, keyed: _KeyedQuestion) -> RawReply | CallError:
-        worst = self._worst_case_usd(keyed.question)
+    def _call(self, keyed: _KeyedQuestion) -> _Received | CallError:
+        worst, sent = self._worst_case_usd(keyed.question), list[None]()
+
+        def send(_: Mapping[str, JSON]) -> RawReply:
+            sent.append(None)
+            return self._finder.ask(keyed.question, self._send)
+
+        request = self._to_sendable(keyed.question, self._finder.dialect)
         try:
-            return self._paid.call(keyed.key, self._to_sendable(keyed.question), worst_case_usd=worst, send=self._send)
+            return _Received(self._paid.call(keyed.key, request, worst_case_usd=worst, send=send), bool(sent))
         except CallError as error:
             return error
 
-    def _call_batch(self, questions: Sequence[_KeyedQuestion], batch_client: BatchClient) -> list[RawReply | CallError]:
+    def _send(self, question: Question, dialect: Dialect) -> RawReply:
+        return self._post(self._to_sendable(question, dialect), dialect)
+
+    def _call_batch(
+        self, questions: Sequence[_KeyedQuestion], batch_client: BatchClient
+    ) -> list[_Received | CallError]:
         calls = [
-            BatchedCall(keyed.key, self._to_sendable(keyed.question), self._worst_case_usd(keyed.question))
+            BatchedCall(
+                keyed.key,
+                self._to_sendable(self._finder.dialect.phrase(keyed.question), self._finder.dialect),
+                self._worst_case_usd(keyed.question),
+            )
             for keyed in questions
         ]
-        return self._paid.batch(calls, batch_client)
+        replies = self._paid.batch(calls, batch_client)
+        return [reply if isinstance(reply, CallError) else _Received(reply) for reply in replies]
 
     def _worst_case_usd(self, question: Question) -> float:
-        worst = self._paid.worst_case_usd(self.model, max_usage(question, self.pixels_per_token))
+        usage = max_usage(question, self.pixels_per_token, self._reasoning_allowance(question))
+        if getattr(self, "cache_system", False):
+            usage["cache_write_tokens"] = usage["input_tokens"]  # what is written to a cache costs more
+        worst = self._paid.worst_case_usd(self.model, usage)
         if worst == 0 and self._connected and is_provider(self._address()):
             raise ConfigError(
                 f"{self.service}: the prices call {self.model!r} local, and so free, but it is called at "
@@ -238,9 +308,13 @@ class RemoteCritic(VLMCritic):
             )
         return worst
 
-    def _to_sendable(self, question: Question) -> dict[str, Any]:
+    def _reasoning_allowance(self, question: Question) -> int:  # noqa: ARG002  of other services
+        """Tokens that the model may think, and the service bill, beside the limit of the answer."""
+        return 0
+
+    def _to_sendable(self, question: Question, dialect: Dialect) -> dict[str, Any]:
         """The request to be sent: names of folders, and so labels, may hold what no encoding can send."""
-        request: dict[str, Any] = map_strings(self._to_request(question), strip_surrogates)
+        request: dict[str, Any] = map_strings(self._to_request(question, dialect), strip_surrogates)
         return request
 
     def _call_key(self, case: Case, number: int, question: Question) -> str:
@@ -261,7 +335,7 @@ class RemoteCritic(VLMCritic):
 
     def _check_access(self) -> None:
         """Raises when the package or the key is missing."""
-        require_package(self.package, self.service)
+        require_package(self.package, self.extra)
         self._find_key()
 
     def _connect(self) -> None:
@@ -300,12 +374,16 @@ class RemoteCritic(VLMCritic):
         return urlsplit(self._address()).hostname or ""
 
     @abstractmethod
-    def _to_request(self, question: Question) -> dict[str, Any]:
-        """The question as a request body."""
+    def _to_request(self, question: Question, dialect: Dialect) -> dict[str, Any]:
+        """The question as a request body in a dialect."""
 
     @abstractmethod
-    def _send(self, request: Mapping[str, JSON]) -> RawReply:
-        """Sends a request once; returns every reply that reports its usage."""
+    def _post(self, request: Mapping[str, JSON], dialect: Dialect) -> RawReply:
+        """Sends a request once; returns every completion, and raises CallError for all else."""
+
+    @abstractmethod
+    def _make_dialect_finder(self) -> DialectFinder:
+        """What finds out how the server wants to be asked."""
 
     @abstractmethod
     def _make_batch_client(self) -> BatchClient:
@@ -323,6 +401,8 @@ def key_prefix(case: Case, dialogue: str, number: int) -> str:
     return f"critique:{case.id}:{pair}:{shown}:{dialogue}:{number}"
 
 
-def _failure_kind(error: CallError) -> str:
-    # Azure rejects a prompt with an error where others answer with a refusal.
-    return "refusal" if error.status == 400 and "content_filter" in error.message else "call failed"
+def _to_failure(error: CallError) -> Failure:
+    """A filter's no is a refusal, whether a service tells it by an error or by an answer."""
+    if error.kind == "refusal":
+        return Failure("refusal", shorten(f"the service declined: {error.message}", CAUSE))
+    return Failure(CALL_FAILED, shorten(error.message, CAUSE))

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from ...calls import CallError, classify, retry_after
-from ...calls.prices import UNKNOWN_USAGE
+from ...calls.error_body import PAGE, read_words
 from ...calls.retry import is_unsent, network_error
 from ...credentials import KeyMask, Secret, environment_keys
 from ...errors import ConfigError, MissingExtraError
 from ...records import JSON
-from ._parsing import map_strings, strip_surrogates
+from ._answer_text import map_strings, strip_surrogates
+from ._model_reply import DETAIL
 
 LARGEST = 32 * 2**20  # bytes of a response
 LARGEST_FILE = 512 * 2**20  # bytes of the results of a batch
 NO_STATUS = None  # the outcome of the call is not known: it may be billed
-TOKEN_NAMES = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 PLACEHOLDER = "none"  # sent as key to a server that gets none: the clients require one
-DETAIL = 500  # characters of an error that are kept
 
 
 class SdkClient:
@@ -86,7 +85,7 @@ class SdkClient:
         for chunk in response.iter_bytes():
             body += chunk
             if time.monotonic() > until:
-                raise CallError("retry", f"no complete answer within {self._timeout_s:g} seconds", status=NO_STATUS)
+                raise self._time_out_error()
             if len(body) > largest:
                 raise CallError("item", f"the answer is larger than {largest // 2**20} MiB", status=NO_STATUS)
         return bytes(body)
@@ -98,7 +97,10 @@ class SdkClient:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise CallError("item", f"the answer is not a JSON object: {self._redact(text)[:80]!r}", status=NO_STATUS)
+            words = read_words(text)
+            shown = f"the answer is not a JSON object: {self._redact(words)[:120]!r}"
+            # A page comes from another server than the one that bills.
+            raise CallError("item", shown, status=NO_STATUS, billed=False if words.startswith(PAGE) else None)
         return value
 
     def _to_call_error(self, error: Any) -> CallError:
@@ -107,42 +109,30 @@ class SdkClient:
 
         status = getattr(error, "status_code", None)
         if status is not None:
-            detail = self._redact(error_detail(error.body) or str(error))
-            wait = retry_after(dict(error.response.headers))
-            return CallError(classify(status, detail), detail, status=status, retry_after_s=wait)
+            text = error.response.text
+            detail = self._redact(read_words(text) or str(error))
+            wait = retry_after(dict(error.response.headers), text)
+            return CallError(classify(status, detail, wait), detail, status=status, retry_after_s=wait)
         cause: BaseException = error.__cause__ or error
         found = network_error(cause)
+        if found.timed_out:
+            return self._time_out_error()
         expected = isinstance(error, httpx2.HTTPError) or _is_sdk_error(error) or is_unsent(cause)
         kind = found.kind if expected else "item"  # a mistake of ours or of the SDK will not mend itself
         return CallError(kind, self._redact(found.message), reached=found.reached)
 
+    def _time_out_error(self) -> CallError:
+        """The server is there, and takes its time: it is not helped by being asked again."""
+        return CallError(
+            "retry",
+            f"the server took the request, and gave no complete answer within {self._timeout_s:g} seconds; if it is "
+            "slow and not broken, raise timeout_s",
+            status=NO_STATUS,
+            timed_out=True,
+        )
+
     def _redact(self, text: str) -> str:
         return " ".join(self._mask(strip_surrogates(text)).split())[:DETAIL]
-
-
-def error_detail(body: Any) -> str:
-    """Type, code and message of the error in a response body; empty if there is none."""
-    error = body.get("error", body) if isinstance(body, Mapping) else None
-    if not isinstance(error, Mapping):
-        return ""
-    words = [error.get(name) for name in ("type", "code", "message")]
-    return ": ".join(dict.fromkeys(str(word) for word in words if word))
-
-
-def to_usage(usage: Any, paths: Sequence[str]) -> dict[str, int]:
-    """A service's report of the tokens used, under our names.
-
-    Args:
-        usage: as reported by the service.
-        paths: of each of `TOKEN_NAMES` in it, with dots between nested names.
-
-    Returns:
-        `UNKNOWN_USAGE` if input or output tokens are not reported, or a value is not a count.
-    """
-    counts = [_look_up(usage, path) for path in paths]
-    if None in counts[:2] or not all(count is None or (isinstance(count, int) and count >= 0) for count in counts):
-        return dict(UNKNOWN_USAGE)
-    return {name: count or 0 for name, count in zip(TOKEN_NAMES, counts, strict=True)}
 
 
 def connect(
@@ -191,9 +181,3 @@ def require_package(package: str, extra: str) -> None:
 
 def _is_sdk_error(error: Exception) -> bool:
     return any(kind.__name__ in ("AnthropicError", "OpenAIError") for kind in type(error).__mro__)
-
-
-def _look_up(usage: Any, path: str) -> Any:
-    for name in path.split("."):
-        usage = usage.get(name) if isinstance(usage, Mapping) else None
-    return usage

@@ -38,11 +38,12 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
             "Name “{label}”, and describe colour, pose, place, light and background. At most 50 words{limit}. "
             "Show no other class, and write no negations."
         ),
+        "paper_system": "",  # the paper has none
+        # Every demand of the two prompts of the paper (figures 1 and 2), in our words.
         "paper_analysis": (
-            "{picture} It comes from a classifier that took this {label} for a {predicted}. Explain the mistake: say "
-            "exactly which places in the image the model attended to and which it passed over, and what in the "
-            "original makes it hard to tell from a {predicted}. Describe the colour and the build of the {label} "
-            "closely, in at most 120 words."
+            "{picture} It is of a {label}, and a classifier{task} took it for a {predicted}. Study where the "
+            "classifier looks, and explain what in the original makes it hard, so that it was taken for a {predicted}. "
+            "Describe the colour and the build of the {label}. Say exactly which places got the attention."
         ),
         "paper_analysis_slice": (
             "{picture} A classifier took all of them, each a {label}, for something else, mostly a {predicted}: "
@@ -51,10 +52,11 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
             "them hard to tell from a {predicted}, in at most 120 words."
         ),
         "paper_prompt": (
-            "We want the classifier to recognise such images as {label}, and will train it on new images from a "
-            "text-to-image model. Write the prompt for one image of a {label} that poses the same difficulties as the "
-            "image above; the colour of the {label} matters and must be kept. At most 100 words{limit}. Answer with "
-            "the prompt alone."
+            "We want the classifier to recognise this image as {label}, and will train it further on images that SDXL "
+            "makes, so that it learns where to look. Write one prompt for SDXL of at most 100 words{limit}, for a "
+            "single image that helps this training: it must pose challenges like those of the wrongly classified "
+            "image, from which the classifier can learn to master hard scenes. The colour of the {label} in the "
+            "original is important. Answer with the prompt alone, without any other text."
         ),
         "repair": "That cannot be used: {reason}. Answer again, in the form that was asked for, with that mended.",
     }
@@ -74,12 +76,14 @@ SHEETS = {
     "image-only": "The picture is a sheet of images.",
 }
 CONTRAST = " Below the line it shows other images of the class, which the classifier gets right."
+MAY_BE_EMPTY = ("system", "paper_system")
 _FIELD = re.compile(r"\{(\w+)\}")
 FIELDS = {
     "system": {"domain"},
     "structured": {"picture", "label", "predicted", "limit", "domain"},
     "structured_slice": {"picture", "label", "predicted", "limit", "domain", "slice", "shown", "mistakes"},
-    "paper_analysis": {"picture", "label", "predicted", "domain"},
+    "paper_system": {"domain"},
+    "paper_analysis": {"picture", "label", "predicted", "domain", "task"},
     "paper_analysis_slice": {"picture", "label", "predicted", "domain", "slice", "shown", "mistakes"},
     "paper_prompt": {"label", "predicted", "limit", "domain"},
     "repair": {"reason", "label"},
@@ -95,7 +99,7 @@ def merge_templates(replacements: Mapping[str, str] | None) -> dict[str, str]:
     for name, text in (replacements or {}).items():
         if name not in TEMPLATES:
             raise ConfigError(f"templates: there is no template {name!r}. {suggest(name, TEMPLATES)}")
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not (text.strip() or name in MAY_BE_EMPTY):
             raise ConfigError(f"templates: {name} must be text, got {text!r}")
         for field in _FIELD.findall(text):
             if field not in FIELDS[name]:

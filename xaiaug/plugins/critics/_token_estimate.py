@@ -16,17 +16,23 @@ from ._conversation import Dialogue, Question
 CHARACTERS_PER_TOKEN = 4
 FEWEST_PER_TOKEN = 2  # characters; no text takes more tokens in practice
 STRUCTURE = 140  # tokens of a service's own instructions on a schema
-ANSWER = {"structured": (100, 280), "paper": (160, 300)}  # tokens that the templates ask for, in all
+ANSWER = {"structured": (100, 280), "paper": (160, 700)}  # tokens that the templates ask for, in all
 REPAIRS = 0.05  # maximum share of answers that have to be repeated
 BYTES_PER_PIXEL = (0.2, 0.33)  # of our JPEGs; means over panels of photographs lie within
 SPREAD = (0.97, 1.05)  # of token counts by characters
 
 
-def max_usage(question: Question, pixels_per_token: int) -> dict[str, int]:
-    """The maximum number of tokens one question can use, by kind."""
+def max_usage(question: Question, pixels_per_token: int, reasoning_tokens: int = 0) -> dict[str, int]:
+    """The maximum number of tokens one question can use, by kind.
+
+    Args:
+        question: what is asked.
+        pixels_per_token: of an image.
+        reasoning_tokens: tokens that the model may think beside the limit of the answer.
+    """
     text, pixels = _size(question)
     input_tokens = text // FEWEST_PER_TOKEN + 2 * pixels // pixels_per_token + 2 * STRUCTURE
-    return {"input_tokens": input_tokens, "output_tokens": question.max_tokens}
+    return {"input_tokens": input_tokens, "output_tokens": question.max_tokens + reasoning_tokens}
 
 
 def estimate_calls(

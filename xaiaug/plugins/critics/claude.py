@@ -9,10 +9,12 @@ from typing import Any, Unpack
 from ...credentials import Secret
 from ...errors import ConfigError
 from ...records import JSON, BatchClient, RawReply
+from . import _messages_api
 from ._claude_batches import ClaudeBatchClient
-from ._conversation import ModelReply, Question, Turn
+from ._conversation import Question
+from ._model_reply import ModelReply, to_raw_reply
 from ._remote_critic import RemoteCritic, RemoteOptions
-from ._sdk import to_usage
+from ._server_dialect import Dialect, DialectFinder
 
 BEARER = "ANTHROPIC_AUTH_TOKEN"
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -25,10 +27,12 @@ class ClaudeCritic(RemoteCritic):
         model: Anthropic's name for it.
         effort: "low" to "max"; None: the model's default.
         thinking: "adaptive" or "disabled", for models that support it; None: the model's default.
+        cache_system: whether the service keeps the system text for the next calls; it does from about a thousand tokens
+            on, so only long templates gain by it.
         options: as in `RemoteCritic`; without a `base_url`, ANTHROPIC_BASE_URL or Anthropic's own address.
     """
 
-    service = "claude"
+    service = extra = "claude"
     package = "anthropic"
     client_class = "Anthropic"
     own_address = "https://api.anthropic.com"
@@ -41,11 +45,13 @@ class ClaudeCritic(RemoteCritic):
         *,
         effort: str | None = None,
         thinking: str | None = None,
+        cache_system: bool = False,
         **options: Unpack[RemoteOptions],
     ) -> None:
         super().__init__(model, **options)
         self.effort = effort
         self.thinking = thinking
+        self.cache_system = cache_system
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -63,55 +69,24 @@ class ClaudeCritic(RemoteCritic):
     def _request_settings(self) -> JSON:
         return ["claude", self.model, self.effort, self.thinking]
 
-    def _to_request(self, question: Question) -> dict[str, Any]:
-        output = {"effort": self.effort} if self.effort else {}
-        if question.schema is not None:
-            output["format"] = {"type": "json_schema", "schema": question.schema}  # type: ignore[assignment]
-        request: dict[str, Any] = {
-            "model": self.model,
-            "max_tokens": question.max_tokens,
-            "system": question.system,
-            "messages": [{"role": turn.role, "content": _to_content(turn)} for turn in question.turns],
-        }
-        if output:
-            request["output_config"] = output
+    def _to_request(self, question: Question, dialect: Dialect) -> dict[str, Any]:  # noqa: ARG002  there is one
+        request = {"model": self.model, **_messages_api.to_request(question)}
+        if self.cache_system and question.system:
+            request["system"] = [{"type": "text", "text": question.system, "cache_control": {"type": "ephemeral"}}]
+        if self.effort:
+            request["output_config"] = {"effort": self.effort, **request.get("output_config", {})}
         if self.thinking:
             request["thinking"] = {"type": self.thinking}
         return request
 
-    def _send(self, request: Mapping[str, JSON]) -> RawReply:
-        body = self._client.post(self._client.sdk.messages, request)
-        return RawReply(body, read_usage(body.get("usage") or {}))
+    def _post(self, request: Mapping[str, JSON], dialect: Dialect) -> RawReply:  # noqa: ARG002
+        return to_raw_reply(self._client.post(self._client.sdk.messages, request), _messages_api)
+
+    def _make_dialect_finder(self) -> DialectFinder:
+        return DialectFinder(Dialect("messages"))
 
     def _make_batch_client(self) -> BatchClient:
-        return ClaudeBatchClient(self._client, read_usage)
+        return ClaudeBatchClient(self._client, lambda body: to_raw_reply(body, _messages_api))
 
     def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
-        return read_reply(body)
-
-
-def read_usage(usage: Any) -> dict[str, int]:
-    """The tokens that are billed. The service does not count cached tokens as input tokens; we do."""
-    paths = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    tokens = to_usage(usage, paths)
-    cached = tokens.get("cache_read_tokens", 0) + tokens.get("cache_write_tokens", 0)
-    return {**tokens, "input_tokens": tokens["input_tokens"] + cached} if cached else tokens
-
-
-def read_reply(body: Mapping[str, Any]) -> ModelReply:
-    """The model's reply: the text blocks of a message, without the thinking before them."""
-    stop = body.get("stop_reason")
-    if stop == "refusal":
-        details = body.get("stop_details") or {}
-        return ModelReply(str(details.get("explanation") or ""), "refusal", str(details.get("category") or ""))
-    blocks = body.get("content") or []
-    text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
-    return ModelReply(text, "length" if stop in ("max_tokens", "model_context_window_exceeded") else "end")
-
-
-def _to_content(turn: Turn) -> list[dict[str, Any]]:
-    text = {"type": "text", "text": turn.text}
-    if turn.picture is None:
-        return [text]
-    source = {"type": "base64", "media_type": turn.picture.media_type, "data": turn.picture.base64}
-    return [{"type": "image", "source": source}, text]
+        return _messages_api.read_reply(body)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 from PIL import Image
 
-from ...errors import ConfigError, PluginError
+from ...errors import ConfigError, MissingExtraError, PluginError
 from ...interfaces import Context
 from ...records import Case, Critique, Failure
 from .._device import resolve_device
-from ._conversation import Dialogue, ModelReply, Question, run_conversations
+from ._chat_processor import describe_missing, load_chat_processor
+from ._conversation import Dialogue, Question, run_conversations
 from ._image_encoding import EncodedImage
+from ._model_reply import ModelReply
 from ._vlm_critic import DialogueOptions, VLMCritic
 
 
@@ -106,15 +107,19 @@ def _generate(loaded: Any, questions: list[Question]) -> list[ModelReply]:
 
 
 def _load(name: str, dtype: str, device: torch.device) -> tuple[Any, Any]:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
 
     path = Path(name).expanduser()
     source = str(path) if path.is_dir() else name
     weights = "float32" if dtype == "auto" and device.type == "cpu" else dtype
     try:
-        processor = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
+        processor = load_chat_processor(source)
         model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=weights, use_safetensors=True)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(describe_missing(name, error)) from error
+    except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"LocalVLMCritic: the model {name!r} cannot be loaded: {_first_line(error)}") from error
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or not (getattr(processor, "chat_template", None) or tokenizer.chat_template):
@@ -127,31 +132,11 @@ def _load(name: str, dtype: str, device: torch.device) -> tuple[Any, Any]:
 
 def _messages(question: Question) -> list[dict[str, Any]]:
     """The input of a chat template. Not all templates have a system message, so its text begins the first turn."""
-    form = ""
-    if question.schema is not None:
-        form = f"\n\nAnswer with one JSON object like this: {schema_example(question.schema)}"
     messages = []
-    for i, turn in enumerate(question.turns):
-        text = f"{question.system}\n\n{turn.text}{form}" if i == 0 else turn.text
+    for turn in question.spell_form().inline_system().turns:
         content: list[dict[str, Any]] = [{"type": "image"}] if turn.picture else []
-        messages.append({"role": turn.role, "content": [*content, {"type": "text", "text": text}]})
+        messages.append({"role": turn.role, "content": [*content, {"type": "text", "text": turn.text}]})
     return messages
-
-
-def schema_example(schema: Mapping[str, Any]) -> str:
-    """The schema of an object as an example in JSON: each value describes the content of its field."""
-    return json.dumps(_example(schema), ensure_ascii=False)
-
-
-def _example(schema: Mapping[str, Any]) -> Any:
-    if "anyOf" in schema:
-        return f"{_example({'description': schema['description'], **schema['anyOf'][0]})} or null"
-    if "enum" in schema:
-        return " | ".join(schema["enum"])
-    if schema["type"] == "object":
-        return {name: _example(part) for name, part in schema["properties"].items()}
-    description = schema.get("description", schema["type"])
-    return [description] if schema["type"] == "array" else description
 
 
 def _decode(picture: EncodedImage) -> Image.Image:

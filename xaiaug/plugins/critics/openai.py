@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Unpack
-from urllib.parse import urlsplit
 
-from ...errors import CallError, ConfigError
+from ...errors import ConfigError
 from ...records import JSON, BatchClient, RawReply
 from . import _chat_completions, _responses_api
-from ._conversation import ModelReply, Question
+from ._conversation import Question
+from ._model_reply import Api, ModelReply, to_raw_reply
 from ._openai_batches import OpenAIBatchClient
 from ._remote_critic import RemoteCritic, RemoteOptions
+from ._server_dialect import LIMITS, SYSTEM_ROLES, Dialect, DialectFinder
 
 APIS = ("auto", "responses", "chat")
-NO_SUCH_API = {404, 405, 501}  # statuses of a server without the Responses API
+DETAILS = ("auto", "low", "high", "original")
+REASONING = 2  # factor on the tokens of an answer: so much a model may think where max_tokens does not bound that
+
+
+OWN_HOST = "api.openai.com"
+
+
+class OpenAIOptions(RemoteOptions, total=False):
+    """The settings of `OpenAICritic` beside the model."""
+
+    effort: str | None
+    temperature: float | None
+    api: str
+    limit_name: str
+    system_role: str
+    detail: str
 
 
 class OpenAICritic(RemoteCritic):
@@ -28,16 +44,22 @@ class OpenAICritic(RemoteCritic):
         model: the service's name for it.
         effort: of reasoning, for models that support it; None: the model's default.
         temperature: for models that support it; None: the model's default.
-        api: "responses", "chat", or "auto": Responses, or Chat Completions if a compatible server lacks Responses.
+        api: "responses", "chat", or "auto": Responses, or Chat Completions if a compatible server fails the first call.
+        limit_name: of Chat Completions: "max_tokens", "max_completion_tokens", or "auto": what the server takes.
+        system_role: of Chat Completions: "system", "developer", "user" (the system text begins the first message), or
+            "auto": what the server takes.
+        detail: of the picture, in the service's words: "auto", "low", "high" or "original".
         options: as in `RemoteCritic`; without a `base_url`, OPENAI_BASE_URL or OpenAI's own address.
     """
 
     pixels_per_token = 850
-    service = package = "openai"
+    service = package = extra = "openai"
     client_class = "OpenAI"
     own_address = "https://api.openai.com/v1"
     address_variable = "OPENAI_BASE_URL"
-    key_variables = ("OPENAI_API_KEY",)
+    key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
+    preset_api = "responses"  # at other servers than OpenAI's own, where nothing is set
+    preset_limit = LIMITS[0]
 
     def __init__(
         self,
@@ -46,21 +68,32 @@ class OpenAICritic(RemoteCritic):
         effort: str | None = None,
         temperature: float | None = None,
         api: str = "auto",
+        limit_name: str = "auto",
+        system_role: str = "auto",
+        detail: str = "auto",
         **options: Unpack[RemoteOptions],
     ) -> None:
         super().__init__(model, **options)
         self.effort = effort
         self.temperature = temperature
         self.api = api
+        self.limit_name = limit_name
+        self.system_role = system_role
+        self.detail = detail
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.api not in APIS:
-            raise ConfigError(f"OpenAICritic: api must be one of {', '.join(APIS)}, got {self.api!r}")
-
-    def _connect(self) -> None:
-        super()._connect()
-        self._chat = self.api == "chat"
+        known = {
+            "api": APIS,
+            "limit_name": ("auto", *LIMITS),
+            "system_role": ("auto", *SYSTEM_ROLES),
+            "detail": DETAILS,
+        }
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ConfigError(
+                    f"OpenAICritic: {name} must be one of {', '.join(values)}, got {getattr(self, name)!r}"
+                )
 
     def _adapt_client(self, client: Any) -> None:
         if self._is_compatible():  # the account at OpenAI is no business of another server
@@ -68,45 +101,61 @@ class OpenAICritic(RemoteCritic):
 
     def _is_compatible(self) -> bool:
         """Whether the server is another than OpenAI's own."""
-        return self._receiver() != urlsplit(self.own_address).hostname
+        return self._receiver() != OWN_HOST
 
     def _request_settings(self) -> JSON:
-        return ["openai", self.model, self.effort, self.temperature]
+        shown = [] if self.detail == DETAILS[0] else [self.detail]
+        return ["openai", self.model, self.effort, self.temperature, *shown]
 
-    def _to_request(self, question: Question) -> dict[str, Any]:
-        request = {"model": self.model, **_responses_api.to_request(question)}
-        if self.effort is not None:
+    def _to_request(self, question: Question, dialect: Dialect) -> dict[str, Any]:
+        chat = dialect.api == "chat"
+        request: dict[str, Any] = {"model": self.model}
+        if chat:
+            request.update(_chat_completions.to_request(question, dialect.limit, dialect.system_role, self.detail))
+        else:
+            request.update(_responses_api.to_request(question, self.detail))
+        if self.effort is not None and chat:
+            request["reasoning_effort"] = self.effort
+        elif self.effort is not None:
             request["reasoning"] = {"effort": self.effort}
         if self.temperature is not None:
             request["temperature"] = self.temperature
         return request
 
-    def _send(self, request: Mapping[str, JSON]) -> RawReply:
-        if not self._chat:
-            try:
-                return _to_reply(self._client.post(self._client.sdk.responses, request))
-            except CallError as error:
-                if self.api != "auto" or not self._is_compatible() or error.status not in NO_SUCH_API:
-                    raise
-        reply = _to_reply(self._client.post(self._client.sdk.chat.completions, self._to_chat(request)))
-        self._chat = True  # from now on the only API that is tried; a wrong model fails with either
-        return reply
+    def _post(self, request: Mapping[str, JSON], dialect: Dialect) -> RawReply:
+        sdk = self._client.sdk
+        return _to_reply(self._client.post(sdk.chat.completions if dialect.api == "chat" else sdk.responses, request))
 
-    def _to_chat(self, request: Mapping[str, JSON]) -> dict[str, Any]:
-        return _chat_completions.from_responses(
-            request, "max_tokens" if self._is_compatible() else "max_completion_tokens"
+    def _make_dialect_finder(self) -> DialectFinder:
+        compatible = self._is_compatible()
+        usual = self.preset_limit if compatible else LIMITS[1]
+        limit = usual if self.limit_name == "auto" else self.limit_name
+        usual_api = self.preset_api if compatible else "responses"
+        role = SYSTEM_ROLES[0] if self.system_role == "auto" else self.system_role
+        settled = {"limit"} if self.limit_name != "auto" else set[str]()
+        settled |= {"system_role"} if self.system_role != "auto" else set()
+        return DialectFinder(
+            Dialect(usual_api if self.api == "auto" else self.api, limit=limit, system_role=role),
+            probes=(["schema"] if compatible else []) + (["api"] if compatible and self.api == "auto" else []),
+            settled=frozenset(settled),
         )
 
+    def _reasoning_allowance(self, question: Question) -> int:
+        bounded = not self._is_compatible() or self._finder.dialect.limit == LIMITS[1]
+        return 0 if bounded else REASONING * question.max_tokens
+
     def _make_batch_client(self) -> BatchClient:
-        if self._chat:
-            return OpenAIBatchClient(self._client, "/v1/chat/completions", self._to_chat, _to_reply)
-        return OpenAIBatchClient(self._client, "/v1/responses", dict, _to_reply)
+        endpoint = "/v1/chat/completions" if self._finder.dialect.api == "chat" else "/v1/responses"
+        return OpenAIBatchClient(self._client, endpoint, dict, _to_reply)
 
     def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
-        return _chat_completions.read_reply(body) if "choices" in body else _responses_api.read_reply(body)
+        return _api_of(body).read_reply(body)
 
 
-def _to_reply(body: dict[str, JSON]) -> RawReply:
-    usage = body.get("usage")
-    read_usage = _chat_completions.read_usage if "choices" in body else _responses_api.read_usage
-    return RawReply(body, read_usage(usage))
+def _to_reply(body: Mapping[str, JSON]) -> RawReply:
+    return to_raw_reply(body, _api_of(body))
+
+
+def _api_of(body: Mapping[str, JSON]) -> Api:
+    """Some servers answer one API in the form of the other."""
+    return _chat_completions if "choices" in body else _responses_api

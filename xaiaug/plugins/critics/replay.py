@@ -20,7 +20,8 @@ from ...store.stage_rows import critique_of
 from ._by_name import KNOWN, make_critic
 from ._remote_critic import RemoteCritic
 
-PAID = ("claude", "openai")  # critics whose replies are recorded before they are parsed
+# Critics whose replies are recorded before they are parsed.
+PAID = ("claude", "openai", "gemini", "openrouter", "azure", "ollama", "vllm", "lmstudio")
 
 
 class ReplayCritic(Critic):
