@@ -15,7 +15,8 @@ from .predictions import seeds_of
 
 def list_arm_costs(reader: Reader) -> tuple[ArmCost, ...]:
     """What each trained arm took, in order."""
-    images = {arm: entry for entry in reversed(reader.get_fact(IMAGES) or []) for arm in entry["arms"]}
+    made: list[ImagesFact] = reader.get_fact(IMAGES) or []
+    images = {arm: entry for entry in reversed(made) for arm in entry["arms"]}
     return tuple(_cost(reader, fact, images.get(fact["arm"]["name"])) for fact in reader.get_fact(ARMS) or [])
 
 

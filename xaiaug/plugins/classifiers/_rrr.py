@@ -63,7 +63,7 @@ class RrrLoss(ErmLoss):
             (gradients,) = torch.autograd.grad(outputs.float().log_softmax(-1).sum(), pixels, create_graph=True)
             penalty = self._penalise(gradients.float().square().sum(1), batch["off_subject"])
             if first:  # some operations have a gradient and no second one, which shows only when it is needed
-                penalty.backward(retain_graph=True)
+                torch.autograd.backward(penalty, retain_graph=True)
                 module.zero_grad()
         except RuntimeError as error:
             raise UnsupportedRecipeError(
