@@ -178,11 +178,13 @@ def test_refusals_end_no_run_unless_all_of_the_first_cases_are_refused(monkeypat
         ask_all(flagged)
 
 
-def test_what_broke_off_is_asked_again_now_and_in_the_next_session(monkeypatch):
+@pytest.mark.parametrize(("word", "text"), [("error", json.dumps(ANSWER)), (None, "half of"), ("odd", "half of")])
+def test_what_broke_off_is_asked_again_now_and_in_the_next_session(monkeypatch, word, text):
     pytest.importorskip("openai")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     ledger = MemoryLedger()
-    broken, whole = (Raw(json.dumps(chat(json.dumps(ANSWER), reason)).encode()) for reason in ("error", "stop"))
+    broken = Raw(json.dumps(chat(text, word)).encode())
+    whole = Raw(json.dumps(chat(json.dumps(ANSWER))).encode())
     made = []
     with Loopback([broken, broken, broken, whole]) as server:
         for _ in range(2):

@@ -203,14 +203,17 @@ class Dialogue:
 
     def _ask(self, question: Question, case: Case, reading: Reading[Result]) -> Conversation[Result]:
         """The parsed answer; an unusable one is asked for once more, with the reason."""
-        reply = yield question
-        try:
-            return reading.parse_reply(reply)
-        except UnusableError as error:
-            if not error.repairable:
-                raise
-            reply = yield self._request_repair(question, reply, case, error)
-        return reading.parse_reply(reply)
+        is_repaired = False
+        while True:
+            reply = yield question
+            try:
+                return reading.parse_reply(reply)
+            except UnusableError as error:
+                if error.kind == INTERRUPTED and not reply.is_new:
+                    continue  # it broke off in an earlier session
+                if is_repaired or not error.repairable:
+                    raise
+                question, is_repaired = self._request_repair(question, reply, case, error), True
 
     def _request_repair(self, question: Question, reply: ModelReply, case: Case, error: UnusableError) -> Question:
         if reply.stop == "length":

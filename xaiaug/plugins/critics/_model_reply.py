@@ -103,12 +103,14 @@ class ModelReply:
             reason, or none, that is not known to end a whole answer.
         category: of a refusal or another end, the service's word for it, if it gives one.
         aside: what the model wrote elsewhere: its reasoning, or the arguments of a tool; for answers without text.
+        is_new: whether it came in this session; else it was recorded before.
     """
 
     text: str
     stop: Stop = "end"
     category: str = ""
     aside: str = ""
+    is_new: bool = True
 
 
 class Api(Protocol):

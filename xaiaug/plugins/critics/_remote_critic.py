@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
-from urllib.parse import urlsplit
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
-from ...credentials import Secret, find_key, is_provider
+from ...credentials import is_provider
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
 from ...records import (
@@ -31,8 +29,9 @@ from ._by_name import make_second_critic
 from ._conversation import Dialogue, Question, run_conversations
 from ._model_reply import ModelReply
 from ._parsing import CAUSE
-from ._sdk import SdkClient, connect, require_package
+from ._sdk import SdkClient
 from ._server_dialect import Dialect, DialectFinder
+from ._service_endpoint import ServiceEndpoint
 from ._token_estimate import estimate_calls, max_usage
 from ._vlm_critic import DialogueOptions, VLMCritic
 
@@ -73,7 +72,7 @@ class _Received:
 _Conversation = Generator[_KeyedQuestion, _Received | CallError, Critique | Failure]
 
 
-class RemoteCritic(VLMCritic):
+class RemoteCritic(VLMCritic, ServiceEndpoint):
     """Asks a model of a paid service.
 
     Args:
@@ -88,26 +87,11 @@ class RemoteCritic(VLMCritic):
         options: settings of the dialogue, as in `VLMCritic`.
 
     Attributes:
-        pixels_per_token: of an image, by the service's rule.
-        service: name of the critic.
-        extra: name of the extra that installs its SDK.
-        package: the SDK.
-        client_class: name of the SDK's client.
-        own_address: URL of the service.
-        address_variable: environment variable with another URL, which counts if there is no `base_url`.
-        key_variables: environment variables with the key.
+        pixels_per_token: of an image, by the service's rule; the others are those of `ServiceEndpoint`.
     """
 
     remote = True
     pixels_per_token = 600
-    service: str
-    extra: str
-    package: str
-    client_class: str
-    own_address: str
-    address_variable: str
-    key_variables: tuple[str, ...]
-
     _client: SdkClient
     _dialogue: Dialogue
     _finder: DialectFinder
@@ -234,9 +218,7 @@ class RemoteCritic(VLMCritic):
             if isinstance(received, CallError):
                 critique: Critique | Failure = _to_failure(received)
                 break
-            reply = self._read_safely(received.raw.body)
-            if reply.stop == "interrupted" and not received.is_new:
-                continue  # what broke off in an earlier session is asked again
+            reply = replace(self._read_safely(received.raw.body), is_new=received.is_new)
             try:
                 question = conversation.send(reply)
             except StopIteration as end:
@@ -333,45 +315,10 @@ class RemoteCritic(VLMCritic):
         if not self.timeout_s >= 1:
             raise ConfigError(f"{type(self).__name__}: timeout_s must be at least 1, got {self.timeout_s}")
 
-    def _check_access(self) -> None:
-        """Raises when the package or the key is missing."""
-        require_package(self.package, self.extra)
-        self._find_key()
-
     def _connect(self) -> None:
-        key = self._find_key()
-        client = connect(
-            self.package, self.client_class, key, self._address(), plugin=self.service, adapt=self._adapt_client
-        )
+        client, key = self._open_client()
         weakref.finalize(self, client.close)
         self._client = SdkClient(client, key, self.timeout_s)
-
-    @abstractmethod
-    def _adapt_client(self, client: Any) -> None:
-        """Changes what the SDK took from the environment and this server should get otherwise."""
-
-    @property
-    def address_note(self) -> str:
-        """What the user should know if the address is from the environment; else empty."""
-        if not self._is_address_from_environment():
-            return ""
-        return f"the environment variable {self.address_variable} sends images and key to {self._receiver()}"
-
-    def _address(self) -> str:
-        """The URL of the service."""
-        return self.base_url or os.environ.get(self.address_variable) or self.own_address
-
-    def _is_address_from_environment(self) -> bool:
-        return not self.base_url and bool(os.environ.get(self.address_variable))
-
-    def _find_key(self) -> Secret:
-        """The key for the address; raises ConfigError where no key may be sent to it, or there is none."""
-        source = self.address_variable if self._is_address_from_environment() else "base_url"
-        return find_key(self._address(), self.key_variables, self.service, source)
-
-    def _receiver(self) -> str:
-        """The host that images are sent to."""
-        return urlsplit(self._address()).hostname or ""
 
     @abstractmethod
     def _to_request(self, question: Question, dialect: Dialect) -> dict[str, Any]:
