@@ -28,6 +28,8 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "photos tag": (("--data", ""), ()),  # its --start
     "pointing": (("--data", ""), ()),
     "pretrain_petworld": ((), ()),
+    "protocols": ((), ()),
+    "recommendation": ((), ()),
     "segmentation": (("--data", "pets-with-masks"), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
     "slices": (("--data", ""), ()),
