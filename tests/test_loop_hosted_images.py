@@ -10,7 +10,7 @@ from critic_cases import ANSWER, CANARY
 from fakes import NearestColour, Ramp, paint_folder
 
 from xaiaug import FeedbackLoop, Recipe, Splits
-from xaiaug.errors import BudgetSpentError, OfflineError
+from xaiaug.errors import BudgetSpentError, CallsFailingError, OfflineError
 from xaiaug.results.maintenance import verify
 from xaiaug.testing import Error, Loopback, Reply
 
@@ -135,3 +135,36 @@ def test_a_key_that_is_refused_stops_the_run_with_advice(splits, tmp_path, at):
 
         with pytest.raises(CallsRefusedError, match="check the API key"):
             loop().run(splits, tmp_path / "run")
+
+
+def test_images_that_got_no_answer_are_asked_for_again_and_the_others_are_not(splits, tmp_path, at):
+    def script(request):
+        if request.protocol.startswith("image"):
+            asked.append(request)
+            if len(asked) == 2 and not mended:
+                return Error(400, "the upstream did not answer", type="server_error")
+        return answer(request)
+
+    asked, mended = [], []
+    with Loopback(script, prices=RATES) as server:
+        at(server)
+        first = loop().run(splits, tmp_path / "run", until="images")
+        failed = [image for case in first.report.cases for image in case.images if image.check == "call failed"]
+        before = len(asked)
+        mended.append(True)
+        again = loop().run(splits, tmp_path / "run", until="images")
+        left = [image for case in again.report.cases for image in case.images if image.check == "call failed"]
+    assert (len(failed), len(left), len(asked) - before) == (1, 0, 1)
+
+
+def test_where_no_image_got_an_answer_the_run_stops_before_it_trains(splits, tmp_path, at):
+    def script(request):
+        if request.protocol.startswith("image"):
+            return Error(400, "the upstream did not answer", type="server_error")
+        return answer(request)
+
+    with Loopback(script, prices=RATES) as server:
+        at(server)
+        with pytest.raises(CallsFailingError, match="upstream did not answer"):
+            loop().run(splits, tmp_path / "run")
+    assert not list((tmp_path / "run" / "models").glob("generated*"))

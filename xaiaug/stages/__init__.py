@@ -1,7 +1,6 @@
 """One stage: ask the store what is missing, have it done, commit."""
 
 from .causes import choose_correct_pool
-from .critique import count_unanswered
 from .diagnosis import Diagnosis
 from .disagreement import choose_disagreements
 from .export import ExportedImages, export
@@ -27,6 +26,7 @@ from .runtime import Fitted, StageRuntime
 from .slices import SliceSegmenter, find_run_slices
 from .suspect_labels import hold_out_suspects, list_suspects
 from .train import Training, WhatToKeep, early_weights, fit, snapshots
+from .unanswered import count_unanswered
 
 __all__ = [
     "Diagnosis",

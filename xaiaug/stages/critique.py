@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import panel
-from ..errors import CallError, CallsFailingError
+from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
 from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
-from ..records.pipeline import StageKind
 from ..store import Blob, StageName
 from ..store.blobs import Blobs
-from ..store.run_ledger import RunLedger
 from ..store.schema import critique_stage
 from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
@@ -28,6 +26,7 @@ from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import Fitted, StageRuntime
+from .unanswered import is_passing, refuse_if_unanswered
 
 
 @dataclass(frozen=True)
@@ -261,7 +260,7 @@ def ask_critic(
     basis |= {"peers": peers.key} if peers else {}
     who = _name_method(critic)
     stage = Stage(
-        name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who, is_passing=_is_passing
+        name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who, is_passing=is_passing
     )
     items = Lazy(len(subjects), lambda i: Item(subjects[i].key, subjects[i]))
     cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale)
@@ -278,33 +277,12 @@ def to_critiques(critic: Critic, rows: Sequence[CritiqueRow]) -> Sequence[Critiq
     """
     critiques = Lazy(len(rows), lambda i: critique_of(rows[i]))
     refuse_if_all_raised(_name_method(critic), critiques)
-    _refuse_if_all_failed(critiques)
+    refuse_if_unanswered("the critic", critiques)
     return critiques
 
 
 def _name_method(critic: Critic) -> str:
     return f"{type(critic).__name__}.critique"
-
-
-def count_unanswered(ledger: RunLedger) -> int:
-    """The cases of a run whose critic gave no answer for a reason that may pass: the next session asks again."""
-    keys = [key for name, (keys, _) in ledger.stages().items() if name.kind == StageKind.CRITIQUE for key in keys]
-    return sum(_is_passing(row) for key in dict.fromkeys(keys) for row in ledger.rows(key) or ())
-
-
-def _is_passing(row: CritiqueRow) -> bool:
-    made = critique_of(row)
-    return isinstance(made, Failure) and made.is_passing
-
-
-def _refuse_if_all_failed(critiques: Sequence[Critique | Failure]) -> None:
-    """Raises CallsFailingError when not one case got an answer: nothing can be trained on what is not there."""
-    failed = [made for made in critiques if isinstance(made, Failure) and made.is_passing]
-    if failed and len(failed) == len(critiques):
-        raise CallsFailingError(
-            f"the critic got no answer on any of the {len(failed)} cases, the last with: {failed[-1].message}; fix "
-            "that and rerun the same command, which asks again"
-        )
 
 
 def shared_scale(explained: Sequence[ExplainRow], blobs: Blobs) -> panel.Scale | None:

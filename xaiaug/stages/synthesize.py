@@ -22,6 +22,7 @@ from .explain import explanation_of
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import StageRuntime
+from .unanswered import is_passing, refuse_if_unanswered
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +135,7 @@ def synthesize(
 
     Raises:
         PluginError: the synthesizer broke its contract, or raised on every request.
+        CallsFailingError: a service answered none.
     """
     context = runtime.context
     basis = {
@@ -142,10 +144,19 @@ def synthesize(
         "train": runtime.reference_key,
     }
     who, size = f"{type(synthesizer).__name__}.synthesize", synthesizer.batch_size
-    stage = Stage(wave.stage(StageKind.SYNTHESIZE), "make images", basis, size, remote=synthesizer.remote, who=who)
+    stage = Stage(
+        wave.stage(StageKind.SYNTHESIZE),
+        "make images",
+        basis,
+        size,
+        remote=synthesizer.remote,
+        who=who,
+        is_passing=is_passing if synthesizer.remote else None,
+    )
     items = [Item(request.key, request) for request in wanted]
     rows: Sequence[SynthesisRow] = complete(runtime, stage, items, _Work(synthesizer, context, runtime.store.blobs))
     refuse_if_all_raised(who, (failure_of(row) for row in rows))
+    refuse_if_unanswered("the synthesizer", (failure_of(row) for row in rows))
     return rows
 
 
