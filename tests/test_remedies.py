@@ -16,6 +16,7 @@ from PIL import Image
 
 from xaiaug import Arm, Context, FeedbackLoop, Recipe, Sample, Splits, TorchClassifier, arms
 from xaiaug.errors import ConfigError, UnsupportedRecipeError
+from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import METHODS
 from xaiaug.records.pipeline import StageKind
 from xaiaug.results.maintenance import verify
@@ -184,6 +185,21 @@ def to_pixels(images):
     import torch
 
     return torch.stack([torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255 for image in images])
+
+
+@pytest.mark.ci
+def test_a_real_network_is_trained_by_every_method_in_a_run(grouped, tiny_vit, tmp_path):
+    names = ["dfr", "self", "class-balanced-head", "group-dro", "group-balanced", "rrr", "retrieved-real"]
+    classifier = TransformersClassifier(str(tiny_vit))
+    tables = {"experiment": {"checkpoint_steps": 2}}
+    result = create(classifier, names, **tables).run(grouped, tmp_path / "run")
+    assert [arm.name for arm in result.report.arms] == ["baseline", *names]
+    assert result.report.left_out == ()
+    assert verify(result.run_dir) == []
+    heads = {arm.name for arm in result.report.arms if arm.head_only}
+    assert all(bool(arm.steps) != (arm.name in heads) for arm in result.report.arms)
+    again = create(TransformersClassifier(str(tiny_vit)), names, **tables).run(grouped, tmp_path / "run")
+    assert again.report.arms == result.report.arms
 
 
 class Agreeing(Able):
