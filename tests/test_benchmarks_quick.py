@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "causes": ((), ()),
     "critics": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
+    "dose": ((), ()),
     "edits": (("--data", ""), ()),
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),

@@ -86,7 +86,8 @@ class Arm:
             images nearest to the mistakes on guide), "guide", or "disagreements" (the guide images on which the
             baseline differs most from its own early weights).
         sampling: "uniform" over images, "balanced" over classes, or "group-balanced" over classes crossed with groups.
-        synthetic_ratio: synthetic images per real one in a batch; None: as many as there are.
+        synthetic_ratio: synthetic images per real one in the passes, kept exactly; None: as many as there are, up to
+            the limit of `arms.LIMITS`, which repeated mistakes and reserve images of other arms have too.
         replace_probability: probability of replacing a drawn real image by a synthetic one of its class, 0 to 1.
         synthetic_weight: weight of a synthetic image in the loss, > 0.
         adapter: None trains all weights, "lora" trains low-rank adapters and the head.
