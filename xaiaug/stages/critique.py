@@ -288,7 +288,8 @@ def _name_method(critic: Critic) -> str:
 
 def count_unanswered(ledger: RunLedger) -> int:
     """The cases of a run whose critic gave no answer for a reason that may pass: the next session asks again."""
-    keys = [key for name, (keys, _) in ledger.stages().items() if name.kind == StageKind.CRITIQUE for key in keys]
+    stages = {name: keys for name, (keys, _) in ledger.stages().items() if name.kind == StageKind.CRITIQUE}
+    keys = [key for name, of_stage in stages.items() if not name.is_critique_part for key in of_stage]
     return sum(_is_passing(row) for key in dict.fromkeys(keys) for row in ledger.rows(key) or ())
 
 
