@@ -3,15 +3,18 @@
 import re
 import shutil
 from collections import defaultdict
+from contextlib import closing
 
 import pytest
 from critic_cases import ANSWER, CANARY
 from fakes import ColourCritic, NearestColour, Painter, Ramp
 from PIL import Image
 
-from xaiaug import Critique, FeedbackLoop, Splits, open_run, petworld
+from xaiaug import Critique, Failure, FeedbackLoop, Splits, open_run, petworld
 from xaiaug.errors import BudgetSpentError, ConfigError
 from xaiaug.results.maintenance import verify
+from xaiaug.stages import count_unanswered
+from xaiaug.store import Reader
 from xaiaug.testing import Loopback, Reply
 
 SHEET = "All of them are mistakes with the true class"
@@ -182,6 +185,32 @@ def test_a_budget_that_ends_between_slices_is_kept_and_more_money_goes_on(splits
         result = loop("claude", budget_usd=1.0).run(splits, run_dir, until="critique")
         groups = group(result)
         assert paid < server.bill.requests == len(groups) - 1 + len(groups[""])
+
+
+class FailingOnce(SheetCritic):
+    """Gets no answer about sheets at first."""
+
+    fails = True
+
+    def critique(self, cases):
+        made = super().critique(cases)
+        return [
+            Failure("call failed", "no answer") if case.sheet and self.fails else one
+            for case, one in zip(cases, made, strict=True)
+        ]
+
+
+def test_a_slice_without_an_answer_is_asked_again_by_the_next_session(splits, run_dir, monkeypatch):
+    monkeypatch.setattr(FailingOnce, "fails", True)
+    groups = group(loop(FailingOnce()).run(splits, run_dir, until="critique"))
+    others = groups.pop("")
+    with closing(Reader(run_dir)) as reader:
+        assert count_unanswered(reader.ledger) == sum(map(len, groups.values())), "each mistake counts once"
+    monkeypatch.setattr(FailingOnce, "fails", False)
+    SheetCritic.asked.clear()
+    result = loop(FailingOnce()).run(splits, run_dir, until="critique")
+    assert len(SheetCritic.asked) == len(groups), f"the {len(others)} others were answered"
+    assert all(case.critique is not None and not case.failures for case in result.mistakes)
 
 
 def test_a_critic_that_reads_no_sheet_or_slices_that_are_not_looked_for_are_refused():

@@ -14,7 +14,7 @@ from ..errors import RunCutShortError
 from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
-from ..records.pipeline import TIMED, StageKind
+from ..records.pipeline import REDONE, TIMED, StageKind
 from ..stages import count_unanswered
 from ..stages.faithfulness import PREDICTIONS as MAP_PREDICTIONS
 from ..store import CallLedger, Reader, to_run_folder
@@ -26,6 +26,7 @@ from .probe import image_bytes, model_bytes, probe_speeds
 from .settings_diff import diff_settings, settings_snapshot
 
 SPREAD: Range = (0.8, 1.25)  # how much a speed, or a number of images, may differ from that of the run before
+AFTER_SLICES = frozenset(REDONE[REDONE.index("critiques") :])  # what a change may make stale without touching slices
 LOOKED_AT = 8  # images of the guide that are opened to see how large images are
 
 
@@ -153,7 +154,7 @@ class _PastRun:
     def _slices(self) -> tuple[int, int] | None:
         """Requests that the slices take, one for each true class, and the mistakes in them."""
         row: SlicesRow | None = next(self._reader.rows(SLICES), None)
-        if row is None or self._stale & {"all", "baseline", "mistakes", "heatmaps"}:
+        if row is None or self._stale - AFTER_SLICES:
             return None
         labels = {case["id"]: case["label"] for case in self._reader.rows(CASES)}
         inside = [[labels[case] for case in one["cases"] if case in labels] for one in row["slices"]]

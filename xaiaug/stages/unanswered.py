@@ -41,5 +41,6 @@ def refuse_if_unanswered(who: str, results: Iterable[Any]) -> None:
 
 def count_unanswered(ledger: RunLedger) -> int:
     """The items of a run that got no answer for a reason that may pass: the next session asks again."""
-    keys = [key for name, (keys, _) in ledger.stages().items() if name.kind in ASKED for key in keys]
+    stages = {name: keys for name, (keys, _) in ledger.stages().items() if name.kind in ASKED}
+    keys = [key for name, of_stage in stages.items() if not name.is_critique_part for key in of_stage]
     return sum(is_passing(row) for key in dict.fromkeys(keys) for row in ledger.rows(key) or ())

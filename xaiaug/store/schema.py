@@ -95,6 +95,11 @@ class StageName:
         return self.part.startswith(_ROUND)
 
     @property
+    def is_critique_part(self) -> bool:
+        """Whether it criticises slices, or what is in none: `critique_stage` then has all rows."""
+        return self.kind == StageKind.CRITIQUE and len(self.detail) > 1
+
+    @property
     def is_first_wave(self) -> bool:
         """Whether it makes or checks the images that a source asks for at first."""
         return self.detail[2:] == ("0",)
