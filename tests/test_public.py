@@ -58,6 +58,7 @@ def test_the_public_names_are_these_and_each_is_there():
         "available",
         "compare_predictions",
         "diagnose",
+        "examine",
         "faithfulness",
         "find_slices",
         "hookimpl",

@@ -86,6 +86,7 @@ def everything(grouped, tmp_path_factory):
     return result, list(Able.trained)
 
 
+@pytest.mark.ci
 def test_where_all_is_there_every_remedy_is_tried(everything, grouped):
     result, _ = everything
     left_out = {arm.name: arm.reason for arm in result.report.left_out}
@@ -101,6 +102,7 @@ def test_where_all_is_there_every_remedy_is_tried(everything, grouped):
     assert {arm.name for arm in result.report.arms if arm.head_only} == {"dfr", "self", "class-balanced-head"}
 
 
+@pytest.mark.ci
 def test_every_remedy_starts_from_the_baseline_with_the_same_steps(everything):
     _, trained = everything
     (baseline, _, started), *others = trained
@@ -109,6 +111,7 @@ def test_every_remedy_starts_from_the_baseline_with_the_same_steps(everything):
     assert {recipe.method for recipe, _, _ in others} == set(METHODS)
 
 
+@pytest.mark.ci
 def test_budgets_name_the_exception_in_page_and_plan(everything, grouped, tmp_path):
     result, _ = everything
     sentence = "Exception: class-balanced-head, self, dfr train the last layer alone, on embeddings"
@@ -119,6 +122,7 @@ def test_budgets_name_the_exception_in_page_and_plan(everything, grouped, tmp_pa
     assert hours["dfr"].trainings == (1, 1)
 
 
+@pytest.mark.ci
 def test_the_page_and_the_table_show_what_each_arm_used(everything):
     result, _ = everything
     page, table = result.report_path.read_text(), result.resources()
@@ -129,6 +133,7 @@ def test_the_page_and_the_table_show_what_each_arm_used(everything):
     assert any(note.text.endswith("baseline: a note of its training") for note in result.report.notes)
 
 
+@pytest.mark.ci
 def test_a_rerun_trains_nothing_again(everything, grouped):
     result, _ = everything
     Able.trained.clear()
@@ -137,6 +142,7 @@ def test_a_rerun_trains_nothing_again(everything, grouped):
     assert again.report.arms == result.report.arms
 
 
+@pytest.mark.ci
 def test_without_groups_and_reserve_a_plan_and_a_run_leave_the_same_arms_out_with_the_reason(splits, tmp_path):
     bare = replace(splits, reserve=())
     planned = create().plan(bare, tmp_path / "run").left_out

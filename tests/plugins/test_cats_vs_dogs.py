@@ -61,7 +61,7 @@ def test_the_paper_says_what_is_missing_and_what_stands_in(
     assert "Using the critic measured instead of claude." in out
     assert "stabilityai/stable-diffusion-xl-base-1.0" in out
     assert "Using the synthesizer remix instead of sdxl." in out
-    assert [arm.name for arm in report.arms] == list(arms.PAPER)
+    assert [arm.name for arm in report.arms] == list(arms.SETS["paper"])
     assert report.data.guide_is_validation
     assert (report.plugins.critic.name, report.plugins.synthesizer.name) == ("measured", "remix")
 

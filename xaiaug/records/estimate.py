@@ -16,8 +16,6 @@ class Estimate:
         calls: calls to an outside service, including repairs and second turns.
         input_tokens: tokens sent, including images.
         output_tokens: tokens received.
-        input_image_tokens: those of `input_tokens` that are of images, for services with another price for them.
-        output_image_tokens: the same of `output_tokens`.
         model: the model's name in price lists; None if the work is free.
         receiver: host that receives the uploads, such as "api.anthropic.com"; empty if nothing is uploaded.
         upload_bytes: bytes uploaded.
@@ -26,13 +24,13 @@ class Estimate:
         batched: whether the calls are sent in batches, at half the price and answered within a day.
         second: the estimate of a second plugin that takes the items this one's service declines: its receiver and
             model without amounts, which cannot be predicted.
+        input_image_tokens: those of `input_tokens` that are of images, for services with another price for them.
+        output_image_tokens: the same of `output_tokens`.
     """
 
     calls: Range = (0, 0)
     input_tokens: Range = (0, 0)
     output_tokens: Range = (0, 0)
-    input_image_tokens: Range = (0, 0)
-    output_image_tokens: Range = (0, 0)
     model: str | None = None
     receiver: str = ""
     upload_bytes: Range = (0, 0)
@@ -40,6 +38,8 @@ class Estimate:
     disk_bytes: Range = (0, 0)
     batched: bool = False
     second: Estimate | None = None
+    input_image_tokens: Range = (0, 0)
+    output_image_tokens: Range = (0, 0)
 
 
 ZERO: Range = (0, 0)

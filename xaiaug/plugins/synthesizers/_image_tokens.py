@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import ConfigError, suggest
-from ...records import JSON
+from ...records import JSON, UNKNOWN_USAGE
 
 FEWEST_PER_TOKEN = 2  # characters; no text takes more tokens in practice
 CHARACTERS_PER_TOKEN = 4
@@ -19,7 +19,6 @@ OUTPUT_TOKENS: Mapping[str, Mapping[str, int]] = {
 KNOWN = ("gpt-image-1", "gpt-image-1-mini")
 INPUT_TOKENS = 7_000  # of a photo that is sent, with high fidelity, and its mask: tiles, and 6,240 for the fidelity
 SPARE = 1.1  # factor on the output: such a model may write a few words too
-UNKNOWN = {"unknown": 1}  # a usage without a rate: the call counts at its maximum
 
 
 def output_tokens(model: str, quality: str, size: str, stated: int | None) -> int:
@@ -67,12 +66,12 @@ def max_usage(prompt: str, output: int, images: int) -> dict[str, int]:
 
 
 def read_usage(usage: JSON) -> dict[str, int]:
-    """The billed tokens of a reply, by kind; `UNKNOWN` where they are not reported as documented."""
+    """The billed tokens of a reply, by kind; `UNKNOWN_USAGE` where they are not reported as documented."""
     if not isinstance(usage, Mapping):
-        return dict(UNKNOWN)
+        return dict(UNKNOWN_USAGE)
     sent, made = _count(usage, "input_tokens"), _count(usage, "output_tokens")
     if sent is None or made is None:
-        return dict(UNKNOWN)
+        return dict(UNKNOWN_USAGE)
     total = _count(usage, "total_tokens")
     if total is not None:
         made = max(made, total - sent)  # what is billed beside the parts is output
