@@ -267,7 +267,7 @@ def run_loop(name: str, start: Start, splits: Splits, options: argparse.Namespac
     possible = [
         arm
         for arm in options.size.arms
-        if not arms.missing_requirement(arms.ROWS[arm], remix, reserve=bool(splits.reserve))
+        if not arms.missing_requirement(arms.ROWS[arm], remix, arms.Available(reserve=bool(splits.reserve)))
     ]
     baseline, recipe = _recipes(start, options.size)
     loop = FeedbackLoop(

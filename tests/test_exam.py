@@ -1,5 +1,6 @@
 """The exam tells apart critics that read the map, that do not, and that say the same of everything."""
 
+import html
 import json
 
 import numpy as np
@@ -71,49 +72,32 @@ class OneAnswer(Critic):
         return [Critique("The grass in the background.", "a photo") for _ in cases]
 
 
-@pytest.fixture(scope="module")
-def exams(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exams")
-    critics = {"reads": ReadsMap(), "blind": MapBlind(), "one": OneAnswer()}
-    return {name: (examine(critic, folder / name, cases=18), folder / name) for name, critic in critics.items()}
-
-
 @pytest.mark.ci
-def test_a_critic_that_reads_the_map_does_worse_with_another_images_map(exams):
-    exam, _ = exams["reads"]
+def test_a_critic_that_reads_the_map_does_worse_with_another_images_map(tmp_path):
+    exam = examine(ReadsMap(), tmp_path, cases=18)
     by_map = {row.maps: row for row in exam.conditions}
     assert by_map["true"].place.hits >= 5 and by_map["shuffled"].place.hits <= 3
     assert by_map["none"].right.hits == 0
     assert exam.map_effect > 0.2 and exam.map_p < 0.05 and "it reads the map" in exam.sentence
+    assert json.loads((tmp_path / "exam.json").read_text()) == json.loads(exam.dump())
+    page = (tmp_path / "exam.html").read_text()
+    assert exam.sentence in html.unescape(page)
+    assert page.count("<article") == 18 and page.count("data:image/") == 18 and "<script" not in page
 
 
 @pytest.mark.ci
-def test_a_critic_that_knows_the_causes_without_the_map_is_told_from_one_that_reads_it(exams):
-    exam, _ = exams["blind"]
+def test_a_critic_that_knows_the_causes_without_the_map_is_told_from_one_that_reads_it(tmp_path):
+    exam = examine(MapBlind(), tmp_path, cases=18)
     assert exam.map_effect == 0 and "nothing shows that it reads the map" in exam.sentence
     assert len({row.right.hits for row in exam.conditions}) == 1 and exam.conditions[0].right.hits > 6
 
 
 @pytest.mark.ci
-def test_one_answer_for_everything_is_right_of_one_planted_cause_alone(exams):
-    exam, _ = exams["one"]
+def test_one_answer_is_right_of_one_planted_cause_alone_and_is_not_asked_for_again(tmp_path):
+    exam = examine(OneAnswer(), tmp_path, cases=18)
     assert {row.planted: row.right.hits for row in exam.papers} == {"magenta tag": 0, "blue tag": 0, "backdrop": 6}
-
-
-@pytest.mark.ci
-def test_the_exam_is_written_as_a_page_and_as_json(exams):
-    exam, folder = exams["reads"]
-    assert json.loads((folder / "exam.json").read_text()) == json.loads(exam.dump())
-    page = (folder / "exam.html").read_text()
-    assert exam.sentence in page and page.count("<article") == 18 and page.count("data:image/") == 18
-    assert "<script" not in page
-
-
-@pytest.mark.ci
-def test_an_exam_that_is_run_again_asks_nothing_again(exams):
-    exam, folder = exams["one"]
     asked = OneAnswer.asked
-    again = examine(OneAnswer(), folder, cases=18)
+    again = examine(OneAnswer(), tmp_path, cases=18)
     assert OneAnswer.asked == asked > 0
     assert again.model_copy(update={"seconds": 0}) == exam.model_copy(update={"seconds": 0})
 

@@ -232,9 +232,9 @@ def test_what_cannot_be_repainted_is_a_failure_and_the_others_go_on(inpaint: Sdx
 def test_arms_that_hide_the_image_are_left_out_where_nothing_works_without_it() -> None:
     blind = arms.ROWS["class-name-prompts"]
     for kind in (SdxlInpaintSynthesizer, SdxlControlNetSynthesizer):
-        assert "requires the failed image" in arms.missing_requirement(blind, kind, reserve=False)
+        assert "requires the failed image" in arms.missing_requirement(blind, kind, arms.Available(reserve=False))
     kind = SdxlImageToImageSynthesizer
-    assert arms.missing_requirement(blind, kind, reserve=False) == ""
+    assert arms.missing_requirement(blind, kind, arms.Available(reserve=False)) == ""
 
 
 def test_the_refiner_does_the_last_steps(refined: SdxlSynthesizer, pipelines: Pipelines) -> None:
