@@ -19,7 +19,7 @@ from ..report.exam_page import render_exam
 from ..report.schema_cases import CaseRow
 from ..report.schema_exam import Exam
 from ..results import Result, open_run
-from ..store.blobs import write_atomically
+from ..store.blobs import Blobs, write_atomically
 from .diagnose import LAST_STEP, diagnosis_settings
 from .feedback import FeedbackLoop
 
@@ -148,7 +148,7 @@ class CriticExam:
             "stated": critique.cause if critique is not None else "",
             "cause": mark.cause,
             "place": mark.place,
-            "picture": picture and (part.run_dir / "blobs" / picture).relative_to(self.run_dir).as_posix(),
+            "picture": picture and Blobs(part.run_dir).path(picture).relative_to(self.run_dir).as_posix(),
         }
 
     def _to_exam(self, marks: ExamMarks, rows: list[dict[str, Any]], results: list[Result]) -> Exam:
