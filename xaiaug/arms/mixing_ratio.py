@@ -14,8 +14,11 @@ MISTAKES, TRAIN = "for mistakes", "of train"  # families of sources: those of on
 # and one transplanted an image), so they have no limit.
 DEFAULT_LIMIT = 0.5
 LIMITS: dict[str, float | None] = {MISTAKES: DEFAULT_LIMIT, TRAIN: None}
-# The largest ratio that is known to do no harm, where one was measured.
-MEASURED = {MISTAKES: DEFAULT_LIMIT, TRAIN: 1.0}
+# The ratio beyond which an arm's own is warned of, and why.
+WARNED = {
+    MISTAKES: (DEFAULT_LIMIT, "have cost accuracy where they were measured"),
+    TRAIN: (1.0, "have not been measured"),
+}
 
 
 def family(source: ImageSource) -> str:
@@ -67,14 +70,16 @@ def count_added(passes: int, ratio: float) -> int:
 
 
 def warn_of_ratio(arm: Arm) -> str:
-    """That an arm's own ratio is beyond what was measured to do no harm; empty where it is not."""
+    """That an arm's own ratio is beyond what is known to be safe, and why that is; empty where it is not."""
     ratio = _read_ratio(arm)
-    if arm.images is None or ratio is None or ratio <= (known := MEASURED[family(arm.images)]):
+    if arm.images is None or ratio is None:
         return ""
+    safe, why = WARNED[family(arm.images)]
     amount = "new images alone" if math.isinf(ratio) else f"{ratio:.3g} new images for each real one"
     return (
-        f"{arm.name} trains on {amount}, {_share(ratio):.0%} of its passes: no more than {known:g} for each real one "
-        "was measured to do no harm."
+        f"{arm.name} trains on {amount}, {_share(ratio):.0%} of its passes: more than {safe:g} for each real one {why}."
+        if ratio > safe
+        else ""
     )
 
 

@@ -162,7 +162,7 @@ class ArmResult(Row):
         synthetic: distinct new images it draws from, by label.
         added_share: share of its passes that images added to the real ones take: new, repeated or further real ones.
         ratio_limit: most added images for each real one in the passes, where that keeps some out; else None.
-        ratio_warning: that its own ratio is beyond what was measured to do no harm; empty if not.
+        ratio_warning: that its own ratio is beyond what is known to be safe; empty if not.
         worst_group: None without groups that are large enough, or before test was looked at.
         changed: None for the baseline, or before test was looked at.
         used: labels and further real images that it used.

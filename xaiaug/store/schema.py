@@ -234,7 +234,7 @@ class ArmFact(TypedDict):
     control: bool  # whether it is no remedy
     added_share: float  # of the passes, by images added to the training images
     ratio_limit: float | None  # most added images for each real one, where that keeps some out
-    ratio_warning: str  # that its own ratio is beyond what was measured; empty if not
+    ratio_warning: str  # that its own ratio is beyond what is known to be safe; empty if not
 
 
 class SessionFact(TypedDict):
