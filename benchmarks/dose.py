@@ -9,8 +9,8 @@ is the `strong` start of photos.py at 128 pixels: MobileNetV2 with a new head an
 `weak` is vit-tiny-distilled with 600 photographs. Photographs need SHARED, which holds cats-vs-dogs and weights.
 Baseline and new images are made once in each world; a seed decides which new images are drawn, and the training.
 
-The ratio that is chosen loses least at worst: its largest loss of accuracy against the best row of a world is the
-smallest. Seeds are measured one after another, all worlds in turn; rerun the same command to resume: every finished
+The ratio that is chosen loses little at worst: of those whose largest loss of accuracy against the best row of a world
+is within a point of the smallest, it is the lowest, since fewer new images cost less. Seeds are measured one after another, all worlds in turn; rerun the same command to resume: every finished
 training is read from the run folder.
 """
 
@@ -35,6 +35,7 @@ from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import JSON
 
 CONTINUED = "continued"
+TIE = 1.0  # points of accuracy
 RATIOS = (0.1, 0.25, 0.5, 1.0, 4.0)
 SIDE, CURVES = 128, 8  # pixels of photographs; images of curves that nothing is read from
 
@@ -273,11 +274,11 @@ def gains(figures: Scores, row: str, metric: str = "accuracy") -> list[float]:
 
 
 def choose(worlds: Sequence[Scores]) -> str:
-    """The ratio whose largest loss against the best row of its world is smallest, in words; the smaller one of two."""
+    """The lowest ratio whose largest loss against the best row of its world is within a tie of the smallest."""
     losses = {
         row: max(_loss(figures, row) for figures in worlds) for row in worlds[0] if row not in ("baseline", CONTINUED)
     }
-    chosen = min(losses, key=lambda row: losses[row])
+    chosen = next(row for row in losses if losses[row] <= min(losses.values()) + TIE)
     each = ", ".join(f"{row}: {loss:.1f}" for row, loss in losses.items())
     return f"largest loss against the best row of a world, by new images for each real one: {each}\nchosen: {chosen}"
 
