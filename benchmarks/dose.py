@@ -10,8 +10,8 @@ is the `strong` start of photos.py at 128 pixels: MobileNetV2 with a new head an
 Baseline and new images are made once in each world; a seed decides which new images are drawn, and the training.
 
 The ratio that is chosen loses little at worst: of those whose largest loss of accuracy against the best row of a world
-is within a point of the smallest, it is the lowest, since fewer new images cost less. Seeds are measured one after another, all worlds in turn; rerun the same command to resume: every finished
-training is read from the run folder.
+is within a point of the smallest, it is the lowest, since fewer new images cost less. Seeds are measured one after
+another, all worlds in turn; rerun the same command to resume: every finished training is read from the run folder.
 """
 
 from __future__ import annotations
