@@ -154,7 +154,7 @@ def test_arms_that_are_compared_show_what_they_add_in_one_share_of_the_passes(fu
     assert len({arm.added_share for arm in full.report.arms if arm.name in compared}) == 1
     assert not any(arm.ratio_limit for arm in full.report.arms)  # 12 new images beside 60 real ones
 
-    folder = paint_folder(tmp_path / "few", {"train": 8, "guide": 30, "validation": 4, "test": 12, "reserve": 20})
+    folder = paint_folder(tmp_path / "few", {"train": 4, "guide": 30, "validation": 4, "test": 12, "reserve": 20})
     many = Arm("many", "", images=ImageSource(), synthetic_ratio=9)
     plugins = NearestColour(), ColourRamp(), ColourCritic(), Both()
     names = ("continued", "generated-only", "guide-added", *compared, many)

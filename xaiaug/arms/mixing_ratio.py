@@ -12,7 +12,7 @@ MISTAKES, TRAIN = "for mistakes", "of train"  # families of sources: those of on
 # Most images added for each real one, where an arm states no ratio. Chosen by benchmarks/dose.py: see "The dose" in
 # docs/results.md. Edits of training images helped at up to 1, and none of their arms can have more than 2 (one erased
 # and one transplanted an image), so they have no limit.
-DEFAULT_LIMIT = 0.5
+DEFAULT_LIMIT = 1.0
 LIMITS: dict[str, float | None] = {MISTAKES: DEFAULT_LIMIT, TRAIN: None}
 # The ratio beyond which an arm's own is warned of, and why.
 WARNED = {
