@@ -35,7 +35,6 @@ from xaiaug.plugins.classifiers.transformers import TransformersClassifier
 from xaiaug.records import JSON
 
 CONTINUED = "continued"
-TIE = 1.0  # points of accuracy
 RATIOS = (0.1, 0.25, 0.5, 1.0, 4.0)
 CHOOSING, CONFIRMING = ("drawn", "few"), "weak"
 SIDE, CURVES = 128, 8  # pixels of photographs; images of curves that nothing is read from
