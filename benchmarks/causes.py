@@ -102,15 +102,20 @@ def main() -> None:
         write_json(options.json, {"rows": figures}, seeds=list(range(options.seeds)))
 
 
+def create_world(world: str, seed: int, options: argparse.Namespace) -> tuple[Classifier, list[Row], list[Row]]:
+    """A trained classifier, and the images of train and guide."""
+    medium, mark = world.split("-")
+    create = create_drawings if medium == "drawn" else PhotoSource(options.data)
+    train = create(options.size.train, [seed, 0], mark, TRAIN_SHARE)
+    guide = create(options.size.guide, [seed, 1], "tag" if mark == "none" else mark, GUIDE_SHARE)
+    return fit(train, medium, seed, options), train, guide
+
+
 def measure_world(world: str, seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each statement about the mistakes of one classifier."""
     medium, mark = world.split("-")
-    size = options.size
-    create = create_drawings if medium == "drawn" else PhotoSource(options.data)
-    train = create(size.train, [seed, 0], mark, TRAIN_SHARE)
-    classifier = fit(train, medium, seed, options)
-    guide = create(size.guide, [seed, 1], "tag" if mark == "none" else mark, GUIDE_SHARE)
-    found = find_mistakes(classifier, guide, size.correct)
+    classifier, train, guide = create_world(world, seed, options)
+    found = find_mistakes(classifier, guide, options.size.correct)
     planted = "tag" if mark == "none" else mark
     truth = [true_cause(planted, row, photo) for row, photo in zip(found.rows, found.photos, strict=True)]
     statements: dict[str, list[Cause | None]] = {"right": truth, "permuted": permute(truth, found, seed)}

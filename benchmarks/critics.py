@@ -20,16 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from causes import (
-    GUIDE_SHARE,
     SIZES,
-    TRAIN_SHARE,
     WORLDS,
     Mistakes,
-    PhotoSource,
     ask_critic,
-    create_drawings,
+    create_world,
     find_mistakes,
-    fit,
     state,
 )
 from reporting import create_parser, describe_machine, write_json
@@ -56,11 +52,7 @@ def main() -> None:
 
 def measure(world: str, seed: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row a critic."""
-    medium, mark = world.split("-")
-    create = create_drawings if medium == "drawn" else PhotoSource(options.data)
-    train = create(options.size.train, [seed, 0], mark, TRAIN_SHARE)
-    classifier = fit(train, medium, seed, options)
-    guide = create(options.size.guide, [seed, 1], "tag" if mark == "none" else mark, GUIDE_SHARE)
+    classifier, train, guide = create_world(world, seed, options)
     halves = [find_mistakes(classifier, guide[half::4] + guide[half + 1 :: 4], options.size.correct) for half in (0, 2)]
     rows = []
     for name in options.critics:

@@ -8,8 +8,8 @@ import pytest
 
 from xaiaug import Cause, Critic, Critique, examine
 from xaiaug.errors import ConfigError, OfflineError
-from xaiaug.exam import PLANTED, choose_maps, mark_critique, write_paper
-from xaiaug.exam.papers import LABELS, Rule
+from xaiaug.exam import PLANTED, choose_maps, create_planted_set, mark_critique
+from xaiaug.exam.planted_sets import LABELS, Rule
 from xaiaug.imaging.image_stats import digest_image
 
 RULES = list(PLANTED.values())
@@ -95,7 +95,11 @@ def test_a_critic_that_knows_the_causes_without_the_map_is_told_from_one_that_re
 @pytest.mark.ci
 def test_one_answer_is_right_of_one_planted_cause_alone_and_is_not_asked_for_again(tmp_path):
     exam = examine(OneAnswer(), tmp_path, cases=18)
-    assert {row.planted: row.right.hits for row in exam.papers} == {"magenta tag": 0, "blue tag": 0, "backdrop": 6}
+    assert {row.planted: row.right.hits for row in exam.planted_sets} == {
+        "magenta tag": 0,
+        "blue tag": 0,
+        "backdrop": 6,
+    }
     asked = OneAnswer.asked
     again = examine(OneAnswer(), tmp_path, cases=18)
     assert OneAnswer.asked == asked > 0
@@ -104,23 +108,25 @@ def test_one_answer_is_right_of_one_planted_cause_alone_and_is_not_asked_for_aga
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_mistakes_of_a_paper_break_its_rule_and_all_others_follow_it(name):
-    paper = write_paper(name, 6, seed=3)
-    for sample in paper.samples:
-        predicted = int(paper.rule([sample.open()]).argmax())
-        assert (predicted != sample.label) == (sample.id in paper.truth)
-    assert len(paper.truth) == 6 and len(paper.samples) == 30
-    assert write_paper(name, 6, seed=3).truth == paper.truth != write_paper(name, 6, seed=4).truth
-    per_class = [sum(sample.label == label for sample in paper.samples if sample.id in paper.truth) for label in (0, 1)]
+    planted = create_planted_set(name, 6, seed=3)
+    for sample in planted.samples:
+        predicted = int(planted.rule([sample.open()]).argmax())
+        assert (predicted != sample.label) == (sample.id in planted.truth)
+    assert len(planted.truth) == 6 and len(planted.samples) == 30
+    assert create_planted_set(name, 6, seed=3).truth == planted.truth != create_planted_set(name, 6, seed=4).truth
+    per_class = [
+        sum(sample.label == label for sample in planted.samples if sample.id in planted.truth) for label in (0, 1)
+    ]
     assert per_class == [3, 3]
 
 
 def test_no_image_keeps_its_own_map_where_maps_are_shuffled_and_none_has_one_without():
-    paper = write_paper("blue tag", 4)
-    true, shuffled = choose_maps(paper, "true").maps, choose_maps(paper, "shuffled").maps
-    assert true.keys() == shuffled.keys() == {digest_image(sample.open()) for sample in paper.samples}
+    planted = create_planted_set("blue tag", 4)
+    true, shuffled = choose_maps(planted, "true").maps, choose_maps(planted, "shuffled").maps
+    assert true.keys() == shuffled.keys() == {digest_image(sample.open()) for sample in planted.samples}
     assert not any(np.array_equal(true[name], shuffled[name]) for name in true)
     assert {values.tobytes() for values in true.values()} == {values.tobytes() for values in shuffled.values()}
-    assert choose_maps(paper, "none").maps == {}
+    assert choose_maps(planted, "none").maps == {}
 
 
 BOX = (0.03, 0.03, 0.22, 0.22)
@@ -170,5 +176,5 @@ def test_a_paid_critic_without_permission_is_refused_before_it_is_asked(tmp_path
 
 
 def test_labels_are_those_of_the_drawn_world_and_a_rule_is_sure():
-    probabilities = Rule("tag", "#c43ca0")([write_paper("magenta tag", 2).samples[0].open()])
+    probabilities = Rule("tag", "#c43ca0")([create_planted_set("magenta tag", 2).samples[0].open()])
     assert LABELS == ("cat", "dog") and probabilities.shape == (1, 2) and probabilities.sum() == pytest.approx(1)

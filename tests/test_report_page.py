@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from xaiaug.report import Report
 from xaiaug.report.page import render
-from xaiaug.report.schema_arms import ArmResult, Curves, LeftOut, SeedResult
+from xaiaug.report.schema_arms import ArmResult, Curves, LeftOut, SeedResult, WorstGroupRow
 from xaiaug.report.schema_cases import CritiqueRow, Images, Mistakes
+from xaiaug.report.schema_recommendation import Recommendation, RemedyRow
 from xaiaug.report.schema_report import Data, Note, Run
 from xaiaug.report.schema_slices import SlicesRow
 
@@ -164,6 +165,21 @@ def test_the_page_shows_everything_about_a_mistake() -> None:
 def test_each_mistake_shows_image_heatmap_panel_and_what_was_made_for_it() -> None:
     found = page(example.report(1))
     assert found.tags().count("img") == 3 + 4
+
+
+def test_the_recommendation_comes_first_and_worst_groups_stand_with_their_intervals() -> None:
+    worst = WorstGroupRow(attribute="class × place", value=HOSTILE, n=40, accuracy=0.25, low=0.1, high=0.46)
+    arms = tuple(arm.model_copy(update={"worst_group": worst}) for arm in example.arms())
+    remedies = (
+        RemedyRow(arm="baseline", to_best=-0.2),
+        RemedyRow(arm=HOSTILE, gain=0.1, low=0.02, high=0.18, to_best=0),
+    )
+    advice = Recommendation(arm=HOSTILE, sentence="Refit it.", margin=0.02, seeds=3, remedies=remedies)
+    report = example.report(arms=arms, verdict=example.verdict()).model_copy(update={"recommendation": advice})
+    page = Page(render(report, example.blob))
+    assert page.text.index("Refit it.") < page.text.index(example.verdict().sentence)
+    assert page.text.count("10.0 to 46.0") == len(arms) and "+2.0 to +18.0" in page.text and "recommended" in page.text
+    assert "script" not in {tag for tag, _ in page.elements}
 
 
 def test_notes_and_warnings_of_the_data_stand_before_the_arms() -> None:

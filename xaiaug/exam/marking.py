@@ -59,7 +59,7 @@ class ExamMarks:
     Attributes:
         causes, places, right: shares by condition of `MAPS`: cause named, place named of those that have one, both.
         answered: critiques of so many cases, by condition; a case without one is wrong.
-        by_paper: shares that are right with the true map, by name of the planted cause.
+        by_planted: shares that are right with the true map, by name of the planted cause.
         map_effect: mean difference of `right` with the true map and with another image's, by case.
         map_low, map_high: its 95 % interval.
         map_p: of the sign-flip test that the difference is not above 0.
@@ -69,7 +69,7 @@ class ExamMarks:
     places: Mapping[str, Share]
     right: Mapping[str, Share]
     answered: Mapping[str, int]
-    by_paper: Mapping[str, Share]
+    by_planted: Mapping[str, Share]
     map_effect: float
     map_low: float
     map_high: float
@@ -124,13 +124,12 @@ def mark_exam(marks: Mapping[str, Mapping[tuple[str, str], Mark]], answered: Map
     """All marks together.
 
     Args:
-        marks: by condition, then by paper and case.
+        marks: by condition, then by planted cause and case.
         answered: critiques of each condition.
     """
     cases = sorted(marks["true"])
     difference = [float(marks["true"][one].right) - float(marks["shuffled"][one].right) for one in cases]
     low, high = mean_interval(difference)
-    papers = dict.fromkeys(paper for paper, _ in cases)
     return ExamMarks(
         causes={name: Share.count([one.cause for one in of.values()]) for name, of in marks.items()},
         places={
@@ -138,9 +137,9 @@ def mark_exam(marks: Mapping[str, Mapping[tuple[str, str], Mark]], answered: Map
         },
         right={name: Share.count([one.right for one in of.values()]) for name, of in marks.items()},
         answered=dict(answered),
-        by_paper={
-            paper: Share.count([one.right for (name, _), one in marks["true"].items() if name == paper])
-            for paper in papers
+        by_planted={
+            planted: Share.count([one.right for (name, _), one in marks["true"].items() if name == planted])
+            for planted in dict.fromkeys(planted for planted, _ in cases)
         },
         map_effect=float(np.mean(difference)),
         map_low=low,

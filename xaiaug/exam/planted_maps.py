@@ -1,4 +1,4 @@
-"""Heatmaps of a paper: where its classifier really looks, those of other images, or none."""
+"""Heatmaps of a planted set: where its classifier really looks, those of other images, or none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..imaging.image_stats import css_to_lab, digest_image, rgb_to_lab, to_pixel
 from ..interfaces import Classifier, Explainer
 from ..petworld.palette import BACKDROPS
 from ..records import JSON, Explanation, Failure, derive_seed, digest
-from .papers import EDGE, Paper, Rule
+from .planted_sets import EDGE, PlantedSet, Rule
 
 GRID = 16  # cells of a map to a side: as coarse as those of a vision transformer
 NOISE = 0.12  # of the peak
@@ -21,7 +21,7 @@ NO_MAP = Failure("no map", "no map is shown in this part of the exam")
 
 
 class PlantedMaps(Explainer):
-    """Gives each image of a paper the map that was chosen for it.
+    """Gives each image of a planted set the map that was chosen for it.
 
     Args:
         maps: heatmaps h w by digest of the image's pixels; an image that has none gets none.
@@ -53,15 +53,15 @@ class PlantedMaps(Explainer):
         return Explanation(heatmap, "planted", target, class_specific=False, grid=found)
 
 
-def choose_maps(paper: Paper, condition: str) -> PlantedMaps:
-    """The maps of a paper for a condition of `MAPS`; where they are shuffled, no image keeps its own."""
+def choose_maps(planted: PlantedSet, condition: str) -> PlantedMaps:
+    """The maps of a planted set for a condition of `MAPS`; where they are shuffled, no image keeps its own."""
     if condition == "none":
         return PlantedMaps({}, condition)
-    images = [sample.open() for sample in paper.samples]
+    images = [sample.open() for sample in planted.samples]
     names = [digest_image(image) for image in images]
-    maps = [draw_map(paper.rule, image, derive_seed("map", name)) for image, name in zip(images, names, strict=True)]
+    maps = [draw_map(planted.rule, image, derive_seed("map", name)) for image, name in zip(images, names, strict=True)]
     if condition == "shuffled":
-        order = np.random.default_rng(derive_seed("shuffle", paper.name)).permutation(len(maps))
+        order = np.random.default_rng(derive_seed("shuffle", planted.name)).permutation(len(maps))
         others = {int(one): int(other) for one, other in zip(order, np.roll(order, 1), strict=True)}
         maps = [maps[others[place]] for place in range(len(maps))]
     return PlantedMaps(dict(zip(names, maps, strict=True)), condition)

@@ -10,8 +10,8 @@ from typing import Any
 from ..causes import describe_cause
 from ..data import Splits
 from ..errors import ConfigError
-from ..exam import MAPS, PLANTED, ExamMarks, Mark, Paper, choose_maps, mark_critique, mark_exam, write_paper
-from ..exam.papers import LABELS
+from ..exam import MAPS, PLANTED, ExamMarks, Mark, PlantedSet, choose_maps, create_planted_set, mark_critique, mark_exam
+from ..exam.planted_sets import LABELS
 from ..interfaces import Critic
 from ..plugins.classifiers.predict_function import PredictClassifier
 from ..records import Cause, Critique, Progress
@@ -33,7 +33,7 @@ EXAM_JSON, EXAM_PAGE = "exam.json", "exam.html"
 class _Part:
     """One planted cause with one kind of map: a run of its own."""
 
-    paper: Paper
+    planted: PlantedSet
     maps: str
     run_dir: Path
 
@@ -77,15 +77,17 @@ class CriticExam:
         self.parameters, self.budget_usd = dict(parameters or {}), budget_usd
         self._privacy = {"allow_upload": allow_upload, "offline": offline}
         each = 2 * max(1, round(cases / len(PLANTED) / 2))
-        papers = [write_paper(name, each, seed) for name in PLANTED]
+        sets = [create_planted_set(name, each, seed) for name in PLANTED]
         self._parts = [
-            _Part(paper, maps, self.run_dir / maps / paper.name.replace(" ", "-")) for maps in MAPS for paper in papers
+            _Part(planted, maps, self.run_dir / maps / planted.name.replace(" ", "-"))
+            for maps in MAPS
+            for planted in sets
         ]
 
     def loops(self) -> Iterator[tuple[FeedbackLoop, Splits, Path]]:
         """The loop, data and run folder of each part, to be planned."""
         for part in self._parts:
-            yield self._loop(part, self.budget_usd), _splits(part.paper), part.run_dir
+            yield self._loop(part, self.budget_usd), _splits(part.planted), part.run_dir
 
     def run(self, watch: Callable[[Progress], None] | None = None) -> Exam:
         """Asks the critic, marks what it says, and writes exam.json and exam.html.
@@ -100,7 +102,9 @@ class CriticExam:
         for part in self._parts:
             left = None if self.budget_usd is None else self.budget_usd - self._sum_other_costs(part)
             loop = self._loop(part, left)
-            results[part.maps, part.paper.name] = loop.run(_splits(part.paper), part.run_dir, LAST_STEP, watch=watch)
+            results[part.maps, part.planted.name] = loop.run(
+                _splits(part.planted), part.run_dir, LAST_STEP, watch=watch
+            )
         exam = self._mark(results)
         write_atomically(self.run_dir, EXAM_JSON, exam.dump().encode())
         page = render_exam(exam, lambda name: (self.run_dir / name).read_bytes())
@@ -111,8 +115,8 @@ class CriticExam:
         settings = diagnosis_settings(None, budget_usd, **self._privacy, test_causes=False, slices=False)
         settings["mistakes"]["faithfulness"] = 0
         settings["critic"] |= self.parameters
-        classifier = PredictClassifier(part.paper.rule, LABELS)
-        return FeedbackLoop(classifier, choose_maps(part.paper, part.maps), self.critic, settings=settings)
+        classifier = PredictClassifier(part.planted.rule, LABELS)
+        return FeedbackLoop(classifier, choose_maps(part.planted, part.maps), self.critic, settings=settings)
 
     def _sum_other_costs(self, part: _Part) -> float:
         """What the other parts have cost, and may have."""
@@ -124,11 +128,11 @@ class CriticExam:
         marks: dict[str, dict[tuple[str, str], Mark]] = {name: {} for name in MAPS}
         answered, rows = dict.fromkeys(MAPS, 0), []
         for part in self._parts:
-            found = {case.id: case for case in results[part.maps, part.paper.name].report.cases}
-            for name, truth in part.paper.truth.items():
+            found = {case.id: case for case in results[part.maps, part.planted.name].report.cases}
+            for name, truth in part.planted.truth.items():
                 critique = _critique_of(found[name]) if name in found else None
                 mark = mark_critique(critique, truth)
-                marks[part.maps][part.paper.name, name] = mark
+                marks[part.maps][part.planted.name, name] = mark
                 answered[part.maps] += critique is not None
                 rows.append(self._row(part, name, truth, mark, found.get(name), critique))
         return self._to_exam(mark_exam(marks, answered), rows, list(results.values()))
@@ -137,10 +141,10 @@ class CriticExam:
         self, part: _Part, name: str, truth: Cause, mark: Mark, case: CaseRow | None, critique: Critique | None
     ) -> dict[str, Any]:
         picture = (case.panel or case.image) if case is not None else None
-        sample = next(sample for sample in part.paper.samples if sample.id == name)
+        sample = next(sample for sample in part.planted.samples if sample.id == name)
         return {
             "id": name,
-            "planted": part.paper.name,
+            "planted": part.planted.name,
             "label": LABELS[sample.label],
             "predicted": LABELS[1 - sample.label],
             "truth": describe_cause(truth),
@@ -170,7 +174,7 @@ class CriticExam:
                     }
                     for name in MAPS
                 ],
-                "papers": [{"planted": name, "right": asdict(share)} for name, share in marks.by_paper.items()],
+                "planted_sets": [{"planted": name, "right": asdict(share)} for name, share in marks.by_planted.items()],
                 "map_effect": marks.map_effect,
                 "map_low": marks.map_low,
                 "map_high": marks.map_high,
@@ -198,8 +202,8 @@ def examine(critic: str | Critic, run_dir: str | Path = "runs/exam", **options: 
     return CriticExam(critic, run_dir, **options).run()
 
 
-def _splits(paper: Paper) -> Splits:
-    return Splits(labels=LABELS, guide=paper.samples)
+def _splits(planted: PlantedSet) -> Splits:
+    return Splits(labels=LABELS, guide=planted.samples)
 
 
 def _critique_of(case: CaseRow) -> Critique | None:

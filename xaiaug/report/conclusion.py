@@ -53,7 +53,6 @@ def explain_table(report: Report) -> tuple[str, ...]:
         for sentence in (
             _describe_budgets(report),
             _describe_difference(report),
-            _describe_worst_group(report),
             _describe_test_size(report),
             _describe_seeds(report),
         )
@@ -102,23 +101,6 @@ def _describe_budgets(report: Report) -> str:
 def _describe_difference(report: Report) -> str:
     metric = chosen_metric(report)
     return "" if metric == "accuracy" else f"Differences to {CONTINUED} are of the metric of the settings, {metric}."
-
-
-def _describe_worst_group(report: Report) -> str:
-    """The worst group of each arm, and how wide its interval is."""
-    known = [(arm.name, arm.worst_group) for arm in report.arms if arm.worst_group is not None]
-    if not known:
-        return ""
-    described = ", ".join(
-        f"{name} {100 * group.accuracy:.1f}\N{NO-BREAK SPACE}% on {group.value} "
-        f"({100 * group.low:.1f} to {100 * group.high:.1f})"
-        for name, group in known
-    )
-    widest = max(100 * (group.high - group.low) for _, group in known)
-    return (
-        f"Worst group, by mean over the seeds, with a 95\N{NO-BREAK SPACE}% interval that holds for all groups jointly "
-        f"(up to {widest:.1f} points wide): {described}."
-    )
 
 
 def _describe_test_size(report: Report) -> str:

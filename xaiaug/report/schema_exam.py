@@ -44,7 +44,7 @@ class ConditionRow(Row):
     right: ShareRow
 
 
-class PaperRow(Row):
+class PlantedRow(Row):
     """The share that is right with the true map, of one planted cause."""
 
     planted: Text
@@ -84,7 +84,7 @@ class Exam(Row):
         seed: of the images.
         sentence: the result in words.
         conditions: by kind of map.
-        papers: by planted cause.
+        planted_sets: by planted cause.
         map_effect: mean difference in being right, true map less another image's, -1 to 1.
         map_low, map_high: its 95 % interval over the cases.
         map_p: one-sided, of a sign-flip test.
@@ -100,7 +100,7 @@ class Exam(Row):
     seed: int
     sentence: Text
     conditions: tuple[ConditionRow, ...]
-    papers: tuple[PaperRow, ...]
+    planted_sets: tuple[PlantedRow, ...]
     map_effect: float
     map_low: Number = None
     map_high: Number = None

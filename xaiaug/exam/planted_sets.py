@@ -1,4 +1,4 @@
-"""Papers: images with one planted cause each, a classifier that depends on nothing else, and so known mistakes."""
+"""Sets of images with one planted cause each, a classifier that depends on nothing else, and so known mistakes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HIT = 0.9  # probability that the rule gives its class
 
 @dataclass(frozen=True)
 class Rule:
-    """What the classifier of a paper depends on; picklable, and the same answer for the same pixels.
+    """What the classifier of a planted set depends on; picklable, and the same answer for the same pixels.
 
     Attributes:
         kind: "tag" or "backdrop".
@@ -75,7 +75,7 @@ class Rule:
 
 
 @dataclass(frozen=True, eq=False)
-class Paper:
+class PlantedSet:
     """The images of one planted cause.
 
     Attributes:
@@ -129,8 +129,8 @@ class _Tagged:
         return image
 
 
-def write_paper(name: str, mistakes: int, seed: int = 0) -> Paper:
-    """A paper with so many mistakes, half of each class, and four correct images for each.
+def create_planted_set(name: str, mistakes: int, seed: int = 0) -> PlantedSet:
+    """A set with so many mistakes, half of each class, and four correct images for each.
 
     Coat, pose, size, place and light are independent of the class, and so is the backdrop where a tag is planted. The
     second class has the cause, the first has not; in a mistake it is the other way round.
@@ -149,7 +149,7 @@ def write_paper(name: str, mistakes: int, seed: int = 0) -> Paper:
             samples.append(sample)
             truth[sample.id] = cause
         samples += [sample for sample, _ in right]
-    return Paper(name, rule, tuple(samples), truth)
+    return PlantedSet(name, rule, tuple(samples), truth)
 
 
 def _draw(rule: Rule, label: int, broken: bool, rng: np.random.Generator) -> Any:
