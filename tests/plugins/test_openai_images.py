@@ -229,6 +229,14 @@ def test_a_missing_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         create().check()
 
 
+def test_an_address_from_the_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert not OpenAIImagesSynthesizer().address_note
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://images.example.org/v1")
+    assert "OPENAI_BASE_URL" in OpenAIImagesSynthesizer().address_note
+    assert not OpenAIImagesSynthesizer(base_url="http://localhost:1/v1").address_note
+
+
 def test_images_of_a_price_of_their_own_are_billed_by_it() -> None:
     price = Prices({"m": {**PRICES[MODEL], "input_image_usd_per_mtok": 10, "output_image_usd_per_mtok": 80}}).of("m")
     usage = {"input_tokens": 100, "input_image_tokens": 60, "output_tokens": 50, "output_image_tokens": 40}

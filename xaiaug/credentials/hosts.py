@@ -87,7 +87,7 @@ def find_key(address: str, names: Sequence[str], plugin: str, source: str = "bas
         )
     key = next((key for key in map(_read, names) if key), None)
     if key is None and known:
-        raise ConfigError(f"the critic {plugin!r} needs a key: set the environment variable {names[0]}")
+        raise ConfigError(f"{plugin} needs a key: set the environment variable {names[0]}")
     return key or Secret("")
 
 

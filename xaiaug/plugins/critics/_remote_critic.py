@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
-from ...credentials import is_provider
 from ...errors import ConfigError
 from ...interfaces import Context, Critic, PaidCalls
 from ...records import (
@@ -283,11 +282,8 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
         if getattr(self, "cache_system", False):
             usage["cache_write_tokens"] = usage["input_tokens"]  # what is written to a cache costs more
         worst = self._paid.worst_case_usd(self.model, usage)
-        if worst == 0 and self._connected and is_provider(self._address()):
-            raise ConfigError(
-                f"{self.service}: the prices call {self.model!r} local, and so free, but it is called at "
-                f"{self._receiver()}, which bills it: remove local = true"
-            )
+        if self._connected:
+            self._check_price(self.model, worst)
         return worst
 
     def _reasoning_allowance(self, question: Question) -> int:  # noqa: ARG002  of other services

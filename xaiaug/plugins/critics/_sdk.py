@@ -173,10 +173,10 @@ def connect(
     raise ConfigError(reason)
 
 
-def require_package(package: str, extra: str) -> None:
+def require_package(package: str, extra: str, plugin: str) -> None:
     """Raises MissingExtraError if a package is not installed; imports nothing."""
     if find_spec(package) is None:
-        raise MissingExtraError(f"the critic {extra!r} needs {package}: pip install 'xaiaug[{extra}]'")
+        raise MissingExtraError(f"{plugin} needs {package}: pip install 'xaiaug[{extra}]'")
 
 
 def _is_sdk_error(error: Exception) -> bool:

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...credentials import Secret, find_key
+from ...credentials import Secret, find_key, is_provider
+from ...errors import ConfigError
 from ._sdk import connect, require_package
 
 
@@ -15,7 +16,7 @@ class ServiceEndpoint(ABC):
     """The address of a service with its key.
 
     Attributes:
-        service: name of the critic.
+        service: name of the plugin, for messages and keys of calls.
         extra: name of the extra that installs its SDK.
         package: the SDK.
         client_class: name of the SDK's client.
@@ -43,7 +44,7 @@ class ServiceEndpoint(ABC):
 
     def _check_access(self) -> None:
         """Raises when the package or the key is missing."""
-        require_package(self.package, self.extra)
+        require_package(self.package, self.extra, self.service)
         self._find_key()
 
     def _open_client(self) -> tuple[Any, Secret]:
@@ -53,6 +54,14 @@ class ServiceEndpoint(ABC):
             self.package, self.client_class, key, self._address(), plugin=self.service, adapt=self._adapt_client
         )
         return client, key
+
+    def _check_price(self, model: str, worst_case_usd: float) -> None:
+        """Raises ConfigError when the prices call a model free that a known provider bills."""
+        if worst_case_usd == 0 and is_provider(self._address()):
+            raise ConfigError(
+                f"{self.service}: the prices call {model!r} local, and so free, but it is called at "
+                f"{self._receiver()}, which bills it: remove local = true"
+            )
 
     @abstractmethod
     def _adapt_client(self, client: Any) -> None:
@@ -73,3 +82,21 @@ class ServiceEndpoint(ABC):
     def _receiver(self) -> str:
         """The host that images are sent to."""
         return urlsplit(self._address()).hostname or ""
+
+
+class OpenAIEndpoint(ServiceEndpoint):
+    """OpenAI's own address, or that of a compatible server."""
+
+    extra = package = "openai"
+    client_class = "OpenAI"
+    own_address = "https://api.openai.com/v1"
+    address_variable = "OPENAI_BASE_URL"
+    key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
+
+    def _adapt_client(self, client: Any) -> None:
+        if self._is_compatible():  # the account at OpenAI is no business of another server
+            client.organization = client.project = None
+
+    def _is_compatible(self) -> bool:
+        """Whether the server is another than OpenAI's own."""
+        return self._receiver() != urlsplit(OpenAIEndpoint.own_address).hostname

@@ -13,13 +13,11 @@ from ._model_reply import Api, ModelReply, to_raw_reply
 from ._openai_batches import OpenAIBatchClient
 from ._remote_critic import RemoteCritic, RemoteOptions
 from ._server_dialect import LIMITS, SYSTEM_ROLES, Dialect, DialectFinder
+from ._service_endpoint import OpenAIEndpoint
 
 APIS = ("auto", "responses", "chat")
 DETAILS = ("auto", "low", "high", "original")
 REASONING = 2  # factor on the tokens of an answer: so much a model may think where max_tokens does not bound that
-
-
-OWN_HOST = "api.openai.com"
 
 
 class OpenAIOptions(RemoteOptions, total=False):
@@ -33,7 +31,7 @@ class OpenAIOptions(RemoteOptions, total=False):
     detail: str
 
 
-class OpenAICritic(RemoteCritic):
+class OpenAICritic(OpenAIEndpoint, RemoteCritic):
     """Shows an OpenAI model the panel and the two classes; the key comes from OPENAI_API_KEY.
 
     With `base_url` it works with any compatible server (vLLM, Ollama, LM Studio, …), whose model needs a price or
@@ -53,11 +51,7 @@ class OpenAICritic(RemoteCritic):
     """
 
     pixels_per_token = 850
-    service = package = extra = "openai"
-    client_class = "OpenAI"
-    own_address = "https://api.openai.com/v1"
-    address_variable = "OPENAI_BASE_URL"
-    key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
+    service = "openai"
     preset_api = "responses"  # at other servers than OpenAI's own, where nothing is set
     preset_limit = LIMITS[0]
 
@@ -94,14 +88,6 @@ class OpenAICritic(RemoteCritic):
                 raise ConfigError(
                     f"OpenAICritic: {name} must be one of {', '.join(values)}, got {getattr(self, name)!r}"
                 )
-
-    def _adapt_client(self, client: Any) -> None:
-        if self._is_compatible():  # the account at OpenAI is no business of another server
-            client.organization = client.project = None
-
-    def _is_compatible(self) -> bool:
-        """Whether the server is another than OpenAI's own."""
-        return self._receiver() != OWN_HOST
 
     def _request_settings(self) -> JSON:
         shown = [] if self.detail == DETAILS[0] else [self.detail]

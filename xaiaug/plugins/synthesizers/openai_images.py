@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-import os
 import re
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
-from ...credentials import Secret, find_key, is_provider
-from ...errors import ConfigError, MissingExtraError
+from ...errors import ConfigError
 from ...interfaces import Context, PaidCalls, Synthesizer
-from ...records import JSON, Estimate, Failure, RawReply, SynthesisRequest, SyntheticImage, digest, label_to_words
+from ...records import (
+    CALL_FAILED,
+    JSON,
+    Estimate,
+    Failure,
+    RawReply,
+    SynthesisRequest,
+    SyntheticImage,
+    digest,
+    label_to_words,
+)
 from .._segmentation import create_segmenter, key_by_segmenter
-from ..critics._sdk import SdkClient, connect
+from ..critics._sdk import SdkClient
+from ..critics._service_endpoint import OpenAIEndpoint
 from ._image_tokens import CHARACTERS_PER_TOKEN, INPUT_TOKENS, max_usage, output_tokens, read_usage
 from ._image_upload import ImageUpload, read_image
 from ._mask_folder import MaskFolder
 from ._prompt_length import add_style
 from ._repaint import REPAINTS, Repaint, blend_repaint
 
-OWN_ADDRESS = "https://api.openai.com/v1"
-ADDRESS_VARIABLE = "OPENAI_BASE_URL"
-KEY_VARIABLES = ("OPENAI_API_KEY",)
 EDITS = ("whole", *REPAINTS)
 OUTPUT_FORMATS = ("png", "jpeg", "webp")
 LONGEST_PROMPT = 32_000  # characters, as the service has it
 TYPICAL_PROMPT = 600
 BYTES_PER_PIXEL = (0.3, 2.5)  # of a PNG: a smooth drawing, a noisy photograph
 SIZE = re.compile(r"[1-9]\d{1,3}x[1-9]\d{1,3}")
-FILTERED = re.compile(r"moderation|safety system|content.?policy|content.?filter|flagged", re.IGNORECASE)
 NOT_IN_KEY = ("budget_usd", "prices", "timeout_s", "output_tokens")  # changing these reuses all earlier images
 
 
@@ -49,7 +52,7 @@ class _Job:
     repaint: Repaint | None = None
 
 
-class OpenAIImagesSynthesizer(Synthesizer):
+class OpenAIImagesSynthesizer(OpenAIEndpoint, Synthesizer):
     """Has OpenAI's Images API, or a compatible server, make the images; the key comes from OPENAI_API_KEY.
 
     Every image is a paid call under the run's budget, kept before it is decoded: a run that was stopped pays for no
@@ -78,6 +81,7 @@ class OpenAIImagesSynthesizer(Synthesizer):
         ConfigError: in `check`: a wrong parameter, or no key.
     """
 
+    service = "openai-images"
     uses = frozenset({"prompt"})
     remote = True
     expected_failures: ClassVar[Mapping[str, str]] = {
@@ -145,17 +149,14 @@ class OpenAIImagesSynthesizer(Synthesizer):
         self._mask_folder()
         if self._segmenter is not None:
             self._segmenter.check()
-        if find_spec("openai") is None:
-            raise MissingExtraError("the synthesizer 'openai-images' needs openai: pip install 'xaiaug[openai]'")
-        self._find_key()
+        self._check_access()
 
     def prepare(self, context: Context) -> None:
         """Connects, and takes the budget from the run."""
         self.check()
         if self._segmenter is not None:
             self._segmenter.prepare(context)
-        key = self._find_key()
-        sdk = connect("openai", "OpenAI", key, self._address(), plugin="openai-images", adapt=self._adapt)
+        sdk, key = self._open_client()
         weakref.finalize(self, sdk.close)
         self._client = SdkClient(sdk, key, self.timeout_s)
         # Outside a run it has its own budget, and a ledger in memory.
@@ -181,7 +182,7 @@ class OpenAIImagesSynthesizer(Synthesizer):
             output_tokens=(items * made, items * made),
             output_image_tokens=(items * made, items * made),
             model=self.model,
-            receiver=urlsplit(self._address()).hostname or "",
+            receiver=self._receiver(),
             upload_bytes=(items * (TYPICAL_PROMPT + low * sent), items * (TYPICAL_PROMPT + high * sent)),
             disk_bytes=(items * width * height * low, items * width * height * high),
         )
@@ -207,8 +208,7 @@ class OpenAIImagesSynthesizer(Synthesizer):
         try:
             reply = self._call(request, job)
         except CallError as error:
-            declined = str(error.kind) == "refusal" or (error.status == 400 and FILTERED.search(error.message))
-            return Failure("refusal" if declined else "call failed", error.message)
+            return Failure("refusal" if error.kind == "refusal" else CALL_FAILED, error.message)
         image = read_image(reply.body)
         if isinstance(image, Failure):
             return image
@@ -246,11 +246,7 @@ class OpenAIImagesSynthesizer(Synthesizer):
         key = f"synthesize:{request.case_id}:{request.index}:{digest([body, uploaded, request.seed])}"
         usage = max_usage(job.prompt, self._output_tokens(), 0 if job.upload is None else 1)
         worst = self._paid.worst_case_usd(self.model, usage)
-        if worst == 0 and is_provider(self._address()):
-            raise ConfigError(
-                f"openai-images: the prices call {self.model!r} local, and so free, but it is called at"
-                f" {urlsplit(self._address()).hostname}, which bills it: remove local = true"
-            )
+        self._check_price(self.model, worst)
         return self._paid.call(key, body, worst_case_usd=worst, send=lambda body: self._send(body, job.upload))
 
     def _send(self, body: Mapping[str, JSON], upload: ImageUpload | None) -> RawReply:
@@ -290,14 +286,3 @@ class OpenAIImagesSynthesizer(Synthesizer):
 
     def _mask_folder(self) -> MaskFolder | None:
         return MaskFolder(self.masks, type(self).__name__) if self.masks else None
-
-    def _address(self) -> str:
-        return self.base_url or os.environ.get(ADDRESS_VARIABLE) or OWN_ADDRESS
-
-    def _find_key(self) -> Secret:
-        source = ADDRESS_VARIABLE if not self.base_url and os.environ.get(ADDRESS_VARIABLE) else "base_url"
-        return find_key(self._address(), KEY_VARIABLES, "openai-images", source)
-
-    def _adapt(self, client: Any) -> None:
-        if urlsplit(self._address()).hostname != urlsplit(OWN_ADDRESS).hostname:
-            client.organization = client.project = None  # no business of another server
