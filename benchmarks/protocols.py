@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from photos import compose_shortcut
+from composed_backdrops import compose_shortcut
 from planted_marks import Planting
 from reporting import create_parser, create_quick_folder, describe_machine, write_json
 from scipy.stats import t
