@@ -143,6 +143,7 @@ class ExperimentTable(Table):
     ] = "accuracy"
     primary: tuple[str, str] = PRIMARY
     smallest_group: Annotated[int, Field(ge=1)] = SMALLEST_GROUP
+    settings_tried: Annotated[int, Field(ge=1, le=9)] = 1
     smallest_effect: Annotated[float, Field(gt=0)] = 0.5
     margin: Annotated[float, Field(gt=0)] = MARGIN
     test_explanation: bool = False

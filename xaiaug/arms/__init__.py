@@ -15,6 +15,7 @@ from .training_sets import (
     find_empty_pool,
     pools_of,
 )
+from .tuning_factors import list_factors, scale_recipe
 
 __all__ = [
     "DISAGREEMENTS",
@@ -41,12 +42,14 @@ __all__ = [
     "family",
     "find_empty_pool",
     "is_control",
+    "list_factors",
     "missing_requirement",
     "pools_of",
     "reads_train",
     "recipe_for",
     "resolve_arms",
     "resolve_class_weights",
+    "scale_recipe",
     "select_runnable",
     "source_name",
     "sources",

@@ -21,7 +21,7 @@ class LabelsUsed:
     Attributes:
         guide_labels: guide images whose label it used, to train on them or to find mistakes among them.
         group_labels_in_training: images whose groups its training used.
-        group_labels_in_selection: images whose groups chose among settings; none, as long as one setting is tried.
+        group_labels_in_selection: validation images whose groups chose among settings.
         reserve_images: distinct real images of the reserve that it trained on.
         settings_tried: settings of the method that were tried, on validation.
     """

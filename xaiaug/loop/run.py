@@ -44,6 +44,7 @@ from .run_context import RunContext, for_seed, list_available
 from .settings_diff import diff_settings, settings_snapshot
 from .slices import find_slices
 from .train import train
+from .tuning import check_tuning
 
 # The settings that are named before training, for the verdict and the recommendation.
 COMPARED_BY = ("primary", "metric", "smallest_effect", "smallest_group", "margin", "vary")
@@ -140,6 +141,7 @@ def prepare_run(
     splits = check.splits
     if reaches(until, Stop.REPORT):
         _check_groups(settings.experiment, splits)
+        check_tuning(settings.experiment, splits)
     if not settings.experiment.fit_baseline:
         splits = replace(splits, labels=_complete_labels(plugins.classifier, splits.labels))
     arms, impossible = _possible_arms(settings, plugins, arms, splits)

@@ -8,12 +8,13 @@ from dataclasses import asdict, replace
 
 from .. import arms as rows
 from ..errors import UnsupportedRecipeError
-from ..records import Arm, Sample
+from ..records import Arm, Recipe, Sample
 from ..stages import Diagnosis, Fitted, Training
 from ..store.schema import ARMS, LEFT_OUT, ArmFact, LeftOutFact
 from .generation import Samples
 from .remedies import SubjectReader, find_real_images
 from .run_context import RunContext, for_seed
+from .tuning import tune
 
 
 def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Samples) -> dict[tuple[str, int], Fitted]:
@@ -31,14 +32,14 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     for arm in run.arms:
         reason, sets = _why_not(run, arm, synthetic, first), _TrainingSets(run, arm, synthetic)
         try:
-            classifiers = {} if reason else _fit(run, arm, diagnoses, sets)
+            recipe, classifiers = (None, {}) if reason else _fit(run, arm, diagnoses, sets)
         except UnsupportedRecipeError as error:
             reason = str(error)
-        if reason:
+        if reason or recipe is None:
             left_out.append(LeftOutFact(name=arm.name, reason=reason))
             continue
         fitted.update(classifiers)
-        trained.append(_fact(run, arm, first, sets))
+        trained.append(_fact(run, arm, recipe, first, sets))
     run.set_fact(ARMS, trained)
     run.set_fact(LEFT_OUT, left_out)
     return fitted
@@ -102,23 +103,27 @@ def _why_not(run: RunContext, arm: Arm, synthetic: Samples, diagnosis: Diagnosis
 
 def _fit(
     run: RunContext, arm: Arm, diagnoses: Mapping[int, Diagnosis], sets: _TrainingSets
-) -> dict[tuple[str, int], Fitted]:
+) -> tuple[Recipe, dict[tuple[str, int], Fitted]]:
+    """The recipe that the arm is trained by, and its classifiers."""
     if not arm.trained:
-        return {(arm.name, seed): for_seed(diagnoses, seed).baseline for seed in run.seeds_that_vary("baseline")}
+        seeds = run.seeds_that_vary("baseline")
+        return run.baseline_recipe, {(arm.name, seed): for_seed(diagnoses, seed).baseline for seed in seeds}
     recipe = rows.recipe_for(arm, run.recipe)
     subjects = SubjectReader.of(run) if recipe.how.reads_subjects else None
-    fitted = {}
-    for seed in run.seeds:
+
+    def describe(seed: int) -> Training:
         diagnosis = for_seed(diagnoses, seed)
         samples = sets.build(diagnosis, seed)
         training = Training(arm.name, seed, recipe, samples, run.splits.validation, diagnosis.baseline)
-        if subjects is not None:
-            training = replace(training, train=subjects.attach(samples), masks=subjects.key)
-        fitted[arm.name, seed] = run.fit(run.runtime, training)
-    return fitted
+        return replace(training, train=subjects.attach(samples), masks=subjects.key) if subjects else training
+
+    chosen = tune(run, describe(run.seeds[0]))
+    return chosen, {
+        (arm.name, seed): run.fit(run.runtime, replace(describe(seed), recipe=chosen)) for seed in run.seeds
+    }
 
 
-def _fact(run: RunContext, arm: Arm, diagnosis: Diagnosis, sets: _TrainingSets) -> ArmFact:
+def _fact(run: RunContext, arm: Arm, recipe: Recipe, diagnosis: Diagnosis, sets: _TrainingSets) -> ArmFact:
     pools, new = run.real_images(diagnosis), sets.new_images(run.seeds[0])
     real, counted, kept = rows.collect_images(arm, pools, new, sets.addition)
     drawn, ids = sets.build(diagnosis, run.seeds[0]) if arm.trained else (), {sample.id for sample in new}
@@ -126,11 +131,19 @@ def _fact(run: RunContext, arm: Arm, diagnosis: Diagnosis, sets: _TrainingSets) 
     return ArmFact(
         arm=asdict(arm),
         real=len(real + counted) if arm.trained else len(run.splits.train),
-        recipe=asdict(rows.recipe_for(arm, run.recipe) if arm.trained else run.baseline_recipe),
-        used=asdict(rows.count_labels(arm, pools, [sample for sample in drawn if sample.id not in ids])),
+        recipe=asdict(recipe),
+        used=asdict(_count_selection(run, rows.count_labels(arm, pools, [one for one in drawn if one.id not in ids]))),
         advice=rows.advise(arm),
         control=rows.is_control(arm),
         added_share=rows.added_share(arm, *amounts),
         ratio_limit=rows.binding_limit(arm, *amounts),
         ratio_warning=rows.warn_of_ratio(arm),
     )
+
+
+def _count_selection(run: RunContext, used: rows.LabelsUsed) -> rows.LabelsUsed:
+    """With the settings that were tried, and the validation images whose groups chose among them."""
+    experiment = run.settings.experiment
+    by_groups = experiment.settings_tried > 1 and experiment.metric == "worst-group"
+    groups = sum(bool(sample.groups) for sample in run.splits.validation) if by_groups else 0
+    return replace(used, settings_tried=experiment.settings_tried, group_labels_in_selection=groups)

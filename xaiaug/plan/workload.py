@@ -176,7 +176,8 @@ class _WorkCount:
             self.explained.add(source.cases)
             times = self._count_new_critiques(source) * self._repetitions("baseline", "critique")
             cases, sheets = self._count_asked(mistakes, times, source.cases)
-        trained = float(seeds if self._reaches(Stop.REPORT) else 0)
+        tried = self._count_trials()
+        trained = float(seeds + tried if self._reaches(Stop.REPORT) else 0)
         recipe = rows.recipe_for(arm, self.settings.recipes()[0])
         return WorkItem(
             arm.name,
@@ -187,10 +188,21 @@ class _WorkCount:
             trainings=(trained, trained),
             copies=multiply(self._count_copies(), trained),
             passes=multiply(self._effort(recipe, self.known.images["guide"]), trained),
-            predicted=add_ranges((multiply(self._count_tested(), seeds), self._predictions_for_pools(arm))),
+            predicted=add_ranges(
+                (multiply(self._count_tested(), seeds), self._predictions_for_pools(arm), self._predictions_for(tried))
+            ),
             shares=shares,
             source=source,
         )
+
+    def _count_trials(self) -> int:
+        """Trainings of an arm that try settings, besides the one that is then kept for the first seed."""
+        return self.settings.experiment.settings_tried - 1
+
+    def _predictions_for(self, trials: int) -> Range:
+        """What is asked to choose among settings."""
+        asked = float((trials + 1) * bool(trials) * self.known.images["validation"] * self._reaches(Stop.REPORT))
+        return asked, asked
 
     def _donors(self) -> Range:
         """Training images that edits are made from: those that the baseline gets right."""

@@ -11,7 +11,8 @@ from .json_type import JSON
 from .training_method import GROUP_BALANCED, METHODS, TrainingMethod
 
 SCHEDULES = ("cosine", "linear", "constant")
-SET_BY_ARM = ("sampling", "adapter", "augment", "method")  # the fields of a recipe that are an arm's, not a user's
+# The fields of a recipe that are an arm's, not a user's.
+SET_BY_ARM = ("sampling", "adapter", "augment", "method", "head_factor")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Recipe:
         adapter: None or "lora"; set by the arm.
         augment: name of the augmentation; set by the arm.
         method: name of the training method (`records.METHODS`); set by the arm.
+        head_factor: of a method that trains the last layer alone, > 0: times its published inverse penalty or learning
+            rate; set by tuning.
         trainer: further arguments for the trainer behind the classifier.
 
     Raises:
@@ -50,6 +53,7 @@ class Recipe:
     trainer: Mapping[str, JSON] = field(default_factory=dict)
     adapter_learning_rate: float | None = None
     method: str = "erm"
+    head_factor: float = 1.0
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("weight_decay", 0)):
@@ -58,6 +62,8 @@ class Recipe:
         for name in ("learning_rate", "adapter_learning_rate"):
             if (rate := getattr(self, name)) is not None and not rate > 0:
                 raise RecordError(f"Recipe: {name} must be > 0, got {rate}")
+        if not self.head_factor > 0:
+            raise RecordError(f"Recipe: head_factor must be > 0, got {self.head_factor}")
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
             raise RecordError(f"Recipe: class_weights must be numbers or 'balanced', got {self.class_weights!r}")
         if self.schedule not in SCHEDULES:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from statistics import fmean
+from collections.abc import Iterable, Iterator
 
 from ..records import PICO
 from ..records.pipeline import StageKind
 from ..report.schema_report import ArmCost
 from ..store import Reader, StageName
-from ..store.schema import ARMS, IMAGES, SPENT, ArmFact, ImagesFact, Wave, critique_stage, fit_stage
+from ..store.schema import ARMS, IMAGES, SPENT, ArmFact, ImagesFact, Wave, critique_stage, fit_stage, is_tried_part
+from ..store.stage_rows import FitRow
 from .predictions import seeds_of
 
 
@@ -24,12 +24,21 @@ def _cost(reader: Reader, fact: ArmFact, images: ImagesFact | None) -> ArmCost:
     arm = fact["arm"]
     trained = arm["real"] != "none" or arm["images"] is not None
     usd = 0.0 if images is None else sum(_read_spending(reader, images)) / PICO
-    return ArmCost(name=arm["name"], minutes=_count_minutes(reader, arm["name"]) if trained else 0.0, usd=usd)
+    return ArmCost(name=arm["name"], minutes=round(_count_minutes(reader, fact), 3) if trained else 0.0, usd=usd)
 
 
-def _count_minutes(reader: Reader, arm: str) -> float:
+def _count_minutes(reader: Reader, fact: ArmFact) -> float:
+    """Those of one training, or of all that tried settings, the chosen one among them."""
+    arm = fact["arm"]["name"]
+    if fact["used"]["settings_tried"] > 1:
+        tried = [stage for stage in reader.stages() if is_tried_part(stage.part) and stage.kind == StageKind.FIT]
+        return _sum_minutes(row for stage in tried if stage.detail[0] == arm for row in reader.rows(stage))
     fits = [row for seed in seeds_of(reader, arm) for row in reader.rows(fit_stage(arm, seed))]
-    return round(fmean(row["seconds"] for row in fits) / 60, 3) if fits else 0.0
+    return _sum_minutes(fits) / max(1, len(fits))
+
+
+def _sum_minutes(fits: Iterable[FitRow]) -> float:
+    return sum(row["seconds"] for row in fits) / 60
 
 
 def _read_spending(reader: Reader, images: ImagesFact) -> Iterator[int]:

@@ -187,13 +187,19 @@ def _key(classifier: Classifier, labels: Sequence[str], training: Training, keep
         "labels": list(labels),
         "arm": training.arm,
         "seed": training.seed,
-        "recipe": asdict(training.recipe) if training.recipe else None,
+        "recipe": _recipe_key(training.recipe) if training.recipe else None,
         "train": [[sample.id, sample.label, sample.weight] for sample in training.train],
         "validation": [[sample.id, sample.label] for sample in training.validation],
         "start": training.start.key if training.start else None,
         **({"groups": [dict(sample.groups) for sample in training.train]} if _reads_groups(training) else {}),
         **({"masks": training.masks} if training.masks is not None else {}),
     }
+
+
+def _recipe_key(recipe: Recipe) -> dict[str, JSON]:
+    """Its fields; a factor of 1 is left out, as in runs from before there was one."""
+    fields = asdict(recipe)
+    return fields if recipe.head_factor != 1 else {key: value for key, value in fields.items() if key != "head_factor"}
 
 
 def _reads_groups(training: Training) -> bool:

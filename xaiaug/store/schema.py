@@ -49,9 +49,9 @@ CREATE TABLE stamps (
 
 # Names of stages --------------------------------------------------------------------------------------------------
 
-_ROUND, _SEED = "round-", "seed-"
+_ROUND, _SEED, _TRIED = "round-", "seed-", "tried-"
 _TEST, _CURVE, _GUIDE, _TRAIN, _JUDGE = "test", "curve", "guide", "train", "judge"
-_EARLY, _MISTAKES, _RESERVE = "early", "mistakes", "reserve"
+_EARLY, _MISTAKES, _RESERVE, _VALIDATION = "early", "mistakes", "reserve", "validation"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StageName:
     Attributes:
         kind: what it does.
         detail: what distinguishes it from others of its kind; any text.
-        part: the part of the run it belongs to, such as "round-1" or "seed-3"; empty for the main one.
+        part: the part of the run it belongs to, such as "round-1", "seed-3" or "tried-3.16"; empty for the main one.
     """
 
     kind: StageKind
@@ -77,7 +77,9 @@ class StageName:
     def parse(cls, text: str) -> Self:
         """The name that `str` gave."""
         first, *rest = text.split("/")
-        part, first, rest = (first, rest[0], rest[1:]) if first.startswith((_ROUND, _SEED)) else ("", first, rest)
+        part, first, rest = (
+            (first, rest[0], rest[1:]) if first.startswith((_ROUND, _SEED, _TRIED)) else ("", first, rest)
+        )
         return cls(StageKind(first), tuple(unquote(word) for word in rest), part)
 
     def in_part(self, part: str) -> Self:
@@ -133,6 +135,16 @@ def seed_part(seed: int) -> str:
     return f"{_SEED}{seed}"
 
 
+def tried_part(factor: float) -> str:
+    """The part of a run that trains arms with a setting that is tried: a factor on the usual one."""
+    return f"{_TRIED}{factor:.3g}"
+
+
+def is_tried_part(part: str) -> bool:
+    """Whether a part only tries a setting."""
+    return part.startswith(_TRIED)
+
+
 def is_seed_part(part: str) -> bool:
     """Whether a part belongs to a seed that is not the first."""
     return part.startswith(_SEED)
@@ -172,6 +184,11 @@ def causes_judged_stage(stated_by: str) -> StageName:
 def fit_stage(arm: str, seed: int) -> StageName:
     """Trains an arm with one seed."""
     return StageName(StageKind.FIT, (arm, str(seed)))
+
+
+def predict_validation_stage(arm: str, seed: int) -> StageName:
+    """Predicts the validation split with the classifier of an arm and seed, in the part of a setting that is tried."""
+    return StageName(StageKind.PREDICT, (_VALIDATION, arm, str(seed)))
 
 
 def predict_test_stage(arm: str, seed: int) -> StageName:

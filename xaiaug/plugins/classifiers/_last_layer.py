@@ -79,11 +79,11 @@ class EmbeddedImages:
     strata: NDArray[np.int64]
 
 
-def refit(head: Head, images: EmbeddedImages, seed: int) -> Head:
+def refit(head: Head, images: EmbeddedImages, seed: int, factor: float = 1.0) -> Head:
     """A new last layer: sparse logistic regression on balanced subsets, averaged (arXiv 2204.02937).
 
     As published: standardised features, an L1 penalty with C = 1, and 20 subsets that have as many images of each
-    stratum as the smallest one has. Without strata one regression on all images.
+    stratum as the smallest one has. Without strata one regression on all images. A factor multiplies C.
     """
     mean, scale = images.features.mean(axis=0), images.features.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -93,14 +93,17 @@ def refit(head: Head, images: EmbeddedImages, seed: int) -> Head:
     total = np.zeros_like(found)
     subsets = list(_draw_subsets(images.strata, rng))
     for subset in subsets:
-        found = fit_sparse_regression(features[subset], images.labels[subset], images.weights[subset], found)
+        found = fit_sparse_regression(features[subset], images.labels[subset], images.weights[subset], found, factor)
         total += found
     weights = total[:, :-1] / len(subsets) / scale
     return Head(weights, total[:, -1] / len(subsets) - weights @ mean)
 
 
-def finetune(head: Head, images: EmbeddedImages, seed: int) -> Head:
-    """The last layer after 250 steps of gradient descent on batches with balanced strata (arXiv 2309.08534)."""
+def finetune(head: Head, images: EmbeddedImages, seed: int, factor: float = 1.0) -> Head:
+    """The last layer after 250 steps of gradient descent on batches with balanced strata (arXiv 2309.08534).
+
+    A factor multiplies the learning rate.
+    """
     rng = np.random.default_rng(seed)
     order = draw_order(images.strata, STEPS * BATCH, "balanced", rng).reshape(STEPS, BATCH)
     weights, biases = head.weights.copy(), head.biases.copy()
@@ -114,11 +117,11 @@ def finetune(head: Head, images: EmbeddedImages, seed: int) -> Head:
             MOMENTUM * pace[0] + slopes[0] + DECAY * weights,
             MOMENTUM * pace[1] + slopes[1] + DECAY * biases,
         )
-        weights, biases = weights - RATE * pace[0], biases - RATE * pace[1]
+        weights, biases = weights - factor * RATE * pace[0], biases - factor * RATE * pace[1]
     return Head(weights, biases)
 
 
-HEAD_FITS: dict[str, Callable[[Head, EmbeddedImages, int], Head]] = {
+HEAD_FITS: dict[str, Callable[[Head, EmbeddedImages, int, float], Head]] = {
     "last-layer": refit,
     "last-layer-finetune": finetune,
 }
@@ -139,7 +142,7 @@ def train_head(network: HeadNetwork, task: TrainingTask) -> History:
     features = network.embed(_Images(task.train)).astype(np.float64)
     _compare(network, head, task.train[:CHECKED], features[:CHECKED])
     images = _gather(features, task.train, task.recipe)
-    fitted = HEAD_FITS[task.recipe.method](head, images, task.seed)
+    fitted = HEAD_FITS[task.recipe.method](head, images, task.seed, task.recipe.head_factor)
     network.write(fitted)
     held_out = network.embed(_Images(task.validation)).astype(np.float64) if len(task.validation) else features[:0]
     curves = (*_score(fitted, features, task.train), *_score(fitted, held_out, task.validation))
