@@ -137,6 +137,7 @@ def full(tmp_path_factory):
     return loop.run(Splits.from_folder(folder), tmp_path_factory.mktemp("runs") / "full")
 
 
+@pytest.mark.ci  # the full set of arms
 def test_the_full_set_runs_and_every_arm_with_new_images_has_as_many(full):
     arms = {arm.name: arm for arm in full.report.arms}
     assert len(arms) == 20  # NearestColour has no embedding to retrieve images by
@@ -149,6 +150,7 @@ def test_the_full_set_runs_and_every_arm_with_new_images_has_as_many(full):
     assert verify(full.run_dir) == []
 
 
+@pytest.mark.ci  # the full set of arms
 def test_arms_that_are_compared_show_what_they_add_in_one_share_of_the_passes(full, tmp_path):
     compared = ("generated+training", "oversampled-failures", "more-real")
     assert len({arm.added_share for arm in full.report.arms if arm.name in compared}) == 1
@@ -171,6 +173,7 @@ def test_arms_that_are_compared_show_what_they_add_in_one_share_of_the_passes(fu
     assert used["more-real"] == min(drawn, sum(report.images.used.values()))
 
 
+@pytest.mark.ci  # the full set of arms
 def test_the_critic_is_asked_afresh_with_the_same_panel_layout_and_another_map(full):
     ids = {case.id for case in full.mistakes}
     shown = {}
@@ -185,6 +188,7 @@ def test_the_critic_is_asked_afresh_with_the_same_panel_layout_and_another_map(f
     assert len(correct) == len(ids) and all(case.label == case.predicted for case in correct)
 
 
+@pytest.mark.ci  # the full set of arms
 def test_sources_without_a_critic_pass_none_of_its_words_on(full):
     by_prompt = {request.prompt for request in Both.asked}
     assert any(prompt.startswith("a photo of a blue on") or " on a " in prompt for prompt in by_prompt)
@@ -193,6 +197,7 @@ def test_sources_without_a_critic_pass_none_of_its_words_on(full):
     assert {request.source is None for request in plain} == {True, False}
 
 
+@pytest.mark.ci  # the full set of arms
 def test_the_recommendation_comes_first_ranks_remedies_by_cost_and_leaves_controls_out(full):
     found = full.report.recommendation
     names = [row.arm for row in found.remedies]
@@ -205,6 +210,7 @@ def test_the_recommendation_comes_first_ranks_remedies_by_cost_and_leaves_contro
     assert found.sentence.partition(".")[0] in (full.run_dir / "report.html").read_text()
 
 
+@pytest.mark.ci  # the full set of arms
 def test_three_seeds_have_a_verdict_and_widened_secondary_intervals(full):
     verdict = full.report.verdict
     primary, explanation, *others = verdict.contrasts

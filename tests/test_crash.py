@@ -117,6 +117,7 @@ def stage_of(run_dir):
     return begun[-1].split("/")[0]
 
 
+@pytest.mark.ci  # runs the loop several times
 def test_killed_runs_end_equal_to_an_untroubled_one_and_pay_twice_only_what_was_in_flight(folder, tmp_path):
     stages = kill_again_and_again(folder, tmp_path, KILLS, seed=0)
     assert len(stages) >= 2

@@ -45,6 +45,7 @@ def result(splits, tmp_path_factory):
     return run(splits, tmp_path_factory.mktemp("run"))
 
 
+@pytest.mark.ci  # tests causes on hundreds of images
 def test_verdicts_are_in_the_result_and_on_the_page(result):
     by_label = {one.label: one for one in result.causes}
     assert by_label["cat"].outcome == "confirmed" and by_label["cat"].cause.kind == "backdrop"
@@ -55,6 +56,7 @@ def test_verdicts_are_in_the_result_and_on_the_page(result):
     assert open_run(result.run_dir).causes == result.causes
 
 
+@pytest.mark.ci  # tests causes on hundreds of images
 def test_images_are_made_of_confirmed_causes_alone(result):
     used = [image for case in result.mistakes for image in case.images if "tested" in image.arms]
     cases = {case.id: case.label for case in result.mistakes}
@@ -63,6 +65,7 @@ def test_images_are_made_of_confirmed_causes_alone(result):
     assert set(cases.values()) == {"cat", "dog"}
 
 
+@pytest.mark.ci  # tests causes on hundreds of images
 def test_a_finished_test_is_not_done_again(splits, result, monkeypatch):
     def refuse(*_):
         raise AssertionError("tested again")

@@ -150,9 +150,9 @@ def test_a_prompt_that_stays_bad_is_a_failure_after_two_calls(critic):
         (Reply(json={"attended": "tail"}), "bad reply"),
         (Reply('{"wrong": "schema"}'), "bad reply"),
         (Reply("[" * 10_000), "bad reply"),
-        (Reply("word " * 600_000), "too long"),
+        (Reply("word " * 60_000), "too long"),
     ],
-    ids=["refusal", "truncated", "empty", "text", "cut", "field", "schema", "deep", "megabytes"],
+    ids=["refusal", "truncated", "empty", "text", "cut", "field", "schema", "deep", "long"],
 )
 def test_an_answer_of_no_use_is_a_failure_with_its_kind_and_is_paid_once_or_twice(critic, reply, kind):
     with Loopback(reply, descriptions=described()) as server:
