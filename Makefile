@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Bytecode is kept, whatever the environment says: tests start some hundred processes, and each would compile it all.
 TESTENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
-.PHONY: demo test check evidence format clean
+.PHONY: demo test check evidence format release clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,19 @@ evidence: $(VENV)/.all
 	$(BIN)/python benchmarks/petworld.py --arms full --prior biased --seeds 5
 	$(BIN)/python benchmarks/photos.py --data $(DATA)
 	$(BIN)/python benchmarks/pointing.py --data $(DATA)
+
+# Builds and checks what a release uploads, and stops there: uploading is done by hand.
+release: $(VENV)/.all
+	@version=$$($(BIN)/python -c 'import xaiaug; print(xaiaug.__version__)'); \
+	grep -q "^## \[$$version\]" CHANGELOG.md || { echo "CHANGELOG.md has no section [$$version]: name the release there first"; exit 1; }; \
+	grep -q "^version: $$version$$" CITATION.cff || { echo "CITATION.cff is of another version than $$version"; exit 1; }; \
+	test -z "$$(git status --porcelain)" || { echo "there are uncommitted changes: commit them first"; exit 1; }
+	rm -rf dist build/release
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	build/release/bin/python -m build
+	build/release/bin/python -m twine check --strict dist/*
+	@echo "dist/ is ready. To release: tag it, then: build/release/bin/python -m twine upload dist/*"
 
 format: $(VENV)/.all
 	$(BIN)/ruff check --fix .
