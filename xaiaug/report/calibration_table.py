@@ -45,8 +45,8 @@ def list_calibrations(report: Report) -> tuple[Calibration, ...]:
 
 
 def _mean(arm: ArmResult, name: str) -> Spread:
-    return Spread.of(_known(list(scores_by_seed(arm).values()), name))
+    return Spread.of(_list_known(list(scores_by_seed(arm).values()), name))
 
 
-def _known(scores: Sequence[Scores], name: str) -> list[float]:
+def _list_known(scores: Sequence[Scores], name: str) -> list[float]:
     return [value for score in scores if (value := getattr(score, name)) is not None]

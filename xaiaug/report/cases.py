@@ -88,7 +88,7 @@ class _Cards:
         self.slice_names = [cut_text(row.name, 300) for row in slices]
         self.slices = _index((row.cases for row in slices))
         self.causes = _index(cause.cases for cause in report.causes)
-        self.edits = _own_edits(report.causes)
+        self.edits = _edits_by_case(report.causes)
         self.side, self.heat_side, self.new_side = next(sides for most, sides in _SIDES if len(report.cases) <= most)
         self.share_of_new = MOST_NEW / max(1, len(report.cases))
         self.new_left_out = 0
@@ -200,7 +200,7 @@ def _guidance_entry(name: str, value: str | float) -> tuple[str, str, str]:
     return name, cut_text(text, 60), text if _COLOUR.fullmatch(text) else ""
 
 
-def _own_edits(causes: Iterable[TestedCauseRow]) -> dict[str, EditedImageRow]:
+def _edits_by_case(causes: Iterable[TestedCauseRow]) -> dict[str, EditedImageRow]:
     return {image.id: image for cause in causes for image in cause.mistakes}
 
 

@@ -21,7 +21,7 @@ def shows_paths(report: Report) -> bool:
     return not isinstance(table, Mapping) or bool(table.get("paths", True))
 
 
-def without_paths(report: Report) -> Report:
+def remove_paths(report: Report) -> Report:
     """The report without paths of images and of the data, and with only the last part of all other absolute paths.
 
     What reads the data names files; of warnings that do, the number is left. Prose of critics is kept as it is.

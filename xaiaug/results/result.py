@@ -11,7 +11,7 @@ from ..report import Report
 from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
-from ..report.paths import shows_paths, without_paths
+from ..report.paths import shows_paths, remove_paths
 from ..report.resources import format_resources
 from ..report.schema_cases import CaseRow
 from ..report.schema_causes import TestedCauseRow
@@ -107,7 +107,7 @@ class Result:
             RunLockedError: another process is writing the run.
         """
         named = shows_paths(self.report) if paths is None else paths
-        report = self.report if named else without_paths(self.report)
+        report = self.report if named else remove_paths(self.report)
         with blame_run_folder(self.run_dir), Store(self.run_dir) as store:
             store.write_text("report.json", report.dump())
             return store.write_text("report.html", render(report, store.blobs.read))
