@@ -106,7 +106,9 @@ def test_without_tests_slices_arms_and_suspects_there_is_nothing_to_filter_by_bu
     assert [one.key for one in found.filters] == ["pair"]
 
 
-anything = st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+anything = st.recursive(
+    st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
 
 
 @given(anything)

@@ -104,9 +104,7 @@ def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
             find_slices(run, diagnosis)
 
 
-def _try_mistakes(
-    run: RunContext, mistakes: Sequence[Mistake], fitted: Mapping[tuple[str, int], Fitted]
-) -> None:
+def _try_mistakes(run: RunContext, mistakes: Sequence[Mistake], fitted: Mapping[tuple[str, int], Fitted]) -> None:
     """Predicts the mistakes again with each trained arm, so that the report can show which arms get one right."""
     trained = {arm.name for arm in run.arms if arm.trained}
     samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)

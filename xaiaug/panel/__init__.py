@@ -5,4 +5,13 @@ from .compose import LAYOUTS, draw
 from .overlays import draw_heat_layer, overlay_heatmap
 from .sheet import draw_sheet
 
-__all__ = ["LAYOUTS", "Scale", "draw", "draw_heat_layer", "draw_sheet", "format_scale", "overlay_heatmap", "shared_scale"]
+__all__ = [
+    "LAYOUTS",
+    "Scale",
+    "draw",
+    "draw_heat_layer",
+    "draw_sheet",
+    "format_scale",
+    "overlay_heatmap",
+    "shared_scale",
+]

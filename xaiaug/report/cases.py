@@ -86,7 +86,7 @@ class _Cards:
         self.arms = [arm.name for arm in report.arms if arm.trained and any(seed.metrics for seed in arm.seeds)]
         slices = report.slices.slices if report.slices else ()
         self.slice_names = [cut_text(row.name, 300) for row in slices]
-        self.slices = _index((row.cases for row in slices))
+        self.slices = _index(row.cases for row in slices)
         self.causes = _index(cause.cases for cause in report.causes)
         self.edits = _edits_by_case(report.causes)
         self.side, self.heat_side, self.new_side = next(sides for most, sides in _SIDES if len(report.cases) <= most)
@@ -122,7 +122,7 @@ class _Cards:
         heat = row.heatmap if row.image and not row.degenerate else None
         return {
             "image": self.pictures.add(row.image, self.side, Rank.MISTAKE) if row.image else None,
-            # `degenerate` is a property of the grid, which the report does not hold; the upscaled map may look different.
+            # `degenerate` is of the grid, which the report does not hold; the upscaled map may look different.
             "heat": self.pictures.add_heat(heat, self.heat_side) if heat else None,
             "panel": self.pictures.add(row.panel, PANEL_SIDE, Rank.PANEL) if row.panel else None,
         }

@@ -29,7 +29,7 @@ def remove_paths(report: Report) -> Report:
     hidden = sum(bool(_IMAGE_FILE.search(text)) for text in report.data.warnings)
     warnings = [text for text in report.data.warnings if not _IMAGE_FILE.search(text)]
     if hidden:
-        warnings.append(f"{hidden} more remark{'s name' if hidden > 1 else ' names'} files, which this report does not.")
+        warnings.append(f"Remarks that name files are left out here: {hidden}.")
     plain = report.model_dump(mode="json")
     for name in ("settings", "plugins", "notes", "left_out", "run"):
         plain[name] = _shorten_all(plain[name])

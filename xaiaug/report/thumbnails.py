@@ -94,7 +94,7 @@ class Pictures:
         return number
 
     def draw(self, limit: int) -> tuple[Thumbnail, ...]:
-        """All pictures by number, until their data URIs have `limit` characters; those of the least rank are left out."""
+        """All pictures by number, until their data URIs have `limit` characters; the last ranks are left out first."""
         found = [LEFT_OUT] * len(self._orders)
         numbers = sorted(range(len(self._orders)), key=lambda number: self._orders[number].rank)
         # Threads that ignore a warning each restore the filters of another; here they are restored as they were.

@@ -11,7 +11,7 @@ from ..report import Report
 from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
-from ..report.paths import shows_paths, remove_paths
+from ..report.paths import remove_paths, shows_paths
 from ..report.resources import format_resources
 from ..report.schema_cases import CaseRow
 from ..report.schema_causes import TestedCauseRow
