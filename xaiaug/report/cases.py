@@ -89,6 +89,7 @@ class _Cards:
         self.slices = _index(row.cases for row in slices)
         self.causes = _index(cause.cases for cause in report.causes)
         self.edits = _edits_by_case(report.causes)
+        self.few = len(report.cases) <= _SIDES[0][0]
         self.side, self.heat_side, self.new_side = next(sides for most, sides in _SIDES if len(report.cases) <= most)
         self.share_of_new = MOST_NEW / max(1, len(report.cases))
         self.new_left_out = 0
@@ -124,8 +125,12 @@ class _Cards:
             "image": self.pictures.add(row.image, self.side, Rank.MISTAKE) if row.image else None,
             # `degenerate` is of the grid, which the report does not hold; the upscaled map may look different.
             "heat": self.pictures.add_heat(heat, self.heat_side) if heat else None,
-            "panel": self.pictures.add(row.panel, PANEL_SIDE, Rank.PANEL) if row.panel else None,
+            "panel": self.pictures.add(row.panel, PANEL_SIDE, Rank.PANEL) if self._shows_panel(row) else None,
         }
+
+    def _shows_panel(self, row: CaseRow) -> bool:
+        """Whether there is room for the panel; many mistakes share a sheet, and image and heatmap are there anyway."""
+        return bool(row.panel) and (bool(row.critique_slice) or self.few)
 
     def describe_cause(self, cause: TestedCauseRow) -> dict[str, Any]:
         """A tested cause, with an example for mistakes that have no pictures of their own."""

@@ -205,7 +205,7 @@
 
   function edits(edit) {
     const names = ["before", "after the cause’s edit", "the same edit elsewhere"];
-    return make("ul", { class: "gallery" }, edit.pictures.map((number, place) => {
+    return make("ul", { class: "gallery triples" }, edit.pictures.map((number, place) => {
       const caption = `${names[place]}: ${edit.right[place] ? "right" : "wrong"}`;
       return make("li", {}, enlargeable(number, caption, []), make("span", { class: "small" }, caption));
     }));
@@ -399,7 +399,7 @@
   function zoom(one) {
     enlarged = shown.indexOf(one);
     fill(`${one.label} predicted ${one.predicted} (${percent(one.p)})`, withHeat(one), [
-      ["Heat", explained(one)], ["Method", one.method], ["File", one.path], ["Id", one.id], ["Cause", one.critique && one.critique.cause],
+      ["Heatmap", explained(one) + (one.method ? ` (${one.method})` : "")], ["File", one.path], ["Id", one.id], ["Cause", one.critique && one.critique.cause],
     ], one.heat !== undefined);
   }
 
