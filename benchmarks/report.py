@@ -41,7 +41,7 @@ EACH = 20  # choices in a filter
 LABELS = ("cat", "dog")
 SEED = 0
 MEGABYTE = 1e6
-COPY = "@"
+COPY, DISTINCT = "@", 300  # blobs of different content; the others are copies of them
 COLUMNS = ("mistakes", "new images", "write_s", "megabytes", "first_paint_s", "ready_s", "filter_ms", "search_ms")
 
 
@@ -69,10 +69,11 @@ class _Material:
 
     def __init__(self, blobs: Blobs, data: Path | None, mistakes: int) -> None:
         self.blobs, self.mistakes = blobs, mistakes
-        self.names = [self._keep(image, SIDE) for image in itertools.islice(_images(data), mistakes)]
-        self.new = [self._keep(image, NEW_SIDE) for image in itertools.islice(_images(data), mistakes)]
+        distinct = min(mistakes, DISTINCT)
+        self.names = [self._keep(image, SIDE) for image in itertools.islice(_images(data), distinct)]
+        self.new = [self._keep(image, NEW_SIDE) for image in itertools.islice(_images(data), distinct)]
         generator = np.random.default_rng(SEED)
-        self.maps = [self._keep_map(generator) for _ in range(mistakes)]
+        self.maps = [self._keep_map(generator) for _ in range(distinct)]
 
     def _keep(self, image: Image.Image, side: int) -> str:
         image = image.convert("RGB")
@@ -110,8 +111,8 @@ class _Material:
             predicted=predicted,
             probability=0.5 + (number % 500) / 1000,
             path=f"guide/{label}/{number:05}.jpg",
-            image=self.names[number % len(self.names)],
-            heatmap=self.maps[number],
+            image=_copy(self.names, number),
+            heatmap=_copy(self.maps, number),
             method="grad-cam",
             class_specific=True,
             critique=CritiqueRow(
@@ -129,7 +130,7 @@ class _Material:
         return ImageRow(
             index=index,
             seed=place,
-            blob=f"{self.new[place % len(self.new)]}{COPY}{place}",  # another file of the same content
+            blob=_copy(self.new, place),
             kept=kept,
             check="" if kept else "label",
             reason="" if kept else "looks like a dog to the judge (0.93)",
@@ -149,6 +150,11 @@ class _Material:
             cases=tuple(cases),
             mistakes=(edited,),
         )
+
+
+def _copy(names: list[str], number: int) -> str:
+    """A blob of its own, of the content of one of the blobs."""
+    return f"{names[number % len(names)]}{COPY}{number}"
 
 
 def _slice(cases: list[str]) -> SliceRow:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .schema_report import Report
 
 # A path from the root of a file system, of Windows too; "and/or" is none.
 _ABSOLUTE = re.compile(r"(?<![\w.:/~\\-])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\\"'`,;:()<>|]+){2,}[/\\]?")
+_ABSOLUTE_ALONE = re.compile(r"(?:~|[A-Za-z]:)?[/\\][^\n]*[/\\][^\n]*")  # as a setting has it, spaces and all
 _IMAGE_FILE = re.compile(r"\.(jpe?g|png|webp|bmp|tiff?|gif|heic|npy|csv)\b", re.IGNORECASE)
 _FOLDERS = ("folder", "manifest", "marks")  # of [data]
 _LAST = re.compile(r"[^/\\]+(?=[/\\]?$)")
@@ -31,7 +32,9 @@ def remove_paths(report: Report) -> Report:
     if hidden:
         warnings.append(f"Remarks that name files are left out here: {hidden}.")
     plain = report.model_dump(mode="json")
-    for name in ("settings", "plugins", "notes", "left_out", "run"):
+    for name in ("settings", "plugins"):
+        plain[name] = _shorten_all(plain[name], _shorten_value)
+    for name in ("notes", "left_out", "run"):
         plain[name] = _shorten_all(plain[name])
     data = plain["settings"].get("data")
     if isinstance(data, dict):
@@ -47,12 +50,22 @@ def remove_paths(report: Report) -> Report:
     return Report.model_validate(plain)
 
 
-def _shorten_all(value: Any) -> Any:
+def _shorten_all(value: Any, shorten: Callable[[str], str] | None = None) -> Any:
+    shorten = shorten or _shorten_prose
     if isinstance(value, dict):
-        return {name: _shorten_all(entry) for name, entry in value.items()}
+        return {name: _shorten_all(entry, shorten) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_shorten_all(entry) for entry in value]
-    return _ABSOLUTE.sub(_last_part, value) if isinstance(value, str) else value
+        return [_shorten_all(entry, shorten) for entry in value]
+    return shorten(value) if isinstance(value, str) else value
+
+
+def _shorten_prose(text: str) -> str:
+    return _ABSOLUTE.sub(_last_part, text)
+
+
+def _shorten_value(value: str) -> str:
+    whole = _ABSOLUTE_ALONE.fullmatch(value)
+    return _last_part(whole) if whole else _shorten_prose(value)
 
 
 def _last_part(found: re.Match[str]) -> str:
