@@ -111,6 +111,8 @@ def colour_table() -> NDArray[np.uint8]:
 def _resize(shares: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Bilinear, with a hard edge around what the model did not see."""
     unseen = np.isnan(shares)
+    if not unseen.any():
+        return np.clip(_stretch(shares, size), 0, 1)
     weight = _stretch((~unseen).astype(np.float32), size)
     values = _stretch(np.where(unseen, 0, shares), size)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -21,7 +21,7 @@ MOST_EVIDENCE = 8
 PANEL_SIDE = 480
 EDIT_SIDE = 144
 # Longest sides in pixels of mistakes, their heatmaps and new images, on pages of at most so many mistakes.
-_SIDES = ((400, (288, 128, 144)), (1000, (208, 104, 112)), (10**9, (160, 80, 96)))
+_SIDES = ((400, (288, 128, 144)), (1000, (208, 88, 112)), (10**9, (160, 64, 96)))
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _OUTCOMES = ("confirmed", "suggestive", "refuted", "untestable")
