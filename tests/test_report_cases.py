@@ -97,8 +97,22 @@ def test_filters_count_what_they_show() -> None:
     assert [fixed[str(number)] for number in range(3)] == [2, 0, 1]
     assert [fixed[f"not-{number}"] for number in range(3)] == [4, 6, 5]
     by_id = {case["id"]: case for case in found.data["cases"]}
-    assert by_id[ids[0]]["edit"]["id"] == ids[0] and "edit" not in by_id[ids[1]]
+    assert by_id[ids[0]]["edits"][0]["id"] == ids[0] and by_id[ids[1]]["edits"] == [None]
     assert found.data["causes"][0]["example"]["right"] == [False, True, False]
+
+
+def test_what_a_slice_states_and_a_critic_states_are_both_tests_of_a_mistake() -> None:
+    cases = [example.case(number, asked=0) for number in range(3)]
+    ids = [case.id for case in cases]
+    slices = example.slices(cases)
+    first = slices.slices[0].model_copy(update={"verdict": example.cause("confirmed", ids[:1])})
+    slices = slices.model_copy(update={"slices": (first, *slices.slices[1:])})
+    report = example.report(3, cases=tuple(cases), slices=slices, causes=(example.cause("refuted", ids),))
+    found = gallery(report)
+    assert [(one["outcome"], one["slice"]) for one in found.data["causes"]] == [("refuted", False), ("confirmed", True)]
+    by_id = {case["id"]: case for case in found.data["cases"]}
+    assert by_id[ids[0]]["causes"] == [0, 1] and by_id[ids[1]]["causes"] == [0]
+    assert options(found, "verdict") == {"confirmed": 1, "refuted": 3, "none": 0}
 
 
 def test_without_tests_slices_arms_and_suspects_there_is_nothing_to_filter_by_but_classes() -> None:

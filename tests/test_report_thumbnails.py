@@ -18,7 +18,7 @@ from xaiaug.report.thumbnails import LEFT_OUT, Pictures, Rank, Thumbnail, overla
 
 
 def decoded(uri: str) -> Image.Image:
-    assert uri.startswith("data:image/webp;base64,")
+    assert uri.startswith("data:image/jpeg;base64,")
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 

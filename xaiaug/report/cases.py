@@ -15,7 +15,7 @@ from .schema_causes import EditedImageRow, TestedCauseRow
 from .schema_report import Report
 from .thumbnails import Pictures, Rank
 
-MOST_NEW = 6000  # pictures of new images on the page
+MOST_NEW = 4000  # pictures of new images on the page
 MOST_KEPT, MOST_REJECTED = 6, 4  # of one mistake
 MOST_EVIDENCE = 8
 PANEL_SIDE = 480
@@ -72,7 +72,7 @@ def collect_cases(report: Report, pictures: Pictures) -> Gallery:
     data = {
         "arms": cards.arms,
         "slices": cards.slice_names,
-        "causes": [cards.describe_cause(cause) for cause in report.causes],
+        "causes": [cards.describe_cause(*one) for one in cards.tested],
         "cases": cases,
     }
     return Gallery(data, tuple(_filters(data, cards.pair_names)), cards.new_left_out)
@@ -87,8 +87,10 @@ class _Cards:
         slices = report.slices.slices if report.slices else ()
         self.slice_names = [cut_text(row.name, 300) for row in slices]
         self.slices = _index(row.cases for row in slices)
-        self.causes = _index(cause.cases for cause in report.causes)
-        self.edits = _edits_by_case(report.causes)
+        of_slices = [row.verdict for row in slices if row.verdict is not None]
+        self.tested = [*((one, False) for one in report.causes), *((one, True) for one in of_slices)]
+        self.causes = _index(cause.cases for cause, _ in self.tested)
+        self.edits = _edits_by_case(cause for cause, _ in self.tested)
         self.few = len(report.cases) <= _SIDES[0][0]
         self.side, self.heat_side, self.new_side = next(sides for most, sides in _SIDES if len(report.cases) <= most)
         self.share_of_new = MOST_NEW / max(1, len(report.cases))
@@ -110,7 +112,7 @@ class _Cards:
             "flat": row.degenerate,
             "slices": self.slices.get(row.id, []),
             "causes": self.causes.get(row.id, []),
-            "edit": self._describe_edit(self.edits.get(row.id)),
+            "edits": [self._describe_edit(self.edits.get((number, row.id))) for number in self.causes.get(row.id, [])],
             "critique": _describe_critique(row.critique),
             "shared": cut_text(row.critique_slice, 300),
             "failures": [[one.stage, one.kind, cut_text(one.message, 600)] for one in row.failures],
@@ -132,9 +134,10 @@ class _Cards:
         """Whether there is room for the panel; many mistakes share a sheet, and image and heatmap are there anyway."""
         return bool(row.panel) and (bool(row.critique_slice) or self.few)
 
-    def describe_cause(self, cause: TestedCauseRow) -> dict[str, Any]:
-        """A tested cause, with an example for mistakes that have no pictures of their own."""
+    def describe_cause(self, cause: TestedCauseRow, of_slice: bool) -> dict[str, Any]:
+        """A cause that a critic or a slice states, with an example for mistakes that have no pictures of their own."""
         return {
+            "slice": of_slice,
             "kind": cause.cause.kind,
             "outcome": cause.outcome,
             "sentence": cut_text(cause.sentence),
@@ -205,8 +208,9 @@ def _guidance_entry(name: str, value: str | float) -> tuple[str, str, str]:
     return name, cut_text(text, 60), text if _COLOUR.fullmatch(text) else ""
 
 
-def _edits_by_case(causes: Iterable[TestedCauseRow]) -> dict[str, EditedImageRow]:
-    return {image.id: image for cause in causes for image in cause.mistakes}
+def _edits_by_case(causes: Iterable[TestedCauseRow]) -> dict[tuple[int, str], EditedImageRow]:
+    """By the number of the cause and the id of the mistake."""
+    return {(number, image.id): image for number, cause in enumerate(causes) for image in cause.mistakes}
 
 
 def _index(groups: Iterable[Iterable[str]]) -> dict[str, list[int]]:

@@ -193,11 +193,11 @@
   }
 
   function cause(one) {
-    const parts = (one.causes || []).map((number) => {
+    const parts = (one.causes || []).map((number, place) => {
       const test = data.causes[number];
-      const edit = one.edit || test.example;
+      const edit = one.edits[place] || test.example;
       const borrowed = edit && edit.id !== one.id ? make("p", { class: "small" }, "Shown on another mistake of the same cause.") : null;
-      return make("div", {}, make("h4", {}, "Tested cause ", make("span", { class: `badge ${test.outcome}` }, test.outcome)),
+      return make("div", {}, make("h4", {}, test.slice ? "Tested cause of its slice " : "Tested cause ", make("span", { class: `badge ${test.outcome}` }, test.outcome)),
         make("p", {}, test.sentence), borrowed, edit ? edits(edit) : null);
     });
     return parts.length ? make("div", { class: "tested" }, parts) : null;
