@@ -123,6 +123,11 @@ def test_filters_search_and_order_show_what_they_say_and_stay_in_the_address(rep
     assert shown(report) == 1 and report.locator("#sort").input_value() == "path"
     report.locator("#search").fill("no such words")
     report.get_by_text("No mistake matches").wait_for()
+    report.locator("#clear").click()
+    choose(report, "verdict", "refuted")
+    report.locator("#gallery h3 a").first.click()
+    report.locator(".mistake.open").wait_for()
+    assert "#mistake-" in report.url and "verdict=refuted" in report.url, "a link to a mistake keeps the filters"
     report.get_by_role("link", name="Show its mistakes of slice 1").click()
     report.locator("#count").filter(has_text="7 of").wait_for()
 

@@ -363,6 +363,7 @@
     const fresh = redraw(id);
     fresh.scrollIntoView({ block: "start" });
     fresh.focus({ preventScroll: true });
+    remember(`mistake-${id}`);
   }
 
   function clear() {
