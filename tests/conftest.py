@@ -1,10 +1,12 @@
-"""Tiny models and images that several tests share."""
+"""Tiny models, images and a browser that several tests share."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,3 +114,34 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return known[key]
 
     return build
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """An empty page of 1280 pixels; at the end it must have reported no error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    opened, wrong = context.new_page(), []
+    opened.set_default_timeout(20_000)
+    opened.on("console", lambda message: wrong.append(message.text) if _is_wrong(message) else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def _is_wrong(message: Any) -> bool:
+    refused = "status of 409" in message.text  # the server said what it could not keep
+    return message.type == "error" and not refused

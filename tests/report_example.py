@@ -19,6 +19,7 @@ from xaiaug.report.schema_cases import (
     SourceRow,
     StageFailure,
 )
+from xaiaug.report.schema_causes import EditedImageRow, StatedCauseRow, TestedCauseRow
 from xaiaug.report.schema_maps import MapsRow, MeasureRow
 from xaiaug.report.schema_report import Contrast, Data, Note, Plugins, PluginUse, Report, Run, Verdict
 from xaiaug.report.schema_slices import SliceImageRow, SliceRow, SlicesRow
@@ -277,6 +278,26 @@ def slices(cases: Sequence[CaseRow]) -> SlicesRow:
         contrast=(SliceImageRow(id="right-1", image="guide-right-1"),),
         images=300,
         mistakes=len(ids),
+    )
+
+
+def cause(outcome: str, cases: Sequence[str]) -> TestedCauseRow:
+    """A tested cause of some mistakes, with the first of them before and after."""
+    edited = EditedImageRow(
+        id=cases[0], before="edit-before", after="edit-after", elsewhere="edit-elsewhere", right=(False, True, False)
+    )
+    return TestedCauseRow(
+        cause=StatedCauseRow(kind="backdrop", colour="#5f8f4a"),
+        label="dog",
+        predicted="cat",
+        outcome=outcome,
+        sentence="The backdrop: without it the classifier is right on 5 of 9 mistakes, with another edit on 1.",
+        cases=tuple(cases),
+        mistakes=(edited,),
+        effect=0.3,
+        low=0.2,
+        high=0.4,
+        p=0.001,
     )
 
 

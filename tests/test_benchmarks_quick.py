@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pretrain_petworld": ((), ()),
     "protocols": ((), ()),
     "recommendation": ((), ()),
+    "report": ((), ()),
     "segmentation": (("--data", "pets-with-masks"), ()),
     "remix": (("--data", "pets-with-masks", "--checkpoint", "weights/vit-tiny-distilled"), ()),
     "slices": (("--data", ""), ()),

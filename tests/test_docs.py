@@ -168,6 +168,11 @@ def test_the_settings_of_the_page_on_causes_are_valid():
     assert settings.arms()[-1].images.causes == "confirmed"
 
 
+def test_the_settings_of_the_page_on_the_report_are_valid():
+    (text,) = snippets("docs/report.md", "toml")
+    assert not config.parse_settings(tomllib.loads(text)).report.paths
+
+
 def test_the_settings_of_the_page_on_data_are_valid():
     for text in snippets("docs/data.md", "toml"):
         assert config.parse_settings(tomllib.loads(text)).recipes()

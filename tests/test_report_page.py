@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -14,10 +15,18 @@ from hypothesis import strategies as st
 
 from xaiaug.report import Report
 from xaiaug.report.page import render
-from xaiaug.report.schema_arms import ArmResult, Curves, LeftOut, SeedResult, WorstGroupRow
+from xaiaug.report.schema_arms import (
+    ArmResult,
+    ChangedImageRow,
+    ChangedImages,
+    Curves,
+    LeftOut,
+    SeedResult,
+    WorstGroupRow,
+)
 from xaiaug.report.schema_cases import CritiqueRow, Images, Mistakes
 from xaiaug.report.schema_recommendation import Recommendation, RemedyRow
-from xaiaug.report.schema_report import Data, Note, Run
+from xaiaug.report.schema_report import Data, Note, Plugins, PluginUse, Run
 from xaiaug.report.schema_slices import SlicesRow
 
 HOSTILE = "</style></svg><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}"
@@ -32,6 +41,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self.open: list[str] = []
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -49,11 +59,18 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self.open[-1:] != ["style"]:
             self.text += data
 
     def tags(self) -> list[str]:
         return [tag for tag, _ in self.elements]
+
+    def data(self) -> tuple[dict[str, Any], list[Any]]:
+        """What the script of the page reads: the gallery, and the pictures."""
+        gallery, pictures, _ = self.scripts
+        return json.loads(gallery), json.loads(pictures)
 
     def attributes(self, name: str) -> list[str]:
         return [attributes[name] for _, attributes in self.elements if name in attributes]
@@ -104,19 +121,25 @@ def test_the_same_report_gives_the_same_bytes_also_after_a_way_through_the_file(
 @reports
 def test_the_page_loads_nothing(report: Report) -> None:
     found = page(report)
-    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & set(found.tags())
-    assert all(source.startswith("data:image/webp;base64,") for source in found.attributes("src"))
+    assert not {"link", "iframe", "object", "embed", "form", "base"} & set(found.tags())
+    assert found.attributes("src") == []
+    assert all(
+        isinstance(one, str) or one[0].startswith(("data:image/jpeg;base64,", "data:image/webp;base64,"))
+        for one in found.data()[1]
+    )
     assert all(target.startswith("#") for target in found.attributes("href"))
     assert not any(name.startswith("on") or name == "style" for _, names in found.elements for name in names)
 
 
 @reports
-def test_the_policy_allows_the_page_its_own_style_and_nothing_else(report: Report) -> None:
+def test_the_policy_allows_the_page_its_own_style_and_script_and_nothing_else(report: Report) -> None:
     text = render(report, example.blob)
     style = re.search(r"<style>(.*?)</style>", text, re.S).group(1)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    script = re.search(r"<script>(.*?)</script>", text, re.S).group(1)
+    allowed = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script)]
     assert (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'" in text
+        f"default-src 'none'; img-src data:; style-src 'sha256-{allowed[0]}'; script-src 'sha256-{allowed[1]}'; "
+        "base-uri 'none'; form-action 'none'" in text
     )
     assert "url(" not in style
     assert "@import" not in style
@@ -128,11 +151,16 @@ def test_a_screen_reader_finds_its_way(report: Report) -> None:
     ids = found.attributes("id")
     assert len(set(ids)) == len(ids)
     pointed = [*found.attributes("aria-labelledby"), *found.attributes("aria-describedby")]
-    assert {*pointed, *(target[1:] for target in found.attributes("href"))} <= set(ids)
-    levels = [int(tag[1]) for tag in found.tags() if re.fullmatch(r"h[1-6]", tag)]
+    assert {name for names in pointed for name in names.split()} <= set(ids)
+    mistakes = {f"mistake-{case['id']}" for case in found.data()[0]["cases"]}  # the script makes these
+    assert {target[1:].partition("?")[0] for target in found.attributes("href")} <= {*ids, *mistakes}
+    # The dialog has a heading of its own.
+    levels = [int(tag[1]) for tag in found.tags()[: found.tags().index("dialog")] if re.fullmatch(r"h[1-6]", tag)]
     assert levels.count(1) == 1
     assert all(below <= above + 1 for above, below in pairwise(levels))
     assert all(names.get("alt") for tag, names in found.elements if tag == "img")
+    pictures = found.data()[1]
+    assert all(isinstance(pictures[int(number)], list) for number in found.attributes("data-picture"))
     assert all("aria-label" in names or "aria-hidden" in names for tag, names in found.elements if tag == "svg")
     assert found.tags().count("main") == 1
 
@@ -145,26 +173,28 @@ def test_the_outcome_and_the_glossary_are_always_there(report: Report) -> None:
     assert re.findall("<dt>(.*?)</dt>", glossary) == ["guide", "arm", "heatmap", "critique", "kept"]
 
 
-def test_the_page_shows_everything_about_a_mistake() -> None:
-    text = page(example.report(1)).text
+def test_the_page_holds_everything_about_a_mistake() -> None:
+    (case,) = page(example.report(1)).data()[0]["cases"]
+    text = json.dumps(case)
     for words in (
-        "dog predicted cat",
-        "(93 %)",
         "as green as in most training images of cats",
         "62 % of the heat lies outside the animal",
         "a dog with a brown coat on a meadow, morning light",
         "backdrop colour",
-        "Panel shown to the critic",
         "duplicate",
         "same pixels as image 0",
         "no subject was found in the guide image",
     ):
-        assert words in " ".join(text.split()), words
+        assert words in text, words
+    assert (case["label"], case["predicted"], case["p"]) == ("dog", "cat", 0.93)
+    assert case.keys() >= {"image", "heat", "panel"}
 
 
-def test_each_mistake_shows_image_heatmap_panel_and_what_was_made_for_it() -> None:
-    found = page(example.report(1))
-    assert found.tags().count("img") == 3 + 4
+def test_every_picture_is_on_the_page_once() -> None:
+    report = example.report(9, causes=(example.cause("confirmed", [f"{number:016x}" for number in range(4)]),))
+    pictures = page(report.model_copy(update={"slices": example.slices(report.cases)})).data()[1]
+    assert len(pictures) == 9 * (3 + 4) + 3 + 1
+    assert all(isinstance(one, list) for one in pictures)
 
 
 def test_the_recommendation_comes_first_and_worst_groups_stand_with_their_intervals() -> None:
@@ -176,16 +206,18 @@ def test_the_recommendation_comes_first_and_worst_groups_stand_with_their_interv
     )
     advice = Recommendation(arm=HOSTILE, sentence="Refit it.", margin=0.02, seeds=3, remedies=remedies)
     report = example.report(arms=arms, verdict=example.verdict()).model_copy(update={"recommendation": advice})
-    page = Page(render(report, example.blob))
-    assert page.text.index("Refit it.") < page.text.index(example.verdict().sentence)
-    assert page.text.count("10.0 to 46.0") == len(arms) and "+2.0 to +18.0" in page.text and "recommended" in page.text
-    assert "script" not in {tag for tag, _ in page.elements}
+    found = page(report)
+    assert found.text.index("Refit it.") < found.text.index(example.verdict().sentence)
+    assert found.text.count("10.0 to 46.0") == len(arms) and "+2.0 to +18.0" in found.text
+    assert "recommended" in found.text and found.tags().count("script") == 3
 
 
-def test_notes_and_warnings_of_the_data_stand_before_the_arms() -> None:
-    data = Data(labels=("cat", "dog"), warnings=("3 files could not be read",))
-    text = page(example.report(notes=(Note(kind="info", text="a word before"),), data=data)).text
-    assert text.index("a word before") < text.index("3 files could not be read") < text.index("How to read the table")
+def test_cautions_of_the_run_and_of_the_data_stand_together_warnings_first_and_the_shortest_of_them() -> None:
+    notes = (Note(kind="info", text="a word"), Note(kind="warning", text="a warning that is quite long"))
+    data = Data(labels=("cat", "dog"), warnings=("3 files",))
+    text = page(example.report(notes=notes, data=data)).text
+    places = [text.index(words) for words in ("3 files", "a warning that is", "a word")]
+    assert places == sorted(places) and text.index("Arms") < places[0] < text.index("Glossary", places[0])
 
 
 def test_a_run_without_mistakes_says_so() -> None:
@@ -194,29 +226,64 @@ def test_a_run_without_mistakes_says_so() -> None:
     assert "all 200 guide images were classified correctly" in text
 
 
-def test_failures_are_shown_with_their_reason() -> None:
-    text = page(REPORTS["failures everywhere"]).text
-    assert text.count("critique failed: refusal") == 3
-    assert text.count("explain failed: refusal") == 3
-    assert "the model declined to answer" in text
+def test_failures_are_there_with_their_reason() -> None:
+    for case in page(REPORTS["failures everywhere"]).data()[0]["cases"]:
+        assert case["failures"] == [
+            [stage, "refusal", "the model declined to answer"] for stage in ("explain", "critique")
+        ]
 
 
-def test_many_mistakes_are_folded_away_and_counted() -> None:
+def test_a_run_that_analysed_some_of_its_mistakes_says_so() -> None:
     mistakes = Mistakes(found=900, guide_size=2000, chosen=250)
     cases = tuple(example.case(number, asked=0) for number in range(250))
-    text = page(example.report(1, mistakes=mistakes, cases=cases)).text
-    assert "Showing 200 of 250 mistakes" in text
-    assert "194 more mistakes" in text
-    assert "The run analysed 250 of them." in text
+    found = page(example.report(1, mistakes=mistakes, cases=cases))
+    assert "The run analysed 250 of them." in found.text
+    assert len(found.data()[0]["cases"]) == 250
 
 
-def test_the_largest_page_stays_below_fifteen_megabytes() -> None:
-    noise = hashlib.shake_256(b"noise").digest(3 * 160 * 160)
-    heavy = example.raw_png(noise, 160)
-    report = example.report(200, seeds=5, cases=tuple(example.case(number, asked=25) for number in range(200)))
-    text = render(report, lambda name: heavy)
-    assert len(text.encode()) < 15_000_000
-    assert "pictures are left out to limit the size of the page" in text
+def test_what_arms_fix_and_break_on_test_is_listed_with_its_files() -> None:
+    changed = ChangedImageRow(
+        id="t1", path="test/dog/9.png", label="dog", predicted="cat", fixed_by=("continued",), broken_by=()
+    )
+    arms = tuple(arm.model_copy(update={"changed": ChangedImages(fixed=("t1",))}) for arm in example.arms())
+    found = page(example.report(changed=(changed,), arms=arms))
+    assert "test/dog/9.png" in found.text and found.attributes("data-copy").count("test/dog/9.png") == 1
+    assert "1 / 0" in found.text
+
+
+def test_rejected_images_stand_by_the_check_that_rejected_them() -> None:
+    text = " ".join(page(example.report(3)).text.split())
+    assert "What was rejected, and why" in text and "duplicate 3" in text and "same pixels as image 0" in text
+
+
+def test_calibration_stands_before_and_after_scaling() -> None:
+    arms = tuple(
+        arm.model_copy(
+            update={
+                "seeds": tuple(
+                    seed.model_copy(
+                        update={
+                            "metrics": seed.metrics.model_copy(
+                                update={"calibration_error": 0.123, "scaled_calibration_error": 0.045}
+                            )
+                        }
+                    )
+                    for seed in arm.seeds
+                )
+            }
+        )
+        for arm in example.arms()
+    )
+    assert "12.3" in page(example.report(arms=arms)).text and "4.5" in page(example.report(arms=arms)).text
+    assert "temperature scaling" not in page(example.report()).text
+
+
+def test_how_to_reproduce_names_command_seeds_versions_and_licences() -> None:
+    plugins = Plugins(classifier=PluginUse(name="transformers", licence="apache-2.0", parameters={"checkpoint": "a/b"}))
+    report = example.report(seeds=2, plugins=plugins, until="critique")
+    _, _, text = page(report).text.partition("How to reproduce")
+    for words in ("xaiaug run run.toml --run-dir again --until critique", "torch 2.13.0", "apache-2.0", "a/b"):
+        assert words in text, words
 
 
 def hostile(text: str) -> Report:
@@ -245,6 +312,7 @@ def test_hostile_text_stays_text_wherever_it_stands() -> None:
     found, harmless = page(hostile(HOSTILE)), page(hostile("zyx"))
     assert found.tags() == harmless.tags()
     assert found.text.count("<script>alert(1)</script>") == harmless.text.count("zyx") > 20
+    assert found.data()[0]["cases"][0]["critique"]["cause"] == HOSTILE
     assert "49" not in found.text.replace("{{ 7*7 }}", "").split()
 
 
@@ -266,7 +334,7 @@ def test_endless_text_of_a_critic_is_cut_and_says_so() -> None:
     critique = CritiqueRow(cause=endless, prompt=endless, difficulty=endless, evidence=(endless,) * 30)
     text = render(example.report(1, cases=(example.case(critique=critique),)), example.blob)
     assert "more characters in report.json" in text
-    assert "22 more in report.json" in text
+    assert Page(text).data()[0]["cases"][0]["critique"]["more"] == 22
     assert len(text) < len(render(example.report(1), example.blob)) + 10_000
 
 

@@ -2,7 +2,8 @@
 
 import base64
 import io
-import re
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,15 +14,18 @@ from PIL import Image
 
 from xaiaug import panel
 from xaiaug.records import Explanation
-from xaiaug.report.cases import MOST_CASES, MOST_KEPT, MOST_REJECTED, select_cases
-from xaiaug.report.page import render
-from xaiaug.report.schema_cases import CritiqueRow
-from xaiaug.report.thumbnails import Thumbnails, overlay, read_heatmap, run_scale
+from xaiaug.report.thumbnails import LEFT_OUT, Pictures, Rank, Thumbnail, overlay, read_heatmap, run_scale
 
 
 def decoded(uri: str) -> Image.Image:
-    assert uri.startswith("data:image/webp;base64,")
+    assert uri.startswith("data:image/jpeg;base64,")
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+def drawn(blob: Callable[[str], bytes], side: int = 160) -> Thumbnail:
+    pictures = Pictures(blob)
+    pictures.add("a", side, Rank.MISTAKE)
+    return pictures.draw(10**9)[0]
 
 
 def encoded(values: np.ndarray) -> bytes:
@@ -38,7 +42,7 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 ) -> None:
     out = io.BytesIO()
     Image.new("RGB", size, "teal").save(out, "PNG")
-    picture = Thumbnails(lambda name: out.getvalue())("a", 160)
+    picture = drawn(lambda name: out.getvalue())
     assert decoded(picture.uri).size == kept
     assert (picture.width, picture.height) == shown
 
@@ -47,14 +51,14 @@ def test_a_large_picture_is_shrunk_and_a_small_one_shown_larger(
 def test_every_kind_of_image_becomes_a_picture(mode: str) -> None:
     out = io.BytesIO()
     Image.new(mode, (20, 20)).save(out, "JPEG" if mode == "CMYK" else "PNG")
-    assert Thumbnails(lambda name: out.getvalue())("a", 160).uri
+    assert drawn(lambda name: out.getvalue()).uri
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 400), st.binary(max_size=8))
 def test_a_damaged_picture_is_a_missing_one_and_never_an_error(cut: int, junk: bytes) -> None:
     whole = example.png("image-1", 24)
-    picture = Thumbnails(lambda name: whole[:cut] + junk + whole[cut + 4 :])("a", 160)
+    picture = drawn(lambda name: whole[:cut] + junk + whole[cut + 4 :])
     assert bool(picture.uri) != bool(picture.missing)
 
 
@@ -64,8 +68,11 @@ def test_a_heatmap_that_is_cut_short_or_holds_odd_values_is_never_an_error(cut: 
     whole = example.heatmap("heatmap-1", 24)
     # The first 128 bytes are the header; a store whose blobs are named by their digest lets no such damage through.
     damaged = whole[:cut] if cut < 128 else whole[:cut] + junk + whole[cut + len(junk) :]
-    picture = Thumbnails({"image": example.png("image-1", 24), "map": damaged}.__getitem__).overlay("image", "map", 160)
-    assert bool(picture.missing) == (cut < 128)
+    pictures = Pictures({"map": damaged}.__getitem__)
+    pictures.add_heat("map", 160)
+    (picture,) = pictures.draw(10**9)
+    assert bool(picture.missing) != bool(picture.uri)
+    assert picture.missing or cut >= 128
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), KeyError("gone")])
@@ -73,15 +80,36 @@ def test_a_blob_that_is_gone_is_a_missing_picture(error: Exception) -> None:
     def blob(name: str) -> bytes:
         raise error
 
-    assert Thumbnails(blob)("a", 160).missing == "cannot be read"
+    assert drawn(blob).missing == "cannot be read"
 
 
-def test_the_size_limit_ends_the_pictures_and_counts_what_is_left_out() -> None:
-    pictures = Thumbnails(example.png, limit=2_000)
-    made = [pictures(f"image-{number}", 160) for number in range(50)]
+def test_the_size_limit_leaves_out_what_matters_least_and_is_kept_to_within_one_picture() -> None:
+    pictures = Pictures(example.png)
+    panels = [pictures.add(f"panel-{number}", 160, Rank.PANEL) for number in range(100)]
+    mistakes = [pictures.add(f"image-{number}", 160, Rank.MISTAKE) for number in range(100)]
+    made = pictures.draw(40_000)
     held = sum(len(picture.uri) for picture in made)
-    assert 2_000 <= held < 2_000 + max(len(picture.uri) for picture in made)
-    assert pictures.left_out == sum(not picture.uri for picture in made) > 0
+    assert 40_000 <= held < 40_000 + max(len(picture.uri) for picture in made)
+    assert all(made[number].uri for number in mistakes[:10])
+    assert [made[number] for number in panels] == [LEFT_OUT] * 100
+
+
+def test_a_picture_that_is_ordered_twice_is_drawn_once_as_large_and_as_surely_as_either_order() -> None:
+    pictures = Pictures(example.png)
+    numbers = [pictures.add("image-1", 40, Rank.PANEL), pictures.add("image-1", 90, Rank.MISTAKE)]
+    assert numbers == [0, 0]
+    (picture,) = pictures.draw(1)
+    assert max(picture.width, picture.height) == 90
+
+
+def test_threads_change_no_picture_and_leave_the_filters_of_warnings_as_they_were() -> None:
+    before = list(warnings.filters)
+    first, second = (
+        [pictures.add(f"image-{number}", 96, Rank.MISTAKE) for number in range(200)] and pictures.draw(10**9)
+        for pictures in (Pictures(example.png), Pictures(example.png))
+    )
+    assert first == second
+    assert warnings.filters == before
 
 
 IMAGE_SIDE = 160
@@ -105,24 +133,23 @@ def critic_panel(image: Image.Image, explanation: Explanation, scale: panel.Scal
 
 
 @pytest.mark.parametrize("scale", ["image", "run"])
-def test_the_page_shows_the_pixels_that_the_critic_saw(scale: str) -> None:
+def test_the_heat_over_the_grey_image_gives_the_pixels_that_the_critic_saw(scale: str) -> None:
     pixels = np.random.default_rng(7).integers(0, 250, (IMAGE_SIDE, IMAGE_SIDE, 3), dtype=np.uint8)
-    image, maps = Image.fromarray(pixels), {"strong": heat(1), "weak": heat(2, 0.3)}
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    blobs = {"image": out.getvalue(), **{name: encoded(values) for name, values in maps.items()}}
-    cases = tuple(example.case(n, image="image", panel=None, heatmap=name, images=()) for n, name in enumerate(maps))
-    text = render(example.report(2, cases=cases, settings={"panel": {"scale": scale}}), blobs.__getitem__)
-    shown = [uri for uri in re.findall('src="(data:[^"]+)"', text) if uri != data_uri(image)]
-    explanations = [Explanation(values, "rollout", 0, True) for values in maps.values()]
+    image, maps = Image.fromarray(pixels), [heat(1), heat(2, 0.3)]
+    explanations = [Explanation(values, "rollout", 0, True) for values in maps]
     shared = panel.shared_scale(explanations) if scale == "run" else None
-    assert shown == [data_uri(critic_panel(image, one, shared)) for one in explanations]
+    for explanation in explanations:
+        layer = panel.draw_heat_layer(explanation, IMAGE_SIDE, shared)
+        over = Image.alpha_composite(image.convert("L").convert("RGBA"), layer).convert("RGB")
+        seen = np.asarray(critic_panel(image, explanation, shared), dtype=int)
+        assert np.abs(np.asarray(over, dtype=int) - seen).max() <= 2  # of 255: alpha has 8 bits
 
 
-def data_uri(image: Image.Image) -> str:
-    out = io.BytesIO()
-    image.save(out, "WEBP", quality=80, method=2)
-    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
+def test_a_layer_is_no_larger_than_asked_for_nor_than_its_map_and_a_constant_map_has_none() -> None:
+    wide = Explanation(np.linspace(0, 1, 60 * 120).reshape(60, 120).astype(np.float32), "rollout", 0, True)
+    assert panel.draw_heat_layer(wide, 40).size == (40, 20)
+    assert panel.draw_heat_layer(wide, 400).size == (120, 60)
+    assert panel.draw_heat_layer(Explanation(np.ones((4, 4), np.float32), "rollout", 0, True), 40) is None
 
 
 def test_a_shared_scale_leaves_out_maps_that_cannot_be_read_and_is_asked_for() -> None:
@@ -130,14 +157,6 @@ def test_a_shared_scale_leaves_out_maps_that_cannot_be_read_and_is_asked_for() -
     assert run_scale({"panel": {"scale": "run"}}, ["torn", "a", "gone"], blobs.__getitem__) == pytest.approx((0, 0.995))
     for other in ({}, {"panel": {"scale": "image"}}, {"panel": None}):
         assert run_scale(other, ["a"], blobs.__getitem__) is None
-
-
-def test_a_case_whose_grid_is_constant_is_drawn_without_signal() -> None:
-    blobs = {"image": example.png("image-1"), "map": encoded(heat(0))}
-    case = example.case(image="image", panel=None, heatmap="map", images=())
-    cases = (case, case.model_copy(update={"degenerate": True}))
-    hot, flat = select_cases(example.report(1, cases=cases), Thumbnails(blobs.__getitem__))
-    assert flat.heatmap.uri == Thumbnails(blobs.__getitem__).overlay("image", None, IMAGE_SIDE).uri != hot.heatmap.uri
 
 
 @pytest.mark.parametrize("values", [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf)])
@@ -148,35 +167,3 @@ def test_a_constant_map_is_still_drawn(values: np.ndarray) -> None:
 def test_an_array_that_is_not_a_map_is_refused() -> None:
     with pytest.raises(ValueError, match="h w"):
         read_heatmap(encoded(np.zeros(3)))
-
-
-def test_each_pair_of_classes_comes_in_turn() -> None:
-    report = example.report(7)
-    cases = select_cases(report, Thumbnails(example.blob))
-    assert [case.row.label for case in cases] == ["dog", "cat", "dog", "cat", "dog", "cat", "cat"]
-    assert [case.number for case in cases] == [1, 2, 3, 4, 5, 6, 7]
-    assert {case.row.id for case in cases} == {row.id for row in report.cases}
-
-
-def test_cases_and_images_are_capped_and_still_counted() -> None:
-    rows = tuple(example.case(number, asked=0) for number in range(MOST_CASES + 20))
-    cases = select_cases(example.report(1, cases=rows), Thumbnails(example.blob))
-    assert len(cases) == MOST_CASES
-    images = tuple(
-        image.model_copy(update={"kept": turn % 2 == 0}) for turn, image in enumerate(example.case(1, 30).images)
-    )
-    (case,) = select_cases(example.report(1, cases=(example.case(1, images=images),)), Thumbnails(example.blob))
-    assert (len(case.kept), len(case.rejected)) == (MOST_KEPT, MOST_REJECTED)
-    assert (case.kept_count, case.rejected_count) == (15, 15)
-
-
-def test_only_a_plain_colour_is_painted() -> None:
-    critique = CritiqueRow(
-        cause="", guidance={"subject_colour": "#12ab9f", "backdrop_colour": "url(http://x)", "size": 0.5}
-    )
-    (case,) = select_cases(example.report(1, cases=(example.case(critique=critique),)), Thumbnails(example.blob))
-    assert [(entry.name, entry.value, entry.colour) for entry in case.guidance] == [
-        ("subject colour", "#12ab9f", "#12ab9f"),
-        ("backdrop colour", "url(http://x)", ""),
-        ("size", "0.50", ""),
-    ]

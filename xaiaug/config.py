@@ -201,6 +201,12 @@ class BudgetTable(Table):
     prices: dict[str, dict[str, Any]] = {}
 
 
+class ReportTable(Table):
+    """`[report]`: whether report.json and report.html name files: images by path, folders of data and weights."""
+
+    paths: bool = True
+
+
 class LimitsTable(Table):
     """`[limits]`: seconds that a plugin may take for one chunk, or one training, before the run stops and names it."""
 
@@ -226,6 +232,7 @@ class Settings(Table):
     privacy: PrivacyTable = PrivacyTable()
     budget: BudgetTable = BudgetTable()
     limits: LimitsTable = LimitsTable()
+    report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
     def _slices_are_looked_for(self) -> Self:

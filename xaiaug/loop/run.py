@@ -17,7 +17,17 @@ from ..metrics import form_groups
 from ..records import Arm, Progress
 from ..records.pipeline import Stop, reaches
 from ..registry import KINDS
-from ..stages import Diagnosis, Fitted, StageRuntime, count_unanswered, measure_maps, predict, snapshots
+from ..stages import (
+    Diagnosis,
+    Fitted,
+    Lazy,
+    Mistake,
+    StageRuntime,
+    count_unanswered,
+    measure_maps,
+    predict,
+    snapshots,
+)
 from ..stages.plugin_guard import blame_plugin, check_plain
 from ..store import Store
 from ..store.schema import (
@@ -28,11 +38,13 @@ from ..store.schema import (
     REACHED,
     SETTINGS,
     SNAPSHOT,
+    SOURCES,
     SPEEDS,
     TEST_SEEN,
     UNTIL,
     StageName,
     predict_curve_stage,
+    predict_mistakes_stage,
     predict_test_stage,
 )
 from .causes import test_causes
@@ -74,7 +86,9 @@ def _do_steps(run: RunContext, until: str) -> None:
     images = generation.last_round(diagnoses)
     if not reaches(until, Stop.REPORT):
         return
-    _test(run, train(run, diagnoses, images))
+    fitted = train(run, diagnoses, images)
+    _try_mistakes(run, for_seed(diagnoses, run.seeds[0]).mistakes, fitted)
+    _test(run, fitted)
 
 
 def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
@@ -88,6 +102,15 @@ def _explain(run: RunContext, diagnoses: Mapping[int, Diagnosis]) -> None:
         asked = by_slice or any(source.budget == "slices" for source in rows.sources(run.arms))
         for diagnosis in diagnoses.values() if asked else (first,):
             find_slices(run, diagnosis)
+
+
+def _try_mistakes(run: RunContext, mistakes: Sequence[Mistake], fitted: Mapping[tuple[str, int], Fitted]) -> None:
+    """Predicts the mistakes again with each trained arm, so that the report can show which arms get one right."""
+    trained = {arm.name for arm in run.arms if arm.trained}
+    samples = Lazy(len(mistakes), lambda i: mistakes[i].sample)
+    for (arm, seed), classifier in fitted.items():
+        if arm in trained:
+            predict(run.runtime, predict_mistakes_stage(arm, seed), classifier, samples, len(run.splits.labels))
 
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
@@ -264,6 +287,7 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
         "guide_is_validation": splits.guide_is_validation,
     }
     run.set_fact(DATA, {**check.to_json(), **about})
+    run.set_fact(SOURCES, splits.sources(("guide", "test")))
     store.write_text("run.toml", run.settings.with_data(splits.table).to_toml())
     if check.dropped:
         store.write_table("leaks.csv", [leak.to_json() for leak in check.dropped])

@@ -48,9 +48,12 @@ class Heat:
         if own_scale is None:
             return None
         low, high = scale or own_scale
-        shares = (explanation.heatmap - low) / (high - low)
-        clipped, beneath = bool(np.nanmax(shares) > 1 + 1e-6), bool(np.nanmin(shares) < -1e-6)
-        return cls(_resize(np.clip(shares, 0, 1), size), (low, high), clipped, beneath)
+        least, most = np.fmin.reduce(explanation.heatmap, axis=None), np.fmax.reduce(explanation.heatmap, axis=None)
+        slack = 1e-6 * (high - low)
+        # Scaled after it is resized: many a map is larger than its picture.
+        shares = (_resize(np.clip(explanation.heatmap, low, high), size) - low) / (high - low)
+        colour = np.clip(shares, 0, 1).astype(np.float32)
+        return cls(colour, (low, high), bool(most > high + slack), bool(least < low - slack))
 
     def colours(self) -> NDArray[np.uint8]:
         """h w 3, uint8; arbitrary where the model did not look."""
@@ -108,13 +111,15 @@ def colour_table() -> NDArray[np.uint8]:
     return np.rint(table[:, :3] * 255).astype(np.uint8)
 
 
-def _resize(shares: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def _resize(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Bilinear, with a hard edge around what the model did not see."""
-    unseen = np.isnan(shares)
+    unseen = np.isnan(values)
+    if not unseen.any():
+        return _stretch(values, size)
     weight = _stretch((~unseen).astype(np.float32), size)
-    values = _stretch(np.where(unseen, 0, shares), size)
+    weighted = _stretch(np.where(unseen, 0, values), size)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(weight >= 0.5, np.clip(values / weight, 0, 1), np.nan).astype(np.float32)
+        return np.where(weight >= 0.5, weighted / weight, np.nan).astype(np.float32)
 
 
 def _stretch(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

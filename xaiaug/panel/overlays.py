@@ -14,7 +14,7 @@ from .layout import font
 
 Renderer = Callable[[Image.Image, Heat | None], Image.Image]
 _STRIPE, _GROUND = 205, 232
-_COLD_SHARE, _HOT_SHARE = 0.35, 0.7
+_COLD_SHARE, _HOT_SHARE, _UNSEEN_SHARE = 0.35, 0.7, 0.5
 _MASK = 128
 _LONGEST = 5
 
@@ -52,10 +52,37 @@ def draw_overlay(image: Image.Image, heat: Heat | None) -> Image.Image:
     if heat is None:
         return _write_no_signal(image)
     grey = np.asarray(image.convert("L"), dtype=np.float32)[..., None]
+    colours, share = _colour(heat)
+    return Image.fromarray(np.rint((1 - share) * grey + share * colours).astype(np.uint8))
+
+
+def draw_heat_layer(explanation: Explanation, side: int, scale: Scale | None = None) -> Image.Image | None:
+    """The heat alone, to be laid over the image in grey: RGBA, its alpha the share that `overlay_heatmap` mixes in.
+
+    Args:
+        explanation: raw values, of any size.
+        side: longest side of the layer in pixels; no smaller map is enlarged.
+        scale: as of `overlay_heatmap`.
+
+    Returns:
+        None for a constant map.
+    """
+    height, width = explanation.heatmap.shape
+    factor = min(1.0, side / max(height, width))
+    heat = Heat.of(explanation, (max(1, round(width * factor)), max(1, round(height * factor))), scale)
+    if heat is None:
+        return None
+    colours, share = _colour(heat)
+    return Image.fromarray(np.rint(np.concatenate([colours, 255 * share], axis=2)).astype(np.uint8), "RGBA")
+
+
+def _colour(heat: Heat) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Colours over an image in grey, h w 3, and their share of the mixture, h w 1; hatched where nothing was seen."""
+    unseen = heat.unseen[..., None]
     # Cold colours are dark: they cover less, or they would hide the image.
     share = _COLD_SHARE + (_HOT_SHARE - _COLD_SHARE) * np.nan_to_num(heat.shares)[..., None]
-    mixed = (1 - share) * grey + share * heat.colours()
-    return Image.fromarray(_hatch(mixed, heat, np.repeat(grey, 3, axis=2)))
+    colours = np.where(unseen, hatch_pattern(*heat.unseen.shape).astype(np.float32), heat.colours())
+    return colours, np.where(unseen, _UNSEEN_SHARE, share)
 
 
 def overlay_heatmap(image: Image.Image, explanation: Explanation | None, scale: Scale | None = None) -> Image.Image:
@@ -86,13 +113,9 @@ def hatch_pattern(height: int, width: int) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
 
 
-def _hatch(
-    pixels: NDArray[np.floating] | NDArray[np.uint8], heat: Heat, ground: NDArray[np.floating] | None = None
-) -> NDArray[np.uint8]:
-    """The pixels, hatched where the model did not look; there `ground` stays half visible."""
+def _hatch(pixels: NDArray[np.floating] | NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
+    """The pixels, hatched where the model did not look."""
     hatching = hatch_pattern(*heat.unseen.shape).astype(np.float32)
-    if ground is not None:
-        hatching = 0.5 * hatching + 0.5 * ground
     return np.rint(np.where(heat.unseen[..., None], hatching, pixels)).astype(np.uint8)
 
 

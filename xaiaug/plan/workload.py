@@ -189,7 +189,12 @@ class _WorkCount:
             copies=multiply(self._count_copies(), trained),
             passes=multiply(self._effort(recipe, self.known.images["guide"]), trained),
             predicted=add_ranges(
-                (multiply(self._count_tested(), seeds), self._predictions_for_pools(arm), self._predictions_for(tried))
+                (
+                    multiply(self._count_tested(), seeds),
+                    multiply(mistakes, seeds * self._reaches(Stop.REPORT)),  # whether the arm gets them right
+                    self._predictions_for_pools(arm),
+                    self._predictions_for(tried),
+                )
             ),
             shares=shares,
             source=source,

@@ -44,10 +44,15 @@ class Explanation:
     def degenerate(self) -> bool:
         """Whether the map carries no information: zero, constant, or not finite where the model saw the image."""
         values = self.heatmap if self.grid is None else self.grid
-        seen = values[~np.isnan(values)] if self.grid is None else values
-        if seen.size == 0 or not np.isfinite(seen).all():
+        if values.size == 0:
             return True
-        return bool(np.ptp(seen) <= 1e-6 * np.abs(seen).max())
+        if self.grid is None:  # without the pixels that the model did not see
+            least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+        else:
+            least, most = values.min(), values.max()
+        if not (np.isfinite(least) and np.isfinite(most)):
+            return True
+        return bool(most - least <= 1e-6 * max(abs(least), abs(most)))
 
     @property
     def floor(self) -> float:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from .schema_causes import EditedImageRow, TestedCauseRow
 from .schema_report import Report
-from .thumbnails import Thumbnail, Thumbnails
+from .thumbnails import Pictures, Rank
 
 MOST_CAUSES = 40
-SIDE = 112
+SIDE = 144
 
 
 @dataclass(frozen=True)
 class CausePicture:
-    """One picture with its text."""
+    """The number of a picture, with its text."""
 
-    picture: Thumbnail
+    picture: int
     alt: str
     caption: str
 
@@ -30,18 +30,18 @@ class ShownCause:
     images: tuple[CausePicture, ...]
 
 
-def select_causes(report: Report, pictures: Thumbnails) -> tuple[ShownCause, ...]:
+def select_causes(report: Report, pictures: Pictures) -> tuple[ShownCause, ...]:
     """At most 40 verdicts, the largest slices first."""
     return tuple(ShownCause(row, tuple(_pictures(row, pictures))) for row in report.causes[:MOST_CAUSES])
 
 
-def _pictures(row: TestedCauseRow, pictures: Thumbnails) -> Iterator[CausePicture]:
+def _pictures(row: TestedCauseRow, pictures: Pictures) -> Iterator[CausePicture]:
     for kind, images in (("mistake", row.mistakes), ("correct image", row.of_correct)):
         for image in images:
             yield from _show(kind, image, pictures)
 
 
-def _show(kind: str, image: EditedImageRow, pictures: Thumbnails) -> Iterator[CausePicture]:
+def _show(kind: str, image: EditedImageRow, pictures: Pictures) -> Iterator[CausePicture]:
     edits = (
         (image.before, kind),
         (image.after, "after the cause's edit"),
@@ -49,4 +49,4 @@ def _show(kind: str, image: EditedImageRow, pictures: Thumbnails) -> Iterator[Ca
     )
     for (blob, what), right in zip(edits, image.right, strict=True):
         caption = f"{what}: {'right' if right else 'wrong'}"
-        yield CausePicture(pictures(blob, SIDE), f"{kind} {image.id[:8]}, {caption}", caption)
+        yield CausePicture(pictures.add(blob, SIDE, Rank.EXAMPLE), f"{kind} {image.id[:8]}, {caption}", caption)

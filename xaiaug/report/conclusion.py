@@ -6,7 +6,7 @@ from ..records.pipeline import CONTINUED, FEWEST_MISTAKES, HEADLINE
 from ..records.training_method import describe_exception
 from .arm_table import ArmRow, chosen_metric, format_points, scores_by_seed, summarise_arms
 from .schema_arms import Scores
-from .schema_report import Report
+from .schema_report import Note, Report
 
 FEW_SEEDS = 3
 
@@ -44,6 +44,12 @@ def list_limits(report: Report) -> tuple[str, ...]:
         "guide = validation": report.data.guide_is_validation,
     }
     return tuple(tag for tag, holds in limits.items() if holds)
+
+
+def list_cautions(report: Report) -> tuple[Note, ...]:
+    """What to know before relying on the results: warnings first, and among equals the shortest."""
+    data = (Note(kind="warning", text=f"Data: {text}") for text in report.data.warnings)
+    return tuple(sorted((*report.notes, *data), key=lambda note: (note.kind != "warning", len(note.text))))
 
 
 def explain_table(report: Report) -> tuple[str, ...]:

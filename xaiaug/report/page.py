@@ -1,37 +1,36 @@
-"""The page: one self-contained HTML file, without scripts or external resources."""
+"""The page: one self-contained HTML file with a script of its own, without external resources."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..panel import format_scale
 from ..records.pipeline import CONTINUED
 from .arm_table import Spread, format_difference, format_percent, format_points, format_score, summarise_arms
-from .cases import select_cases
+from .calibration_table import list_calibrations
+from .cases import collect_cases
 from .cause_pictures import select_causes
 from .charts import arm_curves, dot_plot
-from .conclusion import explain_table, list_conclusions, list_limits
+from .conclusion import explain_table, list_cautions, list_conclusions, list_limits
 from .confusion import confusion_tables
+from .page_text import cut_text, shorten_name, strip_invisible, to_pretty_json, to_script_json
+from .rejections import select_rejections
 from .resources import RESOURCE_HEADS, list_resources
 from .schema_base import Row
 from .schema_report import Report
 from .slice_pictures import select_slices
-from .thumbnails import Thumbnails, run_scale
+from .thumbnails import LEFT_OUT, Pictures, run_scale
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-OPEN_CASES = 6
-MOST_NAME = 80  # characters of a class; all of them are in report.json
-
-# Control characters except tab and newline, and the marks that change the direction of text.
-_UNSEEN = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
-_UNSEEN |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "")
+# Characters of data URIs: pages of 25 and 60 MB stay below these sizes with all of their text.
+MOST_DIAGNOSED, MOST_WITH_IMAGES = 22_000_000, 54_000_000
+MOST_CHANGED = 200  # test images in the list of those that arms change
 
 
 def render(report: Report, blob: Callable[[str], bytes]) -> str:
@@ -40,18 +39,29 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
     Args:
         report: any report, also of an unfinished or failed run.
         blob: the bytes of a blob by its name; if it raises OSError or LookupError, the page names the missing picture.
+            Called from several threads.
     """
     environment = create_environment()
-    style = environment.get_template("page.css").render()
+    style, script = (environment.get_template(name).render() for name in ("page.css", "page.js"))
     heatmaps = (row.heatmap for row in report.cases if row.heatmap and not row.degenerate)
     scale = run_scale(report.settings, heatmaps, blob)
-    pictures = Thumbnails(blob, scale=scale)
+    pictures = Pictures(blob, scale=scale)
+    gallery = collect_cases(report, pictures)
+    parts = {
+        "slices": select_slices(report, pictures),
+        "causes": select_causes(report, pictures),
+        "rejections": select_rejections(report, pictures),
+    }
+    drawn = pictures.draw(MOST_WITH_IMAGES if report.images.made else MOST_DIAGNOSED)
     return environment.get_template("page.html.j2").render(
         report=report,
         style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        script=script,
+        style_hash=hash_source(style),
+        script_hash=hash_source(script),
         conclusions=list_conclusions(report),
         limits=list_limits(report),
+        cautions=list_cautions(report),
         table_notes=explain_table(report),
         rows=summarise_arms(report),
         resources=list_resources(report),
@@ -59,15 +69,24 @@ def render(report: Report, blob: Callable[[str], bytes]) -> str:
         plot=dot_plot(report.arms),
         curves=arm_curves(report),
         tested_along=any(seed.history.test_accuracy for arm in report.arms for seed in arm.seeds),
-        slices=select_slices(report, pictures),
-        causes=select_causes(report, pictures),
-        cases=select_cases(report, pictures),
-        left_out=pictures.left_out,
+        calibrations=list_calibrations(report),
+        **parts,
+        gallery=gallery,
+        pictures=drawn,
+        gallery_data=to_script_json(gallery.data),
+        picture_data=to_script_json([[one.uri, one.width, one.height] if one.uri else one.missing for one in drawn]),
+        left_out=drawn.count(LEFT_OUT),
+        most_changed=MOST_CHANGED,
         shared_scale=scale and format_scale(scale),
-        open_cases=OPEN_CASES,
         confusions=confusion_tables(report),
+        seeds=sorted({seed.seed for arm in report.arms for seed in arm.seeds}),
         reference=CONTINUED,
     )
+
+
+def hash_source(text: str) -> str:
+    """The digest by which a Content-Security-Policy allows an inline style or script."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @functools.cache
@@ -79,35 +98,15 @@ def create_environment() -> Environment:
         loader=PackageLoader("xaiaug.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_strip_invisible,
+        finalize=strip_invisible,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"worst": _sort_worst_first, "share": _format_share}
-    environment.filters |= {"percent": format_percent, "points": format_points, "json": _format_json, "cut": _truncate}
-    environment.filters["name"] = _shorten_name
-    environment.filters |= {"figure": format_score, "signed": format_difference}
+    environment.globals |= {"worst": _sort_worst_first, "share": _format_share, "duration": _format_duration}
+    environment.filters |= {"percent": format_percent, "points": format_points, "cut": cut_text, "name": shorten_name}
+    environment.filters |= {"figure": format_score, "signed": format_difference, "json": to_pretty_json}
     return environment
-
-
-def _strip_invisible(value: Any) -> Any:
-    """Text without characters that change its direction or are not allowed in HTML."""
-    return value.translate(_UNSEEN) if type(value) is str else value
-
-
-def _format_json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _truncate(text: str, most: int = 1200) -> str:
-    return (
-        text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text) - most:,} more characters in report.json)"
-    )
-
-
-def _shorten_name(name: str) -> str:
-    return name if len(name) <= MOST_NAME else f"{name[:MOST_NAME].rstrip()}… ({len(name):,} characters)"
 
 
 def _sort_worst_first(rows: Sequence[Row], score: str) -> list[Row]:
@@ -117,3 +116,10 @@ def _sort_worst_first(rows: Sequence[Row], score: str) -> list[Row]:
 
 def _format_share(value: float | None) -> str:
     return format_percent(Spread(value))
+
+
+def _format_duration(seconds: Any) -> str:
+    """Seconds in the unit in which they are read most easily: "92 s", "12 min", "3.4 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -123,6 +123,23 @@ class ChangedImages(Row):
     broken: tuple[str, ...] = ()
 
 
+class ChangedImageRow(Row):
+    """A test image that an arm fixes or breaks.
+
+    Attributes:
+        path: its file, relative to the folder of the data, or its row; None if it is not known or left out.
+        predicted: by the baseline.
+        fixed_by, broken_by: names of the arms.
+    """
+
+    id: str
+    path: Text | None = None
+    label: Text
+    predicted: Text
+    fixed_by: tuple[Text, ...] = ()
+    broken_by: tuple[Text, ...] = ()
+
+
 class LabelsUsedRow(Row):
     """What an arm used besides the labelled training images.
 

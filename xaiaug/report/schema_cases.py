@@ -89,27 +89,34 @@ class CaseRow(Row):
 
     Attributes:
         probability: of the predicted class, 0 to 1.
+        path: the image's file, relative to the folder of the data, or its row; None if it is not known or left out.
         image, panel, heatmap: blobs: the image, the panel if the critic looked at it, and the raw heatmap.
         method: the explainer's method.
+        class_specific: whether the heatmap explains the predicted class; False: it is the same for every class. None
+            without a heatmap.
         degenerate: whether the heatmap is constant, zero or not finite.
         critique: None if it failed or was not requested.
         critique_slice: name of the slice whose mistakes share the critique; the panel is then its sheet. Empty if the
             critic was asked about this case alone.
         failures: of the stages.
+        fixed_by: arms that get the image right, in more than half of their seeds; empty before they are trained.
     """
 
     id: str
     label: Text
     predicted: Text
     probability: float
+    path: Text | None = None
     image: str | None = None
     panel: str | None = None
     heatmap: str | None = None
     method: str = ""
+    class_specific: bool | None = None
     degenerate: bool = False
     critique: CritiqueRow | None = None
     critique_slice: Text = ""
     failures: tuple[StageFailure, ...] = ()
+    fixed_by: tuple[Text, ...] = ()
     images: tuple[ImageRow, ...] = ()
 
 

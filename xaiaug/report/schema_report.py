@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from ..errors import RecordError
 from ..records.pipeline import Stop
-from .schema_arms import ArmResult, LeftOut
+from .schema_arms import ArmResult, ChangedImageRow, LeftOut
 from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
 from .schema_causes import TestedCauseRow
@@ -214,6 +214,7 @@ class Report(Row):
         slices: what the search for slices came to; None where none was asked for.
         causes: what the tests of stated causes came to, one row a slice; empty where causes were not tested.
         cases: the mistakes that the run analysed, in its order.
+        changed: test images that some arm fixes or breaks.
         verdict: None if nothing was compared.
         recommendation: None if there were too few seeds or remedies to recommend one.
     """
@@ -234,6 +235,7 @@ class Report(Row):
     slices: SlicesRow | None = None
     causes: tuple[TestedCauseRow, ...] = ()
     cases: tuple[CaseRow, ...] = ()
+    changed: tuple[ChangedImageRow, ...] = ()
     images: Images = Images()
     verdict: Verdict | None = None
     recommendation: Recommendation | None = None

@@ -36,6 +36,7 @@ from ..store.schema import (
     SETTINGS,
     SLICE_CAUSES_JUDGED,
     SLICES,
+    SOURCES,
     TEST_SEEN,
     UNTIL,
     ImagesFact,
@@ -52,6 +53,7 @@ from ..store.stage_rows import (
     VerdictRow,
 )
 from .arm_costs import list_arm_costs
+from .fixed_images import changed_test_images, mistakes_fixed_by
 from .map_effect import find_untestable
 from .notes import notes
 from .predictions import arm_rows
@@ -71,7 +73,8 @@ def build(reader: Reader) -> Report:
     until = reader.get_fact(UNTIL) or str(Stop.REPORT)
     labels = tuple(data["labels"])
     arms = arm_rows(reader, labels)
-    cases = _case_rows(reader, labels)
+    sources = reader.get_fact(SOURCES) or {}
+    cases = _case_rows(reader, labels, sources, mistakes_fixed_by(reader, arms))
     comparison: dict[str, Any] = reader.get_fact(COMPARISON) or USUAL_COMPARISON
     untestable = find_untestable(reader)
     fields = {
@@ -89,6 +92,7 @@ def build(reader: Reader) -> Report:
         "slices": next((_slices(row, reader.rows(SLICE_CAUSES_JUDGED)) for row in reader.rows(SLICES)), None),
         "causes": [_cause(row) for row in reader.rows(CAUSES_JUDGED)],
         "cases": cases,
+        "changed": changed_test_images(reader, arms, labels, sources),
         "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
         "verdict": verdict(reader, comparison, [arm["name"] for arm in arms], untestable),
     }
@@ -166,13 +170,20 @@ def _mistakes(reader: Reader, labels: Sequence[str], chosen: int) -> dict[str, A
     }
 
 
-def _case_rows(reader: Reader, labels: Sequence[str]) -> list[dict[str, Any]]:
+def _case_rows(
+    reader: Reader, labels: Sequence[str], sources: Mapping[str, str], fixed_by: Mapping[str, list[str]]
+) -> list[dict[str, Any]]:
     """One row a chosen mistake, as far as the run went."""
     explained: dict[str, ExplainRow] = {row["id"]: row for row in reader.rows(EXPLAIN)}
     critiques: dict[str, CritiqueRow] = {row["id"]: row for row in reader.rows(CRITIQUE)}
     images = _images_by_case(reader)
     return [
-        _case(labels, case, explained.get(case["id"]), critiques.get(case["id"]), images.get(case["id"], []))
+        {
+            **_case(labels, case, explained.get(case["id"]), critiques.get(case["id"])),
+            "path": sources.get(case["id"]),
+            "fixed_by": fixed_by.get(case["id"], []),
+            "images": images.get(case["id"], []),
+        }
         for case in reader.rows(CASES)
     ]
 
@@ -182,7 +193,6 @@ def _case(
     case: CaseRow,
     explained: ExplainRow | None,
     critique: CritiqueRow | None,
-    images: list[dict[str, Any]],
 ) -> dict[str, Any]:
     heatmap = (explained and explained["predicted"]) or {}
     critique = critique or {}
@@ -200,11 +210,11 @@ def _case(
         "panel": _blob(critique, "panel"),
         "heatmap": _blob(heatmap, "heatmap"),
         "method": heatmap.get("method", ""),
+        "class_specific": heatmap.get("class_specific"),
         "degenerate": heatmap.get("degenerate", False),
         "critique": critique.get("critique"),
         "critique_slice": critique.get("slice", ""),
         "failures": failures,
-        "images": images,
     }
 
 

@@ -26,6 +26,7 @@ from ..store.schema import (
     ImagesFact,
     fit_stage,
     predict_curve_stage,
+    predict_mistakes_stage,
     predict_test_stage,
 )
 from ..store.stage_rows import FitRow, PredictionRow
@@ -93,6 +94,16 @@ def seeds_of(reader: Reader, arm: str) -> list[int]:
 def predictions_of(reader: Reader, arm: str, seed: int) -> PredictionsOfTest | None:
     """The predictions of one classifier; None where they are not complete."""
     return _read_predictions(reader, predict_test_stage(arm, seed))
+
+
+def right_mistakes(reader: Reader, arm: str) -> list[str]:
+    """Ids of the chosen mistakes that an arm gets right, in more than half of its seeds; none before it is trained."""
+    stages = [predict_mistakes_stage(arm, seed) for seed in seeds_of(reader, arm)]
+    found = [predictions for stage in stages if (predictions := _read_predictions(reader, stage)) is not None]
+    if not found or len(found) < len(stages):
+        return []
+    right = np.mean([one.probabilities.argmax(axis=1) == one.labels for one in found], axis=0)
+    return list(compress(found[0].ids, right > 0.5))
 
 
 def accuracy_of(reader: Reader, stage: StageName) -> float | None:

@@ -11,6 +11,7 @@ from ..report import Report
 from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
 from ..report.page import render
+from ..report.paths import remove_paths, shows_paths
 from ..report.resources import format_resources
 from ..report.schema_cases import CaseRow
 from ..report.schema_causes import TestedCauseRow
@@ -96,13 +97,17 @@ class Result:
         """What each arm used: labels, real and new images, dollars and minutes, as a table in text."""
         return format_resources(self.report)
 
-    def write_report(self) -> Path:
+    def write_report(self, *, paths: bool | None = None) -> Path:
         """Writes report.json and report.html into the run folder; returns the page's path.
+
+        Args:
+            paths: whether they name files and folders of this machine; None: as `[report] paths` of the settings.
 
         Raises:
             RunLockedError: another process is writing the run.
         """
-        report = self.report
+        named = shows_paths(self.report) if paths is None else paths
+        report = self.report if named else remove_paths(self.report)
         with blame_run_folder(self.run_dir), Store(self.run_dir) as store:
             store.write_text("report.json", report.dump())
             return store.write_text("report.html", render(report, store.blobs.read))

@@ -196,6 +196,11 @@ def predict_test_stage(arm: str, seed: int) -> StageName:
     return StageName(StageKind.PREDICT, (_TEST, arm, str(seed)))
 
 
+def predict_mistakes_stage(arm: str, seed: int) -> StageName:
+    """Predicts the chosen mistakes with the classifier of an arm and seed."""
+    return StageName(StageKind.PREDICT, (_MISTAKES, arm, str(seed)))
+
+
 def predict_curve_stage(arm: str, seed: int, step: int) -> StageName:
     """Predicts the test split with the classifier of an arm and seed as it was after a step of its training."""
     return StageName(StageKind.PREDICT, (_CURVE, arm, str(seed), str(step)))
@@ -300,6 +305,7 @@ SNAPSHOT: Fact[dict[str, Any]] = Fact("snapshot")  # settings, identities of plu
 COMPARISON: Fact[dict[str, Any]] = Fact("comparison")  # primary, metric, smallest_effect, vary: named before training
 PLUGINS: Fact[dict[str, Any]] = Fact("plugins")  # name, class, version and parameters by kind
 DATA: Fact[dict[str, Any]] = Fact("data")  # what the check of the images came to
+SOURCES: Fact[dict[str, str]] = Fact("sources")  # of guide and test images by id: file below the data folder, or row
 UNCLAIMED: Fact[list[str]] = Fact("unclaimed")  # replies whose calls are open: killed between file and commit
 TEST_SEEN: Fact[int] = Fact("test_seen")  # how often test was looked at with earlier settings
 MISTAKES: Fact[list[tuple[int, int, int]]] = Fact("mistakes", outcome=True)  # true class, predicted class, how many
