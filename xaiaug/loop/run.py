@@ -10,7 +10,7 @@ from .. import arms as rows
 from ..arms.labels_used import FROM_RESERVE
 from ..calls import Calls
 from ..config import ExperimentTable, Settings
-from ..data import DataCheck, Splits
+from ..data import DataCheck, Splits, format_splits
 from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Context
 from ..metrics import form_groups
@@ -265,5 +265,6 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
     }
     run.set_fact(DATA, {**check.to_json(), **about})
     store.write_text("run.toml", run.settings.with_data(splits.table).to_toml())
+    store.write_text("splits.csv", format_splits(splits))
     if check.dropped:
         store.write_table("leaks.csv", [leak.to_json() for leak in check.dropped])

@@ -17,6 +17,7 @@ from ..report.schema_causes import TestedCauseRow
 from ..report.schema_slices import SliceRow
 from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
 from .build import build
+from .mistake_table import list_mistakes, write_tables
 
 
 class Mistakes(Sequence[CaseRow]):
@@ -96,14 +97,21 @@ class Result:
         """What each arm used: labels, real and new images, dollars and minutes, as a table in text."""
         return format_resources(self.report)
 
-    def write_report(self) -> Path:
-        """Writes report.json and report.html into the run folder; returns the page's path.
+    def write_report(self, *, paths: bool = True) -> Path:
+        """Writes report.json, report.html, mistakes.csv and arms.csv into the run folder; returns the page's path.
+
+        Args:
+            paths: whether they name the files of the images; without, they can be passed on.
 
         Raises:
             RunLockedError: another process is writing the run.
+            RunFolderError: splits.csv was changed, and files are to be named.
         """
         report = self.report
+        with open_reader(self.run_dir) as reader:
+            mistakes = list_mistakes(reader, report, paths=paths)
         with blame_run_folder(self.run_dir), Store(self.run_dir) as store:
+            write_tables(store, mistakes, report)
             store.write_text("report.json", report.dump())
             return store.write_text("report.html", render(report, store.blobs.read))
 
