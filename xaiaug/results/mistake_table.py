@@ -114,9 +114,8 @@ def _test_mistakes(reader: Reader, report: Report) -> Iterator[dict[str, Any]]:
 def list_arms(report: Report) -> list[dict[str, Any]]:
     """The arms of a report, scores in 0 to 1; differences are those over `continued`."""
     costs = {cost.name: cost for cost in report.run.arms}
-    contrasts = {
-        one.arm: one for one in (report.verdict.contrasts if report.verdict else ()) if one.against == CONTINUED
-    }
+    contrasts = report.verdict.contrasts if report.verdict else ()
+    over_continued = {one.arm: one for one in contrasts if one.against == CONTINUED}
     return [
         _arm(arm, row, costs.get(arm.name, ArmCost(name=arm.name)), over_continued.get(arm.name))
         for arm, row in zip(report.arms, summarise_arms(report), strict=True)
