@@ -12,7 +12,8 @@ from .run_ledger import FileStamp, RunLedger
 
 METADATA = f"{SYNTHETIC}/metadata.jsonl"
 SPLITS_TABLE = "splits.csv"
-TEXTS = ("run.toml", "report.json", "report.html", SPLITS_TABLE, METADATA)
+LOOK = ("look.json", "look.html")  # of a session that stops before test, in a folder that has a whole report
+TEXTS = ("run.toml", "report.json", "report.html", *LOOK, SPLITS_TABLE, METADATA)
 RESULT_TABLES = ("mistakes.csv", "arms.csv")  # written again with every report
 TABLES = ("review.csv", "suspects.csv", "leaks.csv", *RESULT_TABLES)  # which a person may change
 _NOW, _NEXT = "now:{}", "next:{}"  # a killed process leaves the old file or the new one: each is as it was written

@@ -1,0 +1,80 @@
+"""The command `show`: the mistakes of a run, one of them, or why a synthetic image exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from .options import AsJson, RunFolder
+from .table_layout import print_table
+from .terminal import print_json, print_line
+
+_NESTED = ("made from",)
+_LISTED = {"images": ("image", "seed", "state", "arms"), "predictions": ("arm", "seed", "predicted", "probability")}
+
+
+def show(
+    run_dir: RunFolder,
+    image: Annotated[
+        str | None, typer.Argument(help="An id, a file of the data, or a synthetic image; all mistakes by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the mistakes of a run, one of them, or why a synthetic image exists.
+
+    An id may be cut to its first four characters or more.
+    """
+    from ..results import open_run
+
+    result = open_run(run_dir)
+    if image is not None:
+        found = result.look_up(image)
+        if as_json:
+            print_json(found)
+        else:
+            _print_details(found)
+        return
+    mistakes = result.list_mistakes()
+    if as_json:
+        print_json(mistakes)
+    else:
+        _print_mistakes(mistakes)
+
+
+def _print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        (
+            one["id"][:10],
+            str(one["split"]),
+            f"{one['label']} as {one['predicted']}",
+            f"{one['probability']:.2f}",
+            "; ".join(str(one[name]) for name in ("file", "slice", "cause_test") if one[name]),
+        )
+        for one in mistakes
+    ]
+    if rows:
+        print_table(("id", "split", "class", "prob.", "file; slice; test of its cause"), rows, prose=True)
+        print_line("")
+    print_line(f"{len(rows):,} mistakes; `xaiaug show RUN ID` shows one")
+
+
+def _print_details(found: Mapping[str, Any], indent: str = "") -> None:
+    plain = [(name, value) for name, value in found.items() if name not in (*_LISTED, *_NESTED)]
+    rows = [(indent + name, _to_text(value)) for name, value in plain if value not in (None, "", [])]
+    print_table(("", ""), rows, prose=True)
+    for name in _NESTED:
+        if name in found:
+            print_line(f"{name}:")
+            _print_details(found[name], indent="  ")
+    for name, columns in _LISTED.items():
+        if found.get(name):
+            print_line(f"{name}:")
+            print_table(columns, [[_to_text(one[column]) for column in columns] for one in found[name]], prose=True)
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "–"
+    return "–" if value is None else str(value)
