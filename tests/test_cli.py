@@ -18,6 +18,7 @@ COMMANDS = [
     *(["plugins", name] for name in ("list", "check", "new")),
 ]
 
+
 def xaiaug(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     code = "from xaiaug.cli import main; main()"
     return subprocess.run(

@@ -34,7 +34,7 @@ def test_what_does_not_fit_goes_on_below_beside_the_first_column(width):
 def test_prose_is_wrapped_beside_its_row_or_below_it(text):
     for width in (40, 60, 80):
         for first in ("id", "a-rather-long-name-of-a-check"):
-            lines = layout_table(["name", "why"], [[first, text]], width, prose=True)
+            lines = layout_table(["", ""], [[first, text]], width, prose=True)
             assert max(map(measure, lines)) <= width
-            words = " ".join(line.strip() for line in lines[1:]).split()
+            words = " ".join(lines).split()
             assert [word for word in words if word != first] == text.split()

@@ -143,7 +143,11 @@ def test_what_a_plugin_raises_prints_and_is_called_is_escaped(tmp_path: Path) ->
     assert r"bad" in listed and "owned" in listed
     assert not _find_unsafe(listed.replace("\r\n", "\n"))
     checked = subprocess.run(
-        [sys.executable, "-c", CODE, "plugins", "check", "plain"], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-c", CODE, "plugins", "check", "plain"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
     assert "owned" in checked.stdout and not _find_unsafe(checked.stdout + checked.stderr)
 

@@ -52,9 +52,7 @@ def _print_settings(differing: list[str]) -> None:
 def _print_comparison(found: RunComparison) -> None:
     if found.paired:
         print_line(f"{found.metric} on the same {found.images[0]:,} test images, in percent and points")
-        print_table(
-            ("arm", "seeds", "first", "second", "difference", "95 % interval", "p", "fixed", "broken"), _rows(found)
-        )
+        print_table(("arm", "seeds", "first", "second", "difference", "interval", "p", "fixed", "broken"), _rows(found))
     else:
         print_line(f"not paired: {found.reason}. So no difference is stated; {found.metric} in percent:")
         print_table(("arm", "seeds", "first", "second"), [row[:4] for row in _rows(found)])
@@ -65,7 +63,7 @@ def _print_comparison(found: RunComparison) -> None:
     for remark in found.remarks:
         print_line(f"! {remark}")
     if found.paired:
-        print_line("· p is for all arms together (Holm); whoever picks a run by these figures picks it by test")
+        print_line("· p and intervals (95 %) are for all arms together; whoever picks a run by them picks it by test")
 
 
 def _rows(found: RunComparison) -> list[tuple[str, ...]]:

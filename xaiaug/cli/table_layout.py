@@ -52,7 +52,11 @@ def layout_table(heads: Sequence[str], rows: Cells, width: int, *, prose: bool =
     lines: list[str] = []
     for part in _divide(widths, width):
         columns = [0, *part]
-        lines += ["", *_head_lines(heads_in_words, widths, columns)] if lines else _head_lines(heads_in_words, widths, columns)
+        lines += (
+            ["", *_head_lines(heads_in_words, widths, columns)]
+            if lines
+            else _head_lines(heads_in_words, widths, columns)
+        )
         lines += [_align([row[place] for place in columns], [widths[place] for place in columns]) for row in safe]
     return lines
 

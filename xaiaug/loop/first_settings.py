@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..config import PluginTable, create_plugin
 from ..data import DataCheck, Splits
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, DataWarning
 from ..files import parse_json
 
 HUB_CHECKPOINT = "facebook/dino-vits16"
@@ -72,8 +73,10 @@ def write_first_settings(data: str | Path, checkpoint: str | None, into: Path) -
 def _look_at(data: Path) -> DataCheck:
     """The images, where what a run would refuse is left out."""
     options: dict[str, Any] = {"on_bad_image": "skip", "on_leak": "drop", "on_near_duplicate": "drop"}
-    splits = Splits.from_manifest(data, **options) if data.is_file() else Splits.from_folder(data, **options)
-    return splits.check()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # what is skipped stands in the file that is written
+        splits = Splits.from_manifest(data, **options) if data.is_file() else Splits.from_folder(data, **options)
+        return splits.check()
 
 
 @dataclass(frozen=True)

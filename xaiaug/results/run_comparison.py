@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,7 +26,8 @@ class ComparedArm:
         seeds: of each run, those that are compared.
         scores: of each run, the mean over these seeds, 0 to 1.
         difference: of the second run over the first, on the same images; None where they are not paired.
-        low, high: 95 % interval over seeds and test images; None for fewer than two seeds.
+        low, high: interval over seeds and test images, widened for the number of arms so that it agrees with `p`; None
+            for fewer than two seeds.
         p: two-sided, adjusted for the number of arms by Holm's method; of one seed by McNemar's test, which tells two
             classifiers apart and not two ways of training.
         fixed, broken: test images that only the second run, or only the first, gets right, on average over the seeds.
@@ -94,14 +95,14 @@ def compare_runs(first: Reader, second: Reader) -> RunComparison:
     remarks = (
         [f"the runs are judged by {' and '.join(metrics)}: compared by {metric}"] if metrics[0] != metrics[1] else []
     )
-    pairs = [(name, runs[0][name], runs[1][name]) for name in names]
-    compared = [_compare(*pair, metric, paired=not reason) for pair in pairs]
+    arms = [_score(name, runs[0][name], runs[1][name], metric) for name in names]
+    compared = arms if reason else _compare_all(arms, runs, metric)
     return RunComparison(
         metric=metric,
         images=(len(one.ids), len(other.ids)),
         paired=not reason,
         reason=reason,
-        arms=tuple(_adjust(compared)),
+        arms=tuple(compared),
         missing=(_list_missing(runs[1], runs[0]), _list_missing(runs[0], runs[1])),
         remarks=(*remarks, *_remark_on_seeds(compared)),
     )
@@ -144,33 +145,34 @@ def _order(one: ArmPredictions, other: ArmPredictions) -> list[int]:
     return [places[name] for name in one.ids]
 
 
-def _compare(name: str, one: ArmPredictions, other: ArmPredictions, metric: str, *, paired: bool) -> ComparedArm:
+def _score(name: str, one: ArmPredictions, other: ArmPredictions, metric: str) -> ComparedArm:
     seeds = _pair_seeds(tuple(sorted(one.by_seed)), tuple(sorted(other.by_seed)))
-    scorer = Scorer(metric)
-    if not paired:
-        scores = [run.condition(scorer, chosen).scores.mean() for run, chosen in zip((one, other), seeds, strict=True)]
-        return ComparedArm(name, seeds, (float(scores[0]), float(scores[1])))
+    scores = [run.condition(Scorer(metric), each).scores.mean() for run, each in zip((one, other), seeds, strict=True)]
+    return ComparedArm(name, seeds, (float(scores[0]), float(scores[1])))
+
+
+def _compare_all(
+    arms: Sequence[ComparedArm], runs: Sequence[Mapping[str, ArmPredictions]], metric: str
+) -> list[ComparedArm]:
+    """The arms with their differences; p-values and intervals are for all of them together."""
+    found = [_compare(arm, runs[0][arm.name], runs[1][arm.name], metric) for arm in arms]
+    adjusted = holm_adjust([one.estimate.p if one.estimate else one.flips[0].p for one in found])
+    rows = []
+    for arm, one, holm in zip(arms, found, adjusted, strict=True):
+        low, high = one.estimate.interval(holm.level) if one.estimate else (None, None)
+        fixed, broken = (float(np.mean([getattr(flips, name) for flips in one.flips])) for name in ("fixed", "broken"))
+        rows.append(
+            replace(arm, difference=one.difference, low=low, high=high, p=float(holm.p), fixed=fixed, broken=broken)
+        )
+    return rows
+
+
+def _compare(arm: ComparedArm, one: ArmPredictions, other: ArmPredictions, metric: str) -> Comparison:
     order = _order(one, other)
     ordered = {seed: probabilities[order] for seed, probabilities in other.by_seed.items()}
     aligned = ArmPredictions(one.ids, one.labels, one.grouping, ordered)
-    before, after = one.condition(scorer, seeds[0]), aligned.condition(scorer, seeds[1])
-    found = compare(before, after)
-    low, high = found.estimate.interval() if found.estimate else (None, None)
-    return ComparedArm(
-        name,
-        seeds,
-        (float(before.scores.mean()), float(after.scores.mean())),
-        found.difference,
-        low,
-        high,
-        _p_value(found),
-        float(np.mean([flips.fixed for flips in found.flips])),
-        float(np.mean([flips.broken for flips in found.flips])),
-    )
-
-
-def _p_value(found: Comparison) -> float:
-    return found.estimate.p if found.estimate else found.flips[0].p
+    scorer = Scorer(metric)
+    return compare(one.condition(scorer, arm.seeds[0]), aligned.condition(scorer, arm.seeds[1]))
 
 
 def _pair_seeds(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -178,13 +180,6 @@ def _pair_seeds(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[tuple[int
     common = tuple(seed for seed in one if seed in other)
     count = min(len(one), len(other))
     return (common, common) if common else (one[:count], other[:count])
-
-
-def _adjust(arms: Sequence[ComparedArm]) -> list[ComparedArm]:
-    p_values = [arm.p for arm in arms if arm.p is not None]
-    if len(p_values) < len(arms):
-        return list(arms)
-    return [replace(arm, p=float(p)) for arm, p in zip(arms, holm_adjust(p_values), strict=True)]
 
 
 def _remark_on_seeds(arms: Sequence[ComparedArm]) -> list[str]:
