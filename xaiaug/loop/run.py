@@ -126,10 +126,14 @@ def prepare_run(
     Raises:
         DataError: the images cannot be used for it.
         ConfigError: an arm that was named is not possible, the critic lacks a key, or the synthesizer a file.
+        MissingExtraError: a plugin lacks a package.
     """
     unanswered = count_unanswered(runtime.store.ledger)
     if runtime.store.ledger.get_fact(REACHED) != until or unanswered:
-        # A missing key or file is found now, not after hours of training; a finished run needs none.
+        # A missing key, file or package is found now, not after hours of training; a finished run needs none.
+        plugins.classifier.check()
+        if reaches(until, Stop.EXPLAIN):
+            plugins.explainer.check()
         if reaches(until, Stop.CRITIQUE):
             plugins.critic.check()
         if reaches(until, Stop.IMAGES):
