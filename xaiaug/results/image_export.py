@@ -101,9 +101,9 @@ def _write_table(reader: Reader, into: Path, lines: Sequence[Line]) -> None:
 def _write_dataset(reader: Reader, into: Path, lines: Sequence[Line]) -> None:
     """A folder that `datasets.load_dataset` reads: images within parquet, labels as a ClassLabel."""
     try:
-        from datasets import ClassLabel, Features, Image, Value
-        from pyarrow import Table
-        from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]
+        from datasets import ClassLabel, Features, Image, Value  # type: ignore[import-untyped]
+        from pyarrow import Table  # type: ignore[import-untyped]
+        from pyarrow.parquet import ParquetWriter
     except ImportError as error:
         raise MissingExtraError(
             "the format huggingface needs datasets: pip install 'xaiaug[datasets]', or take another format"
