@@ -138,7 +138,8 @@ def test_the_mistakes_are_listed_with_their_files(call, runs, place):
     listed = json.loads(call("show", "one", "--json")[0])
     assert listed and all((place / "photos" / one["file"]).is_file() for one in listed)
     printed, _ = call("show", "one")
-    assert f"{len(listed)} mistakes" in printed and listed[0]["id"][:10] in printed
+    looked_into = [one for one in listed if one["split"] == "guide"]
+    assert f"{len(looked_into)} mistakes that the run looked into" in printed and listed[0]["id"][:10] in printed
 
 
 def test_a_mistake_is_found_by_id_by_its_name_and_by_its_file(call, runs, place):

@@ -22,7 +22,7 @@ def compare(
     other: Annotated[Path, typer.Argument(metavar="RUN", help="Another one, compared with the first.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two runs arm by arm: what the second has over the first, on the same test images.
+    """Compare two runs arm by arm. States what the second has over the first, on the same test images.
 
     Runs that tested on other images, or of other classes, are shown side by side and not compared.
     """

@@ -23,7 +23,7 @@ def export(
     arm: Annotated[str | None, typer.Option("--arm", help="For the images of one arm; of all by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the new images that arms train on into a folder of their own, for use without xaiaug."""
+    """Write the new images into a folder. These are the ones that arms train on, for use without xaiaug."""
     from ..results import open_run
 
     count = open_run(run_dir).export(into, format_name, arm)

@@ -22,7 +22,7 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at a folder of images and write a settings file for it, which runs as it is.
+    """Write a settings file for a folder of images. It runs as it is.
 
     Every image is read once: files that cannot be read and images that are in two splits are found now. A file that is
     there is never overwritten.

@@ -19,7 +19,10 @@ def report(
     no_paths: NoPaths = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write report.html, report.json, mistakes.csv and arms.csv again from the run folder."""
+    """Write the report of a run again.
+
+    These are report.html, report.json, mistakes.csv and arms.csv in the run folder.
+    """
     from ..results import open_run
 
     result = open_run(run_dir)

@@ -22,9 +22,11 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the mistakes of a run, one of them, or why a synthetic image exists.
+    """Show mistakes, or why an image exists.
 
-    An id may be cut to its first four characters or more.
+    Without an image: the mistakes that the run looked into. Of a mistake: its file, heatmap, slice, cause, the test of
+    its cause, and the images made from it. Of a synthetic image: what it was made from, and which arms train on it. An
+    id may be cut to its first four characters or more.
     """
     from ..results import open_run
 
@@ -44,20 +46,22 @@ def show(
 
 
 def _print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
+    shown = [one for one in mistakes if one["split"] != "test"]
     rows = [
         (
             one["id"][:10],
-            str(one["split"]),
             f"{one['label']} as {one['predicted']}",
             f"{one['probability']:.2f}",
             "; ".join(str(one[name]) for name in ("file", "slice", "cause_test") if one[name]),
         )
-        for one in mistakes
+        for one in shown
     ]
     if rows:
-        print_table(("id", "split", "class", "prob.", "file; slice; test of its cause"), rows, prose=True)
+        print_table(("id", "class", "prob.", "file; slice; test of its cause"), rows, prose=True)
         print_line("")
-    print_line(f"{len(rows):,} mistakes; `xaiaug show RUN ID` shows one")
+    further = len(mistakes) - len(shown)
+    on_test = f", and {further:,} of the baseline on test (mistakes.csv has them)" if further else ""
+    print_line(f"{len(shown):,} mistakes that the run looked into{on_test}; `xaiaug show RUN ID` shows one")
 
 
 def _print_details(found: Mapping[str, Any], indent: str = "") -> None:

@@ -172,7 +172,7 @@ def exam(  # noqa: PLR0913, PLR0917  the options of the command
     trust_host: TrustHost = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine a critic on planted causes: does it name them, and does it read the map?"""
+    """Examine a critic on planted causes. Does it name them, and does it read the map?"""
     from ..loop.critic_exam import CriticExam
     from .exam_display import plan_exam, print_exam, print_exam_plan
     from .parameters import parse_parameters
