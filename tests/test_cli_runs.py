@@ -203,6 +203,7 @@ def test_runs_with_the_same_test_images_are_compared_in_pairs(call, runs):
     assert "same 24 test images" in text and "one seed each" in text and "experiment.seeds" in text
 
 
+@pytest.mark.ci
 def test_runs_of_other_test_images_are_not_compared(call, runs, place):
     changed = place / "other-photos"
     petworld.write_world(changed, sizes={"train": 16, "guide": 24, "test": 20}, seed=5)
@@ -229,6 +230,7 @@ def test_new_images_are_exported_in_each_format(call, runs, place):
     assert not (place / "x").exists()
 
 
+@pytest.mark.ci
 def test_the_exported_dataset_has_its_labels_as_classes(call, runs, place):
     from datasets import ClassLabel, load_dataset
 
@@ -246,6 +248,7 @@ def test_a_run_without_images_exports_none(call, runs):
 # The first settings --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_first_settings_run_as_they_are_and_are_never_overwritten(call, place, tiny_vit):
     printed, _ = call("init", "photos", "--checkpoint", str(tiny_vit), "--into", "first.toml")
     text = (place / "first.toml").read_text()
@@ -256,6 +259,8 @@ def test_first_settings_run_as_they_are_and_are_never_overwritten(call, place, t
     assert (place / "first.toml").read_text() == text
 
 
+@pytest.mark.ci
+@pytest.mark.filterwarnings("ignore::xaiaug.errors.DataWarning")
 def test_first_settings_leave_out_what_a_run_would_refuse(call, place):
     photos = place / "odd"
     petworld.write_world(photos, sizes={"train": 12, "guide": 8, "test": 8}, seed=1)

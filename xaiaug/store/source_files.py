@@ -21,13 +21,11 @@ class SourceFile:
         name: its file relative to the data folder, or its row of a dataset.
         label: name of its class.
         split: the split it is in; one that is guide and validation is in "validation".
-        in_file: whether it lies in a file of its own.
     """
 
     name: str
     label: str
     split: str
-    in_file: bool
 
 
 def read_source_files(reader: Reader) -> dict[str, SourceFile]:
@@ -49,6 +47,6 @@ def read_source_files(reader: Reader) -> dict[str, SourceFile]:
     except DataError as error:
         raise RunFolderError(f"{reader.folder / SPLITS_TABLE} {error}") from None
     return {
-        row["id"]: SourceFile(row.get("file") or row.get("image", ""), row["label"], row["split"], "file" in row)
+        row["id"]: SourceFile(row.get("file") or row.get("image", ""), row["label"], row["split"])
         for row in reversed(rows)  # of an id that stands in reserve too, the first line counts
     }
