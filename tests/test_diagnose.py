@@ -15,7 +15,7 @@ from xaiaug.testing.loopback import Loopback, Reply
 def test_a_paid_critic_is_allowed_paid_and_given_its_key_as_in_a_run(tiny_vit, tmp_path, monkeypatch):
     photos = write_classes(tmp_path / "photos", {"cat": 4, "dog": 4})
     reply = Reply("A: a wall\nB: a cat before a red wall")
-    line = ["diagnose", str(photos), "--checkpoint", str(tiny_vit), "--critic", "openai", "--max", "1"]
+    line = ["diagnose", str(photos), "--checkpoint", str(tiny_vit), "--critic", "openai", "--limit", "1"]
     allowed = ["--allow-upload", "--budget-usd", "5"]
 
     def invoke(name, *options):

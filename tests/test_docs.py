@@ -294,7 +294,7 @@ def test_the_page_on_testing_names_every_fake():
     from xaiaug import testing
 
     page = (ROOT / "docs/testing.md").read_text(encoding="utf-8") + (ROOT / "docs/checking.md").read_text("utf-8")
-    page += (ROOT / "docs/plugins.md").read_text(encoding="utf-8").replace("new-plugin", "new_plugin")
+    page += (ROOT / "docs/plugins.md").read_text(encoding="utf-8").replace("plugins new", "new_plugin")
     names = set(testing.__all__) - {"Bill", "Picture", "Request", "Step", "Violation", "CheckOutcome", "checks_for"}
     assert all(name in page for name in names)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import tomllib
 from dataclasses import replace
 
@@ -11,7 +12,15 @@ from PIL import Image
 
 import xaiaug
 from xaiaug import FeedbackLoop, Recipe, Splits, SyntheticImage, open_run
-from xaiaug.errors import ConfigError, DataError, OfflineError, PluginError, RunFolderError, RunLockedError
+from xaiaug.errors import (
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    OfflineError,
+    PluginError,
+    RunFolderError,
+    RunLockedError,
+)
 from xaiaug.store import Store
 
 COUNTS = {"train": 30, "guide": 30, "validation": 6, "test": 16}
@@ -48,6 +57,15 @@ class Counting(NearestColour):
     def predict_proba(self, images):
         type(self).asked += 1
         return super().predict_proba(images)
+
+
+@pytest.mark.parametrize("explainer", ["occlusion", "integrated-gradients", "auto"])
+def test_a_package_that_an_explainer_lacks_is_told_before_any_prediction(folder, tmp_path, monkeypatch, explainer):
+    monkeypatch.setitem(sys.modules, "captum", None)
+    Counting.asked = 0
+    with pytest.raises(MissingExtraError, match="needs captum"):
+        loop(classifier=Counting(), explainer=explainer).run(Splits.from_folder(folder), tmp_path / "run")
+    assert not Counting.asked
 
 
 def without_run(result):

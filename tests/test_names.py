@@ -64,7 +64,7 @@ def test_a_stem_stands_once() -> None:
 
 
 def functions(path: Path) -> set[str]:
-    """The functions and methods of a file by qualified name, except properties and the laws of `xaiaug check`."""
+    """The functions and methods of a file by qualified name, except properties and the laws for plugins."""
     found = set()
 
     def visit(node: ast.AST, prefix: str) -> None:

@@ -1,16 +1,19 @@
 """A plan against what a run then took: calls, dollars and images; and what a run folder teaches the next plan."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from nursery import PRICES
+from PIL import Image
 
 from xaiaug import Context, FeedbackLoop, Recipe, Splits
 from xaiaug.calls import Calls, MemoryLedger, Prices, RawReply
 from xaiaug.errors import ConfigError, OfflineError, UnknownPriceError
 from xaiaug.plan import Assumptions, PlanRequest, build_plan
-from xaiaug.records import PICO, Estimate
+from xaiaug.records import PICO, Estimate, Sample
+from xaiaug.store import Store
 
 
 class Paying(ColourCritic):
@@ -135,6 +138,41 @@ def test_a_probe_measures_speeds_and_sends_nothing(folder, tmp_path):
     assert any("a probe" in sentence for sentence in plan.assumptions)
     assert any("seconds a call" in sentence for sentence in plan.assumptions)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_probe_trains_on_images_and_measures_validation_in_the_proportion_of_the_planned_training():
+    from xaiaug.loop.probe import _few_images
+
+    def samples(count):
+        return [Sample(id=f"{count}-{n}", label=n % 2, opener=Image.Image) for n in range(count)]
+
+    splits = Splits(("a", "b"), samples(4000), samples(100), samples(200), samples(300))
+    few = _few_images(splits, Recipe(steps=50, batch_size=32), 20)
+    assert len(few.train) == 20 * 32 and len(few.validation) == 200 * 20 / 50
+    assert len({sample.id for sample in few.train}) == 20 * 32, "each is opened once, as in the planned training"
+    several_epochs = _few_images(splits, Recipe(steps=1000, batch_size=32), 40)
+    assert len(several_epochs.train) == 4000 * 40 / 1000 and len(several_epochs.validation) == 8
+    assert len(_few_images(splits).validation) == 0 and len(few.test) == len(few.guide) == 48
+
+
+def test_the_speed_of_a_training_is_that_of_its_steps_and_its_start_spread_over_the_planned_one(tmp_path):
+    from xaiaug.arms import effort
+    from xaiaug.config import Settings
+    from xaiaug.loop.probe import SPREAD, _time_training
+    from xaiaug.records.pipeline import BASELINE, HEADLINE
+    from xaiaug.store.schema import fit_stage
+
+    recipe, sizes = Recipe(steps=500, batch_size=32), (0, 0)
+    splits = Splits(("a", "b"))
+    start, each = 3.0, 0.02  # seconds of every training, and of each unit of its effort
+    with Store(tmp_path / "run") as store:
+        for arm, steps in ((BASELINE, 1), (HEADLINE, 21)):
+            seconds = start + each * effort(replace(recipe, steps=steps), *sizes)
+            store.begin(fit_stage(arm, 0), [arm], 1)
+            store.commit(arm, fit_stage(arm, 0), [{"history": {}, "model": None, "seconds": seconds}])
+    low, high = _time_training(tmp_path / "run", Settings(), splits, splits, 21)["fit"]
+    truth = start / effort(recipe, *sizes) + each
+    assert (low / SPREAD[0], high / SPREAD[1]) == pytest.approx((truth, truth))
 
 
 def test_planning_loads_nothing_and_writes_nothing(folder, tmp_path):

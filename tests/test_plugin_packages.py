@@ -61,7 +61,7 @@ def test_an_examples_own_tests_pass_when_it_is_installed(package, installed, tmp
 
 @pytest.mark.parametrize("name", ["explainer/occlusion", "weather", *(f"my-{kind}" for kind in KINDS)])
 def test_an_installed_plugin_passes_the_command_line_check(name, installed, tmp_path):
-    done = installed.xaiaug("check", name, cwd=tmp_path)
+    done = installed.xaiaug("plugins", "check", name, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", 0 failed" in done.stdout and "import-is-light" in done.stdout
 
@@ -122,9 +122,9 @@ def test_a_broken_package_is_named_and_the_mended_one_goes_on(fault, installed, 
     done = broken.xaiaug("run", "my.toml", "--until", "critique", cwd=tmp_path)  # -c puts the folder on the path
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
-    checked = broken.xaiaug("check", "critic/broken", "--seconds", "2", cwd=tmp_path)
+    checked = broken.xaiaug("plugins", "check", "critic/broken", "--seconds", "2", cwd=tmp_path)
     assert checked.returncode == 1
-    listed = broken.xaiaug("plugins", cwd=tmp_path)
+    listed = broken.xaiaug("plugins", "list", cwd=tmp_path)
     assert listed.returncode == 0 and "measured" in listed.stdout
     (tmp_path / "my.toml").write_text(settings(folder))
     again = broken.xaiaug("run", "my.toml", "--until", "critique", cwd=tmp_path)

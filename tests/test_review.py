@@ -38,13 +38,13 @@ class Wording(Painter):
         return super()._one(replace(request, guidance=guidance))
 
 
-def loop(review=True, **changed):
+def loop(review=True, synthesizer=Wording, arms=("generated+training", "class-name-prompts", "unfiltered")):
     return FeedbackLoop(
         NearestColour(),
         Ramp(),
         ColourCritic(),
-        Wording(),
-        arms=["generated+training", "class-name-prompts", "unfiltered"],
+        synthesizer(),
+        arms=arms,
         recipe=Recipe(steps=3, batch_size=8),
         images_per_mistake=1,
         settings={"curation": {"review": review, "checks": ["constant"], "remakes": 1}},
@@ -151,6 +151,28 @@ def test_the_prompt_of_an_arm_that_fixes_it_cannot_be_edited(folder, waiting):
     assert {row["prompt_is_fixed"] for row in rows} == {"", "yes"}
     fixed = next(row for row in rows if row["prompt_is_fixed"])
     assert ReviewDecision.from_row({**fixed, "decision": "keep", "new_prompt": "another"}) == ReviewDecision(True)
+
+
+def test_no_prompt_is_edited_that_no_synthesizer_reads(folder, tmp_path):
+    with pytest.raises(WaitingForReview):
+        go(folder, tmp_path / "run", synthesizer=Painter, arms=["generated+training"])
+    assert {row["prompt_is_fixed"] for row in read(tmp_path / "run")} == {"not read"}
+    assert not any(item["prompt_is_read"] for item in Gallery(tmp_path / "run").items())
+
+
+def test_the_images_of_a_run_without_review_are_shown_and_not_decided(folder, tmp_path):
+    go(folder, tmp_path / "run", review=False)
+    gallery = Gallery(tmp_path / "run")
+    items = gallery.items()
+    assert items and not gallery.decides
+    assert all(item["decision"] == "keep" or item["reason"] for item in items)
+    assert gallery.picture(items[0]["id"], "image") and gallery.picture(items[0]["id"], "failed")
+    for decide in (lambda: gallery.decide(items[0]["id"], {"decision": "reject"}), gallery.keep_the_rest):
+        with pytest.raises(DataError, match=r"review = true"):
+            decide()
+    assert not (tmp_path / "run/review.csv").exists()
+    with ReviewServer(tmp_path / "run") as server:
+        assert b'"decides": false' in ask(server, "")[1]
 
 
 def test_no_image_of_a_mistake_with_a_wrong_label_is_kept_or_made_again(folder, waiting):
@@ -324,9 +346,9 @@ def test_words_of_strangers_cannot_end_the_script(waiting):
     assert told["items"][0]["prompt"] == "</script><script>alert(1)</script>\u2028"
 
 
-def test_a_run_without_review_has_nothing_to_show(folder, tmp_path):
-    loop(review=False).run(Splits.from_folder(folder), tmp_path / "run", until="images")
-    with pytest.raises(RunFolderError, match="review = true"):
+def test_a_run_without_images_has_nothing_to_show(folder, tmp_path):
+    loop(review=False).run(Splits.from_folder(folder), tmp_path / "run", until="critique")
+    with pytest.raises(RunFolderError, match="run it up to images"):
         ReviewServer(tmp_path / "run")
     with pytest.raises(RunFolderError):
         ReviewServer(tmp_path / "nowhere")

@@ -93,7 +93,8 @@ def test_a_later_line_of_a_message_passes_for_no_line_of_its_own(capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    "arguments", [[HOSTILE], ["status", HOSTILE], ["check", HOSTILE], ["check", "hog", "--set", HOSTILE]]
+    "arguments",
+    [[HOSTILE], ["status", HOSTILE], ["plugins", "check", HOSTILE], ["plugins", "check", "hog", "--set", HOSTILE]],
 )
 def test_arguments_come_back_escaped(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False)
@@ -138,11 +139,15 @@ def test_what_a_plugin_raises_prints_and_is_called_is_escaped(tmp_path: Path) ->
         "class Bad(xaiaug.Critic):\n    def critique(self, cases): print(HOSTILE); raise ValueError(HOSTILE)\n"
         "@xaiaug.hookimpl\ndef register_critics(register): register('bad' + HOSTILE, Bad); register('plain', Bad)\n",
     )
-    listed = _run_on_a_terminal("plugins", cwd=tmp_path)
+    listed = _run_on_a_terminal("plugins", "list", cwd=tmp_path)
     assert r"bad" in listed and "owned" in listed
     assert not _find_unsafe(listed.replace("\r\n", "\n"))
     checked = subprocess.run(
-        [sys.executable, "-c", CODE, "check", "plain"], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-c", CODE, "plugins", "check", "plain"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
     assert "owned" in checked.stdout and not _find_unsafe(checked.stdout + checked.stderr)
 
@@ -150,8 +155,8 @@ def test_what_a_plugin_raises_prints_and_is_called_is_escaped(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("source", "command", "kept"),
     [
-        ("raise ValueError(HOSTILE)", "plugins", "measured"),
-        ("sys.exit(HOSTILE)", "plugins", "measured"),
+        ("raise ValueError(HOSTILE)", "plugins list", "measured"),
+        ("sys.exit(HOSTILE)", "plugins list", "measured"),
         ("sys.exit(HOSTILE)", "doctor", "available"),
     ],
 )
@@ -159,7 +164,7 @@ def test_a_plugin_that_cannot_be_imported_empties_no_listing(
     source: str, command: str, kept: str, tmp_path: Path
 ) -> None:
     _write_plugin(tmp_path, f"import sys\nHOSTILE = {HOSTILE!r}\n{source}\n")
-    written = _run_on_a_terminal(command, cwd=tmp_path)
+    written = _run_on_a_terminal(*command.split(), cwd=tmp_path)
     assert not _find_unsafe(written.replace("\r\n", "\n"))
     assert "owned" in written and kept in written
 

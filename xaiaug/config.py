@@ -257,6 +257,25 @@ class Settings(Table):
         chosen = self.experiment.arms
         return chosen if isinstance(chosen, str) else tuple(_arm(entry) for entry in chosen)
 
+    def cap(self, mistakes: int | None = None, steps: int | None = None) -> Self:
+        """The settings with at most so many mistakes looked into, and steps of each training.
+
+        Args:
+            mistakes: None leaves their number as it is.
+            steps: None leaves their number as it is.
+        """
+        update: dict[str, Any] = {}
+        if mistakes is not None:
+            most = self.mistakes.max
+            fewer = mistakes if isinstance(most, str) else min(mistakes, most)
+            update["mistakes"] = self.mistakes.model_copy(update={"max": fewer})
+        if steps is not None:
+            recipe, baseline = self.recipes()
+            update["recipe"] = {**self.recipe, "steps": min(steps, recipe.steps)}
+            if "steps" in self.baseline:
+                update["baseline"] = {**self.baseline, "steps": min(steps, baseline.steps)}
+        return self.model_copy(update=update)
+
     def with_data(self, table: Mapping[str, Any]) -> Self:
         """The settings with the data that were read, whatever they name themselves.
 
@@ -295,8 +314,12 @@ def parse_settings(tables: Mapping[str, Any], source: str = "settings") -> Setti
     return _place_all(found, None)
 
 
-def read_settings(path: str | Path) -> Settings:
+def read_settings(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Checked settings from a TOML file; relative paths are relative to the file.
+
+    Args:
+        path: of the file.
+        overrides: tables that win over those of the file; one that names another plugin replaces the plugin's table.
 
     Raises:
         ConfigError: the file is missing, is not TOML, or holds what `parse_settings` refuses.
@@ -312,10 +335,22 @@ def read_settings(path: str | Path) -> Settings:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    found = parse_settings(tables, str(path))
+    found = parse_settings(_override(tables, overrides or {}), str(path))
     if found.data.folder is None and found.data.manifest is None:
         raise ConfigError(f'{path} has no data folder: add\n  [data]\n  folder = "photos"')
     return _place_all(found, path.parent)
+
+
+def _override(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    replaced = {
+        kind
+        for kind in KINDS
+        if isinstance(overrides.get(kind), Mapping)
+        and "name" in overrides[kind]
+        and isinstance(tables.get(kind), Mapping)
+        and tables[kind].get("name", Settings.model_fields[kind].default.name) != overrides[kind]["name"]
+    }
+    return merge_tables({name: table for name, table in tables.items() if name not in replaced}, overrides)
 
 
 def _place_all(found: Settings, base: Path | None) -> Settings:

@@ -48,18 +48,19 @@ class CsvTable:
     rows: tuple[tuple[int, Mapping[str, str]], ...]
 
 
-def format_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV, one line each under the columns of the first; `parse_edited_csv` gives the same texts back.
+def format_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """The rows as CSV, one line each under their columns; `parse_edited_csv` gives the same texts back.
 
     Texts that a spreadsheet would take for a formula get an apostrophe in front; numbers stay numbers.
 
     Args:
-        rows: at least one; None is an empty cell.
+        rows: None is an empty cell.
+        columns: in order; None: those of the first row, of which there must then be one.
 
     Raises:
         DataError: a text has zero bytes or lone surrogates, which no table can hold.
     """
-    columns = list(rows[0])
+    columns = list(rows[0] if columns is None else columns)
     lines = [columns, *([row[column] for column in columns] for row in rows)]
     return "".join(",".join(map(_format_cell, line)) + "\n" for line in lines)
 

@@ -21,15 +21,19 @@ def test_the_size_is_that_of_a_saved_model(tiny_vit, tmp_path):
     [
         ("---\nlicense: apache-2.0\n---\n# A model\n", "apache-2.0"),
         ("# A model without a word on it\n", ""),
+        ("---\nlicense: of a block that never ends\n", ""),
         (None, ""),
     ],
 )
-def test_the_licence_is_that_of_the_card(tiny_vit, tmp_path, card, said):
+def test_the_licence_is_that_of_the_card_and_the_hub_says_nothing_of_it(tiny_vit, tmp_path, monkeypatch, card, said):
+    warnings = []
+    monkeypatch.setattr("huggingface_hub.repocard.logger.warning", warnings.append)
     folder = shutil.copytree(tiny_vit, tmp_path / "vit")
     if card:
         (folder / "README.md").write_text(card)
     assert read_licence(folder) == said
     assert TransformersClassifier(str(folder)).estimate(1).licence == said
+    assert not warnings
 
 
 def test_before_a_download_nothing_is_known():

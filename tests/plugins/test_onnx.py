@@ -378,7 +378,7 @@ def test_it_is_diagnosed_by_occlusion_from_python_and_the_command_line(
     assert result.mistakes and {case.method for case in result.mistakes} == {"occlusion"}
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     for labels in ("cat,dog", str(tmp_path / "labels.txt")):
-        arguments = ["--checkpoint", str(file), "--labels", labels, "--max", "2", "--run-dir", str(tmp_path / "run")]
+        arguments = ["--checkpoint", str(file), "--labels", labels, "--limit", "2", "--run-dir", str(tmp_path / "run")]
         options = ["--set", "mean=[0, 0, 0]", "--set", "std=[1, 1, 1]"]
         monkeypatch.setattr(sys, "argv", ["xaiaug", "diagnose", str(photos), *arguments, *options])
         with pytest.raises(SystemExit) as ended:

@@ -32,7 +32,7 @@ def effort(recipe: Recipe, train: int, validation: int) -> int:
     """
     if recipe.how.head_only:
         return max(1, round(recipe.how.work * (train + validation)))
-    return round(recipe.how.work * recipe.steps * recipe.batch_size) + POINTS * validation // 3
+    return round(recipe.how.work * recipe.steps * recipe.batch_size) + min(POINTS, recipe.steps) * validation // 3
 
 
 def check_budgets(recipes: Mapping[str, Recipe]) -> None:

@@ -1,35 +1,26 @@
-"""Runs the checks of one plugin and shows their results in a table."""
+"""Runs the checks of one plugin and shows their results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import Any
 
 from ..errors import UnknownPluginError, suggest
 from ..registry import KINDS, available, registry
 from ..testing import CheckOutcome, run_checks
 from .parameters import parse_parameters
-from .terminal import make_console, safe_streams
-
-_STYLES = {
-    "passed": "green",
-    "failed": "bold red",
-    "unexpected": "bold red",
-    "expected": "yellow",
-    "not applicable": "dim",
-}
+from .table_layout import print_table
+from .terminal import print_json, print_line, safe_streams
 
 
-def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
-    """Runs the checks of an installed plugin, showing each result as it comes; returns whether all passed.
+def show_checks(name: str, settings: Sequence[str], seconds: float, *, as_json: bool = False) -> bool:
+    """Runs the checks of an installed plugin and shows their results; returns whether all passed.
 
     Args:
         name: NAME or KIND/NAME.
         settings: its parameters, each NAME=VALUE.
         seconds: time limit of each check.
+        as_json: whether to print JSON.
 
     Raises:
         UnknownPluginError: there is no such plugin, or several kinds have one of that name.
@@ -38,17 +29,31 @@ def show_checks(name: str, settings: Sequence[str], seconds: float) -> bool:
     kind, name = _find_plugin(name)
     parameters = parse_parameters(settings)
     plugin = registry().create(kind, name, parameters)
-    outcomes: list[CheckOutcome] = []
-    console = make_console(width=160)
     factory = (lambda: registry().create(kind, name, parameters)) if parameters else type(plugin)
-    with Live(_table(kind, name, outcomes), console=console, auto_refresh=False) as live, safe_streams():
+    outcomes: list[CheckOutcome] = []
+    with safe_streams():  # what a plugin prints while it is checked
         for outcome in run_checks(factory, seconds=seconds):
             outcomes.append(outcome)
-            live.update(_table(kind, name, outcomes), refresh=console.is_terminal)
+            print_line(f"{len(outcomes)} {outcome.check}: {outcome.state}", error=True)
     failed = [outcome for outcome in outcomes if not outcome.ok]
-    passed = sum(outcome.state == "passed" for outcome in outcomes)
-    console.print(f"\n{passed} of {len(outcomes)} checks passed, {len(failed)} failed")
+    if as_json:
+        print_json({"plugin": f"{kind}/{name}", "checks": list(map(_to_json, outcomes)), "passed": not failed})
+    else:
+        _print_text(f"{kind}/{name}", outcomes, len(failed))
     return not failed
+
+
+def _print_text(name: str, outcomes: Sequence[CheckOutcome], failed: int) -> None:
+    print_line(name)
+    rows = [(one.check, one.state, one.reason if one.state != "passed" else "") for one in outcomes]
+    print_table(("check", "result", "why"), rows, prose=True)
+    passed = sum(outcome.state == "passed" for outcome in outcomes)
+    print_line("")
+    print_line(f"{passed} of {len(outcomes)} checks passed, {failed} failed")
+
+
+def _to_json(outcome: CheckOutcome) -> dict[str, Any]:
+    return {"check": outcome.check, "state": outcome.state, "reason": outcome.reason}
 
 
 def _find_plugin(name: str) -> tuple[str, str]:
@@ -62,11 +67,3 @@ def _find_plugin(name: str) -> tuple[str, str]:
         raise UnknownPluginError(f"{name!r} is the name of several plugins: {', '.join(f'{k}/{name}' for k in kinds)}")
     broken = "".join(f" {info.origin} failed to load: {info.error}" for info in available() if info.kind == "plugin")
     raise UnknownPluginError(f"there is no plugin {name!r}. {suggest(name, {i.name for i in available()})}{broken}")
-
-
-def _table(kind: str, name: str, outcomes: Sequence[CheckOutcome]) -> Table:
-    table = Table("check", "result", "why", title=f"{kind}/{name}", title_justify="left")
-    for outcome in outcomes:
-        why = outcome.reason if outcome.state != "passed" else ""
-        table.add_row(outcome.check, Text(outcome.state, _STYLES[outcome.state]), why)
-    return table

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .terminal import make_console
+from .table_layout import print_table
+from .terminal import print_line
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from ..plan import Line, Plan
 
 Range = tuple[float, float] | None
@@ -27,44 +26,32 @@ def print_plan(plan: Plan, *, error: bool = False) -> None:
         plan: the plan.
         error: whether to print to standard error, for a question that follows there.
     """
-    console = make_console(error=error)
+
+    def show(text: str) -> None:
+        print_line(text, error=error)
+
     source = "from the run folder" if plan.mistakes_known else "estimated"
-    console.print(f"mistakes to learn from: {format_count(plan.mistakes)} ({source})\n")
-    console.print(_parts_table(plan))
+    show(f"mistakes to learn from: {format_count(plan.mistakes)} ({source})")
+    show("")
+    columns = _columns(plan)
+    print_table(("part", *columns), _rows((*plan.lines, replace(plan.total, name="total")), columns), error=error)
     if plan.further:
-        console.print(_further_table(plan))
-    for line in (*_savings(plan), *_shared_images(plan), *_uploads(plan), *_costs(plan)):
-        console.print(line)
-    _print_notes(console, plan)
+        show("")
+        print_table(("extra cost of", *columns), _rows(plan.further, columns), error=error)
+    show("")
+    for line in (*_savings(plan), *_shared_images(plan), *_uploads(plan), *_costs(plan), *_list_notes(plan)):
+        show(line)
 
 
-def _print_notes(console: Console, plan: Plan) -> None:
+def _list_notes(plan: Plan) -> Iterator[str]:
     for name, reason in (plan.left_out or {}).items():
-        console.print(f"left out: {name}: {reason}")
+        yield f"left out: {name}: {reason}"
     for kind, licence in (plan.licences or {}).items():
-        console.print(f"licence of the {kind}'s weights: {licence}")
+        yield f"licence of the {kind}'s weights: {licence}"
     for sentence in plan.assumptions:
-        console.print(f"· {sentence}")
+        yield f"· {sentence}"
     for sentence in plan.obstacles:
-        console.print(f"! {sentence}")
-
-
-def _parts_table(plan: Plan) -> Table:
-    columns = _columns(plan)
-    table = _new_table("part", columns)
-    for line in plan.lines:
-        table.add_row(line.name, *_cells(line, columns))
-    table.add_section()
-    table.add_row("total", *_cells(plan.total, columns))
-    return table
-
-
-def _further_table(plan: Plan) -> Table:
-    columns = _columns(plan)
-    table = _new_table("extra cost of", columns)
-    for line in plan.further:
-        table.add_row(line.name, *_cells(line, columns))
-    return table
+        yield f"! {sentence}"
 
 
 def _columns(plan: Plan) -> list[str]:
@@ -73,20 +60,8 @@ def _columns(plan: Plan) -> list[str]:
     return [name for name in cells[0] if any(texts[name] != NOTHING for texts in cells)]
 
 
-def _new_table(first: str, columns: Sequence[str]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", overflow="fold")
-    return table
-
-
-def _cells(line: Line, columns: Sequence[str]) -> list[str]:
-    texts = _texts(line)
-    return [texts[name] for name in columns]
+def _rows(lines: Sequence[Line], columns: Sequence[str]) -> list[tuple[str, ...]]:
+    return [(line.name, *(_texts(line)[name] for name in columns)) for line in lines]
 
 
 def _texts(line: Line) -> dict[str, str]:

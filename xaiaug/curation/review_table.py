@@ -10,6 +10,7 @@ from ..errors import DataError
 
 REVIEW_TABLE = "review.csv"
 KEEP, REJECT = "keep", "reject"
+FIXED, NOT_READ = "yes", "not read"  # why a prompt may not be changed: by its arm, or since its synthesizer reads none
 DECISION_COLUMNS = ("decision", "label_is_wrong", "new_prompt")  # the columns a person fills in
 COLUMNS = (*DECISION_COLUMNS, "label", "predicted", "prompt", "image", "case", "prompt_is_fixed", "id")
 # Spreadsheets write truth values in the language of their user.

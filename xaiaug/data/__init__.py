@@ -3,6 +3,7 @@
 from .entries import SPLITS, UnusableFile
 from .fingerprint import Fingerprint, compute_fingerprints
 from .leaks import Leak, SplitImage, display_name
+from .split_table import format_splits
 from .splits import DataCheck, Splits
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "UnusableFile",
     "compute_fingerprints",
     "display_name",
+    "format_splits",
 ]

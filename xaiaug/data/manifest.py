@@ -12,7 +12,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from ..errors import DataError, suggest
-from ..tables import CsvTable, parse_table
+from ..tables import CsvTable, parse_table, unmask_formula
 from .decode import Decoder
 from .entries import ListedFile, Scan, UnusableFile, check_weight, explain_missing, is_url, to_entries
 from .folder import SPLIT_FOLDERS
@@ -21,7 +21,7 @@ from .label_names import normalise_label, warn_of_variants
 
 _GROUP = "group:"
 _REQUIRED, _OPTIONAL = ("file", "label"), ("split", "weight")
-_INDEX = re.compile(r"column [0-9]+|Unnamed: [0-9]+|index", re.IGNORECASE)  # what tables add by themselves
+_INDEX = re.compile(r"column [0-9]+|Unnamed: [0-9]+|index|id", re.IGNORECASE)  # what tables add by themselves, and runs
 _CONSTANT = re.compile(r'\s*="([^"]*)"\s*')  # how a number is written that a spreadsheet should leave as text
 _SHOWN = 5
 _MAX_BYTES = 1_000_000_000
@@ -56,7 +56,7 @@ def scan_manifest(path: str | Path, root: str | Path | None, groups: Sequence[st
             outside.append(UnusableFile(file.name, "lies outside the data folder", file.split, file.label))
     _check_any_exists(table, folder, files)
     entries, unusable = to_entries(files, folder, decoder)
-    labels = tuple(sorted({normalise_label(row["label"]) for _, row in content.rows}))
+    labels = tuple(sorted({normalise_label(unmask_formula(row["label"])) for _, row in content.rows}))
     splits = tuple(sorted({file.split for file in files if file.split}))
     _check_splits(table, files)
     notes = (*_note_unused(table, content.columns, names), *warn_of_variants(labels))
@@ -82,7 +82,8 @@ def _unwrap(value: str) -> str:
 
 def _group_columns(columns: Sequence[str], groups: Sequence[str]) -> dict[str, str]:
     """The column of each group."""
-    names = {name[len(_GROUP) :].strip(): name for name in columns if name.lower().startswith(_GROUP)}
+    found = [name for name in columns if name.lower().startswith(_GROUP)]
+    names = {unmask_formula(name[len(_GROUP) :]).strip(): name for name in found}
     return {**names, **{group: group for group in groups}}
 
 
@@ -105,16 +106,16 @@ def _hint(name: str) -> str:
 
 def _parse_row(table: Path, line: int, row: Mapping[str, str], folder: Path, names: Mapping[str, str]) -> ListedFile:
     where = f"{table}, line {line}"
-    file, label = row["file"].strip(), normalise_label(row["label"])
+    file, label = row["file"].strip(), normalise_label(unmask_formula(row["label"]))
     if not file or not label:
         raise DataError(f"{where}: {'file' if not file else 'label'} is empty")
-    place = _find_file(folder, file)
+    place = _find_file(folder, row["file"])
     return ListedFile(
         path=str(place),
         name=place.relative_to(folder).as_posix() if place.is_relative_to(folder) and not is_url(file) else file,
         label=label,
         split=_parse_split(where, (row.get("split") or "").strip()),
-        groups={name: row[column].strip() for name, column in names.items()},
+        groups={name: unmask_formula(row[column]).strip() for name, column in names.items()},
         weight=check_weight(where, (row.get("weight") or "").strip() or 1),
     )
 
@@ -126,13 +127,14 @@ def _parse_split(where: str, text: str) -> str | None:
 
 
 def _find_file(folder: Path, file: str) -> Path:
-    """Where a file is; where there is none, one that another system spells so: accents apart, or backslashes."""
-    written = folder / file
-    slashed = file.replace("\\", "/")
-    spellings = [file, slashed, *(normalize(form, slashed) for form in ("NFC", "NFD"))]
-    if os.path.lexists(written):
-        return written
-    return next((folder / name for name in spellings if os.path.lexists(folder / name)), written)
+    """Where a file is: as it is written, without the apostrophe that keeps a name from being a formula, or as another
+    system spells it, with accents apart or backslashes.
+    """
+    name = file.strip()
+    slashed = name.replace("\\", "/")
+    spellings = [unmask_formula(file), unmask_formula(name), name, slashed]
+    spellings += [normalize(form, slashed) for form in ("NFC", "NFD")]
+    return next((folder / one for one in spellings if os.path.lexists(folder / one)), folder / name)
 
 
 def _check_any_exists(table: Path, folder: Path, files: Sequence[ListedFile]) -> None:

@@ -109,6 +109,9 @@ class FeedbackLoop:
         cls,
         path: str | Path,
         *,
+        overrides: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        steps: int | None = None,
         budget_usd: float | None = None,
         allow_upload: bool | None = None,
         offline: bool | None = None,
@@ -118,6 +121,9 @@ class FeedbackLoop:
 
         Args:
             path: of a TOML file.
+            overrides: tables that win over those of the file, such as {"experiment": {"seeds": [1]}}.
+            limit: most mistakes to look into; None: as the file says.
+            steps: most steps of each training; None: as the file says.
             budget_usd: most a run may spend; None: as the file says.
             allow_upload: whether plugins may send images to outside services; None: as the file says.
             offline: whether plugins that talk to outside services are refused; None: as the file says.
@@ -131,7 +137,8 @@ class FeedbackLoop:
             "budget": {"usd": budget_usd},
             "privacy": {"allow_upload": allow_upload, "offline": offline},
         }
-        return cls(settings=_update(read_settings(path), updates), planning=planning)
+        settings = read_settings(path, overrides).cap(limit, steps)
+        return cls(settings=_update(settings, updates), planning=planning)
 
     def check(self) -> None:
         """Raises what would stop a run later, such as a missing key; asked before there are any data.

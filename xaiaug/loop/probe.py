@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 from .. import arms as rows
+from ..arms import effort
 from ..calls import Calls
 from ..config import Settings, create_plugin, merge_tables, parse_settings
 from ..data import Splits
@@ -19,28 +21,31 @@ from ..data.split_options import Policy
 from ..engines import LocalEngine
 from ..files import Directory, Entry
 from ..plan import Assumptions
-from ..records import Sample
+from ..records import Recipe, Sample
 from ..records.estimate import Range
-from ..records.pipeline import HEADLINE, StageKind
+from ..records.pipeline import BASELINE, HEADLINE, StageKind
 from ..stages import StageRuntime
-from ..store import CallLedger, Store
+from ..store import CallLedger, Store, open_reader
 from ..store.run_files import MODELS, SYNTHETIC
-from ..store.schema import SPEEDS
+from ..store.schema import SPEEDS, fit_stage
+from ..store.stage_rows import FitRow
 from .plugin_set import PluginSet
 from .run import prepare_run, run_stages
 
-SPREAD: Range = (0.6, 1.5)  # how much the speed of a run may differ from that of so few images
+SPREAD: Range = (0.6, 1.6)  # how much the speed of a run may differ from that of so few images
 IMAGES = 48  # of the guide; each class gives as many
-WARM, FEWEST, MOST = 1, 3, 40  # steps of a training: in the first run, and in the one that counts
-TRAINING_S = 10.0  # what that one's training should take, so that its start weighs little
+WARM, FEWEST, MOST = 1, 4, 40  # steps of a training: of one that only starts, and of the one that counts
+TRAINING_S = 10.0  # what that one should take
 LOOKED_AT = 50  # images whose size on disk is looked up
 
 
 def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, splits: Splits) -> Assumptions:
     """What is known, and what a probe adds to it: speeds of what works on this machine, sizes where none is known.
 
-    The loop runs twice, and the second run counts: the first one loads what is loaded once. Nothing is sent away: a
-    remote critic is replaced by one that works here, and a remote synthesizer is not asked.
+    The loop runs twice, and the second run counts: the first one loads what is loaded once. Its arm trains on images as
+    the planned run does, each opened as often, and is measured as often on validation; what a training takes beside its
+    steps is known from a baseline of one step. Nothing is sent away: a remote critic is replaced by one that works
+    here, and a remote synthesizer is not asked.
 
     Args:
         known: before the probe.
@@ -50,15 +55,17 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
     """
     if plugins.classifier.remote or plugins.explainer.remote:
         return known
-    here, few = _replace_remote_critic(plugins), _few_images(splits)
+    here = _replace_remote_critic(plugins)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
-        first = _run_small(_small_settings(settings, WARM), here, few, Path(folder, "first"))
-        run_dir = Path(folder, "second")
-        measured = _run_small(_small_settings(settings, _steps(first)), here, few, run_dir)
+        first = _run_small(_small_settings(settings, WARM), here, _few_images(splits), Path(folder, "first"))
+        run_dir, steps = Path(folder, "second"), _steps(first)
+        few = _few_images(splits, settings.recipes()[0], steps)
+        measured = _run_small(_small_settings(settings, steps), here, few, run_dir)
+        training = _time_training(run_dir, settings, splits, few, steps)
         return replace(
             known,
             # What a run took with all its images counts more.
-            seconds={**_seconds(measured, plugins), **known.seconds},
+            seconds={**_seconds(measured, plugins), **training, **known.seconds},
             seconds_from=" and ".join(filter(None, (known.seconds_from, "a probe on a few images"))),
             model_bytes=known.model_bytes or model_bytes(run_dir),
             image_bytes=known.image_bytes or image_bytes(run_dir),
@@ -70,6 +77,28 @@ def _steps(first: Mapping[str, Sequence[float]]) -> int:
     if StageKind.FIT not in first:
         return FEWEST
     return min(MOST, max(FEWEST, round(TRAINING_S / (first[StageKind.FIT][1] / 2 / WARM))))
+
+
+def _time_training(run_dir: Path, settings: Settings, splits: Splits, few: Splits, steps: int) -> dict[str, Range]:
+    """Seconds of training for each unit of its effort, of a training as long as the planned one.
+
+    The probe's arm less its baseline, of one step, is what steps take; the rest is what every training takes once.
+    Empty where the probe trained only one of them.
+    """
+    with open_reader(run_dir) as reader:
+        rows: list[FitRow | None] = [next(reader.rows(fit_stage(arm, 0)), None) for arm in (BASELINE, HEADLINE)]
+    if rows[0] is None or rows[1] is None:
+        return {}
+    recipe, baseline = settings.recipes()
+    sizes = len(few.train), len(few.validation)
+    short, long = effort(replace(baseline, steps=WARM), *sizes), effort(replace(recipe, steps=steps), *sizes)
+    started, took = rows[0]["seconds"], rows[1]["seconds"]
+    each = (took - started) / max(1, long - short)
+    if long <= short or each <= 0:
+        return {}
+    once = max(0.0, started - short * each)
+    planned = each + once / effort(recipe, len(splits.train), len(splits.validation))
+    return {StageKind.FIT: (planned * SPREAD[0], planned * SPREAD[1])}
 
 
 def _replace_remote_critic(plugins: PluginSet) -> PluginSet:
@@ -107,16 +136,30 @@ def _small_settings(settings: Settings, steps: int) -> Settings:
     return parse_settings(merge_tables(tables, small), "probe")
 
 
-def _few_images(splits: Splits) -> Splits:
-    each = max(2, IMAGES // len(splits.labels))
+def _few_images(splits: Splits, recipe: Recipe | None = None, steps: int = WARM) -> Splits:
+    """Some images of each class; of train and validation so many that a training of some steps treats them as the
+    planned one does.
+
+    Args:
+        splits: of the run.
+        recipe: of the planned training; None: few images will do.
+        steps: of the probe's training.
+    """
     classes = len(splits.labels)
+    each = max(2, IMAGES // classes)
+    train, validation = each, 0
+    if recipe is not None:
+        part = min(1.0, steps / recipe.steps)
+        passes = min(steps * recipe.batch_size, math.ceil(part * len(splits.train)))
+        train = max(each, math.ceil(passes / classes))
+        validation = math.ceil(part * len(splits.validation) / classes)
     # With the next class's label nearly every image is a mistake, however good the classifier is.
     guide = [replace(sample, label=(sample.label + 1) % classes) for sample in _first_of_each_class(splits.guide, each)]
     return replace(
         splits,
-        train=_first_of_each_class(splits.train, each),
+        train=_first_of_each_class(splits.train, train),
         guide=guide,
-        validation=(),
+        validation=_first_of_each_class(splits.validation, validation),
         test=_first_of_each_class(splits.test, each),
         reserve=(),
         guide_is_validation=False,

@@ -10,7 +10,7 @@ from .. import arms as rows
 from ..arms.labels_used import FROM_RESERVE
 from ..calls import Calls
 from ..config import ExperimentTable, Settings
-from ..data import DataCheck, Splits
+from ..data import DataCheck, Splits, format_splits
 from ..errors import ConfigError, PluginError
 from ..interfaces import Classifier, Context
 from ..metrics import form_groups
@@ -41,6 +41,7 @@ from ..store.schema import (
     SOURCES,
     SPEEDS,
     TEST_SEEN,
+    TESTED,
     UNTIL,
     StageName,
     predict_curve_stage,
@@ -115,6 +116,7 @@ def _try_mistakes(run: RunContext, mistakes: Sequence[Mistake], fitted: Mapping[
 
 def _test(run: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
     """Only this looks at the test images, and only when all training is over."""
+    _count_test_look(run.runtime.store)
     test, classes = run.splits.test, len(run.splits.labels)
     for (arm, seed), classifier in fitted.items():
         predict(run.runtime, predict_test_stage(arm, seed), classifier, test, classes)
@@ -147,16 +149,20 @@ def prepare_run(
     Raises:
         DataError: the images cannot be used for it.
         ConfigError: an arm that was named is not possible, the critic lacks a key, or the synthesizer a file.
+        MissingExtraError: a plugin lacks a package.
     """
     unanswered = count_unanswered(runtime.store.ledger)
     if runtime.store.ledger.get_fact(REACHED) != until or unanswered:
-        # A missing key or file is found now, not after hours of training; a finished run needs none.
+        # A missing key, file or package is found now, not after hours of training; a finished run needs none.
+        plugins.classifier.check()
+        if reaches(until, Stop.EXPLAIN):
+            plugins.explainer.check()
         if reaches(until, Stop.CRITIQUE):
             plugins.critic.check()
         if reaches(until, Stop.IMAGES):
             plugins.synthesizer.check()
     ledger = runtime.store.ledger
-    tested_before = any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ())
+    _recall_test(runtime.store, unanswered)
     runtime.store.start_session()
     ledger.set_fact(UNTIL, until)
     ledger.set_fact(REACHED, None)
@@ -176,7 +182,7 @@ def prepare_run(
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
     snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest)
-    _show_changes(runtime, snapshot, tested_before, unanswered)
+    _show_changes(runtime, snapshot, unanswered)
     _record_inputs(run, check)
     return run
 
@@ -255,13 +261,29 @@ def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> 
     )
 
 
-def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], tested_before: bool, unanswered: int) -> None:
+def _recall_test(store: Store, unanswered: int) -> None:
+    """Notes with which settings a session of an earlier version, which did not note it, looked at test."""
+    ledger = store.ledger
+    if ledger.get_fact(TESTED) is None and any(StageName.parse(name).is_test for name in ledger.get_fact(BEGUN) or ()):
+        ledger.set_fact(TESTED, {"snapshot": ledger.get_fact(SNAPSHOT) or {}, "unanswered": unanswered})
+
+
+def _count_test_look(store: Store) -> None:
+    """Notes that test is looked at now; counts it where that happened before for other results."""
+    ledger = store.ledger
+    before, snapshot = ledger.get_fact(TESTED), ledger.get_fact(SNAPSHOT) or {}
+    if before is not None:
+        others = any(change.stale for change in diff_settings(before["snapshot"], snapshot))
+        if others or before["unanswered"]:
+            ledger.set_fact(TEST_SEEN, (ledger.get_fact(TEST_SEEN) or 0) + 1)
+    ledger.set_fact(TESTED, {"snapshot": snapshot, "unanswered": count_unanswered(ledger)})
+
+
+def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], unanswered: int) -> None:
     """Reports what is done again: settings, plugins or images differ from the last session's, or its critic failed."""
     ledger = runtime.store.ledger
     before = ledger.get_fact(SNAPSHOT)
     changes = diff_settings(before or {}, snapshot)
-    if (unanswered or any(change.stale for change in changes)) and tested_before:
-        ledger.set_fact(TEST_SEEN, (ledger.get_fact(TEST_SEEN) or 0) + 1)
     if any(change.key.partition(".")[0] in KINDS for change in changes):
         ledger.set_fact(SPEEDS, None)  # they were another plugin's
     if unanswered:
@@ -289,5 +311,6 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
     run.set_fact(DATA, {**check.to_json(), **about})
     run.set_fact(SOURCES, splits.sources(("guide", "test")))
     store.write_text("run.toml", run.settings.with_data(splits.table).to_toml())
+    store.write_text("splits.csv", format_splits(splits))
     if check.dropped:
         store.write_table("leaks.csv", [leak.to_json() for leak in check.dropped])

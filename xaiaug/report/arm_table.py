@@ -133,6 +133,12 @@ def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (t
     return FORMATS[format](summarise_arms(report))
 
 
+def to_cells(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heads and cells of the table in text."""
+    rows = summarise_arms(report)
+    return _heads(rows), _to_cells(rows)
+
+
 def format_percent(spread: Spread) -> str:
     """A share in percent: "91.2 ± 0.4"."""
     if spread.mean is None:

@@ -23,7 +23,7 @@ def damaged_exports(reader: Reader) -> Iterator[str]:
         return
     files = Directory(reader.folder)
     try:
-        lines = _read_lines(files)
+        lines = read_lines(files)
     except (OSError, ValueError) as error:
         yield f"{METADATA} cannot be read ({getattr(error, 'strerror', None) or error}); {AGAIN}"
         return
@@ -40,7 +40,7 @@ def damaged_exports(reader: Reader) -> Iterator[str]:
             yield f"{name} is not listed in metadata.jsonl; {AGAIN}"
 
 
-def _read_lines(files: Directory) -> list[dict[str, Any]]:
+def read_lines(files: Directory) -> list[dict[str, Any]]:
     """The lines of the metadata.
 
     Raises:

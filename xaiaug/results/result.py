@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
+from ..errors import ConfigError
+from ..records.failure import PASSING
+from ..records.pipeline import Stop, reaches
 from ..report import Report
 from ..report.arm_table import format_table
 from ..report.conclusion import write_conclusion
@@ -17,7 +20,12 @@ from ..report.schema_cases import CaseRow
 from ..report.schema_causes import TestedCauseRow
 from ..report.schema_slices import SliceRow
 from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
+from ..store.schema import SNAPSHOT, TESTED
 from .build import build
+from .image_export import export_images
+from .lookup import look_up
+from .mistake_table import list_arms, list_mistakes, write_tables
+from .run_comparison import RunComparison, compare_runs
 
 
 class Mistakes(Sequence[CaseRow]):
@@ -78,9 +86,93 @@ class Result:
         return write_conclusion(self.report)
 
     @property
+    def unanswered(self) -> int:
+        """How many critiques and images lack an answer for a reason that may pass: the next session asks again."""
+        stages = [failure.kind for case in self.report.cases for failure in case.failures]
+        images = [image.check for case in self.report.cases for image in case.images if image.blob is None]
+        return sum(kind in PASSING for kind in (*stages, *images))
+
+    def list_mistakes(self, *, paths: bool = True) -> list[dict[str, Any]]:
+        """The rows of mistakes.csv.
+
+        Args:
+            paths: whether each has the file it lies in.
+
+        Raises:
+            RunFolderError: splits.csv was changed, and files are to be named.
+        """
+        report = self.report
+        with open_reader(self.run_dir) as reader:
+            return list_mistakes(reader, report, paths=paths)
+
+    def look_up(self, query: str) -> dict[str, Any]:
+        """What the run knows of one image: of a mistake why it failed, of a synthetic one why it exists.
+
+        Args:
+            query: an id or its first characters, a file of the data, or a synthetic image.
+
+        Raises:
+            DataError: nothing fits, or several images do.
+            RunFolderError: splits.csv was changed.
+        """
+        report = self.report
+        with open_reader(self.run_dir) as reader:
+            return look_up(reader, report, query)
+
+    def compare(self, other: Result) -> RunComparison:
+        """Another run over this one, arm by arm, on the same test images where both have the same.
+
+        Args:
+            other: of another folder.
+
+        Raises:
+            ConfigError: it is of the same folder.
+            RunFolderError: one of the runs did not look at test, or they have no arm in common.
+        """
+        if self.run_dir.resolve() == other.run_dir.resolve():
+            raise ConfigError(f"compare: {self.run_dir} and {other.run_dir} are the same run; give two")
+        with open_reader(self.run_dir) as one, open_reader(other.run_dir) as second:
+            return compare_runs(one, second)
+
+    @property
+    def snapshot(self) -> Mapping[str, Any]:
+        """The settings, plugins and digest of the data of the last session, as two sessions are compared."""
+        with open_reader(self.run_dir) as reader:
+            return reader.get_fact(SNAPSHOT) or {}
+
+    def export(self, into: str | Path, format: str = "imagefolder", arm: str | None = None) -> int:  # noqa: A002
+        """Writes the new images that arms train on into a folder of their own; returns how many.
+
+        Args:
+            into: the folder; it must not exist, or be empty.
+            format: "imagefolder", "huggingface" or "csv".
+            arm: name of an arm, for its images alone; None: those of all arms.
+
+        Raises:
+            ConfigError: the format or the arm is unknown, or the folder has files.
+            RunFolderError: the run has no such images, or one is damaged.
+            MissingExtraError: `datasets` is not installed, and the format needs it.
+        """
+        with open_reader(self.run_dir) as reader:
+            return export_images(reader, Path(into).expanduser(), format, arm)
+
+    def list_arms(self) -> list[dict[str, Any]]:
+        """The rows of arms.csv."""
+        return list_arms(self.report)
+
+    @property
     def report_path(self) -> Path:
         """Where `write_report` puts the page."""
-        return self.run_dir / "report.html"
+        return self.run_dir / ("look.html" if self.is_look else "report.html")
+
+    @functools.cached_property
+    def is_look(self) -> bool:
+        """Whether the newest session stopped before test in a folder where another one had looked at it.
+
+        Its page is look.html: the whole report stays.
+        """
+        with open_reader(self.run_dir) as reader:
+            return reader.get_fact(TESTED) is not None and not reaches(self.report.until, Stop.REPORT)
 
     def table(self, format: str = "text") -> str:  # noqa: A002  (the name users know)
         """The table of arms.
@@ -98,19 +190,25 @@ class Result:
         return format_resources(self.report)
 
     def write_report(self, *, paths: bool | None = None) -> Path:
-        """Writes report.json and report.html into the run folder; returns the page's path.
+        """Writes report.json, report.html, mistakes.csv and arms.csv into the run folder; returns the page's path.
+
+        Of a look (`is_look`) it writes look.json and look.html alone.
 
         Args:
             paths: whether they name files and folders of this machine; None: as `[report] paths` of the settings.
 
         Raises:
             RunLockedError: another process is writing the run.
+            RunFolderError: splits.csv was changed, and files are to be named.
         """
         named = shows_paths(self.report) if paths is None else paths
         report = self.report if named else remove_paths(self.report)
+        mistakes, look = self.list_mistakes(paths=named), self.is_look
         with blame_run_folder(self.run_dir), Store(self.run_dir) as store:
-            store.write_text("report.json", report.dump())
-            return store.write_text("report.html", render(report, store.blobs.read))
+            if not look:
+                write_tables(store, mistakes, report)
+            store.write_text(self.report_path.with_suffix(".json").name, report.dump())
+            return store.write_text(self.report_path.name, render(report, store.blobs.read))
 
     def __repr__(self) -> str:
         return f"Result({str(self.run_dir)!r})"

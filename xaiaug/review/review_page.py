@@ -38,7 +38,8 @@ class ReviewPage:
 
     def html(self) -> bytes:
         """The page as it is now."""
-        data = json.dumps({"run": self._gallery.run_dir.resolve().name, "items": self._gallery.items()})
+        run, items = self._gallery.run_dir.resolve().name, self._gallery.items()
+        data = json.dumps({"run": run, "decides": self._gallery.decides, "items": items})
         safe = "".join(_ESCAPES.get(character, character) for character in data)
         page = self._frame.replace("{{style}}", self._style).replace("{{script}}", self._script)
         return page.replace("{{data}}", safe).encode()

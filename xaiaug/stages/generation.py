@@ -78,7 +78,7 @@ def _make_wave(
     verdicts = curate(runtime, wave, plan.image_filter, plan.filter_key, seen, rows)
     if plan.review:
         predicted = {request.mistake.sample.id: request.mistake.predicted for request in requests}
-        verdicts = plan.review.verdicts(runtime, wave, rows, verdicts, predicted, fixed=plan.prompt_is_fixed)
+        verdicts = plan.review.verdicts(runtime, wave, rows, verdicts, predicted, fixed=plan.fixed_prompt)
     targets = [request.label for request in requests]
     return [GeneratedImage(*parts) for parts in zip(rows, verdicts, targets, strict=True)]
 

@@ -11,6 +11,7 @@ from itertools import cycle, islice, zip_longest
 
 from ..arms import uses_critic
 from ..curation import ImageFilter
+from ..curation.review_table import FIXED, NOT_READ
 from ..interfaces import Synthesizer
 from ..records import JSON, Critique, Failure, ImageSource, Sample, derive_seed
 from ..store.stage_rows import ExplainRow, SynthesisRow, VerdictRow
@@ -73,9 +74,11 @@ class ImagePlan:
     slice_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def prompt_is_fixed(self) -> bool:
-        """Whether the source itself writes the prompts, so that a person may not write another one."""
-        return self.source.prompt != "critic"
+    def fixed_prompt(self) -> str:
+        """Why a person may not write another prompt: the source writes them, or nothing reads one; else empty."""
+        if "prompt" not in self.synthesizer.uses:
+            return NOT_READ
+        return FIXED if self.source.prompt != "critic" else ""
 
     def cap(self, wanted: Counter[int]) -> Counter[int]:
         """So many images of each class, or the most that a class may have."""

@@ -50,7 +50,7 @@ class Review:
         verdicts: Sequence[VerdictRow],
         predicted: Mapping[str, int],
         *,
-        fixed: bool,
+        fixed: str,
     ) -> list[VerdictRow]:
         """The filter's verdicts, replaced by a person's where there is one.
 
@@ -60,7 +60,7 @@ class Review:
             rows: of the synthesis.
             verdicts: of the filter.
             predicted: index of the predicted class, by case.
-            fixed: whether the source writes the prompts, so that a person may not change them.
+            fixed: why a person may not change the prompts: a value of the column "prompt_is_fixed"; empty if one may.
         """
         for row, verdict in zip(rows, verdicts, strict=True):
             if verdict["kept"]:
@@ -112,7 +112,7 @@ class Review:
         line = self._asked.get(name)
         return line is not None and self._decision(name, line["case"]).keep is None
 
-    def _ask(self, row: SynthesisRow, predicted: int, fixed: bool) -> None:
+    def _ask(self, row: SynthesisRow, predicted: int, fixed: str) -> None:
         name, blob = _id(row), row["image"]["blob"]
         line = self._lines.get(name, {})
         self._asked[name] = {
@@ -122,7 +122,7 @@ class Review:
             "prompt": row["prompt"],
             "image": f"blobs/{blob[:2]}/{blob}",
             "case": row["case"],
-            "prompt_is_fixed": "yes" if fixed else "",
+            "prompt_is_fixed": fixed,
             "id": name,
         }
 

@@ -6,6 +6,7 @@ from .models import ModelFolder
 from .reader import Reader, blame_run_folder, open_reader
 from .run_files import to_run_folder
 from .schema import LEDGER, Fact, StageName
+from .source_files import SourceFile, read_source_files
 from .store import Store
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "Fact",
     "ModelFolder",
     "Reader",
+    "SourceFile",
     "StageName",
     "Store",
     "blame_run_folder",
     "open_reader",
+    "read_source_files",
     "to_run_folder",
 ]

@@ -308,6 +308,7 @@ DATA: Fact[dict[str, Any]] = Fact("data")  # what the check of the images came t
 SOURCES: Fact[dict[str, str]] = Fact("sources")  # of guide and test images by id: file below the data folder, or row
 UNCLAIMED: Fact[list[str]] = Fact("unclaimed")  # replies whose calls are open: killed between file and commit
 TEST_SEEN: Fact[int] = Fact("test_seen")  # how often test was looked at with earlier settings
+TESTED: Fact[dict[str, Any]] = Fact("tested")  # of the newest look at test: its snapshot, and items without an answer
 MISTAKES: Fact[list[tuple[int, int, int]]] = Fact("mistakes", outcome=True)  # true class, predicted class, how many
 HELD: Fact[list[str]] = Fact("held", outcome=True)  # ids of mistakes whose label looks wrong
 ROUNDS: Fact[list[int]] = Fact("rounds", outcome=True)  # mistakes of each round before the last

@@ -28,7 +28,7 @@ from .run_ledger import FileStamp
 from .schema import BEGUN, OUTCOMES, SPEEDS, SPENT, StageName
 from .stage_rows import ModelRow
 from .status_file import STATUS, format_status
-from .text_files import METADATA, TABLES, write_text
+from .text_files import METADATA, RESULT_TABLES, TABLES, find_damaged_text, write_text
 
 
 class Store:
@@ -179,18 +179,27 @@ class Store:
         write_text(self.ledger, self.folder, name, text.encode())
         return self.folder / name
 
-    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-        """A CSV file of the run folder: one line a row, columns as in the first row.
+    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> Path:
+        """A CSV file of the run folder: one line a row.
 
-        A file that it replaces, which a person may have changed, is kept as NAME.bak.
+        A file that it replaces, which a person may have changed, is kept as NAME.bak; of the results, one that was.
+
+        Args:
+            name: one of `TABLES`.
+            rows: as of `format_csv`.
+            columns: likewise.
         """
         if name not in TABLES:
             raise ValueError(f"a run folder has the tables {', '.join(TABLES)}, not {name}")
-        content = format_csv(rows).encode()
-        old = self._read_text(name)
-        if old not in (None, content):
+        content = format_csv(rows, columns).encode()
+        old, is_result = self._read_text(name), name in RESULT_TABLES
+        unchanged = is_result and not find_damaged_text(self.ledger, self.folder, name)
+        if old not in (None, content) and not unchanged:
             write_atomically(self.folder, f"{name}.bak", old or b"")
-        write_atomically(self.folder, name, content)
+        if is_result:
+            write_text(self.ledger, self.folder, name, content)
+        else:
+            write_atomically(self.folder, name, content)
         return self.folder / name
 
     def read_table(self, name: str, columns: Sequence[str]) -> list[Mapping[str, str]]:

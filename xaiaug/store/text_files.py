@@ -11,8 +11,11 @@ from .run_files import SYNTHETIC
 from .run_ledger import FileStamp, RunLedger
 
 METADATA = f"{SYNTHETIC}/metadata.jsonl"
-TEXTS = ("run.toml", "report.json", "report.html", METADATA)
-TABLES = ("review.csv", "suspects.csv", "leaks.csv")  # which a person may change
+SPLITS_TABLE = "splits.csv"
+LOOK = ("look.json", "look.html")  # of a session that stops before test, in a folder that has a whole report
+TEXTS = ("run.toml", "report.json", "report.html", *LOOK, SPLITS_TABLE, METADATA)
+RESULT_TABLES = ("mistakes.csv", "arms.csv")  # written again with every report
+TABLES = ("review.csv", "suspects.csv", "leaks.csv", *RESULT_TABLES)  # which a person may change
 _NOW, _NEXT = "now:{}", "next:{}"  # a killed process leaves the old file or the new one: each is as it was written
 
 
@@ -22,14 +25,14 @@ def write_text(ledger: RunLedger, run: Path, name: str, data: bytes) -> None:
     Args:
         ledger: of the run.
         run: its folder.
-        name: one of `TEXTS`.
+        name: one of `TEXTS` or `RESULT_TABLES`.
         data: the bytes.
 
     Raises:
         RunFolderError: it cannot be written.
     """
-    if name not in TEXTS:
-        raise ValueError(f"a run folder has the text files {', '.join(TEXTS)}, not {name}")
+    if name not in (*TEXTS, *RESULT_TABLES):
+        raise ValueError(f"a run folder has the text files {', '.join((*TEXTS, *RESULT_TABLES))}, not {name}")
     digest = hashlib.sha256(data).hexdigest()
     ledger.see([_make_stamp(_NEXT, name, data, digest)])
     write_atomically(run, name, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import socket
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from ...records import JSON
 from ._saved_state import digest_folder
 
 _TIMEOUT = 5.0  # seconds
+_METADATA = re.compile(r"\s*---[ \t]*\n.*?\n---[ \t]*(\n|$)", re.DOTALL)
 ADAPTER_SETTINGS = "adapter_config.json"
 _FOLDER = "a folder that save_pretrained wrote, with config.json, model.safetensors and preprocessor_config.json"
 
@@ -147,8 +149,8 @@ def count_weight_bytes(folder: Path) -> int:
 def read_licence(folder: Path) -> str:
     """The licence that the model card names; empty without one."""
     card = folder / "README.md"
-    if not card.is_file():
-        return ""
+    if not card.is_file() or not _METADATA.match(card.read_text(encoding="utf-8", errors="replace")):
+        return ""  # of a card without metadata the hub's client would print a warning, at each look
     from huggingface_hub import ModelCard
 
     licence = ModelCard.load(card, ignore_metadata_errors=True).data.license

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...errors import MissingExtraError
 from ...interfaces import Classifier, Explainer, PartialViewer, TorchModel
 from ...records import Explanation, Failure
 from ._heatmap import place
@@ -18,6 +20,16 @@ from ._perturbation import HiddenParts
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def require_captum(method: str) -> None:
+    """Raises MissingExtraError where captum, which the method is computed by, is not installed.
+
+    Args:
+        method: name of the explainer.
+    """
+    if find_spec("captum") is None:
+        raise MissingExtraError(f"the explainer {method!r} needs captum: pip install 'captum>=0.9,<1'")
 
 
 class NetworkExplainer(Explainer):

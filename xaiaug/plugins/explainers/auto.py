@@ -42,6 +42,11 @@ class AutoExplainer(Explainer):
         methods = (self._relevance, self._grad_cam, self._occlusion)
         return {**super().identity(), "methods": [method.identity() for method in methods]}
 
+    def check(self) -> None:
+        """Raises what any method that it may choose lacks: which one it is, is known with the first image."""
+        for method in (self._relevance, self._grad_cam, self._occlusion):
+            method.check()
+
     def explain(
         self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
     ) -> list[Explanation | Failure]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError, UndefinedMethodError
-from ._base import NetworkExplainer
+from ._base import NetworkExplainer, require_captum
 from ._network import Batch, Grids
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class IntegratedGradients(NetworkExplainer):
             raise ConfigError(f"{self.method}: steps must be 1 or more, got {steps}")
         self.steps = steps
         self.baseline = baseline
+
+    def check(self) -> None:
+        """Raises MissingExtraError where captum is not installed."""
+        require_captum(self.method)
 
     def _explain_batch(self, module: nn.Module, batch: Batch, targets: list[int]) -> Grids:
         """What each pixel that the network sees adds to the logit of the target.

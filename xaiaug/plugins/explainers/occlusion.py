@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ._base import PredictionExplainer
+from ._base import PredictionExplainer, require_captum
 from ._perturbation import HiddenParts
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Occlusion(PredictionExplainer):
             raise ConfigError(f"{self.method}: window must be at most cells, {cells}, got {window}")
         self.cells = cells
         self.window = window
+
+    def check(self) -> None:
+        """Raises MissingExtraError where captum is not installed."""
+        require_captum(self.method)
 
     def _make_grid(self, parts: HiddenParts) -> NDArray[np.float32]:
         import torch

@@ -1,9 +1,9 @@
 "use strict";
 // Untrusted text is set by textContent only, never as markup.
 const at = (id) => document.getElementById(id);
-const { run, items } = JSON.parse(at("data").textContent);
+const { run, decides, items } = JSON.parse(at("data").textContent);
 const AROUND = 12;
-let here = Math.max(0, items.findIndex((item) => !state(item)));
+let here = Math.max(0, items.findIndex((item) => !state(item))); // of a run without review: the first
 const decided = []; // positions, in the order of the decisions
 let queue = Promise.resolve(); // the next key may be pressed before the last decision is saved
 
@@ -16,6 +16,7 @@ function state(item) {
 }
 
 function describe(item) {
+  if (!decides) return item.decision === "keep" ? "✓ Kept by the filter" : `✕ Rejected by the filter: ${item.reason}`;
   if (flagged(item)) return "✕ Rejected: the label of its mistake is wrong";
   if (item.new_prompt) return "✕ To be generated again with another prompt";
   return { keep: "✓ Kept", reject: "✕ Rejected" }[item.decision] || "Not reviewed yet";
@@ -83,7 +84,8 @@ function show() {
   const item = items[here], done = items.filter((one) => state(one)).length;
   const kept = items.filter((one) => state(one) === "keep").length;
   at("run").textContent = run;
-  at("counts").textContent = `${done} of ${items.length} reviewed · ${kept} kept · ${done - kept} rejected`;
+  const reviewed = decides ? `${done} of ${items.length} reviewed` : `${items.length} images, not to be reviewed`;
+  at("counts").textContent = `${reviewed} · ${kept} kept · ${done - kept} rejected`;
   at("progress").max = items.length;
   at("progress").value = done;
   at("acts").hidden = !at("finished").hidden;
@@ -97,7 +99,7 @@ function one(item) {
   at("image").alt = `New image ${here + 1} of ${items.length}, prompt: ${item.new_prompt || item.prompt}`;
   at("state").textContent = `${here + 1} of ${items.length} · ${describe(item)}`;
   at("state").className = state(item);
-  at("question").textContent = `Does this show a good “${item.label}”?`;
+  at("question").textContent = decides ? `Does this show a good “${item.label}”?` : `A new “${item.label}”`;
   const words = ["Generated because an image of ", item.label, " was classified as ", item.predicted, "."];
   at("mistake").replaceChildren(...words.map((word, index) => (index % 2 ? strong(word) : word)));
   picture("failed", item, item.failed, `The guide image: ${item.label}, predicted ${item.predicted}`);
@@ -108,9 +110,10 @@ function one(item) {
   at("prompt").replaceChildren(...(item.new_prompt ? [element("del", item.prompt), element("ins", item.new_prompt)] : [item.prompt]));
   for (const name of ["keep", "reject"]) at(name).setAttribute("aria-pressed", String(state(item) === name));
   at("flag").setAttribute("aria-pressed", String(flagged(item)));
-  at("reword").disabled = item.prompt_is_fixed;
-  at("reword").title = item.prompt_is_fixed ? "The prompt is fixed by the arm of this image" : "";
+  at("reword").disabled = at("reword").hidden = item.prompt_is_fixed;
+  at("prompt-row").hidden = !item.prompt_is_read;
   at("undo").disabled = !decided.length && !state(item);
+  if (!decides) for (const name of ["keep", "reject", "reword", "flag", "undo", "rest"]) at(name).disabled = at(name).hidden = true;
   at("back").disabled = here === 0;
   at("next").disabled = here === items.length - 1;
 }
@@ -215,5 +218,5 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   then(() => (at("finished").hidden && !at(id).disabled ? acts[id]() : undefined));
 });
-if (items.every((item) => state(item))) finish();
+if (decides && items.every((item) => state(item))) finish();
 else show();

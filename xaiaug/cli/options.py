@@ -1,0 +1,72 @@
+"""Options that several commands share, and the loop that a settings file and these options describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..loop import FeedbackLoop
+
+RunDir = Annotated[Path, typer.Option("--run-dir", help="The run folder; a run in it is resumed.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Config = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file in TOML.")]
+Until = Annotated[str | None, typer.Option("--until", help="Stop after mistakes, explain, critique, images or report.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="The most mistakes to look into.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="The most steps of each training.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="A setting over that of the file; its value as in TOML."),
+]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; its value as in TOML.")
+]
+Budget = Annotated[float | None, typer.Option("--budget-usd", help="The most the run may spend, in dollars.")]
+Upload = Annotated[
+    bool | None,
+    typer.Option("--allow-upload/--no-upload", help="Whether images may be uploaded; overrides a settings file."),
+]
+Offline = Annotated[
+    bool | None,
+    typer.Option("--offline/--online", help="Whether outside services are blocked; overrides a settings file."),
+]
+TrustHost = Annotated[
+    list[str] | None,
+    typer.Option("--trust-host", help="A host that may get images and a key, besides those of known providers."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def read_loop(
+    config: Path,
+    *,
+    limit: int | None,
+    steps: int | None,
+    settings: list[str] | None,
+    budget_usd: float | None,
+    allow_upload: bool | None,
+    offline: bool | None,
+    planning: bool = False,
+) -> FeedbackLoop:
+    """The loop that a settings file describes, with these options over it: the same for `plan` and `run`.
+
+    Raises:
+        XaiaugError: as of `FeedbackLoop.from_config`.
+        BadParameter: a setting is not TABLE.KEY=VALUE.
+    """
+    from ..loop import FeedbackLoop
+    from .parameters import parse_overrides
+
+    return FeedbackLoop.from_config(
+        config,
+        overrides=parse_overrides(settings or ()),
+        limit=limit,
+        steps=steps,
+        budget_usd=budget_usd,
+        allow_upload=allow_upload,
+        offline=offline,
+        planning=planning,
+    )

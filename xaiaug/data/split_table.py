@@ -1,0 +1,49 @@
+"""The splits of a run as a manifest: which file is in which split, for the run folder and for the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..records import Sample
+from ..tables import format_csv
+from .image_file import ImageFile
+from .leaks import display_name
+
+if TYPE_CHECKING:
+    from .splits import Splits
+
+FILE, IMAGE, ID = "file", "image", "id"
+
+
+def format_splits(splits: Splits) -> str:
+    """The splits as CSV: one line an image, with its file relative to the data folder, label, split, groups and id.
+
+    `Splits.from_manifest` reads it back, with the data folder as root, into splits of the same digest. Images that lie
+    in no file, such as rows of a dataset, are named in a column "image" instead of "file", and no manifest has them.
+
+    Args:
+        splits: as they were checked.
+    """
+    samples = [(name, sample) for name in splits.distinct for sample in splits[name]]
+    named_by = FILE if all(isinstance(sample.opener, ImageFile) for _, sample in samples) else IMAGE
+    groups = sorted({group for _, sample in samples for group in sample.groups})
+    weighted = any(sample.weight != 1 for _, sample in samples)
+    rows = [
+        {
+            named_by: display_name(sample),
+            "label": splits.labels[sample.label],
+            "split": name,
+            **dict(_further_columns(sample, groups, weighted=weighted)),
+            ID: sample.id,
+        }
+        for name, sample in samples
+    ]
+    return format_csv(rows) if rows else f"{named_by},label,split,{ID}\n"
+
+
+def _further_columns(sample: Sample, groups: list[str], *, weighted: bool) -> Iterator[tuple[str, Any]]:
+    if weighted:
+        yield "weight", sample.weight
+    for group in groups:
+        yield f"group:{group}", sample.groups.get(group, "")
