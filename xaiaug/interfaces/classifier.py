@@ -26,11 +26,27 @@ class Checkpoints:
 
     Attributes:
         folder: of this training alone; made when needed, removed by the loop once the training is complete.
-        every: optimiser steps between two checkpoints.
+        every: optimiser steps between two checkpoints; None: one is saved when the training is stopped, and no other.
     """
 
     folder: Path
-    every: int
+    every: int | None
+
+
+class TrainingMonitor(Protocol):
+    """Follows a training step by step, and may stop it."""
+
+    def on_step(self, step: int, steps: int, resumed_at: int = 0) -> bool:
+        """Takes note of a finished step; returns whether the training has to stop now.
+
+        A training that has to stop saves a checkpoint, where it was given a place for them, and raises RunStopped.
+
+        Args:
+            step: the number of the step, from 1.
+            steps: how many there will be.
+            resumed_at: the step that an earlier attempt had reached.
+        """
+        ...
 
 
 class Classifier(Plugin):
@@ -62,11 +78,12 @@ class Classifier(Plugin):
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
         """Trains in place, from the present weights, and returns the curves.
 
-        A classifier may declare two more keywords, each with None as its default. A loop passes one only where its user
-        asked for it and `fit` declares it:
+        A classifier may declare three more keywords, each with None as its default. A loop passes one only where `fit`
+        declares it, `snapshots` and periodic checkpoints only where its user asked for them:
 
         - `checkpoints: Checkpoints | None`: save a checkpoint every so many steps, resume from the newest one there,
-          and end with the same weights as without.
+          and end with the same weights as without. Beside `monitor`, `every` may be None.
+        - `monitor: TrainingMonitor | None`: call its `on_step` after each step, and stop when it says so.
         - `snapshots: Path | None`: a folder for the weights at each point of the curves, as `save` writes them, in
           folders named by their step.
 
@@ -79,12 +96,13 @@ class Classifier(Plugin):
 
         Raises:
             UnsupportedRecipeError: before training, when the recipe cannot be followed.
+            RunStopped: the monitor asked it to stop.
         """
 
     @classmethod
     def fit_options(cls) -> frozenset[str]:
-        """Which of the optional keywords, "checkpoints" and "snapshots", `fit` declares."""
-        return frozenset({"checkpoints", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
+        """Which of the optional keywords, "checkpoints", "monitor" and "snapshots", `fit` declares."""
+        return frozenset({"checkpoints", "monitor", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
 
     @abstractmethod
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:

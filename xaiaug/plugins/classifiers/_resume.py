@@ -14,7 +14,7 @@ from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
 from ...files import SEAL, Directory, find_broken_seal, parse_json, read_seal, seal_folder
-from ...interfaces import Checkpoints
+from ...interfaces import Checkpoints, TrainingMonitor
 
 _STATE = "state.json"  # of curves and loss
 _NUMBERED = re.compile(r"checkpoint-(\d{1,12})")
@@ -37,8 +37,8 @@ def open_folder(checkpoints: Checkpoints | None) -> Iterator[Path]:
 
 def make_save_arguments(checkpoints: Checkpoints | None) -> dict[str, Any]:
     """The Trainer's arguments for when to save."""
-    if checkpoints is None:
-        return {"save_strategy": "no"}
+    if checkpoints is None or checkpoints.every is None:
+        return {"save_strategy": "no", "save_total_limit": 2}
     # Two: the older one serves if the newer one is damaged, or writing it was interrupted.
     return {"save_strategy": "steps", "save_steps": checkpoints.every, "save_total_limit": 2}
 
@@ -60,6 +60,30 @@ class CheckpointWriter(TrainerCallback):
         (folder / _STATE).write_text(json.dumps(self._get_state()), encoding="utf-8")
         files = Directory(folder.parent)
         seal_folder(files, folder.name, [entry.name for entry in files.entries() if not _NUMBERED.match(entry.name)])
+
+
+class StepReporter(TrainerCallback):
+    """Tells a monitor of each step; stops the training, after a checkpoint, when the monitor says so.
+
+    Args:
+        monitor: of the training.
+        save: whether checkpoints are kept.
+    """
+
+    def __init__(self, monitor: TrainingMonitor, *, save: bool) -> None:
+        self._monitor, self._save = monitor, save
+        self._resumed_at = 0
+        self.stopped = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Takes note of the step that a checkpoint was saved at."""
+        self._resumed_at = state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Reports the step."""
+        if self._monitor.on_step(state.global_step, state.max_steps, self._resumed_at):
+            self.stopped = control.should_training_stop = True
+            control.should_save = self._save
 
 
 def find_newest(folder: Path) -> Path | None:

@@ -16,7 +16,8 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from ...interfaces import Checkpoints
+from ...errors import RunStopped
+from ...interfaces import Checkpoints, TrainingMonitor
 from ...records import History, Recipe
 from ._augmentation import apply_policies, mix_views
 from ._curves import CurveRecorder
@@ -24,7 +25,15 @@ from ._dataset import Frames, Item, TrainingDataset, TrainingTask
 from ._erm import ErmLoss, LossSettings
 from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
-from ._resume import CheckpointWriter, find_newest, make_save_arguments, open_folder, read_training_state, read_weights
+from ._resume import (
+    CheckpointWriter,
+    StepReporter,
+    find_newest,
+    make_save_arguments,
+    open_folder,
+    read_training_state,
+    read_weights,
+)
 
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -37,6 +46,7 @@ def train_network(
     *,
     checkpoints: Checkpoints | None = None,
     snapshot: Callable[[int, Any], None] | None = None,
+    monitor: TrainingMonitor | None = None,
 ) -> History:
     """Trains a network in place, on the device it is on; the weights after the last step are kept.
 
@@ -49,9 +59,11 @@ def train_network(
         kind: of the loss.
         checkpoints: where they are saved; the training resumes from the newest.
         snapshot: called with the step and the network at each point of the curves.
+        monitor: told of each step; may stop the training.
 
     Raises:
         UnsupportedRecipeError: the network cannot be trained by this loss.
+        RunStopped: the monitor stopped it; the network is as after the last step.
     """
     recipe, seed, device = task.recipe, task.seed, module.device
     dataset = TrainingDataset(
@@ -81,6 +93,9 @@ def train_network(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.configure(kind(settings), curves)
+        steps = None if monitor is None else StepReporter(monitor, save=checkpoints is not None)
+        if steps is not None:
+            trainer.add_callback(steps)
         start = find_newest(folder)
         if start is not None:
             trainer.set_state(read_training_state(start))
@@ -88,6 +103,8 @@ def train_network(
             trainer.train(resume_from_checkpoint=None if start is None else str(start))
         # Mixed precision wraps forward; copies and files need the plain one.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
+    if steps is not None and steps.stopped:
+        raise RunStopped(f"the training stopped after step {trainer.state.global_step} of {recipe.steps}")
     # The Trainer takes the first GPU, whichever was wanted.
     module.to(device).eval()
     return replace(curves.to_history(), notes=kind.list_notes(dataset))
