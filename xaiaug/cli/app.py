@@ -11,7 +11,7 @@ import typer
 from .. import __version__
 from ..credentials import trust_hosts
 from ..errors import RunStopped, WaitingForReview, XaiaugError
-from .terminal import SafeGroup, escape_line, print_json, print_line, print_message, safe_streams
+from .terminal import STOPPED, SafeGroup, escape_line, print_json, print_line, print_message, safe_streams
 
 if TYPE_CHECKING:
     from ..results import Result
@@ -64,7 +64,7 @@ def _run_command() -> None:
         print_message(f"error: {error}", error=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print_message("stopped; finished work is kept. Rerun the same command to resume.", error=True)
+        print_message(STOPPED, error=True)
         sys.exit(130)
     except Exception:  # noqa: BLE001  a fault of ours, shown as Python does, but while the streams are safe
         sys.excepthook(*sys.exc_info())

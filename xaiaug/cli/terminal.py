@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from ..display.terminal_text import SafeStream, escape, escape_line, make_console, safe_streams
 
 __all__ = [
+    "STOPPED",
     "SafeGroup",
     "SafeStream",
     "escape",
@@ -49,8 +50,19 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2).replace("\x7f", r"\u007f"))
 
 
+STOPPED = "stopped; finished work is kept. Rerun the same command to resume."
+
+
 class SafeGroup(TyperGroup):
-    """The commands, with safe output however they are started."""
+    """The commands, with safe output however they are started, and a word where Ctrl-C ends one at once."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            print_message(STOPPED, error=True)
+            raise typer.Exit(130) from None
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Runs a command."""

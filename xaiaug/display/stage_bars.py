@@ -100,8 +100,9 @@ class PlainLines:
 
     def watch(self, progress: Progress) -> None:
         """Shows an update."""
-        if progress.note and self._clock.repeats(progress):
-            self._write(progress.note)
+        if self._clock.repeats(progress):
+            if progress.note:
+                self._write(progress.note)
             return
         now, begins = time.monotonic(), self._clock.enter(progress)
         if is_old(progress):

@@ -116,7 +116,7 @@ def complete(
     runtime.store.add_speed(kind, (done - before) * stage.effort, time.monotonic() - began)
     runtime.store.checkpoint()
     if left:
-        raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: rerun the same command to resume")
+        raise RunStopped(f"stopped in {stage.title} at {done} of {len(items)}: rerun the same command to resume")
     return Rows(runtime.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
 
 
