@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import DataError
 from ..records import History, Recipe, Sample
 from .plugin import Plugin
 
@@ -66,6 +69,11 @@ class Classifier(Plugin):
     training_methods: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "predict_proba" in vars(cls):  # so that all classifiers refuse alike, and none has to think of it
+            cls.predict_proba = _refuse_paths(cls.predict_proba)  # type: ignore[method-assign]
+
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The classes of a run that uses it as it is: those of the data, then others that it tells apart beside them.
 
@@ -108,8 +116,12 @@ class Classifier(Plugin):
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1.
 
+        Args:
+            images: PIL images; n.
+
         Raises:
             NotFittedError: there is no trained head.
+            DataError: paths, or a single image, were given in place of a list of images.
         """
 
     @abstractmethod
@@ -128,6 +140,35 @@ class Classifier(Plugin):
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:  # noqa: ARG002
         """Features of the images: n d, float32; None where the classifier has none."""
         return None
+
+
+_Predict = Callable[..., NDArray[np.float32]]
+
+
+def _refuse_paths(predict: _Predict) -> _Predict:
+    """The method, which raises DataError for what is no list of images."""
+
+    @functools.wraps(predict)
+    def check(self: Classifier, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        given = [images] if isinstance(images, str | bytes | PathLike) else images
+        if isinstance(given, Image.Image):
+            raise DataError("predict_proba takes a list of images, got one image: write [image]")
+        path = (
+            next((one for one in given if isinstance(one, str | bytes | PathLike)), None) if _is_list(given) else None
+        )
+        if path is not None:
+            raise DataError(
+                f"predict_proba takes a list of PIL images, got the path {path!r}. How a file is turned, cropped and "
+                "converted decides the prediction, so open it yourself, as runs do: "
+                "ImageOps.exif_transpose(Image.open(path)).convert('RGB')"
+            )
+        return predict(self, images)
+
+    return check
+
+
+def _is_list(images: object) -> bool:
+    return isinstance(images, list | tuple)  # other sequences may open an image whenever one is read
 
 
 @dataclass(frozen=True)

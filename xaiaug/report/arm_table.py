@@ -133,6 +133,12 @@ def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (t
     return FORMATS[format](summarise_arms(report))
 
 
+def list_cells(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heads of the table of arms, and its cells row by row."""
+    rows = summarise_arms(report)
+    return _heads(rows), _to_cells(rows)
+
+
 def format_percent(spread: Spread) -> str:
     """A share in percent: "91.2 ± 0.4"."""
     if spread.mean is None:
