@@ -107,7 +107,7 @@ def test_a_training_that_is_stopped_again_and_again_ends_as_one_that_was_not(fit
         monitor = StopAt(last)
         with pytest.raises(RunStopped, match=f"after step {last} of 20"):
             fit(checkpoints, snapshots=curve, monitor=monitor)
-        assert monitor.heard == [(step, 20, before) for step in range(before + 1, last + 1)]
+        assert monitor.heard == [(step, 20, before) for step in range(before, last + 1)]
         assert steps(checkpoints.folder)[-1] == last
         before = last
     resumed_history, resumed = fit(checkpoints, snapshots=curve, monitor=StopAt(21))
@@ -119,8 +119,13 @@ def test_a_training_that_is_stopped_again_and_again_ends_as_one_that_was_not(fit
 def test_a_monitor_changes_nothing_and_hears_every_step(fit, uninterrupted):
     monitor = StopAt(21)
     history, weights = fit(monitor=monitor)
-    assert [step for step, _, _ in monitor.heard] == list(range(1, 21))
+    assert [step for step, _, _ in monitor.heard] == list(range(21))
     assert history == uninterrupted[0] and equal(weights, uninterrupted[1])
+
+
+def test_a_training_that_is_stopped_before_it_begins_does_no_step(fit, tmp_path):
+    with pytest.raises(RunStopped, match="before its first step"):
+        fit(Checkpoints(tmp_path / "kept", None), left=0, monitor=StopAt(0))
 
 
 def test_a_damaged_checkpoint_is_skipped_and_its_snapshots_are_made_again(fit, uninterrupted, tmp_path) -> None:

@@ -40,12 +40,12 @@ class TrainingMonitor(Protocol):
     """Follows a training step by step, and may stop it."""
 
     def on_step(self, step: int, steps: int, resumed_at: int = 0) -> bool:
-        """Takes note of a finished step; returns whether the training has to stop now.
+        """Takes note of a finished step, or of the beginning; returns whether the training has to stop now.
 
         A training that has to stop saves a checkpoint, where it was given a place for them, and raises RunStopped.
 
         Args:
-            step: the number of the step, from 1.
+            step: how many steps are done: before the first one, 0 or `resumed_at`.
             steps: how many there will be.
             resumed_at: the step that an earlier attempt had reached.
         """
@@ -86,11 +86,12 @@ class Classifier(Plugin):
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
         """Trains in place, from the present weights, and returns the curves.
 
-        A classifier may declare three more keywords, each with None as its default. A loop passes one only where `fit`
+        A classifier may declare four more keywords, each with None as its default. A loop passes one only where `fit`
         declares it, `snapshots` and periodic checkpoints only where its user asked for them:
 
         - `checkpoints: Checkpoints | None`: save a checkpoint every so many steps, resume from the newest one there,
           and end with the same weights as without. Beside `monitor`, `every` may be None.
+        - `logs: Path | None`: a folder of the run for the files of a tracker that the recipe names; made when needed.
         - `monitor: TrainingMonitor | None`: call its `on_step` after each step, and stop when it says so.
         - `snapshots: Path | None`: a folder for the weights at each point of the curves, as `save` writes them, in
           folders named by their step.
@@ -109,8 +110,8 @@ class Classifier(Plugin):
 
     @classmethod
     def fit_options(cls) -> frozenset[str]:
-        """Which of the optional keywords, "checkpoints", "monitor" and "snapshots", `fit` declares."""
-        return frozenset({"checkpoints", "monitor", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
+        """Which of the optional keywords, "checkpoints", "logs", "monitor" and "snapshots", `fit` declares."""
+        return frozenset({"checkpoints", "logs", "monitor", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
 
     @abstractmethod
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:

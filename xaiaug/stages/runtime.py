@@ -15,6 +15,7 @@ from ..errors import DataError, RunStopped
 from ..interfaces import Classifier, Context
 from ..records import Progress, Sample, digest
 from ..store import StageName, Store
+from ..store.run_files import LOGS
 from .lazy import Lazy
 from .plugin_guard import TimeLimits, blame_plugin
 
@@ -59,6 +60,10 @@ class StageRuntime:
     def model_folder(self, arm: str, seed: int) -> str:
         """Where a model lies, below the run folder: "models/ARM/SEED", or "models/ARM@PART/SEED"."""
         return f"models/{arm}@{self.part}/{seed}" if self.part else f"models/{arm}/{seed}"
+
+    def log_folder(self, arm: str, seed: int) -> Path:
+        """Where trackers of a training keep files."""
+        return self.store.folder / self.model_folder(arm, seed).replace("models", LOGS, 1)
 
     def open_images(self, samples: Sequence[Sample], title: str) -> Lazy[Image.Image]:
         """The images of samples, each opened when it is read; so many are read at once that a stop is looked for here.

@@ -138,6 +138,7 @@ class _Work:
         resumable = self.checkpoints.every is not None or "monitor" in wanted
         options = {
             "checkpoints": self.checkpoints if resumable else None,
+            "logs": self.runtime.log_folder(training.arm, training.seed),
             "monitor": steps,
             "snapshots": self.snapshots,
         }

@@ -75,9 +75,10 @@ class StepReporter(TrainerCallback):
         self._resumed_at = 0
         self.stopped = False
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        """Takes note of the step that a checkpoint was saved at."""
-        self._resumed_at = state.global_step
+    def begin(self, step: int, steps: int) -> bool:
+        """Reports the step that the training begins after; returns whether it is not to begin at all."""
+        self._resumed_at = step
+        return self._monitor.on_step(step, steps, step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Reports the step."""
@@ -101,6 +102,11 @@ def find_newest(folder: Path) -> Path | None:
             return folder / name
     _remove_others(files, set())
     return None
+
+
+def read_step(checkpoint: Path) -> int:
+    """The step that a checkpoint was saved after."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def read_training_state(checkpoint: Path) -> dict[str, Any]:

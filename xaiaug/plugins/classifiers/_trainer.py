@@ -31,9 +31,11 @@ from ._resume import (
     find_newest,
     make_save_arguments,
     open_folder,
+    read_step,
     read_training_state,
     read_weights,
 )
+from ._trackers import drop_others, make_log_arguments, place_events
 
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -47,6 +49,7 @@ def train_network(
     checkpoints: Checkpoints | None = None,
     snapshot: Callable[[int, Any], None] | None = None,
     monitor: TrainingMonitor | None = None,
+    logs: Path | None = None,
 ) -> History:
     """Trains a network in place, on the device it is on; the weights after the last step are kept.
 
@@ -60,6 +63,7 @@ def train_network(
         checkpoints: where they are saved; the training resumes from the newest.
         snapshot: called with the step and the network at each point of the curves.
         monitor: told of each step; may stop the training.
+        logs: where events for TensorBoard are kept.
 
     Raises:
         UnsupportedRecipeError: the network cannot be trained by this loss.
@@ -78,6 +82,7 @@ def train_network(
     with isolate_randomness(seed), silence_transformers(), _freeze_old_objects(), open_folder(checkpoints) as folder:
         given = {**_make_arguments(recipe, seed, device), **make_save_arguments(checkpoints)}
         arguments = _limit_to_one_device(TrainingArguments(output_dir=str(folder), **given))
+        arguments = drop_others(arguments, recipe.trainer)
         settings = LossSettings(
             arguments.device,
             len(task.labels),
@@ -92,6 +97,7 @@ def train_network(
             data_collator=Collator(preprocessor, tuple(recipe.augment.split("+")), seed),
         )
         trainer.remove_callback(PrinterCallback)
+        place_events(trainer, logs)
         trainer.configure(kind(settings), curves)
         steps = None if monitor is None else StepReporter(monitor, save=checkpoints is not None)
         if steps is not None:
@@ -99,6 +105,8 @@ def train_network(
         start = find_newest(folder)
         if start is not None:
             trainer.set_state(read_training_state(start))
+        if steps is not None and steps.begin(0 if start is None else read_step(start), recipe.steps):
+            raise RunStopped("the training stopped before its first step")
         with trainer.loss.prepare(module):
             trainer.train(resume_from_checkpoint=None if start is None else str(start))
         # Mixed precision wraps forward; copies and files need the plain one.
@@ -125,10 +133,9 @@ def _freeze_old_objects() -> Iterator[None]:
 def _make_arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
     return {
         "dataloader_pin_memory": device.type == "cuda",
-        "logging_strategy": "no",
         "logging_nan_inf_filter": False,
-        "report_to": "none",
         "disable_tqdm": True,
+        **make_log_arguments(recipe.trainer, recipe.steps),
         **recipe.trainer,
         "max_steps": recipe.steps,
         "per_device_train_batch_size": recipe.batch_size,

@@ -144,6 +144,7 @@ class TransformersClassifier(Classifier):
         checkpoints: Checkpoints | None = None,
         snapshots: Path | None = None,
         monitor: TrainingMonitor | None = None,
+        logs: Path | None = None,
     ) -> History:
         """Trains all weights for `recipe.steps`, from the present ones, and returns about ten points of its curves.
 
@@ -162,7 +163,8 @@ class TransformersClassifier(Classifier):
         if not network.fitted or network.labels != task.labels or (self.new_head and not network.trained):
             network.module = replace_head(network.module, task.labels, seed)
         if recipe.method in LOSSES:
-            history = self._train_network(task, LOSSES[recipe.method], checkpoints, snapshots, monitor)
+            kept = {"checkpoints": checkpoints, "monitor": monitor, "logs": logs}
+            history = self._train_network(task, LOSSES[recipe.method], snapshots, kept)
         else:
             history = self._train_head(task, monitor)
         network.labels = self.labels = tuple(task.labels)
@@ -174,24 +176,15 @@ class TransformersClassifier(Classifier):
         self,
         task: TrainingTask,
         kind: type[ErmLoss],
-        checkpoints: Checkpoints | None,
         snapshots: Path | None,
-        monitor: TrainingMonitor | None,
+        options: Mapping[str, Any],
     ) -> History:
         from ._trainer import train_network
 
         network = self._load_network()
         snapshot = None if snapshots is None else partial(self._save_snapshot, snapshots)
         with _restrict_training(network.module, task.recipe, task.seed):
-            return train_network(
-                network.module,
-                network.preprocessor,
-                task,
-                kind,
-                checkpoints=checkpoints,
-                snapshot=snapshot,
-                monitor=monitor,
-            )
+            return train_network(network.module, network.preprocessor, task, kind, snapshot=snapshot, **options)
 
     def _train_head(self, task: TrainingTask, monitor: TrainingMonitor | None) -> History:
         from ._head import LinearHead, find_head
