@@ -163,6 +163,18 @@ def test_a_result_shows_conclusion_cautions_and_arms(result):
     assert {"generated+training", "continued", "test accuracy"} & {*re.findall(r"[\w+]+", page.words)}
 
 
+def test_image_and_map_of_a_mistake_are_those_of_the_run(result):
+    mistake = result.mistakes[0]
+    explanation = result.explanation(mistake)
+    assert explanation.method == mistake.method
+    assert result.image(mistake).size == explanation.heatmap.shape[::-1]
+    assert read(explanation).words
+    explanation.overlay(result.image(mistake))
+    for ask in (result.image, result.explanation):
+        with pytest.raises(RunFolderError, match="has not explained the mistake of-none yet"):
+            ask(mistake.model_copy(update={"id": "of-none", "image": None}))
+
+
 def test_predictions_of_an_arm_are_what_the_statistics_take(result):
     before, after = (result.predictions(arm, 1) for arm in ("continued", "generated+training"))
     assert before.ids == after.ids and before.probabilities.shape == (16, 2)
@@ -190,7 +202,7 @@ def test_the_page_on_notebooks_works(result, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/notebooks.md").read_text("utf-8"), re.S)
     assert code
-    names = {"result": result, "explanation": explanation(30, 40), "image": Image.new("RGB", (40, 30))}
+    names = {"result": result}
     for block in code:
         exec(block, names)  # noqa: S102
     mpl.pyplot.close("all")

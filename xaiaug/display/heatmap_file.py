@@ -14,7 +14,7 @@ from ..panel.overlays import overlay_heatmap
 from ..records import Explanation
 
 VALUES = ".npy"  # raw values; any other file is a picture
-STRETCHED = 0.02  # difference of proportions from which on a map is not one of this image
+STRETCHED = 0.02  # difference of heights, at one width, beyond which a map is not one of this image
 
 
 def draw_heatmap(explanation: Explanation, image: Image.Image | None, scale: Scale | None = None) -> Image.Image:
@@ -33,7 +33,8 @@ def draw_heatmap(explanation: Explanation, image: Image.Image | None, scale: Sca
     if image is None:
         blank = Image.new("RGB", (width, height))
         return draw_heat(blank, Heat.of(explanation, blank.size, scale))
-    if abs(image.width * height / (image.height * width) - 1) > STRETCHED:
+    expected = image.width * height / width
+    if abs(expected - image.height) > max(1, STRETCHED * image.height):
         raise DataError(
             f"overlay: the heatmap is of an image of {width} x {height} pixels, the image has {image.width} x "
             f"{image.height}: give the one that was explained"

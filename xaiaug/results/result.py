@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from PIL import Image
+
 from ..display.notebook_html import format_list, format_table, format_text, format_title, wrap
+from ..records import Explanation
 from ..records.pipeline import BASELINE
 from ..report import Report
 from ..report.arm_table import format_table as format_arms
@@ -21,6 +24,7 @@ from ..report.schema_slices import SliceRow
 from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
 from .arm_plot import plot_arms
 from .build import build
+from .case_pictures import read_case_image, read_explanation
 from .predictions import PredictionsOfTest, read_predictions
 
 if TYPE_CHECKING:
@@ -103,6 +107,30 @@ class Result:
         """
         with open_reader(self.run_dir) as reader:
             return read_predictions(reader, arm, seed)
+
+    def image(self, mistake: CaseRow) -> Image.Image:
+        """The image of a mistake, as the run kept it: RGB, its longer side at most 384 pixels.
+
+        Args:
+            mistake: of `mistakes`.
+
+        Raises:
+            RunFolderError: the run has not explained it yet, or the picture is damaged.
+        """
+        with open_reader(self.run_dir) as reader:
+            return read_case_image(reader, mistake)
+
+    def explanation(self, mistake: CaseRow) -> Explanation:
+        """The heatmap of a mistake, for the class that was predicted.
+
+        Args:
+            mistake: of `mistakes`.
+
+        Raises:
+            RunFolderError: the run has not explained it yet, or could not; the message says why.
+        """
+        with open_reader(self.run_dir) as reader:
+            return read_explanation(reader, mistake)
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draws the test accuracy of each arm: a dot a seed, the mean, and the interval where there is one.
