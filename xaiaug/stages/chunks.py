@@ -95,8 +95,8 @@ def complete(
     left, began = len(missing), time.monotonic()
 
     def show(note: str = "") -> None:
-        counts = (count * stage.steps for count in (done, len(items)))
-        runtime.watch(Progress(stage.title, *counts, note, before * stage.steps))
+        shown, total, earlier = (count * stage.steps for count in (done, len(items), before))
+        runtime.watch(Progress(stage.title, shown, total, note, earlier))
 
     show()
     spending = runtime.store.note_spending(runtime.name(stage.name)) if stage.remote else nullcontext()
