@@ -10,7 +10,7 @@ import sys
 import fakes
 import pytest
 
-from xaiaug import FeedbackLoop
+from xaiaug import FeedbackLoop, Recipe
 from xaiaug.errors import OfflineError
 from xaiaug.loop.offline import SWITCHES
 
@@ -97,7 +97,13 @@ def test_trackers_are_refused_offline(report_to: object, monkeypatch: pytest.Mon
     for name, value in SWITCHES.items():
         monkeypatch.setenv(name, value)
     settings = {"privacy": {"offline": True}}
-    for harmless in (None, "none", []):
+    for harmless in (None, "none", [], "tensorboard"):
         FeedbackLoop(Tracked(harmless), settings=settings)
     with pytest.raises(OfflineError, match="report_to"):
         FeedbackLoop(Tracked(report_to), settings=settings)
+    recipe = Recipe(trainer={"report_to": report_to})
+    with pytest.raises(OfflineError, match=r"\[recipe\] trainer reports to .*(wandb|mlflow)"):
+        FeedbackLoop(fakes.NearestColour(), recipe=recipe, settings=settings)
+    planned = FeedbackLoop(fakes.NearestColour(), baseline_recipe=recipe, settings=settings, planning=True)
+    with pytest.raises(OfflineError, match=r"\[baseline\] trainer reports to .*(wandb|mlflow)"):
+        planned.plugins.check_allowed(planned.settings)

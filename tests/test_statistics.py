@@ -266,11 +266,31 @@ def test_one_seed_gives_a_difference_and_nothing_more():
         estimate_from_means(np.zeros((1, 5)))
 
 
+def test_one_seed_may_be_given_without_its_axis():
+    labels, a = predictions(seeds=1)
+    b = np.roll(a, 1, axis=-1)
+    expected = compare_predictions(labels, a, b)
+    assert compare_predictions(labels, a[0], b[0]) == expected
+    assert compare_predictions(labels, a[0].argmax(-1), b[0].argmax(-1)) == expected
+    assert compare_predictions(labels, a[0].argmax(-1), b[0]) == expected
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [0.0, 1.0], [[0, 1]], [], [0, -1]])
+def test_labels_that_are_no_indices_are_named(labels):
+    with pytest.raises(DataError, match="labels must be indices of the true classes"):
+        compare_predictions(labels, np.zeros((2, 2)), np.zeros((2, 2)))
+
+
 @pytest.mark.parametrize(
     ("a", "b", "groups", "message"),
     [
-        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "same shape"),
-        (np.zeros((2, 5, 2)), np.zeros((2, 5, 2)), None, "for 4 images"),
+        (np.zeros((2, 4, 2)), np.zeros((3, 4, 2)), None, "the same seeds; a has 2 seeds, b 3"),
+        (np.zeros((2, 4, 2)), np.zeros((2, 4, 3)), None, "the same classes; a has 2 classes, b 3"),
+        (np.zeros((2, 5, 2)), np.zeros((2, 5, 2)), None, "a has predictions of 5 images for 2 seeds, .* 4 labels"),
+        (np.zeros(4), np.zeros(4), None, "predicted classes as integers .* got float64 of shape"),
+        (np.full(4, "cat"), np.zeros(4), None, "a must be probabilities"),
+        (np.zeros((2, 4, 2)), np.full((2, 4, 2), np.nan), None, "b has probabilities that are not finite"),
+        (np.full(4, -1), np.zeros(4, int), None, "a has the class -1; classes count from 0"),
         (np.zeros((2, 4, 1)), np.zeros((2, 4, 1)), None, "has 1 classes, but a label is 1"),
         (np.zeros((2, 4, 2)), np.zeros((2, 4, 2)), ["x"], "group for each of 4"),
     ],

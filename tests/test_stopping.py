@@ -1,5 +1,6 @@
-"""A run asked to stop does so between two chunks; asked again, at once; killed, it goes on as if nothing was."""
+"""A run asked to stop says so at once, and stops at the next safe point; asked again, at once; killed, it resumes."""
 
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes import paint_folder
 
-from xaiaug.loop.session import stop_on_signals
+from xaiaug.loop.session import STOPPING, stop_on_signals
 
 CODE = """
 import sys
@@ -45,10 +46,18 @@ def start(folder, run_dir, seconds):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def until_making(process):
-    for line in process.stdout:
-        if line.startswith("making"):
+def wait_for(stream, words):
+    """Reads lines until one holds the words."""
+    read = ""
+    for line in stream:
+        read += line
+        if words in line:
             return
+    pytest.fail(f"{words!r} was never said: {read}")
+
+
+def until_making(process):
+    wait_for(process.stdout, "making")
 
 
 def told(run_dir):
@@ -62,9 +71,10 @@ def test_a_first_signal_finishes_the_chunk_in_flight_and_stops_resumably(folder,
     process = start(folder, tmp_path / "run", 0.5)
     until_making(process)
     process.send_signal(number)
+    wait_for(process.stderr, STOPPING)  # a pipe, and the chunk is not done yet
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped in synthesize" in err and "Traceback" not in err
+    assert "stopped in make images at" in err and "Traceback" not in err
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "stopped"
 
 
@@ -72,7 +82,7 @@ def test_a_second_signal_stops_at_once(folder, tmp_path):
     process = start(folder, tmp_path / "run", 3600)
     until_making(process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    wait_for(process.stderr, STOPPING)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -92,6 +102,33 @@ def test_a_run_killed_again_and_again_ends_equal_to_an_untroubled_one(folder, tm
     process = start(folder, tmp_path / "killed", 0)
     assert "whole" in process.communicate(timeout=120)[0]
     assert told(tmp_path / "killed") == told(tmp_path / "untroubled")
+
+
+def test_signals_are_answered_and_counted_while_the_main_thread_is_busy_in_c():
+    answered = threading.Event()
+    during = []
+
+    def ask_twice():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            answered.wait(60)
+        during.append(answered.is_set() and not finished)
+
+    finished = []
+    sender = threading.Thread(target=ask_twice)
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as asked:
+        asked.then(answered.set)
+        sender.start()
+        finished.append(hashlib.pbkdf2_hmac("sha256", b"busy", b"in C", 2_000_000))  # handlers wait for its end
+        time.sleep(60)
+    sender.join()
+    assert during == [True]
+
+
+def test_a_stop_in_a_thread_without_signals_is_never_asked_for():
+    with stop_on_signals() as asked:
+        assert not asked()
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_handlers_are_put_back_and_other_threads_are_left_alone():

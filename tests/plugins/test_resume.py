@@ -1,4 +1,4 @@
-"""An interrupted training resumes from its newest complete checkpoint and ends as if uninterrupted."""
+"""An interrupted or stopped training resumes from its newest complete checkpoint and ends as if uninterrupted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from xaiaug.errors import RunStopped
 from xaiaug.files import Directory, seal_folder
 from xaiaug.interfaces import Checkpoints, Context
 from xaiaug.plugins.classifiers._resume import find_newest
@@ -36,12 +37,29 @@ class Cutting(list[Sample]):
         return super().__getitem__(index)
 
 
+class StopAt:
+    """Stops a training after a step."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.heard: list[tuple[int, int, int]] = []
+
+    def on_step(self, step: int, steps: int, resumed_at: int = 0) -> bool:
+        self.heard.append((step, steps, resumed_at))
+        return step == self.last
+
+
 @pytest.fixture(scope="module")
 def fit(tiny_vit: Path, painted: Callable):
-    def fit(checkpoints: Checkpoints | None = None, left: int = 10_000, snapshots: Path | None = None):
+    def fit(
+        checkpoints: Checkpoints | None = None,
+        left: int = 10_000,
+        snapshots: Path | None = None,
+        monitor: StopAt | None = None,
+    ):
         classifier = TransformersClassifier(str(tiny_vit))
         classifier.prepare(Context(labels=("cat", "dog"), device="cpu"))
-        options = {"recipe": RECIPE, "seed": 5, "checkpoints": checkpoints, "snapshots": snapshots}
+        options = {"recipe": RECIPE, "seed": 5, "checkpoints": checkpoints, "snapshots": snapshots, "monitor": monitor}
         history = classifier.fit(Cutting(painted(200), left), painted(6, seed=9), **options)
         return history, {name: value.clone() for name, value in classifier.module.state_dict().items()}
 
@@ -79,6 +97,35 @@ def test_a_training_interrupted_anywhere_ends_as_one_that_was_not(fit, uninterru
     resumed_history, resumed = fit(checkpoints)
     assert resumed_history == history
     assert equal(resumed, weights)
+
+
+@pytest.mark.parametrize("every", [None, 6])
+def test_a_training_that_is_stopped_again_and_again_ends_as_one_that_was_not(fit, uninterrupted, every, tmp_path):
+    history, weights = uninterrupted
+    checkpoints, curve, before = Checkpoints(tmp_path / "kept", every), tmp_path / "kept" / "curve", 0
+    for last in (1, 8, 19):
+        monitor = StopAt(last)
+        with pytest.raises(RunStopped, match=f"after step {last} of 20"):
+            fit(checkpoints, snapshots=curve, monitor=monitor)
+        assert monitor.heard == [(step, 20, before) for step in range(before, last + 1)]
+        assert steps(checkpoints.folder)[-1] == last
+        before = last
+    resumed_history, resumed = fit(checkpoints, snapshots=curve, monitor=StopAt(21))
+    assert resumed_history == history
+    assert equal(resumed, weights)
+    assert sorted(int(path.name) for path in curve.iterdir()) == list(history.steps)
+
+
+def test_a_monitor_changes_nothing_and_hears_every_step(fit, uninterrupted):
+    monitor = StopAt(21)
+    history, weights = fit(monitor=monitor)
+    assert [step for step, _, _ in monitor.heard] == list(range(21))
+    assert history == uninterrupted[0] and equal(weights, uninterrupted[1])
+
+
+def test_a_training_that_is_stopped_before_it_begins_does_no_step(fit, tmp_path):
+    with pytest.raises(RunStopped, match="before its first step"):
+        fit(Checkpoints(tmp_path / "kept", None), left=0, monitor=StopAt(0))
 
 
 def test_a_damaged_checkpoint_is_skipped_and_its_snapshots_are_made_again(fit, uninterrupted, tmp_path) -> None:

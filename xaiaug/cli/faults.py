@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from ..errors import BudgetSpentError, RunStopped, WaitingForReview, XaiaugError
-from .terminal import SafeGroup, print_message
+from .terminal import STOPPED, SafeGroup, print_message
 
 WRONG, WAITING, BUDGET_SPENT, INTERRUPTED = 1, 3, 4, 130  # 2 is a command that cannot be understood
 DEBUG = "--debug"
@@ -41,7 +41,7 @@ def report_errors(command: Callable[[], Any]) -> None:
     except XaiaugError as error:
         _end(error, f"error: {error}", WRONG)
     except KeyboardInterrupt as stopped:
-        _end(stopped, "stopped; finished work is kept. Rerun the same command to resume.", INTERRUPTED)
+        _end(stopped, STOPPED, INTERRUPTED)
     except Exception as error:  # noqa: BLE001  a fault of ours or of a plugin, shown while the streams are safe
         fault = f"{type(error).__name__}: {error}"
         _end(error, f"error: {fault}\nThis is a fault of xaiaug or of a plugin; {DEBUG} says where it is", WRONG)

@@ -36,13 +36,13 @@ def show_result(result: Result, *, as_json: bool = False) -> None:
 
 
 def _print_text(result: Result) -> None:
-    from ..report.arm_table import to_cells
+    from ..report.arm_table import list_cells
     from ..report.resources import RESOURCE_HEADS, list_resources
 
     report = result.report
     if report.arms:
         typer.echo("")
-        print_table(*to_cells(report))
+        print_table(*list_cells(report))
         typer.echo("")
         print_table(RESOURCE_HEADS, [(row.name, *row.cells) for row in list_resources(report)])
     typer.echo(f"\n{escape_line(result.conclusion)}\n")

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -61,11 +61,17 @@ class Fingerprint:
         return cls(pixels, phash, mirror, middle)
 
 
-def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataError]:
+def compute_fingerprints(
+    samples: Sequence[Sample], watch: Callable[[int], None] | None = None
+) -> list[Fingerprint | DataError]:
     """The fingerprint of each image, in order, or the error where it cannot be read.
 
     Images whose bytes are known are not decoded again. Large ones are decoded in threads, since decoders release the
     interpreter lock; at most one image per thread is in memory.
+
+    Args:
+        samples: the images.
+        watch: called with the number of fingerprints that there are so far. If it raises, they are kept.
     """
     digests: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for sample in samples:
@@ -74,10 +80,15 @@ def compute_fingerprints(samples: Sequence[Sample]) -> list[Fingerprint | DataEr
     cached = {kind: FactCache(kind).read(states) for kind, states in digests.items()}
     results = [_find_cached(sample, cached) for sample in samples]
     missing = [index for index, result in enumerate(results) if result is None]
-    for index, result in zip(missing, _compute_all([samples[index] for index in missing]), strict=True):
-        results[index] = result
-    for kind, facts in _new_facts([(samples[index], results[index]) for index in missing]).items():
-        FactCache(kind).write(digests[kind], facts)
+    known = len(samples) - len(missing)
+    try:
+        for count, result in enumerate(_compute_all([samples[index] for index in missing])):
+            results[missing[count]] = result
+            if watch is not None:
+                watch(known + count + 1)
+    finally:
+        for kind, facts in _new_facts([(samples[index], results[index]) for index in missing]).items():
+            FactCache(kind).write(digests[kind], facts)
     return [result for result in results if result is not None]
 
 

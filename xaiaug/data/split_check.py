@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import DataError, DataWarning
@@ -38,7 +38,13 @@ class ImageCheck:
     warnings: tuple[str, ...]
 
 
-def check_images(parts: Parts, labels: Sequence[str], unusable: Sequence[UnusableFile], policy: Policy) -> ImageCheck:
+def check_images(
+    parts: Parts,
+    labels: Sequence[str],
+    unusable: Sequence[UnusableFile],
+    policy: Policy,
+    watch: Callable[[int], None] | None = None,
+) -> ImageCheck:
     """Decodes every image and applies the policy to unusable files, groups and leaks.
 
     Args:
@@ -46,12 +52,13 @@ def check_images(parts: Parts, labels: Sequence[str], unusable: Sequence[Unusabl
         labels: names of the classes.
         unusable: files already known to be unusable.
         policy: what to do about unusable files and leaks.
+        watch: called with the number of images decoded so far.
 
     Raises:
         DataError: as `Splits.check`.
     """
     _check_groups(parts, policy.split_by)
-    images, skipped = _fingerprint_images(parts, labels, unusable)
+    images, skipped = _fingerprint_images(parts, labels, unusable, watch)
     if skipped:
         _report_unusable(skipped, policy.on_bad_image)
     exact = find_exact_leaks(images)
@@ -116,12 +123,13 @@ def count_images(parts: Parts, labels: Sequence[str]) -> dict[str, dict[str, int
 
 
 def _fingerprint_images(
-    parts: Parts, labels: Sequence[str], unusable: Sequence[UnusableFile]
+    parts: Parts, labels: Sequence[str], unusable: Sequence[UnusableFile], watch: Callable[[int], None] | None
 ) -> tuple[list[SplitImage], list[UnusableFile]]:
     """Every readable image with its fingerprint, and every unusable file."""
     samples = [(name, sample) for name, split in parts.items() for sample in split]
     images, skipped = [], list(unusable)
-    for (name, sample), result in zip(samples, compute_fingerprints([sample for _, sample in samples]), strict=True):
+    fingerprints = compute_fingerprints([sample for _, sample in samples], watch)
+    for (name, sample), result in zip(samples, fingerprints, strict=True):
         if isinstance(result, DataError):
             file = display_name(sample)
             skipped.append(UnusableFile(file, str(result).removeprefix(f"{file}: "), name, labels[sample.label]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -99,12 +99,18 @@ class Splits:
                 digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 
-    def check(self, needs: Sequence[str] = ("train", "guide", "test"), unused: Sequence[str] = ()) -> DataCheck:
+    def check(
+        self,
+        needs: Sequence[str] = ("train", "guide", "test"),
+        unused: Sequence[str] = (),
+        watch: Callable[[int], None] | None = None,
+    ) -> DataCheck:
         """Decodes every image and reports problems that would spoil a run: unusable files, missing classes, leaks.
 
         Args:
             needs: splits that must not be empty.
             unused: splits whose images are not looked at, and so are in no finding: only for those that nothing uses.
+            watch: called with the number of images decoded so far; what it raises ends the check.
 
         Returns:
             What was counted, skipped and dropped, with the splits that remain.
@@ -117,7 +123,7 @@ class Splits:
         if not self.unusable:
             check_classes(self._parts(SPLITS), self.labels, needs, self.notes)
         looked_at = tuple(name for name in self.distinct if name not in unused)
-        result = check_images(self._parts(looked_at), self.labels, self.unusable, self.policy)
+        result = check_images(self._parts(looked_at), self.labels, self.unusable, self.policy, watch)
         remaining = self._keep(result.images, looked_at)
         left_out = [
             f"{name} was not checked for unreadable images and leaks, since nothing uses it"

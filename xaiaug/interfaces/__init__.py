@@ -1,7 +1,7 @@
 """The interfaces of plugins: the abstract classes that authors implement, and what they receive."""
 
 from ..records import RawReply
-from .classifier import Checkpoints, Classifier, PartialViewer, Prepared, TorchModel
+from .classifier import Checkpoints, Classifier, PartialViewer, Prepared, TorchModel, TrainingMonitor
 from .context import Context, MaskCache, PaidCalls
 from .critic import Critic
 from .explainer import Explainer
@@ -23,4 +23,5 @@ __all__ = [
     "RawReply",
     "Synthesizer",
     "TorchModel",
+    "TrainingMonitor",
 ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import DataError
 from ..records import History, Recipe, Sample
 from .plugin import Plugin
 
@@ -26,11 +29,27 @@ class Checkpoints:
 
     Attributes:
         folder: of this training alone; made when needed, removed by the loop once the training is complete.
-        every: optimiser steps between two checkpoints.
+        every: optimiser steps between two checkpoints; None: one is saved when the training is stopped, and no other.
     """
 
     folder: Path
-    every: int
+    every: int | None
+
+
+class TrainingMonitor(Protocol):
+    """Follows a training step by step, and may stop it."""
+
+    def on_step(self, step: int, steps: int, resumed_at: int = 0) -> bool:
+        """Takes note of a finished step, or of the beginning; returns whether the training has to stop now.
+
+        A training that has to stop saves a checkpoint, where it was given a place for them, and raises RunStopped.
+
+        Args:
+            step: how many steps are done: before the first one, 0 or `resumed_at`.
+            steps: how many there will be.
+            resumed_at: the step that an earlier attempt had reached.
+        """
+        ...
 
 
 class Classifier(Plugin):
@@ -50,6 +69,11 @@ class Classifier(Plugin):
     training_methods: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "predict_proba" in vars(cls):  # so that all classifiers refuse alike, and none has to think of it
+            cls.predict_proba = _refuse_paths(cls.predict_proba)  # type: ignore[method-assign]
+
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The classes of a run that uses it as it is: those of the data, then others that it tells apart beside them.
 
@@ -62,11 +86,13 @@ class Classifier(Plugin):
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
         """Trains in place, from the present weights, and returns the curves.
 
-        A classifier may declare two more keywords, each with None as its default. A loop passes one only where its user
-        asked for it and `fit` declares it:
+        A classifier may declare four more keywords, each with None as its default. A loop passes one only where `fit`
+        declares it, `snapshots` and periodic checkpoints only where its user asked for them:
 
         - `checkpoints: Checkpoints | None`: save a checkpoint every so many steps, resume from the newest one there,
-          and end with the same weights as without.
+          and end with the same weights as without. Beside `monitor`, `every` may be None.
+        - `logs: Path | None`: a folder of the run for the files of a tracker that the recipe names; made when needed.
+        - `monitor: TrainingMonitor | None`: call its `on_step` after each step, and stop when it says so.
         - `snapshots: Path | None`: a folder for the weights at each point of the curves, as `save` writes them, in
           folders named by their step.
 
@@ -79,19 +105,24 @@ class Classifier(Plugin):
 
         Raises:
             UnsupportedRecipeError: before training, when the recipe cannot be followed.
+            RunStopped: the monitor asked it to stop.
         """
 
     @classmethod
     def fit_options(cls) -> frozenset[str]:
-        """Which of the optional keywords, "checkpoints" and "snapshots", `fit` declares."""
-        return frozenset({"checkpoints", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
+        """Which of the optional keywords, "checkpoints", "logs", "monitor" and "snapshots", `fit` declares."""
+        return frozenset({"checkpoints", "logs", "monitor", "snapshots"} & inspect.signature(cls.fit).parameters.keys())
 
     @abstractmethod
     def predict_proba(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Class probabilities: n k, float32, rows sum to 1.
 
+        Args:
+            images: PIL images; n.
+
         Raises:
             NotFittedError: there is no trained head.
+            DataError: paths, or a single image, were given in place of a list of images.
         """
 
     @abstractmethod
@@ -110,6 +141,35 @@ class Classifier(Plugin):
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:  # noqa: ARG002
         """Features of the images: n d, float32; None where the classifier has none."""
         return None
+
+
+_Predict = Callable[..., NDArray[np.float32]]
+
+
+def _refuse_paths(predict: _Predict) -> _Predict:
+    """The method, which raises DataError for what is no list of images."""
+
+    @functools.wraps(predict)
+    def check(self: Classifier, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        given = [images] if isinstance(images, str | bytes | PathLike) else images
+        if isinstance(given, Image.Image):
+            raise DataError("predict_proba takes a list of images, got one image: write [image]")
+        path = (
+            next((one for one in given if isinstance(one, str | bytes | PathLike)), None) if _is_list(given) else None
+        )
+        if path is not None:
+            raise DataError(
+                f"predict_proba takes a list of PIL images, got the path {path!r}. How a file is turned, cropped and "
+                "converted decides the prediction, so open it yourself, as runs do: "
+                "ImageOps.exif_transpose(Image.open(path)).convert('RGB')"
+            )
+        return predict(self, images)
+
+    return check
+
+
+def _is_list(images: object) -> bool:
+    return isinstance(images, list | tuple)  # other sequences may open an image whenever one is read
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from ..calls import Calls, Prices
 from ..config import Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
+from ..display.stage_bars import show_stages
 from ..engines import make_engine
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, suggest
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
@@ -185,6 +187,7 @@ class FeedbackLoop:
         until: str | None = None,
         *,
         watch: Callable[[Progress], None] | None = None,
+        progress: bool | None = None,
     ) -> Result:
         """Runs, or resumes an earlier run in `run_dir`.
 
@@ -192,7 +195,9 @@ class FeedbackLoop:
             splits: the data; None reads the settings' `[data]`.
             run_dir: the run folder; made when it is not there.
             until: "mistakes", "explain", "critique", "images" or "report"; None: as set.
-            watch: receives the progress of the run.
+            watch: receives the progress of the run; nothing else is then shown of it.
+            progress: whether it is shown on stderr: a bar on a terminal or in a notebook, lines elsewhere;
+                None: on a terminal and in a notebook.
 
         Raises:
             DataError: the data cannot be used; the message names the files.
@@ -209,8 +214,10 @@ class FeedbackLoop:
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
         splits = splits if splits is not None else self.splits(until)
+        shown = show_stages(lines=bool(progress)) if watch is None and progress is not False else nullcontext(watch)
         try:
-            self._run(splits, run_dir, until, watch)
+            with shown as shows:
+                self._run(splits, run_dir, until, shows)
         except (RunStopped, CallsStoppedError, PluginError):
             open_run(run_dir).write_report()  # it shows how far the run came
             raise
@@ -223,8 +230,9 @@ class FeedbackLoop:
             calls = Calls(
                 CallLedger(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices
             )
-            stop.then(lambda: calls.stop(RunStopped("stopped between two calls: rerun the same command to resume")))
             status = RunStatus(store, watch)
+            stop.then(status.announce_stop)
+            stop.then(lambda: calls.stop(RunStopped("stopped between two calls: rerun the same command to resume")))
             limits = self.settings.limits
             times = TimeLimits(limits.chunk_seconds, limits.training_seconds)
             runtime = StageRuntime(store, self.engine, status.watch, stopping=stop, limits=times)

@@ -11,7 +11,7 @@ from ..calls import Prices
 from ..config import PluginTable, Settings, create_plugin
 from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some, suggest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
-from ..plan import forbidden, unpaid
+from ..plan import forbidden, forbidden_tracker, unpaid
 from ..records import JSON, METHODS, Arm, ImageSource
 from ..records.pipeline import STARTS, Stop, reaches
 from ..registry import KINDS
@@ -47,7 +47,9 @@ class PluginSet:
         yield from (("synthesizer", name, plugin) for name, plugin in self.synthesizers.items())
 
     def check_allowed(self, settings: Settings) -> None:
-        """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
+        """Raises OfflineError where a plugin or tracker talks to an outside service that the settings do not allow."""
+        if error := forbidden_tracker(settings):
+            raise error
         for kind, name, plugin in self.by_name(settings):
             if error := forbidden(kind, name, plugin, settings):
                 raise error

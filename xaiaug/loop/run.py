@@ -11,7 +11,7 @@ from ..arms.labels_used import FROM_RESERVE
 from ..calls import Calls
 from ..config import ExperimentTable, Settings
 from ..data import DataCheck, Splits, format_splits
-from ..errors import ConfigError, PluginError
+from ..errors import ConfigError, PluginError, RunStopped
 from ..interfaces import Classifier, Context
 from ..metrics import form_groups
 from ..records import Arm, Progress
@@ -200,9 +200,15 @@ def _unused_splits(arms: Sequence[Arm]) -> tuple[str, ...]:
 
 def _check_images(runtime: StageRuntime, splits: Splits, needed: tuple[str, ...], unused: tuple[str, ...]) -> DataCheck:
     count = sum(len(splits[name]) for name in splits.distinct if name not in unused)
-    runtime.watch(Progress("check images", 0, count))
-    check = splits.check(needed, unused)
-    runtime.watch(Progress("check images", count, count))
+
+    def watch(done: int) -> None:
+        runtime.watch(Progress("check images", done, count))
+        if runtime.stopping():
+            raise RunStopped(f"stopped in check images at {done} of {count}: rerun the same command to resume")
+
+    watch(0)
+    check = splits.check(needed, unused, watch)
+    watch(count)
     return check
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import select
 import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +20,7 @@ from ..store import Store
 from ..store.schema import SESSIONS, SessionFact
 
 PERIOD = 1.0  # seconds between two writes of status.json
+STOPPING = "stopping after this step; press Ctrl-C again to stop now"
 COUNT_REBUILT = "status.json was missing or damaged: its count of paid calls is taken from the ledger"
 
 
@@ -31,15 +36,27 @@ class RunStatus:
         self._store = store
         self._watch = watch
         self._written = 0.0
+        self._last = Progress("begin", 0, 1)
+        self._state = "running"
+
+    def announce_stop(self) -> None:
+        """Answers the request to stop at once, in whatever thread: to `watch`, or else on standard error."""
+        self._state = "stopping"
+        if self._watch:
+            self._watch(replace(self._last, note=STOPPING))
+        else:
+            sys.stderr.write(f"{STOPPING}\n")
+            sys.stderr.flush()
 
     def watch(self, progress: Progress) -> None:
         """Passes progress on; writes status.json once in a while."""
+        self._last = progress
         if self._watch:
             self._watch(progress)
         now = time.monotonic()
         if now - self._written >= PERIOD:
             self._written = now
-            self._write("running", progress)
+            self._write(self._state, progress)
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -74,34 +91,81 @@ def _now() -> str:
 
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
+AGAIN = 2  # signals, from which on a run stops at once
 
 
 class StopRequest:
-    """Whether the run was asked to stop."""
+    """Whether the run was asked to stop, and how often: signals are counted as they arrive.
+
+    Python calls a handler between two steps of the main thread alone: late where that is busy, and once for all signals
+    that came meanwhile. The interpreter also writes each to a socket; a thread reads it, and answers at once.
+    """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
         self._then: list[Callable[[], None]] = []
+        self._count = self._raised_at = 0
+        self._counting = threading.RLock()  # a handler may interrupt another one
 
     def __call__(self) -> bool:
         return self._asked.is_set()
 
     def then(self, do: Callable[[], None]) -> None:
-        """Does this, too, when the run is asked to stop; in a thread of its own, since the signal came anywhere."""
+        """Does this, too, when the run is first asked to stop, in a thread of its own: the signal came anywhere."""
         self._then.append(do)
 
-    def ask(self) -> None:
-        """Asks the run to stop; asked again, raises KeyboardInterrupt."""
-        if self._asked.is_set():
+    @contextmanager
+    def listen(self) -> Iterator[int]:
+        """Listens for signals; yields the descriptor that they are to be written to."""
+        self._inbox, self._outbox = socket.socketpair()
+        with self._inbox, self._outbox:
+            self._inbox.setblocking(False)
+            self._outbox.setblocking(False)
+            listener = threading.Thread(target=self._answer, name="stop", daemon=True)
+            listener.start()
+            try:
+                yield self._outbox.fileno()
+            finally:
+                self._outbox.shutdown(socket.SHUT_WR)
+                listener.join()
+
+    def handle(self) -> None:
+        """Handles a signal in the main thread.
+
+        Raises:
+            KeyboardInterrupt: it is the second one, or a later one.
+        """
+        self._receive()
+        self._outbox.send(b"\0")  # the listener may have been about to wait for what has just been received
+        if self._count >= AGAIN and self._count > self._raised_at:
+            self._raised_at = self._count
             raise KeyboardInterrupt
-        self._asked.set()
-        for do in self._then:
-            threading.Thread(target=do, name="stop", daemon=True).start()
+
+    def _answer(self) -> None:
+        answered = False
+        while self._receive():
+            if self._asked.is_set() and not answered:
+                answered = True
+                for do in self._then:
+                    do()
+            select.select([self._inbox], [], [])
+
+    def _receive(self) -> bool:
+        """Counts the signals that have arrived; False once no more can."""
+        with self._counting:
+            try:
+                arrived = self._inbox.recv(64)
+            except BlockingIOError:
+                return True
+            self._count += sum(number in SIGNALS for number in arrived)
+            if self._count:
+                self._asked.set()
+            return bool(arrived)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Lets Ctrl-C and SIGTERM stop a run: the first between two chunks, the second at once by KeyboardInterrupt.
+    """Lets Ctrl-C and SIGTERM stop a run: the first at the next safe point, the second at once by KeyboardInterrupt.
 
     Handlers are set in the main thread alone, where Python allows it, and put back afterwards.
     """
@@ -109,9 +173,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before: dict[int, Any] = {number: signal.signal(number, lambda *_: stop.ask()) for number in SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stop.listen() as descriptor:
+        before: dict[int, Any] = {number: signal.signal(number, lambda *_: stop.handle()) for number in SIGNALS}
+        written_to = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        try:
+            yield stop
+        finally:
+            signal.set_wakeup_fd(written_to)
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,7 +1,7 @@
 """The plan of a run: what it will take, before anything is spent."""
 
 from .assumptions import Assumptions
-from .permissions import Worker, forbidden, obstacles, unpaid
+from .permissions import Worker, forbidden, forbidden_tracker, obstacles, unpaid
 from .planner import PlanRequest, build_plan
 from .record import Line, Plan, Receiver
 
@@ -14,6 +14,7 @@ __all__ = [
     "Worker",
     "build_plan",
     "forbidden",
+    "forbidden_tracker",
     "obstacles",
     "unpaid",
 ]

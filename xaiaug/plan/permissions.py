@@ -10,7 +10,8 @@ from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, OfflineError, UnknownPriceError, XaiaugError
 from ..records import JSON, Estimate
 
-_NO_TRACKER = (None, "", "none", False)
+# Events for TensorBoard are files of this machine.
+_NO_TRACKER = (None, "", "none", False, "tensorboard")
 
 
 class Worker(Protocol):
@@ -65,6 +66,17 @@ def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> Offli
     return None
 
 
+def forbidden_tracker(settings: Settings) -> OfflineError | None:
+    """Why a recipe may not report to a tracker; None where it may, or does not."""
+    for table, recipe in zip(("recipe", "baseline"), settings.recipes(), strict=True):
+        if settings.privacy.offline and (tracker := _find_tracker(dict(recipe.trainer))):
+            return OfflineError(
+                f"[{table}] trainer reports to {tracker} (report_to), and [privacy] offline is true: set report_to = "
+                "'none', or offline = false"
+            )
+    return None
+
+
 def _find_tracker(value: JSON) -> str:
     """The tracker that a `report_to` names, however deep; empty without one."""
     if isinstance(value, list | tuple):
@@ -108,7 +120,7 @@ def obstacles(
         settings: of the run.
         prices: what models cost.
     """
-    found = []
+    found: list[XaiaugError | None] = [forbidden_tracker(settings)]
     for kind, worker in workers.items():
         found += [forbidden(kind, names[kind], worker, settings), unpaid(kind, names[kind], worker, settings, prices)]
     return [error for error in found if error is not None]

@@ -14,6 +14,7 @@ from ..errors import RecordError
 from .cause import Cause
 from .explanation import Explanation
 from .mistake_slice import MistakeSlice
+from .rendering import to_html
 
 ATTENDED = ("subject", "part", "background", "other", "unknown")
 GUIDANCE = ("subject_colour", "backdrop_colour", "brightness", "sharpness", "size", "place")
@@ -148,3 +149,6 @@ class Critique:
         unknown = set(self.guidance) - set(GUIDANCE)
         if unknown:
             raise RecordError(f"Critique: guidance knows {', '.join(GUIDANCE)}, got {', '.join(sorted(unknown))}")
+
+    def _repr_html_(self) -> str:
+        return to_html(self)

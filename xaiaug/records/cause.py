@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import RecordError
+from .rendering import to_html
 
 Box = tuple[float, float, float, float]
 
@@ -121,3 +122,6 @@ class CauseVerdict:
     def __post_init__(self) -> None:
         if self.outcome not in CAUSE_OUTCOMES:
             raise RecordError(f"CauseVerdict: outcome must be one of {', '.join(CAUSE_OUTCOMES)}, got {self.outcome!r}")
+
+    def _repr_html_(self) -> str:
+        return to_html(self)

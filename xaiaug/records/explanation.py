@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import RecordError
+from .rendering import draw_heatmap, save_heatmap, to_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,35 @@ class Explanation:
             values = getattr(self, name)
             if values is not None and np.ndim(values) != 2:
                 raise RecordError(f"Explanation by {self.method!r}: {name} must be h w, got shape {np.shape(values)}")
+
+    def overlay(self, image: Image.Image, scale: tuple[float, float] | None = None) -> Image.Image:
+        """The heatmap in colours over its image in grey, as panels and reports show it.
+
+        Args:
+            image: that was explained, of any size.
+            scale: raw values of the coldest and the hottest colour, to compare maps; None takes them from this map.
+
+        Raises:
+            DataError: the image has other proportions than the map, or the scale no extent.
+        """
+        drawn: Image.Image = draw_heatmap(self, image, scale)
+        return drawn
+
+    def save(self, path: str | Path, image: Image.Image | None = None) -> Path:
+        """Writes the raw values (`.npy`), or a picture: the map alone, or over its image. Returns the path.
+
+        Args:
+            path: of the file; its suffix says the format.
+            image: that was explained; None: the map alone.
+
+        Raises:
+            DataError: there is no format with that suffix.
+        """
+        written: Path = save_heatmap(self, path, image)
+        return written
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     @property
     def degenerate(self) -> bool:

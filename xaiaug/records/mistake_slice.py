@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .cause import Cause, CauseVerdict
+from .rendering import to_html
 
 SLICE_KINDS = (
     "mark",
@@ -67,6 +68,9 @@ class MistakeSlice:
     cause: Cause | None = None
     verdict: CauseVerdict | None = None
 
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
 
 @dataclass(frozen=True)
 class Slices:
@@ -91,3 +95,6 @@ class Slices:
 
     def __len__(self) -> int:
         return len(self.slices)
+
+    def _repr_html_(self) -> str:
+        return to_html(self)

@@ -9,12 +9,14 @@ class Progress:
 
     Attributes:
         stage: name of the stage, such as "explain".
-        done: finished items of the stage.
+        done: finished items of the stage; of a training its steps, where the classifier tells them.
         total: all items of the stage.
-        note: further information, such as the current loss.
+        note: further information, such as a change of the settings.
+        earlier: how many of `done` an earlier session finished; a pace counts the others.
     """
 
     stage: str
     done: int
     total: int
     note: str = ""
+    earlier: int = 0

@@ -133,8 +133,8 @@ def format_table(report: Report, format: str = "text") -> str:  # noqa: A002  (t
     return FORMATS[format](summarise_arms(report))
 
 
-def to_cells(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The heads and cells of the table in text."""
+def list_cells(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heads of the table of arms, and its cells row by row."""
     rows = summarise_arms(report)
     return _heads(rows), _to_cells(rows)
 

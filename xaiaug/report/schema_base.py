@@ -8,11 +8,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
 
+from ..display.notebook_html import to_html
+
 
 class Row(BaseModel):
     """Base of every part of a report: frozen, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
 
 def _encodable(value: Any) -> Any:

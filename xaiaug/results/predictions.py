@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RunFolderError
+from ..errors import ConfigError, RunFolderError, suggest
 from ..metrics import Grouping, evaluate, form_groups
 from ..metrics.scores import Scorer
 from ..records import METHODS
@@ -89,6 +89,33 @@ def seeds_of(reader: Reader, arm: str) -> list[int]:
     """The seeds an arm was trained with."""
     names = (stage for stage in reader.stages() if stage.kind == StageKind.FIT and not stage.part)
     return sorted(int(seed) for name, seed in (stage.detail for stage in names) if name == arm)
+
+
+def read_predictions(reader: Reader, arm: str, seed: int | None = None) -> PredictionsOfTest:
+    """The predictions of one classifier.
+
+    Args:
+        reader: of the run.
+        arm: its name.
+        seed: of its training; None where there is one.
+
+    Raises:
+        ConfigError: there is no such arm or seed, or several seeds and none is named.
+        RunFolderError: they are not complete.
+    """
+    names = [fact["arm"]["name"] for fact in reader.get_fact(ARMS) or []]
+    seeds = seeds_of(reader, arm)
+    if not seeds:
+        raise ConfigError(f"predictions: the run has no arm {arm!r} that was trained. {suggest(arm, names)}")
+    if (seed is None and len(seeds) > 1) or (seed is not None and seed not in seeds):
+        asked = "name one" if seed is None else f"not {seed}"
+        raise ConfigError(f"predictions: {arm} has the seeds {', '.join(map(str, seeds))}: {asked}")
+    found = predictions_of(reader, arm, seeds[0] if seed is None else seed)
+    if found is None:
+        raise RunFolderError(
+            f"the run has not predicted all test images with {arm}: rerun its command to resume, without until"
+        )
+    return found
 
 
 def predictions_of(reader: Reader, arm: str, seed: int) -> PredictionsOfTest | None:

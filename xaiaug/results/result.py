@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
+from PIL import Image
+
+from ..display.notebook_html import format_list, format_table, format_text, format_title, wrap
 from ..errors import ConfigError
+from ..records import Explanation
 from ..records.failure import PASSING
-from ..records.pipeline import Stop, reaches
+from ..records.pipeline import BASELINE, Stop, reaches
 from ..report import Report
-from ..report.arm_table import format_table
-from ..report.conclusion import write_conclusion
+from ..report.arm_table import format_table as format_arms
+from ..report.arm_table import list_cells
+from ..report.conclusion import list_limits, write_conclusion
 from ..report.page import render
 from ..report.paths import remove_paths, shows_paths
 from ..report.resources import format_resources
@@ -21,11 +26,17 @@ from ..report.schema_causes import TestedCauseRow
 from ..report.schema_slices import SliceRow
 from ..store import Reader, Store, blame_run_folder, open_reader, to_run_folder
 from ..store.schema import SNAPSHOT, TESTED
+from .arm_plot import plot_arms
 from .build import build
+from .case_pictures import read_case_image, read_explanation
 from .image_export import export_images
 from .lookup import look_up
 from .mistake_table import list_arms, list_mistakes, write_tables
+from .predictions import PredictionsOfTest, read_predictions
 from .run_comparison import RunComparison, compare_runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Mistakes(Sequence[CaseRow]):
@@ -82,8 +93,63 @@ class Result:
 
     @property
     def conclusion(self) -> str:
-        """What the run came to, in one or two sentences that claim no more than it shows."""
-        return write_conclusion(self.report)
+        """What the run came to, in sentences that claim no more than it shows, and what limits them in a few words."""
+        limits = list_limits(self.report)
+        return " ".join((write_conclusion(self.report), *([f"Cautions: {', '.join(limits)}."] if limits else [])))
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader has to know before believing the conclusion, in sentences."""
+        return tuple(note.text for note in self.report.notes if note.kind == "warning")
+
+    def predictions(self, arm: str = BASELINE, seed: int | None = None) -> PredictionsOfTest:
+        """The predictions of one classifier for the test images, as `compare_predictions` takes them.
+
+        Args:
+            arm: its name in the table of arms.
+            seed: of its training; None where there is one.
+
+        Raises:
+            ConfigError: there is no such arm or seed, or not one that is meant.
+            RunFolderError: the test images were not predicted, or not all of them.
+        """
+        with open_reader(self.run_dir) as reader:
+            return read_predictions(reader, arm, seed)
+
+    def image(self, mistake: CaseRow) -> Image.Image:
+        """The image of a mistake, as the run kept it: RGB, its longer side at most 384 pixels.
+
+        Args:
+            mistake: of `mistakes`.
+
+        Raises:
+            RunFolderError: the run has not explained it yet, or the picture is damaged.
+        """
+        with open_reader(self.run_dir) as reader:
+            return read_case_image(reader, mistake)
+
+    def explanation(self, mistake: CaseRow) -> Explanation:
+        """The heatmap of a mistake, for the class that was predicted.
+
+        Args:
+            mistake: of `mistakes`.
+
+        Raises:
+            RunFolderError: the run has not explained it yet, or could not; the message says why.
+        """
+        with open_reader(self.run_dir) as reader:
+            return read_explanation(reader, mistake)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draws the test accuracy of each arm: a dot a seed, the mean, and the interval where there is one.
+
+        Args:
+            axes: of matplotlib, to draw on; None makes a figure.
+
+        Raises:
+            ConfigError: the run has no test accuracies yet.
+        """
+        return plot_arms(self.report, axes)
 
     @property
     def unanswered(self) -> int:
@@ -183,7 +249,7 @@ class Result:
         Raises:
             ConfigError: an unknown format.
         """
-        return format_table(self.report, format)
+        return format_arms(self.report, format)
 
     def resources(self) -> str:
         """What each arm used: labels, real and new images, dollars and minutes, as a table in text."""
@@ -212,6 +278,16 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({str(self.run_dir)!r})"
+
+    def _repr_html_(self) -> str:
+        heads, rows = list_cells(self.report)
+        return wrap(
+            format_title(self.run_dir.resolve().name),
+            format_text(self.conclusion),
+            format_table(heads, rows) if rows else "",
+            format_list(self.cautions),
+            format_text(f"report: {self.report_path}"),
+        )
 
 
 def open_run(run_dir: str | Path) -> Result:

@@ -51,6 +51,7 @@ class Stage:
             kept as they arrive.
         together: whether a chunk makes one row, not one for each item.
         effort: how much of what takes time is in an item, such as the images that a training sees.
+        steps: what progress counts for an item, such as the steps of a training.
         who: whose work it is, such as "Slow.critique"; empty where no plugin is at work.
         training: whether it trains, which takes longer than other work.
         is_passing: whether a row tells of a failure that may pass. A chunk with one is kept to be shown, and made again
@@ -64,6 +65,7 @@ class Stage:
     remote: bool = False
     together: bool = False
     effort: int = 1
+    steps: int = 1
     who: str = ""
     training: bool = False
     is_passing: Callable[[Any], bool] | None = None
@@ -91,13 +93,16 @@ def complete(
     missing = [place for place, key in enumerate(keys) if key not in finished]
     before = done = len(items) - sum(len(chunks[place]) for place in missing)
     left, began = len(missing), time.monotonic()
-    runtime.watch(Progress(stage.title, done, len(items)))
+
+    def show(note: str = "") -> None:
+        shown, total, earlier = (count * stage.steps for count in (done, len(items), before))
+        runtime.watch(Progress(stage.title, shown, total, note, earlier))
+
+    show()
     spending = runtime.store.note_spending(runtime.name(stage.name)) if stage.remote else nullcontext()
     with (
         spending,
-        _watch_plugin(
-            runtime, stage, lambda note: runtime.watch(Progress(stage.title, done, len(items), note))
-        ) as heard,
+        _watch_plugin(runtime, stage, show) as heard,
     ):
         for position, rows in _spread(
             runtime, stage, work, ([item.value for item in chunks[place]] for place in missing)
@@ -107,11 +112,11 @@ def complete(
             keep = runtime.store.replace if stage.is_passing else runtime.store.commit
             keep(keys[place], runtime.name(stage.name), rows)
             left, done = left - 1, done + len(chunks[place])
-            runtime.watch(Progress(stage.title, done, len(items)))
+            show()
     runtime.store.add_speed(kind, (done - before) * stage.effort, time.monotonic() - began)
     runtime.store.checkpoint()
     if left:
-        raise RunStopped(f"stopped in {stage.name} at {done} of {len(items)}: rerun the same command to resume")
+        raise RunStopped(f"stopped in {stage.title} at {done} of {len(items)}: rerun the same command to resume")
     return Rows(runtime.store, keys, *((1, len(keys)) if stage.together else (stage.size, len(items))))
 
 

@@ -18,10 +18,9 @@ from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanatio
 from ..store import Blob, StageName
 from ..store.blobs import Blobs
 from ..store.schema import critique_stage
-from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of
+from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of, explanation_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
-from .explain import explanation_of
 from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain

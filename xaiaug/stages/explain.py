@@ -12,9 +12,8 @@ from ..errors import PluginError
 from ..interfaces import Classifier, Context, Explainer
 from ..records import Explanation, Failure
 from ..store import Blob
-from ..store.blobs import Blobs
 from ..store.schema import explain_stage
-from ..store.stage_rows import ExplainRow, MapRow, failure_of
+from ..store.stage_rows import ExplainRow, failure_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .lazy import Lazy
 from .mistakes import Mistake
@@ -94,17 +93,6 @@ def explain(
     rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime.context, fitted))
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))
     return rows
-
-
-def explanation_of(row: MapRow | None, blobs: Blobs) -> Explanation | Failure | None:
-    """An explanation as it was committed."""
-    if row is None or "failure" in row:
-        return failure_of(row)
-    grid = blobs.array(row["grid"]["blob"]) if row["grid"] else None
-    heatmap = blobs.array(row["heatmap"]["blob"])
-    return Explanation(
-        heatmap, row["method"], row["target"], row["class_specific"], grid, row.get("completeness_error")
-    )
 
 
 def _map_row(explanation: Explanation | Failure | None) -> dict[str, Any] | None:

@@ -13,9 +13,8 @@ from ..quality import Faithfulness, count_predictions, score_map, summarize, sum
 from ..records import Explanation, Failure
 from ..store.blobs import Blobs
 from ..store.schema import FAITHFULNESS, FAITHFULNESS_SUMMARY
-from ..store.stage_rows import ExplainRow, FaithfulnessRow, MapRow, failure_of
+from ..store.stage_rows import ExplainRow, FaithfulnessRow, MapRow, explanation_of, failure_of
 from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
-from .explain import explanation_of
 from .mistakes import Mistake
 from .runtime import Fitted, StageRuntime
 

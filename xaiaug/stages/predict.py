@@ -44,11 +44,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Work:
+    runtime: StageRuntime
+    title: str
     fitted: Fitted
     classes: int
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
-        images = Lazy(len(samples), lambda i: samples[i].open())
+        images = self.runtime.open_images(samples, self.title)
         with blame_plugin(f"{self.fitted.kind.__name__}.predict_proba"):
             probabilities = np.asarray(self.fitted.load().predict_proba(images))
         _check(self.fitted, probabilities, (len(samples), self.classes))
@@ -74,9 +76,10 @@ def predict(
         PluginError: the classifier returned another shape, or values that are no probabilities.
     """
     who = f"{fitted.kind.__name__}.predict_proba"
-    stage = Stage(name, f"predict {' '.join(name.detail)}", {"model": fitted.key}, CHUNK, together=True, who=who)
+    title = f"predict {' '.join(name.detail)}"
+    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who)
     items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
-    rows = complete(runtime, stage, items, _Work(fitted, classes))
+    rows = complete(runtime, stage, items, _Work(runtime, title, fitted, classes))
     return gather(rows, runtime.store.blobs, classes)
 
 

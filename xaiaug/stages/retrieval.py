@@ -24,10 +24,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Work:
+    runtime: StageRuntime
+    title: str
     fitted: Fitted
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
-        who, images = f"{self.fitted.kind.__name__}.embed", Lazy(len(samples), lambda i: samples[i].open())
+        who, images = f"{self.fitted.kind.__name__}.embed", self.runtime.open_images(samples, self.title)
         with blame_plugin(who):
             found = self.fitted.load().embed(images)
         if found is None:
@@ -54,9 +56,10 @@ def embed_images(runtime: StageRuntime, name: StageName, fitted: Fitted, samples
         PluginError: the classifier returned another shape, or values that are not finite.
     """
     who = f"{fitted.kind.__name__}.embed"
-    stage = Stage(name, f"embed {' '.join(name.detail)}", {"model": fitted.key}, CHUNK, together=True, who=who)
+    title = f"embed {' '.join(name.detail)}"
+    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who)
     items = Lazy(len(samples), lambda i: Item(samples[i].id, samples[i]))
-    rows: Sequence[EmbeddingRow] = complete(runtime, stage, items, _Work(fitted))
+    rows: Sequence[EmbeddingRow] = complete(runtime, stage, items, _Work(runtime, title, fitted))
     names = [row["embeddings"]["blob"] if row["embeddings"] else None for row in rows]
     if not names or None in names:
         return None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from PIL import Image
+
 from ..engines import LocalEngine
-from ..errors import DataError
+from ..errors import DataError, RunStopped
 from ..interfaces import Classifier, Context
 from ..records import Progress, Sample, digest
 from ..store import StageName, Store
+from ..store.run_files import LOGS
+from .lazy import Lazy
 from .plugin_guard import TimeLimits, blame_plugin
 
 
@@ -56,6 +60,28 @@ class StageRuntime:
     def model_folder(self, arm: str, seed: int) -> str:
         """Where a model lies, below the run folder: "models/ARM/SEED", or "models/ARM@PART/SEED"."""
         return f"models/{arm}@{self.part}/{seed}" if self.part else f"models/{arm}/{seed}"
+
+    def log_folder(self, arm: str, seed: int) -> Path:
+        """Where trackers of a training keep files."""
+        return self.store.folder / self.model_folder(arm, seed).replace("models", LOGS, 1)
+
+    def open_images(self, samples: Sequence[Sample], title: str) -> Lazy[Image.Image]:
+        """The images of samples, each opened when it is read; so many are read at once that a stop is looked for here.
+
+        Args:
+            samples: whose images.
+            title: of the stage.
+
+        Raises:
+            RunStopped: when an image is read after the run was asked to stop; nothing of the chunk is kept.
+        """
+
+        def read(place: int) -> Image.Image:
+            if self.stopping():
+                raise RunStopped(f"stopped in {title}: rerun the same command to resume")
+            return samples[place].open()
+
+        return Lazy(len(samples), read)
 
     def keep_from_test(self, samples: Iterable[Sample], reader: str) -> None:
         """Refuses to show a test image to anything but a finished classifier.

@@ -19,9 +19,8 @@ from ..slices.search import ScoredSlice
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import SLICES
-from ..store.stage_rows import ExplainRow, MapRow, mistake_slice_of
+from ..store.stage_rows import ExplainRow, MapRow, explanation_of, mistake_slice_of
 from .chunks import Item, Stage, complete
-from .explain import explanation_of
 from .mistakes import Mistake
 from .plugin_guard import blame_plugin
 from .runtime import Fitted, StageRuntime

@@ -15,10 +15,9 @@ from ..records.pipeline import StageKind
 from ..store import Blob
 from ..store.blobs import Blobs
 from ..store.schema import Wave
-from ..store.stage_rows import ExplainRow, SynthesisRow, failure_of
+from ..store.stage_rows import ExplainRow, SynthesisRow, explanation_of, failure_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
-from .explain import explanation_of
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import StageRuntime

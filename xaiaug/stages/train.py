@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from ..arms import effort
-from ..errors import DataError, PluginError, UnsupportedRecipeError, name_some
+from ..errors import DataError, PluginError, RunStopped, UnsupportedRecipeError, name_some
 from ..interfaces import Checkpoints, Classifier
 from ..records import JSON, History, Progress, Recipe, Sample, digest
 from ..records.training_method import PLAIN
@@ -20,6 +21,8 @@ from .plugin_guard import blame_plugin, check_plain
 from .runtime import Fitted, StageRuntime
 
 CURVE, EARLY = "curve", "early"  # folders in a model's folder
+RESUMES = "rerun the same command to resume"
+BEGINS_ANEW = "rerun the same command to resume; this training then begins anew"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +63,43 @@ class WhatToKeep:
     early: bool = False
 
 
+class StepWatch:
+    """Tells the run which step a training has reached, and the training when the run was asked to stop.
+
+    Args:
+        runtime: of the run.
+        title: what progress calls the training.
+    """
+
+    def __init__(self, runtime: StageRuntime, title: str) -> None:
+        self._runtime, self._title = runtime, title
+        self._step = self._steps = 0
+        self._told = False
+
+    def on_step(self, step: int, steps: int, resumed_at: int = 0) -> bool:
+        """Passes the step on; returns whether the training has to stop: not after its last step, when it is done."""
+        self._step, self._steps = step, steps
+        self._runtime.watch(Progress(self._title, step, steps, earlier=resumed_at))
+        self._told = step < steps and self._runtime.stopping()
+        return self._told
+
+    def check(self, end: str) -> None:
+        """Refuses a training that was told to stop, and so has not done all of its steps, whatever it returned.
+
+        Raises:
+            RunStopped: it was.
+        """
+        if self._told:
+            raise RunStopped(f"stopped in {self._title} at step {self._step} of {self._steps}: {end}")
+
+
 @dataclass(frozen=True)
 class _Work:
     runtime: StageRuntime
+    title: str
+    steps: int
     classifier: Classifier
-    checkpoints: Checkpoints | None
+    checkpoints: Checkpoints
     snapshots: Path | None
     keeping: WhatToKeep
 
@@ -72,7 +107,7 @@ class _Work:
         return [self._train(training) for training in trainings]
 
     def _train(self, training: Training) -> FitRow:
-        classifier, told = self._start(training.start, f"train {training.arm}")
+        classifier, told = self._start(training.start)
         began = time.monotonic()
         history = self._fit(classifier, training)
         seconds = time.monotonic() - began
@@ -98,15 +133,25 @@ class _Work:
             return History()
         _check_method(classifier, training.recipe)
         train: Callable[..., object] = classifier.fit
-        options = {"checkpoints": self.checkpoints, "snapshots": self.snapshots}
-        wanted = {name: options[name] for name in classifier.fit_options() if options[name] is not None}
-        with blame_plugin(f"{type(classifier).__name__}.fit"):
-            history = train(training.train, training.validation, recipe=training.recipe, seed=training.seed, **wanted)
+        steps, wanted = StepWatch(self.runtime, self.title), classifier.fit_options()
+        # Only a training that can be stopped knows what to do with checkpoints that nobody asked for.
+        resumable = self.checkpoints.every is not None or "monitor" in wanted
+        options = {
+            "checkpoints": self.checkpoints if resumable else None,
+            "logs": self.runtime.log_folder(training.arm, training.seed),
+            "monitor": steps,
+            "snapshots": self.snapshots,
+        }
+        given = {name: options[name] for name in wanted if options[name] is not None}
+        history: object = None
+        with blame_plugin(f"{type(classifier).__name__}.fit"), suppress(RunStopped):
+            history = train(training.train, training.validation, recipe=training.recipe, seed=training.seed, **given)
+        steps.check(RESUMES if "checkpoints" in given and not training.recipe.how.head_only else BEGINS_ANEW)
         if not isinstance(history, History):
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history
 
-    def _start(self, start: Fitted | None, title: str) -> tuple[Classifier, tuple[str, ...]]:
+    def _start(self, start: Fitted | None) -> tuple[Classifier, tuple[str, ...]]:
         """The classifier to train, and what the reader must know of how it took the data."""
         name = type(self.classifier).__name__
         told: tuple[str, ...] = ()
@@ -116,7 +161,7 @@ class _Work:
                 classifier.prepare(self.runtime.context)
             told = tuple(check_plain(f"{name}.notes", classifier.notes))
             for note in told:
-                self.runtime.watch(Progress(title, 0, 1, note))
+                self.runtime.watch(Progress(self.title, 0, self.steps, note))
         with blame_plugin(f"{name}.fork"):
             return classifier.fork(), told
 
@@ -144,16 +189,26 @@ def fit(
     recipe, sizes = training.recipe, (len(training.train), len(training.validation))
     images = effort(recipe, *sizes) if recipe else 0
     who, name = f"{type(classifier).__name__}.fit", fit_stage(training.arm, training.seed)
-    stage = Stage(name, f"train {training.arm}", None, 1, who=who, training=True, effort=images)
+    title = f"train {training.arm}" + (f", seed {training.seed}" if training.seed else "")
+    steps = _count_steps(classifier, training)
+    stage = Stage(name, title, None, 1, who=who, training=True, effort=images, steps=steps)
     unfinished = runtime.store.unfinished(digest(key))
-    every = keeping.checkpoint_steps
-    checkpoints = None if every is None else Checkpoints(unfinished, every)
+    checkpoints = Checkpoints(unfinished, keeping.checkpoint_steps)
     snapshots = unfinished / CURVE if keeping.curve or keeping.early else None
-    work = _Work(runtime, classifier, checkpoints, snapshots, keeping)
+    work = _Work(runtime, title, steps, classifier, checkpoints, snapshots, keeping)
     rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
     runtime.store.drop_unfinished(digest(key))
     folder = runtime.store.bring_back(rows[0]["model"])
     return Fitted(type(classifier), folder, digest(key), classifier)
+
+
+def _count_steps(classifier: Classifier, training: Training) -> int:
+    """The steps that a training tells of: of the network, or, of a last layer alone, the images that it embeds."""
+    if training.recipe is None or "monitor" not in classifier.fit_options():
+        return 1
+    if training.recipe.how.head_only:
+        return max(1, len(training.train) + len(training.validation))
+    return training.recipe.steps
 
 
 def snapshots(fitted: Fitted) -> dict[int, Fitted]:

@@ -63,8 +63,8 @@ def compare_predictions(
 
     Args:
         labels: n, indices of the true classes.
-        a: s n k, probabilities, or s n, predicted classes, of each seed.
-        b: likewise, of the same shape.
+        a: s n k, probabilities, or s n, predicted classes, of each seed; of one seed also n k, or n.
+        b: likewise, with the same seeds and classes.
         metric: "accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision", "worst-class" or
             "worst-group".
         groups: n, a value of each image, such as its place, for "worst-group"; each combination of value and class is
@@ -74,16 +74,23 @@ def compare_predictions(
     Returns:
         The comparison; its interval is over both seeds and images: mean ± t · sqrt(variance over seeds / s +
         variance over images / n), with Satterthwaite's degrees of freedom; for the worst group or class
-        simultaneous over the groups (`WorstGroupEstimate.interval`).
+        simultaneous over the groups (`WorstGroupEstimate.interval`). Of one seed there is no interval: `estimate` is
+        None, and `flips` counts the images fixed and broken.
 
     Raises:
-        DataError: shapes differ.
+        DataError: labels are no indices of classes, or the predictions are not of these images, seeds and classes.
         ConfigError: the metric is unknown, or needs groups and there are none.
     """
-    truth = np.asarray(labels)
-    one, other = (_to_probabilities(value, truth, name) for value, name in ((a, "a"), (b, "b")))
-    if one.shape != other.shape:
-        raise DataError(f"compare_predictions: a and b must have the same shape, got {one.shape} and {other.shape}")
+    truth = _read_labels(labels)
+    read = [_read_predictions(value, truth, name) for value, name in ((a, "a"), (b, "b"))]
+    most = max(int(truth.max()) + 1, *(one.shape[2] if one.ndim == 3 else int(one.max()) + 1 for one in read))
+    one, other = (_to_probabilities(predictions, most) for predictions in read)
+    for axis, what in ((0, "seeds"), (2, "classes")):
+        if one.shape[axis] != other.shape[axis]:
+            raise DataError(
+                f"compare_predictions: seeds are paired, so a and b need the same {what}; a has {one.shape[axis]} "
+                f"{what}, b {other.shape[axis]}"
+            )
     if groups is not None and len(groups) != len(truth):
         raise DataError(f"compare_predictions: needs a group for each of {len(truth)} images, got {len(groups)}")
     values = None if groups is None else [{"group": str(value)} for value in groups]
@@ -192,15 +199,46 @@ def _bootstrap_seeds_and_images(values: NDArray[np.float64], generator: np.rando
     return np.concatenate(means)
 
 
-def _to_probabilities(value: Any, labels: Labels, name: str) -> NDArray[Any]:
-    given = np.asarray(value)
-    if given.ndim == 2 and np.issubdtype(given.dtype, np.integer):
-        given = np.eye(int(max(given.max(initial=0), labels.max(initial=0))) + 1, dtype=np.float32)[given]
-    if given.ndim != 3 or given.shape[1] != len(labels) or not given.shape[0]:
+def _read_labels(labels: Sequence[int] | Labels) -> Labels:
+    truth = np.asarray(labels)
+    if truth.ndim != 1 or not truth.size or not np.issubdtype(truth.dtype, np.integer) or truth.min() < 0:
         raise DataError(
-            f"compare_predictions: {name} must be s n k (probabilities) or s n (classes) for {len(labels)} images, "
-            f"got shape {given.shape}"
+            "compare_predictions: labels must be indices of the true classes, n integers from 0, got "
+            f"{truth.dtype} of shape {truth.shape}"
         )
-    if labels.max(initial=0) >= given.shape[2]:
+    return truth
+
+
+def _read_predictions(value: Any, labels: Labels, name: str) -> NDArray[Any]:
+    """Predictions of all seeds: s n k, or s n for classes."""
+    given = _add_seed(np.asarray(value), name)
+    if not given.shape[0] or given.shape[1] != len(labels):
+        raise DataError(
+            f"compare_predictions: {name} has predictions of {given.shape[1]} images for {given.shape[0]} seeds, and "
+            f"there are {len(labels)} labels"
+        )
+    if given.ndim == 2 and given.min() < 0:
+        raise DataError(f"compare_predictions: {name} has the class {given.min()}; classes count from 0")
+    if given.ndim == 3 and labels.max() >= given.shape[2]:
         raise DataError(f"compare_predictions: {name} has {given.shape[2]} classes, but a label is {labels.max()}")
+    if not np.isfinite(given).all():
+        raise DataError(f"compare_predictions: {name} has probabilities that are not finite")
     return given
+
+
+def _to_probabilities(given: NDArray[Any], classes: int) -> NDArray[Any]:
+    """Predictions as s n k: a predicted class as 1 for it and 0 for the others."""
+    return given if given.ndim == 3 else np.eye(classes, dtype=np.float32)[given]
+
+
+def _add_seed(given: NDArray[Any], name: str) -> NDArray[Any]:
+    """Predictions with an axis of seeds: s n k, or s n for classes."""
+    classes, numbers = (np.issubdtype(given.dtype, kind) for kind in (np.integer, np.floating))
+    if (classes and given.ndim == 1) or (numbers and given.ndim == 2):
+        return given[None]
+    if (classes and given.ndim == 2) or (numbers and given.ndim == 3):
+        return given
+    raise DataError(
+        f"compare_predictions: {name} must be probabilities (s n k, or n k of one seed) or predicted classes as "
+        f"integers (s n, or n of one seed), got {given.dtype} of shape {given.shape}"
+    )

@@ -27,6 +27,7 @@ from .run_files import (
     find_leftovers,
     is_leftover,
     is_litter,
+    is_log,
     list_files,
     remove_files,
     walk_run,
@@ -93,7 +94,7 @@ class _Examination:
     def _may_stay(self, name: str) -> bool:
         """Whether a file that is not known is of a process that was killed, or of a file manager."""
         base = name.rpartition("/")[2]
-        if is_litter(name) or is_leftover(name) or _TRAINING.fullmatch(name) or is_mask_file(name):
+        if is_litter(name) or is_leftover(name) or _TRAINING.fullmatch(name) or is_mask_file(name) or is_log(name):
             return True
         return is_blob_name(base) and name == self.reader.blobs.file(base) and self.reader.blobs.holds(base)
 

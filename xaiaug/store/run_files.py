@@ -11,13 +11,17 @@ from ..errors import RunFolderError
 from ..files import Directory, Entry
 from .schema import LEDGER
 
-BLOBS, MODELS, UNFINISHED, SYNTHETIC, MASKS = FOLDERS = ("blobs", "models", "checkpoints", "synthetic", "masks")
+BLOBS, MODELS, UNFINISHED, SYNTHETIC, MASKS, LOGS = FOLDERS = (
+    *("blobs", "models", "checkpoints", "synthetic", "masks"),
+    "logs",  # of trackers, by arm and seed
+)
 LOCK = ".lock"
 OWN = (LOCK, *(f"{LEDGER}{end}" for end in ("", "-wal", "-shm", "-journal")))
 NOT_OURS = "no run writes such a name; take the run folder from where it came from again, or start a new one"
 _PART = re.compile(r"\..+\.part")  # a file or folder that was being written when its process ended
 _TOP_PART = re.compile(r"\.[0-9a-f]{16}\.part")
 _KEY = re.compile(r"[0-9a-f]{16}")
+_EVENTS = re.compile(rf"{LOGS}/[^/]+/\d+/events\.out\.tfevents\.[^/]+")
 # Files that file managers leave behind.
 _LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".directory", "icon\r")
 
@@ -81,6 +85,11 @@ def is_litter(name: str) -> bool:
 def is_leftover(name: str) -> bool:
     """Whether a file or folder, or one above it, was half-written when its process ended."""
     return any(_PART.fullmatch(part) for part in name.split("/"))
+
+
+def is_log(name: str) -> bool:
+    """Whether a file may have been written by a tracker: events for TensorBoard."""
+    return _EVENTS.fullmatch(name) is not None
 
 
 def list_files(run: Path, folder: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
-from ..records import JSON, Cause, CauseVerdict, Critique, Failure, MistakeSlice
+from ..records import JSON, Cause, CauseVerdict, Critique, Explanation, Failure, MistakeSlice
+from .blobs import Blobs
 
 
 class BlobRow(TypedDict):
@@ -192,6 +193,17 @@ class FaithfulnessRow(TypedDict, total=False):
 def failure_of(row: Mapping[str, Any] | None) -> Failure | None:
     """Why a row has no result; None where it has one, or there is no row."""
     return Failure(**row["failure"]) if row is not None and "failure" in row else None
+
+
+def explanation_of(row: MapRow | None, blobs: Blobs) -> Explanation | Failure | None:
+    """An explanation as it was committed."""
+    if row is None or "failure" in row:
+        return failure_of(row)
+    grid = blobs.array(row["grid"]["blob"]) if row["grid"] else None
+    heatmap = blobs.array(row["heatmap"]["blob"])
+    return Explanation(
+        heatmap, row["method"], row["target"], row["class_specific"], grid, row.get("completeness_error")
+    )
 
 
 def critique_of(row: CritiqueRow) -> Critique | Failure:

@@ -36,7 +36,7 @@ class StatusFile(BaseModel):
     """What status.json holds.
 
     Attributes:
-        state: "running", "finished", "stopped" or "waiting for review".
+        state: "running", "stopping", "finished", "stopped" or "waiting for review".
         at: when it was written, ISO 8601.
         stage: title of the stage that was under way.
         done: items of it.

@@ -71,6 +71,14 @@ class Parts:
         return function  # type: ignore[no-any-return]
 
 
+def takes_keyword(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function declares a parameter of that name; False where its signature cannot be read."""
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
 # Live parts cannot be written to a file: `load` finds them here, as long as a classifier holds them.
 LIVE_PARTS: WeakValueDictionary[str, Any] = WeakValueDictionary()
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import UnsupportedRecipeError, name_some
+from ...errors import RunStopped, UnsupportedRecipeError, name_some
+from ...interfaces import TrainingMonitor
 from ...records import History, Recipe, Sample
 from ...records.training_method import GROUP_BALANCED
 from ._dataset import TrainingTask, draw_order, form_strata
@@ -127,24 +128,28 @@ HEAD_FITS: dict[str, Callable[[Head, EmbeddedImages, int, float], Head]] = {
 }
 
 
-def train_head(network: HeadNetwork, task: TrainingTask) -> History:
+def train_head(network: HeadNetwork, task: TrainingTask, monitor: TrainingMonitor | None = None) -> History:
     """Trains the last layer of a network in place; images are not augmented, and the curves have one point.
 
     Args:
         network: the network.
         task: what is asked for, checked.
+        monitor: told of each image that is embedded; may stop the training.
 
     Raises:
         UnsupportedRecipeError: the network changes what its last layer gives, or a class has no image.
+        RunStopped: the monitor stopped it; the network is as before.
     """
     _check_classes(task)
     head = network.read()
-    features = network.embed(_Images(task.train)).astype(np.float64)
+    count = len(task.train) + len(task.validation)
+    features = network.embed(_Images(task.train, monitor, 0, count)).astype(np.float64)
     _compare(network, head, task.train[:CHECKED], features[:CHECKED])
     images = _gather(features, task.train, task.recipe)
     fitted = HEAD_FITS[task.recipe.method](head, images, task.seed, task.recipe.head_factor)
+    validation = _Images(task.validation, monitor, len(task.train), count)
+    held_out = network.embed(validation).astype(np.float64) if len(validation) else features[:0]
     network.write(fitted)
-    held_out = network.embed(_Images(task.validation)).astype(np.float64) if len(task.validation) else features[:0]
     curves = (*_score(fitted, features, task.train), *_score(fitted, held_out, task.validation))
     return History((1,), *((value,) for value in curves), notes=_list_notes(images, task.recipe))
 
@@ -160,16 +165,27 @@ def _check_classes(task: TrainingTask) -> None:
 
 
 class _Images(Sequence[Image.Image]):
-    """The images of samples, each opened when it is read."""
+    """The images of samples, each opened when it is read.
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._samples = samples
+    Args:
+        samples: the images.
+        monitor: told of each that is read.
+        first: how many were read before these.
+        count: of all images that are read in this training.
+    """
+
+    def __init__(self, samples: Sequence[Sample], monitor: TrainingMonitor | None, first: int, count: int) -> None:
+        self._samples, self._monitor, self._first, self._count = samples, monitor, first, count
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, index: Any) -> Any:  # never asked for a slice
-        return self._samples[index].open()
+        image = self._samples[index].open()
+        step = self._first + index + 1
+        if self._monitor is not None and self._monitor.on_step(step, self._count):
+            raise RunStopped(f"the training stopped after image {step} of {self._count}")
+        return image
 
 
 def _compare(network: HeadNetwork, head: Head, samples: Sequence[Sample], features: Floats) -> None:

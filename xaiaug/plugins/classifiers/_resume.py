@@ -14,7 +14,7 @@ from safetensors.torch import load_model, save_model
 from transformers import TrainerCallback
 
 from ...files import SEAL, Directory, find_broken_seal, parse_json, read_seal, seal_folder
-from ...interfaces import Checkpoints
+from ...interfaces import Checkpoints, TrainingMonitor
 
 _STATE = "state.json"  # of curves and loss
 _NUMBERED = re.compile(r"checkpoint-(\d{1,12})")
@@ -37,8 +37,8 @@ def open_folder(checkpoints: Checkpoints | None) -> Iterator[Path]:
 
 def make_save_arguments(checkpoints: Checkpoints | None) -> dict[str, Any]:
     """The Trainer's arguments for when to save."""
-    if checkpoints is None:
-        return {"save_strategy": "no"}
+    if checkpoints is None or checkpoints.every is None:
+        return {"save_strategy": "no", "save_total_limit": 2}
     # Two: the older one serves if the newer one is damaged, or writing it was interrupted.
     return {"save_strategy": "steps", "save_steps": checkpoints.every, "save_total_limit": 2}
 
@@ -62,6 +62,31 @@ class CheckpointWriter(TrainerCallback):
         seal_folder(files, folder.name, [entry.name for entry in files.entries() if not _NUMBERED.match(entry.name)])
 
 
+class StepReporter(TrainerCallback):
+    """Tells a monitor of each step; stops the training, after a checkpoint, when the monitor says so.
+
+    Args:
+        monitor: of the training.
+        save: whether checkpoints are kept.
+    """
+
+    def __init__(self, monitor: TrainingMonitor, *, save: bool) -> None:
+        self._monitor, self._save = monitor, save
+        self._resumed_at = 0
+        self.stopped = False
+
+    def begin(self, step: int, steps: int) -> bool:
+        """Reports the step that the training begins after; returns whether it is not to begin at all."""
+        self._resumed_at = step
+        return self._monitor.on_step(step, steps, step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Reports the step."""
+        if self._monitor.on_step(state.global_step, state.max_steps, self._resumed_at):
+            self.stopped = control.should_training_stop = True
+            control.should_save = self._save
+
+
 def find_newest(folder: Path) -> Path | None:
     """The newest checkpoint that is complete and as it was written; None without any.
 
@@ -77,6 +102,11 @@ def find_newest(folder: Path) -> Path | None:
             return folder / name
     _remove_others(files, set())
     return None
+
+
+def read_step(checkpoint: Path) -> int:
+    """The step that a checkpoint was saved after."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def read_training_state(checkpoint: Path) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from ...interfaces import Checkpoints
+from ...errors import RunStopped
+from ...interfaces import Checkpoints, TrainingMonitor
 from ...records import History, Recipe
 from ._augmentation import apply_policies, mix_views
 from ._curves import CurveRecorder
@@ -24,7 +25,17 @@ from ._dataset import Frames, Item, TrainingDataset, TrainingTask
 from ._erm import ErmLoss, LossSettings
 from ._isolation import isolate_randomness, silence_transformers
 from ._preprocessor import Preprocessor
-from ._resume import CheckpointWriter, find_newest, make_save_arguments, open_folder, read_training_state, read_weights
+from ._resume import (
+    CheckpointWriter,
+    StepReporter,
+    find_newest,
+    make_save_arguments,
+    open_folder,
+    read_step,
+    read_training_state,
+    read_weights,
+)
+from ._trackers import drop_others, make_log_arguments, place_events
 
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 
@@ -37,6 +48,8 @@ def train_network(
     *,
     checkpoints: Checkpoints | None = None,
     snapshot: Callable[[int, Any], None] | None = None,
+    monitor: TrainingMonitor | None = None,
+    logs: Path | None = None,
 ) -> History:
     """Trains a network in place, on the device it is on; the weights after the last step are kept.
 
@@ -49,9 +62,12 @@ def train_network(
         kind: of the loss.
         checkpoints: where they are saved; the training resumes from the newest.
         snapshot: called with the step and the network at each point of the curves.
+        monitor: told of each step; may stop the training.
+        logs: where events for TensorBoard are kept.
 
     Raises:
         UnsupportedRecipeError: the network cannot be trained by this loss.
+        RunStopped: the monitor stopped it; the network is as after the last step.
     """
     recipe, seed, device = task.recipe, task.seed, module.device
     dataset = TrainingDataset(
@@ -66,6 +82,7 @@ def train_network(
     with isolate_randomness(seed), silence_transformers(), _freeze_old_objects(), open_folder(checkpoints) as folder:
         given = {**_make_arguments(recipe, seed, device), **make_save_arguments(checkpoints)}
         arguments = _limit_to_one_device(TrainingArguments(output_dir=str(folder), **given))
+        arguments = drop_others(arguments, recipe.trainer)
         settings = LossSettings(
             arguments.device,
             len(task.labels),
@@ -80,14 +97,22 @@ def train_network(
             data_collator=Collator(preprocessor, tuple(recipe.augment.split("+")), seed),
         )
         trainer.remove_callback(PrinterCallback)
+        place_events(trainer, logs)
         trainer.configure(kind(settings), curves)
+        steps = None if monitor is None else StepReporter(monitor, save=checkpoints is not None)
+        if steps is not None:
+            trainer.add_callback(steps)
         start = find_newest(folder)
         if start is not None:
             trainer.set_state(read_training_state(start))
+        if steps is not None and steps.begin(0 if start is None else read_step(start), recipe.steps):
+            raise RunStopped("the training stopped before its first step")
         with trainer.loss.prepare(module):
             trainer.train(resume_from_checkpoint=None if start is None else str(start))
         # Mixed precision wraps forward; copies and files need the plain one.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
+    if steps is not None and steps.stopped:
+        raise RunStopped(f"the training stopped after step {trainer.state.global_step} of {recipe.steps}")
     # The Trainer takes the first GPU, whichever was wanted.
     module.to(device).eval()
     return replace(curves.to_history(), notes=kind.list_notes(dataset))
@@ -108,10 +133,9 @@ def _freeze_old_objects() -> Iterator[None]:
 def _make_arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str, Any]:
     return {
         "dataloader_pin_memory": device.type == "cuda",
-        "logging_strategy": "no",
         "logging_nan_inf_filter": False,
-        "report_to": "none",
         "disable_tqdm": True,
+        **make_log_arguments(recipe.trainer, recipe.steps),
         **recipe.trainer,
         "max_steps": recipe.steps,
         "per_device_train_batch_size": recipe.batch_size,

@@ -15,6 +15,7 @@ from ._erm import ErmLoss
 from ._group_dro import GroupDroLoss
 from ._preprocessor import Preprocessor
 from ._rrr import RrrLoss
+from ._trackers import list_trackers
 
 LOSSES: dict[str, type[ErmLoss]] = {"erm": ErmLoss, "group-dro": GroupDroLoss, "rrr": RrrLoss}
 
@@ -37,6 +38,8 @@ def check_task(task: TrainingTask, preprocessor: Preprocessor) -> None:
     Raises:
         UnsupportedRecipeError: an adapter, augmentation, trainer argument or number of class weights; a method without
             what it reads.
+        ConfigError: a tracker that the Trainer does not know.
+        MissingExtraError: one whose package is not installed.
     """
     recipe = task.recipe
     if recipe.adapter not in (None, "lora"):
@@ -50,6 +53,7 @@ def check_task(task: TrainingTask, preprocessor: Preprocessor) -> None:
             )
         if name not in TrainingArguments.__dataclass_fields__:
             raise UnsupportedRecipeError(f"Recipe: trainer has no argument {name!r}; see TrainingArguments")
+    list_trackers(recipe.trainer)
     check_images(recipe, task.train)
     if recipe.how.reads_subjects and not preprocessor.exact:
         raise UnsupportedRecipeError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import ConfigError, PluginError, UnsupportedRecipeError, XaiaugError, name_some
-from ...interfaces import Classifier, Context, Prepared
+from ...interfaces import Classifier, Context, Prepared, TrainingMonitor
 from ...records import JSON, History, Recipe, Sample
 from ._saved_state import read_state, write_state
 
@@ -44,7 +44,8 @@ class TorchClassifier(Classifier):
             network does not see the whole image.
         labels: names of the k classes, in the order of the logits.
         fit: called with (module, train, validation, recipe=..., seed=...) it trains the module in place and returns
-            a `History`, or None; without it only the last layer can be trained.
+            a `History`, or None; without it only the last layer can be trained. If it declares `monitor`, it gets that
+            as well: see `Classifier.fit`.
     """
 
     training_methods = frozenset({"group-balanced", "last-layer", "last-layer-finetune"})
@@ -121,7 +122,15 @@ class TorchClassifier(Classifier):
         others = [label for label in self.labels if label not in labels]
         return (*labels, *others) if set(labels) <= set(self.labels) else (*labels,)
 
-    def fit(self, train: Sequence[Sample], validation: Sequence[Sample], *, recipe: Recipe, seed: int) -> History:
+    def fit(
+        self,
+        train: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        recipe: Recipe,
+        seed: int,
+        monitor: TrainingMonitor | None = None,
+    ) -> History:
         """Trains the network by the function given as `fit`, with the global generators seeded.
 
         With balanced sampling the function is handed steps × batch size images in balanced shares. The methods that
@@ -142,9 +151,10 @@ class TorchClassifier(Classifier):
             )
         self._digest_start()
         task = TrainingTask(self.labels, train, validation, recipe, seed)
-        return self._train_head(task) if recipe.method in HEAD_FITS else self._train_network(task)
+        return self._train_head(task, monitor) if recipe.method in HEAD_FITS else self._train_network(task, monitor)
 
-    def _train_network(self, task: TrainingTask) -> History:
+    def _train_network(self, task: TrainingTask, monitor: TrainingMonitor | None) -> History:
+        from ._callables import takes_keyword
         from ._isolation import isolate_randomness
         from ._output_hooks import keep_own_logits
 
@@ -154,18 +164,18 @@ class TorchClassifier(Classifier):
                 " recipe=, seed=), or keep the model as it is with fit_baseline = false"
             )
         train, recipe = task.draw_balanced()
+        function = self._parts.get_function("fit")
+        options = {"monitor": monitor} if takes_keyword(function, "monitor") else {}
         try:
             with isolate_randomness(task.seed), keep_own_logits(self.module):
-                history = self._parts.get_function("fit")(
-                    self.module, train, task.validation, recipe=recipe, seed=task.seed
-                )
+                history = function(self.module, train, task.validation, recipe=recipe, seed=task.seed, **options)
         finally:
             self.module.eval()
         if not isinstance(history, History | None):
             raise PluginError(f"TorchClassifier: fit must return a History or None, got {type(history).__name__}")
         return history or History()
 
-    def _train_head(self, task: TrainingTask) -> History:
+    def _train_head(self, task: TrainingTask, monitor: TrainingMonitor | None) -> History:
         from ._head import LinearHead
         from ._last_layer import HeadNetwork, train_head
 
@@ -178,7 +188,7 @@ class TorchClassifier(Classifier):
             )
         order = [self._original_labels.index(label) for label in self.labels]
         head = LinearHead(layer, order)
-        return train_head(HeadNetwork(self._embed, self.predict_proba, head.read, head.write), task)
+        return train_head(HeadNetwork(self._embed, self.predict_proba, head.read, head.write), task, monitor)
 
     def preprocess(self, images: Sequence[Image.Image]) -> Prepared:
         """The images as the network sees them, on its device; boxes are whole images unless `preprocess` returns them.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import DataError, NotFittedError
-from ...interfaces import Checkpoints, Classifier, Context, Prepared
+from ...interfaces import Checkpoints, Classifier, Context, Prepared, TrainingMonitor
 from ...records import JSON, Estimate, History, Recipe, Sample
 from ._saved_state import read_state, write_state
 
@@ -143,6 +143,8 @@ class TransformersClassifier(Classifier):
         seed: int,
         checkpoints: Checkpoints | None = None,
         snapshots: Path | None = None,
+        monitor: TrainingMonitor | None = None,
+        logs: Path | None = None,
     ) -> History:
         """Trains all weights for `recipe.steps`, from the present ones, and returns about ten points of its curves.
 
@@ -161,32 +163,35 @@ class TransformersClassifier(Classifier):
         if not network.fitted or network.labels != task.labels or (self.new_head and not network.trained):
             network.module = replace_head(network.module, task.labels, seed)
         if recipe.method in LOSSES:
-            history = self._train_network(task, LOSSES[recipe.method], checkpoints, snapshots)
+            kept = {"checkpoints": checkpoints, "monitor": monitor, "logs": logs}
+            history = self._train_network(task, LOSSES[recipe.method], snapshots, kept)
         else:
-            history = self._train_head(task)
+            history = self._train_head(task, monitor)
         network.labels = self.labels = tuple(task.labels)
         network.fitted = network.trained = True
         network.lacks = ""
         return history
 
     def _train_network(
-        self, task: TrainingTask, kind: type[ErmLoss], checkpoints: Checkpoints | None, snapshots: Path | None
+        self,
+        task: TrainingTask,
+        kind: type[ErmLoss],
+        snapshots: Path | None,
+        options: Mapping[str, Any],
     ) -> History:
         from ._trainer import train_network
 
         network = self._load_network()
         snapshot = None if snapshots is None else partial(self._save_snapshot, snapshots)
         with _restrict_training(network.module, task.recipe, task.seed):
-            return train_network(
-                network.module, network.preprocessor, task, kind, checkpoints=checkpoints, snapshot=snapshot
-            )
+            return train_network(network.module, network.preprocessor, task, kind, snapshot=snapshot, **options)
 
-    def _train_head(self, task: TrainingTask) -> History:
+    def _train_head(self, task: TrainingTask, monitor: TrainingMonitor | None) -> History:
         from ._head import LinearHead, find_head
         from ._last_layer import HeadNetwork, train_head
 
         layer = LinearHead(find_head(self.module), range(len(task.labels)))
-        return train_head(HeadNetwork(self.embed, self._predict, layer.read, layer.write), task)
+        return train_head(HeadNetwork(self.embed, self._predict, layer.read, layer.write), task, monitor)
 
     def _save_snapshot(self, snapshots: Path, step: int, module: Any) -> None:
         """Saves a copy of the network during its training; adapters are merged in the copy alone."""
