@@ -20,12 +20,14 @@ class Critic(Plugin):
             critiques are made again when others join.
         reads_sheets: whether it can be asked once for all mistakes of a slice: it then looks at `Case.panel`, or at
             `Case.sheet`, where that is not None. Such panels are twice as wide as `side`.
+        stochastic: whether the same question may get another answer, so that `[critic] samples` shows how firm it is.
     """
 
     layout: str = "side-by-side"
     side: int = 512
     compares: bool = False
     reads_sheets: bool = False
+    stochastic: bool = False
 
     @property
     def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:

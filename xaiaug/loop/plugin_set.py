@@ -23,6 +23,7 @@ class PluginSet:
 
     Attributes:
         synthesizers: those that arms name beside the run's, by name.
+        others: critics that are asked beside the run's, in the order of the settings.
     """
 
     classifier: Classifier
@@ -30,6 +31,7 @@ class PluginSet:
     critic: Critic
     synthesizer: Synthesizer
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
+    others: tuple[Critic, ...] = ()
 
     @property
     def by_kind(self) -> dict[str, Plugin]:
@@ -41,10 +43,23 @@ class PluginSet:
         name = None if source is None else source.synthesizer
         return self.synthesizer if name is None else self.synthesizers.get(name, self.synthesizer)
 
+    def critics(self, settings: Settings) -> list[tuple[str, Critic]]:
+        """Name and critic of all that are asked, the run's own first."""
+        names = (settings.critic.name, *(table.name for table in settings.critic.others))
+        return list(zip(names, (self.critic, *self.others), strict=True))
+
     def by_name(self, settings: Settings) -> Iterator[tuple[str, str, Plugin]]:
-        """Kind, name and plugin, those of single arms last."""
+        """Kind, name and plugin, those of single arms, and critics asked beside the run's, last."""
         yield from ((kind, getattr(settings, kind).name, plugin) for kind, plugin in self.by_kind.items())
         yield from (("synthesizer", name, plugin) for name, plugin in self.synthesizers.items())
+        yield from (("critic", name, critic) for name, critic in self.critics(settings)[1:])
+
+    @property
+    def default_prices(self) -> dict[str, Mapping[str, JSON]]:
+        """Those of all critics: of servers on this machine."""
+        return {
+            model: price for critic in (*self.others, self.critic) for model, price in critic.default_prices.items()
+        }
 
     def check_allowed(self, settings: Settings) -> None:
         """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
@@ -53,13 +68,24 @@ class PluginSet:
                 raise error
 
     def check_sheets(self, settings: Settings) -> None:
-        """Raises ConfigError where the critic is to be asked once a slice, and cannot read a sheet."""
-        if settings.critic.per == "slice" and not self.critic.reads_sheets:
-            raise ConfigError(
-                f'[critic] per = "slice": the critic {settings.critic.name} judges images one by one. Set per = '
-                '"mistake", or take one that reads a sheet of images: claude, openai, local-vlm, or a critic of yours '
-                "with reads_sheets = True"
-            )
+        """Raises ConfigError where a critic is to be asked once a slice, and cannot read a sheet."""
+        for name, critic in self.critics(settings) if settings.critic.per == "slice" else ():
+            if not critic.reads_sheets:
+                raise ConfigError(
+                    f'[critic] per = "slice": the critic {name} judges images one by one. Set per = '
+                    '"mistake", or take one that reads a sheet of images: claude, openai, local-vlm, or a critic of '
+                    "yours with reads_sheets = True"
+                )
+
+    def check_samples(self, settings: Settings) -> None:
+        """Raises ConfigError where a critic is to be asked several times, and always answers alike."""
+        for name, critic in self.critics(settings) if settings.critic.samples > 1 else ():
+            if not critic.stochastic:
+                raise ConfigError(
+                    f"[critic] samples = {settings.critic.samples}: the critic {name} answers the same question alike "
+                    "every time, so more samples would show nothing. Set samples = 1, and for agreement take several "
+                    'critics: others = ["…"]; a critic of yours whose answers vary declares stochastic = True'
+                )
 
     def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:
         """Refuses a run whose calls cannot be paid, before its first hour rather than after it.
@@ -105,7 +131,11 @@ class PluginSet:
     def identities(self) -> dict[str, Any]:
         """What the results of each depend on, JSON-plain; of "synthesizers" by name, where arms name any."""
         own = {name: synthesizer.identity() for name, synthesizer in self.synthesizers.items()}
-        return {kind: getattr(self, kind).identity() for kind in KINDS} | ({"synthesizers": own} if own else {})
+        found = {kind: getattr(self, kind).identity() for kind in KINDS} | ({"synthesizers": own} if own else {})
+        if self.others:
+            others = {str(number): critic.identity() for number, critic in enumerate(self.others, 1)}
+            found["critic"] = {**found["critic"], "others": others}
+        return found
 
 
 def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Sequence[Arm] = ()) -> PluginSet:
@@ -127,7 +157,8 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Seque
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
         _check_plain(kind, plugin)
         plugins[kind] = plugin
-    return PluginSet(**plugins, synthesizers=_create_synthesizers(settings, arms))  # type: ignore[arg-type]
+    others = tuple(create_plugin("critic", table) for table in settings.critic.others)
+    return PluginSet(**plugins, synthesizers=_create_synthesizers(settings, arms), others=others)  # type: ignore[arg-type]
 
 
 def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, Synthesizer]:

@@ -55,7 +55,10 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
     """
     if plugins.classifier.remote or plugins.explainer.remote:
         return known
-    here = _replace_remote_critic(plugins)
+    # One critic, asked once, tells the speed of all critiques well enough.
+    critic = settings.critic.model_copy(update={"samples": 1, "others": ()})
+    settings = settings.model_copy(update={"critic": critic})
+    here = _replace_remote_critic(replace(plugins, others=()))
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
         first = _run_small(_small_settings(settings, WARM), here, _few_images(splits), Path(folder, "first"))
         run_dir, steps = Path(folder, "second"), _steps(first)

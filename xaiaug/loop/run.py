@@ -158,7 +158,8 @@ def prepare_run(
         if reaches(until, Stop.EXPLAIN):
             plugins.explainer.check()
         if reaches(until, Stop.CRITIQUE):
-            plugins.critic.check()
+            for _, critic in plugins.critics(settings):
+                critic.check()
         if reaches(until, Stop.IMAGES):
             plugins.synthesizer.check()
     ledger = runtime.store.ledger

@@ -114,6 +114,10 @@ class _Cards:
             "causes": self.causes.get(row.id, []),
             "edits": [self._describe_edit(self.edits.get((number, row.id))) for number in self.causes.get(row.id, [])],
             "critique": _describe_critique(row.critique),
+            "votes": [
+                [f"{vote.critic} {vote.sample + 1}:", cut_text(vote.cause or vote.failure, 60), ""]
+                for vote in row.votes
+            ],
             "shared": cut_text(row.critique_slice, 300),
             "failures": [[one.stage, one.kind, cut_text(one.message, 600)] for one in row.failures],
             "fixed": [arms[name] for name in row.fixed_by if name in arms],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from .schema_agreement import VoteRow
 from .schema_base import Row, Text
 from .schema_causes import StatedCauseRow
 
@@ -98,6 +99,7 @@ class CaseRow(Row):
         critique: None if it failed or was not requested.
         critique_slice: name of the slice whose mistakes share the critique; the panel is then its sheet. Empty if the
             critic was asked about this case alone.
+        votes: the critiques among which `critique` is the majority's; empty where there is one.
         failures: of the stages.
         fixed_by: arms that get the image right, in more than half of their seeds; empty before they are trained.
     """
@@ -115,6 +117,7 @@ class CaseRow(Row):
     degenerate: bool = False
     critique: CritiqueRow | None = None
     critique_slice: Text = ""
+    votes: tuple[VoteRow, ...] = ()
     failures: tuple[StageFailure, ...] = ()
     fixed_by: tuple[Text, ...] = ()
     images: tuple[ImageRow, ...] = ()

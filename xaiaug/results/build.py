@@ -52,6 +52,7 @@ from ..store.stage_rows import (
     SynthesisRow,
     VerdictRow,
 )
+from .agreement import list_votes, measure_agreement, price_agreement
 from .arm_costs import list_arm_costs
 from .fixed_images import changed_test_images, mistakes_fixed_by
 from .map_effect import find_untestable
@@ -91,6 +92,7 @@ def build(reader: Reader) -> Report:
         "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
         "slices": next((_slices(row, reader.rows(SLICE_CAUSES_JUDGED)) for row in reader.rows(SLICES)), None),
         "causes": [_cause(row) for row in reader.rows(CAUSES_JUDGED)],
+        "agreement": measure_agreement(reader),
         "cases": cases,
         "changed": changed_test_images(reader, arms, labels, sources),
         "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
@@ -139,6 +141,7 @@ def _run(reader: Reader) -> dict[str, Any]:
         "resumed": max(0, len(sessions) - 1),
         "costs": costs(reader),
         "arms": list_arm_costs(reader),
+        "agreement": price_agreement(reader),
         "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     }
@@ -214,6 +217,7 @@ def _case(
         "degenerate": heatmap.get("degenerate", False),
         "critique": critique.get("critique"),
         "critique_slice": critique.get("slice", ""),
+        "votes": list_votes(critique),
         "failures": failures,
     }
 

@@ -12,6 +12,7 @@ from ..report.schema_arms import ArmResult
 from ..report.schema_report import Note
 
 MANY, UNEVEN = 0.5, 3
+FAIR = 0.4  # below it Landis and Koch (1977, doi:10.2307/2529310) call a kappa fair at best
 STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve
 
 
@@ -112,6 +113,15 @@ def _mistakes(report: Report) -> Iterator[Note]:
         yield _warn(
             f"The baseline is wrong on {found} of {size} guide images. Look at the labels and the training first: "
             "images made from its mistakes cannot fix a classifier that has not learned."
+        )
+
+
+def _agreement(report: Report) -> Iterator[Note]:
+    kappa = None if report.agreement is None else report.agreement.kappa
+    if kappa is not None and kappa < FAIR:
+        yield _warn(
+            f"Critiques of the same mistake hardly agree (kappa {kappa:.2f}): the stated causes are little firmer than "
+            "guesses. [critic] test_causes = true tests them by experiment."
         )
 
 
@@ -300,6 +310,7 @@ PARTS = (
     _reference,
     _other_classes,
     _mistakes,
+    _agreement,
     _maps,
     _images,
     _ratios,

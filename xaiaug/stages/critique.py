@@ -17,7 +17,7 @@ from ..interfaces import Context, Critic, PaidCalls
 from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
 from ..store import Blob, StageName
 from ..store.blobs import Blobs
-from ..store.schema import critique_stage
+from ..store.schema import critique_part_stage, critique_stage, vote_part
 from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
@@ -35,11 +35,11 @@ class ResampledCalls:
 
     Attributes:
         calls: what is called.
-        draw: number of the draw, part of every key.
+        draw: which draw it is, part of every key.
     """
 
     calls: PaidCalls
-    draw: int
+    draw: str
 
     def call(
         self,
@@ -65,7 +65,7 @@ class ResampledCalls:
         self.calls.reject(self._key(key), reason)
 
     def _key(self, key: str) -> str:
-        return f"draw {self.draw}: {key}"
+        return f"{self.draw}: {key}"
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,32 @@ class CritiqueOptions:
         heatmaps: what it is shown: "explained", or "none", "shuffled" or "random" ones.
         draw: above 0 asks afresh: neither a row nor a paid reply of another draw is taken.
         scale: of the panels' colours: "image", each map's own, or "run", one for all of them.
+        sample: likewise of samples: how often the same critic was asked before.
+        vote: number of this critique among those of the same cases; None where there is one.
     """
 
     cases: str = "mistakes"
     heatmaps: str = "explained"
     draw: int = 0
     scale: str = "image"
+    sample: int = 0
+    vote: int | None = None
+
+    @property
+    def afresh(self) -> str:
+        """What tells this from other answers to the same question; empty for the first."""
+        told = {"draw": self.draw, "sample": self.sample}
+        return ", ".join(f"{name} {number}" for name, number in told.items() if number)
+
+    def stage(self, *parts: str) -> StageName:
+        """The stage of these critiques, or of a part of them."""
+        parts = parts if self.vote is None else (*parts, vote_part(self.vote))
+        return critique_part_stage(self.cases, self.heatmaps, *parts) if parts else self.whole_stage
+
+    @property
+    def whole_stage(self) -> StageName:
+        """The stage that has one critique a case."""
+        return critique_stage(self.cases, self.heatmaps)
 
 
 def critique(
@@ -207,8 +227,8 @@ def critique(
     explained: Sequence[ExplainRow],
     options: CritiqueOptions | None = None,
     peers: Peers | None = None,
-) -> Sequence[Critique | Failure]:
-    """One critique a case, in order.
+) -> Sequence[CritiqueRow]:
+    """The row of one critique a case, in order.
 
     Args:
         runtime: where they are kept.
@@ -220,12 +240,14 @@ def critique(
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
+        CallsFailingError: it got no answer on any.
     """
     options = options or CritiqueOptions()
     subjects = Lazy(len(mistakes), lambda i: OneMistake(mistakes[i], explained[i]))
     scale = shared_scale(explained, runtime.store.blobs) if options.scale == "run" else None
-    name = critique_stage(options.cases, options.heatmaps)
-    return to_critiques(critic, ask_critic(runtime, critic, name, subjects, options=options, scale=scale, peers=peers))
+    rows = ask_critic(runtime, critic, options.stage(), subjects, options=options, scale=scale, peers=peers)
+    to_critiques(critic, rows)
+    return rows
 
 
 def ask_critic(
@@ -253,9 +275,9 @@ def ask_critic(
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": runtime.reference_key}
     if context.token_limit is not None:  # a critic that knows it writes other prompts
         basis["token_limit"] = context.token_limit
-    if options.draw:
-        basis["draw"] = options.draw
-        context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, options.draw))
+    basis |= {name: number for name in ("draw", "sample") if (number := getattr(options, name))}
+    if options.afresh and context.paid is not None:
+        context = replace(context, paid=ResampledCalls(context.paid, options.afresh))
     basis |= {"scale": list(scale)} if scale else {}
     basis |= {"peers": peers.key} if peers else {}
     who = _name_method(critic)

@@ -16,8 +16,8 @@ ASKED = (StageKind.CRITIQUE, StageKind.SYNTHESIZE)  # the stages whose work serv
 
 def is_passing(row: Mapping[str, Any]) -> bool:
     """Whether a row of a stage tells of a failure that may pass."""
-    failure = failure_of(row)
-    return failure is not None and failure.is_passing
+    failures = [failure_of(one) for one in (row, *row.get("votes", ()))]
+    return any(failure is not None and failure.is_passing for failure in failures)
 
 
 def refuse_if_unanswered(who: str, results: Iterable[Any]) -> None:

@@ -90,6 +90,7 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
     """
 
     remote = True
+    stochastic = True
     pixels_per_token = 600
     _client: SdkClient
     _dialogue: Dialogue

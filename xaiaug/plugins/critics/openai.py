@@ -75,6 +75,11 @@ class OpenAICritic(OpenAIEndpoint, RemoteCritic):
         self.system_role = system_role
         self.detail = detail
 
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]  # follows from a parameter
+        """Unless the temperature is 0: the service then gives its likeliest answer."""
+        return self.temperature != 0
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         known = {
