@@ -29,7 +29,9 @@ WORDS = {
 
 def test_kappa_is_that_of_the_worked_example():
     """Fourteen raters, ten subjects, five categories: the example by which the statistic is usually taught."""
-    table = """0 0 0 0 14; 0 2 6 4 2; 0 0 3 5 6; 0 3 9 2 0; 2 2 8 1 1; 7 7 0 0 0; 3 2 6 3 0; 2 5 3 2 2; 6 5 2 1 0; 0 2 2 3 7"""
+    table = """
+        0 0 0 0 14; 0 2 6 4 2; 0 0 3 5 6; 0 3 9 2 0; 2 2 8 1 1; 7 7 0 0 0; 3 2 6 3 0; 2 5 3 2 2; 6 5 2 1 0; 0 2 2 3 7
+    """
     ratings = [
         [place for place, count in enumerate(map(int, row.split())) for _ in range(count)] for row in table.split(";")
     ]
@@ -171,6 +173,7 @@ def test_three_samples_are_three_paid_answers_a_mistake_kept_and_elected(splits,
     assert verify(tmp_path / "run") == []
 
 
+@pytest.mark.ci
 def test_a_replay_repeats_the_majority(splits, tmp_path, at):
     with Loopback(Moody()) as server:
         at(server)
@@ -204,6 +207,7 @@ def test_several_critics_vote_and_the_plan_names_each_receiver_and_what_they_add
     assert {case.critique.cause for case in report.cases} == {WORDS["backdrop"]}
 
 
+@pytest.mark.ci
 def test_a_failure_of_one_vote_that_may_pass_is_asked_again_and_the_others_are_not(splits, tmp_path, at):
     moody, broken = Moody(), {8: Error(400, "not this picture")}
     with Loopback(lambda request: broken.get(request.number) or moody(request)) as server:
@@ -225,6 +229,7 @@ def test_a_critic_that_answers_nothing_stops_the_run_whatever_the_others_say(spl
             loop(others=["openai"]).run(splits, tmp_path / "run", until="critique")
 
 
+@pytest.mark.ci
 def test_no_number_of_samples_spends_more_than_the_budget(splits, tmp_path, at):
     with Loopback(Moody()) as server:
         at(server)

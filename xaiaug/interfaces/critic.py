@@ -15,6 +15,8 @@ class Critic(Plugin):
     Attributes:
         layout: of the panels that a run draws for it: "side-by-side", "overlay", "masked" or "image-only".
         side: width of those panels in pixels.
+        reference_images: correctly classified images of the true and of the predicted class, so many of each, that the
+            panels show below the mistake; they are in `Case.references` too.
         compares: whether it reads `Context.explained`, the other explained images of the guide, or asks the classifier
             by `Context.predict_proba`. Then as many correct images as there are mistakes are explained too, and its
             critiques are made again when others join.
@@ -25,6 +27,7 @@ class Critic(Plugin):
 
     layout: str = "side-by-side"
     side: int = 512
+    reference_images: int = 0
     compares: bool = False
     reads_sheets: bool = False
     stochastic: bool = False

@@ -66,7 +66,7 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
         **_look_at_train(run, runtime, baseline),
         marks=run.settings.data.marks,
         finder=create_finder(run) if run.settings.critic.test_causes else None,
-        tried=choose_correct_pool(guide, predictions) if run.settings.critic.test_causes else {},
+        correct_pool=choose_correct_pool(guide, predictions),
         unsliced=run.settings.critic.unsliced if run.settings.critic.per == "slice" else None,
     )
 

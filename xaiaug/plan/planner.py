@@ -220,7 +220,8 @@ def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> t
         if worker.remote:
             receiver = next((one.receiver for one in estimates if one.receiver), "")
             size = add_ranges(one.upload_bytes for one in estimates)
-            what = describe_upload(kind, worker.uses, asked.settings.critic.per)
+            references = bool(getattr(worker, "reference_images", 0))
+            what = describe_upload(kind, worker.uses, asked.settings.critic.per, references=references)
             found.append(Receiver(kind, name, receiver or "an outside service", what, size))
             second = worker.estimate(0).second
             if second is not None and second.receiver:

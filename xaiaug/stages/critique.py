@@ -14,7 +14,19 @@ from PIL import Image
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
+from ..records import (
+    JSON,
+    BatchClient,
+    BatchedCall,
+    Case,
+    Critique,
+    Explanation,
+    Failure,
+    LazyPanel,
+    RawReply,
+    Sample,
+    digest,
+)
 from ..store import Blob, StageName
 from ..store.blobs import Blobs
 from ..store.schema import critique_part_stage, critique_stage, vote_part
@@ -129,19 +141,22 @@ class CaseMaker:
         labels: names of the classes.
         blobs: with the heatmaps.
         scale: of the panels' colours; None: each map's own.
+        correct: correctly classified images by class, of which panels show some.
     """
 
     critic: Critic
     labels: Sequence[str]
     blobs: Blobs
     scale: panel.Scale | None
+    correct: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
 
     def make(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
         """One image as a case."""
         label, predicted = self.labels[mistake.sample.label], self.labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        draw = partial(panel.draw, image, explanation, label=label, predicted=predicted)
+        references = self._open_references(mistake)
+        draw = partial(panel.draw, image, explanation, label=label, predicted=predicted, references=references)
         seen = LazyPanel(partial(draw, layout=self.critic.layout, side=self.critic.side, scale=self.scale))
         case = Case(
             id=mistake.sample.id,
@@ -152,8 +167,18 @@ class CaseMaker:
             probabilities=np.array(mistake.probabilities, np.float32),
             explanation=explanation,
             label_explanation=_usable(explanation_of(row["label"], self.blobs), image.size),
+            references=references,
         )
         return case, seen
+
+    def _open_references(self, mistake: Mistake) -> dict[str, tuple[Image.Image, ...]]:
+        """Images of its true and its predicted class, the same for all mistakes of these classes."""
+        found, count = {}, self.critic.reference_images
+        for one in dict.fromkeys((mistake.sample.label, mistake.predicted)) if count else ():
+            others = [sample for sample in self.correct.get(one, ()) if sample.id != mistake.sample.id]
+            if others:
+                found[self.labels[one]] = tuple(sample.open() for sample in others[:count])
+        return found
 
 
 @dataclass
@@ -194,6 +219,7 @@ class CritiqueOptions:
         scale: of the panels' colours: "image", each map's own, or "run", one for all of them.
         sample: likewise of samples: how often the same critic was asked before.
         vote: number of this critique among those of the same cases; None where there is one.
+        correct: correctly classified images by class, which a critic may be shown as references.
     """
 
     cases: str = "mistakes"
@@ -202,6 +228,7 @@ class CritiqueOptions:
     scale: str = "image"
     sample: int = 0
     vote: int | None = None
+    correct: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
 
     @property
     def afresh(self) -> str:
@@ -279,13 +306,19 @@ def ask_critic(
     if options.afresh and context.paid is not None:
         context = replace(context, paid=ResampledCalls(context.paid, options.afresh))
     basis |= {"scale": list(scale)} if scale else {}
+    if critic.reference_images:
+        # One more than is shown: a correct image is no reference of its own.
+        shown = {label: samples[: critic.reference_images + 1] for label, samples in options.correct.items()}
+        for samples in shown.values():
+            runtime.keep_from_test(samples, type(critic).__name__)
+        basis["references"] = digest([[label, [sample.id for sample in samples]] for label, samples in shown.items()])
     basis |= {"peers": peers.key} if peers else {}
     who = _name_method(critic)
     stage = Stage(
         name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who, is_passing=is_passing
     )
     items = Lazy(len(subjects), lambda i: Item(subjects[i].key, subjects[i]))
-    cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale)
+    cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale, options.correct)
     rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, cases, peers))
     return rows
 

@@ -45,7 +45,7 @@ class Diagnosis:
         disagreements: guide images on which it differs most from its own early weights, where an arm trains on them.
         retrieved: reserve images nearest to its mistakes, where an arm trains on them, in the order they are taken.
         finder: of subjects, for the tests of causes; not yet prepared. None: causes are not tested.
-        tried: correctly classified guide images by class, on which causes are tried.
+        correct_pool: correctly classified guide images by class: causes are tried on them, and critics may see some.
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
         slices: groups of the mistakes; none where they were not looked for.
@@ -72,7 +72,7 @@ class Diagnosis:
     train_mistakes: Sequence[Mistake] = ()
     marks: Path | None = None
     finder: SubjectFinder | None = None
-    tried: dict[int, list[Sample]] = field(default_factory=dict)
+    correct_pool: dict[int, list[Sample]] = field(default_factory=dict)
     slices: Sequence[MistakeSlice] = ()
     disagreements: Sequence[Sample] = ()
     retrieved: Sequence[Sample] = ()
@@ -109,7 +109,7 @@ class Diagnosis:
     def test_slices(self) -> None:
         """Tests what the names of the slices state, where causes are tested."""
         if self.finder is not None and self.slices:
-            try_slice_causes(self.runtime, self.baseline, self.slices, self.mistakes, self.tried, self.finder)
+            try_slice_causes(self.runtime, self.baseline, self.slices, self.mistakes, self.correct_pool, self.finder)
 
     @property
     def slice_of(self) -> dict[str, int]:
@@ -143,10 +143,10 @@ class Diagnosis:
     def _test_causes(self, source: ImageSource) -> Sequence[CauseRow]:
         assert self.finder is not None  # noqa: S101  causes() asks
         stated = list(zip(self.mistakes, self.critiques(source), strict=True))
-        return try_stated_causes(self.runtime, self.baseline, stated, self.tried, self.finder, source.map)
+        return try_stated_causes(self.runtime, self.baseline, stated, self.correct_pool, self.finder, source.map)
 
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
-        options = CritiqueOptions(source.cases, source.map, self.draw, self.scale)
+        options = CritiqueOptions(source.cases, source.map, self.draw, self.scale, correct=self.correct_pool)
         rows = collect_votes(self.runtime, self.voters, options, partial(self._ask, source))
         return to_critiques(self.voters[0].critic, rows)
 

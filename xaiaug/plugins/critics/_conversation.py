@@ -12,7 +12,7 @@ from ._answer_text import UnusableError, find_answer, parse_prompt, parse_stray_
 from ._image_encoding import EncodedImage, encode_image
 from ._model_reply import ModelReply
 from ._parsing import CAUSE, LONGEST, SCHEMA, PromptCheck, describe_form, parse_critique
-from ._templates import CONTRAST, PICTURES, SHEETS, fill
+from ._templates import CONTRAST, PICTURES, REFERENCES, SHEETS, fill
 
 DIALOGUES = ("structured", "paper")
 ANALYSIS = 4_000  # characters of an analysis that are kept
@@ -147,6 +147,7 @@ class Dialogue:
         layout: of the panels.
         side: pixels of a panel.
         max_tokens: maximum length of an answer.
+        reference_images: of each class below the mistake.
     """
 
     kind: str
@@ -156,6 +157,7 @@ class Dialogue:
     layout: str = "side-by-side"
     side: int = 512
     max_tokens: int = 2_000
+    reference_images: int = 0
 
     def discuss(self, case: Case) -> Conversation[Critique | Failure]:
         """The conversation about one case, ending in its critique or failure."""
@@ -171,7 +173,8 @@ class Dialogue:
         name = "structured" if structured else "paper_analysis"
         layout = self.layout if case.explanation is not None else "image-only"
         if case.sheet is None:
-            text, width = self._text(name, case, picture=PICTURES[layout]), self.side
+            picture = PICTURES[layout] + describe_references(case)
+            text, width = self._text(name, case, picture=picture), self.side
         else:
             text, width = self._text_of_sheet(f"{name}_slice", case, case.sheet, SHEETS[layout]), WIDTH * self.side
         turn = Turn("user", text, encode_image(case.panel, width))
@@ -253,6 +256,12 @@ class Dialogue:
             limit=limit,
             **more,
         )
+
+
+def describe_references(case: Case) -> str:
+    """What is said of the references below a mistake; empty where there are none."""
+    names = [f"“{shorten(label_to_words(name), 100)}”" for name, images in case.references.items() if images]
+    return REFERENCES.format(names=" and ".join(names)) if names else ""
 
 
 Asked = TypeVar("Asked")

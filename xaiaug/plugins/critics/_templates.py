@@ -76,6 +76,7 @@ SHEETS = {
     "image-only": "The picture is a sheet of images.",
 }
 CONTRAST = " Below the line it shows other images of the class, which the classifier gets right."
+REFERENCES = " Below the line it shows images that the classifier gets right as {names}, for comparison."
 MAY_BE_EMPTY = ("system", "paper_system")
 _FIELD = re.compile(r"\{(\w+)\}")
 FIELDS = {

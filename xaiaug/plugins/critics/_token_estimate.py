@@ -75,10 +75,17 @@ def _typical_case(dialogue: Dialogue) -> Case:
     heatmap = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (256, 1))
     explanation = Explanation(heatmap, "attention-rollout", 0, False)
     label, predicted = "classname", "otherclass"
+    references = dict.fromkeys((label, predicted), (image,) * dialogue.reference_images)
     drawn_panel = panel.draw(
-        image, explanation, label=label, predicted=predicted, layout=dialogue.layout, side=dialogue.side
+        image,
+        explanation,
+        label=label,
+        predicted=predicted,
+        layout=dialogue.layout,
+        side=dialogue.side,
+        references=references,
     )
-    return Case("", image, drawn_panel, label, predicted, np.zeros(2, np.float32), explanation)
+    return Case("", image, drawn_panel, label, predicted, np.zeros(2, np.float32), explanation, references=references)
 
 
 def _typical_slice(dialogue: Dialogue, case: Case) -> Case:

@@ -54,6 +54,7 @@ class ReplayCritic(Critic):
         if self._paid_critic is not None:
             self._paid_critic.prepare_offline(replace(context, train=None, paid=recorded))
             self.layout, self.side = self._paid_critic.layout, self._paid_critic.side
+            self.reference_images = self._paid_critic.reference_images
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order."""
