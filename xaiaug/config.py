@@ -198,13 +198,23 @@ class JudgeTable(PluginTable):
 
 
 class CurationTable(Table):
-    """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels."""
+    """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels.
+
+    `vlm` names a critic that is asked whether each image shows what its prompt wished for.
+    """
 
     checks: tuple[str, ...] = ("broken", "nan", "constant", "duplicate", "repeat", "label", "alike")
     judge: str | JudgeTable = "auto"
     remakes: Annotated[int, Field(ge=0)] = 3
     suspects: tuple[Literal["critic", "confident-learning"], ...] = ("critic",)
     review: bool = False
+    vlm: PluginTable | None = None
+
+    @field_validator("vlm", mode="before")
+    @classmethod
+    def _name_alone(cls, vlm: Any) -> Any:
+        """A name stands for the critic with its usual parameters."""
+        return {"name": vlm} if isinstance(vlm, str) else vlm
 
 
 class PrivacyTable(Table):
@@ -374,12 +384,12 @@ def _override(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[s
 
 
 def _place_all(found: Settings, base: Path | None) -> Settings:
-    judge = found.curation.judge
+    judge, vlm = found.curation.judge, found.curation.vlm
     placed = judge.place(base) if isinstance(judge, JudgeTable) else judge
     return found.model_copy(
         update={
             "data": found.data.place(base),
-            "curation": found.curation.model_copy(update={"judge": placed}),
+            "curation": found.curation.model_copy(update={"judge": placed, "vlm": vlm and vlm.place(base)}),
             **{kind: getattr(found, kind).place(base) for kind in KINDS},
             "synthesizers": {
                 name: PluginTable(name=name, **table).place(base).parameters

@@ -97,6 +97,7 @@ class FeedbackLoop:
         self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         self.plugins.check_sheets(self.settings)
         self.plugins.check_samples(self.settings)
+        self.plugins.check_image_critic(self.settings)
         if not planning:
             self.plugins.check_allowed(self.settings)
         self.prices = Prices({**self.plugins.default_prices, **self.settings.budget.prices})
@@ -184,6 +185,7 @@ class FeedbackLoop:
             self.plugins.synthesizers,
             list_available(self.settings, self.plugins.classifier, splits),
             self.plugins.critics(self.settings)[1:],
+            self.plugins.image_critic,
         )
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
 

@@ -13,7 +13,7 @@ from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, unpaid
 from ..records import JSON, METHODS, Arm, ImageSource
-from ..records.pipeline import STARTS, Stop, reaches
+from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
 from ..registry import KINDS
 
 
@@ -24,6 +24,7 @@ class PluginSet:
     Attributes:
         synthesizers: those that arms name beside the run's, by name.
         others: critics that are asked beside the run's, in the order of the settings.
+        image_critic: the one that is asked whether new images show what was wished for; None where none is.
     """
 
     classifier: Classifier
@@ -32,6 +33,7 @@ class PluginSet:
     synthesizer: Synthesizer
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
     others: tuple[Critic, ...] = ()
+    image_critic: Critic | None = None
 
     @property
     def by_kind(self) -> dict[str, Plugin]:
@@ -53,13 +55,19 @@ class PluginSet:
         yield from ((kind, getattr(settings, kind).name, plugin) for kind, plugin in self.by_kind.items())
         yield from (("synthesizer", name, plugin) for name, plugin in self.synthesizers.items())
         yield from (("critic", name, critic) for name, critic in self.critics(settings)[1:])
+        if self.image_critic is not None and settings.curation.vlm is not None:
+            yield IMAGE_CRITIC, settings.curation.vlm.name, self.image_critic
 
     @property
     def default_prices(self) -> dict[str, Mapping[str, JSON]]:
         """Those of all critics: of servers on this machine."""
-        return {
-            model: price for critic in (*self.others, self.critic) for model, price in critic.default_prices.items()
-        }
+        return {model: price for critic in self._all_critics for model, price in critic.default_prices.items()}
+
+    @property
+    def _all_critics(self) -> list[Critic]:
+        """The run's own last: its prices count."""
+        asked = [] if self.image_critic is None else [self.image_critic]
+        return [*asked, *self.others, self.critic]
 
     def check_allowed(self, settings: Settings) -> None:
         """Raises OfflineError where a plugin talks to an outside service that the settings do not allow."""
@@ -76,6 +84,22 @@ class PluginSet:
                     '"mistake", or take one that reads a sheet of images: claude, openai, local-vlm, or a critic of '
                     "yours with reads_sheets = True"
                 )
+
+    def check_image_critic(self, settings: Settings) -> None:
+        """Raises ConfigError where new images are to be checked by a critic that cannot, or have no prompt."""
+        table = settings.curation.vlm
+        if table is None or self.image_critic is None:
+            return
+        if not self.image_critic.checks_images:
+            raise ConfigError(
+                f"[curation] vlm: the critic {table.name} does not look at new images. Take claude, openai, a provider "
+                "by name, local-vlm, or a critic of yours with checks_images = True and check_images"
+            )
+        if not any("prompt" in one.uses for one in (self.synthesizer, *self.synthesizers.values())):
+            raise ConfigError(
+                "[curation] vlm asks whether an image shows its prompt, and the synthesizer "
+                f"{settings.synthesizer.name} reads none: leave vlm out, or take a synthesizer that reads prompts"
+            )
 
     def check_samples(self, settings: Settings) -> None:
         """Raises ConfigError where a critic is to be asked several times, and always answers alike."""
@@ -95,7 +119,9 @@ class PluginSet:
             UnknownPriceError: the price of its model is not known.
         """
         for kind, name, plugin in self.by_name(settings):
-            if reaches(until, STARTS[kind]) and (error := unpaid(kind, name, plugin, settings, prices)):
+            if reaches(until, STARTS.get(kind, Stop.IMAGES)) and (
+                error := unpaid(kind, name, plugin, settings, prices)
+            ):
                 raise error
 
     def check_trainable(self, settings: Settings, arms: Sequence[Arm], until: str) -> None:
@@ -158,7 +184,13 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Seque
         _check_plain(kind, plugin)
         plugins[kind] = plugin
     others = tuple(create_plugin("critic", table) for table in settings.critic.others)
-    return PluginSet(**plugins, synthesizers=_create_synthesizers(settings, arms), others=others)  # type: ignore[arg-type]
+    vlm = settings.curation.vlm
+    return PluginSet(
+        **plugins,  # type: ignore[arg-type]
+        synthesizers=_create_synthesizers(settings, arms),
+        others=others,
+        image_critic=None if vlm is None else create_plugin("critic", vlm),
+    )
 
 
 def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, Synthesizer]:

@@ -162,6 +162,8 @@ def prepare_run(
                 critic.check()
         if reaches(until, Stop.IMAGES):
             plugins.synthesizer.check()
+            if plugins.image_critic is not None:
+                plugins.image_critic.check()
     ledger = runtime.store.ledger
     _recall_test(runtime.store, unanswered)
     runtime.store.start_session()

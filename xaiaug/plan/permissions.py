@@ -36,6 +36,14 @@ class SheetReader(Worker, Protocol):
         ...
 
 
+class ImageChecker(Worker, Protocol):
+    """What a plan asks of a critic of new images besides."""
+
+    def estimate_checks(self, items: int) -> Estimate:
+        """What checks of so many images will take."""
+        ...
+
+
 class ImageMaker(Worker, Protocol):
     """What a plan asks of a synthesizer besides."""
 

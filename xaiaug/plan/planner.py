@@ -12,11 +12,11 @@ from ..calls import Prices
 from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm, ImageSource
-from ..records.estimate import Range, add_optional, add_ranges
-from ..records.pipeline import STARTS, Stop, reaches
+from ..records.estimate import ZERO, Range, add_optional, add_ranges
+from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
 from .assumptions import Assumptions, describe_upload, list_assumptions
 from .costs import Bill, add_bills, bill, disk_bytes, hours
-from .permissions import ImageMaker, SheetReader, Worker, models_of, obstacles
+from .permissions import ImageChecker, ImageMaker, SheetReader, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, add_lines
 from .workload import WorkItem, work_items
 
@@ -35,6 +35,7 @@ class PlanRequest:
         synthesizers: those that arms name beside the run's, by name.
         available: what the run has that arms need.
         others: critics that are asked beside the run's, with their names.
+        image_critic: that is asked whether new images show what was wished for; None where none is.
     """
 
     settings: Settings
@@ -46,6 +47,7 @@ class PlanRequest:
     synthesizers: Mapping[str, ImageMaker] = field(default_factory=dict)
     available: rows.Available = field(default_factory=rows.Available)
     others: Sequence[tuple[str, Worker]] = ()
+    image_critic: ImageChecker | None = None
 
     @property
     def critics(self) -> list[Worker]:
@@ -102,7 +104,9 @@ def _taking_part(asked: PlanRequest) -> list[tuple[str, str, Worker]]:
     """Kind, name and plugin."""
     plugins = [(kind, asked.names[kind], worker) for kind, worker in asked.workers.items()]
     plugins += [("critic", name, worker) for name, worker in asked.others]
-    return [plugin for plugin in plugins if reaches(asked.until, STARTS[plugin[0]])]
+    if asked.image_critic is not None and asked.settings.curation.vlm is not None:
+        plugins.append((IMAGE_CRITIC, asked.settings.curation.vlm.name, asked.image_critic))
+    return [plugin for plugin in plugins if reaches(asked.until, STARTS.get(plugin[0], Stop.IMAGES))]
 
 
 def _lines(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Line, ...]:
@@ -141,7 +145,17 @@ def _bills(asked: PlanRequest, part: WorkItem) -> dict[str, Bill]:
     }
     workers = {**asked.workers, "synthesizer": asked.synthesizer_of(part.source)}
     bills = {kind: bill(workers[kind], count, asked.prices) for kind, count in items.items()}
+    checker = asked.image_critic
+    if checker is not None:
+        checked = _count_checked(asked, part)
+        bills[IMAGE_CRITIC] = bill(checker, checked, asked.prices, checker.estimate_checks)
     return bills | {"critic": reduce(add_bills, _bill_critics(asked, part))}
+
+
+def _count_checked(asked: PlanRequest, part: WorkItem) -> Range:
+    """New images that a critic may look at: all of them that are curated, and made by a prompt."""
+    curated = part.source is None or part.source.curated
+    return part.images if curated and "prompt" in asked.synthesizer_of(part.source).uses else ZERO
 
 
 def _bill_critics(asked: PlanRequest, part: WorkItem) -> list[Bill]:

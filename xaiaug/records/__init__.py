@@ -7,6 +7,7 @@ from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
 from .failure import CALL_FAILED, INTERRUPTED, PASSING, Failure
+from .image_check import ImageCheck, ImageToCheck
 from .json_type import JSON
 from .keys import derive_seed, digest
 from .mistake_slice import MistakeSlice, Slices
@@ -35,7 +36,9 @@ __all__ = [
     "Explanation",
     "Failure",
     "History",
+    "ImageCheck",
     "ImageSource",
+    "ImageToCheck",
     "LazyPanel",
     "MistakeSlice",
     "ModelSpending",

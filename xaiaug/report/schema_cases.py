@@ -66,7 +66,7 @@ class ImageRow(Row):
         blob: its picture; None if synthesis failed: `check` then holds the kind of the failure, `reason` its message.
         kept: whether it passed curation.
         check: name of the check that rejected it; empty if kept.
-        reason: why that check rejected it.
+        reason: why that check rejected it, or why it was not checked.
         prompt: the prompt as used.
         dropped: words of the prompt that were cut.
         arms: names of the arms that train on it; empty if it was rejected or not needed.
@@ -183,6 +183,7 @@ class Images(Row):
     Attributes:
         asked, made, failed, kept: counts; asked = made + failed.
         rejected: by the name of the check.
+        unchecked: images that the critic of `[curation] vlm` declined or gave no answer on; they are kept.
         used: images of each class an arm trains on.
         judge: checked their labels; None if no check uses a judge.
         review: of a person; None without review.
@@ -194,6 +195,7 @@ class Images(Row):
     failed: int = 0
     kept: int = 0
     rejected: dict[str, int] = Field(default_factory=dict)
+    unchecked: int = 0
     used: dict[Text, int] = Field(default_factory=dict)
     sources: tuple[SourceRow, ...] = ()
     judge: JudgeRow | None = None

@@ -49,6 +49,6 @@ def _read_spending(reader: Reader, images: ImagesFact) -> Iterator[int]:
         stage = StageName.parse(name)
         if images["asks"] and is_critique_of(stage, cases, heatmaps) and not stage.part:
             yield amount
-        if stage.kind == StageKind.SYNTHESIZE and not stage.part:
+        if stage.kind in (StageKind.SYNTHESIZE, StageKind.VLM_CHECK) and not stage.part:
             wave = Wave.of(stage)
             yield amount if (wave.source, wave.seed) == (images["name"], images["seed"]) else 0

@@ -63,6 +63,7 @@ from .verdict import verdict
 
 # What is compared where a run stopped before its settings were recorded.
 USUAL_COMPARISON = {"primary": PRIMARY, "metric": "accuracy", "smallest_effect": 0.5, "margin": MARGIN}
+VERDICTS = (StageKind.REVIEW, StageKind.VLM_CHECK, StageKind.CURATE)  # the last word first
 _GROUPS: tuple[tuple[str, Literal["mistakes", "correct"]], ...] = (("mistakes", "mistakes"), ("of_correct", "correct"))
 PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
 
@@ -289,8 +290,8 @@ def _images(reader: Reader) -> Iterator[tuple[int, SynthesisRow, VerdictRow]]:
         # Rounds before the last only lead to the baseline of the report; the parts of other seeds belong to it.
         if stage.kind == StageKind.SYNTHESIZE and not stage.of_early_round:
             wave = Wave.of(stage)
-            review = wave.stage(StageKind.REVIEW)
-            verdicts = reader.rows(review if review in stages else wave.stage(StageKind.CURATE))
+            last = next(kind for kind in VERDICTS if kind == StageKind.CURATE or wave.stage(kind) in stages)
+            verdicts = reader.rows(wave.stage(last))
             for row, verdict_row in zip(reader.rows(stage), verdicts, strict=False):
                 yield wave.seed, row, verdict_row
 
@@ -307,6 +308,7 @@ def _image_summary(reader: Reader, labels: Sequence[str]) -> dict[str, Any]:
         "kept": sum(verdict_row["kept"] for _, verdict_row in made),
         "rejected": dict(sorted(Counter(one["check"] for _, one in made if not one["kept"]).items())),
         "used": {label: used[0]["count"].get(label, 0) for label in labels} if used else {},
+        "unchecked": sum("failure" in verdict_row for _, verdict_row in made),
         "judge": reader.get_fact(JUDGED_BY),
         "review": reader.get_fact(REVIEWED),
         "sources": [{"arms": entry["arms"], **entry["source"]} for entry in _first_of_each_source(used)],

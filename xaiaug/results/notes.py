@@ -141,6 +141,15 @@ def _images(report: Report) -> Iterator[Note]:
         )
 
 
+def _unchecked(report: Report) -> Iterator[Note]:
+    if report.images.unchecked:
+        yield _warn(
+            f"{report.images.unchecked} of {report.images.made} new images were not checked by the critic of "
+            "[curation] vlm, which declined them or gave no answer: they are kept, each with the reason. What may pass "
+            "is asked again by the same command."
+        )
+
+
 def _ratios(report: Report) -> Iterator[Note]:
     yield from (_warn(arm.ratio_warning) for arm in report.arms if arm.ratio_warning)
     for limit in sorted({arm.ratio_limit for arm in report.arms if arm.ratio_limit is not None}):
@@ -313,6 +322,7 @@ PARTS = (
     _agreement,
     _maps,
     _images,
+    _unchecked,
     _ratios,
     _map_effect,
     _judge,

@@ -11,7 +11,7 @@ from ..records.pipeline import StageKind
 from ..store.run_ledger import RunLedger
 from ..store.stage_rows import failure_of
 
-ASKED = (StageKind.CRITIQUE, StageKind.SYNTHESIZE)  # the stages whose work services may do
+ASKED = (StageKind.CRITIQUE, StageKind.SYNTHESIZE, StageKind.VLM_CHECK)  # the stages whose work services may do
 
 
 def is_passing(row: Mapping[str, Any]) -> bool:

@@ -166,13 +166,14 @@ class SynthesisRow(TypedDict, total=False):
 
 
 class VerdictRow(TypedDict):
-    """Whether a new image is kept; of stages of the kinds CURATE and REVIEW."""
+    """Whether a new image is kept; of stages of the kinds CURATE, VLM_CHECK and REVIEW."""
 
     kept: bool
     check: str | None
     reason: str | None
     score: float | None
     fingerprint: str | None
+    failure: NotRequired[FailureRow]  # why a critic gave no answer on an image, which is then kept
 
 
 class FitRow(TypedDict):

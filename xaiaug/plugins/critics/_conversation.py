@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from ...panel.sheet import MOST_EXAMPLES, WIDTH
-from ...records import INTERRUPTED, JSON, Case, Critique, Failure, Sheet, label_to_words
+from ...records import INTERRUPTED, JSON, Case, Critique, Failure, ImageCheck, ImageToCheck, Sheet, label_to_words
 from ._answer_text import UnusableError, find_answer, parse_prompt, parse_stray_prompt, shorten, to_line
 from ._image_encoding import EncodedImage, encode_image
+from ._image_question import CHECK_SCHEMA, parse_check, to_case
 from ._model_reply import ModelReply
-from ._parsing import CAUSE, LONGEST, SCHEMA, PromptCheck, describe_form, parse_critique
+from ._parsing import CAUSE, LONGEST, PROMPT, SCHEMA, PromptCheck, describe_form, parse_critique
 from ._templates import CONTRAST, PICTURES, REFERENCES, SHEETS, fill
 
 DIALOGUES = ("structured", "paper")
@@ -166,6 +167,21 @@ class Dialogue:
             return (yield from discuss(case))
         except UnusableError as error:
             return Failure(error.kind, shorten(error.reason, CAUSE))
+
+    def check_image(self, image: ImageToCheck) -> Conversation[ImageCheck | Failure]:
+        """The conversation about a new image: one question, and its answer or failure."""
+        try:
+            reading = Reading(parse_check, parse_check, is_whole_alone=True)
+            return (yield from self._ask(self.image_question(image), to_case(image), reading))
+        except UnusableError as error:
+            return Failure(error.kind, shorten(error.reason, CAUSE))
+
+    def image_question(self, image: ImageToCheck) -> Question:
+        """The question about a new image."""
+        case = to_case(image)
+        text = self._text("check", case, wish=shorten(image.wish, PROMPT))
+        turn = Turn("user", text, encode_image(image.image, self.side))
+        return Question(self._text("system", case), (turn,), self.max_tokens, CHECK_SCHEMA)
 
     def first_question(self, case: Case) -> Question:
         """The first question about a case."""

@@ -43,6 +43,7 @@ class VLMCritic(Critic):
     """
 
     reads_sheets = True
+    checks_images = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
