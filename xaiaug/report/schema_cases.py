@@ -184,6 +184,9 @@ class Images(Row):
         asked, made, failed, kept: counts; asked = made + failed.
         rejected: by the name of the check.
         unchecked: images that the critic of `[curation] vlm` declined or gave no answer on; they are kept.
+        changed_outside: of edits by a mask that a hosted model made, the median share of pixels outside the mask that
+            it changed, 0 to 1; None where there are none.
+        kept_outside: whether the photo's own pixels were put back there.
         used: images of each class an arm trains on.
         judge: checked their labels; None if no check uses a judge.
         review: of a person; None without review.
@@ -196,6 +199,8 @@ class Images(Row):
     kept: int = 0
     rejected: dict[str, int] = Field(default_factory=dict)
     unchecked: int = 0
+    changed_outside: float | None = None
+    kept_outside: bool = True
     used: dict[Text, int] = Field(default_factory=dict)
     sources: tuple[SourceRow, ...] = ()
     judge: JudgeRow | None = None

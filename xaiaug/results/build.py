@@ -7,6 +7,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from statistics import median
 from typing import Any, Literal
 
 from ..records import PICO
@@ -308,11 +309,19 @@ def _image_summary(reader: Reader, labels: Sequence[str]) -> dict[str, Any]:
         "kept": sum(verdict_row["kept"] for _, verdict_row in made),
         "rejected": dict(sorted(Counter(one["check"] for _, one in made if not one["kept"]).items())),
         "used": {label: used[0]["count"].get(label, 0) for label in labels} if used else {},
+        **summarise_edits([row.get("details", {}) for row, _ in made]),
         "unchecked": sum("failure" in verdict_row for _, verdict_row in made),
         "judge": reader.get_fact(JUDGED_BY),
         "review": reader.get_fact(REVIEWED),
         "sources": [{"arms": entry["arms"], **entry["source"]} for entry in _first_of_each_source(used)],
     }
+
+
+def summarise_edits(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far a service kept to the masks of its edits, and whether the photos' own pixels were put back."""
+    changed = [one["changed_outside"] for one in details if isinstance(one.get("changed_outside"), int | float)]
+    kept = all(one.get("kept_outside", True) for one in details)
+    return {"changed_outside": median(changed) if changed else None, "kept_outside": kept}
 
 
 def _first_of_each_source(used: Sequence[ImagesFact]) -> list[ImagesFact]:

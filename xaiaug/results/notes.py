@@ -12,6 +12,7 @@ from ..report.schema_arms import ArmResult
 from ..report.schema_report import Note
 
 MANY, UNEVEN = 0.5, 3
+REPAINTED = 0.2  # of the pixels outside a mask: more than a soft edge and compression explain
 FAIR = 0.4  # below it Landis and Koch (1977, doi:10.2307/2529310) call a kappa fair at best
 STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve
 
@@ -147,6 +148,20 @@ def _unchecked(report: Report) -> Iterator[Note]:
             f"{report.images.unchecked} of {report.images.made} new images were not checked by the critic of "
             "[curation] vlm, which declined them or gave no answer: they are kept, each with the reason. What may pass "
             "is asked again by the same command."
+        )
+
+
+def _edits(report: Report) -> Iterator[Note]:
+    changed = report.images.changed_outside
+    if changed is not None and changed > REPAINTED:
+        then = (
+            "The photo's own pixels were put back there, so a seam may show along the mask."
+            if report.images.kept_outside
+            else "So they are new images rather than edits: what they show beside the mask is not the photo's."
+        )
+        yield _warn(
+            f"The service repaints what the mask protects: half of its edits change {changed:.0%} or more of the "
+            f"pixels outside it. {then}"
         )
 
 
@@ -323,6 +338,7 @@ PARTS = (
     _maps,
     _images,
     _unchecked,
+    _edits,
     _ratios,
     _map_effect,
     _judge,
