@@ -6,7 +6,7 @@ from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
-from .failure import CALL_FAILED, INTERRUPTED, PASSING, Failure
+from .failure import CALL_FAILED, INTERRUPTED, NOT_ASKED, PASSING, Failure
 from .image_check import ImageCheck, ImageToCheck
 from .json_type import JSON
 from .keys import derive_seed, digest
@@ -22,6 +22,7 @@ __all__ = [
     "INTERRUPTED",
     "JSON",
     "METHODS",
+    "NOT_ASKED",
     "PASSING",
     "PICO",
     "UNKNOWN_USAGE",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..records import PICO
+from ..records import NOT_ASKED, PICO
 from ..report.schema_agreement import Agreement
 from ..report.schema_report import AgreementCost
 from ..statistics import fleiss_kappa
@@ -34,7 +34,7 @@ def measure_agreement(reader: Reader) -> Agreement | None:
         unanimous=unanimous,
         majority=majority,
         divided=len(compared) - unanimous - majority,
-        failed=sum("failure" in vote for votes in ballots for vote in votes),
+        failed=sum(_has_failed(vote) for votes in ballots for vote in votes),
         kappa=kappa.value,
         low=kappa.low,
         high=kappa.high,
@@ -50,6 +50,11 @@ def price_agreement(reader: Reader) -> AgreementCost | None:
     spent = reader.get_fact(SPENT) or {}
     usd = sum(amount for name, amount in spent.items() if find_vote(StageName.parse(name))) / PICO
     return AgreementCost(critiques=sum(total for name, total in votes.items() if find_vote(name)), usd=usd)
+
+
+def _has_failed(vote: VoteRow) -> bool:
+    """Whether a critic was asked, and gave no critique."""
+    return "failure" in vote and vote["failure"]["kind"] != NOT_ASKED
 
 
 def list_votes(row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from .. import panel
 from ..interfaces import Critic
 from ..panel.sheet import MOST_CONTRAST, MOST_EXAMPLES
-from ..records import JSON, Case, Failure, LazyPanel, MistakeSlice, Sample, Sheet, digest
+from ..records import JSON, NOT_ASKED, Case, Failure, LazyPanel, MistakeSlice, Sample, Sheet, digest
 from ..store.stage_rows import CritiqueRow, ExplainRow
 from .chunks import Item, Stage, complete
 from .critique import CaseMaker, CritiqueOptions, OneMistake, Peers, ask_critic, shared_scale, to_critiques
@@ -20,7 +20,7 @@ from .mistakes import Mistake
 from .predict import CHUNK
 from .runtime import StageRuntime
 
-NOT_ASKED = Failure("not asked", 'it is in no slice, and [critic] unsliced = "skip" leaves such mistakes out')
+LEFT_OUT = Failure(NOT_ASKED, 'it is in no slice, and [critic] unsliced = "skip" leaves such mistakes out')
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,4 +150,4 @@ def _share(row: CritiqueRow, one: OneMistake, of: MistakeSlice) -> CritiqueRow:
 
 
 def _not_asked(case: str) -> CritiqueRow:
-    return {"id": case, "panel": None, "failure": {"kind": NOT_ASKED.kind, "message": NOT_ASKED.message}}
+    return {"id": case, "panel": None, "failure": {"kind": LEFT_OUT.kind, "message": LEFT_OUT.message}}

@@ -56,11 +56,11 @@ def collect_votes(
     ballots = [
         ask(voter.critic, replace(options, sample=voter.sample, vote=number)) for number, voter in enumerate(voters)
     ]
-    count = Lazy(len(ballots[0]), lambda i: elect(voters, [rows[i] for rows in ballots]))
+    elected = Lazy(len(ballots[0]), lambda i: elect(voters, [rows[i] for rows in ballots]))
     # It takes no time: what it does must not count as a critic's speed.
     stage = Stage(options.whole_stage, "count votes", None, CHUNK, effort=0)
-    elected = list(count)
-    rows: Sequence[CritiqueRow] = complete(runtime, stage, [Item(row, row) for row in elected], list)
+    items = Lazy(len(elected), lambda i: Item(*[elected[i]] * 2))
+    rows: Sequence[CritiqueRow] = complete(runtime, stage, items, list)
     return rows
 
 
