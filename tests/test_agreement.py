@@ -221,6 +221,7 @@ def test_a_failure_of_one_vote_that_may_pass_is_asked_again_and_the_others_are_n
     assert second.agreement.failed == 0
 
 
+@pytest.mark.ci
 def test_a_critic_that_answers_nothing_stops_the_run_whatever_the_others_say(splits, tmp_path, at):
     moody = Moody()
     with Loopback(lambda request: Error(400, "no picture") if "gpt" in request.model else moody(request)) as server:

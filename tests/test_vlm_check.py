@@ -120,6 +120,7 @@ def test_refusals_and_failed_calls_reject_nothing_and_are_told_and_the_latter_ar
     assert second.images.unchecked == 1
 
 
+@pytest.mark.ci
 def test_a_service_that_declines_every_image_ends_no_run(splits, tmp_path, at):
     with Loopback(lambda _: Reply.refusal("No.")) as server:
         at(server)
@@ -127,6 +128,7 @@ def test_a_service_that_declines_every_image_ends_no_run(splits, tmp_path, at):
     assert report.images.unchecked == report.images.kept == report.images.made
 
 
+@pytest.mark.ci
 def test_uncurated_sources_are_not_asked_about(splits, tmp_path, at):
     with Loopback(yes) as server:
         at(server)

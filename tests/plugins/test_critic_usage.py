@@ -187,6 +187,7 @@ def test_under_a_key_of_ones_own_the_provider_behind_bills_too():
     assert spend(state(0.001, is_byok=True, **details))[0] == pytest.approx(0.02)
     assert spend(state(0.001, **details))[0] == pytest.approx(0.02)
     assert spend(state(0.001, is_byok=False, **details))[0] == pytest.approx(0.001)
+    assert spend(state(0, is_byok=True, **details))[0] == pytest.approx(0.019), "without a fee"
 
 
 @pytest.mark.parametrize("nothing", [None, 0, 0.0])

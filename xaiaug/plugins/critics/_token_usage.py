@@ -64,10 +64,10 @@ def bill_as_stated(reply: RawReply) -> RawReply:
     """
     usage = reply.body.get("usage")
     cost = _look_up(usage, "cost")
-    if cost is None or _is_zero(cost):
-        return reply
     upstream = None if _look_up(usage, "is_byok") is False else _look_up(usage, "cost_details.upstream_inference_cost")
     amounts = [cost, *([] if upstream is None else [upstream])]
+    if cost is None or all(map(_is_zero, amounts)):
+        return reply
     if not all(map(_is_amount, amounts)):
         return replace(reply, usage=UNKNOWN_USAGE)
     pico = sum(Decimal(str(amount)) for amount in amounts) * PICO
