@@ -15,6 +15,7 @@ DATA = ROOT.parent / "shared" / "data"
 # What each script needs besides --quick; paths below shared/data, and packages of an extra.
 BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bill": ((), ("anthropic", "openai", "genai_prices")),
+    "caching": ((), ("anthropic", "genai_prices")),
     "calls": ((), ()),
     "causes": ((), ()),
     "critics": ((), ()),

@@ -312,7 +312,7 @@ def test_links_between_pages_resolve():
 
 def test_the_settings_of_the_page_on_curation_are_valid():
     blocks = [textwrap.dedent(block) for block in re.findall(r"```toml\n(.*?)```", page("docs/curation.md"), re.S)]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         config.parse_settings(tomllib.loads(block))
     assert tuple(tomllib.loads(blocks[0])["curation"]["checks"]) == DEFAULT == config.CurationTable().checks

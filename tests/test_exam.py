@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from xaiaug import Cause, Critic, Critique, examine
-from xaiaug.errors import ConfigError, OfflineError
-from xaiaug.exam import PLANTED, choose_maps, create_planted_set, mark_critique
+from xaiaug import Cause, Critic, Critique, Splits, examine
+from xaiaug.errors import ConfigError, DataError, OfflineError
+from xaiaug.exam import PLANTED, choose_maps, create_photo_set, create_planted_set, mark_critique
 from xaiaug.exam.planted_sets import LABELS, Rule
 from xaiaug.imaging.image_stats import digest_image
+from xaiaug.loop.critic_exam import CriticExam
 
 RULES = list(PLANTED.values())
 TAGS = [rule for rule in RULES if rule.kind == "tag"]
@@ -178,3 +180,67 @@ def test_a_paid_critic_without_permission_is_refused_before_it_is_asked(tmp_path
 def test_labels_are_those_of_the_drawn_world_and_a_rule_is_sure():
     probabilities = Rule("tag", "#c43ca0")([create_planted_set("magenta tag", 2).samples[0].open()])
     assert LABELS == ("cat", "dog") and probabilities.shape == (1, 2) and probabilities.sum() == pytest.approx(1)
+
+
+# On photographs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Three classes; each image a dark disc on a ground that no tag has the colour of, and its mask."""
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for name, count in (("cup", 45), ("jar", 45), ("pot", 5)):
+        (root / "images" / name).mkdir(parents=True)
+        for number in range(count):
+            ground = Image.new("RGB", (96, 72), tuple(int(one) for one in rng.integers(90, 130, 3)))
+            ImageDraw.Draw(ground).ellipse((30, 18, 66, 58), fill=(30, 30, int(rng.integers(25, 60))))
+            ground.putpixel((number, 1), (number, 7, len(name)))
+            ground.save(root / "images" / name / f"{number}.png")
+    splits = Splits.from_folder(root / "images", guide=0.0, validation=0.0, test=0.0)
+    (root / "masks").mkdir()
+    mask = Image.new("L", (96, 72))
+    ImageDraw.Draw(mask).ellipse((30, 18, 66, 58), fill=255)
+    for sample in splits.train:
+        mask.save(root / "masks" / f"{sample.id}.png")
+    return root
+
+
+@pytest.mark.parametrize("name", ["magenta tag", "backdrop"])
+def test_photographs_with_a_planted_cause_break_its_rule_where_they_are_mistakes_and_none_is_there_twice(photos, name):
+    splits = Splits.from_folder(photos / "images", guide=0.0, validation=0.0, test=0.0)
+    of_class = {label: [one for one in splits.train if one.label == i] for i, label in enumerate(splits.labels[:2])}
+
+    def find(key, image):
+        with Image.open(photos / "masks" / f"{key}.png") as mask:
+            return np.asarray(mask.resize(image.size), np.float32) / 255
+
+    planted = create_photo_set(name, of_class, 6, find_subject=find)
+    assert planted.labels == ("cup", "jar") and len(planted.samples) == 5 * 6
+    assert len({sample.id for sample in planted.samples}) == 30
+    predicted = planted.rule([sample.open() for sample in planted.samples]).argmax(axis=1)
+    wrong = {sample.id for sample, guess in zip(planted.samples, predicted, strict=True) if sample.label != guess}
+    assert wrong == planted.truth.keys() and len(wrong) == 6
+    assert {sample.label for sample in planted.samples if sample.id in wrong} == {0, 1}
+    again = create_photo_set(name, of_class, 6, find_subject=find)
+    assert [sample.id for sample in again.samples] == [sample.id for sample in planted.samples]
+    if name == "backdrop":  # the subject is the photograph's own
+        assert all(max(sample.open().getpixel((48, 38))[:2]) < 60 for sample in planted.samples)
+
+
+@pytest.mark.ci
+def test_an_exam_on_photographs_plants_tags_and_backdrops_where_subjects_are_known(photos, tmp_path):
+    tags = examine(MapBlind(), tmp_path / "tags", data=photos / "images", cases=8)
+    assert {row.planted for row in tags.planted_sets} == {"magenta tag", "blue tag"}
+    assert {(case.label, case.predicted) for case in tags.cases} == {("cup", "jar"), ("jar", "cup")}
+    both = examine(MapBlind(), tmp_path / "both", data=photos / "images", masks=photos / "masks", cases=12)
+    marks = {row.planted: row.right for row in both.planted_sets}
+    assert marks.keys() == {"magenta tag", "blue tag", "backdrop"}
+    assert marks["backdrop"].hits >= 3 and marks["backdrop"].of == 4
+    assert all(case.picture for case in both.cases)
+
+
+def test_what_cannot_be_planted_is_refused(photos, tmp_path):
+    with pytest.raises(DataError, match="75 photographs of 'cup' are needed for the cause magenta tag"):
+        CriticExam(OneAnswer(), tmp_path, data=photos / "images", cases=60)
+    with pytest.raises(ConfigError, match="masks and a segmenter are for photographs"):
+        CriticExam(OneAnswer(), tmp_path, masks=photos / "masks")

@@ -43,6 +43,7 @@ _PATH_PARAMETERS = (
     "segmenter",
 )
 _LONGEST_VALUE = 200
+MOST_SAMPLES = 100  # of one critic and mistake
 
 
 class Table(BaseModel):
@@ -105,11 +106,30 @@ class CriticTable(PluginTable):
     """`[critic]`: the critic, its parameters, what it is asked about, and whether the causes it states are tested.
 
     With `per = "slice"` it is asked once for all mistakes of a slice; `unsliced` says what becomes of those in none.
+    Each mistake is asked about `samples` times, of this critic and of each of the `others`; the majority decides.
     """
 
     test_causes: bool = False
     per: Literal["mistake", "slice"] = "mistake"
     unsliced: Literal["ask", "skip"] = "ask"
+    samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = 1
+    others: tuple[PluginTable, ...] = ()
+
+    @field_validator("others", mode="before")
+    @classmethod
+    def _name_alone(cls, others: Any) -> Any:
+        """A name stands for the critic with its usual parameters."""
+        tables = others if isinstance(others, list | tuple) else [others]
+        return [{"name": one} if isinstance(one, str) else one for one in tables]
+
+    @property
+    def answers(self) -> int:
+        """Critiques of each mistake."""
+        return self.samples * (1 + len(self.others))
+
+    def place(self, base: Path | None) -> Self:
+        """As of `PluginTable`, and of the others."""
+        return super().place(base).model_copy(update={"others": tuple(one.place(base) for one in self.others)})
 
 
 class MistakesTable(Table):
@@ -178,13 +198,23 @@ class JudgeTable(PluginTable):
 
 
 class CurationTable(Table):
-    """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels."""
+    """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels.
+
+    `vlm` names a critic that is asked whether each image shows what its prompt wished for.
+    """
 
     checks: tuple[str, ...] = ("broken", "nan", "constant", "duplicate", "repeat", "label", "alike")
     judge: str | JudgeTable = "auto"
     remakes: Annotated[int, Field(ge=0)] = 3
     suspects: tuple[Literal["critic", "confident-learning"], ...] = ("critic",)
     review: bool = False
+    vlm: PluginTable | None = None
+
+    @field_validator("vlm", mode="before")
+    @classmethod
+    def _name_alone(cls, vlm: Any) -> Any:
+        """A name stands for the critic with its usual parameters."""
+        return {"name": vlm} if isinstance(vlm, str) else vlm
 
 
 class PrivacyTable(Table):
@@ -354,12 +384,12 @@ def _override(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[s
 
 
 def _place_all(found: Settings, base: Path | None) -> Settings:
-    judge = found.curation.judge
+    judge, vlm = found.curation.judge, found.curation.vlm
     placed = judge.place(base) if isinstance(judge, JudgeTable) else judge
     return found.model_copy(
         update={
             "data": found.data.place(base),
-            "curation": found.curation.model_copy(update={"judge": placed}),
+            "curation": found.curation.model_copy(update={"judge": placed, "vlm": vlm and vlm.place(base)}),
             **{kind: getattr(found, kind).place(base) for kind in KINDS},
             "synthesizers": {
                 name: PluginTable(name=name, **table).place(base).parameters

@@ -13,6 +13,7 @@ from xaiaug.calls import Calls, MemoryLedger, Prices
 from xaiaug.errors import BudgetSpentError
 from xaiaug.plugins.critics import _chat_completions, _messages_api, _responses_api
 from xaiaug.plugins.critics._model_reply import to_raw_reply
+from xaiaug.plugins.critics._token_usage import bill_as_stated
 from xaiaug.records import PICO, UNKNOWN_USAGE
 
 RATES = {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}
@@ -152,3 +153,70 @@ def test_over_2000_hostile_usages_no_run_is_billed_more_than_its_budget():
         assert sum(billed) <= budget and sum(billed) <= told["settled_usd"] + told["unknown_usd"] + 1e-9, seed
         calls, spent = calls + len(billed), spent + sum(billed)
     assert calls > 2000 and spent > 50
+
+
+# What a service says that it bills ------------------------------------------------------------------------------------
+
+TOLD = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+
+
+def state(cost, **more):
+    body = {"choices": [{"message": {"content": "a cat"}, "finish_reason": "stop"}]}
+    return bill_as_stated(to_raw_reply({**body, "usage": {**TOLD, "cost": cost, **more}}, _chat_completions))
+
+
+def spend(reply):
+    """Dollars settled for a reply under a budget of one, and whether they count as unknown."""
+    paid = Calls(MemoryLedger(), budget_usd=1.0, prices=Prices({"m": RATES}))
+    worst = paid.worst_case_usd("m", {"input_tokens": 2000, "output_tokens": 2000})
+    with suppress(BudgetSpentError):
+        paid.call("one", {"model": "m"}, worst_case_usd=worst, send=lambda _: reply)
+    summary = paid.summary()
+    return summary["settled_usd"] + summary["unknown_usd"], summary["unreported"], worst
+
+
+def test_the_cost_that_a_service_states_is_what_is_spent_be_it_less_or_more_than_its_tokens():
+    by_tokens, _, _ = spend(state(None))
+    assert by_tokens == pytest.approx(0.0045)
+    for cost in (0.00125, 0.0045, 0.009, 2e-7, 1):
+        assert spend(state(cost))[:2] == (pytest.approx(cost), 0)
+
+
+def test_under_a_key_of_ones_own_the_provider_behind_bills_too():
+    details = {"cost_details": {"upstream_inference_cost": 0.019}}
+    assert spend(state(0.001, is_byok=True, **details))[0] == pytest.approx(0.02)
+    assert spend(state(0.001, **details))[0] == pytest.approx(0.02)
+    assert spend(state(0.001, is_byok=False, **details))[0] == pytest.approx(0.001)
+    assert spend(state(0, is_byok=True, **details))[0] == pytest.approx(0.019), "without a fee"
+
+
+@pytest.mark.parametrize("nothing", [None, 0, 0.0])
+def test_a_cost_that_is_not_told_or_nought_leaves_the_word_to_the_tokens(nothing):
+    assert spend(state(nothing))[:2] == (pytest.approx(0.0045), 0)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [-0.001, float("nan"), float("inf"), -float("inf"), 1e9, "0.001", "free", True, False, [], {}, {"usd": 0.001}, -1],
+)
+def test_a_cost_that_is_no_amount_counts_as_the_worst_case_and_is_told(hostile):
+    usd, unreported, worst = spend(state(hostile))
+    assert (usd, unreported) == (pytest.approx(worst), 1)
+    usd, unreported, worst = spend(state(0.001, cost_details={"upstream_inference_cost": hostile}))
+    assert (usd, unreported) == (pytest.approx(worst), 1)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4), st.lists))
+def test_whatever_is_stated_no_spend_is_negative_and_none_beyond_what_a_call_can_cost(cost):
+    usd, _, _ = spend(state(cost))
+    assert 0 < usd <= 10_000
+
+
+def test_a_bill_above_the_worst_case_stops_the_run_once_the_budget_is_gone():
+    paid = Calls(MemoryLedger(), budget_usd=0.05, prices=Prices({"m": RATES}))
+    worst, calls = paid.worst_case_usd("m", {"input_tokens": 2000, "output_tokens": 2000}), 0
+    with pytest.raises(BudgetSpentError, match=r"billed up to|is exceeded"):
+        for number in range(20):
+            calls += 1
+            paid.call(str(number), {"model": "m"}, worst_case_usd=worst, send=lambda _: state(0.06))
+    assert calls == 1

@@ -20,6 +20,11 @@ from xaiaug.interfaces import Context
 from xaiaug.plugins.synthesizers import _image_tokens
 from xaiaug.plugins.synthesizers.openai_images import OpenAIImagesSynthesizer
 from xaiaug.records import UNKNOWN_USAGE, Failure, SynthesisRequest, SyntheticImage
+from xaiaug.report import Report
+from xaiaug.report.schema_cases import Images
+from xaiaug.report.schema_report import Data
+from xaiaug.results.build import summarise_edits
+from xaiaug.results.notes import notes
 from xaiaug.testing import Error, Loopback, Raw, Reply
 from xaiaug.testing.fake_services.openai_images import read_multipart
 
@@ -289,3 +294,17 @@ def test_an_upload_that_is_no_form_is_rejected_as_the_service_would(at: Point) -
         with pytest.raises(openai.BadRequestError, match="alpha"):
             client.images.edit(model="m", prompt="a cat", image=("photo.png", _png(), "image/png"), mask=mask)
         client.close()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_report_warns_where_a_service_repaints_what_masks_protect(at: Point, keep: bool) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8))
+    with Loopback(Reply(image=noise), prices=(5, 40)) as server:
+        at(server)
+        made = make(create(edit="attended", keep_outside=keep), request(source=photo()))
+    images = Images(**summarise_edits([made.details, {}, made.details]))
+    assert images.changed_outside is not None and images.changed_outside > 0.9 and images.kept_outside is keep
+    (note,) = [one.text for one in notes(Report(data=Data(labels=()), images=images)) if "repaints" in one.text]
+    assert ("seam" in note) is keep
+    faithful = Images(**summarise_edits([{"changed_outside": 0.01}]))
+    assert not [one for one in notes(Report(data=Data(labels=()), images=faithful)) if "repaints" in one.text]

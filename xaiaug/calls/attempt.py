@@ -109,7 +109,8 @@ class CallSender:
             return answer.reply
         cost = self._cost(job, answer.reply)
         reply = answer.reply
-        if not job.price.covers(reply.usage) or job.price.cost(reply.usage) > cost:
+        told = reply.stated is not None or job.price.covers(reply.usage)
+        if not told or (reply.stated is None and job.price.cost(reply.usage) > cost):
             reply = replace(reply, usage=UNKNOWN_USAGE)  # counted at its worst case, and told as such
         try:
             self.ledger.settle(answer.intent, reply, cost)
@@ -120,7 +121,12 @@ class CallSender:
         return reply
 
     def _cost(self, job: Job, reply: RawReply) -> int:
-        """The cost of a reply; the worst case if its usage does not tell it, or it is more than a call can cost."""
+        """The cost of a reply; the worst case if its usage does not tell it, or it is more than a call can cost.
+
+        What the service states wins: it knows its own prices, and the route that it took.
+        """
+        if reply.stated is not None and not job.price.free:
+            return reply.stated
         cost, assumed = job.price.cost(reply.usage), self.budget.assumed_cost(job.model, job.worst)
         if cost > max(MOST_A_CALL * PICO, assumed):
             return assumed

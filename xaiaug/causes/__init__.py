@@ -1,6 +1,6 @@
 """Tests stated causes of mistakes by experiment: the classifier is asked again after an intervention on the image."""
 
-from .cause_parser import NOTHING, find_place, parse_cause
+from .cause_parser import NOTHING, find_place, name_stated_cause, parse_cause
 from .grouping import MOST_POOL, CauseOfMistake, group_causes
 from .judgement import ALPHA, FEWEST, JudgedCause, judge_trials
 from .photo import Photo, Segment
@@ -28,6 +28,7 @@ __all__ = [
     "find_place",
     "group_causes",
     "judge_trials",
+    "name_stated_cause",
     "parse_cause",
     "run_trial",
 ]

@@ -61,6 +61,18 @@ def parse_cause(critique: Critique) -> Cause | None:
     return Cause("backdrop") if critique.attended == "background" else None
 
 
+def name_stated_cause(critique: Critique) -> str:
+    """What a critique's cause is counted as where critiques are compared: critics put the same cause in many words.
+
+    Its mechanism, such as "backdrop" or "region missing"; where it names nothing that can be edited, what it says the
+    model looked at, such as "looked at part".
+    """
+    cause = parse_cause(critique)
+    if cause is None:
+        return f"looked at {critique.attended}"
+    return cause.kind if cause.present else f"{cause.kind} missing"
+
+
 def _create(kind: str, text: str, match: re.Match[str]) -> Cause | None:
     around = text[max(0, match.start() - NEAR) : match.end() + NEAR]
     before, after = text[: match.start()][-NEAR:], text[match.end() :][:NEAR]

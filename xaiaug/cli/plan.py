@@ -79,9 +79,12 @@ def _texts(line: Line) -> dict[str, str]:
 
 
 def _savings(plan: Plan) -> list[str]:
-    if plan.saved is None:
-        return []
-    return [f"saved by asking once a slice: {format_count(plan.saved.calls)} calls, {format_dollars(plan.saved.usd)}"]
+    told = {"saved by asking once a slice": plan.saved, "added by asking more than once": plan.agreement}
+    return [
+        f"{what}: {format_count(line.calls)} calls, {format_dollars(line.usd)}"
+        for what, line in told.items()
+        if line is not None
+    ]
 
 
 def _shared_images(plan: Plan) -> list[str]:

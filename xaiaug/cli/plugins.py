@@ -76,7 +76,7 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        rows = []
+        rows: list[tuple[str, str, str]] = []
         for finding in findings:
             rows.append((finding.state, finding.topic, finding.text))
             rows += [("", "", finding.todo)] if finding.todo else []

@@ -162,6 +162,15 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
 def exam(  # noqa: PLR0913, PLR0917  the options of the command
     critic: Annotated[str, typer.Argument(help="Name of a critic, as `xaiaug plugins list critic` lists them.")],
     run_dir: RunDir = Path("runs/exam"),
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Photographs by class, to plant causes on; else drawings.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", help="Masks of their subjects, ID.png; backdrops are planted then.")
+    ] = None,
+    segmenter: Annotated[
+        str | None, typer.Option("--segmenter", help="A model that finds their subjects: ONNX file or folder.")
+    ] = None,
     cases: Annotated[int, typer.Option("--cases", help="Mistakes with each kind of map.")] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Of the images.")] = 0,
     parameters: Parameters = None,
@@ -183,6 +192,9 @@ def exam(  # noqa: PLR0913, PLR0917  the options of the command
         critic,
         run_dir,
         parameters=parse_parameters(parameters or []),
+        data=data,
+        masks=masks,
+        segmenter=segmenter,
         cases=cases,
         seed=seed,
         budget_usd=budget_usd,

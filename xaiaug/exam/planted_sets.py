@@ -67,11 +67,11 @@ class Rule:
         height, width = near.shape
         shares = {}
         for corner in CORNERS:
-            left, top, right, bottom = _tag_box(corner)
+            left, top, right, bottom = tag_box(corner)
             inside = near[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
             shares[corner] = float(inside.mean())
         best = max(shares, key=shares.__getitem__)
-        return _tag_box(best) if shares[best] >= LEAST_TAG else None
+        return tag_box(best) if shares[best] >= LEAST_TAG else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +83,14 @@ class PlantedSet:
         rule: what its classifier depends on.
         samples: images of both classes; those that break the rule are its mistakes.
         truth: the planted cause of each mistake, by the sample's id.
+        labels: names of both classes.
     """
 
     name: str
     rule: Rule
     samples: tuple[Sample, ...]
     truth: dict[str, Cause]
+    labels: tuple[str, ...] = LABELS
 
 
 PLANTED = {
@@ -114,14 +116,22 @@ def _draw_scene(scene: petworld.Scene) -> Image.Image:
 
 
 @dataclass(frozen=True)
-class _Tagged:
+class TagPainter:
+    """Opens an image with a tag in a corner.
+
+    Attributes:
+        opener: of the image without it.
+        colour: of the tag.
+        corner: a name of `CORNERS`.
+    """
+
     opener: Callable[[], Image.Image]
     colour: str
     corner: str
 
     def __call__(self) -> Image.Image:
         image = self.opener().convert("RGB")
-        left, top, right, bottom = _tag_box(self.corner)
+        left, top, right, bottom = tag_box(self.corner)
         mask = Image.new("L", image.size)
         box = (left * image.width, top * image.height, right * image.width - 1, bottom * image.height - 1)
         ImageDraw.Draw(mask).rectangle([round(edge) for edge in box], fill=255)
@@ -176,14 +186,15 @@ def _draw_one(rule: Rule, label: int, broken: bool, rng: np.random.Generator) ->
         cause = Cause("backdrop", colour=BACKDROPS[scene.backdrop].colour)
     elif has:
         corner = random.Random(int(rng.integers(2**31))).choice(CORNERS)
-        opener = _Tagged(opener, rule.colour, corner)
-        cause = Cause("region", colour=rule.colour, box=_tag_box(corner))
+        opener = TagPainter(opener, rule.colour, corner)
+        cause = Cause("region", colour=rule.colour, box=tag_box(corner))
     else:
         cause = Cause("region", present=False, colour=rule.colour)
     return Sample(id=digest([repr(opener)]), label=label, opener=opener), cause
 
 
-def _tag_box(corner: str) -> Box:
+def tag_box(corner: str) -> Box:
+    """Left, top, right and bottom of a tag, 0 to 1."""
     left = TAG_GAP if "left" in corner else 1 - TAG_GAP - TAG_SIDE
     top = TAG_GAP if "top" in corner else 1 - TAG_GAP - TAG_SIDE
     return left, top, left + TAG_SIDE, top + TAG_SIDE

@@ -7,14 +7,33 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from ..causes import describe_cause
 from ..data import Splits
-from ..errors import ConfigError
-from ..exam import MAPS, PLANTED, ExamMarks, Mark, PlantedSet, choose_maps, create_planted_set, mark_critique, mark_exam
-from ..exam.planted_sets import LABELS
-from ..interfaces import Critic
+from ..errors import ConfigError, DataError
+from ..exam import (
+    MAPS,
+    PLANTED,
+    ExamMarks,
+    FindSubject,
+    Mark,
+    PlantedSet,
+    choose_maps,
+    create_photo_set,
+    create_planted_set,
+    list_photo_sets,
+    mark_critique,
+    mark_exam,
+)
+from ..interfaces import Context, Critic
+from ..plugins._segmentation import create_segmenter
 from ..plugins.classifiers.predict_function import PredictClassifier
-from ..records import Cause, Critique, Progress
+from ..plugins.synthesizers._mask_folder import MaskFolder
+from ..plugins.synthesizers._subject_masks import SubjectMasks
+from ..records import Cause, Critique, Failure, Progress, Sample
 from ..report.exam_page import render_exam
 from ..report.schema_cases import CaseRow
 from ..report.schema_exam import Exam
@@ -45,22 +64,31 @@ class CriticExam:
         critic: an object or a registered name.
         run_dir: the folder of the exam.
         parameters: of a critic by name.
+        data: a folder of photographs by class, on which causes are planted; None: drawings. Images of a split `test`
+            are left out. Of more than two classes the two with the most images are taken.
+        masks: a folder of masks of their subjects, by the ids of the photographs (see `Splits.link_masks`).
+        segmenter: finds the subjects of the others, as the setting of that name; where there are masks or a segmenter,
+            backdrops are planted too.
         cases: mistakes with each kind of map, over all planted causes.
-        seed: of the images.
+        seed: of the images, and of which photographs are taken.
         budget_usd: most that all parts together may cost, in US dollars; None: nothing.
         allow_upload: whether a critic may send images to an outside service.
         offline: whether critics that talk to outside services are refused.
 
     Raises:
-        ConfigError: too few cases, or parameters for a critic that is an object.
+        ConfigError: too few cases, or parameters for a critic that is an object, or masks without data.
+        DataError: too few photographs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each argument is one decision of the user
         self,
         critic: str | Critic,
         run_dir: str | Path = "runs/exam",
         *,
         parameters: Mapping[str, Any] | None = None,
+        data: str | Path | Splits | None = None,
+        masks: str | Path | None = None,
+        segmenter: str | Mapping[str, Any] | None = None,
         cases: int = 60,
         seed: int = 0,
         budget_usd: float | None = None,
@@ -76,8 +104,9 @@ class CriticExam:
         self.critic, self.run_dir, self.seed = critic, Path(run_dir).expanduser(), seed
         self.parameters, self.budget_usd = dict(parameters or {}), budget_usd
         self._privacy = {"allow_upload": allow_upload, "offline": offline}
-        each = 2 * max(1, round(cases / len(PLANTED) / 2))
-        sets = [create_planted_set(name, each, seed) for name in PLANTED]
+        if data is None and (masks is not None or segmenter is not None):
+            raise ConfigError("exam: masks and a segmenter are for photographs of your own: give data (--data) too")
+        sets = _draw_sets(cases, seed) if data is None else _plant_photos(data, masks, segmenter, cases, seed)
         self._parts = [
             _Part(planted, maps, self.run_dir / maps / planted.name.replace(" ", "-"))
             for maps in MAPS
@@ -115,7 +144,7 @@ class CriticExam:
         settings = diagnosis_settings(None, budget_usd, **self._privacy, test_causes=False, slices=False)
         settings["mistakes"]["faithfulness"] = 0
         settings["critic"] |= self.parameters
-        classifier = PredictClassifier(part.planted.rule, LABELS)
+        classifier = PredictClassifier(part.planted.rule, part.planted.labels)
         return FeedbackLoop(classifier, choose_maps(part.planted, part.maps), self.critic, settings=settings)
 
     def _sum_other_costs(self, part: _Part) -> float:
@@ -145,8 +174,8 @@ class CriticExam:
         return {
             "id": name,
             "planted": part.planted.name,
-            "label": LABELS[sample.label],
-            "predicted": LABELS[1 - sample.label],
+            "label": part.planted.labels[sample.label],
+            "predicted": part.planted.labels[1 - sample.label],
             "truth": describe_cause(truth),
             "maps": part.maps,
             "stated": critique.cause if critique is not None else "",
@@ -194,7 +223,8 @@ def examine(critic: str | Critic, run_dir: str | Path = "runs/exam", **options: 
     Args:
         critic: an object or a registered name.
         run_dir: the folder of the exam; one that was cut off is resumed.
-        options: `parameters`, `cases`, `seed`, `budget_usd`, `allow_upload` and `offline` of `CriticExam`.
+        options: `parameters`, `data`, `masks`, `segmenter`, `cases`, `seed`, `budget_usd`, `allow_upload` and `offline`
+            of `CriticExam`.
 
     Raises:
         XaiaugError: as of `CriticExam` and its `run`.
@@ -203,7 +233,58 @@ def examine(critic: str | Critic, run_dir: str | Path = "runs/exam", **options: 
 
 
 def _splits(planted: PlantedSet) -> Splits:
-    return Splits(labels=LABELS, guide=planted.samples)
+    return Splits(labels=planted.labels, guide=planted.samples)
+
+
+def _draw_sets(cases: int, seed: int) -> list[PlantedSet]:
+    each = _share_cases(cases, len(PLANTED))
+    return [create_planted_set(name, each, seed) for name in PLANTED]
+
+
+def _share_cases(cases: int, causes: int) -> int:
+    """Mistakes of each planted cause: an even number."""
+    return 2 * max(1, round(cases / causes / 2))
+
+
+def _plant_photos(
+    data: str | Path | Splits,
+    masks: str | Path | None,
+    segmenter: str | Mapping[str, Any] | None,
+    cases: int,
+    seed: int,
+) -> list[PlantedSet]:
+    splits = data if isinstance(data, Splits) else Splits.from_folder(data, guide=0.0, validation=0.0, test=0.0)
+    photos = _take_two_classes(splits)
+    subjects = masks is not None or segmenter is not None
+    names = list_photo_sets(subjects=subjects)
+    find = _find_subjects(masks, segmenter) if subjects else None
+    return [create_photo_set(name, photos, _share_cases(cases, len(names)), seed, find) for name in names]
+
+
+def _take_two_classes(splits: Splits) -> dict[str, list[Sample]]:
+    """The photographs of the two largest classes, those of test left out: only finished classifiers may see them."""
+    pool = [*splits.train, *splits.guide, *splits.validation, *splits.reserve]
+    by_class: dict[int, list[Sample]] = {}
+    for sample in sorted(pool, key=lambda sample: sample.id):
+        by_class.setdefault(sample.label, []).append(sample)
+    if len(by_class) < 2:
+        raise DataError(f"exam: photographs of two classes are needed, got {len(by_class)}")
+    largest = sorted(sorted(by_class, key=lambda label: (-len(by_class[label]), label))[:2])
+    return {splits.labels[label]: by_class[label] for label in largest}
+
+
+def _find_subjects(masks: str | Path | None, segmenter: str | Mapping[str, Any] | None) -> FindSubject:
+    chosen = None if segmenter is None else create_segmenter(segmenter, "exam")
+    if chosen is not None:
+        chosen.check()
+        chosen.prepare(Context())
+    found = SubjectMasks(chosen, None if masks is None else MaskFolder(str(masks), "exam"))
+
+    def find(name: str, image: Image.Image) -> NDArray[np.float32] | None:
+        mask = found.find(name, image)
+        return None if isinstance(mask, Failure) else mask
+
+    return find
 
 
 def _critique_of(case: CaseRow) -> Critique | None:

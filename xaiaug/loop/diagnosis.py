@@ -20,6 +20,7 @@ from ..stages import (
     hold_out_suspects,
     list_cases,
     list_suspects,
+    list_voters,
     predict,
 )
 from ..store.schema import HELD, MISTAKES, PREDICT_GUIDE, PREDICT_TRAIN, is_seed_part, seed_part
@@ -50,21 +51,22 @@ def diagnose_baseline(run: RunContext, runtime: StageRuntime, baseline: Fitted, 
         run.set_fact(MISTAKES, count_by_pair(predictions))
     list_cases(runtime, mistakes)
     asked = {source.cases for source in rows.sources(run.arms)}
+    compares = any(critic.compares for _, critic in run.plugins.critics(run.settings))
     return Diagnosis(
         runtime,
         run.plugins.explainer,
-        run.plugins.critic,
+        list_voters(run.plugins.critics(run.settings), run.settings.critic.samples),
         baseline,
         predictions,
         mistakes,
-        choose_correct(guide, predictions, mistakes) if "correct" in asked or run.plugins.critic.compares else (),
+        choose_correct(guide, predictions, mistakes) if "correct" in asked or compares else (),
         seed,
         draw=run.seeds.index(seed) if "critique" in run.settings.experiment.vary else 0,
         scale=run.settings.panel.scale,
         **_look_at_train(run, runtime, baseline),
         marks=run.settings.data.marks,
         finder=create_finder(run) if run.settings.critic.test_causes else None,
-        tried=choose_correct_pool(guide, predictions) if run.settings.critic.test_causes else {},
+        correct_pool=choose_correct_pool(guide, predictions),
         unsliced=run.settings.critic.unsliced if run.settings.critic.per == "slice" else None,
     )
 

@@ -98,9 +98,11 @@ class FeedbackLoop:
         self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
         self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         self.plugins.check_sheets(self.settings)
+        self.plugins.check_samples(self.settings)
+        self.plugins.check_image_critic(self.settings)
         if not planning:
             self.plugins.check_allowed(self.settings)
-        self.prices = Prices({**self.plugins.critic.default_prices, **self.settings.budget.prices})
+        self.prices = Prices({**self.plugins.default_prices, **self.settings.budget.prices})
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
@@ -175,9 +177,18 @@ class FeedbackLoop:
         """
         splits = splits if splits is not None else self.splits(until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
-        workers, own = self.plugins.by_kind, self.plugins.synthesizers
-        available = list_available(self.settings, self.plugins.classifier, splits)
-        request = PlanRequest(self.settings, workers, names, self.arms, self.prices, self._until(until), own, available)
+        request = PlanRequest(
+            self.settings,
+            self.plugins.by_kind,
+            names,
+            self.arms,
+            self.prices,
+            self._until(until),
+            self.plugins.synthesizers,
+            list_available(self.settings, self.plugins.classifier, splits),
+            self.plugins.critics(self.settings)[1:],
+            self.plugins.image_critic,
+        )
         return plan_run(request, self.plugins, splits, run_dir, probe=probe)
 
     def run(

@@ -110,11 +110,12 @@ class ImageGeneration:
 
     def _plan(self, source: ImageSource) -> ImagePlan:
         run, curation = self.run, self.run.settings.curation
+        synthesizer = run.plugins.synthesizer_of(source)
         judge = self._judge if source.curated else None
         image_filter = ImageFilter(curation.checks if source.curated else (), run.splits, judge)
         return ImagePlan(
             source=source,
-            synthesizer=run.plugins.synthesizer_of(source),
+            synthesizer=synthesizer,
             per_mistake=run.settings.experiment.images_per_mistake,
             image_filter=image_filter,
             filter_key={
@@ -127,6 +128,7 @@ class ImageGeneration:
             most_per_class=run.settings.experiment.images_per_class_max,
             review=self._review if source.curated else None,
             bases=run.splits.train,
+            checker=run.plugins.image_critic if source.curated and "prompt" in synthesizer.uses else None,
         )
 
     def _samples(self, images: Sequence[GeneratedImage]) -> list[Sample]:

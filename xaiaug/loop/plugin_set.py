@@ -13,7 +13,7 @@ from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, forbidden_tracker, unpaid
 from ..records import JSON, METHODS, Arm, ImageSource
-from ..records.pipeline import STARTS, Stop, reaches
+from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
 from ..registry import KINDS
 
 
@@ -23,6 +23,8 @@ class PluginSet:
 
     Attributes:
         synthesizers: those that arms name beside the run's, by name.
+        others: critics that are asked beside the run's, in the order of the settings.
+        image_critic: the one that is asked whether new images show what was wished for; None where none is.
     """
 
     classifier: Classifier
@@ -30,6 +32,8 @@ class PluginSet:
     critic: Critic
     synthesizer: Synthesizer
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
+    others: tuple[Critic, ...] = ()
+    image_critic: Critic | None = None
 
     @property
     def by_kind(self) -> dict[str, Plugin]:
@@ -41,10 +45,29 @@ class PluginSet:
         name = None if source is None else source.synthesizer
         return self.synthesizer if name is None else self.synthesizers.get(name, self.synthesizer)
 
+    def critics(self, settings: Settings) -> list[tuple[str, Critic]]:
+        """Name and critic of all that are asked, the run's own first."""
+        names = (settings.critic.name, *(table.name for table in settings.critic.others))
+        return list(zip(names, (self.critic, *self.others), strict=True))
+
     def by_name(self, settings: Settings) -> Iterator[tuple[str, str, Plugin]]:
-        """Kind, name and plugin, those of single arms last."""
+        """Kind, name and plugin, those of single arms, and critics asked beside the run's, last."""
         yield from ((kind, getattr(settings, kind).name, plugin) for kind, plugin in self.by_kind.items())
         yield from (("synthesizer", name, plugin) for name, plugin in self.synthesizers.items())
+        yield from (("critic", name, critic) for name, critic in self.critics(settings)[1:])
+        if self.image_critic is not None and settings.curation.vlm is not None:
+            yield IMAGE_CRITIC, settings.curation.vlm.name, self.image_critic
+
+    @property
+    def default_prices(self) -> dict[str, Mapping[str, JSON]]:
+        """Those of all critics: of servers on this machine."""
+        return {model: price for critic in self._all_critics for model, price in critic.default_prices.items()}
+
+    @property
+    def _all_critics(self) -> list[Critic]:
+        """The run's own last: its prices count."""
+        asked = [] if self.image_critic is None else [self.image_critic]
+        return [*asked, *self.others, self.critic]
 
     def check_allowed(self, settings: Settings) -> None:
         """Raises OfflineError where a plugin or tracker talks to an outside service that the settings do not allow."""
@@ -55,13 +78,40 @@ class PluginSet:
                 raise error
 
     def check_sheets(self, settings: Settings) -> None:
-        """Raises ConfigError where the critic is to be asked once a slice, and cannot read a sheet."""
-        if settings.critic.per == "slice" and not self.critic.reads_sheets:
+        """Raises ConfigError where a critic is to be asked once a slice, and cannot read a sheet."""
+        for name, critic in self.critics(settings) if settings.critic.per == "slice" else ():
+            if not critic.reads_sheets:
+                raise ConfigError(
+                    f'[critic] per = "slice": the critic {name} judges images one by one. Set per = '
+                    '"mistake", or take one that reads a sheet of images: claude, openai, local-vlm, or a critic of '
+                    "yours with reads_sheets = True"
+                )
+
+    def check_image_critic(self, settings: Settings) -> None:
+        """Raises ConfigError where new images are to be checked by a critic that cannot, or have no prompt."""
+        table = settings.curation.vlm
+        if table is None or self.image_critic is None:
+            return
+        if not self.image_critic.checks_images:
             raise ConfigError(
-                f'[critic] per = "slice": the critic {settings.critic.name} judges images one by one. Set per = '
-                '"mistake", or take one that reads a sheet of images: claude, openai, local-vlm, or a critic of yours '
-                "with reads_sheets = True"
+                f"[curation] vlm: the critic {table.name} does not look at new images. Take claude, openai, a provider "
+                "by name, local-vlm, or a critic of yours with checks_images = True and check_images"
             )
+        if not any("prompt" in one.uses for one in (self.synthesizer, *self.synthesizers.values())):
+            raise ConfigError(
+                "[curation] vlm asks whether an image shows its prompt, and the synthesizer "
+                f"{settings.synthesizer.name} reads none: leave vlm out, or take a synthesizer that reads prompts"
+            )
+
+    def check_samples(self, settings: Settings) -> None:
+        """Raises ConfigError where a critic is to be asked several times, and always answers alike."""
+        for name, critic in self.critics(settings) if settings.critic.samples > 1 else ():
+            if not critic.stochastic:
+                raise ConfigError(
+                    f"[critic] samples = {settings.critic.samples}: the critic {name} answers the same question alike "
+                    "every time, so more samples would show nothing. Set samples = 1, and for agreement take several "
+                    'critics: others = ["…"]; a critic of yours whose answers vary declares stochastic = True'
+                )
 
     def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:
         """Refuses a run whose calls cannot be paid, before its first hour rather than after it.
@@ -71,7 +121,9 @@ class PluginSet:
             UnknownPriceError: the price of its model is not known.
         """
         for kind, name, plugin in self.by_name(settings):
-            if reaches(until, STARTS[kind]) and (error := unpaid(kind, name, plugin, settings, prices)):
+            if reaches(until, STARTS.get(kind, Stop.IMAGES)) and (
+                error := unpaid(kind, name, plugin, settings, prices)
+            ):
                 raise error
 
     def check_trainable(self, settings: Settings, arms: Sequence[Arm], until: str) -> None:
@@ -107,7 +159,11 @@ class PluginSet:
     def identities(self) -> dict[str, Any]:
         """What the results of each depend on, JSON-plain; of "synthesizers" by name, where arms name any."""
         own = {name: synthesizer.identity() for name, synthesizer in self.synthesizers.items()}
-        return {kind: getattr(self, kind).identity() for kind in KINDS} | ({"synthesizers": own} if own else {})
+        found = {kind: getattr(self, kind).identity() for kind in KINDS} | ({"synthesizers": own} if own else {})
+        if self.others:
+            others = {str(number): critic.identity() for number, critic in enumerate(self.others, 1)}
+            found["critic"] = {**found["critic"], "others": others}
+        return found
 
 
 def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Sequence[Arm] = ()) -> PluginSet:
@@ -129,7 +185,14 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Seque
             raise ConfigError(f"the {kind} must be a {base.__name__} or its name, got {type(plugin).__name__}")
         _check_plain(kind, plugin)
         plugins[kind] = plugin
-    return PluginSet(**plugins, synthesizers=_create_synthesizers(settings, arms))  # type: ignore[arg-type]
+    others = tuple(create_plugin("critic", table) for table in settings.critic.others)
+    vlm = settings.curation.vlm
+    return PluginSet(
+        **plugins,  # type: ignore[arg-type]
+        synthesizers=_create_synthesizers(settings, arms),
+        others=others,
+        image_critic=None if vlm is None else create_plugin("critic", vlm),
+    )
 
 
 def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, Synthesizer]:

@@ -102,7 +102,9 @@ def _time_training(run_dir: Path, settings: Settings, splits: Splits, few: Split
 
 
 def _replace_remote_critic(plugins: PluginSet) -> PluginSet:
-    return replace(plugins, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else plugins
+    # One critic, asked once, tells the speed of all critiques well enough.
+    alone = replace(plugins, others=(), image_critic=None)
+    return replace(alone, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else alone
 
 
 def _seconds(measured: Mapping[str, Sequence[float]], plugins: PluginSet) -> dict[str, Range]:
@@ -127,9 +129,9 @@ def _small_settings(settings: Settings, steps: int) -> Settings:
     tables = settings.model_dump()
     small = {
         "mistakes": {"max": 6},
-        "critic": {"per": "mistake", "unsliced": "ask"},
+        "critic": {"per": "mistake", "unsliced": "ask", "samples": 1, "others": ()},
         "experiment": {"seeds": (0,), "vary": (), "images_per_mistake": 1, "rounds": 1, "test_curves": False},
-        "curation": {"remakes": 0, "suspects": ()},
+        "curation": {"remakes": 0, "suspects": (), "vlm": None},
         "recipe": {"steps": steps},
         "baseline": {"steps": WARM},
     }

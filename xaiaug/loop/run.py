@@ -158,9 +158,12 @@ def prepare_run(
         if reaches(until, Stop.EXPLAIN):
             plugins.explainer.check()
         if reaches(until, Stop.CRITIQUE):
-            plugins.critic.check()
+            for _, critic in plugins.critics(settings):
+                critic.check()
         if reaches(until, Stop.IMAGES):
             plugins.synthesizer.check()
+            if plugins.image_critic is not None:
+                plugins.image_critic.check()
     ledger = runtime.store.ledger
     _recall_test(runtime.store, unanswered)
     runtime.store.start_session()

@@ -46,7 +46,7 @@ _FROM = {
     "report": NOTHING,
 }
 # What a critic is asked about, with the usual values. They are kept beside its identity where they are others.
-_ASKED = {"per": "mistake", "unsliced": "ask"}
+_ASKED = {"per": "mistake", "unsliced": "ask", "samples": 1}
 
 
 @dataclass(frozen=True)

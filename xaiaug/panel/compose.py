@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
@@ -12,6 +12,7 @@ from .colormap import Heat, Scale, check_scale
 from .layout import PALE, Sizes, font, shorten, stack
 from .legend import draw_legend
 from .overlays import Renderer, draw_heatmap, draw_image, draw_masked, draw_overlay, fit_image
+from .reference_rows import draw_references
 
 LAYOUTS: Mapping[str, Mapping[str, Renderer]] = {
     "side-by-side": {"image": draw_image, "heatmap": draw_heatmap},
@@ -33,8 +34,9 @@ def draw(
     layout: str = "side-by-side",
     side: int = 512,
     scale: Scale | None = None,
+    references: Mapping[str, Sequence[Image.Image]] | None = None,
 ) -> Image.Image:
-    """A panel: the class names, one or two pictures with captions, and a legend of the heatmap.
+    """A panel: the class names, one or two pictures with captions, and a legend of the heatmap; references below.
 
     Args:
         image: RGB, of any size.
@@ -44,6 +46,7 @@ def draw(
         layout: a name from `LAYOUTS`; "side-by-side" puts wide images one below the other.
         side: width of the panel in pixels; no picture is taller.
         scale: raw values of the coldest and the hottest colour; None takes them from this map.
+        references: correctly classified images by name of their class, at most six of each; None or empty: none.
 
     Returns:
         The panel, RGB. A constant map is drawn as "no signal"; what the model did not see is hatched.
@@ -68,7 +71,7 @@ def draw(
     if explanation is not None and heated:
         name = f"{explanation.method}, shared scale" if scale else explanation.method
         parts += draw_legend(sizes, name, heat, heated[0])
-    return stack(parts)
+    return stack([*parts, *draw_references(sizes, side, references or {})])
 
 
 def _draw_header(sizes: Sizes, label: str, predicted: str) -> Image.Image:

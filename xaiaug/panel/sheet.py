@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ..records import Case, Sheet
 from .colormap import Heat, Scale
 from .compose import LAYOUTS
-from .layout import PALE, Sizes, font, shorten, stack
+from .layout import PALE, Sizes, stack
 from .legend import draw_legend
 from .overlays import Renderer, draw_image, fit_image
+from .reference_rows import draw_line, draw_row, write_line
 
 WIDTH = 2  # times the side of a panel
 MOST_EXAMPLES = 6
 MOST_CONTRAST = 6
 _COLUMNS = {1: 3, 2: 2}  # by the pictures of an example
-_INK, _WRONG = (25, 25, 25), (190, 30, 20)
+_WRONG = (190, 30, 20)
 
 
 def draw_sheet(
@@ -50,7 +51,7 @@ def draw_sheet(
 def _write_header(sizes: Sizes, width: int, sheet: Sheet, label: str) -> Image.Image:
     one = sheet.slice
     counts = f"{sheet.mistakes} mistakes; of the {one.size} held-out images in it {one.mistakes} are misclassified"
-    lines = [_write(sizes, width, f"slice: {one.name}"), _write(sizes, width, f"label: {label} · {counts}")]
+    lines = [write_line(sizes, width, f"slice: {one.name}"), write_line(sizes, width, f"label: {label} · {counts}")]
     return stack(lines)
 
 
@@ -74,7 +75,7 @@ def _draw_example(
     for place, draw in enumerate(renderers):
         left = sizes.gap + place * (inner + sizes.gap) + (inner - fitted.width) // 2
         block.paste(draw(fitted, heat), (left, (inner - fitted.height) // 2))
-    caption = _write(sizes, width, f"{number}: predicted {case.predicted}" + (f", {note}" if note else ""), _WRONG)
+    caption = write_line(sizes, width, f"{number}: predicted {case.predicted}" + (f", {note}" if note else ""), _WRONG)
     block.paste(caption, (0, inner))
     return block
 
@@ -82,21 +83,14 @@ def _draw_example(
 def _write_legend(sizes: Sizes, width: int, case: Case, renderer: Renderer, scale: Scale | None) -> Image.Image:
     assert case.explanation is not None  # noqa: S101  the caller chose it
     if scale is None:
-        return _write(sizes, width, f"{case.explanation.method}, each heatmap on a scale of its own", PALE)
+        return write_line(sizes, width, f"{case.explanation.method}, each heatmap on a scale of its own", PALE)
     heat = Heat.of(case.explanation, case.image.size, scale)
     return _row(width, [stack(draw_legend(sizes, f"{case.explanation.method}, shared scale", heat, renderer))])
 
 
 def _arrange_contrast(sizes: Sizes, width: int, images: Sequence[Image.Image], label: str) -> list[Image.Image]:
-    inner = (width - sizes.gap * (MOST_CONTRAST + 1)) // MOST_CONTRAST
-    row = Image.new("RGB", (width, inner + sizes.gap), "white")
-    for place, image in enumerate(images):
-        fitted, _ = fit_image(image, inner, inner)
-        left = sizes.gap + place * (inner + sizes.gap)
-        row.paste(fitted, (left + (inner - fitted.width) // 2, (inner - fitted.height) // 2))
-    line = Image.new("RGB", (width, sizes.gap), "white")
-    ImageDraw.Draw(line).line((sizes.gap, 1, width - sizes.gap, 1), fill=PALE)
-    return [line, _write(sizes, width, f"not in the slice, and correctly classified as {label}:"), row]
+    caption = write_line(sizes, width, f"not in the slice, and correctly classified as {label}:")
+    return [draw_line(sizes, width), caption, draw_row(sizes, width, images, MOST_CONTRAST)]
 
 
 def _row(width: int, blocks: Sequence[Image.Image]) -> Image.Image:
@@ -106,11 +100,3 @@ def _row(width: int, blocks: Sequence[Image.Image]) -> Image.Image:
         row.paste(block, (left, 0))
         left += block.width
     return row
-
-
-def _write(sizes: Sizes, width: int, text: str, ink: tuple[int, int, int] = _INK) -> Image.Image:
-    strip = Image.new("RGB", (width, sizes.line), "white")
-    pen, letters = ImageDraw.Draw(strip), font(sizes.text)
-    words = shorten(pen, text, letters, width - 2 * sizes.gap)
-    pen.text((sizes.gap, sizes.line // 2), words, fill=ink, font=letters, anchor="lm")
-    return strip

@@ -11,7 +11,7 @@ from ..config import Settings
 from ..errors import name_some
 from ..records import METHODS, Arm
 from ..records.estimate import Range, cap_range
-from ..records.pipeline import StageKind
+from ..records.pipeline import IMAGE_CRITIC, StageKind
 from ..records.training_method import describe_exception
 from .record import Line
 
@@ -74,18 +74,21 @@ class Assumptions:
         return cap_range(found, math.inf if most == "all" else most)
 
 
-def describe_upload(kind: str, uses: Collection[str], per: str = "mistake") -> str:
+def describe_upload(kind: str, uses: Collection[str], per: str = "mistake", *, references: bool = False) -> str:
     """What a plugin of that kind sends, in words.
 
     Args:
         kind: of plugin.
         uses: what a synthesizer reads.
         per: what a critic is asked once for.
+        references: whether it is shown correctly classified images beside a mistake.
     """
+    if kind == IMAGE_CRITIC:
+        return "new images, their prompts and classes; no file names and no metadata"
     if kind == "synthesizer":
         return "prompts, and the failed images" if "image" in uses else "prompts"
     asked = "images and heatmaps of mistakes" if per == "slice" else "each mistake's image and heatmap"
-    asked += ", correct images beside them" * (per == "slice")
+    asked += ", correct images beside them" * (per == "slice" or references)
     what = "the images" if kind in ("classifier", "explainer") else f"{asked}, the class names"
     return f"{what}; no file names and no metadata"
 

@@ -11,7 +11,7 @@ from ..calls import Prices
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import PICO, Estimate
 from ..records.estimate import ZERO, Range, add_optional, add_ranges, multiply, multiply_optional
-from ..records.pipeline import TIMED, StageKind
+from ..records.pipeline import IMAGE_CRITIC, TIMED, StageKind
 from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
 from .workload import WorkItem
@@ -148,5 +148,6 @@ def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) ->
             seconds[stage] = multiply(BATCH_SECONDS, turns)
         elif stage not in known.seconds and estimate.calls[1]:
             seconds[stage] = multiply(estimate.calls, CALL_SECONDS)
-    spent = add_optional(seconds.values())
+    checks = remote.get(IMAGE_CRITIC, Estimate())
+    spent = add_optional([*seconds.values(), BATCH_SECONDS if checks.batched else multiply(checks.calls, CALL_SECONDS)])
     return None if spent is None else multiply(spent, 1 / 3600)

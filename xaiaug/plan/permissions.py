@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ..calls import Prices
@@ -34,6 +34,14 @@ class SheetReader(Worker, Protocol):
 
     def estimate_sheets(self, items: int) -> Estimate:
         """What critiques of so many slices will take."""
+        ...
+
+
+class ImageChecker(Worker, Protocol):
+    """What a plan asks of a critic of new images besides."""
+
+    def estimate_checks(self, items: int) -> Estimate:
+        """What checks of so many images will take."""
         ...
 
 
@@ -109,18 +117,15 @@ def models_of(estimate: Estimate) -> list[str]:
     return [one.model for one in asked if one is not None and one.model is not None]
 
 
-def obstacles(
-    workers: Mapping[str, Worker], names: Mapping[str, str], settings: Settings, prices: Prices
-) -> list[XaiaugError]:
+def obstacles(workers: Iterable[tuple[str, str, Worker]], settings: Settings, prices: Prices) -> list[XaiaugError]:
     """All that keeps the plugins from their work.
 
     Args:
-        workers: those that take part, by kind.
-        names: what to call them, by kind.
+        workers: kind and name of those that take part, and they themselves.
         settings: of the run.
         prices: what models cost.
     """
     found: list[XaiaugError | None] = [forbidden_tracker(settings)]
-    for kind, worker in workers.items():
-        found += [forbidden(kind, names[kind], worker, settings), unpaid(kind, names[kind], worker, settings, prices)]
+    for kind, name, worker in workers:
+        found += [forbidden(kind, name, worker, settings), unpaid(kind, name, worker, settings, prices)]
     return [error for error in found if error is not None]

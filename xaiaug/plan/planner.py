@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import cast
 
 from .. import arms as rows
@@ -11,11 +12,11 @@ from ..calls import Prices
 from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm, ImageSource
-from ..records.estimate import Range, add_optional, add_ranges
-from ..records.pipeline import STARTS, Stop, reaches
+from ..records.estimate import ZERO, Range, add_optional, add_ranges
+from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
 from .assumptions import Assumptions, describe_upload, list_assumptions
 from .costs import Bill, add_bills, bill, disk_bytes, hours
-from .permissions import ImageMaker, SheetReader, Worker, models_of, obstacles
+from .permissions import ImageChecker, ImageMaker, SheetReader, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, add_lines
 from .workload import WorkItem, work_items
 
@@ -33,6 +34,8 @@ class PlanRequest:
         until: the stage it stops after.
         synthesizers: those that arms name beside the run's, by name.
         available: what the run has that arms need.
+        others: critics that are asked beside the run's, with their names.
+        image_critic: that is asked whether new images show what was wished for; None where none is.
     """
 
     settings: Settings
@@ -43,6 +46,13 @@ class PlanRequest:
     until: str
     synthesizers: Mapping[str, ImageMaker] = field(default_factory=dict)
     available: rows.Available = field(default_factory=rows.Available)
+    others: Sequence[tuple[str, Worker]] = ()
+    image_critic: ImageChecker | None = None
+
+    @property
+    def critics(self) -> list[Worker]:
+        """All critics that are asked, the run's first."""
+        return [self.workers["critic"], *(worker for _, worker in self.others)]
 
     def synthesizer_of(self, source: ImageSource | None) -> ImageMaker:
         """The synthesizer of a source's images."""
@@ -61,6 +71,7 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         ConfigError: an arm that was asked for by its own name would show nothing here.
     """
     settings, taking_part = asked.settings, _taking_part(asked)
+    workers = [worker for _, _, worker in taking_part]
     by_name = not isinstance(settings.experiment.arms, str)
 
     def missing(arm: Arm) -> str:
@@ -68,7 +79,6 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
 
     arms, left_out = rows.select_runnable(asked.arms, by_name, missing)
     lines = _lines(asked, arms, known)
-    names = {kind: asked.names[kind] for kind in taking_part}
     return Plan(
         until=asked.until,
         mistakes=known.count_steering_mistakes(settings),
@@ -76,11 +86,12 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         lines=lines,
         further=_further(asked, arms, known, lines),
         saved=_estimate_saving(asked, arms, known, lines),
+        agreement=_estimate_agreement(asked, arms, known, lines),
         left_out=left_out,
         receivers=_receivers(asked, arms, known),
-        licences={kind: licence for kind, worker in taking_part.items() if (licence := worker.estimate(1).licence)},
-        prices=_prices(taking_part, asked.prices),
-        obstacles=tuple(str(error) for error in obstacles(taking_part, names, settings, asked.prices)),
+        licences={kind: licence for kind, _, worker in taking_part if (licence := worker.estimate(1).licence)},
+        prices=_prices(workers, asked.prices),
+        obstacles=tuple(str(error) for error in obstacles(taking_part, settings, asked.prices)),
         assumptions=list_assumptions(settings, known, lines, arms),
         budget_usd=settings.budget.usd,
         paid_calls=known.paid_calls,
@@ -89,8 +100,13 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
     )
 
 
-def _taking_part(asked: PlanRequest) -> dict[str, Worker]:
-    return {kind: worker for kind, worker in asked.workers.items() if reaches(asked.until, STARTS[kind])}
+def _taking_part(asked: PlanRequest) -> list[tuple[str, str, Worker]]:
+    """Kind, name and plugin."""
+    plugins = [(kind, asked.names[kind], worker) for kind, worker in asked.workers.items()]
+    plugins += [("critic", name, worker) for name, worker in asked.others]
+    if asked.image_critic is not None and asked.settings.curation.vlm is not None:
+        plugins.append((IMAGE_CRITIC, asked.settings.curation.vlm.name, asked.image_critic))
+    return [plugin for plugin in plugins if reaches(asked.until, STARTS.get(plugin[0], Stop.IMAGES))]
 
 
 def _lines(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Line, ...]:
@@ -114,7 +130,7 @@ def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
         usd=add_optional(one.usd for one in bills.values()),
         images=part.images,
         trainings=part.trainings,
-        hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if asked.workers[kind].remote}),
+        hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if one.estimate.calls[1]}),
         disk_bytes=disk_bytes(part, known, bills["synthesizer"].estimate, asked.workers["classifier"].estimate(1)),
         upload_bytes=add_ranges(one.upload_bytes for one in estimates),
         shares=part.shares,
@@ -125,14 +141,32 @@ def _bills(asked: PlanRequest, part: WorkItem) -> dict[str, Bill]:
     items = {
         "classifier": add_ranges((part.passes, part.predicted)),
         "explainer": part.maps,
-        "critic": part.cases,
         "synthesizer": part.images,
     }
     workers = {**asked.workers, "synthesizer": asked.synthesizer_of(part.source)}
     bills = {kind: bill(workers[kind], count, asked.prices) for kind, count in items.items()}
-    if part.sheets[1]:
-        critic = cast(SheetReader, asked.workers["critic"])
-        bills["critic"] = add_bills(bills["critic"], bill(critic, part.sheets, asked.prices, critic.estimate_sheets))
+    checker = asked.image_critic
+    if checker is not None:
+        checked = _count_checked(asked, part)
+        bills[IMAGE_CRITIC] = bill(checker, checked, asked.prices, checker.estimate_checks)
+    return bills | {"critic": reduce(add_bills, _bill_critics(asked, part))}
+
+
+def _count_checked(asked: PlanRequest, part: WorkItem) -> Range:
+    """New images that a critic may look at: all of them that are curated, and made by a prompt."""
+    curated = part.source is None or part.source.curated
+    return part.images if curated and "prompt" in asked.synthesizer_of(part.source).uses else ZERO
+
+
+def _bill_critics(asked: PlanRequest, part: WorkItem) -> list[Bill]:
+    """What the work of each critic takes: all are asked equally often."""
+    count, bills = len(asked.critics), []
+    cases, sheets = ((low / count, high / count) for low, high in (part.cases, part.sheets))
+    for critic in asked.critics:
+        one = bill(critic, cases, asked.prices)
+        if sheets[1]:
+            one = add_bills(one, bill(critic, sheets, asked.prices, cast(SheetReader, critic).estimate_sheets))
+        bills.append(one)
     return bills
 
 
@@ -166,6 +200,17 @@ def _estimate_saving(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions
     return _difference("asking once a slice", add_lines("singly", singly), add_lines("now", lines))
 
 
+def _estimate_agreement(
+    asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines: Sequence[Line]
+) -> Line | None:
+    """What asking more than once about each mistake adds; None where each is asked about once."""
+    if asked.settings.critic.answers == 1 or not reaches(asked.until, Stop.CRITIQUE):
+        return None
+    critic = asked.settings.critic.model_copy(update={"samples": 1, "others": ()})
+    once = replace(asked, settings=asked.settings.model_copy(update={"critic": critic}), others=())
+    return _difference("asking more than once", add_lines("now", lines), add_lines("once", _lines(once, arms, known)))
+
+
 def _difference(name: str, then: Line, now: Line) -> Line:
     def less(one: Range | None, other: Range | None) -> Range | None:
         if one is None or other is None:
@@ -180,24 +225,27 @@ def _difference(name: str, then: Line, now: Line) -> Line:
 def _receivers(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> tuple[Receiver, ...]:
     """Who receives what in the course of the run."""
     counted = _work(asked, arms, known)
+    critics = [_bill_critics(asked, part) for part in counted]
     bills = [_bills(asked, part) for part in counted]
-    found = []
-    for kind, worker in _taking_part(asked).items():
+    found, number = [], 0
+    for kind, name, worker in _taking_part(asked):
+        own = [one[number] for one in critics] if kind == "critic" else [one[kind] for one in bills]
+        estimates, number = [one.estimate for one in own], number + (kind == "critic")
         if worker.remote:
-            estimate = worker.estimate(0)
-            receiver = next((one[kind].estimate.receiver for one in bills if one[kind].estimate.receiver), "")
-            size = add_ranges(one[kind].estimate.upload_bytes for one in bills)
-            what = describe_upload(kind, worker.uses, asked.settings.critic.per)
-            found.append(Receiver(kind, asked.names[kind], receiver or "an outside service", what, size))
-            if estimate.second is not None and estimate.second.receiver:
+            receiver = next((one.receiver for one in estimates if one.receiver), "")
+            size = add_ranges(one.upload_bytes for one in estimates)
+            references = bool(getattr(worker, "reference_images", 0))
+            what = describe_upload(kind, worker.uses, asked.settings.critic.per, references=references)
+            found.append(Receiver(kind, name, receiver or "an outside service", what, size))
+            second = worker.estimate(0).second
+            if second is not None and second.receiver:
                 declined = f"{what}, of what {receiver} declines"
-                name = f"{asked.names[kind]} (second)"
-                found.append(Receiver(kind, name, estimate.second.receiver, declined, (0, size[1])))
+                found.append(Receiver(kind, f"{name} (second)", second.receiver, declined, (0, size[1])))
     return tuple(found)
 
 
-def _prices(workers: Mapping[str, Worker], prices: Prices) -> tuple[Mapping[str, object], ...]:
-    models = dict.fromkeys(model for worker in workers.values() for model in models_of(worker.estimate(1)))
+def _prices(workers: Sequence[Worker], prices: Prices) -> tuple[Mapping[str, object], ...]:
+    models = dict.fromkeys(model for worker in workers for model in models_of(worker.estimate(1)))
     found = []
     for model in models:
         try:

@@ -83,6 +83,7 @@ class Plan:
         lines: the parts, in order.
         further: what one more seed, image a mistake and round would add.
         saved: what a critic that is asked once a slice saves; None where it is not, or no slices are known.
+        agreement: what asking more than once about each mistake adds; None where each is asked about once.
         left_out: arms that cannot be run, with the reason.
         receivers: who gets what leaves the machine.
         licences: of weights, by plugin.
@@ -101,6 +102,7 @@ class Plan:
     lines: tuple[Line, ...]
     further: tuple[Line, ...] = ()
     saved: Line | None = None
+    agreement: Line | None = None
     left_out: Mapping[str, str] | None = None
     receivers: tuple[Receiver, ...] = ()
     licences: Mapping[str, str] | None = None

@@ -25,8 +25,8 @@ class WorkItem:
 
     Attributes:
         name: of the part.
-        cases: images that the critic is asked about one by one.
-        sheets: slices that it is asked about.
+        cases: images that the critic is asked about one by one; each counts as often as it is asked about, by whomever.
+        sheets: slices that it is asked about, likewise.
         maps: images that are explained.
         images: new images to make.
         trainings: trainings.
@@ -217,6 +217,7 @@ class _WorkCount:
     def _count_asked(self, count: Range, times: int, cases: str = "mistakes") -> tuple[Range, Range]:
         """Images and slices that the critic is asked about, so many times, for that many cases."""
         critic, slices = self.settings.critic, self.known.slices
+        times *= critic.answers
         if critic.per == "mistake" or cases != "mistakes":
             return multiply(count, times), ZERO
         skips = critic.unsliced == "skip"

@@ -6,7 +6,8 @@ from .cause import Cause, CauseVerdict
 from .estimate import Estimate
 from .experiment import Arm, ImageSource
 from .explanation import Explanation
-from .failure import CALL_FAILED, INTERRUPTED, PASSING, Failure
+from .failure import CALL_FAILED, INTERRUPTED, NOT_ASKED, PASSING, Failure
+from .image_check import ImageCheck, ImageToCheck
 from .json_type import JSON
 from .keys import derive_seed, digest
 from .mistake_slice import MistakeSlice, Slices
@@ -21,6 +22,7 @@ __all__ = [
     "INTERRUPTED",
     "JSON",
     "METHODS",
+    "NOT_ASKED",
     "PASSING",
     "PICO",
     "UNKNOWN_USAGE",
@@ -35,7 +37,9 @@ __all__ = [
     "Explanation",
     "Failure",
     "History",
+    "ImageCheck",
     "ImageSource",
+    "ImageToCheck",
     "LazyPanel",
     "MistakeSlice",
     "ModelSpending",

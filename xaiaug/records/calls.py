@@ -25,10 +25,12 @@ class RawReply:
         body: the reply as received.
         usage: the billed counts: "input_tokens" (including cached ones), "output_tokens",
             "cache_read_tokens" and "cache_write_tokens".
+        stated: what the service says that it bills, in picodollars, where it does; it then counts as the cost.
     """
 
     body: Mapping[str, JSON]
     usage: Mapping[str, int]
+    stated: int | None = None
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class Case:
         explanation: the map whose target is `predicted`; None if the critic is shown no map.
         label_explanation: the map whose target is `label`; None if the method does not depend on the class.
         sheet: the mistakes of a slice; None where the case is one image.
+        references: correctly classified images by name of their class, the true one first, as the panel shows them.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Case:
     explanation: Explanation | None = None
     label_explanation: Explanation | None = None
     sheet: Sheet | None = None
+    references: Mapping[str, tuple[Image.Image, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 CALL_FAILED = "call failed"  # the kind of a failure that has nothing to do with the item: no answer came
 INTERRUPTED = "interrupted"  # an answer came, and is not whole
+NOT_ASKED = "not asked"  # of a critic: the mistake is in no slice, and only slices are asked about
 PASSING = (CALL_FAILED, INTERRUPTED)
 
 

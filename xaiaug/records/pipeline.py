@@ -22,6 +22,7 @@ class StageKind(StrEnum):
     JUDGE = "judge"
     SYNTHESIZE = "synthesize"
     CURATE = "curate"
+    VLM_CHECK = "vlm-check"
     REVIEW = "review"
 
 
@@ -68,6 +69,7 @@ TIMED = {  # the stages whose speed is measured, and the kinds of plugins it dep
     StageKind.SYNTHESIZE: ("synthesizer",),
 }
 
+IMAGE_CRITIC = "critic of new images"  # what messages call the critic of `[curation] vlm`
 BASELINE = "baseline"  # the arm that is not trained: the classifier as it was
 CONTINUED = "continued"  # the arm that every other one is compared with
 HEADLINE = "generated+training"

@@ -23,6 +23,7 @@ EDIT_SIDE = 144
 # Longest sides in pixels of mistakes, their heatmaps and new images, on pages of at most so many mistakes.
 _SIDES = ((400, (288, 128, 144)), (1000, (208, 88, 112)), (10**9, (160, 64, 96)))
 
+EXPLAINS = {True: "prediction", False: "all classes", None: None}  # by whether a heatmap is of one class
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _OUTCOMES = ("confirmed", "suggestive", "refuted", "untestable")
 
@@ -108,12 +109,16 @@ class _Cards:
             "path": cut_text(row.path, 1000) if row.path else "",
             **self._pictures(row),
             "method": row.method,
-            "explains": {True: "prediction", False: "all classes"}.get(row.class_specific),
+            "explains": EXPLAINS[row.class_specific],
             "flat": row.degenerate,
             "slices": self.slices.get(row.id, []),
             "causes": self.causes.get(row.id, []),
             "edits": [self._describe_edit(self.edits.get((number, row.id))) for number in self.causes.get(row.id, [])],
             "critique": _describe_critique(row.critique),
+            "votes": [
+                [f"{vote.critic} {vote.sample + 1}:", cut_text(vote.cause or vote.failure, 60), ""]
+                for vote in row.votes
+            ],
             "shared": cut_text(row.critique_slice, 300),
             "failures": [[one.stage, one.kind, cut_text(one.message, 600)] for one in row.failures],
             "fixed": [arms[name] for name in row.fixed_by if name in arms],
@@ -127,12 +132,14 @@ class _Cards:
             "image": self.pictures.add(row.image, self.side, Rank.MISTAKE) if row.image else None,
             # `degenerate` is of the grid, which the report does not hold; the upscaled map may look different.
             "heat": self.pictures.add_heat(heat, self.heat_side) if heat else None,
-            "panel": self.pictures.add(row.panel, PANEL_SIDE, Rank.PANEL) if self._shows_panel(row) else None,
+            "panel": self.pictures.add(row.panel, PANEL_SIDE, Rank.PANEL)
+            if row.panel and self._shows_panel(row)
+            else None,
         }
 
     def _shows_panel(self, row: CaseRow) -> bool:
         """Whether there is room for the panel; many mistakes share a sheet, and image and heatmap are there anyway."""
-        return bool(row.panel) and (bool(row.critique_slice) or self.few)
+        return bool(row.critique_slice) or self.few
 
     def describe_cause(self, cause: TestedCauseRow, of_slice: bool) -> dict[str, Any]:
         """A cause that a critic or a slice states, with an example for mistakes that have no pictures of their own."""

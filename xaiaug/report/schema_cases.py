@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from .schema_agreement import VoteRow
 from .schema_base import Row, Text
 from .schema_causes import StatedCauseRow
 
@@ -65,7 +66,7 @@ class ImageRow(Row):
         blob: its picture; None if synthesis failed: `check` then holds the kind of the failure, `reason` its message.
         kept: whether it passed curation.
         check: name of the check that rejected it; empty if kept.
-        reason: why that check rejected it.
+        reason: why that check rejected it, or why it was not checked.
         prompt: the prompt as used.
         dropped: words of the prompt that were cut.
         arms: names of the arms that train on it; empty if it was rejected or not needed.
@@ -98,6 +99,7 @@ class CaseRow(Row):
         critique: None if it failed or was not requested.
         critique_slice: name of the slice whose mistakes share the critique; the panel is then its sheet. Empty if the
             critic was asked about this case alone.
+        votes: the critiques among which `critique` is the majority's; empty where there is one.
         failures: of the stages.
         fixed_by: arms that get the image right, in more than half of their seeds; empty before they are trained.
     """
@@ -115,6 +117,7 @@ class CaseRow(Row):
     degenerate: bool = False
     critique: CritiqueRow | None = None
     critique_slice: Text = ""
+    votes: tuple[VoteRow, ...] = ()
     failures: tuple[StageFailure, ...] = ()
     fixed_by: tuple[Text, ...] = ()
     images: tuple[ImageRow, ...] = ()
@@ -180,6 +183,10 @@ class Images(Row):
     Attributes:
         asked, made, failed, kept: counts; asked = made + failed.
         rejected: by the name of the check.
+        unchecked: images that the critic of `[curation] vlm` declined or gave no answer on; they are kept.
+        changed_outside: of edits by a mask that a hosted model made, the median share of pixels outside the mask that
+            it changed, 0 to 1; None where there are none.
+        kept_outside: whether the photo's own pixels were put back there.
         used: images of each class an arm trains on.
         judge: checked their labels; None if no check uses a judge.
         review: of a person; None without review.
@@ -191,6 +198,9 @@ class Images(Row):
     failed: int = 0
     kept: int = 0
     rejected: dict[str, int] = Field(default_factory=dict)
+    unchecked: int = 0
+    changed_outside: float | None = None
+    kept_outside: bool = True
     used: dict[Text, int] = Field(default_factory=dict)
     sources: tuple[SourceRow, ...] = ()
     judge: JudgeRow | None = None

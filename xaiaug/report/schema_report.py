@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from ..errors import RecordError
 from ..records.pipeline import Stop
+from .schema_agreement import Agreement
 from .schema_arms import ArmResult, ChangedImageRow, LeftOut
 from .schema_base import Number, Plain, Row, Text
 from .schema_cases import CaseRow, Images, Mistakes
@@ -72,6 +73,18 @@ class ArmCost(Row):
     usd: float = 0.0
 
 
+class AgreementCost(Row):
+    """What asking more than once about each mistake took, beyond the first time.
+
+    Attributes:
+        critiques: further ones that were asked for, over all sources of images and seeds.
+        usd: what was paid for them, in US dollars.
+    """
+
+    critiques: int
+    usd: float = 0.0
+
+
 class Run(Row):
     """What may differ between two equal runs: times, dates, costs and hardware.
 
@@ -81,6 +94,7 @@ class Run(Row):
         duration_s: seconds of work, over all sessions.
         resumed: how often the run was resumed.
         arms: what each arm took.
+        agreement: what several critiques of a mistake took; None where there is one.
         hardware: such as {"device": "cpu", "cores": 2}.
         versions: of python, xaiaug, torch and so on.
     """
@@ -92,6 +106,7 @@ class Run(Row):
     resumed: int = 0
     costs: Costs = Costs()
     arms: tuple[ArmCost, ...] = ()
+    agreement: AgreementCost | None = None
     hardware: dict[str, Plain] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -213,6 +228,7 @@ class Report(Row):
         maps: how faithful the heatmaps are; None if not tested.
         slices: what the search for slices came to; None where none was asked for.
         causes: what the tests of stated causes came to, one row a slice; empty where causes were not tested.
+        agreement: how far several critiques of the same mistakes agree; None where there is one.
         cases: the mistakes that the run analysed, in its order.
         changed: test images that some arm fixes or breaks.
         verdict: None if nothing was compared.
@@ -234,6 +250,7 @@ class Report(Row):
     maps: MapsRow | None = None
     slices: SlicesRow | None = None
     causes: tuple[TestedCauseRow, ...] = ()
+    agreement: Agreement | None = None
     cases: tuple[CaseRow, ...] = ()
     changed: tuple[ChangedImageRow, ...] = ()
     images: Images = Images()

@@ -8,7 +8,7 @@ from ..records import PICO
 from ..records.pipeline import StageKind
 from ..report.schema_report import ArmCost
 from ..store import Reader, StageName
-from ..store.schema import ARMS, IMAGES, SPENT, ArmFact, ImagesFact, Wave, critique_stage, fit_stage, is_tried_part
+from ..store.schema import ARMS, IMAGES, SPENT, ArmFact, ImagesFact, Wave, fit_stage, is_critique_of, is_tried_part
 from ..store.stage_rows import FitRow
 from .predictions import seeds_of
 
@@ -44,11 +44,11 @@ def _sum_minutes(fits: Iterable[FitRow]) -> float:
 def _read_spending(reader: Reader, images: ImagesFact) -> Iterator[int]:
     """Picodollars of the stages that the images of a source and its first seed came from."""
     spent = reader.get_fact(SPENT) or {}
-    source = images["source"]
-    if images["asks"]:
-        yield spent.get(str(critique_stage(source["cases"], source["map"])), 0)
+    cases, heatmaps = images["source"]["cases"], images["source"]["map"]
     for name, amount in spent.items():
         stage = StageName.parse(name)
-        if stage.kind == StageKind.SYNTHESIZE and not stage.part:
+        if images["asks"] and is_critique_of(stage, cases, heatmaps) and not stage.part:
+            yield amount
+        if stage.kind in (StageKind.SYNTHESIZE, StageKind.VLM_CHECK) and not stage.part:
             wave = Wave.of(stage)
             yield amount if (wave.source, wave.seed) == (images["name"], images["seed"]) else 0

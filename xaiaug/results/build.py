@@ -7,6 +7,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from statistics import median
 from typing import Any, Literal
 
 from ..records import PICO
@@ -52,6 +53,7 @@ from ..store.stage_rows import (
     SynthesisRow,
     VerdictRow,
 )
+from .agreement import list_votes, measure_agreement, price_agreement
 from .arm_costs import list_arm_costs
 from .fixed_images import changed_test_images, mistakes_fixed_by
 from .map_effect import find_untestable
@@ -62,6 +64,7 @@ from .verdict import verdict
 
 # What is compared where a run stopped before its settings were recorded.
 USUAL_COMPARISON = {"primary": PRIMARY, "metric": "accuracy", "smallest_effect": 0.5, "margin": MARGIN}
+VERDICTS = (StageKind.REVIEW, StageKind.VLM_CHECK, StageKind.CURATE)  # the last word first
 _GROUPS: tuple[tuple[str, Literal["mistakes", "correct"]], ...] = (("mistakes", "mistakes"), ("of_correct", "correct"))
 PACKAGES = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-learn")
 
@@ -91,6 +94,7 @@ def build(reader: Reader) -> Report:
         "maps": next(reader.rows(FAITHFULNESS_SUMMARY), None),
         "slices": next((_slices(row, reader.rows(SLICE_CAUSES_JUDGED)) for row in reader.rows(SLICES)), None),
         "causes": [_cause(row) for row in reader.rows(CAUSES_JUDGED)],
+        "agreement": measure_agreement(reader),
         "cases": cases,
         "changed": changed_test_images(reader, arms, labels, sources),
         "images": {**_image_summary(reader, labels), "untestable": tuple(untestable.values())},
@@ -139,6 +143,7 @@ def _run(reader: Reader) -> dict[str, Any]:
         "resumed": max(0, len(sessions) - 1),
         "costs": costs(reader),
         "arms": list_arm_costs(reader),
+        "agreement": price_agreement(reader),
         "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     }
@@ -214,6 +219,7 @@ def _case(
         "degenerate": heatmap.get("degenerate", False),
         "critique": critique.get("critique"),
         "critique_slice": critique.get("slice", ""),
+        "votes": list_votes(critique),
         "failures": failures,
     }
 
@@ -285,8 +291,8 @@ def _images(reader: Reader) -> Iterator[tuple[int, SynthesisRow, VerdictRow]]:
         # Rounds before the last only lead to the baseline of the report; the parts of other seeds belong to it.
         if stage.kind == StageKind.SYNTHESIZE and not stage.of_early_round:
             wave = Wave.of(stage)
-            review = wave.stage(StageKind.REVIEW)
-            verdicts = reader.rows(review if review in stages else wave.stage(StageKind.CURATE))
+            last = next(kind for kind in VERDICTS if kind == StageKind.CURATE or wave.stage(kind) in stages)
+            verdicts = reader.rows(wave.stage(last))
             for row, verdict_row in zip(reader.rows(stage), verdicts, strict=False):
                 yield wave.seed, row, verdict_row
 
@@ -303,10 +309,19 @@ def _image_summary(reader: Reader, labels: Sequence[str]) -> dict[str, Any]:
         "kept": sum(verdict_row["kept"] for _, verdict_row in made),
         "rejected": dict(sorted(Counter(one["check"] for _, one in made if not one["kept"]).items())),
         "used": {label: used[0]["count"].get(label, 0) for label in labels} if used else {},
+        **summarise_edits([row.get("details", {}) for row, _ in made]),
+        "unchecked": sum("failure" in verdict_row for _, verdict_row in made),
         "judge": reader.get_fact(JUDGED_BY),
         "review": reader.get_fact(REVIEWED),
         "sources": [{"arms": entry["arms"], **entry["source"]} for entry in _first_of_each_source(used)],
     }
+
+
+def summarise_edits(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far a service kept to the masks of its edits, and whether the photos' own pixels were put back."""
+    changed = [one["changed_outside"] for one in details if isinstance(one.get("changed_outside"), int | float)]
+    kept = all(one.get("kept_outside", True) for one in details)
+    return {"changed_outside": median(changed) if changed else None, "kept_outside": kept}
 
 
 def _first_of_each_source(used: Sequence[ImagesFact]) -> list[ImagesFact]:

@@ -103,7 +103,7 @@ def _write_dataset(reader: Reader, into: Path, lines: Sequence[Line]) -> None:
     try:
         from datasets import ClassLabel, Features, Image, Value  # type: ignore[import-untyped]
         from pyarrow import Table  # type: ignore[import-untyped]
-        from pyarrow.parquet import ParquetWriter
+        from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingExtraError(
             "the format huggingface needs datasets: pip install 'xaiaug[datasets]', or take another format"

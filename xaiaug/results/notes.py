@@ -12,6 +12,8 @@ from ..report.schema_arms import ArmResult
 from ..report.schema_report import Note
 
 MANY, UNEVEN = 0.5, 3
+REPAINTED = 0.2  # of the pixels outside a mask: more than a soft edge and compression explain
+FAIR = 0.4  # below it Landis and Koch (1977, doi:10.2307/2529310) call a kappa fair at best
 STILL, IMPROVING = 4, 0.1  # a validation loss that fell by more than a tenth over the last points of its curve
 
 
@@ -115,6 +117,15 @@ def _mistakes(report: Report) -> Iterator[Note]:
         )
 
 
+def _agreement(report: Report) -> Iterator[Note]:
+    kappa = None if report.agreement is None else report.agreement.kappa
+    if kappa is not None and kappa < FAIR:
+        yield _warn(
+            f"Critiques of the same mistake hardly agree (kappa {kappa:.2f}): the stated causes are little firmer than "
+            "guesses. [critic] test_causes = true tests them by experiment."
+        )
+
+
 def _maps(report: Report) -> Iterator[Note]:
     if report.maps and report.maps.outcome in ("no better", "worse"):
         yield _warn(report.maps.sentence)
@@ -128,6 +139,29 @@ def _images(report: Report) -> Iterator[Note]:
         yield _warn(
             f"No new images of {shown}: no usable mistake of that class. "
             "An arm trained on new images alone never sees it."
+        )
+
+
+def _unchecked(report: Report) -> Iterator[Note]:
+    if report.images.unchecked:
+        yield _warn(
+            f"{report.images.unchecked} of {report.images.made} new images were not checked by the critic of "
+            "[curation] vlm, which declined them or gave no answer: they are kept, each with the reason. What may pass "
+            "is asked again by the same command."
+        )
+
+
+def _edits(report: Report) -> Iterator[Note]:
+    changed = report.images.changed_outside
+    if changed is not None and changed > REPAINTED:
+        then = (
+            "The photo's own pixels were put back there, so a seam may show along the mask."
+            if report.images.kept_outside
+            else "So they are new images rather than edits: what they show beside the mask is not the photo's."
+        )
+        yield _warn(
+            f"The service repaints what the mask protects: half of its edits change {changed:.0%} or more of the "
+            f"pixels outside it. {then}"
         )
 
 
@@ -300,8 +334,11 @@ PARTS = (
     _reference,
     _other_classes,
     _mistakes,
+    _agreement,
     _maps,
     _images,
+    _unchecked,
+    _edits,
     _ratios,
     _map_effect,
     _judge,

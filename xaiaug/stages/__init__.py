@@ -27,6 +27,7 @@ from .slices import SliceSegmenter, find_run_slices
 from .suspect_labels import hold_out_suspects, list_suspects
 from .train import Training, WhatToKeep, early_weights, fit, snapshots
 from .unanswered import count_unanswered
+from .votes import list_voters
 
 __all__ = [
     "Diagnosis",
@@ -62,6 +63,7 @@ __all__ = [
     "hold_out_suspects",
     "list_cases",
     "list_suspects",
+    "list_voters",
     "make_images",
     "measure_maps",
     "order_by_nearness",

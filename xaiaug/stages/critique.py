@@ -14,10 +14,22 @@ from PIL import Image
 from .. import panel
 from ..errors import CallError
 from ..interfaces import Context, Critic, PaidCalls
-from ..records import JSON, BatchClient, BatchedCall, Case, Critique, Explanation, Failure, LazyPanel, RawReply, digest
+from ..records import (
+    JSON,
+    BatchClient,
+    BatchedCall,
+    Case,
+    Critique,
+    Explanation,
+    Failure,
+    LazyPanel,
+    RawReply,
+    Sample,
+    digest,
+)
 from ..store import Blob, StageName
 from ..store.blobs import Blobs
-from ..store.schema import critique_stage
+from ..store.schema import critique_part_stage, critique_stage, vote_part
 from ..store.stage_rows import CritiqueRow, ExplainRow, critique_of, explanation_of
 from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_raised
 from .control_maps import resize_heatmap
@@ -34,11 +46,11 @@ class ResampledCalls:
 
     Attributes:
         calls: what is called.
-        draw: number of the draw, part of every key.
+        draw: which draw it is, part of every key.
     """
 
     calls: PaidCalls
-    draw: int
+    draw: str
 
     def call(
         self,
@@ -64,7 +76,7 @@ class ResampledCalls:
         self.calls.reject(self._key(key), reason)
 
     def _key(self, key: str) -> str:
-        return f"draw {self.draw}: {key}"
+        return f"{self.draw}: {key}"
 
 
 @dataclass(frozen=True)
@@ -128,19 +140,22 @@ class CaseMaker:
         labels: names of the classes.
         blobs: with the heatmaps.
         scale: of the panels' colours; None: each map's own.
+        correct: correctly classified images by class, of which panels show some.
     """
 
     critic: Critic
     labels: Sequence[str]
     blobs: Blobs
     scale: panel.Scale | None
+    correct: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
 
     def make(self, mistake: Mistake, row: ExplainRow) -> tuple[Case, LazyPanel]:
         """One image as a case."""
         label, predicted = self.labels[mistake.sample.label], self.labels[mistake.predicted]
         image = mistake.sample.open()
         explanation = _usable(explanation_of(row["predicted"], self.blobs), image.size)
-        draw = partial(panel.draw, image, explanation, label=label, predicted=predicted)
+        references = self._open_references(mistake)
+        draw = partial(panel.draw, image, explanation, label=label, predicted=predicted, references=references)
         seen = LazyPanel(partial(draw, layout=self.critic.layout, side=self.critic.side, scale=self.scale))
         case = Case(
             id=mistake.sample.id,
@@ -151,8 +166,18 @@ class CaseMaker:
             probabilities=np.array(mistake.probabilities, np.float32),
             explanation=explanation,
             label_explanation=_usable(explanation_of(row["label"], self.blobs), image.size),
+            references=references,
         )
         return case, seen
+
+    def _open_references(self, mistake: Mistake) -> dict[str, tuple[Image.Image, ...]]:
+        """Images of its true and its predicted class, the same for all mistakes of these classes."""
+        found, count = {}, self.critic.reference_images
+        for one in dict.fromkeys((mistake.sample.label, mistake.predicted)) if count else ():
+            others = [sample for sample in self.correct.get(one, ()) if sample.id != mistake.sample.id]
+            if others:
+                found[self.labels[one]] = tuple(sample.open() for sample in others[:count])
+        return found
 
 
 @dataclass
@@ -191,12 +216,34 @@ class CritiqueOptions:
         heatmaps: what it is shown: "explained", or "none", "shuffled" or "random" ones.
         draw: above 0 asks afresh: neither a row nor a paid reply of another draw is taken.
         scale: of the panels' colours: "image", each map's own, or "run", one for all of them.
+        sample: likewise of samples: how often the same critic was asked before.
+        vote: number of this critique among those of the same cases; None where there is one.
+        correct: correctly classified images by class, which a critic may be shown as references.
     """
 
     cases: str = "mistakes"
     heatmaps: str = "explained"
     draw: int = 0
     scale: str = "image"
+    sample: int = 0
+    vote: int | None = None
+    correct: Mapping[int, Sequence[Sample]] = field(default_factory=dict)
+
+    @property
+    def afresh(self) -> str:
+        """What tells this from other answers to the same question; empty for the first."""
+        told = {"draw": self.draw, "sample": self.sample}
+        return ", ".join(f"{name} {number}" for name, number in told.items() if number)
+
+    def stage(self, *parts: str) -> StageName:
+        """The stage of these critiques, or of a part of them."""
+        parts = parts if self.vote is None else (*parts, vote_part(self.vote))
+        return critique_part_stage(self.cases, self.heatmaps, *parts) if parts else self.whole_stage
+
+    @property
+    def whole_stage(self) -> StageName:
+        """The stage that has one critique a case."""
+        return critique_stage(self.cases, self.heatmaps)
 
 
 def critique(
@@ -206,8 +253,8 @@ def critique(
     explained: Sequence[ExplainRow],
     options: CritiqueOptions | None = None,
     peers: Peers | None = None,
-) -> Sequence[Critique | Failure]:
-    """One critique a case, in order.
+) -> Sequence[CritiqueRow]:
+    """The row of one critique a case, in order.
 
     Args:
         runtime: where they are kept.
@@ -219,12 +266,14 @@ def critique(
 
     Raises:
         PluginError: the critic broke its contract or raised on every case.
+        CallsFailingError: it got no answer on any.
     """
     options = options or CritiqueOptions()
     subjects = Lazy(len(mistakes), lambda i: OneMistake(mistakes[i], explained[i]))
     scale = shared_scale(explained, runtime.store.blobs) if options.scale == "run" else None
-    name = critique_stage(options.cases, options.heatmaps)
-    return to_critiques(critic, ask_critic(runtime, critic, name, subjects, options=options, scale=scale, peers=peers))
+    rows = ask_critic(runtime, critic, options.stage(), subjects, options=options, scale=scale, peers=peers)
+    to_critiques(critic, rows)
+    return rows
 
 
 def ask_critic(
@@ -252,17 +301,23 @@ def ask_critic(
     basis = {"critic": plugin_key(critic), "labels": list(context.labels), "train": runtime.reference_key}
     if context.token_limit is not None:  # a critic that knows it writes other prompts
         basis["token_limit"] = context.token_limit
-    if options.draw:
-        basis["draw"] = options.draw
-        context = replace(context, paid=None if context.paid is None else ResampledCalls(context.paid, options.draw))
+    basis |= {name: number for name in ("draw", "sample") if (number := getattr(options, name))}
+    if options.afresh and context.paid is not None:
+        context = replace(context, paid=ResampledCalls(context.paid, options.afresh))
     basis |= {"scale": list(scale)} if scale else {}
+    if critic.reference_images:
+        # One more than is shown: a correct image is no reference of its own.
+        shown = {label: samples[: critic.reference_images + 1] for label, samples in options.correct.items()}
+        for samples in shown.values():
+            runtime.keep_from_test(samples, type(critic).__name__)
+        basis["references"] = digest([[label, [sample.id for sample in samples]] for label, samples in shown.items()])
     basis |= {"peers": peers.key} if peers else {}
     who = _name_method(critic)
     stage = Stage(
         name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who, is_passing=is_passing
     )
     items = Lazy(len(subjects), lambda i: Item(subjects[i].key, subjects[i]))
-    cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale)
+    cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale, options.correct)
     rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, cases, peers))
     return rows
 

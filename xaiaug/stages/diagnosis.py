@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from ..arms import uses_critic
 from ..interfaces import Critic, Explainer
 from ..records import Critique, Failure, ImageSource, MistakeSlice, Sample
-from ..store.stage_rows import CauseRow, ExplainRow, cause_verdict_of
+from ..store.stage_rows import CauseRow, CritiqueRow, ExplainRow, cause_verdict_of
 from .causes import SubjectFinder, try_slice_causes, try_stated_causes
 from .control_maps import draw_random_maps, mark_maps, remove_maps, shuffle_maps
 from .control_prompts import apply_source_prompts, class_name_critique
-from .critique import CritiqueOptions, Peers, critique
+from .critique import CritiqueOptions, Peers, critique, to_critiques
 from .explain import explain
 from .image_requests import SourceCase
 from .mistakes import Mistake
 from .predict import Predictions
 from .runtime import Fitted, StageRuntime
 from .slice_critique import SlicesToAsk, critique_slices
+from .votes import Voter, collect_votes
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -33,7 +35,7 @@ class Diagnosis:
     Attributes:
         runtime: where work is kept, and what plugins may know.
         explainer: not yet prepared.
-        critic: not yet prepared.
+        voters: the critic, and how often it is asked, and others beside it; at least one.
         baseline: the classifier.
         predictions: of the baseline for the guide.
         mistakes: the chosen ones.
@@ -43,7 +45,7 @@ class Diagnosis:
         disagreements: guide images on which it differs most from its own early weights, where an arm trains on them.
         retrieved: reserve images nearest to its mistakes, where an arm trains on them, in the order they are taken.
         finder: of subjects, for the tests of causes; not yet prepared. None: causes are not tested.
-        tried: correctly classified guide images by class, on which causes are tried.
+        correct_pool: correctly classified guide images by class: causes are tried on them, and critics may see some.
         marks: the folder with the masks of a planted mark, for the maps of an oracle; None where there is none.
         seed: decides the control maps and random prompts.
         slices: groups of the mistakes; none where they were not looked for.
@@ -57,7 +59,7 @@ class Diagnosis:
 
     runtime: StageRuntime
     explainer: Explainer
-    critic: Critic
+    voters: Sequence[Voter]
     baseline: Fitted
     predictions: Predictions
     mistakes: Sequence[Mistake]
@@ -70,7 +72,7 @@ class Diagnosis:
     train_mistakes: Sequence[Mistake] = ()
     marks: Path | None = None
     finder: SubjectFinder | None = None
-    tried: dict[int, list[Sample]] = field(default_factory=dict)
+    correct_pool: dict[int, list[Sample]] = field(default_factory=dict)
     slices: Sequence[MistakeSlice] = ()
     disagreements: Sequence[Sample] = ()
     retrieved: Sequence[Sample] = ()
@@ -86,7 +88,7 @@ class Diagnosis:
     def __post_init__(self) -> None:
         for chosen in (self.mistakes, self.correct, self.donors, self.runtime.context.train or ()):
             samples = (one if isinstance(one, Sample) else one.sample for one in chosen)
-            self.runtime.keep_from_test(samples, type(self.critic).__name__)
+            self.runtime.keep_from_test(samples, type(self.voters[0].critic).__name__)
 
     def explanations(self, cases: str = "mistakes") -> Sequence[ExplainRow]:
         """The heatmaps of "mistakes", "correct" or "train-correct" cases."""
@@ -107,7 +109,7 @@ class Diagnosis:
     def test_slices(self) -> None:
         """Tests what the names of the slices state, where causes are tested."""
         if self.finder is not None and self.slices:
-            try_slice_causes(self.runtime, self.baseline, self.slices, self.mistakes, self.tried, self.finder)
+            try_slice_causes(self.runtime, self.baseline, self.slices, self.mistakes, self.correct_pool, self.finder)
 
     @property
     def slice_of(self) -> dict[str, int]:
@@ -141,21 +143,24 @@ class Diagnosis:
     def _test_causes(self, source: ImageSource) -> Sequence[CauseRow]:
         assert self.finder is not None  # noqa: S101  causes() asks
         stated = list(zip(self.mistakes, self.critiques(source), strict=True))
-        return try_stated_causes(self.runtime, self.baseline, stated, self.tried, self.finder, source.map)
+        return try_stated_causes(self.runtime, self.baseline, stated, self.correct_pool, self.finder, source.map)
 
     def _criticize(self, source: ImageSource) -> Sequence[Critique | Failure]:
-        chosen = self._cases(source.cases)
-        rows = self._maps(source)
-        options, peers = CritiqueOptions(source.cases, source.map, self.draw, self.scale), self._peers(source)
+        options = CritiqueOptions(source.cases, source.map, self.draw, self.scale, correct=self.correct_pool)
+        rows = collect_votes(self.runtime, self.voters, options, partial(self._ask, source))
+        return to_critiques(self.voters[0].critic, rows)
+
+    def _ask(self, source: ImageSource, critic: Critic, options: CritiqueOptions) -> Sequence[CritiqueRow]:
+        chosen, rows, peers = self._cases(source.cases), self._maps(source), self._peers(source, critic)
         if self.unsliced is None or source.cases != "mistakes":
-            return critique(self.runtime, self.critic, chosen, rows, options, peers)
+            return critique(self.runtime, critic, chosen, rows, options, peers)
         correct = {one.sample.id: one.sample for one in self.compared}
         asked = SlicesToAsk(self.slices, correct, self.unsliced)
-        return critique_slices(self.runtime, self.critic, list(zip(chosen, rows, strict=True)), asked, options, peers)
+        return critique_slices(self.runtime, critic, list(zip(chosen, rows, strict=True)), asked, options, peers)
 
-    def _peers(self, source: ImageSource) -> Peers | None:
+    def _peers(self, source: ImageSource, critic: Critic) -> Peers | None:
         """What a critic that compares is prepared with: mistakes and correct images, with maps as the source has."""
-        if not self.critic.compares:
+        if not critic.compares:
             return None
         groups = [(cases, replace(source, cases=cases, causes="all")) for cases in ("mistakes", "correct")]
         pairs = [pair for cases, one in groups for pair in zip(self._cases(cases), self._maps(one), strict=True)]

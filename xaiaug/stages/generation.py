@@ -11,6 +11,7 @@ from .curate import curate
 from .image_requests import GeneratedImage, ImagePlan, SourceCase, plan_requests
 from .runtime import StageRuntime
 from .synthesize import ImageRequest, synthesize
+from .vlm_check import check_wishes
 
 Key = TypeVar("Key")
 TOP_UPS = 2  # waves in which other cases of the class fill what a case could not give
@@ -76,6 +77,8 @@ def _make_wave(
     rows = synthesize(runtime, wave, plan.synthesizer, requests)
     seen = [text for image in before if image.kept and (text := image.verdict["fingerprint"])]
     verdicts = curate(runtime, wave, plan.image_filter, plan.filter_key, seen, rows)
+    if plan.checker is not None:
+        verdicts = check_wishes(runtime, wave, plan.checker, rows, verdicts)
     if plan.review:
         predicted = {request.mistake.sample.id: request.mistake.predicted for request in requests}
         verdicts = plan.review.verdicts(runtime, wave, rows, verdicts, predicted, fixed=plan.fixed_prompt)

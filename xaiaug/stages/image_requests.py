@@ -12,7 +12,7 @@ from itertools import cycle, islice, zip_longest
 from ..arms import uses_critic
 from ..curation import ImageFilter
 from ..curation.review_table import FIXED, NOT_READ
-from ..interfaces import Synthesizer
+from ..interfaces import Critic, Synthesizer
 from ..records import JSON, Critique, Failure, ImageSource, Sample, derive_seed
 from ..store.stage_rows import ExplainRow, SynthesisRow, VerdictRow
 from .mistakes import Mistake
@@ -59,6 +59,7 @@ class ImagePlan:
         most_per_class: no more images of a class than this; None: no bound.
         review: what a person decides on the images; None where none looks.
         bases: training images that parts of a case may be put into.
+        checker: the critic that is asked whether an image shows its prompt; None where none is.
         slice_of: the number of a case's slice by its id, where each slice has as many images; empty: each case has.
     """
 
@@ -72,6 +73,7 @@ class ImagePlan:
     review: Review | None = None
     bases: Sequence[Sample] = ()
     slice_of: Mapping[str, int] = field(default_factory=dict)
+    checker: Critic | None = None
 
     @property
     def fixed_prompt(self) -> str:

@@ -11,8 +11,7 @@ from typing import Any, cast
 from .. import panel
 from ..interfaces import Critic
 from ..panel.sheet import MOST_CONTRAST, MOST_EXAMPLES
-from ..records import JSON, Case, Critique, Failure, LazyPanel, MistakeSlice, Sample, Sheet, digest
-from ..store.schema import critique_part_stage, critique_stage
+from ..records import JSON, NOT_ASKED, Case, Failure, LazyPanel, MistakeSlice, Sample, Sheet, digest
 from ..store.stage_rows import CritiqueRow, ExplainRow
 from .chunks import Item, Stage, complete
 from .critique import CaseMaker, CritiqueOptions, OneMistake, Peers, ask_critic, shared_scale, to_critiques
@@ -21,7 +20,7 @@ from .mistakes import Mistake
 from .predict import CHUNK
 from .runtime import StageRuntime
 
-NOT_ASKED = Failure("not asked", 'it is in no slice, and [critic] unsliced = "skip" leaves such mistakes out')
+LEFT_OUT = Failure(NOT_ASKED, 'it is in no slice, and [critic] unsliced = "skip" leaves such mistakes out')
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +103,8 @@ def critique_slices(
     asked: SlicesToAsk,
     options: CritiqueOptions,
     peers: Peers | None = None,
-) -> Sequence[Critique | Failure]:
-    """One critique a mistake, in order: that of its slice, or where it is in none, its own.
+) -> Sequence[CritiqueRow]:
+    """The row of one critique a mistake, in order: that of its slice, or where it is in none, its own.
 
     A critique that is shared suspects no label: a sheet does not say whose.
 
@@ -128,18 +127,18 @@ def critique_slices(
     others = [one for case, one in by_id.items() if case not in sliced] if asked.unsliced == "ask" else []
     scale = shared_scale([row for _, row in pairs], runtime.store.blobs) if options.scale == "run" else None
     ask = partial(ask_critic, runtime, critic, options=options, scale=scale, peers=peers)
-    of_slices = ask(critique_part_stage(options.heatmaps, "slices"), groups)
-    of_others = ask(critique_part_stage(options.heatmaps, "single"), others)
+    of_slices, of_others = ask(options.stage("slices"), groups), ask(options.stage("single"), others)
     to_critiques(critic, [*of_slices, *of_others])
     answers = {row["id"]: row for row in of_others}
     for group, row in zip(groups, of_slices, strict=True):
         answers |= {one.mistake.sample.id: _share(row, one, group.slice) for one in group.cases}
     rows = [answers.get(case) or _not_asked(case) for case in by_id]
-    name = critique_stage(options.cases, options.heatmaps)
     # It takes no time: what it does must not count as the critic's speed.
-    stage = Stage(name, "share critiques", None, CHUNK, effort=0)
+    stage = Stage(options.stage(), "share critiques", None, CHUNK, effort=0)
     items = Lazy(len(rows), lambda i: Item(rows[i], rows[i]))
-    return to_critiques(critic, complete(runtime, stage, items, list))
+    shared: Sequence[CritiqueRow] = complete(runtime, stage, items, list)
+    to_critiques(critic, shared)
+    return shared
 
 
 def _share(row: CritiqueRow, one: OneMistake, of: MistakeSlice) -> CritiqueRow:
@@ -151,4 +150,4 @@ def _share(row: CritiqueRow, one: OneMistake, of: MistakeSlice) -> CritiqueRow:
 
 
 def _not_asked(case: str) -> CritiqueRow:
-    return {"id": case, "panel": None, "failure": {"kind": NOT_ASKED.kind, "message": NOT_ASKED.message}}
+    return {"id": case, "panel": None, "failure": {"kind": LEFT_OUT.kind, "message": LEFT_OUT.message}}

@@ -11,13 +11,13 @@ from ..records.pipeline import StageKind
 from ..store.run_ledger import RunLedger
 from ..store.stage_rows import failure_of
 
-ASKED = (StageKind.CRITIQUE, StageKind.SYNTHESIZE)  # the stages whose work services may do
+ASKED = (StageKind.CRITIQUE, StageKind.SYNTHESIZE, StageKind.VLM_CHECK)  # the stages whose work services may do
 
 
 def is_passing(row: Mapping[str, Any]) -> bool:
     """Whether a row of a stage tells of a failure that may pass."""
-    failure = failure_of(row)
-    return failure is not None and failure.is_passing
+    failures = [failure_of(one) for one in (row, *row.get("votes", ()))]
+    return any(failure is not None and failure.is_passing for failure in failures)
 
 
 def refuse_if_unanswered(who: str, results: Iterable[Any]) -> None:

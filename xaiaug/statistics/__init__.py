@@ -6,6 +6,7 @@ from .compare import Comparison, Condition, compare, compare_predictions
 from .fisher import fisher_test
 from .holm import AdjustedContrast, holm_adjust
 from .interval import DifferenceEstimate, Spread, UncertainDifference
+from .kappa import Kappa, fleiss_kappa
 from .mcnemar import Flips, count_flips
 from .outcome import OUTCOMES, Outcome, judge_outcome
 from .sign_flip import least_p, mean_interval, sign_flip_test
@@ -20,6 +21,7 @@ __all__ = [
     "Condition",
     "DifferenceEstimate",
     "Flips",
+    "Kappa",
     "Outcome",
     "Scorer",
     "Spread",
@@ -33,6 +35,7 @@ __all__ = [
     "estimate_worst_group",
     "find_worst_group",
     "fisher_test",
+    "fleiss_kappa",
     "holm_adjust",
     "judge_outcome",
     "least_p",

@@ -49,7 +49,7 @@ CREATE TABLE stamps (
 
 # Names of stages --------------------------------------------------------------------------------------------------
 
-_ROUND, _SEED, _TRIED = "round-", "seed-", "tried-"
+_ROUND, _SEED, _TRIED, _VOTE = "round-", "seed-", "tried-", "vote-"
 _TEST, _CURVE, _GUIDE, _TRAIN, _JUDGE = "test", "curve", "guide", "train", "judge"
 _EARLY, _MISTAKES, _RESERVE, _VALIDATION = "early", "mistakes", "reserve", "validation"
 
@@ -98,7 +98,7 @@ class StageName:
 
     @property
     def is_critique_part(self) -> bool:
-        """Whether it criticises slices, or what is in none: `critique_stage` then has all rows."""
+        """Whether it criticises slices, or what is in none, or asks once of several times: `critique_stage` has all."""
         return self.kind == StageKind.CRITIQUE and len(self.detail) > 1
 
     @property
@@ -166,9 +166,26 @@ def critique_stage(cases: str, heatmaps: str) -> StageName:
     return CRITIQUE if usual else StageName(StageKind.CRITIQUE, (f"{cases}-{heatmaps}",))
 
 
-def critique_part_stage(heatmaps: str, part: str) -> StageName:
-    """Criticises "slices" of the mistakes, or "single" ones that are in none; `critique_stage` then has them all."""
-    return StageName(StageKind.CRITIQUE, ("mistakes" if heatmaps == "explained" else f"mistakes-{heatmaps}", part))
+def critique_part_stage(cases: str, heatmaps: str, *parts: str) -> StageName:
+    """Criticises a part, which `critique_stage` then has too: "slices", "single" mistakes that are in none, a vote."""
+    return StageName(StageKind.CRITIQUE, (cases if heatmaps == "explained" else f"{cases}-{heatmaps}", *parts))
+
+
+def is_critique_of(stage: StageName, cases: str, heatmaps: str) -> bool:
+    """Whether a stage criticises cases with those heatmaps, or a part of them."""
+    wholes = critique_stage(cases, heatmaps).detail, critique_part_stage(cases, heatmaps).detail
+    return stage.kind == StageKind.CRITIQUE and (stage.detail == wholes[0] or stage.detail[:1] == wholes[1])
+
+
+def vote_part(number: int) -> str:
+    """The name of one of several critiques of the same cases, from 0."""
+    return f"{_VOTE}{number}"
+
+
+def find_vote(stage: StageName) -> int | None:
+    """The number of the vote that a stage is part of; None where it is of none."""
+    votes = [part for part in stage.detail[1:] if part.startswith(_VOTE)]
+    return int(votes[-1].removeprefix(_VOTE)) if votes and stage.kind == StageKind.CRITIQUE else None
 
 
 def causes_stage(stated_by: str) -> StageName:

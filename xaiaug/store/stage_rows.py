@@ -75,12 +75,23 @@ class ExplainRow(TypedDict):
     label: MapRow | None  # of the true class; None where the method does not depend on the class
 
 
+class VoteRow(TypedDict, total=False):
+    """One of several critiques of a case."""
+
+    critic: str  # its name
+    sample: int  # from 0
+    stated: str  # its cause, in its words
+    cause: str  # what that is counted as
+    failure: FailureRow
+
+
 class CritiqueRow(TypedDict, total=False):
     """A critique, or why there is none; of stages of the kind CRITIQUE."""
 
     id: str
     panel: BlobRow | None  # None where the critic did not look
     slice: str  # name of the slice whose mistakes share it; missing where it is of this case alone
+    votes: list[VoteRow]  # missing where there is one critique a case
     critique: dict[str, Any]  # Critique as a dict
     failure: FailureRow
 
@@ -156,13 +167,14 @@ class SynthesisRow(TypedDict, total=False):
 
 
 class VerdictRow(TypedDict):
-    """Whether a new image is kept; of stages of the kinds CURATE and REVIEW."""
+    """Whether a new image is kept; of stages of the kinds CURATE, VLM_CHECK and REVIEW."""
 
     kept: bool
     check: str | None
     reason: str | None
     score: float | None
     fingerprint: str | None
+    failure: NotRequired[FailureRow]  # why a critic gave no answer on an image, which is then kept
 
 
 class FitRow(TypedDict):

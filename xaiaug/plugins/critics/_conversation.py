@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from ...panel.sheet import MOST_EXAMPLES, WIDTH
-from ...records import INTERRUPTED, JSON, Case, Critique, Failure, Sheet, label_to_words
+from ...records import INTERRUPTED, JSON, Case, Critique, Failure, ImageCheck, ImageToCheck, Sheet, label_to_words
 from ._answer_text import UnusableError, find_answer, parse_prompt, parse_stray_prompt, shorten, to_line
 from ._image_encoding import EncodedImage, encode_image
+from ._image_question import CHECK_SCHEMA, parse_check, to_case
 from ._model_reply import ModelReply
-from ._parsing import CAUSE, LONGEST, SCHEMA, PromptCheck, describe_form, parse_critique
-from ._templates import CONTRAST, PICTURES, SHEETS, fill
+from ._parsing import CAUSE, LONGEST, PROMPT, SCHEMA, PromptCheck, describe_form, parse_critique
+from ._templates import CONTRAST, PICTURES, REFERENCES, SHEETS, fill
 
 DIALOGUES = ("structured", "paper")
 ANALYSIS = 4_000  # characters of an analysis that are kept
@@ -147,6 +148,7 @@ class Dialogue:
         layout: of the panels.
         side: pixels of a panel.
         max_tokens: maximum length of an answer.
+        reference_images: of each class below the mistake.
     """
 
     kind: str
@@ -156,6 +158,7 @@ class Dialogue:
     layout: str = "side-by-side"
     side: int = 512
     max_tokens: int = 2_000
+    reference_images: int = 0
 
     def discuss(self, case: Case) -> Conversation[Critique | Failure]:
         """The conversation about one case, ending in its critique or failure."""
@@ -165,13 +168,29 @@ class Dialogue:
         except UnusableError as error:
             return Failure(error.kind, shorten(error.reason, CAUSE))
 
+    def check_image(self, image: ImageToCheck) -> Conversation[ImageCheck | Failure]:
+        """The conversation about a new image: one question, and its answer or failure."""
+        try:
+            reading = Reading(parse_check, parse_check, is_whole_alone=True)
+            return (yield from self._ask(self.image_question(image), to_case(image), reading))
+        except UnusableError as error:
+            return Failure(error.kind, shorten(error.reason, CAUSE))
+
+    def image_question(self, image: ImageToCheck) -> Question:
+        """The question about a new image."""
+        case = to_case(image)
+        text = self._text("check", case, wish=shorten(image.wish, PROMPT))
+        turn = Turn("user", text, encode_image(image.image, self.side))
+        return Question(self._text("system", case), (turn,), self.max_tokens, CHECK_SCHEMA)
+
     def first_question(self, case: Case) -> Question:
         """The first question about a case."""
         structured = self.kind == "structured"
         name = "structured" if structured else "paper_analysis"
         layout = self.layout if case.explanation is not None else "image-only"
         if case.sheet is None:
-            text, width = self._text(name, case, picture=PICTURES[layout]), self.side
+            picture = PICTURES[layout] + describe_references(case)
+            text, width = self._text(name, case, picture=picture), self.side
         else:
             text, width = self._text_of_sheet(f"{name}_slice", case, case.sheet, SHEETS[layout]), WIDTH * self.side
         turn = Turn("user", text, encode_image(case.panel, width))
@@ -253,6 +272,12 @@ class Dialogue:
             limit=limit,
             **more,
         )
+
+
+def describe_references(case: Case) -> str:
+    """What is said of the references below a mistake; empty where there are none."""
+    names = [f"“{shorten(label_to_words(name), 100)}”" for name, images in case.references.items() if images]
+    return REFERENCES.format(names=" and ".join(names)) if names else ""
 
 
 Asked = TypeVar("Asked")

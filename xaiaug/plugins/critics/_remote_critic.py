@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import weakref
 from abc import abstractmethod
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Unpack
 
 from ...calls import CallError, Calls, MemoryLedger, Prices, imap_unordered
@@ -20,14 +21,17 @@ from ...records import (
     Critique,
     Estimate,
     Failure,
+    ImageCheck,
+    ImageToCheck,
     RawReply,
     digest,
 )
-from ._answer_text import map_strings, shorten, strip_surrogates
+from ._answer_text import map_strings, strip_surrogates
 from ._by_name import make_second_critic
-from ._conversation import Dialogue, Question, run_conversations
+from ._conversation import Conversation, Dialogue, Question, run_conversations
+from ._image_question import image_key
 from ._model_reply import ModelReply
-from ._parsing import CAUSE
+from ._paid_conversation import KeyedQuestion, Made, PaidConversation, Received, hand_on, key_prefix, to_failure
 from ._sdk import SdkClient
 from ._server_dialect import Dialect, DialectFinder
 from ._service_endpoint import ServiceEndpoint
@@ -52,25 +56,6 @@ class RemoteOptions(DialogueOptions, total=False):
     prices: Mapping[str, Mapping[str, JSON]] | None
 
 
-@dataclass(frozen=True)
-class _KeyedQuestion:
-    """A question with the key of its reply."""
-
-    key: str
-    question: Question
-
-
-@dataclass(frozen=True)
-class _Received:
-    """A reply, and whether it came now; else it was recorded before."""
-
-    raw: RawReply
-    is_new: bool = True
-
-
-_Conversation = Generator[_KeyedQuestion, _Received | CallError, Critique | Failure]
-
-
 class RemoteCritic(VLMCritic, ServiceEndpoint):
     """Asks a model of a paid service.
 
@@ -90,13 +75,14 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
     """
 
     remote = True
+    stochastic = True
     pixels_per_token = 600
     _client: SdkClient
     _dialogue: Dialogue
     _finder: DialectFinder
     _paid: PaidCalls
     _second: Critic | None = None
-    _has_critique = False
+    _has_answer = False
     _connected = False  # recorded replies are read one by one, in whichever mode they were sent
 
     def __init__(
@@ -157,14 +143,16 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order; many calls are in flight at once, or all of them in a batch."""
-        as_batch = self._connected and self.mode == "batch"
-        critiques = self._critique_as_batch(cases) if as_batch else self._critique_live(cases)
-        declined = [i for i, one in enumerate(critiques) if isinstance(one, Failure) and one.kind == "refusal"]
-        if declined and self._second is not None:
-            seconds = self._second.critique([cases[i] for i in declined])
-            for i, second in zip(declined, seconds, strict=True):
-                critiques[i] = second
-        return critiques
+        converse, prefix = self._dialogue.discuss, partial(key_prefix, dialogue=self.dialogue)
+        critiques = self._hold([self._converse(converse(case), partial(prefix, case)) for case in cases])
+        return hand_on(cases, critiques, None if self._second is None else self._second.critique)
+
+    def check_images(self, images: Sequence[ImageToCheck]) -> list[ImageCheck | Failure]:
+        """Whether each image shows what was wished for, in order; many calls are in flight at once, or in a batch."""
+        self._has_answer = True  # an image that is declined is kept, and ends no run
+        conversations = [self._converse(self._dialogue.check_image(one), partial(image_key, one)) for one in images]
+        second = self._second if self._second is not None and self._second.checks_images else None
+        return hand_on(images, self._hold(conversations), None if second is None else second.check_images)
 
     def identity(self) -> dict[str, JSON]:
         """What a result depends on; the cost of a call is not part of it."""
@@ -173,18 +161,22 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
 
     def estimate(self, items: int) -> Estimate:
         """Calls, tokens and bytes by the texts to be sent; panels are assumed to be of square images."""
-        return self._estimate(items, sheets=False)
+        return self._estimate(items, of="mistake")
 
     def estimate_sheets(self, items: int) -> Estimate:
         """As `estimate`, for so many slices."""
-        return self._estimate(items, sheets=True)
+        return self._estimate(items, of="slice")
 
-    def _estimate(self, items: int, *, sheets: bool) -> Estimate:
+    def estimate_checks(self, items: int) -> Estimate:
+        """As `estimate`, for so many new images, taken for as large as a panel."""
+        return self._estimate(items, of="image")
+
+    def _estimate(self, items: int, *, of: str) -> Estimate:
         if not items:
             estimate = Estimate(model=self.model, receiver=self._receiver())
         else:
             dialogue, receiver = self._make_dialogue(Context()), self._receiver()
-            estimate = estimate_calls(dialogue, self.model, receiver, self.pixels_per_token, items, sheets=sheets)
+            estimate = estimate_calls(dialogue, self.model, receiver, self.pixels_per_token, items, of=of)
         second = None if self.second is None else make_second_critic(self.second).estimate(0)
         return replace(estimate, batched=self.mode == "batch", second=second)
 
@@ -193,52 +185,54 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
         """Those of the second critic: the first one's is known by its name, or has to be set."""
         return {} if self.second is None else make_second_critic(self.second).default_prices
 
-    def _critique_live(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        if len(cases) == 1:
-            return [self._critique_one(cases[0])]
-        critiques = dict(imap_unordered(self._critique_one, cases))
-        return [critiques[i] for i in range(len(cases))]
+    def _hold(self, conversations: Sequence[PaidConversation[Made]]) -> list[Made | Failure]:
+        """The results of conversations, in order."""
+        if self._connected and self.mode == "batch":
+            batch_client = self._make_batch_client()
+            return run_conversations(conversations, lambda questions: self._call_batch(questions, batch_client))
+        if len(conversations) == 1:
+            return [self._hold_one(conversations[0])]
+        hold: Callable[[PaidConversation[Made]], Made | Failure] = self._hold_one
+        made = dict(imap_unordered(hold, conversations))
+        return [made[i] for i in range(len(conversations))]
 
-    def _critique_one(self, case: Case) -> Critique | Failure:
-        return run_conversations([self._converse(case)], lambda questions: [self._call(one) for one in questions])[0]
+    def _hold_one(self, conversation: PaidConversation[Made]) -> Made | Failure:
+        return run_conversations([conversation], lambda questions: [self._call(one) for one in questions])[0]
 
-    def _critique_as_batch(self, cases: Sequence[Case]) -> list[Critique | Failure]:
-        batch_client = self._make_batch_client()
-        conversations = [self._converse(case) for case in cases]
-        return run_conversations(conversations, lambda questions: self._call_batch(questions, batch_client))
-
-    def _converse(self, case: Case) -> _Conversation:
-        """The dialogue about a case, as calls whose replies the caller fetches."""
-        conversation, keys = self._dialogue.discuss(case), list[str]()
+    def _converse(
+        self, conversation: Conversation[Made | Failure], prefix: Callable[[int], str]
+    ) -> PaidConversation[Made]:
+        """A conversation as calls whose replies the caller fetches; each key begins with the prefix of its number."""
+        keys = list[str]()
         question = next(conversation)
         while True:
-            keys.append(self._call_key(case, len(keys), question))
-            received = yield _KeyedQuestion(keys[-1], question)
+            keys.append(self._call_key(prefix(len(keys)), question))
+            received = yield KeyedQuestion(keys[-1], question)
             if isinstance(received, CallError):
-                critique: Critique | Failure = _to_failure(received)
+                made: Made | Failure = to_failure(received)
                 break
             reply = replace(self._read_safely(received.raw.body), is_new=received.is_new)
             try:
                 question = conversation.send(reply)
             except StopIteration as end:
-                critique = end.value
+                made = end.value
                 break
-        self._reject(keys[-1], critique)
-        return critique
+        self._reject(keys[-1], made)
+        return made
 
-    def _reject(self, key: str, critique: Critique | Failure) -> None:
-        """Counts a case without a critique as failed.
+    def _reject(self, key: str, made: object) -> None:
+        """Counts an item without an answer as failed.
 
-        A refusal is the service's word on one case, which another critic may take: it ends no run, unless all of the
+        A refusal is the service's word on one item, which another critic may take: it ends no run, unless all of the
         first cases are refused and nobody takes them.
         """
-        if isinstance(critique, Critique):
-            self._has_critique = True
-        elif critique.kind == "refusal":
-            if self._second is None and not self._has_critique:
-                self._paid.reject(key, critique.message)
-        elif critique.kind != CALL_FAILED:  # failed calls are counted where they are made
-            self._paid.reject(key, critique.message)
+        if not isinstance(made, Failure):
+            self._has_answer = True
+        elif made.kind == "refusal":
+            if self._second is None and not self._has_answer:
+                self._paid.reject(key, made.message)
+        elif made.kind != CALL_FAILED:  # failed calls are counted where they are made
+            self._paid.reject(key, made.message)
 
     def _read_safely(self, body: Mapping[str, JSON]) -> ModelReply:
         try:
@@ -247,7 +241,7 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
         except (AttributeError, TypeError):
             return ModelReply("")  # a body of an undocumented shape is an empty reply
 
-    def _call(self, keyed: _KeyedQuestion) -> _Received | CallError:
+    def _call(self, keyed: KeyedQuestion) -> Received | CallError:
         worst, sent = self._worst_case_usd(keyed.question), list[None]()
 
         def send(_: Mapping[str, JSON]) -> RawReply:
@@ -256,16 +250,14 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
 
         request = self._to_sendable(keyed.question, self._finder.dialect)
         try:
-            return _Received(self._paid.call(keyed.key, request, worst_case_usd=worst, send=send), bool(sent))
+            return Received(self._paid.call(keyed.key, request, worst_case_usd=worst, send=send), bool(sent))
         except CallError as error:
             return error
 
     def _send(self, question: Question, dialect: Dialect) -> RawReply:
         return self._post(self._to_sendable(question, dialect), dialect)
 
-    def _call_batch(
-        self, questions: Sequence[_KeyedQuestion], batch_client: BatchClient
-    ) -> list[_Received | CallError]:
+    def _call_batch(self, questions: Sequence[KeyedQuestion], batch_client: BatchClient) -> list[Received | CallError]:
         calls = [
             BatchedCall(
                 keyed.key,
@@ -275,7 +267,7 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
             for keyed in questions
         ]
         replies = self._paid.batch(calls, batch_client)
-        return [reply if isinstance(reply, CallError) else _Received(reply) for reply in replies]
+        return [reply if isinstance(reply, CallError) else Received(reply) for reply in replies]
 
     def _worst_case_usd(self, question: Question) -> float:
         usage = max_usage(question, self.pixels_per_token, self._reasoning_allowance(question))
@@ -295,9 +287,9 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
         request: dict[str, Any] = map_strings(self._to_request(question, dialect), strip_surrogates)
         return request
 
-    def _call_key(self, case: Case, number: int, question: Question) -> str:
-        """Equal for calls with interchangeable replies; its beginning names the case."""
-        key = f"{key_prefix(case, self.dialogue, number)}:{digest([self._request_settings(), question.to_json()])}"
+    def _call_key(self, prefix: str, question: Question) -> str:
+        """Equal for calls with interchangeable replies; its beginning names what the question is about."""
+        key = f"{prefix}:{digest([self._request_settings(), question.to_json()])}"
         return key.encode(errors="backslashreplace").decode()  # a ledger cannot hold what no encoding can write
 
     def _request_settings(self) -> JSON:
@@ -335,17 +327,3 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
     @abstractmethod
     def _read_reply(self, body: Mapping[str, JSON]) -> ModelReply:
         """The model's reply in a response body."""
-
-
-def key_prefix(case: Case, dialogue: str, number: int) -> str:
-    """The beginning of a call's key: the case, with or without a map, the dialogue, and the number of the question."""
-    shown = "map" if case.explanation is not None else "no-map"
-    pair = digest([case.label, case.predicted])[:8]
-    return f"critique:{case.id}:{pair}:{shown}:{dialogue}:{number}"
-
-
-def _to_failure(error: CallError) -> Failure:
-    """A filter's no is a refusal, whether a service tells it by an error or by an answer."""
-    if error.kind == "refusal":
-        return Failure("refusal", shorten(f"the service declined: {error.message}", CAUSE))
-    return Failure(CALL_FAILED, shorten(error.message, CAUSE))

@@ -58,6 +58,12 @@ TEMPLATES: Mapping[str, str] = MappingProxyType(
             "image, from which the classifier can learn to master hard scenes. The colour of the {label} in the "
             "original is important. Answer with the prompt alone, without any other text."
         ),
+        "check": (
+            "The picture is meant to become a training image of the class “{label}”, and was made by this wish: "
+            "“{wish}”. Does it show that? Say no if its subject is not one {label}, if it is not whole or could be "
+            "taken for another class, or if the pose, the place or the light that the wish asks for are clearly "
+            "others. Small deviations do not matter. reason: one sentence of at most 20 words."
+        ),
         "repair": "That cannot be used: {reason}. Answer again, in the form that was asked for, with that mended.",
     }
 )
@@ -76,6 +82,7 @@ SHEETS = {
     "image-only": "The picture is a sheet of images.",
 }
 CONTRAST = " Below the line it shows other images of the class, which the classifier gets right."
+REFERENCES = " Below the line it shows images that the classifier gets right as {names}, for comparison."
 MAY_BE_EMPTY = ("system", "paper_system")
 _FIELD = re.compile(r"\{(\w+)\}")
 FIELDS = {
@@ -86,6 +93,7 @@ FIELDS = {
     "paper_analysis": {"picture", "label", "predicted", "domain", "task"},
     "paper_analysis_slice": {"picture", "label", "predicted", "domain", "slice", "shown", "mistakes"},
     "paper_prompt": {"label", "predicted", "limit", "domain"},
+    "check": {"label", "wish", "domain"},
     "repair": {"reason", "label"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,13 @@ from PIL import Image
 
 from ... import panel
 from ...panel.sheet import MOST_CONTRAST, MOST_EXAMPLES
-from ...records import Case, Estimate, Explanation, MistakeSlice, Sheet
+from ...records import Case, Estimate, Explanation, ImageToCheck, MistakeSlice, Sheet
 from ._conversation import Dialogue, Question
 
 CHARACTERS_PER_TOKEN = 4
 FEWEST_PER_TOKEN = 2  # characters; no text takes more tokens in practice
 STRUCTURE = 140  # tokens of a service's own instructions on a schema
-ANSWER = {"structured": (100, 280), "paper": (160, 700)}  # tokens that the templates ask for, in all
+ANSWER = {"structured": (100, 280), "paper": (160, 700), "image": (15, 60)}  # tokens that the templates ask for, in all
 REPAIRS = 0.05  # maximum share of answers that have to be repeated
 BYTES_PER_PIXEL = (0.2, 0.33)  # of our JPEGs; means over panels of photographs lie within
 SPREAD = (0.97, 1.05)  # of token counts by characters
@@ -36,15 +37,15 @@ def max_usage(question: Question, pixels_per_token: int, reasoning_tokens: int =
 
 
 def estimate_calls(
-    dialogue: Dialogue, model: str, receiver: str, pixels_per_token: int, items: int, *, sheets: bool = False
+    dialogue: Dialogue, model: str, receiver: str, pixels_per_token: int, items: int, *, of: str = "mistake"
 ) -> Estimate:
-    """Calls, tokens and uploaded bytes for that many cases, or slices with their sheets."""
-    case = _typical_case(dialogue)
-    text, pixels = _size(dialogue.first_question(_typical_slice(dialogue, case) if sheets else case))
+    """Calls, tokens and uploaded bytes for that many items: a "mistake", a "slice" with its sheet, or a new "image"."""
+    text, pixels = _size(_TYPICAL[of](dialogue))
+    kind = "image" if of == "image" else dialogue.kind
     first = -(-text // CHARACTERS_PER_TOKEN) + -(-pixels // pixels_per_token)
-    low, high = ANSWER[dialogue.kind]
+    low, high = ANSWER[kind]
     calls, input_tokens = 1, (first, first + STRUCTURE)
-    if dialogue.kind == "paper":  # the second turn contains the first one and the analysis
+    if kind == "paper":  # the second turn contains the first one and the analysis
         second = 2 * first + len(dialogue.texts["paper_prompt"]) // CHARACTERS_PER_TOKEN
         calls, input_tokens = 2, (second + low * 3 // 5, second + high * 3 // 5)
     repairs = 1 + REPAIRS
@@ -75,10 +76,17 @@ def _typical_case(dialogue: Dialogue) -> Case:
     heatmap = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (256, 1))
     explanation = Explanation(heatmap, "attention-rollout", 0, False)
     label, predicted = "classname", "otherclass"
+    references = dict.fromkeys((label, predicted), (image,) * dialogue.reference_images)
     drawn_panel = panel.draw(
-        image, explanation, label=label, predicted=predicted, layout=dialogue.layout, side=dialogue.side
+        image,
+        explanation,
+        label=label,
+        predicted=predicted,
+        layout=dialogue.layout,
+        side=dialogue.side,
+        references=references,
     )
-    return Case("", image, drawn_panel, label, predicted, np.zeros(2, np.float32), explanation)
+    return Case("", image, drawn_panel, label, predicted, np.zeros(2, np.float32), explanation, references=references)
 
 
 def _typical_slice(dialogue: Dialogue, case: Case) -> Case:
@@ -88,3 +96,16 @@ def _typical_slice(dialogue: Dialogue, case: Case) -> Case:
     sheet = Sheet(of, 60, (case,) * MOST_EXAMPLES, (case.image,) * MOST_CONTRAST)
     drawn = panel.draw_sheet(sheet, case.label, layout=dialogue.layout, side=dialogue.side)
     return replace(case, panel=drawn, sheet=sheet)
+
+
+def _typical_image(dialogue: Dialogue) -> Question:
+    """A new image as large as a panel is wide, and a wish of typical length."""
+    image = Image.new("RGB", (dialogue.side, dialogue.side))
+    return dialogue.image_question(ImageToCheck("", image, "classname", "x" * 300))
+
+
+_TYPICAL: dict[str, Callable[[Dialogue], Question]] = {
+    "mistake": lambda dialogue: dialogue.first_question(_typical_case(dialogue)),
+    "slice": lambda dialogue: dialogue.first_question(_typical_slice(dialogue, _typical_case(dialogue))),
+    "image": _typical_image,
+}

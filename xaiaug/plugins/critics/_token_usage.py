@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from ...calls.budget import MOST_A_CALL
 from ...calls.prices import is_count
-from ...records import UNKNOWN_USAGE
+from ...records import PICO, UNKNOWN_USAGE, RawReply
 
 TOKEN_NAMES = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 REASONING = (
@@ -49,6 +53,36 @@ def to_usage(
     if extra and (total is None or extra > answered):
         answered += extra
     return dict(zip(TOKEN_NAMES, (sent, answered, read, written), strict=True))
+
+
+def bill_as_stated(reply: RawReply) -> RawReply:
+    """The reply of a service that states what it bills, in dollars: `usage.cost`, as OpenRouter does.
+
+    Under a key of the user's own (`is_byok`) the provider behind it bills `cost_details.upstream_inference_cost`
+    besides. A cost of 0, or none, tells nothing: the tokens do. What is no amount of money is no usage either, and so
+    counts as the worst case.
+    """
+    usage = reply.body.get("usage")
+    cost = _look_up(usage, "cost")
+    upstream = None if _look_up(usage, "is_byok") is False else _look_up(usage, "cost_details.upstream_inference_cost")
+    amounts = [cost, *([] if upstream is None else [upstream])]
+    if cost is None or all(map(_is_zero, amounts)):
+        return reply
+    if not all(map(_is_amount, amounts)):
+        return replace(reply, usage=UNKNOWN_USAGE)
+    pico = sum(Decimal(str(amount)) for amount in amounts) * PICO
+    return replace(reply, stated=int(Decimal(pico).to_integral_value(ROUND_CEILING)))
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether a value may be the dollars of one call."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and 0 <= value <= MOST_A_CALL
 
 
 def _look_up(usage: Any, path: str) -> Any:

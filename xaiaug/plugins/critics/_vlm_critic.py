@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from ...errors import ConfigError
 from ...interfaces import Context, Critic
 from ...panel import LAYOUTS
+from ...panel.reference_rows import MOST_REFERENCES
 from ...records import JSON, digest
 from .._signature import expand_options
 from ._conversation import DIALOGUES, Dialogue
@@ -21,6 +22,7 @@ class DialogueOptions(TypedDict, total=False):
     dialogue: str
     layout: str
     side: int
+    reference_images: int
     domain: str
     templates: Mapping[str, str] | None
 
@@ -34,11 +36,14 @@ class VLMCritic(Critic):
         dialogue: "structured" (one question, answered in JSON) or "paper" (an analysis, then the prompt alone).
         layout: of the panel: "side-by-side", "overlay", "masked" or "image-only".
         side: width of the panel in pixels, at least 200.
+        reference_images: correctly classified images of the true and of the predicted class below the mistake, so many
+            of each, 0 to 6.
         domain: one line describing the images, such as "chest X-rays of adults"; may be empty.
         templates: texts that replace the built-in ones, by name.
     """
 
     reads_sheets = True
+    checks_images = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -52,6 +57,7 @@ class VLMCritic(Critic):
         dialogue: str = "structured",
         layout: str = "side-by-side",
         side: int = 512,
+        reference_images: int = 0,
         domain: str = "",
         templates: Mapping[str, str] | None = None,
     ) -> None:
@@ -60,6 +66,7 @@ class VLMCritic(Critic):
         self.dialogue = dialogue
         self.layout = layout
         self.side = side
+        self.reference_images = reference_images
         self.domain = domain
         self.templates = templates
 
@@ -77,10 +84,17 @@ class VLMCritic(Critic):
         for name, least in (("side", 200), ("max_tokens", 100)):
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{critic}: {name} must be at least {least}, got {getattr(self, name)}")
+        number = self.reference_images
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MOST_REFERENCES:
+            raise ConfigError(
+                f"{critic}: reference_images must be a number from 0 to {MOST_REFERENCES}, got {number!r}"
+            )
         merge_templates(self.templates)
 
     def _make_dialogue(self, context: Context) -> Dialogue:
         """The dialogue in a run, with the limits of that run on prompts."""
         check = PromptCheck(context.labels, context.count_tokens, context.token_limit)
         texts = merge_templates(self.templates)
-        return Dialogue(self.dialogue, texts, check, self.domain, self.layout, self.side, self.max_tokens)
+        return Dialogue(
+            self.dialogue, texts, check, self.domain, self.layout, self.side, self.max_tokens, self.reference_images
+        )

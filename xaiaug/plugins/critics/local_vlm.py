@@ -14,7 +14,7 @@ from PIL import Image
 
 from ...errors import ConfigError, MissingExtraError, PluginError
 from ...interfaces import Context
-from ...records import Case, Critique, Failure
+from ...records import Case, Critique, Failure, ImageCheck, ImageToCheck
 from .._device import resolve_device
 from ._chat_processor import describe_missing, load_chat_processor
 from ._conversation import Dialogue, Question, run_conversations
@@ -77,6 +77,16 @@ class LocalVLMCritic(VLMCritic):
         if self._loaded is None:
             raise PluginError("LocalVLMCritic: call prepare(Context()) first, or get it from xaiaug.load")
         return run_conversations([self._dialogue.discuss(case) for case in cases], self._answer)
+
+    def check_images(self, images: Sequence[ImageToCheck]) -> list[ImageCheck | Failure]:
+        """Whether each image shows what was wished for, in order.
+
+        Raises:
+            PluginError: the critic was not prepared.
+        """
+        if self._loaded is None:
+            raise PluginError("LocalVLMCritic: call prepare(Context()) first, or get it from xaiaug.load")
+        return run_conversations([self._dialogue.check_image(image) for image in images], self._answer)
 
     def _answer(self, questions: list[Question]) -> list[ModelReply]:
         """The answers. Only questions with the same limit share a batch, so that no answer depends on the others."""

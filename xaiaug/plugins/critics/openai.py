@@ -14,6 +14,7 @@ from ._openai_batches import OpenAIBatchClient
 from ._remote_critic import RemoteCritic, RemoteOptions
 from ._server_dialect import LIMITS, SYSTEM_ROLES, Dialect, DialectFinder
 from ._service_endpoint import OpenAIEndpoint
+from ._token_usage import bill_as_stated
 
 APIS = ("auto", "responses", "chat")
 DETAILS = ("auto", "low", "high", "original")
@@ -54,6 +55,7 @@ class OpenAICritic(OpenAIEndpoint, RemoteCritic):
     service = "openai"
     preset_api = "responses"  # at other servers than OpenAI's own, where nothing is set
     preset_limit = LIMITS[0]
+    states_cost = False  # whether the service tells in its usage what it bills
 
     def __init__(
         self,
@@ -74,6 +76,11 @@ class OpenAICritic(OpenAIEndpoint, RemoteCritic):
         self.limit_name = limit_name
         self.system_role = system_role
         self.detail = detail
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]  # follows from a parameter
+        """Unless the temperature is 0: the service then gives its likeliest answer."""
+        return self.temperature != 0
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -110,7 +117,8 @@ class OpenAICritic(OpenAIEndpoint, RemoteCritic):
 
     def _post(self, request: Mapping[str, JSON], dialect: Dialect) -> RawReply:
         sdk = self._client.sdk
-        return _to_reply(self._client.post(sdk.chat.completions if dialect.api == "chat" else sdk.responses, request))
+        reply = _to_reply(self._client.post(sdk.chat.completions if dialect.api == "chat" else sdk.responses, request))
+        return bill_as_stated(reply) if self.states_cost else reply
 
     def _make_dialect_finder(self) -> DialectFinder:
         compatible = self._is_compatible()

@@ -60,13 +60,15 @@ class OpenRouterCritic(ProviderCritic):
     """Asks a model that OpenRouter passes on, such as "google/gemini-3.8-flash"; the key comes from OPENROUTER_API_KEY.
 
     Args:
-        model: OpenRouter's name for it; its price has to be set in `[budget] prices`.
+        model: OpenRouter's name for it; its price has to be set in `[budget] prices`. By it the worst case of a call is
+            reserved; what is paid is the cost that OpenRouter states.
         options: as in `OpenAICritic`.
     """
 
     service = "openrouter"
     own_address = "https://openrouter.ai/api/v1"
     address_variable = "OPENROUTER_BASE_URL"
+    states_cost = True
     key_variables = ("OPENROUTER_API_KEY",)
 
     def __init__(self, model: str = "", **options: Unpack[OpenAIOptions]) -> None:

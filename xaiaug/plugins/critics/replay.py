@@ -15,7 +15,7 @@ from ...records import JSON, BatchClient, BatchedCall, Case, Critique, Failure, 
 from ...records.pipeline import StageKind
 from ...store import Blob, CallLedger, Reader
 from ...store.blobs import Blobs
-from ...store.schema import PLUGINS
+from ...store.schema import PLUGINS, find_vote
 from ...store.stage_rows import critique_of
 from ._by_name import KNOWN, make_critic
 from ._remote_critic import RemoteCritic
@@ -54,16 +54,18 @@ class ReplayCritic(Critic):
         if self._paid_critic is not None:
             self._paid_critic.prepare_offline(replace(context, train=None, paid=recorded))
             self.layout, self.side = self._paid_critic.layout, self._paid_critic.side
+            self.reference_images = self._paid_critic.reference_images
 
     def critique(self, cases: Sequence[Case]) -> list[Critique | Failure]:
         """One critique a case, in order."""
         return [self._critique_one(case) for case in cases]
 
     def _critique_one(self, case: Case) -> Critique | Failure:
+        if any("votes" in row for row in self._rows.get(case.id, [])):
+            return self._committed_critique(case) or _fail_unrecorded(self.run, case)  # of the majority
         critique = self._paid_critic.critique([case])[0] if self._paid_critic is not None else None
         if critique is None or (isinstance(critique, Failure) and critique.kind in ("call failed", "refusal")):
-            missing = Failure("not recorded", f"the run in {self.run} has no critique of the case {case.id}")
-            return self._committed_critique(case) or critique or missing
+            return self._committed_critique(case) or critique or _fail_unrecorded(self.run, case)
         return critique
 
     def _committed_critique(self, case: Case) -> Critique | Failure | None:
@@ -73,6 +75,10 @@ class ReplayCritic(Critic):
             panel = Blob.image(case.panel).name
             rows = [row for row in rows if row["panel"] == panel]
         return critique_of(rows[0]) if rows else None
+
+
+def _fail_unrecorded(run: str, case: Case) -> Failure:
+    return Failure("not recorded", f"the run in {run} has no critique of the case {case.id}")
 
 
 class RecordedCalls:
@@ -127,7 +133,7 @@ def _critique_rows(reader: Reader) -> dict[str, list[Any]]:
     """The distinct rows of all critique stages, by case."""
     rows: dict[str, list[Any]] = defaultdict(list)
     for stage in reader.stages():
-        if stage.kind == StageKind.CRITIQUE:
+        if stage.kind == StageKind.CRITIQUE and find_vote(stage) is None:
             for row in reader.rows(stage):
                 if row not in rows[row["id"]]:
                     rows[row["id"]].append(row)

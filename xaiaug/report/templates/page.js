@@ -165,6 +165,7 @@
       }
       parts.push(make("dl", { class: "facts" },
         fact("Looked at", told.attended), fact("Confidence", percent(told.confidence)),
+        (one.votes || []).length ? fact("Votes", one.votes.map(chip)) : null,
         told.difficulty ? fact("Difficulty", told.difficulty) : null,
         told.prompt ? fact("Prompt", make("q", {}, told.prompt)) : null,
         one.dropped ? fact("Words cut", one.dropped) : null,
