@@ -1,7 +1,7 @@
 "use strict";
 // The gallery of mistakes: filtered, sorted and drawn a few at a time. All text is set as text, never as markup.
 (() => {
-  const STEP = 48;
+  const STEP = 24;
   const PRINTED = 200;
   const FILTERS = {
     slice: (one, value) => (value === "none" ? !one.slices : (one.slices || []).includes(Number(value))),
