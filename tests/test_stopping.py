@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes import paint_folder
+from fakes import ColourCritic, Painter, Ramp, paint_folder
 
+from xaiaug import FeedbackLoop, Recipe, Splits
+from xaiaug.errors import RunStopped
 from xaiaug.loop.session import STOPPING, stop_on_signals
 
 CODE = """
@@ -102,6 +105,34 @@ def test_a_run_killed_again_and_again_ends_equal_to_an_untroubled_one(folder, tm
     process = start(folder, tmp_path / "killed", 0)
     assert "whole" in process.communicate(timeout=120)[0]
     assert told(tmp_path / "killed") == told(tmp_path / "untroubled")
+
+
+def test_a_run_that_is_stopped_in_each_training_ends_bit_for_bit_as_one_that_was_not(folder, tiny_vit, tmp_path):
+    recipe = Recipe(steps=6, batch_size=4, learning_rate=1e-3)
+    settings = {"classifier": {"checkpoint": str(tiny_vit)}, "mistakes": {"max": 4}}
+    arms = ["generated+training", "continued"]
+    plugins = Ramp(), ColourCritic(), Painter()
+    loop = FeedbackLoop("transformers", *plugins, recipe=recipe, images_per_mistake=1, arms=arms, settings=settings)
+    splits = Splits.from_folder(folder)
+    loop.run(splits, tmp_path / "untroubled")
+    trainings = ("train baseline", "train generated+training", "train continued")
+    left, notes = [*trainings], []
+
+    def watch(progress):
+        notes.append(progress.note)
+        if left and progress.stage == left[0] and progress.done == 3:
+            left.pop(0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for stage in trainings:
+        with pytest.raises(RunStopped, match=rf"stopped in {re.escape(stage)} at step 3 of 6: rerun the same command"):
+            loop.run(splits, tmp_path / "stopped", watch=watch)
+    loop.run(splits, tmp_path / "stopped", watch=watch)
+    assert notes.count(STOPPING) == 3
+    assert told(tmp_path / "stopped") == told(tmp_path / "untroubled")
+    for model in (tmp_path / "untroubled" / "models").rglob("*.safetensors"):
+        other = tmp_path / "stopped" / model.relative_to(tmp_path / "untroubled")
+        assert other.read_bytes() == model.read_bytes(), model
 
 
 def test_signals_are_answered_and_counted_while_the_main_thread_is_busy_in_c():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -162,20 +163,22 @@ class NotebookBar:
     """A bar of tqdm for each stage."""
 
     def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are no widgets: bars of text are as good
+            from tqdm.auto import tqdm
+        self._make_bar: Any = tqdm
         self._bar: Any = None
         self._clock = StageClock()
 
     def watch(self, progress: Progress) -> None:
         """Shows an update."""
-        from tqdm.auto import tqdm
-
         if progress.note:
-            tqdm.write(escape_line(progress.note), file=sys.stderr)
+            self._make_bar.write(escape_line(progress.note), file=sys.stderr)
         if self._clock.enter(progress):
             self.close()
             if not is_old(progress) and not (progress.note and progress.done == progress.total):
                 title = escape_line(progress.stage)
-                self._bar = tqdm(desc=title, total=progress.total, initial=progress.earlier, file=sys.stderr)
+                self._bar = self._make_bar(desc=title, total=progress.total, initial=progress.earlier, file=sys.stderr)
         if self._bar is not None and progress.done > self._bar.n:
             self._bar.update(progress.done - self._bar.n)
 
