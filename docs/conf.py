@@ -25,6 +25,7 @@ html_show_sourcelink = False
 html_theme_options = {"sidebar_hide_name": False}
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+default_role = "code"  # `name` in a docstring is code
 nitpicky = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

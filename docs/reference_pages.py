@@ -91,12 +91,12 @@ def _settings_table(name: str, field: Any) -> Iterator[str]:
         else:
             yield summary.partition(": ")[2].capitalize()
         rows = [
-            (key, describe_type(one.annotation), _default(one.default), meanings[key])
+            (key, meanings[key], describe_type(one.annotation), _default(one.default))
             for key, one in model.model_fields.items()
             if not (extra and key == "name")
         ]
         if rows:
-            yield _table(("key", "type", "default", "meaning"), rows)
+            yield _table(("key", "meaning", "type", "default"), rows)
     else:
         yield f"## [{name}.NAME]"
         yield "Parameters of a further synthesizer, NAME, for arms that name it."
@@ -105,11 +105,11 @@ def _settings_table(name: str, field: Any) -> Iterator[str]:
 def _record_table(title: str, what: str, record: type, skipped: tuple[str, ...] = ()) -> list[str]:
     (_, meanings), types = read_docstring(record), get_type_hints(record)
     rows = [
-        (one.name, describe_type(types[one.name]), _field_default(one), meanings[one.name])
+        (one.name, meanings[one.name], describe_type(types[one.name]), _field_default(one))
         for one in fields(record)
         if one.name not in skipped
     ]
-    return [f"## {title}", what, _table(("key", "type", "default", "meaning"), rows)]
+    return [f"## {title}", what, _table(("key", "meaning", "type", "default"), rows)]
 
 
 def plugins_page() -> str:
@@ -131,9 +131,10 @@ def _plugin(name: str, factory: Any) -> Iterator[str]:
     for key in factory.parameter_names():
         one = inspect.signature(factory).parameters[key]
         default = "needed" if one.default is one.empty else _default(one.default)
-        rows.append((key, describe_type(types.get(key, Any)), default, meanings.get(key) or _inherited(factory, key)))
+        meaning = meanings.get(key) or _inherited(factory, key)
+        rows.append((key, meaning, describe_type(types.get(key, Any)), default))
     if rows:
-        yield _table(("parameter", "type", "default", "meaning"), rows)
+        yield _table(("parameter", "meaning", "type", "default"), rows)
 
 
 def _inherited(factory: type, key: str) -> str:
