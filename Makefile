@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Bytecode is kept, whatever the environment says: tests start some hundred processes, and each would compile it all.
 TESTENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
-.PHONY: demo test check evidence format release clean
+.PHONY: demo test check docs evidence format release clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,7 +30,12 @@ check: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 	$(TESTENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m ci -q --durations=20
+
+# docs/_build/index.html
+docs: $(VENV)/.all
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
 # Hours: every arm on the drawn world, and the benchmark on photographs in DATA (cats-vs-dogs, pets-with-masks, weights).
 DATA ?= ../shared/data

@@ -52,7 +52,7 @@ def create_case(number: int) -> Case:
 
 def create_sheet(cases: list[Case]) -> Case:
     """A slice, of which the cases are the examples."""
-    name = "cat taken for dog: with a yellow spot in a corner, as 3 % of the correct images have"
+    name = "cat predicted as dog: with a yellow spot in a corner, as 3 % of the correct images have"
     of = MistakeSlice(name, "mark", "cat", "dog", 24, 18, 0.25, 0.1, 0.4, 0.9, 0.001, (), ())
     sheet = Sheet(of, 36, tuple(cases), tuple(case.image for case in cases))
     picture = panel.draw_sheet(sheet, "cat")

@@ -271,10 +271,10 @@ def slices(cases: Sequence[CaseRow]) -> SlicesRow:
 
     return SlicesRow(
         slices=(
-            one("dog taken for cat: without the yellow spot in a corner that 97 % of the correct images have"),
+            one("dog predicted as cat: without the yellow spot in a corner that 97 % of the correct images have"),
             one("any class: dark", label=None, predicted=None, kind="light", p=0.01),
         ),
-        unconfirmed=(one("dog taken for cat: with a small subject", rest=None, p=1.0),),
+        unconfirmed=(one("dog predicted as cat: with a small subject", rest=None, p=1.0),),
         contrast=(SliceImageRow(id="right-1", image="guide-right-1"),),
         images=300,
         mistakes=len(ids),

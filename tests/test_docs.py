@@ -59,6 +59,7 @@ SHOWS = {
     "docs/testing.md": "",
     "docs/causes.md": "backdrop",
     "docs/data.md": "cat",
+    "docs/own-model.md": "occlusion",
     "docs/evidence.md": "points, 95 % interval",
     "docs/explanations.md": "of the image was seen",
     "docs/faithfulness.md": "deletion",
@@ -174,7 +175,7 @@ def test_the_settings_of_the_page_on_the_report_are_valid():
 
 
 def test_the_settings_of_the_page_on_data_are_valid():
-    for text in snippets("docs/data.md", "toml"):
+    for text in [*snippets("docs/data.md", "toml"), *snippets("docs/own-model.md", "toml")]:
         assert config.parse_settings(tomllib.loads(text)).recipes()
 
 

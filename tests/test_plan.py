@@ -14,6 +14,7 @@ from xaiaug.plan import Assumptions, Line, PlanRequest, build_plan
 from xaiaug.plan.assumptions import MADE_EACH
 from xaiaug.plan.costs import bill
 from xaiaug.records import Arm, Estimate, ImageSource
+from xaiaug.records.pipeline import STOPS
 
 PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}, "at-home": {"local": True}}
 KNOWN = Assumptions({"train": 500, "guide": 1000, "validation": 50, "test": 400, "reserve": 90}, 2, 50_000.0)
@@ -154,7 +155,7 @@ def test_the_sum_is_that_of_the_parts_and_every_range_is_one(experiment, found):
     assert json.loads(json.dumps(plan.to_json()))["total"]["name"] == "in sum"
 
 
-@given(experiments, known, st.sampled_from(config.STOPS))
+@given(experiments, known, st.sampled_from(STOPS))
 @settings(deadline=None, max_examples=40)
 def test_a_run_that_stops_earlier_takes_no_more(experiment, found, until):
     # Of several rounds the last may have no mistakes left, and then the critic is asked less often.

@@ -91,8 +91,8 @@ def measured(world):
 
 def test_one_shortcut_is_two_slices_with_and_without_the_mark(found):
     names = [one.name for one in found]
-    assert any(name.startswith("dog taken for cat: without the yellow spot in a corner that ") for name in names)
-    assert any(name.startswith("cat taken for dog: with a yellow spot in a corner, as ") for name in names)
+    assert any(name.startswith("dog predicted as cat: without the yellow spot in a corner that ") for name in names)
+    assert any(name.startswith("cat predicted as dog: with a yellow spot in a corner, as ") for name in names)
     assert {one.cause.present for one in found if one.kind == "mark"} == {True, False}
 
 
@@ -180,7 +180,7 @@ def test_dark_images_are_named_dark():
         traits = measure_traits(draw(rng, light=-70 if dark else 0), in_the_middle)
         images.append(GuideImage(str(index), index % 2, index % 2 ^ int(wrong), traits))
     found = search_slices(images, LABELS, kinds=("light",))
-    assert {one.name for one in found} == {"dog taken for cat: dark", "cat taken for dog: dark"}
+    assert {one.name for one in found} == {"dog predicted as cat: dark", "cat predicted as dog: dark"}
     assert all(one.cause.kind == "light" and one.cause.value < 0.3 for one in found)
 
 

@@ -35,7 +35,7 @@ class MistakeSlice:
         kind: what it was found by, one of `SLICE_KINDS`: "mark" is a spot off the subject, "heat" where the heatmap
             lies, "measurements" several measured attributes together, "features" the classifier's embedding.
         label: name of the true class; None where it spans classes.
-        predicted: name of the class that most of its mistakes are taken for; None where it spans classes.
+        predicted: name of the class that most of its mistakes are predicted as; None where it spans classes.
         size: images in it.
         mistakes: how many of these are misclassified.
         accuracy: share of correct ones, 0 to 1.

@@ -68,7 +68,7 @@ def _describe_classes(one: Membership, labels: Sequence[str]) -> str:
     label, predicted = one.population.label, one.population.predicted
     if label is None or predicted is None:
         return "any class"
-    return f"{label_to_words(labels[label])} taken for {label_to_words(labels[predicted])}"
+    return f"{label_to_words(labels[label])} predicted as {label_to_words(labels[predicted])}"
 
 
 def _describe(view: View, groups: _Groups) -> Naming:

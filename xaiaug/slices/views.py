@@ -68,7 +68,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The images among which a slice is looked for: one class, right or taken for one other; or all.
+    """The images among which a slice is looked for: one class, right or predicted as one other; or all.
 
     Attributes:
         images: of the half that slices are found on.

@@ -91,7 +91,7 @@ def _typical_case(dialogue: Dialogue) -> Case:
 
 def _typical_slice(dialogue: Dialogue, case: Case) -> Case:
     """As many images as a sheet shows, and a name of typical length."""
-    name = "classname taken for otherclass: without the grey spot in a corner that 90 % of the correct images have"
+    name = "classname predicted as otherclass: without the grey spot in a corner that 90 % of the correct images have"
     of = MistakeSlice(name, "mark", case.label, case.predicted, 40, 30, 0.25, 0.1, 0.4, 0.9, 0.001, (), ())
     sheet = Sheet(of, 60, (case,) * MOST_EXAMPLES, (case.image,) * MOST_CONTRAST)
     drawn = panel.draw_sheet(sheet, case.label, layout=dialogue.layout, side=dialogue.side)

@@ -1,0 +1,40 @@
+"""Builds the site (`make docs`); reference pages are written from docstrings, settings and plugins before."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import reference_pages  # noqa: E402
+
+import xaiaug  # noqa: E402
+
+project, author, copyright = "xaiaug", "The xaiaug developers", "The xaiaug developers"  # noqa: A001  Sphinx's name
+release = version = xaiaug.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "xaiaug"
+html_show_sourcelink = False
+html_theme_options = {"sidebar_hide_name": False}
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+default_role = "code"  # `name` in a docstring is code
+nitpicky = False
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_use_ivar = True
+suppress_warnings = ["misc.highlighting_failure"]  # settings that show `…`
+
+
+def setup(app: Any) -> None:
+    """Writes the reference pages before Sphinx looks for sources."""
+    app.connect("builder-inited", lambda app: reference_pages.write(Path(app.srcdir) / "reference"))
