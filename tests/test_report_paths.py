@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaiaug import FeedbackLoop, Recipe, Splits, open_run
+from xaiaug.data import display_name
 from xaiaug.report import Report
 from xaiaug.report.paths import remove_paths
 from xaiaug.report.schema_arms import ChangedImageRow
@@ -43,8 +44,7 @@ def result(folder, tmp_path_factory):
 def classify(folder, classifier, paths):
     """Which of the files a classifier gets right."""
     splits = Splits.from_folder(folder)
-    samples = {source: sample for name in ("guide", "test") for sample in splits[name]
-               for source in [splits.sources([name])[sample.id]]}  # fmt: skip
+    samples = {display_name(sample): sample for name in ("guide", "test") for sample in splits[name]}
     predicted = classifier.predict_proba([samples[path].open() for path in paths]).argmax(axis=1)
     return [int(guess) == samples[path].label for path, guess in zip(paths, predicted, strict=True)]
 
@@ -130,6 +130,9 @@ def test_any_text_can_be_searched_for_paths_and_keeps_what_is_none(text):
     assert found == report.notes[0].text or any(mark in text for mark in "/\\")
 
 
-def test_images_of_unknown_origin_have_no_path(painted):
-    splits = Splits(("red", "blue"), guide=tuple(painted(4)))
-    assert splits.sources(["guide"]) == {}
+def test_where_the_table_of_splits_was_changed_no_path_is_shown(folder, tmp_path):
+    run = loop().run(Splits.from_folder(folder), tmp_path / "run", "mistakes")
+    assert all(case.path for case in run.mistakes)
+    with (run.run_dir / "splits.csv").open("a", encoding="utf-8") as table:
+        table.write("guide/cat/other.png,cat,guide,0\n")
+    assert all(case.path is None for case in open_run(run.run_dir).mistakes)

@@ -17,7 +17,7 @@ from .entries import SPLITS, Scan, UnusableFile
 from .folder import scan_folder
 from .hugging_face import Columns, scan_datasets
 from .label_names import refuse_folder_names, refuse_unusable_names, warn_of_variants
-from .leaks import Leak, SplitImage, display_name
+from .leaks import Leak, SplitImage
 from .manifest import scan_manifest
 from .masks import link_masks
 from .split_check import check_classes, check_images, count_images
@@ -75,19 +75,6 @@ class Splits:
     def distinct(self) -> tuple[str, ...]:
         """Names of the non-empty splits; without guide where it is the same as validation."""
         return tuple(name for name in SPLITS if self[name] and not (name == "guide" and self.guide_is_validation))
-
-    def sources(self, names: Sequence[str]) -> dict[str, str]:
-        """Where images come from, by id: a file relative to the folder of the data, or a row of a dataset.
-
-        Args:
-            names: the splits to list; of equal images the first is named, and those of unknown origin are left out.
-        """
-        known: dict[str, str] = {}
-        for sample in (sample for name in names for sample in self[name]):
-            source = display_name(sample)
-            if source != sample.id:
-                known.setdefault(sample.id, source)
-        return known
 
     @cached_property
     def digest(self) -> str:

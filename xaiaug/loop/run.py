@@ -38,7 +38,6 @@ from ..store.schema import (
     REACHED,
     SETTINGS,
     SNAPSHOT,
-    SOURCES,
     SPEEDS,
     TEST_SEEN,
     TESTED,
@@ -318,7 +317,6 @@ def _record_inputs(run: RunContext, check: DataCheck) -> None:
         "guide_is_validation": splits.guide_is_validation,
     }
     run.set_fact(DATA, {**check.to_json(), **about})
-    run.set_fact(SOURCES, splits.sources(("guide", "test")))
     store.write_text("run.toml", run.settings.with_data(splits.table).to_toml())
     store.write_text("splits.csv", format_splits(splits))
     if check.dropped:

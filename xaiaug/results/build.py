@@ -10,11 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any, Literal
 
+from ..errors import RunFolderError
 from ..records import PICO
 from ..records.pipeline import MARGIN, PRIMARY, StageKind, Stop
 from ..report import Report
 from ..report.schema_report import Costs, Overrun
-from ..store import CallLedger, Reader
+from ..store import CallLedger, Reader, read_source_files
 from ..store.schema import (
     CASES,
     CAUSES_JUDGED,
@@ -37,7 +38,6 @@ from ..store.schema import (
     SETTINGS,
     SLICE_CAUSES_JUDGED,
     SLICES,
-    SOURCES,
     TEST_SEEN,
     UNTIL,
     ImagesFact,
@@ -76,7 +76,7 @@ def build(reader: Reader) -> Report:
     until = reader.get_fact(UNTIL) or str(Stop.REPORT)
     labels = tuple(data["labels"])
     arms = arm_rows(reader, labels)
-    sources = reader.get_fact(SOURCES) or {}
+    sources = _list_sources(reader)
     cases = _case_rows(reader, labels, sources, mistakes_fixed_by(reader, arms))
     comparison: dict[str, Any] = reader.get_fact(COMPARISON) or USUAL_COMPARISON
     untestable = find_untestable(reader)
@@ -103,6 +103,14 @@ def build(reader: Reader) -> Report:
     report = Report.model_validate(fields)
     advised = report.model_copy(update={"recommendation": recommend(reader, comparison, report.arms, report.run.arms)})
     return advised.model_copy(update={"notes": notes(advised)})
+
+
+def _list_sources(reader: Reader) -> dict[str, str]:
+    """Where images come from, by id; none where splits.csv was changed, which `verify` and the tables name."""
+    try:
+        return {image: file.name for image, file in read_source_files(reader).items() if file.name not in ("", image)}
+    except RunFolderError:
+        return {}
 
 
 def costs(reader: Reader) -> Costs:

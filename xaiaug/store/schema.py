@@ -322,7 +322,6 @@ SNAPSHOT: Fact[dict[str, Any]] = Fact("snapshot")  # settings, identities of plu
 COMPARISON: Fact[dict[str, Any]] = Fact("comparison")  # primary, metric, smallest_effect, vary: named before training
 PLUGINS: Fact[dict[str, Any]] = Fact("plugins")  # name, class, version and parameters by kind
 DATA: Fact[dict[str, Any]] = Fact("data")  # what the check of the images came to
-SOURCES: Fact[dict[str, str]] = Fact("sources")  # of guide and test images by id: file below the data folder, or row
 UNCLAIMED: Fact[list[str]] = Fact("unclaimed")  # replies whose calls are open: killed between file and commit
 TEST_SEEN: Fact[int] = Fact("test_seen")  # how often test was looked at with earlier settings
 TESTED: Fact[dict[str, Any]] = Fact("tested")  # of the newest look at test: its snapshot, and items without an answer
