@@ -40,6 +40,7 @@ def test_each_mistake_is_listed_with_the_file_it_lies_in(result, folder):
         assert row["file"].split("/")[:2] == [row["split"], row["label"]] and (folder / row["file"]).is_file()
         assert row["predicted"] != row["label"] and 0.5 <= float(row["probability"]) <= 1
     assert all(row["cause"] for row in guide)
+    assert [row["fixed_by"] for row in guide] == ["; ".join(case.fixed_by) for case in result.mistakes]
 
 
 def test_mistakes_on_test_say_which_arms_fix_them(result):

@@ -108,6 +108,7 @@ def _describe_mistake(run: _Run, case: CaseRow) -> dict[str, Any]:
         "evidence": list(case.critique.evidence) if case.critique else [],
         "cause test": f"{tested.outcome}: {tested.sentence}" if tested else None,
         "prompt": case.critique.prompt if case.critique else None,
+        "fixed by": list(case.fixed_by),
         "failures": [f"{one.stage}: {one.message}" for one in case.failures],
         "images": [_summarise(image) for image in case.images],
     }

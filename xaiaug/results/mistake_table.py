@@ -45,7 +45,7 @@ def write_tables(store: Store, mistakes: list[dict[str, Any]], report: Report) -
 def list_mistakes(reader: Reader, report: Report, *, paths: bool = True) -> list[dict[str, Any]]:
     """The mistakes on guide that the run looked into, and all of the baseline on test, once test was looked at.
 
-    What arms change is known on test alone: they train on images made from the guide's mistakes.
+    What arms fix says more on test: they train on images made from the guide's mistakes.
 
     Args:
         reader: of the run.
@@ -76,7 +76,7 @@ def _guide_mistakes(report: Report, files: Mapping[str, SourceFile]) -> Iterator
             "slice": slices.get(case.id),
             "cause": _cause(case),
             "cause_test": tested.get(case.id),
-            "fixed_by": None,
+            "fixed_by": "; ".join(case.fixed_by) or None,
             "id": case.id,
         }
 
