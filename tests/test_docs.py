@@ -149,8 +149,9 @@ def test_the_page_on_evidence_names_every_arm_and_its_settings_are_valid():
 
 
 def test_the_settings_of_the_page_on_running_are_valid():
-    for text in snippets("docs/running.md", "toml"):
-        settings = config.parse_settings(tomllib.loads(text))
+    tracked, *budgets = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/running.md", "toml"))
+    assert tracked.recipes()[0].trainer == {"report_to": "tensorboard"}
+    for settings in budgets:
         assert settings.budget.usd == 5.0
     assert Prices(settings.budget.prices).of("at-home").free
     assert config.parse_settings({"experiment": {"checkpoint_steps": 200}})

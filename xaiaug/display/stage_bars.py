@@ -155,6 +155,7 @@ class TerminalBar:
     def _end_stage(self, line: str) -> None:
         if self._task is not None:
             self._bars.remove_task(self._task)
+            self._bars.refresh()  # or the bar would be drawn once more below the line
             self._bars.console.print(escape_line(line))
             self._task = None
 

@@ -132,6 +132,8 @@ class _Work:
             _check_labels(classifier, self.runtime.context.labels)
             return History()
         _check_method(classifier, training.recipe)
+        if self.runtime.stopping():  # preparing may have taken long
+            raise RunStopped(f"stopped before {self.title}: {RESUMES}")
         train: Callable[..., object] = classifier.fit
         steps, wanted = StepWatch(self.runtime, self.title), classifier.fit_options()
         # Only a training that can be stopped knows what to do with checkpoints that nobody asked for.
