@@ -39,7 +39,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),
 }
-PARTS = {"planted", "planted_marks", "pretrained", "reporting"}  # of other benchmarks
+PARTS = {"composed_backdrops", "planted", "planted_marks", "pretrained", "reporting"}  # of other benchmarks
 EXAMPLES = ("cats_vs_dogs", "custom_explainer", "loop")
 
 
