@@ -309,7 +309,8 @@ def test_the_settings_of_the_page_on_plugins_are_valid():
 def test_links_between_pages_resolve():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
+            written = target.startswith("reference/")  # by the build of the site, which checks its links itself
+            assert written or target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_settings_of_the_page_on_curation_are_valid():
