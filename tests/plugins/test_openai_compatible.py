@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from critic_cases import ANSWER, LABELS, PROMPT, Still, case, sensible
 from loopback_clients import described
@@ -76,8 +78,6 @@ def test_no_key_is_needed_away_from_openai_and_none_is_sent():
 
 
 def test_an_answer_in_parts_is_read():
-    import json
-
     parts = [{"type": "text", "text": json.dumps(ANSWER)[:100]}, {"type": "text", "text": json.dumps(ANSWER)[100:]}]
     body = {"choices": [{"message": {"content": parts}, "finish_reason": "stop"}], "usage": None}
     with Loopback(Reply.recorded(body), protocols=("chat",)) as server:
@@ -112,6 +112,30 @@ def test_however_a_server_says_that_it_lacks_responses_chat_is_tried_once_and_re
         made = at(server).critique([case(i) for i in range(5)])
     assert [item.prompt for item in made] == [PROMPT] * 5
     assert [request.protocol for request in server.requests].count("responses") == 1
+
+
+def has_schema(request):
+    return "response_format" in request.body or "format" in request.body.get("text", {})
+
+
+def test_an_outage_at_the_start_does_not_cost_the_schema_for_good():
+    answers = iter([Error(500, "oops"), Error(500, "oops")])
+    with Loopback(lambda _: next(answers, None) or Reply(json.dumps(ANSWER))) as server:
+        critic = at(server)
+        for number in range(3):
+            assert critic.critique([case(number)])[0].prompt == PROMPT
+    assert [has_schema(request) for request in server.requests] == [True, True, False, True, True]
+
+
+def test_a_server_that_fails_on_a_schema_twice_gets_none_any_more():
+    def script(request):
+        return Error(500, "oops") if has_schema(request) else Reply(json.dumps(ANSWER))
+
+    with Loopback(script, protocols=("responses", "chat")) as server:
+        critic = at(server, api="chat")
+        for number in range(4):
+            assert critic.critique([case(number)])[0].prompt == PROMPT
+    assert [has_schema(request) for request in server.requests] == [True, False, True, False, False, False]
 
 
 def test_where_neither_works_it_is_not_asked_by_responses_again_and_the_words_that_tell_more_are_kept():

@@ -14,6 +14,7 @@ from ._conversation import Question
 LIMITS = ("max_tokens", "max_completion_tokens")
 SYSTEM_ROLES = ("system", "developer", "user")
 NO_SUCH_API = {404, 405, 501}
+_SERVER_ERRORS = (500, 501)
 _OF_THE_REQUEST = {400, 404, 415, 422, 500, 501}  # statuses that a request asked otherwise may not meet
 # Words that name no fault: it may be the schema.
 _BARE = re.compile(
@@ -64,7 +65,8 @@ class DialectFinder:
 
     Where the server's words name the fault, that is changed. Before the first answer of a server that is not the
     provider's own, Chat Completions is tried once after any failure, and a question without schema after one that
-    names no fault. What may be billed is not asked again within a call.
+    names no fault. What may be billed is not asked again within a call. A schema that a server error (500) made
+    suspect is given up for good only when that happens twice: the first may have been an outage.
 
     Args:
         dialect: the first one.
@@ -76,6 +78,7 @@ class DialectFinder:
         self.dialect = dialect
         self._settled = settled
         self._untried = set(probes)
+        self._suspects_schema = False
 
     def ask(self, question: Question, post: Callable[[Question, Dialect], RawReply]) -> RawReply:
         """The reply to a question.
@@ -95,12 +98,20 @@ class DialectFinder:
             except CallError as error:
                 errors.append(error)
             else:
-                self.dialect, self._untried = tried[-1], set()
+                self._remember(tried, errors)
                 return reply
             other = self._alternative(tried, question, errors[-1])
             if other is None:
                 raise self._most_telling(tried, errors)
             tried.append(other)
+
+    def _remember(self, tried: Sequence[Dialect], errors: Sequence[CallError]) -> None:
+        """Keeps what worked."""
+        self.dialect, self._untried = tried[-1], set()
+        gave_up = len(tried) > 1 and tried[-2].schema and not tried[-1].schema
+        if gave_up and errors[-1].status in _SERVER_ERRORS and not self._suspects_schema:
+            self._suspects_schema = True
+            self.dialect, self._untried = replace(tried[-1], schema=True), {"schema"}
 
     def _alternative(self, tried: Sequence[Dialect], question: Question, error: CallError) -> Dialect | None:
         """Another way to ask that was not tried yet; None if there is none."""
@@ -115,7 +126,7 @@ class DialectFinder:
         if named is not None and named not in tried:
             return named
         bound = question.schema is not None and dialect.schema
-        if bound and "schema" in self._untried and (error.status in (500, 501) or _BARE.match(error.message)):
+        if bound and "schema" in self._untried and (error.status in _SERVER_ERRORS or _BARE.match(error.message)):
             self._untried.discard("schema")
             return replace(dialect, schema=False)
         return None
