@@ -12,7 +12,10 @@ PARTS = 12  # words that are kept
 PAGE = "a web page"
 _SCALARS = ("type", "status", "code", "message", "msg", "detail", "title", "reason", "explanation", "status_msg")
 # Parts in which services wrap an error, or put its true cause: OpenRouter quotes its provider in `metadata.raw`.
-_NESTED = ("error", "errors", "detail", "innererror", "inner_error", "metadata", "raw", "reasons", "base_resp", "fault")
+_NESTED = (
+    *("error", "errors", "detail", "innererror", "inner_error", "metadata", "raw", "reasons", "base_resp", "fault"),
+    "validation",
+)
 _CODES = ("code", "status", "status_code", "statusCode", "http_status", "http_code")
 # Statuses by a service's names for an error.
 _NAMES = {
