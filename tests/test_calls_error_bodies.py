@@ -19,7 +19,7 @@ from xaiaug.calls.retry import is_filtered
         ({"error": {"type": "a", "code": "b", "message": "c"}}, "a: b: c"),
         ({"error": "no such key"}, "no such key"),
         ({"detail": "Stream must be set"}, "Stream must be set"),
-        ({"title": "Invalid request", "validation": [{"code": "required", "message": "input"}]}, "Invalid request: required: input"),
+        ({"title": "a", "validation": [{"code": "required", "message": "no input"}]}, "a: required: no input"),
         ({"detail": [{"loc": ["body", "messages", 1], "msg": "str expected"}]}, "body.messages.1: str expected"),
         ([{"error": {"message": "no valid key", "status": "INVALID_ARGUMENT"}}], "INVALID_ARGUMENT: no valid key"),
         ("no images here", "no images here"),
