@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from xaiaug.calls import imap_unordered
+from xaiaug.calls import abandon, imap_unordered
 
 
 def test_every_item_comes_once_with_its_position():
@@ -90,3 +90,13 @@ def test_a_caller_that_gives_up_first_lets_those_at_work_end():
     next(results)
     results.close()
     assert sorted(ended) == [1, 2, 3]
+
+
+def test_an_interrupt_between_two_results_does_not_wait_for_what_is_in_progress():
+    never = threading.Event()
+    results = imap_unordered(lambda item: item if item == 0 else never.wait(600), range(3), most=3)
+    with pytest.raises(KeyboardInterrupt), abandon(results):
+        for _ in results:
+            raise KeyboardInterrupt
+    assert next(results, "ended") == "ended"
+    never.set()

@@ -48,8 +48,9 @@ def run(photos, run_dir, checkpoint, steps=1, **table):
     trained = []
 
     def watch(progress):
-        if progress.stage.startswith("train ") and progress.done == 0 and not progress.note:
-            trained.append(progress.stage.removeprefix("train "))
+        name = progress.stage.removeprefix("train ")
+        if name != progress.stage and progress.done == 0 and not progress.note and name not in trained:
+            trained.append(name)
 
     loop = FeedbackLoop(
         "transformers",

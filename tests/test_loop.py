@@ -390,7 +390,7 @@ def test_a_settings_file_runs_whole(folder, tmp_path, monkeypatch):
     fresh = xaiaug.registry.Registry()
     fresh.add_entry_points(xaiaug.registry.entry_points(group="xaiaug"))
     fresh.add(Shop, "shop")
-    monkeypatch.setattr("xaiaug.config.registry", lambda: fresh)
+    monkeypatch.setattr("xaiaug.config.settings_file.registry", lambda: fresh)
     (tmp_path / "my.toml").write_text(
         f'[data]\nfolder = "{folder.as_posix()}"\n[classifier]\nname = "nearest"\nsharpness = 9.0\n'
         '[explainer]\nname = "ramp"\n[recipe]\nsteps = 4\nbatch_size = 8\n'

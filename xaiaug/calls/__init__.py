@@ -8,7 +8,7 @@ from .ledger import Ledger, MemoryLedger
 from .paid import Calls
 from .prices import Price, Prices
 from .retry import classify, retry_after
-from .threads import imap_unordered
+from .threads import abandon, imap_unordered
 
 __all__ = [
     "CallError",
@@ -20,6 +20,7 @@ __all__ = [
     "Price",
     "Prices",
     "RawReply",
+    "abandon",
     "classify",
     "imap_unordered",
     "retry_after",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
@@ -19,7 +20,8 @@ def imap_unordered(
     """The position and result of each item, in the order of completion.
 
     After an error no further item begins; those in progress are finished and yielded, then the first error is raised.
-    KeyboardInterrupt alone does not wait for items in progress: they end with the process.
+    KeyboardInterrupt alone does not wait for items in progress: they end with the process. Where it is raised outside
+    of this iterator, `abandon` tells it.
 
     Args:
         work: called from several threads at once.
@@ -49,6 +51,18 @@ def imap_unordered(
         raise
     if error is not None:
         raise error
+
+
+@contextmanager
+def abandon(results: Iterator[Any]) -> Iterator[None]:
+    """A block that reads results; where KeyboardInterrupt ends it, items in progress are not waited for."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if isinstance(results, Generator):
+            with suppress(KeyboardInterrupt):
+                results.throw(stop)
+        raise
 
 
 def _run(work: Callable[[Item], Result], position: int, item: Item, results: Results) -> None:

@@ -230,7 +230,7 @@ def _index(groups: Iterable[Iterable[str]]) -> dict[str, list[int]]:
 
 
 def _filters(data: Mapping[str, Any], pair_names: Sequence[str]) -> Iterable[Filter]:
-    cases, causes, slices, arms = (data[name] for name in ("cases", "causes", "slices", "arms"))
+    cases, causes, slices, arms = data["cases"], data["causes"], data["slices"], data["arms"]
     of_slice = Counter(number for case in cases for number in case.get("slices", ()))
     unsliced = sum("slices" not in case for case in cases)
     in_slices = [Option(str(number), name, of_slice[number]) for number, name in enumerate(slices)]

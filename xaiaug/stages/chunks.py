@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from ..calls import imap_unordered
+from ..calls import abandon, imap_unordered
 from ..errors import CallError, PluginError, RecordError, RunStopped, XaiaugError
 from ..interfaces import Plugin
 from ..records import CALL_FAILED, JSON, Failure, Progress, digest
@@ -100,13 +100,9 @@ def complete(
 
     show()
     spending = runtime.store.note_spending(runtime.name(stage.name)) if stage.remote else nullcontext()
-    with (
-        spending,
-        _watch_plugin(runtime, stage, show) as heard,
-    ):
-        for position, rows in _spread(
-            runtime, stage, work, ([item.value for item in chunks[place]] for place in missing)
-        ):
+    results = _spread(runtime, stage, work, ([item.value for item in chunks[place]] for place in missing))
+    with spending, _watch_plugin(runtime, stage, show) as heard, abandon(results):
+        for position, rows in results:
             heard()
             place = missing[position]
             keep = runtime.store.replace if stage.is_passing else runtime.store.commit
