@@ -37,6 +37,7 @@ ARMS = (
 )
 QUICK_ARMS = ("baseline", "continued", "dfr", "group-dro")
 REFERENCE = "continued"
+ERM = "baseline"
 BIAS = 0.95
 # Worst-group accuracy by rank, best first, in the tables of the papers on Waterbirds (ResNet-50).
 PUBLISHED = ("dfr", "group-dro", "oversampled-train-failures", "masktune", "baseline")
@@ -161,7 +162,6 @@ def summarise(result: Result) -> dict[str, Any]:
 
 def format_table(arms: Mapping[str, Any]) -> str:
     """Means over the seeds, and the difference of the worst group to `continued` with its interval over the seeds."""
-    reference = arms.get(REFERENCE, {}).get("worst group", {})
     lines = [
         f"{'arm':<28}{'guide labels':>13}{'group labels':>13}{'accuracy':>10}{'worst group':>13}{'over continued':>24}"
     ]
@@ -169,14 +169,21 @@ def format_table(arms: Mapping[str, Any]) -> str:
     for name in ranked:
         row = arms[name]
         accuracy, worst = (float(np.mean(list(row[key].values()) or [np.nan])) for key in ("accuracy", "worst group"))
-        pairs = [row["worst group"][seed] - reference[seed] for seed in row["worst group"] if seed in reference]
-        ahead = "" if name == REFERENCE else _format_interval(pairs)
+        ahead = "" if name == REFERENCE else _format_interval(_pair(arms, name, REFERENCE))
         lines.append(
             f"{name:<28}{row['guide labels']:>13}{row['group labels']:>13}{accuracy:>10.1f}{worst:>13.1f}{ahead:>24}"
         )
+    if {"dfr", ERM} <= arms.keys():
+        lines.append(f"dfr over {ERM} (ERM): {_format_interval(_pair(arms, 'dfr', ERM))}")
     order = [name for name in ranked if name in PUBLISHED]
     lines += [f"order here:      {', '.join(order)}", f"order published: {', '.join(PUBLISHED)}"]
     return "\n".join(lines)
+
+
+def _pair(arms: Mapping[str, Any], name: str, against: str) -> list[float]:
+    """The differences in the worst group, by seed."""
+    one, other = (arms.get(arm, {}).get("worst group", {}) for arm in (name, against))
+    return [one[seed] - other[seed] for seed in one if seed in other]
 
 
 def _format_interval(values: Sequence[float]) -> str:
