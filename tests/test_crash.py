@@ -123,7 +123,7 @@ def test_killed_runs_end_equal_to_an_untroubled_one_and_pay_twice_only_what_was_
     assert len(stages) >= 2
 
 
-@pytest.mark.ci  # imports an SDK and runs the loop several times
+@pytest.mark.slow  # imports an SDK and runs the loop several times
 def test_a_run_whose_images_are_paid_is_killed_and_pays_twice_only_what_was_in_flight(few, tmp_path, hosted):
     kill_again_and_again(few, tmp_path, 2, seed=5, modules=hosted, paint=False, seeds=[0])
 

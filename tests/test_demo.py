@@ -16,7 +16,7 @@ demo.SIZES = {"train": 40, "guide": 60, "validation": 8, "test": 20}
 demo.BASELINE, demo.ARMS = Recipe(steps=3, batch_size=8), Recipe(steps=2, batch_size=8)
 told = []
 result = demo.demo(sys.argv[1], watch=lambda step: told.append((step.stage, step.done, step.note)))
-fits = [entry for entry in told if entry[0].startswith("train") and entry[1:] == (0, "")]
+fits = {entry[0] for entry in told if entry[0].startswith("train") and entry[1:] == (0, "")}
 print(json.dumps({
     "connections": connections,
     "arms": [arm.name for arm in result.report.arms],
