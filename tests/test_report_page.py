@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import report_example as example
+from hypothesis import example as sample_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -316,7 +317,8 @@ def test_hostile_text_stays_text_wherever_it_stands() -> None:
     assert "49" not in found.text.replace("{{ 7*7 }}", "").split()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
+@sample_of("#000000")
 @given(st.text(min_size=1, max_size=60))
 def test_no_text_changes_the_structure_of_the_page(text: str) -> None:
     report = hostile(text)
