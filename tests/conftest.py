@@ -19,8 +19,9 @@ from xaiaug.records import Sample
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before its client is imported
 LABELS = ("cat", "dog")
 # No test measures time: on a busy machine a deadline would.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("usual", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=400)  # --hypothesis-profile=thorough
+settings.load_profile("usual")
 
 
 @pytest.fixture(scope="session", autouse=True)
