@@ -61,7 +61,7 @@ def read_settings(path: str | Path, overrides: Mapping[str, Any] | None = None) 
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no settings file {path}; write one, or run `xaiaug demo` to see one made"
+            f"there is no settings file {path}; `xaiaug init DATA` writes one for a folder of images"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
