@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_pipelines
+from critic_cases import CANARY
 from hypothesis import settings
 from PIL import Image
 
@@ -146,3 +147,16 @@ def page(browser: Any) -> Iterator[Any]:
 def _is_wrong(message: Any) -> bool:
     refused = "status of 409" in message.text  # the server said what it could not keep
     return message.type == "error" and not refused
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """Points the SDKs of services at a loopback server, with a key that must show up nowhere."""
+
+    def point(server):
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+            monkeypatch.setenv(name, CANARY)
+
+    return point

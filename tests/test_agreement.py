@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 import pytest
-from critic_cases import ANSWER, CANARY
+from critic_cases import ANSWER
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,17 +107,6 @@ def splits(tmp_path_factory):
     pytest.importorskip("openai")
     counts = {"train": 10, "guide": 36, "validation": 4, "test": 8}
     return Splits.from_folder(paint_folder(tmp_path_factory.mktemp("painted"), counts))
-
-
-@pytest.fixture
-def at(monkeypatch):
-    def point(server):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
-            monkeypatch.setenv(name, CANARY)
-
-    return point
 
 
 def loop(critic="claude", *, budget_usd=1.0, **asked):

@@ -27,16 +27,6 @@ def splits(tmp_path_factory):
     return Splits.from_folder(paint_folder(tmp_path_factory.mktemp("painted"), counts))
 
 
-@pytest.fixture
-def at(monkeypatch):
-    def point(server):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-
-    return point
-
-
 def answer(request):
     if request.protocol.startswith("image"):
         return Reply()

@@ -6,7 +6,7 @@ from collections import defaultdict
 from contextlib import closing
 
 import pytest
-from critic_cases import ANSWER, CANARY
+from critic_cases import ANSWER
 from fakes import ColourCritic, NearestColour, Painter, Ramp
 from PIL import Image
 
@@ -83,17 +83,6 @@ def explained(splits, tmp_path_factory):
 @pytest.fixture
 def run_dir(explained, tmp_path):
     return shutil.copytree(explained, tmp_path / "run")
-
-
-@pytest.fixture
-def at(monkeypatch):
-    def point(server):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
-            monkeypatch.setenv(name, CANARY)
-
-    return point
 
 
 def answer(request):

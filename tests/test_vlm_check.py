@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 import pytest
-from critic_cases import CANARY, LABELS
+from critic_cases import LABELS
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from PIL import Image
 from tiny_llava import save_tiny_llava
@@ -31,16 +31,6 @@ def splits(tmp_path_factory):
     pytest.importorskip("anthropic")
     counts = {"train": 10, "guide": 36, "validation": 4, "test": 8}
     return Splits.from_folder(paint_folder(tmp_path_factory.mktemp("painted"), counts))
-
-
-@pytest.fixture
-def at(monkeypatch):
-    def point(server):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
-
-    return point
 
 
 def loop(vlm="claude", *, synthesizer=None, budget_usd=1.0, arms=("generated+training",), allow=True, **curation):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from critic_cases import CANARY
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback_clients import described
@@ -33,16 +32,6 @@ pytest.importorskip("openai")
 MODEL, SIZE = "an-image-model", 64
 PRICES = {MODEL: {"input_usd_per_mtok": 5, "output_usd_per_mtok": 40}}
 Point = Callable[[Loopback], None]
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Point:
-    def point(server: Loopback) -> None:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-
-    return point
 
 
 def create(**options: object) -> OpenAIImagesSynthesizer:

@@ -7,9 +7,9 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+from ..display.terminal_text import WIDTH
 from .terminal import escape_line, print_line
 
-WIDTH = 110  # characters, without a terminal
 GAP = "  "
 _LEAST = 24  # characters of a column of prose
 

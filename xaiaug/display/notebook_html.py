@@ -149,7 +149,7 @@ def _format_count(count: int, of: int, elsewhere: int, nuisance: int) -> str:
 
 
 def _format_pair(label: str | None, predicted: str | None) -> str:
-    return f"{label or 'several'}, taken for {predicted or 'several'}"
+    return f"{label or 'several'}, predicted as {predicted or 'several'}"
 
 
 def _list_fields(record: Any) -> Pairs:

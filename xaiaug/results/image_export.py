@@ -11,8 +11,9 @@ from ..errors import ConfigError, MissingExtraError, RunFolderError, suggest
 from ..files import Directory
 from ..store import Reader
 from ..store.schema import DATA, IMAGES
+from ..store.text_files import METADATA, find_damaged_text
 from ..tables import format_csv
-from .exported import read_lines
+from .exported import AGAIN, read_lines
 
 Line = dict[str, Any]
 # What the table and the dataset say of each image beside its class; the image folder says all.
@@ -61,26 +62,29 @@ def _list_images(reader: Reader, arm: str | None) -> list[Line]:
     if arm is not None and arm not in known:
         raise ConfigError(f"export: no arm {arm!r} trains on new images. {suggest(arm, known)}")
     wanted = {blob for entry in used if arm is None or arm in entry["arms"] for blob in entry["used"]}
+    labels = set((reader.get_fact(DATA) or {}).get("labels", ()))
     try:
         lines = read_lines(Directory(reader.folder))
     except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"synthetic/metadata.jsonl of {reader.folder} cannot be read ({error}): run again to write it anew"
-        ) from error
+        raise _refuse(reader, f"cannot be read ({error})") from error
+    if damage := find_damaged_text(reader.ledger, reader.folder, METADATA):
+        raise _refuse(reader, damage)
     found = {line["blob"]: line for line in reversed(lines) if line["blob"] in wanted}
     if missing := wanted - set(found):
-        raise RunFolderError(
-            f"synthetic/metadata.jsonl of {reader.folder} lacks {len(missing)} of {len(wanted)} images: run again to "
-            "write it anew"
-        )
+        raise _refuse(reader, f"lacks {len(missing)} of {len(wanted)} images")
+    if any(line.get("label") not in labels or not line.keys() >= set(COLUMNS) for line in found.values()):
+        raise _refuse(reader, "has lines that no run writes")
     return sorted(found.values(), key=lambda line: str(line["file_name"]))
 
 
+def _refuse(reader: Reader, reason: str) -> RunFolderError:
+    return RunFolderError(f"{METADATA} of {reader.folder} {reason}: {AGAIN}")
+
+
 def _write_files(reader: Reader, into: Path, lines: Sequence[Line]) -> None:
+    files = Directory(into)  # names of a run folder are not trusted: none leads out of this one
     for line in lines:
-        place = into / line["file_name"]
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(reader.blobs.read(line["blob"]))
+        files.write(line["file_name"], reader.blobs.read(line["blob"]), sync=False)
 
 
 def _write_image_folder(reader: Reader, into: Path, lines: Sequence[Line]) -> None:
