@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from xaiaug import Splits, petworld
 from xaiaug.cli import main
+from xaiaug.store import Store
 
 SETTINGS = """
 [data]
@@ -228,6 +230,21 @@ def test_new_images_are_exported_in_each_format(call, runs, place):
     assert "Did you mean" in call("export", "one", "--into", "x", "--format", "imagfolder", code=1)[1]
     assert "no arm" in call("export", "one", "--into", "x", "--arm", "continued", code=1)[1]
     assert not (place / "x").exists()
+
+
+def test_names_in_a_run_folder_lead_out_of_no_export(call, runs, place):
+    shutil.copytree(place / "one", place / "forged")
+    metadata = place / "forged/synthetic/metadata.jsonl"
+    lines = [json.loads(line) for line in metadata.read_text().splitlines()]
+    text = "".join(
+        json.dumps({**line, "file_name": f"../{line['file_name'].replace('/', '-')}"}) + "\n" for line in lines
+    )
+    metadata.write_text(text)
+    assert "run again to write it anew" in call("export", "forged", "--into", "z", code=1)[1]
+    with Store(place / "forged") as store:
+        store.write_text("synthetic/metadata.jsonl", text)  # as one who forges the ledger, too
+    assert "is not a name inside a folder" in call("export", "forged", "--into", "z", code=1)[1]
+    assert not list(place.glob("*.png"))
 
 
 @pytest.mark.ci
