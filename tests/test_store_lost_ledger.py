@@ -157,7 +157,7 @@ def test_a_lost_wal_is_refused(killed, tmp_path, keep_status):
     if not keep_status:
         (run / "status.json").unlink()
     for opens in (Reader, Store):
-        with pytest.raises(RunFolderError, match="has forgotten paid calls"):
+        with pytest.raises(RunFolderError, match="lacks paid calls"):
             opens(run)
 
 
@@ -266,7 +266,7 @@ def test_a_count_that_is_ahead_of_the_ledger_is_refused_and_one_behind_is_not(ru
     ):
         (run / "status.json").write_bytes(format_status(RUNNING, count))
         if ahead:
-            with pytest.raises(RunFolderError, match="has forgotten paid calls"):
+            with pytest.raises(RunFolderError, match="lacks paid calls"):
                 Store(run)
         else:
             Store(run).close()

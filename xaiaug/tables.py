@@ -91,7 +91,7 @@ def _format_cell(value: object) -> str:
     if not isinstance(value, str):
         return str(value)
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise DataError(f"a table cannot hold {value[:80]!r}: it has zero bytes, or characters that are no text")
+        raise DataError(f"a table cannot hold {value[:80]!r}: it has zero bytes, or characters that are not text")
     text = mask_formula(value)
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 

@@ -209,9 +209,9 @@ class ExperimentTable(Table):
     @model_validator(mode="after")
     def _baselines_can_vary(self) -> Self:
         if "baseline" in self.vary and not self.fit_baseline:
-            raise ValueError("a baseline that is taken as it is cannot vary: leave it out of vary, or train it")
+            raise ValueError("a baseline that is not trained cannot vary: leave it out of vary, or train it")
         if "baseline" in self.vary and self.rounds > 1:
-            raise ValueError("rounds go on from one baseline: leave it out of vary, or set rounds = 1")
+            raise ValueError("rounds continue from one baseline: leave it out of vary, or set rounds = 1")
         return self
 
 
@@ -323,7 +323,7 @@ class Settings(Table):
             raise ValueError('[critic] per = "slice" needs slices: set [mistakes] slices = true')
         if self.critic.per == "mistake" and self.critic.unsliced == "skip":
             raise ValueError(
-                '[critic] unsliced = "skip" needs per = "slice": else no mistake would be left to ask about'
+                '[critic] unsliced = "skip" needs per = "slice": otherwise no mistake would be asked about'
             )
         return self
 

@@ -126,7 +126,7 @@ class FeedbackLoop:
         Args:
             path: of a TOML file.
             overrides: tables that win over those of the file, such as {"experiment": {"seeds": [1]}}.
-            limit: most mistakes to look into; None: as the file says.
+            limit: most mistakes to analyse; None: as the file says.
             steps: most steps of each training; None: as the file says.
             budget_usd: most a run may spend; None: as the file says.
             allow_upload: whether plugins may send images to outside services; None: as the file says.

@@ -63,7 +63,7 @@ COMPARED_BY = ("primary", "metric", "smallest_effect", "smallest_group", "margin
 
 
 def run_stages(run: RunContext) -> None:
-    """Does the steps of a run, up to and with the one it ends after; finished work is not done again."""
+    """Does the steps of a run, up to and with the one it ends after; finished work is not repeated."""
     _do_steps(run, run.until)
     run.set_fact(REACHED, run.until)
 
@@ -295,7 +295,7 @@ def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], unanswered
     if any(change.key.partition(".")[0] in KINDS for change in changes):
         ledger.set_fact(SPEEDS, None)  # they were another plugin's
     if unanswered:
-        note = f"the critic gave no answer on {unanswered} cases for a reason that may pass: they are asked about again"
+        note = f"the critic gave no answer for {unanswered} cases, perhaps temporarily: they are asked about again"
         runtime.watch(Progress("asked again", unanswered, unanswered, note))
     for change in changes:
         runtime.watch(Progress("settings changed", len(changes), len(changes), str(change)))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Mistakes(Sequence[CaseRow]):
-    """The mistakes a run looked into, read when they are asked for."""
+    """The mistakes that a run analysed, read when they are asked for."""
 
     def __init__(self, result: Result) -> None:
         self._result = result
@@ -78,7 +78,7 @@ class Result:
 
     @property
     def mistakes(self) -> Sequence[CaseRow]:
-        """The mistakes the run looked into, each with its heatmap, critique and images."""
+        """The mistakes that the run analysed, each with its heatmap, critique and images."""
         return Mistakes(self)
 
     @property
@@ -153,7 +153,7 @@ class Result:
 
     @property
     def unanswered(self) -> int:
-        """How many critiques and images lack an answer for a reason that may pass: the next session asks again."""
+        """How many critiques and images lack an answer, perhaps temporarily: the next session asks again."""
         stages = [failure.kind for case in self.report.cases for failure in case.failures]
         images = [image.check for case in self.report.cases for image in case.images if image.blob is None]
         return sum(kind in PASSING for kind in (*stages, *images))

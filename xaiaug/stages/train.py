@@ -22,7 +22,7 @@ from .runtime import Fitted, StageRuntime
 
 CURVE, EARLY = "curve", "early"  # folders in a model's folder
 RESUMES = "rerun the same command to resume"
-BEGINS_ANEW = "rerun the same command to resume; this training then begins anew"
+BEGINS_ANEW = "rerun the same command to resume; this training then starts again"
 
 
 @dataclass(frozen=True, eq=False)

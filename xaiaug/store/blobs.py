@@ -20,7 +20,7 @@ from .run_files import BLOBS, NOT_OURS
 
 MAX_BYTES = 1 << 30  # of a blob
 _NAME = re.compile(r"[0-9a-f]{40}(\.[a-z0-9]{1,10})?")
-_AGAIN = "run again to make it anew"
+_AGAIN = "rerun the command to make it again"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Blobs:
         except OSError as error:
             raise RunFolderError(f"the blob {name} cannot be read: {error.strerror or error}; {_AGAIN}") from error
         if Blob(data, Path(name).suffix).name != name:
-            raise RunFolderError(f"the blob {name} is torn: its bytes do not give its name; {_AGAIN}")
+            raise RunFolderError(f"the blob {name} is damaged: its content does not match its name; {_AGAIN}")
         return data
 
     def holds(self, name: str) -> bool:
@@ -204,5 +204,5 @@ def write_atomically(run: Path, name: str, data: bytes, *, dear: bool = False) -
         Directory(run).write(name, data, durable=dear)
     except OSError as error:
         raise RunFolderError(
-            f"{run / name} cannot be written: {error.strerror or error}; what was committed is safe"
+            f"{run / name} cannot be written: {error.strerror or error}; committed work is kept"
         ) from error

@@ -321,7 +321,7 @@ class TransformersClassifier(Classifier):
             self.checkpoint,
             "read these images",
             "Check that preprocessor_config.json is the one the network was trained with, or pass the network to"
-            " TorchClassifier with a preprocess of your own.",
+            " TorchClassifier with your own preprocess.",
         )
 
     def _iter_pixels(self, images: Sequence[Image.Image]) -> Iterator[Any]:
