@@ -23,7 +23,7 @@ class Recipe:
         steps: optimiser steps, ≥ 1; the weights after the last one are used.
         batch_size: images per step, ≥ 1.
         learning_rate: peak learning rate, > 0.
-        adapter_learning_rate: likewise for an arm that trains adapters; None: ten times `learning_rate`.
+        adapter_learning_rate: peak learning rate of an arm that trains adapters; None: ten times `learning_rate`.
         schedule: "cosine", "linear" or "constant", after a warm-up of a twentieth of the steps.
         weight_decay: decoupled weight decay, ≥ 0.
         class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": the
@@ -35,7 +35,7 @@ class Recipe:
         method: name of the training method (`records.METHODS`); set by the arm.
         head_factor: of a method that trains the last layer alone, > 0: times its published inverse penalty or learning
             rate; set by tuning.
-        trainer: further arguments for the trainer behind the classifier.
+        trainer: additional arguments for the trainer behind the classifier.
 
     Raises:
         RecordError: a number out of range or an unknown schedule.

@@ -53,7 +53,7 @@ class WhatToKeep:
     """What a training keeps besides its last weights.
 
     Attributes:
-        checkpoint_steps: optimiser steps between two checkpoints; None: a training that was cut off begins anew.
+        checkpoint_steps: optimiser steps between two checkpoints; None: a killed training starts again.
         curve: whether the weights at each point of its curves are kept, for the test split to be measured later.
         early: whether the weights at half of the training are kept.
     """

@@ -38,7 +38,7 @@ class TransformersClassifier(Classifier):
         new_head: whether the first `fit` replaces the head even where the labels agree.
         revision: branch, tag or commit on the hub.
         batch_size: images per forward pass.
-        labels: labels of the checkpoint by the classes of the data they are, where the names differ:
+        labels: maps labels of the checkpoint to classes of the data, where the names differ:
             `{"LABEL_0": "cat"}`.
         restrict: whether only the classes of the data compete, where the checkpoint has more.
     """
