@@ -80,7 +80,7 @@ def test_a_lost_ledger_is_refused_by_all_that_open_a_run_and_nothing_is_changed(
     LEFT[left](run)
     before = {path: path.stat().st_size for path in run.rglob("*") if path.name != ".lock"}
     for opens in (Store, Reader, status, verify, collect_garbage):
-        with pytest.raises(RunFolderError, match=r"ledger\.sqlite .*(from a copy).*(another folder)"):
+        with pytest.raises(RunFolderError, match=r"ledger\.sqlite .*(from a backup).*(another folder)"):
             opens(run)
     assert {path: path.stat().st_size for path in run.rglob("*") if path.name != ".lock"} == before
 
@@ -173,7 +173,7 @@ def test_a_wal_that_is_cut_or_changed_anywhere_is_refused_or_forgets_no_money(ki
     try:
         store = Store(run)
     except RunFolderError as error:
-        assert "from a copy" in str(error)
+        assert "from a backup" in str(error)
         return
     with store:
         spending = CallLedger(store.ledger, store.blobs).spending()
