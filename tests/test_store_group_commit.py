@@ -1,4 +1,4 @@
-"""Changes of many threads are committed together, each whole; what fails is undone alone, an interrupt stops no other."""
+"""Changes of threads are committed together, each whole; what fails is undone alone, an interrupt stops no other."""
 
 import sqlite3
 import threading
