@@ -173,8 +173,8 @@ def errors_page() -> str:
     ]
     table = _table(("error", "also a", "meaning"), rows, literal=False)
     text = (
-        "All errors that are raised on purpose are `XaiaugError`s of `xaiaug.errors`; their messages say which"
-        " component failed, what was expected, what it got and what to do. `DataWarning` is the category of warnings."
+        "Errors raised on purpose are `XaiaugError`s of `xaiaug.errors`; their messages say which component"
+        " failed, what was expected, what it got and what to do. `DataWarning` is the category of warnings."
     )
     return f"# Errors\n\n{text}\n\n{table}\n"
 

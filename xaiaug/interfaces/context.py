@@ -78,6 +78,8 @@ class Context:
         token_limit: the most tokens that the synthesizer reads.
         device: "auto", or the name of a torch device, such as "cpu" or "cuda:0".
         masks: keeps subject masks for the run; None outside a run.
+        stopping: whether the run was asked to stop; a plugin that works long on a batch may look at it on the way, and
+            raise RunStopped.
     """
 
     labels: tuple[str, ...] = ()
@@ -89,3 +91,4 @@ class Context:
     token_limit: int | None = None
     device: str = "auto"
     masks: MaskCache | None = None
+    stopping: Callable[[], bool] = bool  # bool() is False: never asked

@@ -179,7 +179,7 @@ def prepare_run(
     recipe, baseline_recipe = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(
         runtime,
-        context=_context(plugins, splits, calls, runtime.store),
+        context=_context(plugins, splits, calls, runtime),
         sealed=frozenset(sample.id for sample in splits.test),
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
@@ -257,7 +257,7 @@ def _possible_arms(
     return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 
 
-def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> Context:
+def _context(plugins: PluginSet, splits: Splits, calls: Calls, runtime: StageRuntime) -> Context:
     count_tokens, token_limit = plugins.synthesizer.token_budget() or (None, None)
     return Context(
         labels=splits.labels,
@@ -265,7 +265,8 @@ def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> 
         paid=calls,
         count_tokens=count_tokens,
         token_limit=token_limit,
-        masks=store.masks,
+        masks=runtime.store.masks,
+        stopping=runtime.stopping,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PluginError
-from ..interfaces import Classifier, Context, Explainer
+from ..interfaces import Classifier, Explainer
 from ..records import Explanation, Failure
 from ..store import Blob
 from ..store.schema import explain_stage
@@ -20,18 +20,19 @@ from .mistakes import Mistake
 from .plugin_guard import PreparedOnce
 from .runtime import Fitted, StageRuntime
 
+TITLE = "explain mistakes"
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 
 
 @dataclass
 class _Work:
     explainer: Explainer
-    context: Context
+    runtime: StageRuntime
     fitted: Fitted
     ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.explainer, self.context)
+        self.ready = PreparedOnce(self.explainer, self.runtime.context)
 
     def __call__(self, mistakes: list[Mistake]) -> list[Any]:
         self.ready()
@@ -48,7 +49,7 @@ class _Work:
 
     def _explain(self, classifier: Classifier, mistakes: list[Mistake], targets: list[int]) -> list[Any]:
         def call(pairs: list[tuple[Mistake, int]]) -> list[Explanation | Failure]:
-            images = [mistake.sample.open() for mistake, _ in pairs]
+            images = list(self.runtime.open_images([mistake.sample for mistake, _ in pairs], TITLE))
             made = self.explainer.explain(classifier, images, [target for _, target in pairs])
             _check_sizes(self.explainer, made, images)
             return made
@@ -88,9 +89,9 @@ def explain(
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     who = f"{type(explainer).__name__}.explain"
-    stage = Stage(explain_stage(cases), "explain mistakes", basis, explainer.batch_size, who=who)
+    stage = Stage(explain_stage(cases), TITLE, basis, explainer.batch_size, who=who)
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
-    rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime.context, fitted))
+    rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime, fitted))
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))
     return rows
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from PIL import Image
 
 from ...errors import UndefinedMethodError
-from ...interfaces import Classifier, Explainer, TorchModel
+from ...interfaces import Classifier, Context, Explainer, TorchModel
 from ...records import JSON, Explanation, Failure
 from ._network import check_network, name_network, unwrap_network
 from .attention_relevance import AttentionRelevance
@@ -41,6 +41,11 @@ class AutoExplainer(Explainer):
         """Class, version and source, and those of the methods it chooses from."""
         methods = (self._relevance, self._grad_cam, self._occlusion)
         return {**super().identity(), "methods": [method.identity() for method in methods]}
+
+    def prepare(self, context: Context) -> None:
+        """Prepares each method that it may choose."""
+        for method in (self._relevance, self._grad_cam, self._occlusion):
+            method.prepare(context)
 
     def check(self) -> None:
         """Raises what any method that it may choose lacks: which one it is, is known with the first image."""

@@ -58,6 +58,7 @@ class IntegratedGradients(NetworkExplainer):
         from ._gradients import find_node, reaches
 
         def forward(pixels: Tensor) -> Tensor:
+            self.check_stop()
             logits = compute_logits(module, pixels)
             if torch.is_grad_enabled() and not reaches(logits.grad_fn, find_node(pixels)):
                 raise UndefinedMethodError(
