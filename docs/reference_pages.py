@@ -148,7 +148,7 @@ def api_page() -> str:
     missing = sorted(set(xaiaug.__all__) ^ set(grouped))
     if missing:
         raise ValueError(f"docs/reference_pages.py: GROUPS and xaiaug.__all__ differ by {', '.join(missing)}")
-    parts = ["# Public names", "`import xaiaug` has these; heavy packages are imported when they are used."]
+    parts = ["# Python API", "`import xaiaug` has these names; heavy packages are imported when they are used."]
     for title, names in GROUPS.items():
         parts.append(f"## {title}")
         for name in names:
