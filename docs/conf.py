@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,18 @@ napoleon_use_ivar = True
 suppress_warnings = ["misc.highlighting_failure"]  # settings that show `…`
 
 
+def shorten_types(*given: Any) -> None:
+    """Names the types of attributes without their modules, as signatures do."""
+    lines: list[str] = given[-1]
+    for number, line in enumerate(lines):
+        if line.startswith(":vartype "):
+            head, _, hint = line.removeprefix(":").partition(": ")
+            short = re.sub(r"(?:\w+\.)+(\w+)", r"\1", hint)
+            short = re.sub(r"ndarray\[.*?dtype\[(\w+)\]\]", r"array of \1", short)
+            lines[number] = f":{head}: {'plain JSON' if 'JSON' in short else short}"
+
+
 def setup(app: Any) -> None:
     """Writes the reference pages before Sphinx looks for sources."""
     app.connect("builder-inited", lambda app: reference_pages.write(Path(app.srcdir) / "reference"))
+    app.connect("autodoc-process-docstring", shorten_types, priority=900)  # after napoleon has read the sections

@@ -84,15 +84,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class History:
-    """The learning curves of one training, tuples of equal length, and what else is to be told of it.
+    """The learning curves of one training, tuples of equal length, and notes about it.
 
     Attributes:
         steps: optimiser steps at each point.
         train_loss: mean loss on the training batches since the previous point.
         train_accuracy: share of those (augmented) training images that were classified correctly.
         validation_loss: mean loss on the validation split; NaN without validation images.
-        validation_accuracy: share of the validation split that was classified correctly; NaN likewise.
-        notes: what the reader of a report must know of this training.
+        validation_accuracy: share of the validation split that was classified correctly; NaN without validation images.
+        notes: what the reader of a report must know about this training.
 
     Raises:
         RecordError: the lengths differ.
