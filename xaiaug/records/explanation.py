@@ -87,12 +87,18 @@ class Explanation:
         return bool(most - least <= 1e-6 * max(abs(least), abs(most)))
 
     @property
+    def finite(self) -> NDArray[np.float32]:
+        """The finite values of the map, flat; a view where all of them are."""
+        known = np.isfinite(self.heatmap)
+        return self.heatmap.reshape(-1) if known.all() else self.heatmap[known]
+
+    @property
     def floor(self) -> float:
         """The value above which heat counts; NaN where no value is finite.
 
         It is 0 in a map of both signs, whose negative values are evidence against the class; else the minimum.
         """
-        finite = self.heatmap[np.isfinite(self.heatmap)]
+        finite = self.finite
         if finite.size == 0:
             return float("nan")
         least, most = float(finite.min()), float(finite.max())
