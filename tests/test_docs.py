@@ -363,6 +363,35 @@ def test_links_between_pages_resolve(name):
             assert anchor in anchors(file.read_text(encoding="utf-8")), f"{name}: {target}#{anchor}"
 
 
+SOUGHT = {
+    "export": "Export the new images",
+    "compare": "Compare two runs",
+    "cost": "Planning: what a run will cost",
+    "masks": "Masks of your own",
+    "torchvision": "A network: torchvision, timm, Lightning, your own",
+    "metric": "Metrics",
+    "resume": "Stop and resume",
+    "arm isolates": "Arms",
+    "exit code": "Exit codes",
+    "Ollama": "A server of your own as critic",
+    "TensorBoard": "Trackers: TensorBoard and others",
+    "plugin": "Versions and deprecation",
+}
+
+
+@pytest.mark.parametrize("sought", SOUGHT)
+def test_the_index_leads_to_a_heading_that_says_it(sought):
+    """One click from the index: a row that names what is sought, and a link to the heading on it."""
+    rows = [row for row in page("docs/index.md").splitlines() if row.startswith("| ") and sought in row]
+    targets = [target for row in rows for target in re.findall(r"\]\(([^)]+)\)", row)]
+    headings = []
+    for target in targets:
+        file, _, anchor = target.partition("#")
+        lines = re.findall(r"^#+ (.*)$", page(f"docs/{file}"), re.M) if (ROOT / "docs" / file).exists() else []
+        headings += [line for line in lines if anchor in anchors(f"# {line}")] if anchor else lines[:1]
+    assert SOUGHT[sought] in headings
+
+
 def test_the_settings_of_the_page_on_curation_are_valid():
     blocks = [textwrap.dedent(block) for block in re.findall(r"```toml\n(.*?)```", page("docs/curation.md"), re.S)]
     assert len(blocks) == 4
