@@ -96,7 +96,7 @@ def test_the_error_names_what_is_missing(run):
     shutil.copy(earlier, run / "ledger.sqlite")
     with pytest.raises(
         RunFolderError,
-        match=r"it knows 4 calls with 3 replies for \$0\.0000, but status.json counts 5 "
+        match=r"it has 4 calls with 3 replies for \$0\.0000, but status.json counts 5 "
         r"calls with 4 replies for \$0\.2500",
     ):
         Store(run)

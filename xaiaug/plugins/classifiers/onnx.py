@@ -307,7 +307,7 @@ def find_kind(name: str, answers: NDArray[np.float64], wanted: str | None) -> st
         wanted: what they are said to be; None to find out.
 
     Raises:
-        ConfigError: they are not what they are said to be, or it cannot be told.
+        ConfigError: they are not what they are said to be, or this is unclear.
     """
     single = answers.shape[1] == 1
     inside = bool((answers >= -TOLERANCE).all() and (answers <= 1 + TOLERANCE).all())
