@@ -90,7 +90,7 @@ def explain(
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     who = f"{type(explainer).__name__}.explain"
     stage = Stage(explain_stage(cases), TITLE, basis, explainer.batch_size, who=who)
-    items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
+    items = Lazy(len(mistakes), lambda i: Item.of(mistakes[i]))
     rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime, fitted))
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))
     return rows

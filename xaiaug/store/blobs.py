@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import RunFolderError
-from ..files import Directory, parse_array, parse_image, parse_json
+from ..files import Directory, NewFile, parse_array, parse_image, parse_json
 from .run_files import BLOBS, NOT_OURS
 
 MAX_BYTES = 1 << 30  # of a blob
@@ -121,11 +123,27 @@ class Blobs:
         Raises:
             RunFolderError: it is too large, or cannot be written.
         """
-        if len(blob.data) > MAX_BYTES:
-            raise RunFolderError(f"{self._run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
+        self._refuse_huge(blob)
         if not self.holds(blob.name):
             write_atomically(self._run, self.file(blob.name), blob.data, dear=dear)
         return blob.name
+
+    def put_all(self, blobs: Sequence[Blob]) -> list[os.stat_result]:
+        """Writes blobs as `put` does, many at once; returns how their files lie there.
+
+        Raises:
+            RunFolderError: one is too large, or cannot be written.
+        """
+        for blob in blobs:
+            self._refuse_huge(blob)
+        try:
+            return self._files.write_missing([NewFile(self.file(blob.name), blob.data, blob.digest) for blob in blobs])
+        except OSError as error:
+            raise _write_error(self._run / BLOBS, error) from error
+
+    def _refuse_huge(self, blob: Blob) -> None:
+        if len(blob.data) > MAX_BYTES:
+            raise RunFolderError(f"{self._run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
 
     def read(self, name: str) -> bytes:
         """The bytes of a blob, checked against its name.
@@ -203,6 +221,8 @@ def write_atomically(run: Path, name: str, data: bytes, *, dear: bool = False) -
     try:
         Directory(run).write(name, data, durable=dear)
     except OSError as error:
-        raise RunFolderError(
-            f"{run / name} cannot be written: {error.strerror or error}; committed work is kept"
-        ) from error
+        raise _write_error(run / name, error) from error
+
+
+def _write_error(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(f"{path} cannot be written: {error.strerror or error}; committed work is kept")

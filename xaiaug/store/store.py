@@ -17,7 +17,7 @@ from ..files import MAX_TEXT, Directory
 from ..tables import format_csv, parse_edited_csv
 from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
 from .call_ledger import CallLedger
-from .file_stamps import FileStamps
+from .file_stamps import FileStamps, to_stamp
 from .known_files import files_of
 from .lost_ledger import open_run_ledger
 from .mask_files import MaskFiles
@@ -29,6 +29,8 @@ from .schema import BEGUN, OUTCOMES, SPEEDS, SPENT, StageName
 from .stage_rows import ModelRow
 from .status_file import STATUS, format_status
 from .text_files import METADATA, RESULT_TABLES, TABLES, find_damaged_text, write_text
+
+_PLAIN = (str, int, float, bool)
 
 
 class Store:
@@ -124,8 +126,13 @@ class Store:
 
     def commit(self, key: str, stage: StageName, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
-        files: list[FileStamp] = []
-        plain = [self._to_row(row, files) for row in rows]
+        blobs: dict[str, Blob] = {}
+        plain = [_to_row(row, blobs) for row in rows]
+        lies = self.blobs.put_all(list(blobs.values()))
+        files = [
+            to_stamp(self.blobs.file(name), found, blob.digest)
+            for (name, blob), found in zip(blobs.items(), lies, strict=True)
+        ]
         self.ledger.commit(key, stage, plain, files)
         return plain
 
@@ -315,18 +322,21 @@ class Store:
             ) from error
         return lock
 
-    def _to_row(self, value: Any, files: list[FileStamp]) -> Any:
-        if isinstance(value, Blob):
-            name = self.blobs.put(value)
-            files.append(self._index.stamp(self.blobs.file(name), value.digest))
-            return {"blob": name}
-        if isinstance(value, Mapping):
-            return {key: self._to_row(inner, files) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._to_row(inner, files) for inner in value]
-        return value
-
     def _is_intact(self, kind: str, value: Any) -> bool:
         if kind == "model":
             return is_intact(self.folder, value, self._index.digest)
         return blob_name(self._index.digest(self.blobs.file(value)) or "", Path(value).suffix) == str(value)
+
+
+def _to_row(value: Any, blobs: dict[str, Blob]) -> Any:
+    """What the ledger keeps of a value; its blobs, by name, are still to be written."""
+    if value is None or type(value) in _PLAIN:
+        return value
+    if isinstance(value, Blob):
+        blobs[value.name] = value
+        return {"blob": value.name}
+    if isinstance(value, Mapping):
+        return {key: _to_row(inner, blobs) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_row(inner, blobs) for inner in value]
+    return value
