@@ -181,6 +181,7 @@ def prepare_run(
         runtime,
         context=_context(plugins, splits, calls, runtime.store),
         sealed=frozenset(sample.id for sample in splits.test),
+        witness=next(iter(splits.guide), None),
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
     snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest)

@@ -10,10 +10,11 @@ from ..arms import DISAGREEMENTS, RETRIEVED, TRAIN_FAILURES, Available, pools_of
 from ..config import Settings
 from ..data import Splits
 from ..interfaces import Classifier
+from ..errors import UnsupportedRecipeError
 from ..metrics import form_groups
 from ..records import Arm, Recipe, Sample
 from ..records.pipeline import BASELINE
-from ..stages import Diagnosis, Fitted, StageRuntime, Training, WhatToKeep, fit
+from ..stages import Diagnosis, Fitted, StageRuntime, Training, WhatToKeep, fit, fit_all
 from ..store.schema import Fact, Value
 from .plugin_set import PluginSet
 
@@ -74,10 +75,16 @@ class RunContext:
 
     def fit(self, runtime: StageRuntime, training: Training) -> Fitted:
         """The classifier after a training; the baseline keeps early weights where an arm compares them."""
-        experiment = self.settings.experiment
         early = training.arm == BASELINE and training.recipe is not None and self.takes(DISAGREEMENTS)
-        keep = WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part, early)
-        return fit(runtime, self.plugins.classifier, training, keep)
+        return fit(runtime, self.plugins.classifier, training, self._what_to_keep(runtime, early=early))
+
+    def fit_arms(self, trainings: Sequence[Training]) -> list[Fitted | UnsupportedRecipeError]:
+        """The classifiers after the trainings of arms, or why one cannot be done; side by side where workers allow."""
+        return fit_all(self.runtime, self.plugins.classifier, trainings, self._what_to_keep(self.runtime))
+
+    def _what_to_keep(self, runtime: StageRuntime, *, early: bool = False) -> WhatToKeep:
+        experiment = self.settings.experiment
+        return WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part, early)
 
     def set_fact(self, fact: Fact[Value], value: Value) -> None:
         """Keeps a fact that the report needs."""

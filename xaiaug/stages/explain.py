@@ -19,12 +19,13 @@ from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce
 from .runtime import Fitted, StageRuntime
+from .stage_work import Rebuilt
 
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     explainer: Explainer
     context: Context
     fitted: Fitted
@@ -88,7 +89,7 @@ def explain(
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     who = f"{type(explainer).__name__}.explain"
-    stage = Stage(explain_stage(cases), "explain mistakes", basis, explainer.batch_size, who=who)
+    stage = Stage(explain_stage(cases), "explain mistakes", basis, explainer.batch_size, who=who, spread=True)
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
     rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime.context, fitted))
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))

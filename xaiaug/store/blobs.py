@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,19 @@ class Blob:
         return cls(buffer.getvalue(), ".npy")
 
 
+@dataclass(frozen=True)
+class KeptBlob:
+    """A blob whose bytes are in the run folder already: a worker wrote them, and they need not travel.
+
+    Attributes:
+        name: of the blob.
+        digest: SHA-256 of its bytes.
+    """
+
+    name: str
+    digest: str
+
+
 def blob_name(digest: str, suffix: str) -> str:
     """The name of a blob of that digest."""
     return digest[:40] + suffix
@@ -89,17 +103,17 @@ class BlobFile:
 class Blobs:
     """The content-addressed files of one run, in its folder `blobs`; each is checked against its name when it is read.
 
-    Args:
+    Attributes:
         run: the run folder.
     """
 
     def __init__(self, run: Path) -> None:
-        self._run = run
+        self.run = run
         self._files = Directory(run)
 
     def path(self, name: str) -> Path:
         """Where a blob lies."""
-        return self._run / self.file(name)
+        return self.run / self.file(name)
 
     def file(self, name: str) -> str:
         """The file of a blob, below the run folder.
@@ -122,10 +136,22 @@ class Blobs:
             RunFolderError: it is too large, or cannot be written.
         """
         if len(blob.data) > MAX_BYTES:
-            raise RunFolderError(f"{self._run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
+            raise RunFolderError(f"{self.run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
         if not self.holds(blob.name):
-            write_atomically(self._run, self.file(blob.name), blob.data, dear=dear)
+            write_atomically(self.run, self.file(blob.name), blob.data, dear=dear)
         return blob.name
+
+    def keep(self, value: Any) -> Any:
+        """A row whose blobs are still to be kept, with those in the run folder; so a worker hands back no bytes.
+
+        Raises:
+            RunFolderError: as of `put`.
+        """
+        if isinstance(value, Blob):
+            return KeptBlob(self.put(value), value.digest)
+        if isinstance(value, Mapping):
+            return {key: self.keep(inner) for key, inner in value.items()}
+        return [self.keep(inner) for inner in value] if isinstance(value, list | tuple) else value
 
     def read(self, name: str) -> bytes:
         """The bytes of a blob, checked against its name.
