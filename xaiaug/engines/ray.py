@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, MissingExtraError
@@ -113,7 +115,8 @@ class RayEngine(WorkerPool):
             max_restarts=0,
             concurrency_groups={CONTROL: 1},
         )(RayWorker)
-        self._actors[number] = actor.remote(os.getcwd(), dict(options.environment))  # noqa: PTH109
+        path = [str(Path(folder).resolve()) for folder in sys.path]
+        self._actors[number] = actor.remote(Path.cwd(), path, dict(options.environment))
         self._calls[self._actors[number].get_ready.remote()] = number
 
     def _send(self, number: int, work: bytes | None, chunk: bytes) -> None:
@@ -187,13 +190,15 @@ class RayWorker:
 
     Args:
         folder: where the driver works; paths may be relative to it.
+        path: where the driver finds modules; where these folders are there too, so does the actor.
         environment: variables that are set before anything of the work is imported.
     """
 
-    def __init__(self, folder: str, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, path: list[str], environment: dict[str, str]) -> None:
         import ray
 
         os.environ.update(environment)
+        sys.path += [place for place in path if place not in sys.path]
         with contextlib.suppress(OSError):  # on another machine there may be no such folder
             os.chdir(folder)
         context = ray.get_runtime_context()

@@ -124,8 +124,8 @@ def complete_all(
             yield [item.value for item in part.chunks[place]]
 
     def hear(workers: Mapping[str, tuple[int, Any]]) -> None:
-        doing = {name: (chunks[position], message) for name, (position, message) in workers.items()}
-        meters[parts[0]].show_workers({name: _describe(*chunk, message) for name, (chunk, message) in doing.items()})
+        doing = {name: _describe(*chunks[position], message) for name, (position, message) in workers.items()}
+        meters[parts[0]].show_workers(doing)
 
     results = _spread(runtime, first, work, take(), hear)
     spending = runtime.store.note_spending(runtime.name(first.name)) if first.remote else nullcontext()
@@ -252,9 +252,8 @@ def _make_meters(runtime: StageRuntime, parts: Sequence[_Part], at_once: int) ->
     return dict.fromkeys(parts, shared)
 
 
-def _describe(chunk: tuple[_Part, int], message: Any) -> tuple[str, int]:
+def _describe(part: _Part, place: int, message: Any) -> tuple[str, int]:
     """What a worker does, in words, and the steps that it has done of it."""
-    part, place = chunk
     if isinstance(message, Progress):
         return f"{message.stage} {message.done}/{message.total}", message.done
     return f"{part.stage.title}, chunk {place + 1} of {len(part.keys)}", 0
