@@ -3,23 +3,25 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from nursery import Nursery
-from test_crash import spending
-from toy_work import Deadly, DyingPainter, Square, Waiting
+from test_crash import check, told
+from toy_work import Deadly, DyingPainter, SlowPainter, Square, Waiting
 
 from xaiaug import FeedbackLoop, Recipe, Splits
-from xaiaug.engines import EngineOptions, LocalEngine, WorkerDiedError, make_engine
-from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError
+from xaiaug.engines import EngineOptions, WorkerDiedError, make_engine
+from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError, RunStopped
 from xaiaug.results.maintenance import status, verify
 from xaiaug.stages.stage_work import RunPlace, StageWork
 from xaiaug.store import Store
@@ -44,7 +46,8 @@ loop = FeedbackLoop(
     NearestColour(), Ramp(), ColourCritic(), Brush(), recipe=Recipe(steps=4, batch_size=8), images_per_mistake=1,
     settings=settings,
 )
-print(len(loop.run(Splits.from_folder(sys.argv[1]), sys.argv[2], until="images").report.cases))
+cases = loop.run(Splits.from_folder(sys.argv[1]), sys.argv[2], until="images").report.cases
+print(f"{len(cases)} cases, Ray runs: {'ray' in sys.modules and sys.modules['ray'].is_initialized()}")
 """
 
 
@@ -173,7 +176,7 @@ def folder(tmp_path_factory):
     return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 8, "guide": 12, "validation": 4, "test": 6})
 
 
-def run(folder, run_dir, synthesizer=None, **engine):
+def run(folder, run_dir, synthesizer=None, until=None, watch=None, **engine):
     settings = {
         "engine": engine,
         "critic": {"test_causes": True},
@@ -190,7 +193,7 @@ def run(folder, run_dir, synthesizer=None, **engine):
         images_per_mistake=2,
         settings=settings,
     )
-    loop.run(Splits.from_folder(folder), run_dir)
+    loop.run(Splits.from_folder(folder), run_dir, until, watch=watch)
     return report_of(run_dir)
 
 
@@ -222,8 +225,87 @@ def test_two_workers_give_the_report_of_one_process_though_one_is_killed_in_mid_
     assert not list((tmp_path / "run/blobs").rglob("*.token"))
 
 
-def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_path, name, deaths):
+def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_path, deaths):
     for number in range(3):
         (deaths / str(number)).touch()
     with pytest.raises(PluginError, match=r"DyingPainter.synthesize: 3 workers died on chunk 1 of \d of make images \("):
-        run(folder, tmp_path / "run", DyingPainter(str(deaths)), name=name, workers=1 if name == "ray" else 2)
+        run(folder, tmp_path / "run", DyingPainter(str(deaths)), until="images", workers=WORKERS)
+
+
+def test_a_run_that_is_stopped_finishes_what_is_under_way_tells_what_workers_do_and_resumes(folder, tmp_path, name):
+    lines = set()
+
+    def watch(progress):
+        if not any("make images" in line for line in lines):  # a second Ctrl-C would stop at once
+            lines.update(status(tmp_path / "run").get("workers", ()))
+            if any("make images" in line for line in lines):
+                signal.raise_signal(signal.SIGINT)
+
+    options = {"synthesizer": SlowPainter(), "until": "images", "name": name, "workers": WORKERS}
+    with pytest.raises(RunStopped, match="stopped in make images at [1-9]"):
+        run(folder, tmp_path / "run", watch=watch, **options)
+    assert any(re.fullmatch(r"worker \d+.*: make images, chunk \d of \d", line) for line in lines)
+    whole = run(folder, tmp_path / "here", SlowPainter(), until="images")
+    assert run(folder, tmp_path / "run", **options) == whole
+
+
+def test_a_driver_killed_again_and_again_ends_equal_and_pays_twice_only_what_was_in_flight(
+    folder, tmp_path, name, request
+):
+    engine = {"name": name, "workers": WORKERS}
+    if name == "ray":
+        engine["address"] = request.getfixturevalue("cluster").address
+    with Nursery() as nursery, Loopback(lambda request: Delay(0.1, Reply(request.text[:12]))) as server:
+        nursery.start(folder, tmp_path / "untroubled", url=server.url)
+        assert nursery.ended() == 0
+        report, costs = told(tmp_path / "untroubled")
+        before, deaths = server.bill + server.lost, 0
+        for stage in ("critique mistakes", "make images", "train 5 models"):
+            pid = nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
+            wait_for_stage(tmp_path / "killed", stage)
+            os.kill(pid, signal.SIGKILL)
+            assert nursery.ended() == -signal.SIGKILL
+            deaths += 1
+        nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
+        assert nursery.ended() == 0
+        check(tmp_path / "killed", report, costs["calls"], server.bill + server.lost - before, deaths)
+
+
+def wait_for_stage(run_dir, stage):
+    """Waits until a run says that it has come to a stage."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        with suppress(RunFolderError):
+            if status(run_dir).get("stage") == stage:
+                return
+        time.sleep(0.01)
+    pytest.fail(f"never came to {stage!r}: {status(run_dir)}")
+
+
+def run_script(folder, run_dir, engine):
+    """A run whose synthesizer was written at a prompt."""
+    command = [sys.executable, "-c", CODE, str(folder), str(run_dir), str(Path(__file__).parent), engine]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_plugin_written_at_a_prompt_runs_under_ray_which_stops_the_cluster_that_it_started(
+    folder, tmp_path, monkeypatch
+):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    done = run_script(folder, tmp_path / "run", "ray")
+    assert done.stdout.splitlines()[-1:] == ["4 cases, Ray runs: False"], done.stderr
+
+
+def test_a_plugin_written_at_a_prompt_is_refused_by_processes_with_the_reason(folder, tmp_path):
+    done = run_script(folder, tmp_path / "run", "local")
+    assert "the synthesizer Brush cannot travel to another process: its class Brush was written in a" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plugin_of_a_package_works_on_workers(folder, tmp_path, name, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples" / "plugins" / "xaiaug-weather")
+    from xaiaug_weather.synthesizer import WeatherSynthesizer
+
+    found = run(folder, tmp_path / "run", WeatherSynthesizer(), until="images", name=name, workers=WORKERS)
+    assert found == run(folder, tmp_path / "here", WeatherSynthesizer(), until="images")

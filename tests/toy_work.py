@@ -65,6 +65,16 @@ class DyingPainter(Painter):
         return made
 
 
+class SlowPainter(Painter):
+    """Paints two images at a time, and takes its time."""
+
+    batch_size = 2
+
+    def synthesize(self, requests):
+        time.sleep(0.6)
+        return super().synthesize(requests)
+
+
 def die_once(folder):
     """Takes a file from the folder, and kills this process; does nothing where there is none."""
     for file in sorted(folder.iterdir()):
