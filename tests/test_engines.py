@@ -22,10 +22,11 @@ from toy_work import Deadly, DyingPainter, SlowPainter, Square, Waiting
 from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.engines import EngineOptions, WorkerDiedError, make_engine
 from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError, RunStopped
-from xaiaug.results.maintenance import status, verify
+from xaiaug.results.maintenance import verify
 from xaiaug.stages.stage_work import RunPlace, StageWork
 from xaiaug.store import Store
 from xaiaug.store.blobs import Blobs
+from xaiaug.store.status_file import read_status
 from xaiaug.testing import Delay, Loopback, Reply
 from xaiaug.testing.small import small_splits
 
@@ -237,7 +238,7 @@ def test_a_run_that_is_stopped_finishes_what_is_under_way_tells_what_workers_do_
 
     def watch(progress):
         if not any("make images" in line for line in lines):  # a second Ctrl-C would stop at once
-            lines.update(status(tmp_path / "run").get("workers", ()))
+            lines.update(read_status(tmp_path / "run").workers or ())
             if any("make images" in line for line in lines):
                 signal.raise_signal(signal.SIGINT)
 
@@ -276,10 +277,10 @@ def wait_for_stage(run_dir, stage):
     end = time.monotonic() + 120
     while time.monotonic() < end:
         with suppress(RunFolderError):
-            if status(run_dir).get("stage") == stage:
+            if read_status(run_dir).stage == stage:
                 return
         time.sleep(0.01)
-    pytest.fail(f"never came to {stage!r}: {status(run_dir)}")
+    pytest.fail(f"never came to {stage!r}: {read_status(run_dir)}")
 
 
 def run_script(folder, run_dir, engine):

@@ -293,8 +293,8 @@ def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], unanswered
     ledger = runtime.store.ledger
     before = ledger.get_fact(SNAPSHOT)
     changes = diff_settings(before or {}, snapshot)
-    if any(change.key.partition(".")[0] in KINDS for change in changes):
-        ledger.set_fact(SPEEDS, None)  # they were another plugin's
+    if any(change.key.partition(".")[0] in (*KINDS, "engine") for change in changes):
+        ledger.set_fact(SPEEDS, None)  # they were another plugin's, or of other workers
     if unanswered:
         note = f"the critic gave no answer on {unanswered} cases for a reason that may pass: they are asked about again"
         runtime.watch(Progress("asked again", unanswered, unanswered, note))
