@@ -234,18 +234,20 @@ def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_
 
 
 def test_a_run_that_is_stopped_finishes_what_is_under_way_tells_what_workers_do_and_resumes(folder, tmp_path, name):
-    lines = set()
+    lines, stopping = set(), []
 
     def watch(progress):
-        if not any("make images" in line for line in lines):  # a second Ctrl-C would stop at once
-            lines.update(read_status(tmp_path / "run").workers or ())
-            if any("make images" in line for line in lines):
-                signal.raise_signal(signal.SIGINT)
+        lines.update(read_status(tmp_path / "run").workers or ())
+        if progress.stage == "make images" and progress.workers and not stopping:
+            stopping.append(progress)  # a second Ctrl-C would stop at once
+            signal.raise_signal(signal.SIGINT)
 
     options = {"synthesizer": SlowPainter(), "until": "images", "name": name, "workers": WORKERS}
     with pytest.raises(RunStopped, match="stopped in make images at [1-9]"):
         run(folder, tmp_path / "run", watch=watch, **options)
-    assert any(re.fullmatch(r"worker \d+.*: make images, chunk \d of \d", line) for line in lines)
+    assert len(stopping[0].workers) == WORKERS
+    assert all(re.fullmatch(r"worker \d+.*: .+, chunk \d+ of \d+", line) for line in {*lines, *stopping[0].workers})
+    assert lines
     whole = run(folder, tmp_path / "here", SlowPainter(), until="images")
     assert run(folder, tmp_path / "run", **options) == whole
 
@@ -261,7 +263,7 @@ def test_a_driver_killed_again_and_again_ends_equal_and_pays_twice_only_what_was
         assert nursery.ended() == 0
         report, costs = told(tmp_path / "untroubled")
         before, deaths = server.bill + server.lost, 0
-        for stage in ("critique mistakes", "make images", "train 5 models"):
+        for stage in ("critique mistakes", "make images", "train 3 models"):
             pid = nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
             wait_for_stage(tmp_path / "killed", stage)
             os.kill(pid, signal.SIGKILL)

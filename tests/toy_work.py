@@ -66,9 +66,9 @@ class DyingPainter(Painter):
 
 
 class SlowPainter(Painter):
-    """Paints two images at a time, and takes its time."""
+    """Paints one image at a time, and takes its time."""
 
-    batch_size = 2
+    batch_size = 1
 
     def synthesize(self, requests):
         time.sleep(0.6)

@@ -25,7 +25,7 @@ from .arguments import NOT_GIVEN, Given, NotGiven
 from .judge import create_judge
 from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
-from .plugin_set import build_plugins, create_engine
+from .plugin_set import build_plugins, create_engine, refuse_ranks
 from .run import prepare_run, run_stages
 from .run_context import list_available
 from .session import RunStatus, stop_on_signals
@@ -220,6 +220,7 @@ class FeedbackLoop:
             RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
         until = self._until(until)
+        refuse_ranks()
         self.plugins.check_allowed(self.settings)
         self.plugins.check_trainable(self.settings, self.arms, until)
         if not is_finished(run_dir, self.settings, self.plugins, until):

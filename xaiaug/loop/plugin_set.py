@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -201,6 +202,15 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Seque
         others=others,
         image_critic=None if vlm is None else create_plugin("critic", vlm),
     )
+
+
+def refuse_ranks() -> None:
+    """Raises ConfigError where torchrun started several processes: each would be a run in the same folder."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "a run is one process, and torchrun or accelerate started several. Start the run without them, and spread "
+            "its work by [engine]; to train one classifier over several GPUs, call its fit under torchrun"
+        )
 
 
 def create_engine(settings: Settings) -> Engine:
