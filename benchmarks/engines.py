@@ -41,7 +41,7 @@ ENGINES = (("local", 1), ("local", 2), ("ray", 1), ("ray", 2))
 CHUNKS, EACH, MASKS, MISTAKES = 2_000, 60, 400, (1_000, 100_000)
 QUICK_CHUNKS, QUICK_EACH, QUICK_MASKS, QUICK_MISTAKES = 100, 4, 20, (200,)
 SEED = 0
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 class Echo:
@@ -161,7 +161,9 @@ def main() -> None:
         for name, workers in (engines[0], engines[-1]):
             for mistakes in QUICK_MISTAKES if quick else options.mistakes:
                 folder = Path(root, f"{name}-{mistakes}")
-                runs.append({"engine": name, "workers": workers, **run_in_process("run", name, workers, mistakes, folder)})
+                runs.append(
+                    {"engine": name, "workers": workers, **run_in_process("run", name, workers, mistakes, folder)}
+                )
                 print(_describe_run(runs[-1]), flush=True)
     print(describe_machine()["summary"])
     if options.json:

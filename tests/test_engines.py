@@ -28,7 +28,7 @@ from xaiaug.store import Store
 from xaiaug.store.blobs import Blobs
 from xaiaug.store.status_file import read_status
 from xaiaug.testing import Delay, Loopback, Reply
-from xaiaug.testing.small import small_splits
+from xaiaug.testing.small import small_folder, small_splits
 
 pytestmark = pytest.mark.ci  # starts processes and Ray
 WORKERS = 2
@@ -155,14 +155,18 @@ def test_a_worker_that_does_not_see_the_run_folder_or_the_images_says_so(engine,
             DataError: replace(here, witness=broken),
         }
         for error, place in places.items():
-            with pytest.raises(error, match="must be on a file system that all machines of the cluster share") as raised:
+            with pytest.raises(
+                error, match="must be on a file system that all machines of the cluster share"
+            ) as raised:
                 list(engine.map(StageWork(list, store.blobs, lambda place=place: place), [[1]]))
             assert ("on node" in str(raised.value)) == (name == "ray")
         assert list(engine.map(StageWork(list, store.blobs, lambda: here), [[1]])) == [(0, [1])]
 
 
 def test_a_plugin_that_a_node_cannot_import_is_named_with_the_node(engine, tmp_path, name, monkeypatch):
-    (tmp_path / "stranger.py").write_text("class Work:\n    def open(self): pass\n    def __call__(self, n): return n\n")
+    (tmp_path / "stranger.py").write_text(
+        "class Work:\n    def open(self): pass\n    def __call__(self, n): return n\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     from stranger import Work
 
@@ -226,10 +230,45 @@ def test_two_workers_give_the_report_of_one_process_though_one_is_killed_in_mid_
     assert not list((tmp_path / "run/blobs").rglob("*.token"))
 
 
+def test_plugins_of_the_library_give_the_report_of_one_process(tiny_vit, tmp_path, name):
+    """A transformer, its rollout, the critic that compares, the synthesizer that cuts out, and the judge."""
+    torch = pytest.importorskip("torch")
+    folder = small_folder(tmp_path / "images", {"train": 8, "guide": 10, "validation": 2, "test": 4})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        here = run_built_in(folder, tmp_path / "here", tiny_vit)
+    finally:
+        torch.set_num_threads(threads)
+    assert run_built_in(folder, tmp_path / "workers", tiny_vit, name=name, workers=WORKERS) == here
+
+
+def run_built_in(folder, run_dir, checkpoint, **engine):
+    settings = {
+        "engine": engine,
+        "classifier": {"checkpoint": str(checkpoint)},
+        "mistakes": {"max": 4, "faithfulness": 2},
+        "experiment": {"arms": ["baseline", "continued", "generated+training"]},
+    }
+    loop = FeedbackLoop(
+        "transformers",
+        "attention-rollout",
+        "measured",
+        "remix",
+        recipe=Recipe(steps=2, batch_size=4),
+        images_per_mistake=1,
+        settings=settings,
+    )
+    loop.run(Splits.from_folder(folder), run_dir)
+    return report_of(run_dir)
+
+
 def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_path, deaths):
     for number in range(3):
         (deaths / str(number)).touch()
-    with pytest.raises(PluginError, match=r"DyingPainter.synthesize: 3 workers died on chunk 1 of \d of make images \("):
+    with pytest.raises(
+        PluginError, match=r"DyingPainter.synthesize: 3 workers died on chunk 1 of \d of make images \("
+    ):
         run(folder, tmp_path / "run", DyingPainter(str(deaths)), until="images", workers=WORKERS)
 
 

@@ -49,7 +49,9 @@ def test_two_processes_train_as_one_does_on_the_same_images(tiny_vit, tmp_path):
 
     train(tiny_vit, tmp_path / "one", 1)
     train(tiny_vit, tmp_path / "two", 2)
-    one, two, start = (load_file(folder / "model.safetensors") for folder in (tmp_path / "one", tmp_path / "two", tiny_vit))
+    one, two, start = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "one", tmp_path / "two", tiny_vit)
+    )
     assert one.keys() == two.keys()
     for name, weights in one.items():
         assert weights.allclose(two[name], atol=1e-5), name

@@ -39,7 +39,14 @@ def print_plan(plan: Plan, *, error: bool = False) -> None:
         show("")
         print_table(("extra cost of", *columns), _rows(plan.further, columns), error=error)
     show("")
-    for line in (*_stages(plan), *_savings(plan), *_shared_images(plan), *_uploads(plan), *_costs(plan), *_list_notes(plan)):
+    for line in (
+        *_stages(plan),
+        *_savings(plan),
+        *_shared_images(plan),
+        *_uploads(plan),
+        *_costs(plan),
+        *_list_notes(plan),
+    ):
         show(line)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from ..errors import ConfigError, suggest
-from .local import LocalEngine
 from .engine_options import EngineOptions
+from .local import LocalEngine
 from .pool import MOST_DEATHS, Watch, WorkerDiedError
 from .processes import ProcessEngine
 from .ray import RayEngine

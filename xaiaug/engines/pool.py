@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError, XaiaugError
-from .worker import Died, Done, Event, Message, Raised, Ready, Work
+from .worker import Died, Event, Message, Raised, Ready, Work
 
 MOST_DEATHS = 3  # of workers that did the same chunk
 PATIENCE = 0.5  # seconds until the pool looks again whether the run was asked to stop

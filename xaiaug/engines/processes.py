@@ -53,7 +53,7 @@ class ProcessEngine(WorkerPool):
 
     def _start(self, number: int) -> None:
         place = self._places[number] = self._free.pop(0)
-        process = self._processes[number] = subprocess.Popen(
+        process = self._processes[number] = subprocess.Popen(  # noqa: S603  our own interpreter
             [sys.executable, "-c", _SCRIPT, json.dumps([str(Path(path).resolve()) for path in sys.path])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -64,10 +64,9 @@ class ProcessEngine(WorkerPool):
     def _listen(self, number: int, process: subprocess.Popen[bytes]) -> None:
         """Passes on what a worker says, until it ends."""
         assert process.stdout is not None  # noqa: S101  a pipe
-        with process.stdout as stream:
-            with suppress(EOFError, pickle.UnpicklingError):
-                while True:
-                    self._events.put((number, pickle.load(stream)))  # noqa: S301  of our own process
+        with process.stdout as stream, suppress(EOFError, pickle.UnpicklingError):
+            while True:
+                self._events.put((number, pickle.load(stream)))  # noqa: S301  of our own process
         self._events.put((number, Died(_describe_end(process.wait()))))
 
     def _send(self, number: int, work: bytes | None, chunk: bytes) -> None:

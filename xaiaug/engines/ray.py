@@ -55,14 +55,13 @@ class RayEngine(WorkerPool):
         """Chunks that are done at once."""
         if not self._most:
             self._connect()
-            self._most = self._count_workers()
-        return self._most
+        return self._most or self._count_workers()
 
     def map(self, *arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
         """As of `WorkerPool`."""
         self._connect()
-        if self.workers:  # which are counted once the cluster is known
-            yield from super().map(*arguments, **options)
+        self._most = self.workers  # which can be counted once the cluster is known
+        return super().map(*arguments, **options)
 
     def close(self) -> None:
         """Ends the actors, and Ray itself where it was started here."""
@@ -78,12 +77,12 @@ class RayEngine(WorkerPool):
 
         if ray.is_initialized():
             return
-        address = self._options.address
+        # "local", not None: Ray would try to reach the last cluster that was started on this machine.
+        address = self._options.address or os.environ.get("RAY_ADDRESS") or "local"
         os.environ.update({name: os.environ.get(name, value) for name, value in _NO_REPORTS.items()})
-        here = address is None and not os.environ.get("RAY_ADDRESS")
         with _keep_signal_handlers():
             try:
-                ray.init(address=address, log_to_driver=True, **({"include_dashboard": False} if here else {}))
+                ray.init(address=address, **({"include_dashboard": False} if address == "local" else {}))
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ConfigError(
                     f"[engine] address = {address!r}: no Ray cluster can be reached there: {error}. Start one with "
@@ -92,11 +91,23 @@ class RayEngine(WorkerPool):
         self._owns = True
 
     def _count_workers(self) -> int:
-        """As many as fit into the cluster as it is, at least one."""
+        """As many as fit into the cluster as it is.
+
+        Raises:
+            ConfigError: not one does.
+        """
         import ray
 
         have, needs = ray.cluster_resources(), {"CPU": self._options.num_cpus, "GPU": self._options.num_gpus}
-        return max(1, min(int(have.get(name, 0.0) // amount) for name, amount in needs.items() if amount))
+        count = min(int(have.get(name, 0.0) // amount) for name, amount in needs.items() if amount)
+        if not count:
+            asked = ", ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+            found = ", ".join(f"{have.get(name, 0.0):g} {name}" for name in needs)
+            raise ConfigError(
+                f"[engine] a worker is to have {asked}, and the Ray cluster has {found} in all. Ask for less by "
+                "num_cpus and num_gpus, or, where the cluster grows by itself, say how many workers it is to grow to"
+            )
+        return count
 
     def _dump(self, value: object) -> bytes:
         from ray import cloudpickle

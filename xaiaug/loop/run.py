@@ -70,7 +70,7 @@ def run_stages(run: RunContext) -> None:
 
 def _do_steps(run: RunContext, until: str) -> None:
     generation, first = ImageGeneration(run), run.seeds[0]
-    baselines = {seed: run.fit_baseline(seed) for seed in run.seeds_that_vary("baseline")}
+    baselines = run.fit_baselines()
     if reaches(until, Stop.IMAGES):
         baselines[first] = run_early_rounds(run, generation, baselines[first])
     diagnoses = diagnose_seeds(run, baselines)

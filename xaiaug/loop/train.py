@@ -39,9 +39,7 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     trained = [one for one in planned if one.arm.name not in reasons]
     run.set_fact(ARMS, [_fact(run, one.arm, one.recipe, first, one.sets) for one in trained])
     run.set_fact(LEFT_OUT, [LeftOutFact(name=name, reason=reason) for name, reason in reasons.items()])
-    return {
-        (one.arm.name, seed): classifier for one in trained for seed, classifier in fitted[one.arm.name].items()
-    }
+    return {(one.arm.name, seed): classifier for one in trained for seed, classifier in fitted[one.arm.name].items()}
 
 
 class _TrainingSets:

@@ -179,7 +179,7 @@ def _try_slices(
 ) -> Sequence[CauseRow]:
     labels = runtime.context.labels
     basis = {"model": fitted.key, "finder": finder.identity(), "source": source_digest(Trial)}
-    stage = Stage(causes_stage(stated_by), "test causes", basis, 1, spread=True)
+    stage = Stage(causes_stage(stated_by), "test causes", basis, 1, spread=True, plugin=fitted.kind)
     items = [Item(one.key, one) for one in chosen]
     rows = complete(runtime, stage, items, _Work(fitted, len(labels), finder, runtime.context, seed=0))
     pairs = list(zip(chosen, rows, strict=True))

@@ -56,6 +56,7 @@ class Stage:
         effort: how much of what takes time is in an item, such as the images that a training sees.
         steps: what progress counts for an item, such as the steps of a training.
         who: whose work it is, such as "Slow.critique"; empty where no plugin is at work.
+        plugin: the class of the plugin at work; None where there is none.
         training: whether it trains, which takes longer than other work.
         is_passing: whether a row tells of a failure that may pass. A chunk with one is kept to be shown, and made again
             by the next session.
@@ -71,6 +72,7 @@ class Stage:
     effort: int = 1
     steps: int = 1
     who: str = ""
+    plugin: type[Plugin] | None = None
     training: bool = False
     is_passing: Callable[[Any], bool] | None = None
 
@@ -267,7 +269,9 @@ def _name_culprit(
         yield from results
     except WorkerDiedError as death:
         part, place = chunks[death.position]
-        names = name_some([str(item.key[0] if isinstance(item.key, list) else item.key)[:40] for item in part.chunks[place]])
+        names = name_some(
+            [str(item.key[0] if isinstance(item.key, list) else item.key)[:40] for item in part.chunks[place]]
+        )
         raise PluginError(
             f"{stage.who or stage.title}: {MOST_DEATHS} workers died on chunk {place + 1} of {len(part.keys)} of"
             f" {part.stage.title} ({names}): {death.reason}. What was finished before is kept"
@@ -297,7 +301,7 @@ def _spread(
     if stage.remote:
         return imap_unordered(work, wanted, most=min(64, max(1, WAITING // stage.size)))
     if stage.spread:
-        whole = StageWork(work, runtime.store.blobs, lambda: runtime.place)
+        whole = StageWork(work, runtime.store.blobs, lambda: runtime.find_place(stage.plugin))
         return runtime.engine.map(whole, wanted, stopping=runtime.stopping, watch=hear)
     return enumerate(map(work, wanted))
 

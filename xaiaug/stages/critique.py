@@ -321,6 +321,7 @@ def ask_critic(
         critic.batch_size,
         remote=critic.remote,
         spread=True,
+        plugin=type(critic),
         who=who,
         is_passing=is_passing,
     )

@@ -89,7 +89,15 @@ def explain(
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     who = f"{type(explainer).__name__}.explain"
-    stage = Stage(explain_stage(cases), "explain mistakes", basis, explainer.batch_size, who=who, spread=True)
+    stage = Stage(
+        explain_stage(cases),
+        "explain mistakes",
+        basis,
+        explainer.batch_size,
+        who=who,
+        spread=True,
+        plugin=type(explainer),
+    )
     items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
     rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime.context, fitted))
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))

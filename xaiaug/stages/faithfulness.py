@@ -66,7 +66,7 @@ def measure_maps(
     sample = sorted(sorted(usable, key=lambda place: mistakes[place].sample.id)[:most])
     pairs = [(mistakes[place], explained[place]["predicted"]) for place in sample]
     items = [Item([mistake.sample.id, row], (mistake, row)) for mistake, row in pairs]
-    stage = Stage(FAITHFULNESS, TITLE, {"model": fitted.key, **ASKED}, CHUNK, spread=True)
+    stage = Stage(FAITHFULNESS, TITLE, {"model": fitted.key, **ASKED}, CHUNK, spread=True, plugin=fitted.kind)
     rows: list[FaithfulnessRow] = list(complete(runtime, stage, items, _Work(fitted, runtime.store.blobs)))
     refuse_if_all_raised(_who(fitted), (failure_of(row) for row in rows))
     measured = [row for row in rows if "failure" not in row]

@@ -78,7 +78,7 @@ def predict(
     """
     who = f"{fitted.kind.__name__}.predict_proba"
     title = f"predict {' '.join(name.detail)}"
-    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who, spread=True)
+    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who, spread=True, plugin=fitted.kind)
     items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
     rows = complete(runtime, stage, items, _Work(runtime.monitor, title, fitted, classes))
     return gather(rows, runtime.store.blobs, classes)

@@ -58,7 +58,7 @@ def embed_images(runtime: StageRuntime, name: StageName, fitted: Fitted, samples
     """
     who = f"{fitted.kind.__name__}.embed"
     title = f"embed {' '.join(name.detail)}"
-    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who, spread=True)
+    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who, spread=True, plugin=fitted.kind)
     items = Lazy(len(samples), lambda i: Item(samples[i].id, samples[i]))
     rows: Sequence[EmbeddingRow] = complete(runtime, stage, items, _Work(runtime.monitor, title, fitted))
     names = [row["embeddings"]["blob"] if row["embeddings"] else None for row in rows]

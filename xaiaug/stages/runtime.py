@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..engines import Engine
 from ..errors import DataError, RunStopped
-from ..interfaces import Classifier, Context
+from ..interfaces import Classifier, Context, Plugin
+from ..interfaces.source_digest import source_digest
 from ..records import Progress, Sample, digest
 from ..store import StageName, Store
 from ..store.run_files import LOGS
@@ -61,10 +62,9 @@ class StageRuntime:
         """How work tells its progress, and asks whether it has to stop, wherever it is done."""
         return Monitor(self.watch, self.stopping)
 
-    @property
-    def place(self) -> RunPlace:
-        """How a worker knows that it is at the right place."""
-        return RunPlace(self.store.blobs, self.store.token, self.witness)
+    def find_place(self, plugin: type[Plugin] | None) -> RunPlace:
+        """How a worker knows that it is at the right place, for the work of such a plugin."""
+        return RunPlace(self.store.blobs, self.store.token, self.witness, plugin, plugin and source_digest(plugin))
 
     def name(self, stage: StageName) -> StageName:
         """The name of a stage in the ledger."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ..engines import find_link
-from ..errors import DataError, RunFolderError, UnsupportedRecipeError
+from ..errors import DataError, PluginError, RunFolderError, UnsupportedRecipeError
+from ..interfaces import Plugin
+from ..interfaces.source_digest import source_digest
 from ..records import Progress, Sample
 from ..store.blobs import Blobs
 
@@ -52,19 +54,30 @@ class RunPlace:
         blobs: of the run.
         token: a blob that this session wrote, so that an old copy of the folder is not taken for it.
         witness: an image of the run, which has to be there too; None where it has none.
+        plugin: the class whose work it is; None where there is none.
+        source: digest of its sources where the run was started; None where there are none, as at a prompt.
     """
 
     blobs: Blobs
     token: str
-    witness: Sample | None
+    witness: Sample | None = None
+    plugin: type[Plugin] | None = None
+    source: str | None = None
 
     def check(self) -> None:
-        """Refuses a machine that has another run folder, or not the images.
+        """Refuses a machine that has another run folder, not the images, or another version of the plugin.
 
         Raises:
             RunFolderError: the run folder is not there, or not the one that the driver writes.
             DataError: an image cannot be opened.
+            PluginError: the sources of the plugin differ, so its results would have the wrong key.
         """
+        # What was written at a prompt came with the work.
+        if self.plugin and self.plugin.__module__ != "__main__" and source_digest(self.plugin) != self.source:
+            raise PluginError(
+                f"{self.plugin.__name__} is not the same for a worker as here: its sources differ. Install the same "
+                "versions of xaiaug and of the plugin's package on all machines"
+            )
         if not self.blobs.holds(self.token):
             raise RunFolderError(f"the run folder {self.blobs.run} is not there for a worker: it {_SHARE}")
         if self.witness is None:

@@ -151,6 +151,7 @@ def synthesize(
         size,
         remote=synthesizer.remote,
         spread=True,
+        plugin=type(synthesizer),
         who=who,
         is_passing=is_passing if synthesizer.remote else None,
     )

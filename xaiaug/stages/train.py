@@ -259,6 +259,7 @@ def _cut_stage(
         None,
         1,
         spread=True,
+        plugin=type(classifier),
         who=f"{type(classifier).__name__}.fit",
         training=True,
         effort=effort(recipe, *sizes) if recipe else 0,

@@ -77,6 +77,7 @@ def check_wishes(
         critic.batch_size,
         remote=critic.remote,
         spread=True,
+        plugin=type(critic),
         who=f"{type(critic).__name__}.check_images",
         is_passing=is_passing,
     )
