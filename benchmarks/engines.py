@@ -7,7 +7,8 @@ one and two, where Ray is installed. *Start* is the time from asking for workers
 included. *Overhead* is the time of a chunk that is nothing but a number, with workers that run already. *Stage* is the
 explaining of a run (RISE on images of 64 pixels, a classifier without torch), one thread a worker. Part four are runs
 over many mistakes up to their critiques, by the fakes of benchmarks/loop.py, in this process and with two workers of
-Ray: time, and CPU seconds and peak memory of the driver. Everything runs in a process of its own.
+Ray: time, and CPU seconds and peak memory of the driver. Part five is the demo: CPU seconds of one core by stage, for
+each item. Everything runs in a process of its own, with one thread.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,10 @@ from reporting import create_parser, describe_machine, write_json
 
 from xaiaug import Explainer, FeedbackLoop, Recipe, Splits, load
 from xaiaug.calls import Calls
+from xaiaug.demo import demo
 from xaiaug.engines import EngineOptions, make_engine
 from xaiaug.loop.run import prepare_run, run_stages
+from xaiaug.records import Progress
 from xaiaug.stages import Lazy, StageRuntime
 from xaiaug.store import CallLedger, Store
 from xaiaug.store.schema import SPEEDS
@@ -41,7 +45,8 @@ ENGINES = (("local", 1), ("local", 2), ("ray", 1), ("ray", 2))
 CHUNKS, EACH, MASKS, MISTAKES = 2_000, 60, 400, (1_000, 100_000)
 QUICK_CHUNKS, QUICK_EACH, QUICK_MASKS, QUICK_MISTAKES = 100, 4, 20, (200,)
 SEED = 0
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# One thread each; Ray gives its workers the lowest priority, which on a busy machine would be what is measured.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 
 
 class Echo:
@@ -120,17 +125,45 @@ def time_run(name: str, workers: int, mistakes: int, folder: Path) -> dict[str, 
     return figures
 
 
-def run_in_process(command: str, *arguments: object) -> dict[str, float]:
+class CpuByStage:
+    """CPU seconds of this process and items by stage, by the titles of its progress."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.items: Counter[str] = Counter()
+        self._stage, self._since, self._done = "", time.process_time(), 0
+
+    def watch(self, progress: Progress) -> None:
+        """Counts what was spent since the last progress for the stage that it was of."""
+        now = time.process_time()
+        self.seconds[self._stage] += now - self._since
+        title = progress.stage.partition(" ")[0] if progress.stage.startswith(("train", "predict")) else progress.stage
+        if (title, progress.done) != (self._stage, self._done):
+            self.items[title] += max(0, progress.done - (self._done if title == self._stage else 0))
+        self._stage, self._since, self._done = title, now, progress.done
+
+
+def measure_costs(folder: Path) -> dict[str, Any]:
+    """What the stages of the demo cost: CPU seconds and items of each."""
+    clock = CpuByStage()
+    demo(folder, watch=clock.watch)
+    clock.watch(Progress("end", 0, 1))
+    return {"stages": {name: [clock.seconds[name], clock.items[name]] for name in clock.items if clock.items[name]}}
+
+
+def run_in_process(command: str, *arguments: object) -> dict[str, Any]:
     """The result of a function of this script, called in its own process; as a module, so that workers find it."""
     line = [sys.executable, "-c", "from engines import main; main()", "--do", command, *map(str, arguments)]
-    place = {"cwd": Path(__file__).parent, "env": {**os.environ, **THREADS}}
+    place = {"cwd": Path(__file__).parent, "env": {**os.environ, **ENVIRONMENT}}
     done = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, **place)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
-def do(command: str, name: str, workers: int, *numbers: str) -> dict[str, float]:
+def do(command: str, name: str, workers: int, *numbers: str) -> dict[str, Any]:
     """One measurement, in this process."""
+    if command == "costs":
+        return measure_costs(Path(numbers[0]))
     if command == "chunks":
         return time_chunks(name, workers, int(numbers[0]))
     if command == "stage":
@@ -165,9 +198,12 @@ def main() -> None:
                     {"engine": name, "workers": workers, **run_in_process("run", name, workers, mistakes, folder)}
                 )
                 print(_describe_run(runs[-1]), flush=True)
+        costs = {} if quick else run_in_process("costs", "local", 1, Path(root, "demo"))
+    for stage, (seconds, items) in costs.get("stages", {}).items():
+        print(f"{stage:>28}: {seconds:7.1f} s of one core for {items:,} items, {1000 * seconds / items:.1f} ms each")
     print(describe_machine()["summary"])
     if options.json:
-        write_json(options.json, {"engines": rows, "runs": runs}, seeds=[SEED])
+        write_json(options.json, {"engines": rows, "runs": runs, "costs": costs}, seeds=[SEED])
 
 
 def _describe_engine(row: dict[str, Any], first: dict[str, Any]) -> str:

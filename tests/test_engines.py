@@ -32,6 +32,8 @@ from xaiaug.testing.small import small_folder, small_splits
 
 pytestmark = pytest.mark.ci  # starts processes and Ray
 WORKERS = 2
+# No token in the home folder, no reports to Ray's makers, and workers that are not starved on a busy machine.
+RAY = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 CODE = """
 import sys
 sys.path.insert(0, sys.argv[3])
@@ -59,8 +61,8 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_USAGE_STATS_ENABLED", "0")):
-            patch.setenv(name, value)
+        for variable, value in RAY.items():
+            patch.setenv(variable, value)
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         nodes.add_node(num_cpus=1)
@@ -334,7 +336,8 @@ def test_a_plugin_written_at_a_prompt_runs_under_ray_which_stops_the_cluster_tha
     folder, tmp_path, monkeypatch
 ):
     pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    for variable, value in RAY.items():
+        monkeypatch.setenv(variable, value)
     done = run_script(folder, tmp_path / "run", "ray")
     assert done.stdout.splitlines()[-1:] == ["4 cases, Ray runs: False"], done.stderr
 

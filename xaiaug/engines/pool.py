@@ -133,6 +133,7 @@ class WorkerPool(ABC):
                     results += self._take(now, self._workers[number], event)
                 if stopping():
                     now.waiting.clear()
+                    now.tasks = iter(())
                     if not told:
                         told = True
                         self._ask_to_stop([worker.number for worker in self._busy])
@@ -141,7 +142,8 @@ class WorkerPool(ABC):
                     watch({one.name: (one.task.position, one.message) for one in self._busy if one.task is not None})
                 yield from results
         finally:
-            for worker in self._busy:
+            # What is still at work is nobody's by now, and who was told to stop would go on stopping.
+            for worker in [*self._workers.values()] if told else self._busy:
                 self._drop(worker)
         if now.error is not None:
             raise now.error

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
@@ -122,8 +123,8 @@ def _list_gpus() -> list[str]:
     """The GPUs of this process, as CUDA_VISIBLE_DEVICES names them."""
     if (visible := os.environ.get(_VISIBLE)) is not None:
         return [name for name in visible.split(",") if name.strip()]
-    from importlib.util import find_spec
-
+    if sys.platform == "linux" and not any(Path("/dev", name).exists() for name in ("nvidiactl", "kfd")):
+        return []  # without importing torch, which takes seconds
     if find_spec("torch") is None:
         return []
     import torch

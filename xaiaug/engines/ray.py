@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,6 @@ class RayEngine(WorkerPool):
     """
 
     def __init__(self, options: EngineOptions) -> None:
-        from importlib.util import find_spec
-
         if find_spec("ray") is None:
             raise MissingExtraError('engine = "ray" needs Ray: pip install "xaiaug[ray]"')
         super().__init__(options.workers or 0)
@@ -49,6 +49,7 @@ class RayEngine(WorkerPool):
         self._calls: dict[Any, int] = {}  # what is waited for, and whose it is
         self._asked: dict[Any, int] = {}  # likewise of questions for messages
         self._asked_at = 0.0
+        self._stored: tuple[bytes | None, Any] = (None, None)  # the work, and where Ray keeps it
 
     @property
     def workers(self) -> int:
@@ -66,6 +67,7 @@ class RayEngine(WorkerPool):
     def close(self) -> None:
         """Ends the actors, and Ray itself where it was started here."""
         super().close()
+        self._stored = (None, None)
         if self._owns:
             import ray
 
@@ -131,7 +133,12 @@ class RayEngine(WorkerPool):
         self._calls[self._actors[number].get_ready.remote()] = number
 
     def _send(self, number: int, work: bytes | None, chunk: bytes) -> None:
-        self._calls[self._actors[number].do.remote(work, chunk)] = number
+        import ray
+
+        if work is not None and work is not self._stored[0]:
+            self._stored = (work, ray.put(work))  # once for all actors
+        given = None if work is None else self._stored[1]
+        self._calls[self._actors[number].do.remote(given, chunk)] = number
 
     def _ask_to_stop(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -152,8 +159,6 @@ class RayEngine(WorkerPool):
         return events
 
     def _read_answer(self, number: int, call: Any) -> Event:
-        import pickle
-
         import ray
 
         try:
@@ -219,8 +224,6 @@ class RayWorker:
 
     def get_ready(self) -> bytes:
         """Tells that the actor is there, and where."""
-        import pickle
-
         return pickle.dumps(Ready(self._where))
 
     def do(self, work: bytes | None, chunk: bytes) -> bytes:
