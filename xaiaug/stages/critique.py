@@ -37,6 +37,7 @@ from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import Fitted, StageRuntime
+from .stage_work import Rebuilt
 from .unanswered import is_passing, refuse_if_unanswered
 
 
@@ -181,7 +182,7 @@ class CaseMaker:
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     critic: Critic
     context: Context
     cases: CaseMaker
@@ -314,7 +315,15 @@ def ask_critic(
     basis |= {"peers": peers.key} if peers else {}
     who = _name_method(critic)
     stage = Stage(
-        name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who, is_passing=is_passing
+        name,
+        "critique mistakes",
+        basis,
+        critic.batch_size,
+        remote=critic.remote,
+        spread=True,
+        plugin=type(critic),
+        who=who,
+        is_passing=is_passing,
     )
     items = Lazy(len(subjects), lambda i: Item.of(subjects[i]))
     cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale, options.correct)
