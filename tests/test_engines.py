@@ -172,7 +172,7 @@ def run(folder, run_dir, synthesizer=None, until=None, watch=None, **engine):
     settings = {
         "engine": engine,
         "critic": {"test_causes": True},
-        "mistakes": {"max": 8, "faithfulness": 4},
+        "mistakes": {"max": 4, "faithfulness": 2},
         "experiment": {"arms": ["baseline", "continued", "generated+training"]},
     }
     loop = FeedbackLoop(
@@ -256,7 +256,7 @@ def test_a_driver_killed_again_and_again_ends_equal_and_pays_twice_only_what_was
         assert nursery.ended() == 0
         report, costs = told(tmp_path / "untroubled")
         before, deaths = server.bill + server.lost, 0
-        for stage in ("critique mistakes", "make images", "train 3 models"):
+        for stage in ("critique mistakes", "train 3 models"):
             pid = nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
             wait_for_stage(tmp_path / "killed", stage)
             os.kill(pid, signal.SIGKILL)
