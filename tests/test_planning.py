@@ -11,6 +11,7 @@ from PIL import Image
 from xaiaug import Context, FeedbackLoop, Recipe, Splits
 from xaiaug.calls import Calls, MemoryLedger, Prices, RawReply
 from xaiaug.errors import ConfigError, OfflineError, UnknownPriceError
+from xaiaug.loop.probe import FEWEST
 from xaiaug.plan import Assumptions, PlanRequest, build_plan
 from xaiaug.records import PICO, Estimate, Sample
 from xaiaug.store import Store
@@ -136,8 +137,32 @@ def test_a_probe_measures_speeds_and_sends_nothing(folder, tmp_path):
     plan = loop(Loud()).plan(Splits.from_folder(folder), tmp_path / "none", probe=True)
     assert plan.total.hours is not None and plan.total.hours[0] > 0 and plan.total.disk_bytes is not None
     assert any("a probe" in sentence for sentence in plan.assumptions)
-    assert any("seconds a call" in sentence for sentence in plan.assumptions)
+    assert any("seconds per call" in sentence for sentence in plan.assumptions)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_probe_times_whole_trainings_where_a_service_makes_the_images(folder, tmp_path):
+    class Hosted(Painter):
+        remote = True
+
+        def check(self):
+            raise ConfigError("a plan needs no key")
+
+        def synthesize(self, requests):
+            raise AssertionError("a probe must not ask a service")
+
+    steps = []
+
+    class Counting(NearestColour):
+        def fit(self, train, validation=(), *, recipe, seed):
+            steps.append(recipe.steps)
+            return super().fit(train, validation, recipe=recipe, seed=seed)
+
+    made = loop(ColourCritic(), Hosted())
+    made.plugins = replace(made.plugins, classifier=Counting())
+    plan = made.plan(Splits.from_folder(folder), tmp_path / "none", probe=True)
+    assert max(steps) >= FEWEST, "else the start of a training would pass for the pace of its steps"
+    assert plan.total.hours is None, "how long the service takes is not known"
 
 
 def test_a_probe_trains_on_images_and_measures_validation_in_the_proportion_of_the_planned_training():
@@ -170,7 +195,7 @@ def test_the_speed_of_a_training_is_that_of_its_steps_and_its_start_spread_over_
             seconds = start + each * effort(replace(recipe, steps=steps), *sizes)
             store.begin(fit_stage(arm, 0), [arm], 1)
             store.commit(arm, fit_stage(arm, 0), [{"history": {}, "model": None, "seconds": seconds}])
-    low, high = _time_training(tmp_path / "run", Settings(), splits, splits, 21)["fit"]
+    low, high = _time_training(tmp_path / "run", HEADLINE, Settings(), splits, splits, 21)["fit"]
     truth = start / effort(recipe, *sizes) + each
     assert (low / SPREAD[0], high / SPREAD[1]) == pytest.approx((truth, truth))
 

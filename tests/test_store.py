@@ -50,7 +50,7 @@ def test_a_torn_blob_is_told_when_it_is_read(tmp_path):
     blobs = Blobs(tmp_path)
     name = blobs.put(Blob(b"whole", ".txt"))
     blobs.path(name).write_bytes(b"who")
-    with pytest.raises(RunFolderError, match="is torn"):
+    with pytest.raises(RunFolderError, match="is damaged"):
         blobs.read(name)
     with pytest.raises(RunFolderError, match="cannot be read"):
         blobs.read("0" * 40 + ".txt")

@@ -12,7 +12,8 @@ import transformers
 from families import TRANSFORMERS, noise, pixels_of, transformer, wrapped
 from torch import nn
 
-from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
+from xaiaug import Context
+from xaiaug.errors import ConfigError, DataError, PluginError, RunStopped, UndefinedMethodError
 from xaiaug.plugins._logits import compute_logits
 from xaiaug.plugins.explainers.integrated_gradients import IntegratedGradients
 
@@ -148,3 +149,13 @@ def test_its_module_loads_neither_captum_nor_torch() -> None:
         " print({'captum', 'matplotlib', 'torch'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.strip() == b"set()"
+
+
+def test_a_run_that_is_asked_to_stop_waits_for_no_more_than_a_pass() -> None:
+    passes: list[int] = []
+    classifier, explainer = wrapped(network("resnet")), IntegratedGradients(steps=8)
+    explainer.prepare(Context(stopping=lambda: len(passes) == 3))
+    classifier.module.register_forward_hook(lambda *_: passes.append(1))
+    with pytest.raises(RunStopped, match="integrated-gradients"):
+        explainer.explain(classifier, [noise(32, 32)], [1])
+    assert len(passes) == 3

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from one_patch import CELLS, LIT, SIDE, OnePatch, on_patch, picture
 from PIL import Image
 
-from xaiaug import Classifier, load
-from xaiaug.errors import ConfigError, DataError, PluginError
+from xaiaug import Classifier, Context, load
+from xaiaug.errors import ConfigError, DataError, PluginError, RunStopped
 from xaiaug.plugins.explainers.occlusion import Occlusion
 from xaiaug.plugins.explainers.rise import Rise
 
@@ -230,3 +230,12 @@ def test_parameters_out_of_range_are_refused(kind: type, wrong: dict[str, float]
 
 def test_the_patch_of_these_tests_is_a_cell() -> None:
     assert on_patch().sum() == (SIDE // CELLS) ** 2
+
+
+@pytest.mark.parametrize("kind", [Occlusion, lambda: Rise(masks=600), lambda: load("explainer", "auto")])
+def test_a_run_that_is_asked_to_stop_is_not_kept_waiting_for_the_batch(kind) -> None:
+    classifier, explainer = Linear(), kind()
+    explainer.prepare(Context(stopping=lambda: len(classifier.calls) == 2))
+    with pytest.raises(RunStopped, match="rerun the same command to resume"):
+        explainer.explain(classifier, [picture(0), picture(1)], [1, 1])
+    assert len(classifier.calls) == 2

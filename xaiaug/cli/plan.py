@@ -92,7 +92,7 @@ def _stages(plan: Plan) -> list[str]:
 
 
 def _savings(plan: Plan) -> list[str]:
-    told = {"saved by asking once a slice": plan.saved, "added by asking more than once": plan.agreement}
+    told = {"saved by asking once per slice": plan.saved, "added by asking more than once": plan.agreement}
     return [
         f"{what}: {format_count(line.calls)} calls, {format_dollars(line.usd)}"
         for what, line in told.items()

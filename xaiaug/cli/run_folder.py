@@ -39,7 +39,7 @@ def _print_costs(costs: dict[str, Any]) -> None:
     for one in costs.get("overruns", ()):
         print_line(
             f"{one['model']}: billed up to {one['ratio']:.3g} times the worst case of a call, "
-            f"${one['usd']:.4f} above it in all"
+            f"${one['usd']:.4f} above it in total"
         )
 
 

@@ -41,7 +41,7 @@ def parse_array(data: bytes) -> NDArray[Any]:
     expected = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or expected != len(data) - file.tell():
         raise ValueError(f"has {len(data) - file.tell():,} bytes of numbers, but its header says {expected:,}")
-    numbers = np.frombuffer(data[file.tell() :], dtype) if expected else np.empty(0, dtype)
+    numbers = np.frombuffer(data, dtype, offset=file.tell()) if expected else np.empty(0, dtype)
     return numbers.reshape(shape).copy()
 
 

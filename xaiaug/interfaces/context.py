@@ -78,6 +78,8 @@ class Context:
         token_limit: the most tokens that the synthesizer reads.
         device: "auto", or the name of a torch device, such as "cpu" or "cuda:0".
         masks: keeps subject masks for the run; None outside a run.
+        stopping: whether the run was asked to stop; a plugin that works long on a batch may look at it on the way, and
+            raise RunStopped.
     """
 
     labels: tuple[str, ...] = ()
@@ -89,7 +91,9 @@ class Context:
     token_limit: int | None = None
     device: str = "auto"
     masks: MaskCache | None = None
+    stopping: Callable[[], bool] = bool  # bool() is False: never asked
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels to a worker without the paid calls."""
-        return Context, tuple(None if one.name == "paid" else getattr(self, one.name) for one in fields(self))
+        """Travels to a worker without the paid calls, and without `stopping`: a worker asks in its own way."""
+        here = {"paid": None, "stopping": bool}
+        return Context, tuple(here.get(one.name, getattr(self, one.name)) for one in fields(self))

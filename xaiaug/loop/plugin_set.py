@@ -104,7 +104,7 @@ class PluginSet:
         if not self.image_critic.checks_images:
             raise ConfigError(
                 f"[curation] vlm: the critic {table.name} does not look at new images. Take claude, openai, a provider "
-                "by name, local-vlm, or a critic of yours with checks_images = True and check_images"
+                "by name, local-vlm, or your own critic with checks_images = True and check_images"
             )
         if not any("prompt" in one.uses for one in (self.synthesizer, *self.synthesizers.values())):
             raise ConfigError(
@@ -117,9 +117,9 @@ class PluginSet:
         for name, critic in self.critics(settings) if settings.critic.samples > 1 else ():
             if not critic.stochastic:
                 raise ConfigError(
-                    f"[critic] samples = {settings.critic.samples}: the critic {name} answers the same question alike "
-                    "every time, so more samples would show nothing. Set samples = 1, and for agreement take several "
-                    'critics: others = ["…"]; a critic of yours whose answers vary declares stochastic = True'
+                    f"[critic] samples = {settings.critic.samples}: the critic {name} always gives the same answer to "
+                    "a question, so more samples would show nothing. Set samples = 1, and for agreement use several "
+                    'critics: others = ["…"]; your own critic, if its answers vary, declares stochastic = True'
                 )
 
     def check_paid(self, settings: Settings, prices: Prices, until: str) -> None:

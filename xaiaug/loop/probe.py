@@ -23,7 +23,7 @@ from ..files import Directory, Entry
 from ..plan import Assumptions
 from ..records import Recipe, Sample
 from ..records.estimate import Range
-from ..records.pipeline import BASELINE, HEADLINE, StageKind
+from ..records.pipeline import BASELINE, CONTINUED, HEADLINE, StageKind, Stop
 from ..stages import StageRuntime
 from ..store import CallLedger, Store, open_reader
 from ..store.run_files import MODELS, SYNTHETIC
@@ -45,7 +45,7 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
     The loop runs twice, and the second run counts: the first one loads what is loaded once. Its arm trains on images as
     the planned run does, each opened as often, and is measured as often on validation; what a training takes beside its
     steps is known from a baseline of one step. Nothing is sent away: a remote critic is replaced by one that works
-    here, and a remote synthesizer is not asked.
+    here, and a remote synthesizer is not asked: the arm that is timed then trains on real images alone.
 
     Args:
         known: before the probe.
@@ -55,13 +55,14 @@ def probe_speeds(known: Assumptions, settings: Settings, plugins: PluginSet, spl
     """
     if plugins.classifier.remote or plugins.explainer.remote:
         return known
-    here = _replace_remote_critic(plugins)
+    here = _replace_remote(plugins)
     with tempfile.TemporaryDirectory(prefix="xaiaug-probe-") as folder:
-        first = _run_small(_small_settings(settings, WARM), here, _few_images(splits), Path(folder, "first"))
+        arm = CONTINUED if plugins.synthesizer.remote else HEADLINE
+        first = _run_small(_small_settings(settings, WARM), here, arm, _few_images(splits), Path(folder, "first"))
         run_dir, steps = Path(folder, "second"), _steps(first)
         few = _few_images(splits, settings.recipes()[0], steps)
-        measured = _run_small(_small_settings(settings, steps), here, few, run_dir)
-        training = _time_training(run_dir, settings, splits, few, steps)
+        measured = _run_small(_small_settings(settings, steps), here, arm, few, run_dir)
+        training = _time_training(run_dir, arm, settings, splits, few, steps)
         return replace(
             known,
             # What a run took with all its images counts more.
@@ -79,14 +80,16 @@ def _steps(first: Mapping[str, Sequence[float]]) -> int:
     return min(MOST, max(FEWEST, round(TRAINING_S / (first[StageKind.FIT][1] / 2 / WARM))))
 
 
-def _time_training(run_dir: Path, settings: Settings, splits: Splits, few: Splits, steps: int) -> dict[str, Range]:
+def _time_training(
+    run_dir: Path, arm: str, settings: Settings, splits: Splits, few: Splits, steps: int
+) -> dict[str, Range]:
     """Seconds of training for each unit of its effort, of a training as long as the planned one.
 
     The probe's arm less its baseline, of one step, is what steps take; the rest is what every training takes once.
     Empty where the probe trained only one of them.
     """
     with open_reader(run_dir) as reader:
-        rows: list[FitRow | None] = [next(reader.rows(fit_stage(arm, 0)), None) for arm in (BASELINE, HEADLINE)]
+        rows: list[FitRow | None] = [next(reader.rows(fit_stage(one, 0)), None) for one in (BASELINE, arm)]
     if rows[0] is None or rows[1] is None:
         return {}
     recipe, baseline = settings.recipes()
@@ -101,10 +104,14 @@ def _time_training(run_dir: Path, settings: Settings, splits: Splits, few: Split
     return {StageKind.FIT: (planned * SPREAD[0], planned * SPREAD[1])}
 
 
-def _replace_remote_critic(plugins: PluginSet) -> PluginSet:
+def _replace_remote(plugins: PluginSet) -> PluginSet:
     # One critic, asked once, tells the speed of all critiques well enough.
-    alone = replace(plugins, others=(), image_critic=None)
-    return replace(alone, critic=create_plugin("critic", Settings().critic)) if plugins.critic.remote else alone
+    alone, usual = replace(plugins, others=(), image_critic=None), Settings()
+    if plugins.critic.remote:
+        alone = replace(alone, critic=create_plugin("critic", usual.critic))
+    if plugins.synthesizer.remote:
+        alone = replace(alone, synthesizer=create_plugin("synthesizer", usual.synthesizer))
+    return alone
 
 
 def _seconds(measured: Mapping[str, Sequence[float]], plugins: PluginSet) -> dict[str, Range]:
@@ -115,13 +122,14 @@ def _seconds(measured: Mapping[str, Sequence[float]], plugins: PluginSet) -> dic
     }
 
 
-def _run_small(settings: Settings, plugins: PluginSet, splits: Splits, folder: Path) -> dict[str, list[float]]:
-    until = "critique" if plugins.synthesizer.remote else "report"
+def _run_small(
+    settings: Settings, plugins: PluginSet, arm: str, splits: Splits, folder: Path
+) -> dict[str, list[float]]:
     with Store(folder) as store:
         runtime = StageRuntime(store, LocalEngine(), lambda _: None)
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
-        arms = rows.resolve_arms((HEADLINE,))
-        run_stages(prepare_run(settings, plugins, arms, runtime, splits, calls, until=until))
+        arms = rows.resolve_arms((arm,))
+        run_stages(prepare_run(settings, plugins, arms, runtime, splits, calls, until=Stop.REPORT))
         return store.ledger.get_fact(SPEEDS) or {}
 
 

@@ -63,7 +63,7 @@ COMPARED_BY = ("primary", "metric", "smallest_effect", "smallest_group", "margin
 
 
 def run_stages(run: RunContext) -> None:
-    """Does the steps of a run, up to and with the one it ends after; finished work is not done again."""
+    """Does the steps of a run, up to and with the one it ends after; finished work is not repeated."""
     _do_steps(run, run.until)
     run.set_fact(REACHED, run.until)
 
@@ -179,7 +179,7 @@ def prepare_run(
     recipe, baseline_recipe = (rows.resolve_class_weights(recipe, splits.train) for recipe in settings.recipes())
     runtime = replace(
         runtime,
-        context=_context(plugins, splits, calls, runtime.store),
+        context=_context(plugins, splits, calls, runtime),
         sealed=frozenset(sample.id for sample in splits.test),
         witness=next(iter(splits.guide), None),
     )
@@ -258,7 +258,7 @@ def _possible_arms(
     return rows.select_runnable(arms, not isinstance(settings.experiment.arms, str), missing)
 
 
-def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> Context:
+def _context(plugins: PluginSet, splits: Splits, calls: Calls, runtime: StageRuntime) -> Context:
     count_tokens, token_limit = plugins.synthesizer.token_budget() or (None, None)
     return Context(
         labels=splits.labels,
@@ -266,7 +266,8 @@ def _context(plugins: PluginSet, splits: Splits, calls: Calls, store: Store) -> 
         paid=calls,
         count_tokens=count_tokens,
         token_limit=token_limit,
-        masks=store.masks,
+        masks=runtime.store.masks,
+        stopping=runtime.stopping,
     )
 
 
@@ -296,7 +297,7 @@ def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], unanswered
     if any(change.key.partition(".")[0] in (*KINDS, "engine") for change in changes):
         ledger.set_fact(SPEEDS, None)  # they were another plugin's, or of other workers
     if unanswered:
-        note = f"the critic gave no answer on {unanswered} cases for a reason that may pass: they are asked about again"
+        note = f"the critic gave no answer for {unanswered} cases, perhaps temporarily: they are asked about again"
         runtime.watch(Progress("asked again", unanswered, unanswered, note))
     for change in changes:
         runtime.watch(Progress("settings changed", len(changes), len(changes), str(change)))

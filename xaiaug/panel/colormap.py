@@ -67,7 +67,7 @@ class Heat:
 
 def scale_of(explanation: Explanation) -> Scale | None:
     """The floor of a map and its 99.5th percentile; None if the map is constant or has no finite value."""
-    finite = explanation.heatmap[np.isfinite(explanation.heatmap)]
+    finite = explanation.finite
     # A grid can vary where the image does not show it: in a single pixel, or in a padded border.
     if explanation.degenerate or finite.size == 0 or np.ptp(finite) == 0:
         return None
@@ -123,5 +123,5 @@ def _resize(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
 
 
 def _stretch(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    image = Image.fromarray(values.astype(np.float32))
+    image = Image.fromarray(values.astype(np.float32, copy=False))
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR))

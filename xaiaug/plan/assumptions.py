@@ -119,7 +119,7 @@ def _mistakes(settings: Settings, known: Assumptions) -> str:
     low, high = (f"{100 * rate:g}" for rate in ERROR_RATE)
     return (
         f"Assumed: the baseline gets {low} to {high} % of {guide} guide images wrong (at most {settings.mistakes.max} "
-        "are used). `xaiaug run CONFIG --until mistakes` measures it, and costs nothing."
+        "are used). `xaiaug run CONFIG --until mistakes` measures it, at no cost."
     )
 
 
@@ -140,14 +140,14 @@ def _slices(settings: Settings, known: Assumptions) -> list[str]:
         return [f"{inside} mistakes are in slices, which take {asked} requests; the others are {others}."]
     return [
         "The slices are not known yet: anything from one request to one a mistake. `xaiaug run CONFIG --until explain` "
-        "finds them, and costs nothing."
+        "finds them, at no cost."
     ]
 
 
 def _images_per_wanted(known: Assumptions) -> str:
     low, high = known.made_each or MADE_EACH
     whence = "as in the run folder" if known.made_each else "assumed"
-    return f"For each image that is wanted, {low:.2g} to {high:.2g} are made ({whence}): rejected ones are made again."
+    return f"For each image wanted, {low:.2g} to {high:.2g} are made ({whence}): rejected ones are made again."
 
 
 def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) -> list[str]:
@@ -167,7 +167,7 @@ def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) 
         names, shown = name_some(name for name, _ in limited), limited[0][1]
         sentences.append(
             f"New images take {shown:,} of {passes:,} passes in {names}, and {wanted:,.0f} or more are made: fewer "
-            "images_per_mistake would do."
+            "images_per_mistake would suffice."
         )
     return sentences + [f"Warning: {warning}" for arm in arms if (warning := rows.warn_of_ratio(arm))]
 
@@ -190,5 +190,5 @@ def _hours(known: Assumptions, lines: Sequence[Line]) -> list[str]:
         sentences.append("The speed of this machine is not known yet: --probe measures it on a few images.")
     if any(line.calls[1] for line in lines) and StageKind.CRITIQUE not in known.seconds:
         low, high = (f"{seconds:.2g}" for seconds in CALL_SECONDS)
-        sentences.append(f"Assumed: {low} to {high} seconds a call, many of them at once.")
+        sentences.append(f"Assumed: {low} to {high} seconds per call, many calls in parallel.")
     return sentences

@@ -189,7 +189,7 @@ def _further(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions, lines:
     seeds = (*experiment.seeds, max(experiment.seeds) + 1)
     changes: dict[str, Mapping[str, object]] = {
         "one more seed": {"seeds": seeds},
-        "one more image a mistake": {"images_per_mistake": experiment.images_per_mistake + 1},
+        "one more image per mistake": {"images_per_mistake": experiment.images_per_mistake + 1},
         "one more round": {"rounds": experiment.rounds + 1},
     }
     if not reaches(asked.until, Stop.IMAGES):
@@ -210,7 +210,7 @@ def _estimate_saving(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions
     critic = asked.settings.critic.model_copy(update={"per": "mistake", "unsliced": "ask"})
     settings = asked.settings.model_copy(update={"critic": critic})
     singly = _lines(replace(asked, settings=settings), arms, known)
-    return _difference("asking once a slice", add_lines("singly", singly), add_lines("now", lines))
+    return _difference("asking once per slice", add_lines("singly", singly), add_lines("now", lines))
 
 
 def _estimate_agreement(

@@ -23,7 +23,7 @@ class Explanation:
         target: index of the explained class.
         class_specific: whether the heatmap depends on `target`.
         grid: gh gw, float32, the unscaled map at the model's resolution; None where the method has none.
-        completeness_error: the sum of the grid less what it should add up to, in logits; None where the method
+        completeness_error: the sum of the grid minus what it should add up to, in logits; None where the method
             promises no sum.
 
     Raises:
@@ -74,7 +74,7 @@ class Explanation:
 
     @property
     def degenerate(self) -> bool:
-        """Whether the map carries no information: zero, constant, or not finite where the model saw the image."""
+        """Whether the map carries no information, being constant or not finite where the model saw the image."""
         values = self.heatmap if self.grid is None else self.grid
         if values.size == 0:
             return True
@@ -87,12 +87,18 @@ class Explanation:
         return bool(most - least <= 1e-6 * max(abs(least), abs(most)))
 
     @property
+    def finite(self) -> NDArray[np.float32]:
+        """The finite values of the map, flat; a view where all of them are."""
+        known = np.isfinite(self.heatmap)
+        return self.heatmap.reshape(-1) if known.all() else self.heatmap[known]
+
+    @property
     def floor(self) -> float:
         """The value above which heat counts; NaN where no value is finite.
 
         It is 0 in a map of both signs, whose negative values are evidence against the class; else the minimum.
         """
-        finite = self.heatmap[np.isfinite(self.heatmap)]
+        finite = self.finite
         if finite.size == 0:
             return float("nan")
         least, most = float(finite.min()), float(finite.max())

@@ -226,7 +226,7 @@ class Report(Row):
         until: the last stage requested.
         complete: whether that stage is finished.
         rounds: mistakes on guide before each earlier round; the report is of the last round, whose baseline is the
-            arm that the round before promoted.
+            arm that the previous round promoted.
         maps: how faithful the heatmaps are; None if not tested.
         slices: what the search for slices came to; None where none was asked for.
         causes: what the tests of stated causes came to, one row a slice; empty where causes were not tested.

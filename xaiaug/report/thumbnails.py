@@ -20,7 +20,7 @@ from ..records import Explanation
 
 # Raised by Pillow and the blob folder for a picture that is missing, truncated or not a picture.
 _FORMATS = ("PNG", "JPEG", "WEBP")
-_QUALITY, _EFFORT = 78, 1
+_QUALITY, _EFFORT = 78, 0  # more effort: as many bytes
 _THREADS, _CHUNK = 4, 64
 UNREADABLE = (OSError, EOFError, LookupError, ValueError, SyntaxError, Image.DecompressionBombError)
 

@@ -39,6 +39,11 @@ class Item:
     key: Any
     value: Any
 
+    @classmethod
+    def of(cls, value: Any) -> Item:
+        """One that knows its key."""
+        return cls(value.key, value)
+
 
 @dataclass(frozen=True)
 class Stage:

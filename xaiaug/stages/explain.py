@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_rais
 from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce
-from .runtime import Fitted, StageRuntime
-from .stage_work import Rebuilt
+from .runtime import Fitted, StageRuntime, open_images
+from .stage_work import Monitor, Rebuilt
 
+TITLE = "explain mistakes"
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 
 
@@ -29,10 +30,11 @@ class _Work(Rebuilt):
     explainer: Explainer
     context: Context
     fitted: Fitted
+    monitor: Monitor
     ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.explainer, self.context)
+        self.ready = PreparedOnce(self.explainer, replace(self.context, stopping=self.monitor.stopping))
 
     def __call__(self, mistakes: list[Mistake]) -> list[Any]:
         self.ready()
@@ -49,7 +51,7 @@ class _Work(Rebuilt):
 
     def _explain(self, classifier: Classifier, mistakes: list[Mistake], targets: list[int]) -> list[Any]:
         def call(pairs: list[tuple[Mistake, int]]) -> list[Explanation | Failure]:
-            images = [mistake.sample.open() for mistake, _ in pairs]
+            images = list(open_images(self.monitor, [mistake.sample for mistake, _ in pairs], TITLE))
             made = self.explainer.explain(classifier, images, [target for _, target in pairs])
             _check_sizes(self.explainer, made, images)
             return made
@@ -91,15 +93,17 @@ def explain(
     who = f"{type(explainer).__name__}.explain"
     stage = Stage(
         explain_stage(cases),
-        "explain mistakes",
+        TITLE,
         basis,
         explainer.batch_size,
         who=who,
         spread=True,
         plugin=type(explainer),
     )
-    items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
-    rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime.context, fitted))
+    items = Lazy(len(mistakes), lambda i: Item.of(mistakes[i]))
+    rows: Sequence[ExplainRow] = complete(
+        runtime, stage, items, _Work(explainer, runtime.context, fitted, runtime.monitor)
+    )
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))
     return rows
 

@@ -16,7 +16,8 @@ from ..store.schema import FAITHFULNESS, FAITHFULNESS_SUMMARY
 from ..store.stage_rows import ExplainRow, FaithfulnessRow, MapRow, explanation_of, failure_of
 from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
 from .mistakes import Mistake
-from .runtime import Fitted, StageRuntime
+from .runtime import Fitted, StageRuntime, open_images
+from .stage_work import Monitor
 
 TITLE = "test heatmaps"
 CHUNK = 4
@@ -31,6 +32,7 @@ FIGURES = ("entropy", "top_share", "border_share")
 class _Work:
     fitted: Fitted
     blobs: Blobs
+    monitor: Monitor
 
     def __call__(self, pairs: list[tuple[Mistake, MapRow]]) -> list[Any]:
         made = batch(_who(self.fitted), lambda some: [self._row(*pair) for pair in some], pairs, dict)
@@ -38,7 +40,8 @@ class _Work:
 
     def _row(self, mistake: Mistake, row: MapRow) -> dict[str, Any]:
         explanation = cast(Explanation, explanation_of(row, self.blobs))
-        scored = score_map(self.fitted.load(), mistake.sample.open(), explanation, **ASKED)
+        (image,) = open_images(self.monitor, [mistake.sample], TITLE)
+        scored = score_map(self.fitted.load(), image, explanation, **ASKED)
         figures = asdict(summarize_map(explanation))
         return {
             "id": mistake.sample.id,
@@ -67,7 +70,9 @@ def measure_maps(
     pairs = [(mistakes[place], explained[place]["predicted"]) for place in sample]
     items = [Item([mistake.sample.id, row], (mistake, row)) for mistake, row in pairs]
     stage = Stage(FAITHFULNESS, TITLE, {"model": fitted.key, **ASKED}, CHUNK, spread=True, plugin=fitted.kind)
-    rows: list[FaithfulnessRow] = list(complete(runtime, stage, items, _Work(fitted, runtime.store.blobs)))
+    rows: list[FaithfulnessRow] = list(
+        complete(runtime, stage, items, _Work(fitted, runtime.store.blobs, runtime.monitor))
+    )
     refuse_if_all_raised(_who(fitted), (failure_of(row) for row in rows))
     measured = [row for row in rows if "failure" not in row]
     summary = Stage(FAITHFULNESS_SUMMARY, TITLE, None, max(1, len(measured)), together=True)

@@ -24,7 +24,7 @@ from .stage_work import Monitor
 
 CURVE, EARLY = "curve", "early"  # folders in a model's folder
 RESUMES = "rerun the same command to resume"
-BEGINS_ANEW = "rerun the same command to resume; this training then begins anew"
+BEGINS_ANEW = "rerun the same command to resume; this training then starts again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class WhatToKeep:
     """What a training keeps besides its last weights.
 
     Attributes:
-        checkpoint_steps: optimiser steps between two checkpoints; None: a training that was cut off begins anew.
+        checkpoint_steps: optimiser steps between two checkpoints; None: a killed training starts again.
         curve: whether the weights at each point of its curves are kept, for the test split to be measured later.
         early: whether the weights at half of the training are kept.
     """

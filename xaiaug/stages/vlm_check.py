@@ -92,5 +92,5 @@ def _to_verdict(verdict: VerdictRow, check: ImageCheck | Failure) -> dict[str, A
         return cast(dict[str, Any], check_plain(CHECK, {**verdict, **told}))
     if check.shown:
         return {**verdict}
-    reason = check.reason or "it does not show what was wished for"
+    reason = check.reason or "it does not show what its prompt asks for"
     return {"kept": False, "check": CHECK, "reason": reason, "score": None, "fingerprint": None}

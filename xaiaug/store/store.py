@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from ..errors import DataError, RunFolderError, RunLockedError, XaiaugError
 from ..files import MAX_TEXT, Directory
 from ..tables import format_csv, parse_edited_csv
-from .blobs import MAX_BYTES, Blob, Blobs, KeptBlob, blob_name, write_atomically
+from .blobs import MAX_BYTES, PLAIN, Blob, Blobs, KeptBlob, blob_name, write_atomically
 from .call_ledger import CallLedger
-from .file_stamps import FileStamps
+from .file_stamps import FileStamps, to_stamp
 from .known_files import files_of
 from .lost_ledger import open_run_ledger
 from .mask_files import MaskFiles
@@ -129,9 +129,9 @@ class Store:
 
     def commit(self, key: str, stage: StageName, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
-        files: list[FileStamp] = []
-        plain = [self._to_row(row, files) for row in rows]
-        self.ledger.commit(key, stage, plain, files)
+        stamps: dict[str, FileStamp] = {}
+        plain = [self._to_row(row, stamps) for row in self.blobs.keep(rows)]
+        self.ledger.commit(key, stage, plain, list(stamps.values()))
         return plain
 
     def replace(self, key: str, stage: StageName, rows: Sequence[Any]) -> None:
@@ -312,18 +312,20 @@ class Store:
             ) from error
         return lock
 
-    def _to_row(self, value: Any, files: list[FileStamp]) -> Any:
-        if isinstance(value, Blob):
-            return self._to_row(self.blobs.keep(value), files)
+    def _to_row(self, value: Any, stamps: dict[str, FileStamp]) -> Any:
+        """What the ledger keeps of a value; stamps of its files are added by name."""
+        if type(value) in PLAIN:
+            return value
         if isinstance(value, KeptBlob):
-            files.append(self._index.stamp(self.blobs.file(value.name), value.digest))
+            name = self.blobs.file(value.name)
+            stamps[name] = to_stamp(name, value.lies or self._files.stat(name), value.digest)
             return {"blob": value.name}
         if isinstance(value, UnfinishedModel):
             return self.write_model(value.place, partial(self._move_files, value.lies)).to_row()
         if isinstance(value, Mapping):
-            return {key: self._to_row(inner, files) for key, inner in value.items()}
+            return {key: self._to_row(inner, stamps) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return [self._to_row(inner, files) for inner in value]
+            return [self._to_row(inner, stamps) for inner in value]
         return value
 
     def _move_files(self, lies: str, folder: Path) -> None:

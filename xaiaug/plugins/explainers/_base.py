@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...errors import MissingExtraError
-from ...interfaces import Classifier, Explainer, PartialViewer, TorchModel
+from ...errors import MissingExtraError, RunStopped
+from ...interfaces import Classifier, Context, Explainer, PartialViewer, TorchModel
 from ...records import Explanation, Failure
 from ._heatmap import place
 from ._network import Batch, Grids, check_network, check_request, explain_batches
@@ -32,15 +32,33 @@ def require_captum(method: str) -> None:
         raise MissingExtraError(f"the explainer {method!r} needs captum: pip install 'captum>=0.9,<1'")
 
 
-class NetworkExplainer(Explainer):
-    """An explainer that looks into the classifier's network; a method gives the grids of one batch.
+class StoppableExplainer(Explainer):
+    """An explainer that stops within a batch: a slow classifier may take minutes for one.
 
     Attributes:
         method: its name, in explanations and errors.
-        class_specific: whether its heatmaps depend on the target.
     """
 
     method: ClassVar[str]
+    _stopping: Callable[[], bool] = bool
+
+    def prepare(self, context: Context) -> None:
+        """Takes from the run how it is asked to stop."""
+        self._stopping = context.stopping
+
+    def check_stop(self) -> None:
+        """Raises RunStopped where the run was asked to stop; called between two passes of the classifier."""
+        if self._stopping():
+            raise RunStopped(f"stopped in {self.method}: rerun the same command to resume")
+
+
+class NetworkExplainer(StoppableExplainer):
+    """An explainer that looks into the classifier's network; a method gives the grids of one batch.
+
+    Attributes:
+        class_specific: whether its heatmaps depend on the target.
+    """
+
     class_specific: ClassVar[bool]
 
     def explain(
@@ -71,14 +89,8 @@ class NetworkExplainer(Explainer):
         """The grids of a batch, before they are placed on its images."""
 
 
-class ImageExplainer(Explainer):
-    """An explainer that takes any classifier, and explains images one by one: no result depends on the batch.
-
-    Attributes:
-        method: its name, in explanations and errors.
-    """
-
-    method: ClassVar[str]
+class ImageExplainer(StoppableExplainer):
+    """An explainer that takes any classifier, and explains images one by one: no result depends on the batch."""
 
     def explain(
         self, classifier: Classifier, images: Sequence[Image.Image], targets: Sequence[int]
@@ -108,7 +120,7 @@ class PredictionExplainer(ImageExplainer):
     """
 
     def _explain_image(self, classifier: Classifier, image: Image.Image, target: int) -> Explanation:
-        parts = HiddenParts(self.method, classifier, image, _find_box(classifier, image), target)
+        parts = HiddenParts(self.method, classifier, image, _find_box(classifier, image), target, self.check_stop)
         grid = self._make_grid(parts)
         heatmap = place(grid, parts.box, image.size)
         return Explanation(heatmap, self.method, target, class_specific=True, grid=grid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -28,6 +28,7 @@ class HiddenParts:
         image: any mode.
         box: x0 y0 x1 y1 of what the classifier sees, in pixels of the image; it may reach beyond it.
         target: index of the class whose probability counts.
+        before_batch: called before each batch of predictions; may raise to stop.
 
     Attributes:
         box: the pixels whose centres it sees: left, top, right and bottom.
@@ -36,9 +37,15 @@ class HiddenParts:
     """
 
     def __init__(
-        self, method: str, classifier: Classifier, image: Image.Image, box: Sequence[float], target: int
+        self,
+        method: str,
+        classifier: Classifier,
+        image: Image.Image,
+        box: Sequence[float],
+        target: int,
+        before_batch: Callable[[], object] = bool,
     ) -> None:
-        self._method, self._classifier, self._target = method, classifier, target
+        self._method, self._classifier, self._target, self._before_batch = method, classifier, target, before_batch
         image = to_rgb(image)
         (left, right), (top, bottom) = (_find_pixels(box[i], box[i + 2], image.size[i]) for i in (0, 1))
         self.box = left, top, right, bottom
@@ -62,6 +69,7 @@ class HiddenParts:
         images = self._iter_images(masks, Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST)
         parts = []
         while batch := list(islice(images, self.batch_size)):
+            self._before_batch()
             parts.append(self._predict_batch(batch))
         return np.concatenate(parts) if parts else np.zeros(0)
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from PIL import Image
 
 from ...errors import UndefinedMethodError
-from ...interfaces import Classifier, Explainer, TorchModel
+from ...interfaces import Classifier, Context, Explainer, TorchModel
 from ...records import JSON, Explanation, Failure
 from ._network import check_network, name_network, unwrap_network
 from .attention_relevance import AttentionRelevance
@@ -27,7 +27,7 @@ class AutoExplainer(Explainer):
 
     Transformer relevance (arXiv:2103.15679) for vision transformers with global attention whose head reads a CLS token;
     Grad-CAM (arXiv:1610.02391) for other networks with a late map that all of the image passes through; occlusion
-    (arXiv:1311.2901), which asks for predictions alone, for the rest, and for a classifier that shows no network. All
+    (arXiv:1311.2901), which only needs predictions, for the rest, and for a classifier without a network. All
     depend on the class. `Explanation.method` names the method that was used.
     """
 
@@ -41,6 +41,11 @@ class AutoExplainer(Explainer):
         """Class, version and source, and those of the methods it chooses from."""
         methods = (self._relevance, self._grad_cam, self._occlusion)
         return {**super().identity(), "methods": [method.identity() for method in methods]}
+
+    def prepare(self, context: Context) -> None:
+        """Prepares each method that it may choose."""
+        for method in (self._relevance, self._grad_cam, self._occlusion):
+            method.prepare(context)
 
     def check(self) -> None:
         """Raises what any method that it may choose lacks: which one it is, is known with the first image."""
