@@ -197,6 +197,12 @@ def test_the_settings_of_the_page_on_running_are_valid():
     assert config.parse_settings({"experiment": {"checkpoint_steps": 200}})
 
 
+def test_the_settings_of_the_page_on_clusters_are_valid():
+    local, ray = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/cluster.md", "toml")[:2])
+    assert (local.engine.name, local.engine.workers) == ("local", 4)
+    assert (ray.engine.name, ray.engine.num_gpus, ray.engine.memory_gb) == ("ray", 1, 16)
+
+
 def test_the_settings_of_the_page_on_faithfulness_are_valid():
     more, shared = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/faithfulness.md", "toml"))
     assert more.mistakes.faithfulness == 100

@@ -324,6 +324,8 @@ def test_a_remote_plugin_needs_to_be_allowed():
         ({"critic": Ramp()}, "the critic must be a Critic or its name, got Ramp"),
         ({"arms": "basics"}, "Did you mean 'basic'"),
         ({"engine": "locale"}, "Did you mean 'local'"),
+        ({"settings": {"engine": {"num_gpus": 1}}}, 'num_gpus is for the engine "ray"'),
+        ({"settings": {"engine": {"workers": 0}}}, "engine"),
         ({"settings": {"mistake": {}}}, "Did you mean 'mistakes'"),
         ({"settings": []}, "settings must be a dict"),
         ({"images_per_mistake": 0}, "images_per_mistake"),

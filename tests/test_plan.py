@@ -385,3 +385,32 @@ def test_a_critic_asked_once_a_slice_is_planned_by_its_slices_and_the_plan_says_
     left = build_plan(asked(AwaySheets(), "images", **skipping), replace(found, slices=(3, 60)))
     assert left.total.cases == (3, 3)
     assert left.total.images[1] < build_plan(asked(AwaySheets(), "images"), found).total.images[0]
+
+
+def plan_with(workers, request, measured=None):
+    known = replace(KNOWN, mistakes=100, seconds=SPEEDS, workers=workers, measured_workers=measured or workers)
+    return build_plan(request, known)
+
+
+def test_workers_as_fast_as_those_measured_divide_the_hours_but_no_single_training():
+    one, two = (asked(experiment={"arms": ["continued"], "seeds": seeds}) for seeds in ((0,), (0, 1)))
+    alone, spread = plan_with(1, two), plan_with(8, two)
+    for kind in ("explain", "critique", "predict"):
+        assert spread.stage_hours[kind] == pytest.approx([hours / 8 for hours in alone.stage_hours[kind]])
+    assert plan_with(8, one).stage_hours["fit"] == plan_with(1, one).stage_hours["fit"]
+    assert spread.stage_hours["fit"] == pytest.approx(plan_with(1, one).stage_hours["fit"]), "two side by side"
+    assert spread.total.hours[0] == pytest.approx(sum(hours[0] for hours in spread.stage_hours.values()))
+
+
+def test_hours_for_other_workers_than_measured_range_from_no_gain_to_all_of_it():
+    one, four = plan_with(1, asked()), plan_with(4, asked(), measured=1)
+    (low, _), (_, high) = one.stage_hours["explain"], one.stage_hours["explain"]
+    assert four.stage_hours["explain"] == pytest.approx((low / 4, high))
+    told = "Hours are for workers: 4 of them, and speeds were measured with 1."
+    assert any(sentence.startswith(told) for sentence in four.assumptions)
+    assert not any("workers" in sentence for sentence in one.assumptions)
+
+
+def test_calls_of_an_outside_service_take_as_long_with_any_number_of_workers():
+    one, eight = (plan_with(count, asked(Away())) for count in (1, 8))
+    assert eight.stage_hours["critique"] == one.stage_hours["critique"]

@@ -12,6 +12,7 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from PIL import Image
 
 from xaiaug import FeedbackLoop, Recipe, Splits, open_run
+from xaiaug.cli.run_folder import status as print_status
 from xaiaug.errors import RunFolderError, RunLockedError
 from xaiaug.files import Directory, seal_folder
 from xaiaug.results.maintenance import collect_garbage, status, verify
@@ -55,6 +56,15 @@ def test_a_run_that_was_ended_from_outside_is_told_so(copy):
         json.dumps({"state": "running", "at": "2026-01-01", "stage": "s", "done": 1, "total": 2})
     )
     assert status(copy)["state"] == "ended from outside"
+
+
+def test_status_tells_what_each_worker_does(copy, capsys):
+    lines = ["worker 1: train continued 3/8", "worker 2: train continued, seed 1 2/8"]
+    progress = {"state": "stopping", "at": "2026-01-01", "stage": "train 2 models", "done": 5, "total": 16}
+    (copy / "status.json").write_text(json.dumps({**progress, "workers": lines}))
+    assert status(copy)["workers"] == lines
+    print_status(str(copy))
+    assert capsys.readouterr().out.splitlines()[1:3] == [f"  {line}" for line in lines]
 
 
 def test_a_run_that_is_being_written_tells_its_progress_alone(copy):

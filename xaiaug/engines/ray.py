@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,14 +70,12 @@ class RayEngine(WorkerPool):
         super().close()
         self._stored = (None, None)
         if self._owns:
-            import ray
-
+            ray = _import_ray()
             ray.shutdown()
             self._owns = False
 
     def _connect(self) -> None:
-        import ray
-
+        ray = _import_ray()
         if ray.is_initialized():
             return
         # "local", not None: Ray would try to reach the last cluster that was started on this machine.
@@ -98,8 +97,7 @@ class RayEngine(WorkerPool):
         Raises:
             ConfigError: not one does.
         """
-        import ray
-
+        ray = _import_ray()
         have, needs = ray.cluster_resources(), {"CPU": self._options.num_cpus, "GPU": self._options.num_gpus}
         count = min(int(have.get(name, 0.0) // amount) for name, amount in needs.items() if amount)
         if not count:
@@ -112,14 +110,11 @@ class RayEngine(WorkerPool):
         return count
 
     def _dump(self, value: object) -> bytes:
-        from ray import cloudpickle
-
-        data: bytes = cloudpickle.dumps(value)
+        data: bytes = _import_ray().cloudpickle.dumps(value)
         return data
 
     def _start(self, number: int) -> None:
-        import ray
-
+        ray = _import_ray()
         options = self._options
         actor = ray.remote(
             num_cpus=options.num_cpus,
@@ -133,8 +128,7 @@ class RayEngine(WorkerPool):
         self._calls[self._actors[number].get_ready.remote()] = number
 
     def _send(self, number: int, work: bytes | None, chunk: bytes) -> None:
-        import ray
-
+        ray = _import_ray()
         if work is not None and work is not self._stored[0]:
             self._stored = (work, ray.put(work))  # once for all actors
         given = None if work is None else self._stored[1]
@@ -145,8 +139,7 @@ class RayEngine(WorkerPool):
             self._actors[number].stop.options(concurrency_group=CONTROL).remote()
 
     def _wait(self, seconds: float) -> list[tuple[int, Event]]:
-        import ray
-
+        ray = _import_ray()
         self._ask_for_messages()
         ready, _ = ray.wait([*self._calls, *self._asked], num_returns=1, timeout=seconds)
         events: list[tuple[int, Event]] = []
@@ -159,8 +152,7 @@ class RayEngine(WorkerPool):
         return events
 
     def _read_answer(self, number: int, call: Any) -> Event:
-        import ray
-
+        ray = _import_ray()
         try:
             event: Event = pickle.loads(ray.get(call))  # noqa: S301  of our own actor
         except ray.exceptions.RayError as error:
@@ -178,8 +170,7 @@ class RayEngine(WorkerPool):
             self._asked[self._actors[number].take_message.options(concurrency_group=CONTROL).remote()] = number
 
     def _read_messages(self, call: Any) -> list[tuple[int, Event]]:
-        import ray
-
+        ray = _import_ray()
         number = self._asked.pop(call)
         with contextlib.suppress(ray.exceptions.RayError):  # the chunk tells that its worker died
             messages = ray.get(call)
@@ -187,8 +178,7 @@ class RayEngine(WorkerPool):
         return []
 
     def _kill(self, number: int) -> None:
-        import ray
-
+        ray = _import_ray()
         if number in self._actors:
             actor = self._actors[number]
             self._forget(number)
@@ -211,8 +201,7 @@ class RayWorker:
     """
 
     def __init__(self, folder: Path, path: list[str], environment: dict[str, str]) -> None:
-        import ray
-
+        ray = _import_ray()
         os.environ.update(environment)
         sys.path += [place for place in path if place not in sys.path]
         with contextlib.suppress(OSError):  # on another machine there may be no such folder
@@ -241,6 +230,10 @@ class RayWorker:
 
     def _keep(self, message: Any) -> None:
         self._messages[0] = message
+
+
+def _import_ray() -> Any:
+    return import_module("ray")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class Work(Protocol):
     def open(self) -> None:
         """Refuses a worker that cannot do it; called in other processes alone, before the first chunk."""
 
-    def __call__(self, chunk: Any) -> Any:
+    def __call__(self, chunk: Any, /) -> Any:
         """The result of a chunk."""
 
 

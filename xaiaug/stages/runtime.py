@@ -64,7 +64,8 @@ class StageRuntime:
 
     def find_place(self, plugin: type[Plugin] | None) -> RunPlace:
         """How a worker knows that it is at the right place, for the work of such a plugin."""
-        return RunPlace(self.store.blobs, self.store.token, self.witness, plugin, plugin and source_digest(plugin))
+        source = None if plugin is None else source_digest(plugin)
+        return RunPlace(self.store.blobs, self.store.token, self.witness, plugin, source)
 
     def name(self, stage: StageName) -> StageName:
         """The name of a stage in the ledger."""
