@@ -4,9 +4,8 @@
 
 Random perceptual hashes stand for images, a tenth of them for the test split. Among the others copies are planted whose
 hashes differ in 0 to 4 bits, half of them mirrored; reading and hashing images is in benchmarks/data.py. All pairs are
-compared on a sample of the test hashes and extrapolated to all. Both take turns, in CPU time; memory is the peak of what
-a comparison allocates. Near-duplicates by grey values, which confirm each pair, are left out: their number is that of the
-pairs.
+compared on a sample of the test hashes and extrapolated to all. Both take turns, in CPU time; memory is the peak that
+one comparison allocates. Grey values, which confirm each pair, are left out: their number is that of the pairs.
 """
 
 from __future__ import annotations
