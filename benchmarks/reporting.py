@@ -53,6 +53,13 @@ def describe_machine() -> dict[str, Any]:
     return {"summary": summary, "cores": cores, "processor": _processor(), "gpu": _gpu(), "versions": versions}
 
 
+def peak_megabytes() -> float:
+    """Peak memory of this process so far."""
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
 def summarize(values: Sequence[float]) -> dict[str, float]:
     """Median and quartiles of repeated measurements, and their number."""
     low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
