@@ -26,7 +26,7 @@ from xaiaug.store import CallLedger, Store
 LATENCY_S = 0.5
 IN_FLIGHT = 32
 RATE = 20
-SPARE = 8  # threads that commit while others wait for the service
+SPARE = 32  # threads that commit while others wait for the service; a run has more
 CALLS, QUICK = 1000, 80
 SAMPLE, QUICK_SAMPLE = 20, 4  # calls of the plain loop
 SEED = 0  # of the jitter between retries

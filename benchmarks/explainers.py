@@ -1,18 +1,20 @@
 """What an explanation costs over the plain forward pass, next to textbook implementations and captum.
 
-    python benchmarks/explainers.py [--models ViT-S/16 ViT-B/16] [--batch 8] [--rounds 15] [--device cpu] [--quick]
-                                    [--json FILE]
+    python benchmarks/explainers.py [--models ViT-S/16 ViT-B/16] [--batch 8] [--pixels 224] [--rounds 15]
+                                    [--seconds 300] [--device cpu] [--quick] [--json FILE]
 
-Random weights at 224 pixels, float32. The methods take turns, round by round; a ratio is the median over the rounds of
-a method's time over the plain pass (SDPA, inference mode) of the same round, in CPU time, which other processes on the
-machine change little, and in wall time, which is all there is on a GPU. Memory is the peak of what torch holds, weights
-included, over that of the plain pass.
+Random weights, float32; --batch (1 to 64, say) and --pixels (224 to 518) take several values. The methods take turns,
+round by round; a ratio is the median over the rounds of a method's time over the plain pass (SDPA, inference mode) of
+the same round, in CPU time, which other processes on the machine change little, and in wall time, which is all there is
+on a GPU. A table ends after --rounds, or after --seconds and two rounds. Memory is the peak of what torch holds,
+weights included, over that of the plain pass.
 
 - ours: `explain`, from images to heatmaps at image size; pixels are prepared beforehand, as for the plain pass.
 - textbook rollout: `output_attentions` of eager attention, and the product of full matrices.
 - textbook relevance: the same, with a backward pass over all parameters.
 - textbook Grad-CAM: hooks at the same layer, and a backward pass over all parameters.
 - captum: its LayerGradCam at the same layer.
+- pytorch-grad-cam is not run: it imports torchvision, which has no build for the CPU builds of torch used here.
 - products: rollout's product alone, over maps of 12 layers, as a row and as full matrices.
 
 Integrated gradients are left out: they are captum's own, at one forward and one backward pass a step.
@@ -22,16 +24,16 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import os
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import torch
 from captum.attr import LayerGradCam
 from PIL import Image
-from reporting import create_parser, describe_machine, write_json
+from reporting import create_parser, describe_machine, summarize, write_json
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTForImageClassification
 
@@ -41,27 +43,37 @@ from xaiaug.plugins.explainers._aggregation import rollout
 MODELS = {
     "ViT-S/16": {"hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536},
     "ViT-B/16": {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072},
+    "ViT-L/16": {
+        "hidden_size": 1024,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+    },
     "tiny": {"hidden_size": 48, "num_attention_heads": 3, "intermediate_size": 96, "num_hidden_layers": 2},
 }
 LABELS = tuple("abcdefghij")
 REPEATS = 5  # of a product, so that both are timed with warm caches
+PATCH = 16
+NOT_RUN = {"pytorch-grad-cam": "imports torchvision, which has no build for the CPU builds of torch used here"}
 SEED = 0
 TOKENS = (197, 577)  # of 224 and 384 pixels, in patches of 16
 QUICK_ROUNDS, QUICK_BATCH = 1, 2
+LEAST_ROUNDS = 2
 Method = Callable[[], Any]
 
 
 class Bench:
     """The methods on one network."""
 
-    def __init__(self, name: str, batch: int, device: torch.device) -> None:
+    def __init__(self, name: str, batch: int, side: int, device: torch.device) -> None:
         torch.manual_seed(SEED)
-        config = ViTConfig(**MODELS[name], num_labels=len(LABELS))
+        side -= side % PATCH
+        config = ViTConfig(**MODELS[name], image_size=side, patch_size=PATCH, num_labels=len(LABELS))
         self.network = ViTForImageClassification(config).eval().to(device)
         self.eager = ViTForImageClassification._from_config(config, attn_implementation="eager").eval().to(device)
         self.eager.load_state_dict(self.network.state_dict())
-        self.pixels = torch.randn(batch, 3, 224, 224, device=device)
-        self.images = [Image.new("RGB", (224, 224)) for _ in range(batch)]
+        self.pixels = torch.randn(batch, 3, side, side, device=device)
+        self.images = [Image.new("RGB", (side, side)) for _ in range(batch)]
         self.targets = [index % len(LABELS) for index in range(batch)]
         self.layer = self.network.vit.layers[-1].layernorm_before
         place = {id(image): index for index, image in enumerate(self.images)}
@@ -89,6 +101,7 @@ class Bench:
             return self.network(self.pixels).logits.cpu()
 
     def _ours(self, explainer: Explainer) -> Method:
+        explainer.batch_size = len(self.images)
         return lambda: explainer.explain(self.classifier, self.images, self.targets)
 
     def textbook_rollout(self) -> Tensor:
@@ -162,25 +175,33 @@ def rollout_products(batch: int, tokens: int, device: torch.device, layers: int 
     return {"row": row, "full": full}
 
 
-def time_in_turn(methods: dict[str, Method], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """CPU and wall seconds of each method in each round, in turn, after one round that does not count."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+def time_in_turn(
+    methods: dict[str, Method], rounds: int, seconds: float = math.inf
+) -> dict[str, list[tuple[float, float]]]:
+    """CPU and wall seconds of each method in each round, in turn, after one round that does not count.
+
+    Ends after `rounds`, or after `seconds` and two rounds.
+    """
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+    began = time.perf_counter()
     for number in range(rounds + 1):
+        if number > LEAST_ROUNDS and time.perf_counter() - began > seconds:
+            break
         for name, method in methods.items():
             start, cpu_start = time.perf_counter(), time.process_time()
             method()
             if number:
-                seconds[name].append((time.process_time() - cpu_start, time.perf_counter() - start))
-    return seconds
+                times[name].append((time.process_time() - cpu_start, time.perf_counter() - start))
+    return times
 
 
-def compare_times(times: list[tuple[float, float]], base: list[tuple[float, float]]) -> dict[str, float]:
-    """Median CPU and wall time, and the medians of their ratios to the base's of the same round."""
-    figures: dict[str, float] = {}
+def compare_times(times: list[tuple[float, float]], base: list[tuple[float, float]]) -> dict[str, dict[str, float]]:
+    """CPU and wall time, and their ratios to the base's of the same round: medians with quartiles."""
+    figures: dict[str, dict[str, float]] = {}
     for place, name in enumerate(("cpu", "clock")):
         own, plain = [each[place] for each in times], [each[place] for each in base]
-        figures[f"{name} seconds"] = median(own)
-        figures[f"{name} ratio"] = median(a / b for a, b in zip(own, plain, strict=True))
+        figures[f"{name} seconds"] = summarize(own)
+        figures[f"{name} ratio"] = summarize([a / b for a, b in zip(own, plain, strict=True)])
     return figures
 
 
@@ -201,50 +222,63 @@ def peak_bytes(method: Method, network: nn.Module, device: torch.device) -> int:
     return highest + sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
-def print_table(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+def print_table(name: str, batch: int, side: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Prints a network's table; returns its rows."""
     device = torch.device(options.device)
-    bench = Bench(name, options.batch, device)
+    bench = Bench(name, batch, side, device)
     methods = bench.methods()
-    seconds = time_in_turn(methods, options.rounds)
+    seconds = time_in_turn(methods, options.rounds, options.seconds)
     peaks = {name: peak_bytes(method, bench.network, device) for name, method in methods.items()}
-    print(f"\n{f'{name}, batch {options.batch}':<24}{'CPU ms':>10}{'CPU':>8}{'clock':>8}{'memory':>8}")
-    rows = {}
+    print(f"\n{f'{name}, {side} px, batch {batch}':<28}{'images/s':>10}{'CPU':>8}{'clock':>8}{'memory':>8}")
+    rows: dict[str, dict[str, Any]] = {}
     for method, times in seconds.items():
-        row = compare_times(times, seconds["plain forward"])
-        rows[method] = row = {**row, "memory": peaks[method] / peaks["plain forward"], "peak bytes": peaks[method]}
-        ratios = "".join(f"{row[column]:>7.2f}x" for column in ("cpu ratio", "clock ratio", "memory"))
-        print(f"{method:<24}{row['cpu seconds'] * 1000:>10.1f}{ratios}")
+        row: dict[str, Any] = compare_times(times, seconds["plain forward"])
+        row |= {"memory": peaks[method] / peaks["plain forward"], "peak bytes": peaks[method]}
+        row["images a second"] = batch / row["clock seconds" if device.type != "cpu" else "cpu seconds"]["median"]
+        rows[method] = row
+        ratios = "".join(f"{row[column]['median']:>7.2f}x" for column in ("cpu ratio", "clock ratio"))
+        print(f"{method:<28}{row['images a second']:>10.1f}{ratios}{row['memory']:>7.2f}x")
     return rows
 
 
 def main() -> None:
-    """Prints a table for each network, and the two products."""
+    """Prints a table for each network, size and batch, and the two products."""
     options = _parse_options()
     load_average, threads = os.getloadavg()[0], torch.get_num_threads()
     print(f"load {load_average:.1f}, {threads} threads, {options.device}; {describe_machine()['summary']}")
-    figures: dict[str, Any] = {name: print_table(name, options) for name in options.models}
+    tables = [
+        {"model": name, "pixels": side, "batch": batch, "rows": print_table(name, batch, side, options)}
+        for name in options.models
+        for side in options.pixels
+        for batch in options.batch
+    ]
     print()
-    for batch, tokens in [(size, tokens) for tokens in options.tokens for size in (1, options.batch)]:
+    products = []
+    for batch, tokens in [(batch, tokens) for tokens in options.tokens for batch in options.batch[:2]]:
         seconds = time_in_turn(rollout_products(batch, tokens, torch.device(options.device)), options.rounds)
-        row = figures[f"product, {tokens} tokens, batch {batch}"] = compare_times(seconds["full"], seconds["row"])
-        faster = row["clock ratio" if options.device != "cpu" else "cpu ratio"]
+        row = compare_times(seconds["full"], seconds["row"])
+        products.append({"tokens": tokens, "batch": batch, **row})
+        faster = row["clock ratio" if options.device != "cpu" else "cpu ratio"]["median"]
         print(f"product of 12 maps, {tokens} tokens, batch {batch}: the row is {faster:.0f} times as fast")
+    for name, reason in NOT_RUN.items():
+        print(f"{name}: not run, {reason}")
     if options.json:
-        setup = {"batch": options.batch, "rounds": options.rounds, "device": options.device}
-        write_json(options.json, {**setup, "threads": threads, "load": load_average, "rows": figures}, seeds=[SEED])
+        setup = {"device": options.device, "threads": threads, "load": load_average, "not run": NOT_RUN}
+        write_json(options.json, {**setup, "tables": tables, "products": products}, seeds=[SEED])
 
 
 def _parse_options() -> argparse.Namespace:
     parser = create_parser(__doc__, quick="a tiny network, one round")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["ViT-S/16", "ViT-B/16"])
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, nargs="+", default=[8])
+    parser.add_argument("--pixels", type=int, nargs="+", default=[224], help="side of the images, cut to whole patches")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=300, help="for each table, once it has two rounds")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     options.tokens = TOKENS
     if options.quick:
-        options.models, options.rounds, options.batch = ["tiny"], QUICK_ROUNDS, QUICK_BATCH
+        options.models, options.rounds, options.batch = ["tiny"], QUICK_ROUNDS, [QUICK_BATCH]
         options.tokens = TOKENS[:1]
     return options
 

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -52,6 +53,12 @@ def describe_machine() -> dict[str, Any]:
     versions = {"python": platform.python_version(), **{name: version(name) for name in CORE}, **_installed(EXTRAS)}
     summary = f"{cores} cores, {_processor()}, {platform.system()}, torch {versions['torch']}"
     return {"summary": summary, "cores": cores, "processor": _processor(), "gpu": _gpu(), "versions": versions}
+
+
+def summarize(values: Sequence[float]) -> dict[str, float]:
+    """Median and quartiles of repeated measurements, and their number."""
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
+    return {"median": median, "low": low, "high": high, "rounds": len(values)}
 
 
 def write_json(path: Path, figures: dict[str, Any], *, seeds: Sequence[int]) -> None:

@@ -56,13 +56,13 @@ def settings_page() -> str:
     parts = [
         "# Settings",
         "A settings file is TOML; `xaiaug run FILE` runs it, `FeedbackLoop(settings=…)` takes the same tables. All keys"
-        " are optional but the data folder; unknown ones are refused with the nearest name.",
+        " are optional except the data folder; unknown ones are refused, with the nearest name.",
     ]
     for name, field in Settings.model_fields.items():
         parts += _settings_table(name, field)
     parts += _record_table(
         "[[experiment.arms]]",
-        "An arm of your own: a table in the list `[experiment] arms`.",
+        "Your own arm: a table in the list `[experiment] arms`.",
         Arm,
         skipped=("images",),
     )
@@ -77,7 +77,7 @@ def settings_page() -> str:
 def _settings_table(name: str, field: Any) -> Iterator[str]:
     model = field.annotation
     if name in TABLE_OF:
-        what = "How the arms are trained." if name == "recipe" else "How the baseline is trained, where that differs."
+        what = "How the arms are trained." if name == "recipe" else "How the baseline is trained, where it differs."
         yield from _record_table(f"[{name}]", what, TABLE_OF[name], skipped=SET_BY_ARM)
     elif hasattr(model, "model_fields"):
         summary, meanings = read_docstring(model)
@@ -85,7 +85,7 @@ def _settings_table(name: str, field: Any) -> Iterator[str]:
         extra = name in KINDS
         if extra:
             yield (
-                f"`name` is the {name}'s (default: `{field.default.name}`); all other keys but those below are its"
+                f"`name` is the {name}'s (default: `{field.default.name}`); all other keys except those below are its"
                 f" parameters: see [built-in plugins](built-in-plugins.md#{name})."
             )
         else:
@@ -148,7 +148,7 @@ def api_page() -> str:
     missing = sorted(set(xaiaug.__all__) ^ set(grouped))
     if missing:
         raise ValueError(f"docs/reference_pages.py: GROUPS and xaiaug.__all__ differ by {', '.join(missing)}")
-    parts = ["# Public names", "`import xaiaug` has these; heavy packages are imported when they are used."]
+    parts = ["# Python API", "`import xaiaug` has these names; heavy packages are imported when they are used."]
     for title, names in GROUPS.items():
         parts.append(f"## {title}")
         for name in names:
@@ -173,8 +173,8 @@ def errors_page() -> str:
     ]
     table = _table(("error", "also a", "meaning"), rows, literal=False)
     text = (
-        "All errors that are raised on purpose are `XaiaugError`s of `xaiaug.errors`; their messages say who, what was"
-        " expected, what came and what to do. `DataWarning` is the category of warnings."
+        "Errors raised on purpose are `XaiaugError`s of `xaiaug.errors`; their messages say which component"
+        " failed, what was expected, what it got and what to do. `DataWarning` is the category of warnings."
     )
     return f"# Errors\n\n{text}\n\n{table}\n"
 
@@ -217,7 +217,7 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]], *, literal: bool
     return "\n".join(lines)
 
 
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", type(None): "none"}
+_WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", type(None): "none"}
 
 
 def describe_type(hint: Any) -> str:

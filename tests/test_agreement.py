@@ -231,7 +231,7 @@ def test_no_number_of_samples_spends_more_than_the_budget(splits, tmp_path, at):
 
 
 def test_what_cannot_be_sampled_or_asked_is_refused_before_any_work():
-    with pytest.raises(ConfigError, match="samples = 3: the critic measured answers the same question alike"):
+    with pytest.raises(ConfigError, match="samples = 3: the critic measured always gives the same answer"):
         loop("measured", samples=3)
     with pytest.raises(ConfigError, match="samples = 2: the critic openai"):
         loop("openai", temperature=0.0, samples=2)

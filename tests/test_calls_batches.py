@@ -67,7 +67,7 @@ def test_a_budget_that_a_batch_passed_is_reported_in_numbers_and_its_replies_are
     with pytest.raises(BudgetSpentError) as caught:
         ask(calls(ledger, budget_usd=0.05), Service(50_000))
     assert "the budget of $0.05 is exceeded by $0.15: $0.2 is billed" in str(caught.value)
-    assert "'m' were billed up to 5.00 times their worst case, $0.16 above it in all" in str(caught.value)
+    assert "'m' were billed up to 5.00 times their worst case, $0.16 above it in total" in str(caught.value)
     again = ask(calls(ledger, budget_usd=0.05), Service(0))
     assert [reply.body["number"] for reply in again if isinstance(reply, RawReply)] == [0, 1, 2, 3]
 

@@ -48,6 +48,22 @@ def test_it_does_not_grow_while_nobody_asks_for_more():
     assert limit.allowed == 8
 
 
+def test_it_grows_while_calls_wait_as_long_as_none_fails():
+    limit = ConcurrencyLimit(8, 64)
+    assert not limit.on_wait(now_s=100.0)  # how long an answer takes is not known yet
+    limit.on_answer(0.5, 0.0, crowded=False)
+    grown = 0
+    for millisecond in range(500):
+        grown += limit.on_wait(millisecond / 1000)
+    assert limit.allowed == 8 + grown
+    assert 50 <= limit.allowed <= 64
+    for stop in (limit.on_failure, lambda: limit.on_throttle(0.5, 0.5)):
+        stop()
+        allowed = limit.allowed
+        assert not limit.on_wait(now_s=1000.0)
+        assert limit.allowed == allowed
+
+
 def test_a_429_cuts_a_quarter_once_for_all_calls_that_were_sent_before_it():
     limit = ConcurrencyLimit(32, 64)
     for _ in range(10):
@@ -94,7 +110,7 @@ def test_an_impossible_limit_is_refused(start, most):
 
 def test_without_a_limit_of_the_service_all_threads_are_soon_at_work():
     rate, refused = simulate(None, 1000, threads=32)
-    assert rate > 0.9 * 32 / 0.5
+    assert rate > 0.93 * 32 / 0.5  # the first call, which goes alone, is three per cent
     assert refused == 0
 
 

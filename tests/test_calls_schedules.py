@@ -284,7 +284,7 @@ def test_64_calls_in_flight_at_16_times_their_worst_case_spend_the_whole_budget(
     service = OverbillingService(Simulation(1), repeat(1.6))
     calls, errors = spend(service, MemoryLedger(), 4, 2000)
     assert service.billed == 4 and service.most == 64
-    assert "'m' were billed up to 1.60 times their worst case, $1.50 above it in all" in str(errors[0])
+    assert "'m' were billed up to 1.60 times their worst case, $1.50 above it in total" in str(errors[0])
     assert calls.summary()["overruns"] == [{"model": "m", "over_usd": 1.5, "ratio": 1.6}]
 
 
@@ -316,7 +316,7 @@ def test_a_cap_that_is_passed_is_told_in_numbers_at_once(seed, threads, budget):
     assert bool(told) == (over > 0)
     assert over <= threads * Fraction(5, 100)
     for message in told:
-        assert "'m' were billed up to 5.00 times" in message and "above it in all" in message
+        assert "'m' were billed up to 5.00 times" in message and "above it in total" in message
 
 
 def test_the_last_call_of_a_run_is_told_too_and_its_reply_is_kept():

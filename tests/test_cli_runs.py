@@ -141,7 +141,7 @@ def test_the_mistakes_are_listed_with_their_files(call, runs, place):
     assert listed and all((place / "photos" / one["file"]).is_file() for one in listed)
     printed, _ = call("show", "one")
     looked_into = [one for one in listed if one["split"] == "guide"]
-    assert f"{len(looked_into)} mistakes that the run looked into" in printed and listed[0]["id"][:10] in printed
+    assert f"{len(looked_into)} mistakes that the run analysed" in printed and listed[0]["id"][:10] in printed
 
 
 def test_a_mistake_is_found_by_id_by_its_name_and_by_its_file(call, runs, place):
@@ -240,7 +240,7 @@ def test_names_in_a_run_folder_lead_out_of_no_export(call, runs, place):
         json.dumps({**line, "file_name": f"../{line['file_name'].replace('/', '-')}"}) + "\n" for line in lines
     )
     metadata.write_text(text)
-    assert "run again to write it anew" in call("export", "forged", "--into", "z", code=1)[1]
+    assert "rerun the command to write it again" in call("export", "forged", "--into", "z", code=1)[1]
     with Store(place / "forged") as store:
         store.write_text("synthetic/metadata.jsonl", text)  # as one who forges the ledger, too
     assert "is not a name inside a folder" in call("export", "forged", "--into", "z", code=1)[1]

@@ -113,7 +113,7 @@ def test_a_plugin_table_without_a_name_means_the_default_plugin():
     ],
 )
 def test_a_key_in_the_settings_is_refused_and_not_repeated(tables):
-    with pytest.raises(ConfigError, match="looks like a key.*environment alone") as caught:
+    with pytest.raises(ConfigError, match="looks like a key.*from the environment") as caught:
         config.parse_settings(tables)
     assert "SECRET" not in str(caught.value) and caught.value.__cause__ is None
 

@@ -105,7 +105,7 @@ def test_every_name_that_can_be_written_may_be_used(root, name):
 )
 def test_a_name_that_would_spoil_a_log_is_refused(root, name):
     write_image(root / "cat" / name, 777)
-    with pytest.raises(DataError, match="control characters, or bytes that are no text") as caught:
+    with pytest.raises(DataError, match="control characters, or bytes that are not text") as caught:
         Splits.from_folder(root).check()
     str(caught.value).encode()
 

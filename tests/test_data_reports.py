@@ -243,8 +243,8 @@ def test_a_row_without_a_label_is_named_by_its_line(root: Path) -> None:
     [
         ("cat/000", "cat/000: does not exist, but cat/000.png does; write names with their ending"),
         ("https://example.org/cat.png", "https://example.org/cat.png: is a URL; images are not fetched: download"),
-        ("C:\\Users\\me\\cat.png", "cat.png: is a path of another computer; write it relative to the data folder"),
-        ("D:/me/cat.png", "D:/me/cat.png: is a path of another computer"),
+        ("C:\\Users\\me\\cat.png", "cat.png: is a path from another computer; write it relative to the data folder"),
+        ("D:/me/cat.png", "D:/me/cat.png: is a path from another computer"),
         ("gone/cat.png", "gone/cat.png: does not exist"),
     ],
 )

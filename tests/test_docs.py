@@ -17,6 +17,7 @@ from xaiaug.curation import DEFAULT
 from xaiaug.plugins._segmentation import create_segmenter
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 # Smaller sizes for tests; nothing else of a snippet is changed.
 SMALLER = {
     '"train": 800, "guide": 1400,': '"train": 24, "guide": 60,',
@@ -27,9 +28,12 @@ SMALLER = {
 }
 
 
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
 def snippets(name: str, language: str = "python") -> list[str]:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```", page(name), re.S | re.M)
 
 
 def smaller(code: str, checkpoint: Path) -> str:
@@ -67,11 +71,22 @@ SHOWS = {
 }
 
 
-def test_snippets_that_need_other_packages_are_marked_and_compile():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for mark, code in re.findall(r"^```python(.*?)\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M):
-            assert mark in ("", " not-run"), f"{page.name}: ```python{mark}"
-            compile(code, page.name, "exec")
+def test_every_snippet_runs_in_a_test_or_says_why_not():
+    """A page with Python is in SHOWS or run by the test named here; a snippet that cannot run gives its reason."""
+    elsewhere = {
+        "docs/critics.md": "test_docs_critics",
+        "docs/notebooks.md": "test_notebook",
+        "docs/slices.md": "test_docs",
+        "docs/synthesizers.md": "plugins/test_cats_vs_dogs",
+    }
+    for name in PAGES:
+        marked = re.findall(r"^```python(.*?)\n(.*?)^```", page(name), re.S | re.M)
+        for mark, code in marked:
+            assert not mark or re.fullmatch(r" not-run: \w.{5,}", mark), f"{name}: ```python{mark}"
+            compile(code, name, "exec")
+        if any(not mark for mark, _ in marked) and name not in SHOWS:
+            runner = ROOT / "tests" / f"{elsewhere[name]}.py"
+            assert Path(name).name in runner.read_text(encoding="utf-8")
 
 
 @pytest.mark.ci
@@ -81,6 +96,31 @@ def test_the_snippets_of_a_page_run_one_after_another(name, photos, checkpoint, 
     for number, code in enumerate(snippets(name)):
         exec(compile(smaller(code, checkpoint), f"{name}[{number}]", "exec"), namespace)  # noqa: S102
     assert SHOWS[name] in capsys.readouterr().out
+
+
+@pytest.mark.ci
+def test_the_snippet_of_the_page_on_slices_runs_with_images_of_your_own(photos, capsys):
+    import numpy as np
+
+    import xaiaug
+    from xaiaug.testing import NearestColour
+
+    splits = xaiaug.Splits.from_folder(photos)
+    classifier = NearestColour()
+    classifier.prepare(xaiaug.Context(labels=splits.labels))
+    classifier.fit(splits.train, splits.validation, recipe=xaiaug.Recipe(), seed=0)
+    images = [sample.open() for sample in splits.guide]
+    namespace = {
+        "images": images,
+        "labels": [splits.labels[sample.label] for sample in splits.guide],
+        "classifier": classifier,
+        "probabilities": classifier.predict_proba(images),
+        "features": np.array([np.asarray(image).mean((0, 1)) for image in images]),
+    }
+    (code,) = snippets("docs/slices.md")
+    exec(compile(code, "docs/slices.md", "exec"), namespace)  # noqa: S102
+    shown = capsys.readouterr().out
+    assert namespace["found"].reason in shown and len(shown.splitlines()) == len(namespace["found"]) + 1
 
 
 @pytest.mark.ci
@@ -306,11 +346,50 @@ def test_the_settings_of_the_page_on_plugins_are_valid():
     assert config.parse_settings(tomllib.loads(limits[0])).limits.chunk_seconds == 600
 
 
-def test_links_between_pages_resolve():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            written = target.startswith("reference/")  # by the build of the site, which checks its links itself
-            assert written or target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+def anchors(text: str) -> set[str]:
+    """The anchors of the headings of a page, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_between_pages_resolve(name):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page(name)):
+        if target.startswith(("reference/", "http")):  # written by the build of the site, which checks links to them
+            continue
+        file = (ROOT / name).parent / target if target else ROOT / name
+        assert file.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), f"{name}: {target}#{anchor}"
+
+
+SOUGHT = {
+    "export": "Export the new images",
+    "compare": "Compare two runs",
+    "cost": "Planning: what a run will cost",
+    "masks": "Masks of your own",
+    "torchvision": "A network: torchvision, timm, Lightning, your own",
+    "metric": "Metrics",
+    "resume": "Stop and resume",
+    "arm isolates": "Arms",
+    "exit code": "Exit codes",
+    "Ollama": "A server of your own as critic",
+    "TensorBoard": "Trackers: TensorBoard and others",
+    "plugin": "Versions and deprecation",
+}
+
+
+@pytest.mark.parametrize("sought", SOUGHT)
+def test_the_index_leads_to_a_heading_that_says_it(sought):
+    """One click from the index: a row that names what is sought, and a link to the heading on it."""
+    rows = [row for row in page("docs/index.md").splitlines() if row.startswith("| ") and sought in row]
+    targets = [target for row in rows for target in re.findall(r"\]\(([^)]+)\)", row)]
+    headings = []
+    for target in targets:
+        file, _, anchor = target.partition("#")
+        lines = re.findall(r"^#+ (.*)$", page(f"docs/{file}"), re.M) if (ROOT / "docs" / file).exists() else []
+        headings += [line for line in lines if anchor in anchors(f"# {line}")] if anchor else lines[:1]
+    assert SOUGHT[sought] in headings
 
 
 def test_the_settings_of_the_page_on_curation_are_valid():
@@ -319,7 +398,3 @@ def test_the_settings_of_the_page_on_curation_are_valid():
     for block in blocks:
         config.parse_settings(tomllib.loads(block))
     assert tuple(tomllib.loads(blocks[0])["curation"]["checks"]) == DEFAULT == config.CurationTable().checks
-
-
-def page(name: str) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")

@@ -53,9 +53,9 @@ def test_every_public_name_and_error_stands_on_a_page(pages):
     assert "`· · BudgetSpentError`" in errors and all(row[2] for row in rows(errors))
 
 
-def test_a_type_is_told_in_the_words_of_a_settings_file(pages):
+def test_a_type_is_described_in_the_words_of_a_settings_file(pages):
     told = {
         hint: pages.describe_type(hint)
         for hint in (int, str | None, tuple[int, ...], tuple[float, float], dict[str, int])
     }
-    assert list(told.values()) == ["whole number", "text or none", "list of whole number", "pair", "table"]
+    assert list(told.values()) == ["integer", "text or none", "list of integer", "pair", "table"]

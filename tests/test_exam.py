@@ -242,5 +242,5 @@ def test_an_exam_on_photographs_plants_tags_and_backdrops_where_subjects_are_kno
 def test_what_cannot_be_planted_is_refused(photos, tmp_path):
     with pytest.raises(DataError, match="75 photographs of 'cup' are needed for the cause magenta tag"):
         CriticExam(OneAnswer(), tmp_path, data=photos / "images", cases=60)
-    with pytest.raises(ConfigError, match="masks and a segmenter are for photographs"):
+    with pytest.raises(ConfigError, match="masks and a segmenter need your own photographs"):
         CriticExam(OneAnswer(), tmp_path, masks=photos / "masks")

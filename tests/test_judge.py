@@ -189,7 +189,7 @@ def test_a_judge_given_by_name_is_used_and_its_data_must_be_declared(folder, tmp
     undeclared = go(folder, tmp_path / "run", judge={"name": "knowing"})
     judge = undeclared.report.images.judge
     assert judge.admitted and judge.of and judge.trained_on == ""
-    assert "undeclared data: what knowing was trained on is not declared" in notes(undeclared)
+    assert "training data of the judge knowing are not declared" in notes(undeclared)
     declared = go(folder, tmp_path / "other", judge={"name": "knowing", "trained_on": "paint charts"})
     assert declared.report.images.judge.trained_on == "paint charts"
     assert "undeclared" not in notes(declared)

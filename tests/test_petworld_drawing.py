@@ -1,10 +1,11 @@
 """Every scene can be drawn, always alike, and shows what it says."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from xaiaug.errors import RecordError
 from xaiaug.petworld import BACKDROPS, COATS, Scene, draw
@@ -12,7 +13,9 @@ from xaiaug.petworld.anatomy import ANIMALS, OTHERS
 from xaiaug.petworld.bodies import POSES
 from xaiaug.petworld.colours import nearest_tone
 from xaiaug.petworld.drawing import PARTS, draw_parts
+from xaiaug.petworld.palette import rgb
 from xaiaug.petworld.scene import LIGHTS, STYLES
+from xaiaug.petworld.tag import COLOUR, CORNERS, tag_mask
 
 
 def array(image: Image.Image) -> np.ndarray:
@@ -104,3 +107,13 @@ def test_cats_and_dogs_differ_in_ears_muzzle_and_tail_and_the_others_are_neither
 def test_a_scene_refuses_what_cannot_be_drawn(wrong: dict[str, object]) -> None:
     with pytest.raises(RecordError, match=f"Scene: {next(iter(wrong))} must"):
         Scene(**{"animal": "cat", "coat": "white", "backdrop": "snow", **wrong})
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_tag_covers_its_corner_and_nothing_else(corner: str) -> None:
+    scene = Scene("cat", "slate", "night", detail=3)
+    plain, tagged = (array(draw(one, 100)) for one in (scene, replace(scene, tag=corner)))
+    inside = np.asarray(tag_mask(corner, (100, 100))) > 0
+    assert np.abs(tagged[inside] - rgb(COLOUR)).mean() < 12
+    far = np.asarray(tag_mask(corner, (100, 100)).filter(ImageFilter.MaxFilter(9))) == 0
+    assert np.array_equal(tagged[far], plain[far])

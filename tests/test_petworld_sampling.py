@@ -1,6 +1,7 @@
 """The planted shortcut is as strong as it says, and absent where it should be."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,8 @@ from xaiaug.petworld import BACKDROPS, BIAS, COATS, LABELS, UNBIASED, Scene, sam
 from xaiaug.petworld.anatomy import OTHERS
 from xaiaug.petworld.palette import names_of, rgb
 from xaiaug.petworld.sampling import sample_other_scenes
+from xaiaug.petworld.scene import NO_TAG
+from xaiaug.petworld.tag import CORNERS
 
 
 def shares(drawn: list[Scene]) -> dict[tuple[str, ...], float]:
@@ -65,3 +68,13 @@ def test_the_other_animals_wear_every_coat_in_every_place() -> None:
     drawn = sample_other_scenes(3000, seed=0)
     assert {scene.animal for scene in drawn} == set(OTHERS)
     assert len({(scene.animal, scene.coat, scene.backdrop) for scene in drawn}) > 0.98 * 6 * 64
+
+
+def test_tags_go_to_the_given_share_of_each_class_and_change_nothing_else() -> None:
+    plain = sample_scenes(4000, seed=5, bias=BIAS)
+    tagged = sample_scenes(4000, seed=5, bias=BIAS, tags=(0.1, 0.7))
+    assert [replace(scene, tag=NO_TAG) for scene in tagged] == plain
+    for label, share in zip(LABELS, (0.1, 0.7), strict=True):
+        corners = Counter(scene.tag for scene in tagged if scene.animal == label)
+        assert 1 - corners[NO_TAG] / corners.total() == pytest.approx(share, abs=0.03)
+        assert all(corners[corner] == pytest.approx(share * 500, abs=0.2 * share * 500 + 15) for corner in CORNERS)

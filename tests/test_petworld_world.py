@@ -46,7 +46,7 @@ def test_what_is_missing_is_drawn_and_the_rest_left_alone(tmp_path: Path) -> Non
     assert {file for file in after if after[file] != before[file]} == {lost}
 
 
-@pytest.mark.parametrize("changed", [{"seed": 1}, {"bias": 0.5}, {"sizes": {"train": 4, "test": 6}}])
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"bias": 0.5}, {"tagged": 0.97}, {"sizes": {"train": 4, "test": 6}}])
 def test_another_world_replaces_the_drawings(tmp_path: Path, changed: dict[str, object]) -> None:
     write_world(tmp_path / "one", sizes=SIZES, seed=0)
     arguments = {"sizes": SIZES, "seed": 0, **changed}
@@ -84,3 +84,18 @@ def test_images_of_somebody_else_are_never_touched(tmp_path: Path) -> None:
 def test_an_unknown_unbiased_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unbiased names guid"):
         write_world(tmp_path, sizes=SIZES, seed=0, unbiased=("guid",))
+
+
+def test_tags_mark_one_class_where_coats_do_and_both_where_they_do_not(tmp_path: Path) -> None:
+    world = write_world(tmp_path, sizes={"train": 200, "test": 200}, seed=0, tagged=1.0)
+    tags = {split: [scene for file, scene in world.items() if file.startswith(split)] for split in ("train", "test")}
+    assert all((scene.tag != "none") == (scene.animal == "dog") for scene in tags["train"])
+    for label in ("cat", "dog"):
+        assert 30 < sum(scene.tag != "none" for scene in tags["test"] if scene.animal == label) < 70
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_what_is_no_share_is_refused_before_anything_is_written(tmp_path: Path, share: float) -> None:
+    with pytest.raises(DataError, match=r"tagged must lie in 0\.\.1"):
+        write_world(tmp_path / "world", sizes=SIZES, seed=0, tagged=share)
+    assert not (tmp_path / "world").exists()

@@ -323,7 +323,7 @@ def test_what_more_would_add_is_the_difference():
     )
     assert more["one more seed"].cases == (0, 0), "critiques are shared"
     assert more["one more round"].cases == (0, 100)
-    assert more["one more image a mistake"].trainings == (0, 0)
+    assert more["one more image per mistake"].trainings == (0, 0)
 
 
 def test_an_arm_of_ones_own_counts():

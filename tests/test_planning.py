@@ -137,7 +137,7 @@ def test_a_probe_measures_speeds_and_sends_nothing(folder, tmp_path):
     plan = loop(Loud()).plan(Splits.from_folder(folder), tmp_path / "none", probe=True)
     assert plan.total.hours is not None and plan.total.hours[0] > 0 and plan.total.disk_bytes is not None
     assert any("a probe" in sentence for sentence in plan.assumptions)
-    assert any("seconds a call" in sentence for sentence in plan.assumptions)
+    assert any("seconds per call" in sentence for sentence in plan.assumptions)
     assert not (tmp_path / "none").exists()
 
 

@@ -159,7 +159,7 @@ def test_failures_and_images_without_a_mask_are_left_out():
 def test_it_prints_as_a_table_and_gives_no_verdict_on_few_images():
     few = str(measured([explained(one_hot())] * 2, masks=[on_patch()] * 2, steps=4))
     assert few.splitlines()[0] == "told, 2 images"
-    assert "2 images are too few to tell whether told is better than random maps." in few
+    assert "2 images are too few to say whether told is better than random maps." in few
     many = str(measured([explained(one_hot())] * 12, steps=4))
     assert "better than random maps do (gain +" in many
 

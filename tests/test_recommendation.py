@@ -63,8 +63,8 @@ def test_what_would_tell_stands_where_nothing_can_be_recommended():
     found = describe([(arm("baseline"), 0.8), (arm("continued"), 0.801)], error=0.015)
     assert found.arm is None and found.seeds_needed > 5
     assert f"about {found.seeds_needed} seeds" in found.sentence and "inconclusive" in found.sentence
-    assert "times as many seeds and test images would tell" in two_alike(error=0.1).sentence
-    assert "no number of seeds would tell" in two_alike(error=2).sentence
+    assert "times as many seeds and test images would settle it" in two_alike(error=0.1).sentence
+    assert "no number of seeds would settle it" in two_alike(error=2).sentence
 
 
 def test_gains_are_none_for_the_baseline_and_without_one():

@@ -91,7 +91,7 @@ def test_splits_that_were_changed_name_no_files(result):
     written = path.read_bytes()
     path.write_bytes(written.replace(b"test", b"train", 1))
     try:
-        with pytest.raises(RunFolderError, match=r"splits\.csv .* Run again"):
+        with pytest.raises(RunFolderError, match=r"splits\.csv .* Rerun the command"):
             result.write_report()
         assert any("splits.csv" in line for line in verify(result.run_dir))
     finally:

@@ -80,7 +80,7 @@ def test_a_lost_ledger_is_refused_by_all_that_open_a_run_and_nothing_is_changed(
     LEFT[left](run)
     before = {path: path.stat().st_size for path in run.rglob("*") if path.name != ".lock"}
     for opens in (Store, Reader, status, verify, collect_garbage):
-        with pytest.raises(RunFolderError, match=r"ledger\.sqlite .*(from a copy).*(another folder)"):
+        with pytest.raises(RunFolderError, match=r"ledger\.sqlite .*(from a backup).*(another folder)"):
             opens(run)
     assert {path: path.stat().st_size for path in run.rglob("*") if path.name != ".lock"} == before
 
@@ -96,7 +96,7 @@ def test_the_error_names_what_is_missing(run):
     shutil.copy(earlier, run / "ledger.sqlite")
     with pytest.raises(
         RunFolderError,
-        match=r"it knows 4 calls with 3 replies for \$0\.0000, but status.json counts 5 "
+        match=r"it has 4 calls with 3 replies for \$0\.0000, but status.json counts 5 "
         r"calls with 4 replies for \$0\.2500",
     ):
         Store(run)
@@ -157,7 +157,7 @@ def test_a_lost_wal_is_refused(killed, tmp_path, keep_status):
     if not keep_status:
         (run / "status.json").unlink()
     for opens in (Reader, Store):
-        with pytest.raises(RunFolderError, match="has forgotten paid calls"):
+        with pytest.raises(RunFolderError, match="lacks paid calls"):
             opens(run)
 
 
@@ -173,7 +173,7 @@ def test_a_wal_that_is_cut_or_changed_anywhere_is_refused_or_forgets_no_money(ki
     try:
         store = Store(run)
     except RunFolderError as error:
-        assert "from a copy" in str(error)
+        assert "from a backup" in str(error)
         return
     with store:
         spending = CallLedger(store.ledger, store.blobs).spending()
@@ -266,7 +266,7 @@ def test_a_count_that_is_ahead_of_the_ledger_is_refused_and_one_behind_is_not(ru
     ):
         (run / "status.json").write_bytes(format_status(RUNNING, count))
         if ahead:
-            with pytest.raises(RunFolderError, match="has forgotten paid calls"):
+            with pytest.raises(RunFolderError, match="lacks paid calls"):
                 Store(run)
         else:
             Store(run).close()

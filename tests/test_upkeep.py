@@ -82,7 +82,7 @@ def test_torn_blobs_lost_models_and_broken_ancestry_are_each_told(copy, finished
         images[0]["used"].append("0" * 40 + ".png")
         store.ledger.set_fact(IMAGES, images)
     lines = verify(copy)
-    assert any(case.panel in line and "torn" in line for line in lines)
+    assert any(case.panel in line and "damaged" in line for line in lines)
     assert any("models/continued/0 is not what was written" in line for line in lines)
     assert any("which no synthesis made" in line for line in lines)
     assert any("metadata.jsonl does not list the images that arms train on" in line for line in lines)

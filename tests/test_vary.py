@@ -113,7 +113,7 @@ def test_a_varied_baseline_is_trained_and_looked_into_for_each_seed(folder, tmp_
 def test_a_baseline_that_is_not_trained_cannot_vary_nor_can_one_that_rounds_go_on_from(folder, tmp_path):
     with pytest.raises(ConfigError, match="cannot vary"):
         go(folder, tmp_path / "run", vary=["baseline"], fit_baseline=False)
-    with pytest.raises(ConfigError, match="rounds go on from one baseline"):
+    with pytest.raises(ConfigError, match="rounds continue from one baseline"):
         go(folder, tmp_path / "run", vary=["baseline"], rounds=2)
     with pytest.raises(ConfigError, match="vary"):
         go(folder, tmp_path / "run", vary=["weather"])

@@ -44,7 +44,7 @@ class ConfigError(XaiaugError, ValueError):
 
 
 class DataError(XaiaugError, ValueError):
-    """Images, labels or splits cannot be used as they are."""
+    """Images, labels or splits cannot be used."""
 
 
 class DataWarning(UserWarning):
@@ -68,7 +68,7 @@ class PluginError(XaiaugError, RuntimeError):
 
 
 class CheckFailedError(XaiaugError, AssertionError):
-    """A plugin violates a law that `xaiaug.testing` checks."""
+    """A plugin violates a rule that `xaiaug.testing` checks."""
 
 
 class MissingExtraError(XaiaugError, ImportError):
@@ -174,7 +174,7 @@ class RunLockedError(RunFolderError):
 
 
 class RunCutShortError(RunFolderError):
-    """A run was killed while its ledger was begun or closed: it cannot be read until the next run has undone that."""
+    """A run was killed while its ledger was opened or closed; rerun the same command to repair it."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -56,6 +56,30 @@ def test_batch_norms_have_right_gradients_in_any_layout(
     torch.testing.assert_close(found, expected.detach(), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.Linear(3, 4), (2, 3)), (nn.LayerNorm(3), (2, 3))],
+    ids=lambda each: type(each).__name__,
+)
+def test_layers_keep_nothing_for_gradients_of_their_weights(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    read, upstream = torch.randn(shape, requires_grad=True), torch.randn(layer(torch.ones(shape)).shape)
+
+    def differentiate() -> tuple[torch.Tensor, int]:
+        kept: list[torch.Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(each) or each, lambda each: each):
+            output = layer(read)
+        (gradient,) = torch.autograd.grad(output, read, upstream)
+        return gradient, sum(each.untyped_storage().data_ptr() == read.untyped_storage().data_ptr() for each in kept)
+
+    expected, kept = differentiate()
+    with guard_gradients(layer):
+        found, kept_guarded = differentiate()
+        assert all(weight.requires_grad for weight in layer.parameters())
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+    assert kept == 1
+    assert kept_guarded == isinstance(layer, nn.LayerNorm)  # the gradient of its input needs it
+
+
 class Stem(nn.Module):
     """Convolutions with batch norms, then tokens with a CLS token through torch's own transformer layer."""
 

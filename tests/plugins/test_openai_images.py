@@ -208,7 +208,7 @@ def test_models_whose_price_or_size_is_not_known_are_not_called(at: Point) -> No
         ({"edit": "sofa"}, "edit must be one of whole, attended, hot-region"),
         ({"output_format": "bmp"}, "output_format must be one of"),
         ({"masks": "/nowhere"}, "nowhere"),
-        ({"base_url": "http://example.org/v1"}, "no host that this library knows"),
+        ({"base_url": "http://example.org/v1"}, "no host of a known provider"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_paid(wrong: dict, message: str) -> None:

@@ -14,7 +14,7 @@ from transformers import AutoModel, SiglipVisionConfig
 
 from xaiaug import load
 from xaiaug.errors import UndefinedMethodError
-from xaiaug.plugins.explainers import _token_probe
+from xaiaug.plugins.explainers import _token_probe, _tokens
 from xaiaug.plugins.explainers._attention import Recording, observe_attention, record_attention
 
 METHODS = ("attention-last", "attention-rollout", "attention-relevance")
@@ -121,11 +121,15 @@ def test_a_network_that_answers_otherwise_while_it_is_watched_is_refused(monkeyp
 
 @pytest.mark.parametrize("method", METHODS)
 def test_small_groups_of_images_have_the_same_maps(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier = wrapped(drawn(Pooled(lambda pool, query, tokens: pool(query, tokens, tokens))))
+    network = drawn(Pooled(lambda pool, query, tokens: pool(query, tokens, tokens)))
+    classifier = wrapped(network)
     images, targets = [noise(32, 32, seed) for seed in range(5)], [0, 1, 2, 0, 1]
     expected = load("explainer", method).explain(classifier, images, targets)
     sizes: list[int] = []
     monkeypatch.setattr(_token_probe, "_MOST_FLOATS", 10_000)
+    (known,) = _tokens._known[network].values()
+    assert known.kept_bytes > 0
+    monkeypatch.setattr(_tokens, "_most_bytes", lambda *_: 3 * known.kept_bytes)
     hook = classifier.module.body.register_forward_hook(lambda _, __, output: sizes.append(len(output[0])))
     found = load("explainer", method).explain(classifier, images, targets)
     hook.remove()

@@ -261,7 +261,7 @@ def test_a_name_that_only_a_file_gives_is_not_imported(named: TorchClassifier, o
             print(error, "own_network" in sys.modules)
         """,
     )
-    assert "names 'own_network:make' as its module, and nobody did in this process" in found.stdout, found.stderr
+    assert "names 'own_network:make' as its module, but no name was given in this process" in found.stdout, found.stderr
     assert found.stdout.strip().endswith("False")
 
 
@@ -273,7 +273,7 @@ def test_a_name_swapped_in_a_file_is_refused(named: TorchClassifier, role: str, 
     state = json.loads(path.read_text())
     state["parameters"][role] = name
     path.write_text(json.dumps(state))
-    with pytest.raises(ConfigError, match=f"as its {role}, and nobody did") as caught:
+    with pytest.raises(ConfigError, match=f"as its {role}, but no name was given") as caught:
         TorchClassifier.load(tmp_path)
     assert len(str(caught.value)) < 600
 

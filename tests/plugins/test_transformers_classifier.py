@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import random
 import socket
@@ -24,7 +25,7 @@ from xaiaug.interfaces import Context, TorchModel
 from xaiaug.plugins.classifiers._dataset import TrainingDataset, draw_order
 from xaiaug.plugins.classifiers._preprocessor import Preprocessor
 from xaiaug.plugins.classifiers.transformers import TransformersClassifier
-from xaiaug.records import Recipe, Sample
+from xaiaug.records import History, Recipe, Sample
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 QUICK = Recipe(steps=6, batch_size=8, learning_rate=3e-3)
@@ -476,21 +477,35 @@ def test_further_trainer_arguments_are_passed_on(tiny_vit: Path, painted: Callab
     assert not torch.equal(plain, weights(optim="sgd"))
 
 
-def test_worker_processes_change_nothing_but_the_time(tiny_vit: Path, tmp_path: Path) -> None:
+def train_with_workers(workers: int, tiny_vit: Path, folder: Path) -> tuple[History, torch.Tensor]:
+    """Trains on images in files, which that many processes open."""
     for label, colour in (("blue", (20, 20, 200)), ("red", (200, 20, 20))):
-        (tmp_path / "train" / label).mkdir(parents=True)
+        (folder / "train" / label).mkdir(parents=True, exist_ok=True)
         for number in range(6):
             shade = tuple(channel + 5 * number for channel in colour)
-            Image.new("RGB", (40, 40), shade).save(tmp_path / "train" / label / f"{number}.png")
-    train = list(Splits.from_folder(tmp_path, guide=0.0, validation=0.0, test=0.0).train)
-    found = []
-    for workers in (0, 2):
-        classifier = ready(tiny_vit, ("blue", "red"))
-        recipe = replace(QUICK, trainer={"dataloader_num_workers": workers})
-        found.append(classifier.fit(train, [], recipe=recipe, seed=0))
-        found.append(classifier.module.state_dict()["classifier.weight"])
-    assert found[0].train_loss == found[2].train_loss
-    assert torch.equal(found[1], found[3])
+            Image.new("RGB", (40, 40), shade).save(folder / "train" / label / f"{number}.png")
+    train = list(Splits.from_folder(folder, guide=0.0, validation=0.0, test=0.0).train)
+    classifier = ready(tiny_vit, ("blue", "red"))
+    recipe = replace(QUICK, trainer={"dataloader_num_workers": workers})
+    return classifier.fit(train, [], recipe=recipe, seed=0), classifier.module.state_dict()["classifier.weight"]
+
+
+def test_worker_processes_change_nothing_but_the_time(tiny_vit: Path, tmp_path: Path) -> None:
+    (curves, weights), (same_curves, same_weights) = (train_with_workers(n, tiny_vit, tmp_path) for n in (0, 2))
+    assert curves.train_loss == same_curves.train_loss
+    assert torch.equal(weights, same_weights)
+
+
+@pytest.mark.ci
+def test_worker_processes_may_be_spawned_as_on_macos_and_windows(tiny_vit: Path, tmp_path: Path) -> None:
+    _, weights = train_with_workers(0, tiny_vit, tmp_path)
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        _, same_weights = train_with_workers(1, tiny_vit, tmp_path)
+    finally:
+        multiprocessing.set_start_method(usual, force=True)
+    assert torch.equal(weights, same_weights)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "constant"])

@@ -104,7 +104,7 @@ def _missing_tests(arm: Arm, available: Available) -> str:
     if source.causes == "confirmed" and not available.causes:
         return "no cause is confirmed, because none is tested: set [critic] test_causes = true"
     if source.budget == "slices" and not available.slices:
-        return "no slices are looked for: set [mistakes] slices = true"
+        return "slices are not searched for: set [mistakes] slices = true"
     return ""
 
 

@@ -16,8 +16,8 @@ REPEATED = frozenset({"failures", TRAIN_FAILURES})  # pools whose images may be 
 COUNTED = REPEATED | {"reserve", RETRIEVED}  # pools that give as many images as arms with new images have
 # Why an arm shows nothing where a pool of it is empty.
 EMPTY_POOLS = {
-    TRAIN_FAILURES: "the baseline gets all training images right: there is none to repeat",
-    RETRIEVED: "no reserve image is near a mistake: there is no mistake, or the classifier has no embedding",
+    TRAIN_FAILURES: "the baseline gets all training images right: there are none to repeat",
+    RETRIEVED: "no reserve image is near a mistake: there are no mistakes, or the classifier has no embedding",
     DISAGREEMENTS: "the baseline and its early weights predict the same for every guide image",
 }
 

@@ -143,6 +143,8 @@ class CallSender:
     def _close_failed(self, job: Job, intent: int, sent_s: float, error: CallError) -> None:
         if (error.status == 429 and error.kind == "retry") or error.timed_out:  # a slow server has too much at once
             self.limiter.on_throttle(sent_s)
+        elif error.kind == "retry":
+            self.limiter.on_failure()
         if may_be_billed(error):
             self.budget.mark_unknown(job.model, job.worst)
             return

@@ -120,7 +120,7 @@ class Budget:
                 raise BudgetSpentError(
                     f"the budget of {format_usd(self.budget)} is exceeded by {format_usd(self.settled - self.budget)}: "
                     f"{format_usd(self.settled)} is billed{self._overruns()}. All replies are kept; rerun the same "
-                    "command to go on with them, with a higher budget_usd (--budget-usd) if more calls are needed"
+                    "command to continue with them, with a higher budget_usd (--budget-usd) if more calls are needed"
                 )
 
     def _has_room(self, model: str, worst: int) -> bool:
@@ -149,7 +149,7 @@ class Budget:
     def _overruns(self) -> str:
         return "".join(
             f"; calls of {model!r} were billed up to {format_ratio(account.ratio)} times their worst case, "
-            f"{format_usd(account.over)} above it in all"
+            f"{format_usd(account.over)} above it in total"
             for model, account in self._models.items()
             if account.over
         )

@@ -16,13 +16,15 @@ LONGEST_PROBE = 0.05  # up to this share of the limit
 ANSWERS_A_PROBE = 32  # a probe may cost a 429, so about one call in so many is wasted
 SECONDS_A_PROBE = 5.0  # or so much time, if answers are slow
 SMOOTHING = 0.1
+RAMP = 2  # times the limit that it may grow by in the time of an answer: services refuse at once, and answer later
 ECHO_S = 0.25  # a 429 so soon after a cut is still about the calls before it
 
 
 class ConcurrencyLimit:
     """The number of calls in flight: slow start, then multiplicative decrease on a 429 and slow probing upwards.
 
-    The limit doubles with every window of answers (as many as may be in flight) until the first 429. From then on a
+    The limit doubles with every window of answers (as many as may be in flight) until the first 429. As long as no call
+    fails, it also grows one by one while calls wait, from 8 to 64 in the time of an answer. From the first 429 on a
     429 cuts it to three quarters, and it creeps up again. A 429 does not cut twice: it is ignored if its call was sent
     before the last cut, or so soon after it that the service still counts earlier calls. Server errors (5xx) leave the
     limit as it is.
@@ -47,6 +49,7 @@ class ConcurrencyLimit:
         self._latency = 0.0
         self._answers = 0  # since the limit last changed
         self._changed_s = -math.inf
+        self._ramps = True  # whether no call failed yet
         self._probes = 0  # since the last 429
         self._cut_s = -math.inf  # a 429 to a call sent before this is already accounted for
 
@@ -62,8 +65,24 @@ class ConcurrencyLimit:
         """Seconds between two calls; 0 until the first 429."""
         return 0.0 if self._ceiling is None else self._latency / self._limit
 
+    @property
+    def due_s(self) -> float:
+        """When the limit may grow although no further answer came; infinite where it may not."""
+        if not (self._ramps and self._latency) or self._limit >= self.most:
+            return math.inf
+        return self._changed_s + self._latency / (RAMP * self._limit)
+
+    def on_wait(self, now_s: float) -> bool:
+        """Raises the limit by one for a call that waits, if that is due; returns whether it did."""
+        due = now_s >= self.due_s
+        if due:
+            self._change(self._limit + 1, now_s)
+        return due
+
     def on_answer(self, latency_s: float, now_s: float, *, crowded: bool) -> None:
         """Raises the limit after an answer; only if `crowded`: as many calls were in flight as allowed."""
+        if not self._latency:
+            self._changed_s = now_s
         self._latency += SMOOTHING * (latency_s - self._latency) if self._latency else latency_s
         if not crowded:
             return
@@ -81,12 +100,17 @@ class ConcurrencyLimit:
 
     def on_throttle(self, sent_s: float, now_s: float) -> None:
         """Cuts the limit after a 429 to a call sent at `sent_s`."""
+        self._ramps = False
         if sent_s >= self._cut_s:
             before = self._limit
             self._change(before * CUT, now_s)
             # A probe finds the ceiling closely; any other 429 came from far above it.
             self._ceiling, self._probes = before if self._probes else self._limit, 0
             self._cut_s = now_s + ECHO_S
+
+    def on_failure(self) -> None:
+        """After another failure the limit grows with answers alone."""
+        self._ramps = False
 
     def _change(self, limit: float, now_s: float) -> None:
         self._changed_s = now_s
@@ -176,7 +200,11 @@ class CallLimiter:
         with self._slot_freed:
             self._breaker.check()
             while self._in_flight >= self._limit.allowed:
-                self._slot_freed.wait()
+                if self._limit.on_wait(self._clock.now()):
+                    self._slot_freed.notify_all()
+                    continue
+                left_s = self._limit.due_s - self._clock.now()
+                self._slot_freed.wait(None if left_s == math.inf else max(0.0, left_s))
                 self._breaker.check()
             self._in_flight += 1
         try:
@@ -200,6 +228,11 @@ class CallLimiter:
             self._limit.on_answer(latency_s, self._clock.now(), crowded=self._in_flight >= before)
             if self._limit.allowed > before:
                 self._slot_freed.notify_all()
+
+    def on_failure(self) -> None:
+        """Tells the limit that a call failed in another way than by a 429."""
+        with self._slot_freed:
+            self._limit.on_failure()
 
     def on_throttle(self, sent_s: float) -> None:
         """Cuts the limit after a 429 to a call sent at that time."""

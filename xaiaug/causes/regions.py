@@ -66,7 +66,7 @@ def choose_other_box(photo: Photo, box: Box, rng: np.random.Generator, avoid: Se
     """A box of the same size that touches neither `box` nor another, and covers about as much of the subject.
 
     Args:
-        photo: the image; where its subject cannot be told, any place will do.
+        photo: the image; where its subject is not clear, any place will do.
         box: the box.
         rng: source of randomness.
         avoid: further boxes that it must not touch.

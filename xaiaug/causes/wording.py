@@ -8,10 +8,10 @@ from ..records.cause import Box
 
 _PLACES = (("top", "", "bottom"), ("left", "", "right"))
 _EDITS = {
-    "region": ("the {what} is erased", "a {what} is put in"),
+    "region": ("the {what} is erased", "a {what} is added"),
     "colour": ("the subject is recoloured", "the subject is recoloured to {what}"),
     "backdrop": ("the backdrop is replaced", "the backdrop is replaced by {what} one"),
-    "tint": ("the tint is taken away", "{what} tint is put on"),
+    "tint": ("the tint is removed", "{what} tint is added"),
     "light": ("the light is changed", "the light is changed"),
     "sharpness": ("the sharpness is changed", "the sharpness is changed"),
     "size": ("the subject is scaled", "the subject is scaled"),
@@ -26,7 +26,7 @@ def describe_cause(cause: Cause) -> str:
         "region": f"{_article(colour or 'spot')} {colour} spot{_at(cause.box)}".replace("  ", " "),
         "colour": f"the subject's colour{_of(colour)}",
         "backdrop": f"the backdrop{_of(colour)}",
-        "tint": f"the tint of the whole image{_of(colour)}",
+        "tint": f"the tint of the entire image{_of(colour)}",
         "light": f"the light{_value(cause, 'mean lightness')}",
         "sharpness": f"the sharpness{_value(cause, 'sharpness')}",
         "size": f"the subject's size{_value(cause, 'share of the image')}",

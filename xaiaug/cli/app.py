@@ -23,8 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # importing rich would take longer than the rest of --help
     help="Find out why an image classifier fails, make the training images that fix it, and measure whether they did.",
-    epilog="Exit codes: 0 done, 1 error or damage found, 2 wrong usage, 3 waiting or partial, 4 budget spent, "
-    "130 interrupted.",
+    epilog="Exit codes: 0 done, 1 error or damage found, 2 wrong usage, 3 waiting for review or incomplete, "
+    "4 budget spent, 130 interrupted.",
 )
 _plugins = typer.Typer(
     cls=SafeGroup, no_args_is_help=True, rich_markup_mode=None, help="List, check and write plugins."

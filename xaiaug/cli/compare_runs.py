@@ -19,7 +19,7 @@ _SHOWN = 8
 
 def compare(
     run_dir: RunFolder,
-    other: Annotated[Path, typer.Argument(metavar="RUN", help="Another one, compared with the first.")],
+    other: Annotated[Path, typer.Argument(metavar="RUN", help="Another run folder, compared with the first.")],
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs arm by arm. States what the second has over the first, on the same test images.
@@ -54,7 +54,7 @@ def _print_comparison(found: RunComparison) -> None:
         print_line(f"{found.metric} on the same {found.images[0]:,} test images, in percent and points")
         print_table(("arm", "seeds", "first", "second", "difference", "interval", "p", "fixed", "broken"), _rows(found))
     else:
-        print_line(f"not paired: {found.reason}. So no difference is stated; {found.metric} in percent:")
+        print_line(f"not paired: {found.reason}. No difference is given; {found.metric} in percent:")
         print_table(("arm", "seeds", "first", "second"), [row[:4] for row in _rows(found)])
     print_line("")
     for names, place in zip(found.missing, ("first", "second"), strict=True):
@@ -63,7 +63,10 @@ def _print_comparison(found: RunComparison) -> None:
     for remark in found.remarks:
         print_line(f"! {remark}")
     if found.paired:
-        print_line("· p and intervals (95 %) are for all arms together; whoever picks a run by them picks it by test")
+        print_line(
+            "· p-values and 95 % intervals cover all arms together; choosing a run by them means choosing it on the "
+            "test split"
+        )
 
 
 def _rows(found: RunComparison) -> list[tuple[str, ...]]:

@@ -47,7 +47,7 @@ def confirm_spending(loop: FeedbackLoop, make_plan: Callable[[], Plan]) -> None:
         return
     print_plan(plan, error=True)
     if plan.budget_usd is None and left is None:
-        raise ConfigError("the cost of this run is unknown: set the most it may spend with --budget-usd")
+        raise ConfigError("the cost of this run is unknown: set a limit with --budget-usd")
     most = plan.budget_usd
     if most is None and left is not None:
         most = math.ceil(100 * (plan.paid_usd + left[1])) / 100

@@ -26,7 +26,7 @@ def print_exam_plan(planned: dict[str, Any]) -> None:
     """Shows what `plan_exam` found."""
     print_line(f"{planned['parts']} parts: each planted cause with the true map, with another image's, and with none")
     if planned["usd"] is None:
-        print_line("dollars: unknown; set the most they may be with --budget-usd")
+        print_line("dollars: unknown; set a limit with --budget-usd")
     else:
         low, high = planned["usd"]
         print_line(f"dollars: {format_usd(low)} to {format_usd(high)}")

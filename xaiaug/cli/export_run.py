@@ -18,9 +18,11 @@ Format = Annotated[
 
 def export(
     run_dir: RunFolder,
-    into: Annotated[Path, typer.Option("--into", help="The folder to write; it must not have files.")],
+    into: Annotated[Path, typer.Option("--into", help="The folder to write; it must be new or empty.")],
     format_name: Format = "imagefolder",
-    arm: Annotated[str | None, typer.Option("--arm", help="For the images of one arm; of all by default.")] = None,
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="Only the images that this arm trains on; all by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the new images into a folder. These are the ones that arms train on, for use without xaiaug."""

@@ -44,7 +44,7 @@ def report_errors(command: Callable[[], Any]) -> None:
         _end(stopped, STOPPED, INTERRUPTED)
     except Exception as error:  # noqa: BLE001  a fault of ours or of a plugin, shown while the streams are safe
         fault = f"{type(error).__name__}: {error}"
-        _end(error, f"error: {fault}\nThis is a fault of xaiaug or of a plugin; {DEBUG} says where it is", WRONG)
+        _end(error, f"error: {fault}\nThis is a bug in xaiaug or in a plugin; {DEBUG} shows where", WRONG)
 
 
 def _end(error: BaseException, message: str, code: int) -> None:

@@ -17,9 +17,7 @@ def init(
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", help="A classifier to start from: a folder, or a name on the hub.")
     ] = None,
-    into: Annotated[
-        Path | None, typer.Option("--into", help="The settings file; by default named as the data, .toml.")
-    ] = None,
+    into: Annotated[Path | None, typer.Option("--into", help="The settings file; by default DATA.toml.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a settings file for a folder of images. It runs as it is.
@@ -30,7 +28,7 @@ def init(
     from ..loop.first_settings import write_first_settings
 
     target = into or Path(f"{data.expanduser().resolve().stem or 'settings'}.toml")
-    print_line(f"looking at the images in {data}", error=True)
+    print_line(f"reading the images in {data}", error=True)
     written = write_first_settings(data, checkpoint, target)
     if as_json:
         print_json({"settings": str(target), "counts": written.counts, "notes": list(written.notes)})

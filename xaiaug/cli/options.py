@@ -10,31 +10,31 @@ import typer
 if TYPE_CHECKING:
     from ..loop import FeedbackLoop
 
-RunDir = Annotated[Path, typer.Option("--run-dir", help="The run folder; a run in it is resumed.")]
+RunDir = Annotated[Path, typer.Option("--run-dir", help="The run folder; an existing run is resumed.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Config = Annotated[Path, typer.Argument(metavar="SETTINGS", help="A settings file in TOML.")]
 Until = Annotated[str | None, typer.Option("--until", help="Stop after mistakes, explain, critique, images or report.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="The most mistakes to look into.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="The most steps of each training.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Analyse at most this many mistakes.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Limit each training to this many steps.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="A setting over that of the file; its value as in TOML."),
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a setting of the file; the value is TOML."),
 ]
 Parameters = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; its value as in TOML.")
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; the value is TOML.")
 ]
-Budget = Annotated[float | None, typer.Option("--budget-usd", help="The most the run may spend, in dollars.")]
+Budget = Annotated[float | None, typer.Option("--budget-usd", help="Spend at most this many dollars.")]
 Upload = Annotated[
     bool | None,
-    typer.Option("--allow-upload/--no-upload", help="Whether images may be uploaded; overrides a settings file."),
+    typer.Option("--allow-upload/--no-upload", help="Allow or forbid uploads; overrides the settings file."),
 ]
 Offline = Annotated[
     bool | None,
-    typer.Option("--offline/--online", help="Whether outside services are blocked; overrides a settings file."),
+    typer.Option("--offline/--online", help="Block or allow outside services; overrides the settings file."),
 ]
 TrustHost = Annotated[
     list[str] | None,
-    typer.Option("--trust-host", help="A host that may get images and a key, besides those of known providers."),
+    typer.Option("--trust-host", help="A host that may receive images and a key, in addition to known providers."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Spend up to the budget without asking.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

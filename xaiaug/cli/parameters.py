@@ -46,7 +46,7 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
         for part in outer:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise typer.BadParameter(f"{text!r}: {part} was set to a value before", param_hint="--set")
+                raise typer.BadParameter(f"{text!r}: {part} is already set to a value", param_hint="--set")
         table[key] = _parse_value(value)
     return tables
 

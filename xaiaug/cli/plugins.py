@@ -38,7 +38,7 @@ def _find_need(extra: str | None, installed: set[str] | frozenset[str]) -> str |
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A plugin that `xaiaug plugins list` names: NAME or KIND/NAME.")],
+    name: Annotated[str, typer.Argument(help="A plugin listed by `xaiaug plugins list`: NAME or KIND/NAME.")],
     parameters: Parameters = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Time limit of each check.")] = 120.0,
     as_json: AsJson = False,

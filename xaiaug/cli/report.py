@@ -10,7 +10,7 @@ import typer
 from .options import AsJson, RunFolder
 from .terminal import print_json, print_line
 
-NoPaths = Annotated[bool, typer.Option("--no-paths", help="Name no files of the data, for a report to be passed on.")]
+NoPaths = Annotated[bool, typer.Option("--no-paths", help="Leave out file names, for sharing the report.")]
 
 
 def report(

@@ -24,7 +24,7 @@ def show(
 ) -> None:
     """Show mistakes, or why an image exists.
 
-    Without an image: the mistakes that the run looked into. Of a mistake: its file, heatmap, slice, cause, the test of
+    Without an image: the mistakes that the run analysed. Of a mistake: its file, heatmap, slice, cause, the test of
     its cause, and the images made from it. Of a synthetic image: what it was made from, and which arms train on it. An
     id may be cut to its first four characters or more.
     """
@@ -61,7 +61,7 @@ def _print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
         print_line("")
     further = len(mistakes) - len(shown)
     on_test = f", and {further:,} of the baseline on test (mistakes.csv has them)" if further else ""
-    print_line(f"{len(shown):,} mistakes that the run looked into{on_test}; `xaiaug show RUN ID` shows one")
+    print_line(f"{len(shown):,} mistakes that the run analysed{on_test}; `xaiaug show RUN ID` shows one")
 
 
 def _print_details(found: Mapping[str, Any], indent: str = "") -> None:

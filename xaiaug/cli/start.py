@@ -111,7 +111,7 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
     critic: Annotated[str, typer.Option("--critic", help="Name of a critic.")] = "measured",
     limit: Limit = None,
     labels: Annotated[
-        str | None, typer.Option("--labels", help="Classes of an ONNX file: cat,dog or a file with one a line.")
+        str | None, typer.Option("--labels", help="Classes of an ONNX file: cat,dog or a file with one per line.")
     ] = None,
     parameters: Parameters = None,
     test_causes: Annotated[bool, typer.Option("--test-causes", help="Test the stated causes by experiment.")] = False,
@@ -163,18 +163,20 @@ def exam(  # noqa: PLR0913, PLR0917  the options of the command
     critic: Annotated[str, typer.Argument(help="Name of a critic, as `xaiaug plugins list critic` lists them.")],
     run_dir: RunDir = Path("runs/exam"),
     data: Annotated[
-        Path | None, typer.Option("--data", help="Photographs by class, to plant causes on; else drawings.")
+        Path | None, typer.Option("--data", help="Photographs by class, to plant causes on; drawings by default.")
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option("--masks", help="Masks of their subjects, ID.png; backdrops are planted then.")
+        Path | None, typer.Option("--masks", help="Masks of their subjects, ID.png; adds planted backdrops.")
     ] = None,
     segmenter: Annotated[
         str | None, typer.Option("--segmenter", help="A model that finds their subjects: ONNX file or folder.")
     ] = None,
-    cases: Annotated[int, typer.Option("--cases", help="Mistakes with each kind of map.")] = 60,
+    cases: Annotated[int, typer.Option("--cases", help="Number of mistakes with each kind of map.")] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Of the images.")] = 0,
     parameters: Parameters = None,
-    plan_only: Annotated[bool, typer.Option("--plan", help="Show calls and dollars, and ask nothing.")] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="Show calls and dollars, without asking the critic.")
+    ] = False,
     budget_usd: Budget = None,
     allow_upload: Upload = None,
     offline: Offline = None,

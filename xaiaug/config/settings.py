@@ -31,16 +31,17 @@ class DataTable(Table):
     Attributes:
         folder: `class/image`, or `split/class/image`; a relative path is relative to the settings file.
         manifest: a CSV file with `file`, `label` and, optionally, `split` and `group:NAME`, in place of a folder.
-        guide: share of the images whose mistakes steer the synthesis, or "validation" to take that split.
-        validation: share for the curves of the trainings.
-        test: share that the result is measured on.
-        reserve: share of further real images, for arms that add some.
+        guide: share of the images whose mistakes steer the synthesis, or "validation" to use that split.
+        validation: share for the learning curves.
+        test: share on which the result is measured.
+        reserve: share of additional real images, held out for arms that add some.
         seed: of the split.
         split_by: column of the manifest whose values are kept together, such as a patient or a scene.
-        window: lowest and highest grey value of 16-bit images; None: their own range.
-        side: images are reduced to this shorter side in pixels when they are read; None: as they are.
+        window: lowest and highest grey value of 16-bit images, which become black and white; None: such images are
+            refused.
+        side: images are reduced to this shorter side in pixels when they are read; None: not reduced.
         on_bad_image: whether images that cannot be read are an "error", or "skip"ped and listed.
-        on_leak: whether images that stand in two splits are an "error", or are "drop"ped from the earlier split.
+        on_leak: whether images that are in two splits are an "error", or are "drop"ped from the earlier split.
         on_near_duplicate: likewise for near-duplicates; "allow" keeps them.
         marks: folder of masks of a planted mark, `ID.png`, for the control with an oracle.
     """
@@ -99,10 +100,10 @@ class CriticTable(PluginTable):
 
     Attributes:
         test_causes: whether stated causes are tested by experiment before images are made from them.
-        per: whether it is asked once a "mistake", or once a "slice" for all mistakes in it.
+        per: whether it is asked once per "mistake", or once per "slice" for all mistakes in it.
         unsliced: with `per = "slice"`, whether mistakes in no slice are "ask"ed about one by one or "skip"ped.
-        samples: how often each mistake is asked about, of this critic and of each of the others; the majority decides.
-        others: further critics, each a name or a table with its parameters.
+        samples: how often each critic is asked about each mistake; the majority decides.
+        others: additional critics, each a name or a table with its parameters.
     """
 
     test_causes: bool = False
@@ -132,10 +133,10 @@ class MistakesTable(Table):
     """`[mistakes]`: how many of them steer the synthesis, and on how many of these the heatmaps are tested.
 
     Attributes:
-        max: most mistakes that are explained, critiqued and made images from, or "all".
-        donors: most correctly classified training images that edits are made from, or "all".
-        faithfulness: mistakes whose heatmaps are compared with random ones; 0: none.
-        slices: whether groups of mistakes are looked for.
+        max: the largest number of mistakes that are explained, critiqued and used to make images, or "all".
+        donors: the largest number of correctly classified training images that are edited, or "all".
+        faithfulness: number of mistakes whose heatmaps are compared with random ones; 0: none.
+        slices: whether to search for groups of mistakes.
     """
 
     max: Annotated[int, Field(ge=1)] | Literal["all"] = 200
@@ -148,7 +149,7 @@ class PanelTable(Table):
     """`[panel]`: how heatmaps are coloured.
 
     Attributes:
-        scale: whether the colours of each heatmap use its own range ("image"), or one range of all of them ("run").
+        scale: whether each heatmap is coloured over its own range ("image"), or all of them over one range ("run").
     """
 
     scale: Literal["image", "run"] = "image"
@@ -160,21 +161,21 @@ class ExperimentTable(Table):
     Attributes:
         arms: a set ("basic", "standard", "remedies", "full", …), or a list of names and of tables that define arms.
         seeds: repetitions; a verdict needs three or more.
-        images_per_mistake: new images that are made from one mistake.
-        images_per_class_max: most new images of one class; None: no limit.
-        metric: what arms are compared by.
+        images_per_mistake: number of new images made from each mistake.
+        images_per_class_max: largest number of new images of one class; None: no limit.
+        metric: the metric by which arms are compared.
         primary: the contrast of the verdict: an arm and its reference.
-        smallest_group: fewest test images of a group that may be the worst one.
-        settings_tried: settings of its method that each arm is tried with; validation chooses among them.
+        smallest_group: smallest number of test images of a group that can be the worst one.
+        settings_tried: number of settings that each arm is tried with; validation chooses among them.
         smallest_effect: percentage points below which a difference is too small to matter.
-        margin: percentage points that a recommended remedy may be behind the best one.
-        test_explanation: whether the set gets the arms that show whether the heatmaps matter.
-        vary: what each seed has of its own besides its trainings: "critique", "baseline".
+        margin: percentage points by which a recommended remedy may be behind the best one.
+        test_explanation: whether to add the arms that show whether the heatmaps matter.
+        vary: what is repeated for each seed besides synthesis and training: "critique", "baseline".
         rounds: how often mistakes are collected and images made.
         promote: the arm that the next round starts from.
-        fit_baseline: whether the baseline is trained; else the classifier is taken as it is.
+        fit_baseline: whether the baseline is trained; otherwise the classifier is used as it is.
         test_curves: whether the test split is measured at each point of the training curves, after the last training.
-        checkpoint_steps: optimiser steps between two checkpoints of a training; None: one that was cut off begins anew.
+        checkpoint_steps: optimiser steps between two checkpoints of a training; None: a killed training starts again.
         until: the step that the run stops after: "mistakes", "explain", "critique", "images" or "report".
     """
 
@@ -209,9 +210,9 @@ class ExperimentTable(Table):
     @model_validator(mode="after")
     def _baselines_can_vary(self) -> Self:
         if "baseline" in self.vary and not self.fit_baseline:
-            raise ValueError("a baseline that is taken as it is cannot vary: leave it out of vary, or train it")
+            raise ValueError("a baseline that is not trained cannot vary: leave it out of vary, or train it")
         if "baseline" in self.vary and self.rounds > 1:
-            raise ValueError("rounds go on from one baseline: leave it out of vary, or set rounds = 1")
+            raise ValueError("rounds continue from one baseline: leave it out of vary, or set rounds = 1")
         return self
 
 
@@ -226,15 +227,15 @@ class JudgeTable(PluginTable):
 
 
 class CurationTable(Table):
-    """`[curation]`: which checks new images pass, how often a rejected one is made again, and who suspects labels.
+    """`[curation]`: which checks new images must pass, how often a rejected one is made again, and who suspects labels.
 
     Attributes:
-        checks: names of the checks, in the order they are made.
-        judge: the classifier of the check "label": "auto", a name, or a table with its parameters.
+        checks: names of the checks, in the order in which they run.
+        judge: the classifier for the check "label": "auto", a name, or a table with its parameters.
         remakes: how often an image that was rejected is made again.
-        suspects: who says that a label looks wrong: no image is made from such a mistake.
+        suspects: who decides that a label looks wrong: no image is made from such a mistake.
         review: whether the run waits until a person has reviewed the new images.
-        vlm: a critic, by name or as a table, that is asked whether each image shows what its prompt wished for.
+        vlm: a critic, by name or as a table, that is asked whether each image shows what its prompt asks for.
     """
 
     checks: tuple[str, ...] = ("broken", "nan", "constant", "duplicate", "repeat", "label", "alike")
@@ -256,7 +257,7 @@ class PrivacyTable(Table):
 
     Attributes:
         allow_upload: whether images may be sent to a service.
-        offline: whether outside services, the model hub among them, are blocked.
+        offline: whether outside services, including the model hub, are blocked.
     """
 
     allow_upload: bool = False
@@ -264,15 +265,36 @@ class PrivacyTable(Table):
 
 
 class BudgetTable(Table):
-    """`[budget]`: what a run may cost, and prices that win over the published ones (see `Prices`).
+    """`[budget]`: what a run may cost, and prices that override the published ones (see `Prices`).
 
     Attributes:
-        usd: most dollars that the run may spend; None: it must not spend any.
+        usd: the most that the run may spend, in dollars; None: nothing.
         prices: by model: `input_usd_per_mtok`, `output_usd_per_mtok` and others, or `local = true`.
     """
 
     usd: Annotated[float, Field(ge=0)] | None = None
     prices: dict[str, dict[str, Any]] = {}
+
+
+class EngineTable(Table):
+    """`[engine]`: where the work is done that no outside service does.
+
+    Attributes:
+        name: "local", this machine, or "ray", the machines of a Ray cluster.
+        workers: pieces of work that are done at once; None: one in this process, or with Ray as many as the cluster
+            has room for.
+        address: of a Ray cluster, such as "auto"; None: that of the variable RAY_ADDRESS, or one that is started here.
+        num_cpus: cores that Ray reserves for a worker.
+        num_gpus: GPUs that Ray reserves for a worker; 0.5 lets two share one.
+        memory_gb: memory in GiB that Ray reserves for a worker; None: none in particular.
+    """
+
+    name: str = "local"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    address: str | None = None
+    num_cpus: Annotated[float, Field(gt=0)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0)] = 0.0
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
 
 
 class ReportTable(Table):
@@ -315,6 +337,7 @@ class Settings(Table):
     privacy: PrivacyTable = PrivacyTable()
     budget: BudgetTable = BudgetTable()
     limits: LimitsTable = LimitsTable()
+    engine: EngineTable = EngineTable()
     report: ReportTable = ReportTable()
 
     @model_validator(mode="after")
@@ -323,7 +346,7 @@ class Settings(Table):
             raise ValueError('[critic] per = "slice" needs slices: set [mistakes] slices = true')
         if self.critic.per == "mistake" and self.critic.unsliced == "skip":
             raise ValueError(
-                '[critic] unsliced = "skip" needs per = "slice": else no mistake would be left to ask about'
+                '[critic] unsliced = "skip" needs per = "slice": otherwise no mistake would be asked about'
             )
         return self
 

@@ -119,7 +119,7 @@ def _refuse_keys(value: Any, source: str, place: tuple[str, ...] = ()) -> None:
     elif isinstance(value, str) and (looks_like_key(value) or (value and place and _SECRET_NAME.search(place[-1]))):
         raise ConfigError(
             f"{source}: {'.'.join(place)} looks like a key, or an address with one. Settings are kept in the run "
-            "folder, so keys come from the environment alone (such as ANTHROPIC_API_KEY); take it out, and revoke it "
+            "folder, so keys must come from the environment (such as ANTHROPIC_API_KEY); take it out, and revoke it "
             "if others may have seen it"
         )
 

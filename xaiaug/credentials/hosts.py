@@ -81,7 +81,7 @@ def find_key(address: str, names: Sequence[str], plugin: str, source: str = "bas
         if _is_loopback(host):
             return Secret("")
         raise ConfigError(
-            f"{plugin}: {source} is at {host}, which is no host that this library knows a provider by, so neither key "
+            f"{plugin}: {source} is at {host}, which is no host of a known provider, so neither key "
             f"nor images are sent there. If it is yours, or you trust it: --trust-host {host}, or a line {host} in "
             f"{config_folder() / FILE}, or its key in the environment variable {own}"
         )
@@ -166,7 +166,7 @@ def _split(text: str) -> Iterator[str]:
 
 def _check_host(host: str) -> str:
     if not _HOST.fullmatch(host.removeprefix("*.")) or host in ("*", "*."):
-        raise ConfigError(f"{host[:100]!r} is no host: give it without https:// and path, such as llm.example.org")
+        raise ConfigError(f"{host[:100]!r} is not a host: give it without https:// and path, such as llm.example.org")
     return host.removesuffix(".")
 
 

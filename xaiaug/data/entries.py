@@ -188,7 +188,7 @@ def explain_missing(file: ListedFile) -> str:
     if is_url(file.name):
         return "is a URL; images are not fetched: download them and list the files"
     if re.match(r"[A-Za-z]:[\\/]", file.name):
-        return "is a path of another computer; write it relative to the data folder"
+        return "is a path from another computer; write it relative to the data folder"
     found = next((ending for ending in SUFFIXES if os.path.exists(file.path + ending)), None)  # noqa: PTH110
     return f"does not exist, but {file.name}{found} does; write names with their ending" if found else "does not exist"
 
@@ -197,7 +197,7 @@ def _unusable_reason(file: ListedFile, root: Path) -> str | None:
     if not os.path.lexists(file.path):
         return explain_missing(file)
     if not is_usable_name(file.name):
-        return "has a name with control characters, or bytes that are no text"
+        return "has a name with control characters, or bytes that are not text"
     if os.path.islink(file.path) and leads_outside(file.path, root):  # noqa: PTH114
         return "is a symlink that is broken or leads outside the data folder"
     if not file.name.lower().endswith(SUFFIXES) and not _begins_like_image(file.path):

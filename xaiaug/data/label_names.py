@@ -61,7 +61,7 @@ def refuse_unusable_names(labels: Collection[str]) -> None:
     """Raises DataError where the name of a class cannot be shown and stored."""
     for label in labels:
         if not is_usable_name(label):
-            raise DataError(f"the class {label[:80]!r} has control characters, or bytes that are no text, in its name")
+            raise DataError(f"the class {label[:80]!r} has control characters, or bytes that are not text, in its name")
 
 
 def is_usable_name(name: str) -> bool:

@@ -38,7 +38,7 @@ class Splits:
         guide: where the mistakes that steer the synthesis come from.
         validation: for the learning curves.
         test: for the one evaluation at the end.
-        reserve: real images held back from train.
+        reserve: real images held out from train.
         guide_is_validation: whether guide and validation are the same images.
         unusable: files that look like images but cannot be used.
         notes: remarks from the scan of the data, one line each.

@@ -98,7 +98,10 @@ class StageClock:
 
 
 class PlainLines:
-    """Writes a line when a stage begins, when it ends, every `PERIOD` in between, and for every note."""
+    """Writes a line when a stage begins, when it ends, every `PERIOD` in between, and for every note.
+
+    Every `PERIOD` there is a line for each worker, too.
+    """
 
     def __init__(self) -> None:
         self._clock = StageClock()
@@ -117,6 +120,8 @@ class PlainLines:
             self._written = now
             count = f"{progress.stage:<{TITLE}} {progress.done}/{progress.total}"
             self._write(_join(count, self._clock.describe_pace(), progress.note))
+            for line in progress.workers:
+                self._write(f"  {line}")
 
     def _write(self, line: str) -> None:
         sys.stderr.write(f"{escape_line(line)}\n")

@@ -12,8 +12,9 @@ from PIL import Image, ImageFilter
 
 from ..errors import DataError
 from ..petworld.palette import BACKDROPS, rgb
+from ..petworld.tag import CORNERS, tag_box
 from ..records import Cause, Sample, derive_seed, digest
-from .planted_sets import CORNERS, CORRECT_FOR_ONE, LABELS, PLANTED, PlantedSet, Rule, TagPainter, tag_box
+from .planted_sets import CORRECT_FOR_ONE, LABELS, PLANTED, PlantedSet, Rule, TagPainter
 
 SIDE = 256  # pixels of the longer side: so much the rules need, and a panel shows
 GRAIN = 4.0  # standard deviation of the noise of a plain backdrop, of 255

@@ -11,19 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 from .. import petworld
 from ..imaging.image_stats import css_to_lab, rgb_to_lab, to_pixels
-from ..petworld.palette import BACKDROPS, COATS, names_of, rgb
+from ..petworld.palette import BACKDROPS, COATS, names_of
 from ..petworld.sampling import sample_nuisances
+from ..petworld.tag import CORNERS, paint_tag, tag_box
 from ..records import Cause, Sample, derive_seed, digest
 from ..records.cause import Box
 
 LABELS = petworld.LABELS
 SIDE = 128  # pixels of a drawing
-CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
-TAG_SIDE, TAG_GAP = 0.19, 0.03  # of the image's width and height
 NEAR_TAG = 25.0  # CIELAB distance within which a pixel is the tag's colour
 LEAST_TAG = 0.25  # of a tag's pixels that the rule needs to see
 EDGE = 0.1  # of the image's side: the border that the rule for backdrops reads
@@ -130,13 +129,7 @@ class TagPainter:
     corner: str
 
     def __call__(self) -> Image.Image:
-        image = self.opener().convert("RGB")
-        left, top, right, bottom = tag_box(self.corner)
-        mask = Image.new("L", image.size)
-        box = (left * image.width, top * image.height, right * image.width - 1, bottom * image.height - 1)
-        ImageDraw.Draw(mask).rectangle([round(edge) for edge in box], fill=255)
-        image.paste(rgb(self.colour), mask=mask.filter(ImageFilter.GaussianBlur(0.6)))
-        return image
+        return paint_tag(self.opener().convert("RGB"), self.corner, self.colour)
 
 
 def create_planted_set(name: str, mistakes: int, seed: int = 0) -> PlantedSet:
@@ -191,10 +184,3 @@ def _draw_one(rule: Rule, label: int, broken: bool, rng: np.random.Generator) ->
     else:
         cause = Cause("region", present=False, colour=rule.colour)
     return Sample(id=digest([repr(opener)]), label=label, opener=opener), cause
-
-
-def tag_box(corner: str) -> Box:
-    """Left, top, right and bottom of a tag, 0 to 1."""
-    left = TAG_GAP if "left" in corner else 1 - TAG_GAP - TAG_SIDE
-    top = TAG_GAP if "top" in corner else 1 - TAG_GAP - TAG_SIDE
-    return left, top, left + TAG_SIDE, top + TAG_SIDE

@@ -159,8 +159,8 @@ def _refuse_paths(predict: _Predict) -> _Predict:
         )
         if path is not None:
             raise DataError(
-                f"predict_proba takes a list of PIL images, got the path {path!r}. How a file is turned, cropped and "
-                "converted decides the prediction, so open it yourself, as runs do: "
+                f"predict_proba takes a list of PIL images, got the path {path!r}. How a file is rotated, cropped and "
+                "converted affects the prediction, so open it yourself, as runs do: "
                 "ImageOps.exif_transpose(Image.open(path)).convert('RGB')"
             )
         return predict(self, images)

@@ -37,7 +37,7 @@ class Critic(Plugin):
 
     @property
     def default_prices(self) -> Mapping[str, Mapping[str, JSON]]:
-        """Prices by model, as in `[budget] prices`, that hold where it gives none: of servers on this machine."""
+        """Prices by model, as in `[budget] prices`, for models without a price in the settings (on this machine)."""
         return {}
 
     @abstractmethod

@@ -105,7 +105,7 @@ class CriticExam:
         self.parameters, self.budget_usd = dict(parameters or {}), budget_usd
         self._privacy = {"allow_upload": allow_upload, "offline": offline}
         if data is None and (masks is not None or segmenter is not None):
-            raise ConfigError("exam: masks and a segmenter are for photographs of your own: give data (--data) too")
+            raise ConfigError("exam: masks and a segmenter need your own photographs: give data (--data) too")
         sets = _draw_sets(cases, seed) if data is None else _plant_photos(data, masks, segmenter, cases, seed)
         self._parts = [
             _Part(planted, maps, self.run_dir / maps / planted.name.replace(" ", "-"))

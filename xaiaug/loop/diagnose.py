@@ -40,7 +40,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
 
     Args:
         classifier: a folder, or a name on the model hub, that the classifier `transformers` reads, with a trained head;
-            an ONNX file; a classifier of your own, such as a `TorchClassifier`; or a function from a list of images to
+            an ONNX file; your own classifier, such as a `TorchClassifier`; or a function from a list of images to
             probabilities n k.
         data: class/image, all of it taken as the guide: the critic then compares with the images the classifier gets
             right; or split/class/image, whose guide (else validation) split is looked at and whose train split is
@@ -50,7 +50,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         parameters: of the classifier `onnx` or `transformers`, by name, such as {"mean": [0, 0, 0], "std": [1, 1, 1]}.
         explainer: an object or a registered name.
         critic: likewise.
-        most: mistakes to look into; None: all.
+        most: mistakes to analyse; None: all.
         test_causes: whether the causes that the critic states are tested by experiment (see `probe_cause`).
         slices: whether groups of mistakes are looked for (see `find_slices`).
         budget_usd: most that a paid critic may cost, in US dollars; None: nothing.
@@ -162,7 +162,7 @@ def _as_guide(data: str | Path | Splits) -> Splits:
         name = "the data" if isinstance(data, Splits) else str(data)
         raise DataError(
             f"{name} has the splits {', '.join(splits.given)}, but neither guide nor validation. Mistakes on images "
-            "that the classifier was trained on say little, and test is looked at once, at the end: add a folder "
-            "guide, or give a folder of class/image that is all to be looked at"
+            "that the classifier was trained on say little, and the test split is used once, at the end: add a folder "
+            "guide, or give a folder of class/image that is diagnosed entirely"
         )
     return replace(splits, train=(), guide=splits.train)

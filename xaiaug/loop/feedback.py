@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,6 @@ from ..config import Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
 from ..display.stage_bars import show_stages
-from ..engines import make_engine
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, suggest
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
@@ -26,31 +25,33 @@ from .arguments import NOT_GIVEN, Given, NotGiven
 from .judge import create_judge
 from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
-from .plugin_set import build_plugins
+from .plugin_set import build_plugins, create_engine, refuse_ranks
 from .run import prepare_run, run_stages
 from .run_context import list_available
 from .session import RunStatus, stop_on_signals
 
 
 class FeedbackLoop:
-    """Finds a classifier's mistakes, has them explained and criticised, makes images, trains, and compares.
+    """Finds a classifier's mistakes, has them explained and critiqued, makes images, trains, and compares.
 
-    What is given here wins over `settings`; what is not given is as `settings` say, or else as stated here.
+    An argument overrides `settings`. An argument that is not given is taken from `settings`, or has the default named
+    here.
 
     Args:
-        classifier: an object or a registered name; the parameters of a named plugin stand in `settings`.
-        explainer: likewise; "auto".
-        critic: likewise; "measured".
-        synthesizer: likewise; "remix".
-        arms: a set's name, or names and rows; "basic".
-        seeds: repetitions of synthesis and of each arm's training; (0,).
-        images_per_mistake: new images for each mistake, ≥ 1; 5.
+        classifier: an object or a registered name; parameters of a named plugin are in `settings`. By default
+            "transformers".
+        explainer: likewise; by default "auto".
+        critic: likewise; by default "measured".
+        synthesizer: likewise; by default "remix".
+        arms: the name of a set, or a list of names and rows; by default "basic".
+        seeds: repetitions of synthesis and of each arm's training; by default (0,).
+        images_per_mistake: new images for each mistake, ≥ 1; by default 5.
         recipe: how the arms are trained; None: `Recipe()`.
         baseline_recipe: how the baseline is trained; None: as the arms.
         curation: "default", or a `[curation]` table.
-        budget_usd: most a run may spend on outside services, in US dollars; None: nothing.
-        engine: how work is spread: "local".
-        settings: a dict of further tables of a settings file, such as {"mistakes": {"max": 50}}, or checked settings.
+        budget_usd: the most that a run may spend on outside services, in US dollars; None: nothing.
+        engine: how work is spread: "local" or "ray"; "local". Its workers and resources are set in `settings`.
+        settings: a dict of other tables of a settings file, such as {"mistakes": {"max": 50}}, or checked settings.
         planning: whether the loop only plans: `plan` then lists what the settings do not allow, and `run` refuses it.
 
     Raises:
@@ -73,7 +74,7 @@ class FeedbackLoop:
         baseline_recipe: Recipe | NotGiven | None = NOT_GIVEN,
         curation: str | Mapping[str, Any] | NotGiven = NOT_GIVEN,
         budget_usd: float | NotGiven | None = NOT_GIVEN,
-        engine: str = "local",
+        engine: str | NotGiven = NOT_GIVEN,
         settings: Mapping[str, Any] | Settings | None = None,
         planning: bool = False,
     ) -> None:
@@ -89,6 +90,7 @@ class FeedbackLoop:
             baseline=baseline_recipe,
             curation=curation,
             budget_usd=budget_usd,
+            engine=engine,
         )
         self.settings = given.over(settings)
         if self.settings.privacy.offline:
@@ -106,7 +108,7 @@ class FeedbackLoop:
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
-        self.engine = make_engine(engine)
+        self.engine = create_engine(self.settings)
 
     @classmethod
     def from_config(
@@ -125,16 +127,16 @@ class FeedbackLoop:
 
         Args:
             path: of a TOML file.
-            overrides: tables that win over those of the file, such as {"experiment": {"seeds": [1]}}.
-            limit: most mistakes to look into; None: as the file says.
-            steps: most steps of each training; None: as the file says.
-            budget_usd: most a run may spend; None: as the file says.
-            allow_upload: whether plugins may send images to outside services; None: as the file says.
-            offline: whether plugins that talk to outside services are refused; None: as the file says.
+            overrides: tables that override those of the file, such as {"experiment": {"seeds": [1]}}.
+            limit: largest number of mistakes to analyse; None: as in the file.
+            steps: most steps of each training; None: as in the file.
+            budget_usd: the most that a run may spend; None: as in the file.
+            allow_upload: whether plugins may send images to outside services; None: as in the file.
+            offline: whether plugins that talk to outside services are refused; None: as in the file.
             planning: whether it is only planned: `plan` then lists what is not allowed, and `run` refuses it.
 
         Raises:
-            ConfigError: the file is missing or holds what cannot be used.
+            ConfigError: the file is missing or invalid.
             OfflineError: a plugin talks to an outside service that the settings do not allow.
         """
         updates: dict[str, dict[str, Any]] = {
@@ -145,7 +147,7 @@ class FeedbackLoop:
         return cls(settings=_update(settings, updates), planning=planning)
 
     def check(self) -> None:
-        """Raises what would stop a run later, such as a missing key; asked before there are any data.
+        """Raises what would stop a run later, such as a missing key; needs no data.
 
         Raises:
             ConfigError: a parameter or a key is missing or wrong.
@@ -166,7 +168,7 @@ class FeedbackLoop:
 
         Args:
             splits: the data; None reads the settings' `[data]`.
-            run_dir: what is known from a run in it is not assumed.
+            run_dir: replaces assumptions by what a run in it recorded.
             until: as in `run`.
             probe: whether to measure this machine's speed on a few images first, which loads the weights; nothing is
                 sent away.
@@ -204,9 +206,9 @@ class FeedbackLoop:
 
         Args:
             splits: the data; None reads the settings' `[data]`.
-            run_dir: the run folder; made when it is not there.
+            run_dir: the run folder; created if it does not exist.
             until: "mistakes", "explain", "critique", "images" or "report"; None: as set.
-            watch: receives the progress of the run; nothing else is then shown of it.
+            watch: receives the progress of the run, which is then not shown otherwise.
             progress: whether it is shown on stderr: a bar on a terminal or in a notebook, lines elsewhere;
                 None: on a terminal and in a notebook.
 
@@ -215,15 +217,17 @@ class FeedbackLoop:
             RunLockedError: another process owns the run folder.
             UnsupportedRecipeError: the classifier cannot be trained, and the run would train it.
             PluginError: a plugin broke its contract; what was committed stays.
-            CallsStoppedError: paid calls cannot go on (the budget is spent, the service refuses); what was paid for is
+            CallsStoppedError: paid calls cannot continue (the budget is spent, the service refuses); paid replies are
                 kept: rerun to resume.
             RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
         until = self._until(until)
+        refuse_ranks()
         self.plugins.check_allowed(self.settings)
         self.plugins.check_trainable(self.settings, self.arms, until)
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
+            self.plugins.check_travel(self.settings, self.engine)
         splits = splits if splits is not None else self.splits(until)
         shown = show_stages(lines=bool(progress)) if watch is None and progress is not False else nullcontext(watch)
         try:
@@ -237,7 +241,7 @@ class FeedbackLoop:
         return result
 
     def _run(self, splits: Splits, run_dir: str | Path, until: str, watch: Callable[[Progress], None] | None) -> None:
-        with Store(run_dir) as store, stop_on_signals() as stop:
+        with Store(run_dir) as store, closing(self.engine), stop_on_signals() as stop:
             calls = Calls(
                 CallLedger(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices
             )

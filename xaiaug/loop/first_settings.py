@@ -51,7 +51,7 @@ def write_first_settings(data: str | Path, checkpoint: str | None, into: Path) -
         DataError: the images cannot be used as they are; it names the files.
     """
     if os.path.lexists(into):
-        raise ConfigError(f"{into} is there already; remove it, or name another file with --into")
+        raise ConfigError(f"{into} already exists; remove it, or choose another file with --into")
     data = Path(data).expanduser()
     if not data.exists():
         raise DataError(f"there is no folder {data}")
@@ -64,7 +64,7 @@ def write_first_settings(data: str | Path, checkpoint: str | None, into: Path) -
         with into.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{into} is there already; remove it, or name another file with --into") from None
+        raise ConfigError(f"{into} already exists; remove it, or choose another file with --into") from None
     except OSError as error:
         raise ConfigError(f"{into} cannot be written: {error.strerror or error}") from error
     return FirstSettings(text, found.counts, notes)
@@ -88,7 +88,7 @@ class _Start:
 
 def _choose_checkpoint(checkpoint: str | None, labels: Sequence[str]) -> _Start:
     if checkpoint is None:
-        return _Start(HUB_CHECKPOINT, "of the model hub, loaded at the first run; or a folder", fitted=False)
+        return _Start(HUB_CHECKPOINT, "from the model hub, downloaded on the first run; or a folder", fitted=False)
     place = Path(checkpoint).expanduser()
     if place.suffix.lower() == ".onnx":
         raise ConfigError(
@@ -96,7 +96,7 @@ def _choose_checkpoint(checkpoint: str | None, labels: Sequence[str]) -> _Start:
             f"`xaiaug diagnose DATA --checkpoint {checkpoint}` finds its mistakes and their causes"
         )
     if not place.exists():
-        return _Start(checkpoint, "of the model hub, loaded at the first run", fitted=False)
+        return _Start(checkpoint, "from the model hub, downloaded on the first run", fitted=False)
     plugin = create_plugin("classifier", PluginTable(name="transformers", checkpoint=str(place)))  # type: ignore[call-arg]
     plugin.check()
     fitted = set(labels) <= _read_head(place)
@@ -134,18 +134,18 @@ def _lines(data: Path, found: DataCheck, start: _Start, into: Path) -> Iterator[
     yield f"checkpoint = {_path(Path(start.checkpoint), base)}  # {start.comment}"
     yield ""
     yield "[mistakes]"
-    yield 'max = 200      # looked into and learned from; or "all". Shorter: --limit 20'
+    yield 'max = 200      # analysed and learned from; or "all". For a short run: --limit 20'
     yield "slices = true  # look for what groups of mistakes have in common"
     yield ""
     yield "[experiment]"
-    yield 'arms = "basic"  # or "remedies": published methods beside new images; see docs/evidence.md'
-    yield "seeds = [0]     # [0, 1, 2, 3, 4] before you believe a difference: from three on there is a verdict"
+    yield 'arms = "basic"  # or "remedies": published methods compete with new images; see docs/evidence.md'
+    yield "seeds = [0]     # [0, 1, 2, 3, 4] before you believe a difference: three or more give a verdict"
     if start.fitted:
         yield "fit_baseline = false  # the classifier as it is; true trains it first"
     yield ""
     yield "[recipe]"
     passes = steps * BATCH / max(1, sizes.get("train", 1))
-    yield f"steps = {steps}      # of each training: {passes:.1f} times all images. Shorter: --steps 50"
+    yield f"steps = {steps}      # of each training: {passes:.1f} passes over all images. For a short run: --steps 50"
     yield f"batch_size = {BATCH}"
 
 
@@ -169,10 +169,10 @@ def _choose_steps(train: int) -> int:
 def _cautions(found: DataCheck) -> Iterator[str]:
     guide = sum(found.counts.get("guide", {}).values())
     if guide < FEWEST_GUIDE:
-        yield f"guide has {guide} images: few mistakes will be found, and little can be said of them"
+        yield f"guide has {guide} images: few mistakes will be found, and they will say little"
     test = sum(found.counts.get("test", {}).values())
     if test < FEWEST_GUIDE:
-        yield f"test has {test} images: only large differences can be told"
+        yield f"test has {test} images: only large differences can be detected"
 
 
 def _path(path: Path, base: Path) -> str:

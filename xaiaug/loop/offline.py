@@ -33,8 +33,8 @@ def go_offline() -> None:
         if module in sys.modules and not getattr(sys.modules[module], "HF_HUB_OFFLINE", True):
             raise OfflineError(
                 f"[privacy] offline is true, but {module.partition('.')[0]} was imported in this process without "
-                "HF_HUB_OFFLINE, and reads it only then: set HF_HUB_OFFLINE=1 in the environment and start Python "
-                "anew, or create the offline loop before transformers, diffusers, datasets or another loop is used"
+                "HF_HUB_OFFLINE, and reads it only then: set HF_HUB_OFFLINE=1 in the environment and restart "
+                "Python, or create the offline loop before transformers, diffusers, datasets or another loop is used"
             )
     if os.environ.get("HF_HUB_OFFLINE") != "1":
         _switched.append("HF_HUB_OFFLINE")

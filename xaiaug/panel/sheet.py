@@ -83,7 +83,7 @@ def _draw_example(
 def _write_legend(sizes: Sizes, width: int, case: Case, renderer: Renderer, scale: Scale | None) -> Image.Image:
     assert case.explanation is not None  # noqa: S101  the caller chose it
     if scale is None:
-        return write_line(sizes, width, f"{case.explanation.method}, each heatmap on a scale of its own", PALE)
+        return write_line(sizes, width, f"{case.explanation.method}, each heatmap on its own scale", PALE)
     heat = Heat.of(case.explanation, case.image.size, scale)
     return _row(width, [stack(draw_legend(sizes, f"{case.explanation.method}, shared scale", heat, renderer))])
 

@@ -13,7 +13,8 @@ from .backdrops import draw_backdrop
 from .drawing_style import DRAWING_STYLES, PAPER, DrawingStyle, role_colours
 from .figure import VARIANTS, Figure, build_figure
 from .palette import COATS, RGB, rgb
-from .scene import Scene
+from .scene import NO_TAG, Scene
+from .tag import paint_tag
 
 BRIGHTNESS = {"dim": 0.76, "even": 1.0, "bright": 1.14}
 EDITION = "1"
@@ -31,7 +32,8 @@ def draw(scene: Scene, size: int = 64) -> Image.Image:
     shown, points = _place_figure(scene, side, rng)
     _draw_shadow(image, points)
     _paint(image, shown, points, role_colours(_vary_colour(rgb(COATS[scene.coat].colour), rng), style))
-    return _finish(image, scene, style, rng)
+    finished = _finish(image, scene, style, rng)
+    return finished if scene.tag == NO_TAG else paint_tag(finished, scene.tag)
 
 
 def draw_parts(scene: Scene, size: int = 64) -> NDArray[np.uint8]:

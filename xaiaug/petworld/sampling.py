@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from .anatomy import OTHERS
 from .bodies import POSES
 from .palette import BACKDROPS, COATS, LABELS, Tone, names_of
-from .scene import LIGHTS, Scene
+from .scene import LIGHTS, NO_TAG, Scene
+from .tag import CORNERS
 
 BIAS = 0.92
 """Default share of images in which both coat and backdrop go with the label."""
@@ -68,7 +69,9 @@ def _choose(rng: np.random.Generator, table: Mapping[str, Tone], label: str, wit
     return str(rng.choice(left or [name for name in table if name not in without] or list(table)))
 
 
-def sample_scenes(split_size: int, *, seed: int | list[int], bias: float) -> list[Scene]:
+def sample_scenes(
+    split_size: int, *, seed: int | list[int], bias: float, tags: tuple[float, float] = (0.0, 0.0)
+) -> list[Scene]:
     """Random scenes, half cats and half dogs, in random order.
 
     Args:
@@ -76,15 +79,23 @@ def sample_scenes(split_size: int, *, seed: int | list[int], bias: float) -> lis
         seed: the same seed gives the same scenes.
         bias: share of images, 0 to 1, in which both coat and backdrop go with the label; in the others one or both go
             with the other label, with equal probabilities. `UNBIASED` means no bias.
+        tags: share of the cats and of the dogs, 0 to 1, that have a yellow tag, in a random corner. The scenes are the
+            same with and without tags otherwise.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation([LABELS[i % len(LABELS)] for i in range(split_size)])
-    return [_sample_scene(rng, str(label), bias) for label in labels]
+    scenes = [_sample_scene(rng, str(label), bias) for label in labels]
+    return [replace(scene, tag=_sample_tag(rng, tags[LABELS.index(scene.animal)])) for scene in scenes]
 
 
 def _sample_scene(rng: np.random.Generator, label: str, bias: float) -> Scene:
     coat, backdrop = sample_tones(rng, label, bias)
     return Scene(label, coat, backdrop, **vars(sample_nuisances(rng)))
+
+
+def _sample_tag(rng: np.random.Generator, share: float) -> str:
+    corner = str(rng.choice(CORNERS))
+    return corner if rng.random() < share else NO_TAG
 
 
 def sample_other_scenes(count: int, *, seed: int) -> list[Scene]:

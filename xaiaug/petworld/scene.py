@@ -8,10 +8,12 @@ from ..errors import RecordError
 from .anatomy import ANIMALS
 from .bodies import POSES
 from .palette import BACKDROPS, COATS
+from .tag import CORNERS
 
 LIGHTS = ("dim", "even", "bright")
 STYLES = ("book", "crayon")
 SIZES = (0.3, 0.85)
+NO_TAG = "none"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Scene:
         blur: radius in thousandths of the image's side; 0 is sharp.
         style: "book", or "crayon" for synthetic images.
         detail: seed of everything else: the tilt of the head, the flowers, the grain.
+        tag: the corner of a yellow tag, such as "top-left", or "none".
 
     Raises:
         RecordError: a value that is not listed here.
@@ -46,6 +49,7 @@ class Scene:
     blur: float = 0.0
     style: str = "book"
     detail: int = 0
+    tag: str = NO_TAG
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -69,4 +73,5 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "pose": POSES,
     "facing": ("left", "right"),
     "style": STYLES,
+    "tag": (NO_TAG, *CORNERS),
 }

@@ -24,6 +24,7 @@ def write_world(
     seed: int,
     bias: float = BIAS,
     unbiased: Collection[str] = ("test",),
+    tagged: float | None = None,
 ) -> dict[str, Scene]:
     """Writes `split/class/number.png` and returns the scene of every file, by its path below `folder`.
 
@@ -36,20 +37,25 @@ def write_world(
         seed: the same seed gives the same world; splits of equal name, size and bias are equal.
         bias: share of images in which both coat and backdrop go with the label; see `sample_scenes`.
         unbiased: splits in which coat and backdrop are independent of the label.
+        tagged: share of the dogs, 0 to 1, that have a yellow tag in a random corner; of the cats it is one less
+            this. In unbiased splits half of both have one. None: there are no tags.
 
     Raises:
-        DataError: the folder holds files that this module did not write, or `unbiased` names an unknown split.
+        DataError: the folder holds files that this module did not write, `unbiased` names an unknown split, or
+            `tagged` is no share.
     """
+    if tagged is not None and not 0 <= tagged <= 1:
+        raise DataError(f"write_world: tagged must lie in 0..1, the share of the dogs with a tag; got {tagged}")
     root = Path(folder)
     if missing := set(unbiased) - {"test", *sizes}:
         raise DataError(f"write_world: unbiased names {', '.join(sorted(missing))}, but sizes has {', '.join(sizes)}")
     world: dict[str, Scene] = {}
     marks: dict[str, str] = {}
     for split, size in sizes.items():
-        odds = UNBIASED if split in unbiased else bias
-        for number, scene in enumerate(sample_scenes(size, seed=[seed, *split.encode()], bias=odds)):
+        odds, tags = UNBIASED if split in unbiased else bias, _tag_shares(tagged, split in unbiased)
+        for number, scene in enumerate(sample_scenes(size, seed=[seed, *split.encode()], bias=odds, tags=tags)):
             file = f"{split}/{scene.animal}/{number:05d}.png"
-            world[file], marks[file] = scene, _mark(split, size, seed, odds)
+            world[file], marks[file] = scene, _mark(split, size, seed, odds, *([tags] if any(tags) else []))
     existing = _read_marks(root)
     for file in existing.keys() - world.keys():
         (root / file).unlink()
@@ -59,9 +65,16 @@ def write_world(
     return world
 
 
-def _mark(split: str, size: int, seed: int, bias: float) -> str:
+def _tag_shares(tagged: float | None, unbiased: bool) -> tuple[float, float]:
+    """Of the cats and of the dogs."""
+    if tagged is None:
+        return 0.0, 0.0
+    return (0.5, 0.5) if unbiased else (1 - tagged, tagged)
+
+
+def _mark(*arguments: object) -> str:
     """The mark stored in the drawings of a split: a digest of the arguments."""
-    return hashlib.sha256(f"{EDITION} {split} {size} {seed} {bias}".encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join(map(str, (EDITION, *arguments))).encode()).hexdigest()[:16]
 
 
 def _read_marks(root: Path) -> dict[str, str]:

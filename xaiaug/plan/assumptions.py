@@ -40,6 +40,8 @@ class Assumptions:
         seconds: by kind of stage, for one unit: an image to train on, predict or make, a case to explain or criticise;
             a kind that is missing is not known.
         seconds_from: where those are from, in words.
+        workers: of the engine: pieces of work that are done at once.
+        measured_workers: likewise, when the speeds were measured.
         model_bytes: of one copy of the classifier; None where not known.
         image_bytes: of a new image; None where not known.
         paid_calls: calls paid for already.
@@ -58,6 +60,8 @@ class Assumptions:
     made_each: Range | None = None
     seconds: Mapping[str, Range] = field(default_factory=dict)
     seconds_from: str = ""
+    workers: int = 1
+    measured_workers: int = 1
     model_bytes: float | None = None
     image_bytes: float | None = None
     paid_calls: int = 0
@@ -115,7 +119,7 @@ def _mistakes(settings: Settings, known: Assumptions) -> str:
     low, high = (f"{100 * rate:g}" for rate in ERROR_RATE)
     return (
         f"Assumed: the baseline gets {low} to {high} % of {guide} guide images wrong (at most {settings.mistakes.max} "
-        "are used). `xaiaug run CONFIG --until mistakes` measures it, and costs nothing."
+        "are used). `xaiaug run CONFIG --until mistakes` measures it, at no cost."
     )
 
 
@@ -136,14 +140,14 @@ def _slices(settings: Settings, known: Assumptions) -> list[str]:
         return [f"{inside} mistakes are in slices, which take {asked} requests; the others are {others}."]
     return [
         "The slices are not known yet: anything from one request to one a mistake. `xaiaug run CONFIG --until explain` "
-        "finds them, and costs nothing."
+        "finds them, at no cost."
     ]
 
 
 def _images_per_wanted(known: Assumptions) -> str:
     low, high = known.made_each or MADE_EACH
     whence = "as in the run folder" if known.made_each else "assumed"
-    return f"For each image that is wanted, {low:.2g} to {high:.2g} are made ({whence}): rejected ones are made again."
+    return f"For each image wanted, {low:.2g} to {high:.2g} are made ({whence}): rejected ones are made again."
 
 
 def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) -> list[str]:
@@ -163,16 +167,28 @@ def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) 
         names, shown = name_some(name for name, _ in limited), limited[0][1]
         sentences.append(
             f"New images take {shown:,} of {passes:,} passes in {names}, and {wanted:,.0f} or more are made: fewer "
-            "images_per_mistake would do."
+            "images_per_mistake would suffice."
         )
     return sentences + [f"Warning: {warning}" for arm in arms if (warning := rows.warn_of_ratio(arm))]
 
 
+def _workers(known: Assumptions) -> list[str]:
+    """What the hours assume of workers, where there is more than one."""
+    now, before = known.workers, known.measured_workers
+    if now == before:
+        return [f"Hours are for {now} workers, each as fast as those of the run folder."] if now > 1 else []
+    return [
+        f"Hours are for workers: {now} of them, and speeds were measured with {before}. The lower ends hold where each "
+        "is as fast as one was then, the upper ends where they share one machine and are no faster together."
+    ]
+
+
 def _hours(known: Assumptions, lines: Sequence[Line]) -> list[str]:
     sentences = [f"Speeds are from {known.seconds_from}."] if known.seconds else []
+    sentences += _workers(known) if known.seconds else []
     if any(line.hours is None for line in lines):
         sentences.append("The speed of this machine is not known yet: --probe measures it on a few images.")
     if any(line.calls[1] for line in lines) and StageKind.CRITIQUE not in known.seconds:
         low, high = (f"{seconds:.2g}" for seconds in CALL_SECONDS)
-        sentences.append(f"Assumed: {low} to {high} seconds a call, many of them at once.")
+        sentences.append(f"Assumed: {low} to {high} seconds per call, many calls in parallel.")
     return sentences

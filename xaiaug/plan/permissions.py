@@ -106,7 +106,7 @@ def unpaid(kind: str, name: str, worker: Worker, settings: Settings, prices: Pri
     if not costly or settings.budget.usd is not None:
         return None
     return ConfigError(
-        f"the {kind} {name} costs money (model {costly[0]!r}): set budget_usd, the most the run may spend "
+        f"the {kind} {name} costs money (model {costly[0]!r}): set budget_usd, the most that the run may spend "
         "([budget] usd, or --budget-usd)"
     )
 

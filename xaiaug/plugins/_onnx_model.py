@@ -266,7 +266,7 @@ def _read_input(who: str, file: Path, inputs: Sequence[Any]) -> InputForm:
     depth = first or last
     if depth is None or (first and last):
         raise ConfigError(
-            f"{form}{one.name} of shape {list(one.shape)!r:.80}, which does not tell where its 3 channels (1 for grey)"
+            f"{form}{one.name} of shape {list(one.shape)!r:.80}, which does not show where its 3 channels (1 for grey)"
             " are; export it with a fixed number of channels"
         )
     height, width = shape[1:3] if last else shape[2:4]

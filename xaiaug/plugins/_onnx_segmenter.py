@@ -39,7 +39,7 @@ class OnnxSegmenter:
             preset's.
         mean: of each channel, red first, or one number for all; after `scale`.
         std: likewise.
-        scale: what the values 0 to 255 are multiplied with first; None: 1 / 255.
+        scale: factor for the values 0 to 255, applied first; None: 1 / 255.
         output: name or number of the output with the mask; both layouts have it first.
         outputs: "probabilities", from 0 to 1, or "logits".
 

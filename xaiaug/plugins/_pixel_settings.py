@@ -29,8 +29,8 @@ class PixelSettings:
         depth: 3 channels, or 1 for a grey image.
         mean: of each channel after `scale`; empty where values are passed on as they are.
         std: likewise.
-        scale: what the values 0 to 255 are multiplied with first.
-        resize: "crop" keeps the proportions and takes the centre, "stretch" takes the image whole.
+        scale: factor for the values 0 to 255, applied first.
+        resize: "crop" keeps the proportions and takes the centre, "stretch" stretches the image.
         crop: share of each side that the centre keeps.
         interpolation: of the resize, as Pillow names it.
         channels: "rgb" or "bgr".

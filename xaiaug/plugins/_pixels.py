@@ -13,11 +13,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """The image as RGB.
 
     Raises:
-        DataError: it has more than 8 bits a channel: Pillow would clip it.
+        DataError: it has more than 8 bits per channel: Pillow would clip it.
     """
     if image.mode.partition(";")[0] in _DEEP:
         raise DataError(
-            f"an image of mode {image.mode!r} has more than 8 bits a channel, and turning it into RGB would clip it;"
-            " scale it to 8 bits first, over the range of values that counts"
+            f"an image of mode {image.mode!r} has more than 8 bits per channel, and converting it to RGB would clip it;"
+            " scale the relevant range of values to 8 bits first"
         )
     return image.convert("RGB")

@@ -107,7 +107,7 @@ class TransformersSegmenter:
         if cropping := [name for name in ("do_center_crop", "do_pad") if getattr(processor, name, False)]:
             raise ConfigError(
                 f"{self._who}: the preprocessor_config.json of {folder!r} sets {cropping[0]}, so that its masks do not"
-                " cover the image; give a checkpoint that resizes images whole"
+                " cover the image; give a checkpoint that resizes images without cropping"
             )
         return processor, model
 

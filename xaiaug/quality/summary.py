@@ -92,7 +92,7 @@ class Faithfulness:
         """The outcome as a sentence."""
         interval = self.interval()
         if interval is None:
-            return f"{self.images} images are too few to tell whether {self.method} is better than random maps."
+            return f"{self.images} images are too few to say whether {self.method} is better than random maps."
         low, high = interval
         gain = f"gain {self.gains.mean():+.3f}, 95 % interval {low:+.3f} to {high:+.3f}".replace("-", "−")
         start = f"On {self.images} images the maps of {self.method}"

@@ -127,7 +127,7 @@ class Critique:
             "subject_colour", "backdrop_colour" (a CSS colour, "#rrggbb"), "brightness" (mean lightness, 0 to 1),
             "sharpness" (0 blurred to 1 sharp), "size" (subject's share of the image, 0 to 1),
             "place" ("left", "centre", "right", "top", "bottom", "top-left", …).
-        testable: the cause as a record that can be tested by experiment; None where it stands in words alone.
+        testable: the cause as a record that can be tested by experiment; None if only the text states it.
 
     Raises:
         RecordError: an unknown word in `attended` or `guidance`, or a confidence outside 0 to 1.

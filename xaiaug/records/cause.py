@@ -68,7 +68,7 @@ class Cause:
 
     @property
     def mechanism(self) -> tuple[str, bool]:
-        """Kind and presence: cases of a slice with equal mechanisms are tested together, each with its own values."""
+        """Kind and presence. Cases of a slice with equal mechanisms are tested together, each with its own values."""
         return self.kind, self.present
 
 

@@ -47,9 +47,9 @@ class ImageSource:
         image_guided: whether the synthesizer starts from the image of the case.
         curated: whether bad images are filtered out.
         synthesizer: name of the synthesizer; None: the run's.
-        budget: "mistakes": as many images for each; "slices": as many for each slice of a class, and for the class's
-            mistakes that are in none.
-        causes: "all" cases, or those of slices whose stated cause is "confirmed" by experiment; of mistakes alone.
+        budget: "mistakes": the same number of images for each; "slices": the same for each slice of a class, and for
+            the class's mistakes that are in none.
+        causes: "all" cases, or those of slices whose stated cause is "confirmed" by experiment; only for mistakes.
 
     Raises:
         RecordError: a value that is not listed here.

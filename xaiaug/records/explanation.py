@@ -23,7 +23,7 @@ class Explanation:
         target: index of the explained class.
         class_specific: whether the heatmap depends on `target`.
         grid: gh gw, float32, the unscaled map at the model's resolution; None where the method has none.
-        completeness_error: the sum of the grid less what it should add up to, in logits; None where the method
+        completeness_error: the sum of the grid minus what it should add up to, in logits; None where the method
             promises no sum.
 
     Raises:
@@ -74,7 +74,7 @@ class Explanation:
 
     @property
     def degenerate(self) -> bool:
-        """Whether the map carries no information: zero, constant, or not finite where the model saw the image."""
+        """Whether the map carries no information, being constant or not finite where the model saw the image."""
         values = self.heatmap if self.grid is None else self.grid
         if values.size == 0:
             return True

@@ -23,5 +23,5 @@ class Failure:
 
     @property
     def is_passing(self) -> bool:
-        """Whether the same item may succeed another time: no result of the run depends on it for good."""
+        """Whether the same item may succeed another time, so that the next session asks again."""
         return self.kind in PASSING

@@ -32,7 +32,7 @@ class MistakeSlice:
 
     Attributes:
         name: what its images have in common, in words.
-        kind: what it was found by, one of `SLICE_KINDS`: "mark" is a spot off the subject, "heat" where the heatmap
+        kind: how it was found, one of `SLICE_KINDS`: "mark" is a spot off the subject, "heat" where the heatmap
             lies, "measurements" several measured attributes together, "features" the classifier's embedding.
         label: name of the true class; None where it spans classes.
         predicted: name of the class that most of its mistakes are predicted as; None where it spans classes.
@@ -42,12 +42,12 @@ class MistakeSlice:
         low, high: its 95 % interval (Wilson).
         rest: accuracy on the images of the same classes that are in no slice; None if there are none.
         p: one-sided, that its accuracy is below theirs (Fisher), corrected for the number of slices (Holm).
-        ranked: ids of its images, correct ones among them, the most typical first.
+        ranked: ids of its images, including correct ones, the most typical first.
         cases: ids of its mistakes from both halves, the most typical first.
         examples: ids for a sheet: its most typical mistakes.
         contrast: ids of correctly classified images of the same class outside it, the least typical first.
         cause: what its name states, where an intervention can test it.
-        verdict: what such a test came to; None while none was made.
+        verdict: the result of such a test; None before the test.
     """
 
     name: str

@@ -23,7 +23,7 @@ class Recipe:
         steps: optimiser steps, ≥ 1; the weights after the last one are used.
         batch_size: images per step, ≥ 1.
         learning_rate: peak learning rate, > 0.
-        adapter_learning_rate: likewise for an arm that trains adapters; None: ten times `learning_rate`.
+        adapter_learning_rate: peak learning rate of an arm that trains adapters; None: ten times `learning_rate`.
         schedule: "cosine", "linear" or "constant", after a warm-up of a twentieth of the steps.
         weight_decay: decoupled weight decay, ≥ 0.
         class_weights: weight of each class in the loss, in the order of the labels; None: all equal; "balanced": the
@@ -35,7 +35,7 @@ class Recipe:
         method: name of the training method (`records.METHODS`); set by the arm.
         head_factor: of a method that trains the last layer alone, > 0: times its published inverse penalty or learning
             rate; set by tuning.
-        trainer: further arguments for the trainer behind the classifier.
+        trainer: additional arguments for the trainer behind the classifier.
 
     Raises:
         RecordError: a number out of range or an unknown schedule.
@@ -84,15 +84,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class History:
-    """The learning curves of one training, tuples of equal length, and what else is to be told of it.
+    """The learning curves of one training, tuples of equal length, and notes about it.
 
     Attributes:
         steps: optimiser steps at each point.
         train_loss: mean loss on the training batches since the previous point.
         train_accuracy: share of those (augmented) training images that were classified correctly.
         validation_loss: mean loss on the validation split; NaN without validation images.
-        validation_accuracy: share of the validation split that was classified correctly; NaN likewise.
-        notes: what the reader of a report must know of this training.
+        validation_accuracy: share of the validation split that was classified correctly; NaN without validation images.
+        notes: what the reader of a report must know about this training.
 
     Raises:
         RecordError: the lengths differ.

@@ -30,7 +30,7 @@ def remove_paths(report: Report) -> Report:
     hidden = sum(bool(_IMAGE_FILE.search(text)) for text in report.data.warnings)
     warnings = [text for text in report.data.warnings if not _IMAGE_FILE.search(text)]
     if hidden:
-        warnings.append(f"Remarks that name files are left out here: {hidden}.")
+        warnings.append(f"Notes that name files are left out here: {hidden}.")
     plain = report.model_dump(mode="json")
     for name in ("settings", "plugins"):
         plain[name] = _shorten_all(plain[name], _shorten_value)

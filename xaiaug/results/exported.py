@@ -13,7 +13,7 @@ from ..store.run_files import SYNTHETIC
 from ..store.schema import IMAGES
 from ..store.text_files import METADATA
 
-AGAIN = "run again to write it anew"
+AGAIN = "rerun the command to write it again"
 
 
 def damaged_exports(reader: Reader) -> Iterator[str]:
@@ -65,4 +65,4 @@ def _find_problem(files: Directory, name: str, blob: str) -> str:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-    return "" if digest.startswith(blob[:40]) else f"is torn: its bytes are not those of {blob}"
+    return "" if digest.startswith(blob[:40]) else f"is damaged: its content is not that of {blob}"

@@ -40,7 +40,7 @@ def export_images(reader: Reader, into: Path, format: str, arm: str | None = Non
         raise ConfigError(f"export: unknown format {format!r}. {suggest(format, FORMATS)}")
     lines = _list_images(reader, arm)
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
-        raise ConfigError(f"export: {into} is there already and not an empty folder; name another one")
+        raise ConfigError(f"export: {into} already exists and is not an empty folder; choose another one")
     try:
         into.mkdir(parents=True, exist_ok=True)
         FORMATS[format](reader, into, lines)
@@ -56,7 +56,7 @@ def _list_images(reader: Reader, arm: str | None) -> list[Line]:
     if not used:
         raise RunFolderError(
             f"{reader.folder} has no new images that arms train on: its last session ended before, or has no such arm. "
-            "Run it up to images or the report; finished work is not done again"
+            "Run it up to images or the report; finished work is not repeated"
         )
     known = sorted({name for entry in used for name in entry["arms"]})
     if arm is not None and arm not in known:

@@ -37,7 +37,7 @@ def _why_untestable(
     if share >= MOSTLY:
         return (
             f"{control} cannot show whether the explanation helps: in {share:.0%} of its edits the shuffled map marks "
-            "the region that the real one marks, as where a mark always sits at one place. Compare with "
+            "the region that the real one marks, as happens if a mark is always at the same place. Compare with "
             "saliency-edit-random."
         )
     used = [[sorted(entry["used"]) for entry in entries] for entries in (real, shuffled)]

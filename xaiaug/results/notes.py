@@ -34,8 +34,8 @@ def _info(text: str) -> Note:
 def _world(report: Report) -> Iterator[Note]:
     if report.data.drawn:
         yield _info(
-            "These are numbers of a drawn world with a planted shortcut. They show that the parts work together; they "
-            "say nothing about photographs or about a vision-language critic."
+            "These figures are from a drawn world with a planted shortcut. They show that the parts work together; "
+            "they say nothing about photographs or about a vision-language critic."
         )
     if report.data.guide_is_validation:
         yield _warn(
@@ -44,8 +44,8 @@ def _world(report: Report) -> Iterator[Note]:
     if report.data.test_seen:
         times = "once" if report.data.test_seen == 1 else f"{report.data.test_seen} times"
         yield _warn(
-            f"This run folder looked at the test split {times} before, with other settings or critiques. Settings that "
-            "were chosen by what test showed make its figures too good."
+            f"The test split was used {times} before in this run folder, with other settings or critiques. If settings "
+            "were chosen by these results, the figures of the test split are too optimistic."
         )
 
 
@@ -68,8 +68,7 @@ def _setting(report: Report, table: str, name: str) -> object:
 def _reference(report: Report) -> Iterator[Note]:
     if report.mistakes.guide_size and not report.data.counts.get("train"):
         yield _info(
-            "Nothing was trained here. "
-            "The critic compared each mistake with the guide images that the model gets right."
+            "Nothing was trained in this run. The critic compared each mistake with correctly classified guide images."
         )
 
 
@@ -78,8 +77,8 @@ def _other_classes(report: Report) -> Iterator[Note]:
     others = [label for label in report.data.labels if label not in known]
     if known and others:
         yield _info(
-            f"The classifier also knows {len(others)} class{'es' * (len(others) > 1)} without an image here:"
-            f" {name_some(others)}. A prediction of one is a mistake. [classifier] restrict = true leaves them out."
+            f"The classifier also knows {len(others)} class{'es' * (len(others) > 1)} without images in the data:"
+            f" {name_some(others)}. To predict one of them is a mistake. [classifier] restrict = true excludes them."
         )
 
 
@@ -95,7 +94,7 @@ def _mistakes(report: Report) -> Iterator[Note]:
     elif found < FEWEST_MISTAKES:
         yield _warn(
             f"The baseline makes only {found} mistake{'s' if found > 1 else ''} on the {size} guide images. "
-            f"Images made from so few say little; aim for at least {FEWEST_MISTAKES} with a larger guide split."
+            f"So few are a weak basis for new images; aim for at least {FEWEST_MISTAKES} with a larger guide split."
         )
     held = report.mistakes.held
     if held:
@@ -107,12 +106,12 @@ def _mistakes(report: Report) -> Iterator[Note]:
     unanswered = sum(any(failure.kind in PASSING for failure in case.failures) for case in report.cases)
     if unanswered:
         yield _warn(
-            f"The critic gave no answer on {unanswered} of {len(report.cases)} mistakes for a reason that may pass "
-            "(the cases show it): no image is made from them. Rerun the same command to ask again."
+            f"The critic gave no answer for {unanswered} of {len(report.cases)} mistakes, perhaps temporarily (see "
+            "each for the reason): no image is made from them. Rerun the same command to ask again."
         )
     if found > MANY * size:
         yield _warn(
-            f"The baseline is wrong on {found} of {size} guide images. Look at the labels and the training first: "
+            f"The baseline is wrong on {found} of {size} guide images. Check the labels and the training first: "
             "images made from its mistakes cannot fix a classifier that has not learned."
         )
 
@@ -121,7 +120,7 @@ def _agreement(report: Report) -> Iterator[Note]:
     kappa = None if report.agreement is None else report.agreement.kappa
     if kappa is not None and kappa < FAIR:
         yield _warn(
-            f"Critiques of the same mistake hardly agree (kappa {kappa:.2f}): the stated causes are little firmer than "
+            f"Critiques of the same mistake hardly agree (kappa {kappa:.2f}): the stated causes are hardly better than "
             "guesses. [critic] test_causes = true tests them by experiment."
         )
 
@@ -146,8 +145,8 @@ def _unchecked(report: Report) -> Iterator[Note]:
     if report.images.unchecked:
         yield _warn(
             f"{report.images.unchecked} of {report.images.made} new images were not checked by the critic of "
-            "[curation] vlm, which declined them or gave no answer: they are kept, each with the reason. What may pass "
-            "is asked again by the same command."
+            "[curation] vlm, which declined them or gave no answer: they are kept, each with the reason. Rerun the "
+            "same command to ask again where the failure may be temporary."
         )
 
 
@@ -155,9 +154,9 @@ def _edits(report: Report) -> Iterator[Note]:
     changed = report.images.changed_outside
     if changed is not None and changed > REPAINTED:
         then = (
-            "The photo's own pixels were put back there, so a seam may show along the mask."
+            "The photo's own pixels were restored there, so a seam may show along the mask."
             if report.images.kept_outside
-            else "So they are new images rather than edits: what they show beside the mask is not the photo's."
+            else "So they are new images rather than edits: outside the mask they do not show the photo."
         )
         yield _warn(
             f"The service repaints what the mask protects: half of its edits change {changed:.0%} or more of the "
@@ -170,9 +169,9 @@ def _ratios(report: Report) -> Iterator[Note]:
     for limit in sorted({arm.ratio_limit for arm in report.arms if arm.ratio_limit is not None}):
         limited = [arm for arm in report.arms if arm.ratio_limit == limit]
         yield _info(
-            f"There are more images to add than {limit:g} for each real one. So added images, new or real, take "
-            f"{limited[0].added_share:.0%} of the passes of {name_some(arm.name for arm in limited)}. An arm of your "
-            "own may set another synthetic_ratio."
+            f"There are more than {limit:g} images to add per real one, so added images, new or real, are limited to "
+            f"{limited[0].added_share:.0%} of the passes of {name_some(arm.name for arm in limited)}. Your own arm can "
+            "set another synthetic_ratio."
         )
 
 
@@ -196,12 +195,12 @@ def _judge(report: Report) -> Iterator[Note]:
         why = f"{share}, and {judge.needed:.0%} are needed" if judge.of else "there was nothing to fit a judge on"
         yield _warn(
             f"The label check is off: {why}. A judge with the classifier's own blind spots would reject the very "
-            'images that fix them. [curation] judge = "zero-shot", or a classifier of your own, may do better.'
+            'images that fix them. [curation] judge = "zero-shot", or your own classifier, may do better.'
         )
     if judge.admitted is not None and not judge.trained_on:
         yield _warn(
-            f"The label check rests on undeclared data: what {judge.name} was trained on is not declared. If it saw "
-            "test images, what it lets through depends on them. Declare it with [curation.judge] trained_on."
+            f"The training data of the judge {judge.name} are not declared. If it has seen test images, the choice of "
+            "new images depends on them. Declare them with [curation.judge] trained_on."
         )
 
 
@@ -216,7 +215,7 @@ def _review(report: Report) -> Iterator[Note]:
         )
     if review.kept or review.rejected:
         yield _info(
-            f"A person looked at the new images, without knowing their arms: {review.kept} kept, {review.rejected} "
+            f"A person reviewed the new images without knowing their arms: {review.kept} kept, {review.rejected} "
             f"rejected, {review.prompts} of these with another prompt; {review.labels} mistakes with a wrong label."
         )
 
@@ -233,9 +232,9 @@ def _rounds(report: Report) -> Iterator[Note]:
     if report.rounds:
         counts = " -> ".join(str(count) for count in (*report.rounds, report.mistakes.found))
         yield _info(
-            f"This is round {len(report.rounds) + 1}: its baseline is the classifier that the round before promoted. "
-            f"Mistakes on guide: {counts}. The guide steered every round, so fewer mistakes on it prove nothing; test "
-            "was looked at once, at the end."
+            f"This is round {len(report.rounds) + 1}: its baseline is the classifier that the previous round promoted. "
+            f"Mistakes on guide: {counts}. The guide steered every round, so fewer mistakes on it prove nothing; the "
+            "test split was used once, at the end."
         )
 
 
@@ -263,7 +262,7 @@ def _unfinished_training(report: Report) -> Iterator[Note]:
     if len(points) >= STILL and points[-1] < (1 - IMPROVING) * points[-STILL]:
         yield _warn(
             "The baseline was still improving when its training ended: more training may do as much as new images. "
-            "Give [baseline] more steps, and look at the arm continued."
+            "Give [baseline] more steps, and compare with the arm continued."
         )
 
 
@@ -283,8 +282,8 @@ def _snapshots(report: Report) -> Iterator[Note]:
 def _bill(report: Report) -> Iterator[Note]:
     for one in report.run.costs.overruns:
         yield _warn(
-            f"The service billed calls of {one.model} up to {one.ratio:.3g} times the worst case they were sent under, "
-            f"${one.usd:.4f} above it in all: check the price of the model, and the bill of the service."
+            f"The service billed calls of {one.model} up to {one.ratio:.3g} times their reserved maximum, "
+            f"${one.usd:.4f} above it in total: check the price of the model, and the bill of the service."
         )
     table = report.settings.get("budget")
     cap, paid = table.get("usd") if isinstance(table, dict) else None, report.run.costs.usd
@@ -322,8 +321,8 @@ def _keys(report: Report) -> Iterator[Note]:
         if plugin is not None and not plugin.keyed:
             yield _info(
                 f"The source of the {kind} {plugin.name} cannot be read (a class typed at a prompt, for example), so "
-                "its results are not reused: they are made again whenever this run resumes. To avoid that, put the "
-                "class in a file."
+                "its results are not reused: they are computed again whenever this run resumes. To avoid this, put "
+                "the class in a file."
             )
 
 

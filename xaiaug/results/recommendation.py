@@ -136,7 +136,9 @@ def _price(arm: ArmResult, usd: Mapping[str, float]) -> str:
 def _say_inconclusive(known: _Remedies, seeds: int | None, images: int | None) -> str:
     counts = ((seeds, "seeds"), (images, "test images"))
     ways = [f"{count:,} {what}" for count, what in counts if count]
-    told = f"about {' or '.join(ways)} would tell" if ways else _say_growth(known.pairs.required_growth(known.margin))
+    told = (
+        f"about {' or '.join(ways)} would settle it" if ways else _say_growth(known.pairs.required_growth(known.margin))
+    )
     return (
         f"Which remedy to take is inconclusive: with {known.pairs.n_seeds} seeds none is shown to be within "
         f"{100 * known.margin:g} points of {known.metric} of the best; {told}."
@@ -144,10 +146,10 @@ def _say_inconclusive(known: _Remedies, seeds: int | None, images: int | None) -
 
 
 def _say_growth(factor: int | None) -> str:
-    """What would tell where neither more seeds nor more test images alone do."""
-    return (
-        f"about {factor} times as many seeds and test images would tell" if factor else "no number of seeds would tell"
-    )
+    """What would settle it where neither more seeds nor more test images alone do."""
+    if factor is None:
+        return "no number of seeds would settle it"
+    return f"about {factor} times as many seeds and test images would settle it"
 
 
 def _points(value: float) -> str:

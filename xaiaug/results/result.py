@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Mistakes(Sequence[CaseRow]):
-    """The mistakes a run looked into, read when they are asked for."""
+    """The mistakes that a run analysed, read when they are asked for."""
 
     def __init__(self, result: Result) -> None:
         self._result = result
@@ -72,28 +72,28 @@ class Result:
 
     @functools.cached_property
     def report(self) -> Report:
-        """All of the run as one record; what report.json holds."""
+        """The entire run as one record, as in report.json."""
         with open_reader(self.run_dir) as reader:
             return build(reader)
 
     @property
     def mistakes(self) -> Sequence[CaseRow]:
-        """The mistakes the run looked into, each with its heatmap, critique and images."""
+        """The mistakes that the run analysed, each with its heatmap, critique and images."""
         return Mistakes(self)
 
     @property
     def slices(self) -> Sequence[SliceRow]:
-        """The slices of the mistakes that hold, those with most mistakes first; empty where none were looked for."""
+        """The slices of the mistakes that hold, those with most mistakes first; empty without a search for slices."""
         return self.report.slices.slices if self.report.slices else ()
 
     @property
     def causes(self) -> Sequence[TestedCauseRow]:
-        """What the tests of stated causes came to, one a slice; empty where causes were not tested."""
+        """The results of the tests of stated causes, one per slice; empty if causes were not tested."""
         return self.report.causes
 
     @property
     def conclusion(self) -> str:
-        """What the run came to, in sentences that claim no more than it shows, and what limits them in a few words."""
+        """The conclusion of the run in sentences, and what limits it in a few words."""
         limits = list_limits(self.report)
         return " ".join((write_conclusion(self.report), *([f"Cautions: {', '.join(limits)}."] if limits else [])))
 
@@ -141,7 +141,7 @@ class Result:
             return read_explanation(reader, mistake)
 
     def plot(self, axes: Axes | None = None) -> Axes:
-        """Draws the test accuracy of each arm: a dot a seed, the mean, and the interval where there is one.
+        """Draws the test accuracy of each arm: a dot for each seed, the mean, and the interval if there is one.
 
         Args:
             axes: of matplotlib, to draw on; None makes a figure.
@@ -153,7 +153,7 @@ class Result:
 
     @property
     def unanswered(self) -> int:
-        """How many critiques and images lack an answer for a reason that may pass: the next session asks again."""
+        """How many critiques and images lack an answer, perhaps temporarily; the next session asks again."""
         stages = [failure.kind for case in self.report.cases for failure in case.failures]
         images = [image.check for case in self.report.cases for image in case.images if image.blob is None]
         return sum(kind in PASSING for kind in (*stages, *images))
@@ -172,7 +172,7 @@ class Result:
             return list_mistakes(reader, report, paths=paths)
 
     def look_up(self, query: str) -> dict[str, Any]:
-        """What the run knows of one image: of a mistake why it failed, of a synthetic one why it exists.
+        """Details of one image: why a mistake failed, or where a synthetic image comes from.
 
         Args:
             query: an id or its first characters, a file of the data, or a synthetic image.
@@ -186,7 +186,7 @@ class Result:
             return look_up(reader, report, query)
 
     def compare(self, other: Result) -> RunComparison:
-        """Another run over this one, arm by arm, on the same test images where both have the same.
+        """Compares another run with this one, arm by arm, on the same test images if both have them.
 
         Args:
             other: of another folder.
@@ -207,7 +207,7 @@ class Result:
             return reader.get_fact(SNAPSHOT) or {}
 
     def export(self, into: str | Path, format: str = "imagefolder", arm: str | None = None) -> int:  # noqa: A002
-        """Writes the new images that arms train on into a folder of their own; returns how many.
+        """Writes the new images that arms train on into a new folder; returns how many.
 
         Args:
             into: the folder; it must not exist, or be empty.
@@ -233,9 +233,9 @@ class Result:
 
     @functools.cached_property
     def is_look(self) -> bool:
-        """Whether the newest session stopped before test in a folder where another one had looked at it.
+        """Whether the newest session stopped before the test split, in a folder with a finished report.
 
-        Its page is look.html: the whole report stays.
+        Its page is look.html, and the finished report stays.
         """
         with open_reader(self.run_dir) as reader:
             return reader.get_fact(TESTED) is not None and not reaches(self.report.until, Stop.REPORT)
@@ -258,7 +258,7 @@ class Result:
     def write_report(self, *, paths: bool | None = None) -> Path:
         """Writes report.json, report.html, mistakes.csv and arms.csv into the run folder; returns the page's path.
 
-        Of a look (`is_look`) it writes look.json and look.html alone.
+        If `is_look`, it only writes look.json and look.html.
 
         Args:
             paths: whether they name files and folders of this machine; None: as `[report] paths` of the settings.

@@ -114,8 +114,8 @@ def _read(reader: Reader) -> dict[str, ArmPredictions]:
     complete = {name: predictions for name, predictions in found.items() if predictions is not None}
     if not complete:
         raise RunFolderError(
-            f"{reader.folder} has no complete predictions of test images: its last session ended before, or was a look "
-            "that stops earlier. Run its settings to the end first; finished work is not done again"
+            f"{reader.folder} has no complete predictions of test images: its last session stopped earlier. Run "
+            "it to the end first; finished work is not repeated"
         )
     return complete
 
@@ -131,8 +131,8 @@ def _find_difference(one: ArmPredictions, other: ArmPredictions, labels: Sequenc
     ours, theirs = set(one.ids), set(other.ids)
     if ours != theirs:
         return (
-            f"their test images differ: {len(ours & theirs):,} are in both, {len(ours - theirs):,} in the first alone, "
-            f"{len(theirs - ours):,} in the second alone"
+            f"their test images differ: {len(ours & theirs):,} are in both, {len(ours - theirs):,} only in the first, "
+            f"{len(theirs - ours):,} only in the second"
         )
     if (one.labels != other.labels[_order(one, other)]).any():
         return "some test images have another label in the second run"
@@ -187,5 +187,5 @@ def _remark_on_seeds(arms: Sequence[ComparedArm]) -> list[str]:
     if any(arm.seeds[0] != arm.seeds[1] for arm in arms):
         remarks.append("the runs have no seed in common: images are paired, seeds are taken in order")
     if all(len(arm.seeds[0]) < 2 for arm in arms):
-        remarks.append("one seed each: this compares two trainings, and says little about two ways to train")
+        remarks.append("one seed each: this compares two trained models, and says little about two ways of training")
     return remarks

@@ -137,7 +137,7 @@ def _sentence(judged: _Contrast, delta: float, subject: str = "", *, fixed: str)
 
 def _more(outcome: Outcome) -> str:
     if outcome.word == "no difference" and outcome.excludes_zero:
-        return " The interval excludes 0, but lies within what was declared too small to matter."
+        return " The interval excludes 0, but is below the smallest effect that matters."
     if outcome.word != "inconclusive":
         return ""
     ways = [f"{count:,} {what}" for count, what in ((outcome.seeds, "seeds"), (outcome.images, "test images")) if count]

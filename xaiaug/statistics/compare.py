@@ -78,7 +78,7 @@ def compare_predictions(
         None, and `flips` counts the images fixed and broken.
 
     Raises:
-        DataError: labels are no indices of classes, or the predictions are not of these images, seeds and classes.
+        DataError: labels are not indices of classes, or the predictions do not match the images, seeds and classes.
         ConfigError: the metric is unknown, or needs groups and there are none.
     """
     truth = _read_labels(labels)

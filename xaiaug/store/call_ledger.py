@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import RunFolderError
 from ..records import JSON, UNKNOWN_USAGE, ModelSpending, OpenBatch, OpenCall, RawReply, Spending
 from .blobs import Blob, Blobs
+from .group_commit import GroupCommit
 from .row_checksums import insert, is_sound, seal
 from .run_ledger import RunLedger
 
@@ -49,6 +50,7 @@ class CallLedger:
     def __init__(self, ledger: RunLedger, blobs: Blobs) -> None:
         self._ledger, self._blobs = ledger, blobs
         self._prices: set[str] = set()
+        self._group = GroupCommit(ledger.changing)  # many calls end at once, and each commit waits for the disk
 
     def spending(self) -> Spending:
         """What was paid and may have to be paid, in picodollars."""
@@ -107,8 +109,7 @@ class CallLedger:
     def intend(self, key: str, price: Mapping[str, JSON], worst: int) -> int:
         """A call is about to be sent: its price and its stated worst case; returns the intent's number."""
         row = (key, worst, self._keep_price(price))
-        with self._ledger.changing() as connection:
-            return _add_call(connection, row)
+        return self._group.run(lambda connection: _add_call(connection, row))
 
     def intend_batch(self, tag: str, calls: Sequence[OpenCall]) -> list[int]:
         """A batch is about to be sent: its calls, all or none; returns the intents' numbers."""
@@ -158,11 +159,13 @@ class CallLedger:
         self._change_call(intent, "state = 'unbilled'", ())
 
     def _change_call(self, intent: int, changes: str, values: Sequence[Any]) -> None:
-        with self._ledger.changing() as connection:
+        def change(connection: sqlite3.Connection) -> None:
             sql = f"UPDATE calls SET {changes} WHERE id = ? AND {is_sound('calls')}"  # noqa: S608
             # A row that was damaged meanwhile must not get a new checksum.
             self._ledger.refuse_damaged("calls", [connection.execute(sql, (*values, intent)).rowcount])
             connection.execute(seal("calls", "id = ?"), (intent,))
+
+        self._group.run(change)
 
     def blobs(self) -> set[str]:
         """Names of all raw replies: they were paid for, and stay whatever the settings."""

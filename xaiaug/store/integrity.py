@@ -37,7 +37,7 @@ from .status_file import STATUS, find_damaged_status
 from .store import Store
 from .text_files import TABLES, TEXTS, find_damaged_text
 
-_AGAIN = "run again to make it anew"
+_AGAIN = "rerun the command to make it again"
 _FOREIGN = "this run did not write it; move it elsewhere"
 _TRAINING = re.compile(rf"{UNFINISHED}/[0-9a-f]{{16}}(/.*)?")
 
@@ -113,7 +113,7 @@ class _Examination:
             if (key := _freeze(kind, value)) not in seen:
                 seen.add(key)
                 for problem in self._find_damage(kind, value):
-                    yield f"earlier settings: {problem}; `xaiaug gc` forgets it, and their next run makes it anew"
+                    yield f"earlier settings: {problem}; `xaiaug gc` forgets it, and their next run makes it again"
 
     def _find_damage(self, kind: str, value: Any) -> Iterator[str]:
         if kind == "model":
@@ -132,7 +132,7 @@ class _Examination:
             torn = torn or not self.files.digest(name, MAX_BYTES).startswith(value[:40])
         except OSError as error:
             return f"cannot be read: {error.strerror or error}"
-        return "is torn: its bytes do not give its name" if torn else ""
+        return "is damaged: its content does not match its name" if torn else ""
 
     def _find_damaged_model(self, row: dict[str, Any]) -> Iterator[str]:
         folder, digests = find_model(self.reader.folder, row), row["files"]
@@ -175,11 +175,11 @@ class _Examination:
                 continue
             above, _, folder = entry.name.removesuffix(f"/{SEAL}").rpartition("/")
             if damage := find_broken_seal(Directory(self.reader.folder / above), folder):
-                yield f"{above}/{damage}; the next run goes back to an earlier checkpoint, or trains anew"
+                yield f"{above}/{damage}; the next run goes back to an earlier checkpoint, or trains again"
 
     def _masks(self) -> Iterator[str]:
         masks = MaskFiles(self.reader.folder)
-        yield from (f"the mask {name} is torn; {_AGAIN}" for name in masks.list_files() if not masks.holds(name))
+        yield from (f"the mask {name} is damaged; {_AGAIN}" for name in masks.list_files() if not masks.holds(name))
 
 
 def _freeze(kind: str, value: Any) -> object:

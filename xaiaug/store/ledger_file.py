@@ -19,7 +19,7 @@ SQL_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 ALL_CHECKED, STRUCTURE_CHECKED = 1 << 25, 1 << 28
 PAID = ("calls", "prices", "batches", "batched")
 REMEDY = (
-    "Put the whole folder back from a copy (ledger.sqlite and ledger.sqlite-wal belong together), or start a new run "
+    "Restore the entire folder from a backup (ledger.sqlite and ledger.sqlite-wal belong together), or start a new run "
     "in another folder"
 )
 _PLAIN_TABLE = re.compile(r'CREATE TABLE "?facts"? \([\w\s,]*\)')  # without expressions, which could be anything
@@ -96,13 +96,13 @@ def translate(path: Path, error: Exception) -> RunFolderError:
     if name == "SQLITE_READONLY_ROLLBACK":
         return RunCutShortError(
             f"the ledger {path} cannot be read: its process was killed in the middle of a change. Rerun the same "
-            "command to resume, which undoes it; what was committed is still there"
+            "command to resume, which undoes it; committed work is kept"
         )
     text = str(error)
     broken = isinstance(error, UnicodeDecodeError) or type(error) is sqlite3.DatabaseError
     if broken or "decode" in text or "user-defined function" in text:
         return damage(path, f"cannot be used: it is damaged ({text})")
-    return RunFolderError(f"the ledger {path} cannot be used: {text}; what was committed is still there")
+    return RunFolderError(f"the ledger {path} cannot be used: {text}; committed work is kept")
 
 
 def find_damage(connection: sqlite3.Connection) -> list[str]:

@@ -23,7 +23,7 @@ from .status_file import STATUS, read_paid_count
 
 _REPLY = re.compile(r"[0-9a-f]{40}\.json")  # no other blob is JSON
 _REMEDY = (
-    "Going on would pay for them again, and the budget would not count them. Put the ledger back from a copy "
+    "Continuing would pay for them again, and the budget would not count them. Restore the ledger from a backup "
     "(ledger.sqlite and ledger.sqlite-wal belong together); to pay again, start a new run in another folder"
 )
 
@@ -84,7 +84,7 @@ def _compare(run: Path, ledger: RunLedger, traces: PaidTraces) -> frozenset[str]
     count = ledger.count_paid()
     if traces.count and any(there > here for there, here in zip(traces.count, count, strict=True)):
         raise RunFolderError(
-            f"the ledger {run / LEDGER} has forgotten paid calls: it knows {_amounts(count)}, but "
+            f"the ledger {run / LEDGER} lacks paid calls: it has {_amounts(count)}, but "
             f"{_describe(traces.count)}. {_REMEDY}"
         )
     if not traces.replies:
@@ -94,7 +94,7 @@ def _compare(run: Path, ledger: RunLedger, traces: PaidTraces) -> frozenset[str]
     (opened,) = ledger.select("SELECT count(*) FROM calls WHERE state = 'open'")[0]
     if len(unknown) > opened:
         raise RunFolderError(
-            f"the ledger {run / LEDGER} has forgotten paid calls: {len(unknown)} replies in {BLOBS}, such as "
+            f"the ledger {run / LEDGER} lacks paid calls: {len(unknown)} replies in {BLOBS}, such as "
             f"{min(unknown)}, are not in it, and only {opened} of its calls have no reply. {_REMEDY}"
         )
     return unknown

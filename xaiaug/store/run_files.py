@@ -17,7 +17,7 @@ BLOBS, MODELS, UNFINISHED, SYNTHETIC, MASKS, LOGS = FOLDERS = (
 )
 LOCK = ".lock"
 OWN = (LOCK, *(f"{LEDGER}{end}" for end in ("", "-wal", "-shm", "-journal")))
-NOT_OURS = "no run writes such a name; take the run folder from where it came from again, or start a new one"
+NOT_OURS = "no run writes such a name; copy the run folder again from its origin, or start a new one"
 _PART = re.compile(r"\..+\.part")  # a file or folder that was being written when its process ended
 _TOP_PART = re.compile(r"\.[0-9a-f]{16}\.part")
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -37,9 +37,9 @@ def refuse_links(run: Path) -> None:
     if links:
         more = f" and {len(links) - 5} more" if len(links) > 5 else ""
         raise RunFolderError(
-            f"the run folder {run} has links inside ({', '.join(links[:5])}{more}), expected files and folders of its "
-            "own: what lies behind a link might be overwritten or removed. Replace the links with what they point to, "
-            "or link the whole run folder instead"
+            f"the run folder {run} has links inside ({', '.join(links[:5])}{more}), expected only its own files and "
+            "folders: the target of a link might be overwritten or removed. Replace the links with what they point to, "
+            "or link the run folder itself instead"
         )
 
 

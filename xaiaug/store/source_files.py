@@ -39,8 +39,8 @@ def read_source_files(reader: Reader) -> dict[str, SourceFile]:
         return {}
     if damage := find_damaged_text(reader.ledger, reader.folder, SPLITS_TABLE):
         raise RunFolderError(
-            f"{reader.folder / SPLITS_TABLE} {damage}: which file an image is cannot be told. Run again to write it "
-            "anew, or remove it to go without file names"
+            f"{reader.folder / SPLITS_TABLE} {damage}: the files of the images are unknown. Rerun the command to write "
+            "it again, or remove it to continue without file names"
         )
     try:
         rows = parse_edited_csv(files.read(SPLITS_TABLE, MAX_TEXT), _REQUIRED)

@@ -97,9 +97,9 @@ def refuse_unknown_names(parts: Parts) -> None:
     for role, name in _find_names(parts):
         if (role, name) not in _GIVEN:
             raise ConfigError(
-                f"TorchClassifier: the folder names {_shorten(name)} as its {role}, and nobody did in this process. "
-                "Importing it may run any code, so a name that only a file gives is not imported: if you know it, "
-                "create TorchClassifier(module, preprocess, labels, fit) with the same names first, then load"
+                f"TorchClassifier: the folder names {_shorten(name)} as its {role}, but no name was given in this "
+                "process. Importing it may run any code, so a name that only a file gives is not imported: if you "
+                "trust it, create TorchClassifier(module, preprocess, labels, fit) with the same names first, then load"
             )
 
 

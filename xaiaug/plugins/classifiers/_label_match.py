@@ -42,7 +42,7 @@ def rename_labels(own: Sequence[str], table: Mapping[str, str]) -> tuple[str, ..
     if double:
         raise ConfigError(
             f"TransformersClassifier: with labels, {double[0]!r} stands for several outputs of the checkpoint; give"
-            " each a class of its own"
+            " each its own class"
         )
     return names
 
@@ -90,7 +90,7 @@ def describe_mismatch(checkpoint: str, own: Sequence[str], classes: Sequence[str
     """That a trained head is not used, with both sets of labels and the way to keep it."""
     known = [label for label in classes if label in own]
     if len(known) == len(classes):
-        keep = "To keep it for these classes alone, set [classifier] restrict = true."
+        keep = "To keep it, restricted to these classes, set [classifier] restrict = true."
     else:
         keep = f"If they mean the same, say so with {suggest_table(own, classes)}."
     return (

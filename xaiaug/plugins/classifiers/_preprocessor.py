@@ -56,7 +56,7 @@ class Preprocessor:
         """The image resized and cropped, not yet normalised: h w c, uint8.
 
         Raises:
-            DataError: the image has more than 8 bits a channel.
+            DataError: the image has more than 8 bits per channel.
         """
         image = to_rgb(image)
         if not self.exact:

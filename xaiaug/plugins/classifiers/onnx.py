@@ -41,10 +41,10 @@ _OUTPUTS = ("logits", "probabilities")
 class OnnxClassifier(Classifier):
     """An image classifier in an ONNX file, run by onnxruntime; it can be diagnosed, not trained.
 
-    The file tells layout, type and, unless it is dynamic, size of the input. How pixels are normalised it does not
-    tell: give `mean` and `std`, or have the `preprocessor_config.json` of the checkpoint beside it, which is used where
-    none of size, mean, std, scale, resize, crop, interpolation and channels is given. Where something is not clear, an
-    error says so. Results are keyed by the content of the file, and of those beside it that are used.
+    Layout, type and, unless it is dynamic, size of the input are read from the file. The normalisation of pixels is
+    not in it: give `mean` and `std`, or keep the `preprocessor_config.json` of the checkpoint beside it, which is used
+    if none of size, mean, std, scale, resize, crop, interpolation and channels is given. Anything unclear is an error.
+    Results are keyed by the content of the file, and of those beside it that are used.
 
     Args:
         file: the model, with its external data beside it.
@@ -53,12 +53,12 @@ class OnnxClassifier(Classifier):
         size: height and width of the input, or one number for both; None: from the file.
         mean: of each channel, red first, after `scale`.
         std: likewise.
-        scale: what the values 0 to 255 are multiplied with first; None: 1 / 255.
-        resize: "crop" (the default) resizes the shorter side and takes the centre, "stretch" takes the image whole.
+        scale: factor for the values 0 to 255, applied first; None: 1 / 255.
+        resize: "crop" (the default) resizes the shorter side and takes the centre, "stretch" stretches the image.
         crop: share of each side that the centre keeps; None: 0.875 with resize = "crop", else 1.
         interpolation: "bilinear" (the default), "bicubic", "nearest", "box", "hamming" or "lanczos".
         channels: the order in which the model reads them: "rgb" (the default) or "bgr".
-        outputs: "logits" or "probabilities"; None: found by trying a few images. Each is checked.
+        outputs: "logits" or "probabilities"; None: found by trying a few images. The choice is checked.
         output: name of the output with the classes; None: the only one of shape n k.
         batch_size: images per run.
     """
@@ -307,7 +307,7 @@ def find_kind(name: str, answers: NDArray[np.float64], wanted: str | None) -> st
         wanted: what they are said to be; None to find out.
 
     Raises:
-        ConfigError: they are not what they are said to be, or it cannot be told.
+        ConfigError: they are not what they are said to be, or this is unclear.
     """
     single = answers.shape[1] == 1
     inside = bool((answers >= -TOLERANCE).all() and (answers <= 1 + TOLERANCE).all())

@@ -38,7 +38,7 @@ class TransformersClassifier(Classifier):
         new_head: whether the first `fit` replaces the head even where the labels agree.
         revision: branch, tag or commit on the hub.
         batch_size: images per forward pass.
-        labels: labels of the checkpoint by the classes of the data they are, where the names differ:
+        labels: maps labels of the checkpoint to classes of the data, where the names differ:
             `{"LABEL_0": "cat"}`.
         restrict: whether only the classes of the data compete, where the checkpoint has more.
     """
@@ -321,7 +321,7 @@ class TransformersClassifier(Classifier):
             self.checkpoint,
             "read these images",
             "Check that preprocessor_config.json is the one the network was trained with, or pass the network to"
-            " TorchClassifier with a preprocess of your own.",
+            " TorchClassifier with your own preprocess.",
         )
 
     def _iter_pixels(self, images: Sequence[Image.Image]) -> Iterator[Any]:

@@ -23,7 +23,7 @@ _FOLDER = (
 
 
 class ZeroShotClassifier(Classifier):
-    """CLIP (arXiv 2103.00020), SigLIP (arXiv 2303.15343) and their like, as a classifier of the run's class names.
+    """CLIP (arXiv 2103.00020), SigLIP (arXiv 2303.15343) and similar models, as a classifier of the run's class names.
 
     Args:
         checkpoint: a folder that `save_pretrained` wrote, with its processor, or a name on the model hub.

@@ -17,6 +17,20 @@ _NORMS = {
     nn.functional.batch_norm,
     nn.functional.instance_norm,
 }
+# What keeps its input for the gradient of its weights, and would not for that of its input alone.
+_WEIGHTED = {
+    *_NORMS,
+    nn.functional.layer_norm,
+    nn.functional.linear,
+    torch.layer_norm,
+    torch.matmul,
+    torch.mul,
+    Tensor.__matmul__,
+    Tensor.__mul__,
+    Tensor.__rmul__,
+    Tensor.matmul,
+    Tensor.mul,
+}
 
 
 @contextmanager
@@ -24,28 +38,40 @@ def guard_gradients(module: nn.Module) -> Iterator[None]:
     """Gradients inside the block are right and can be computed; afterwards the network's caches hold no graph."""
     try:
         # Under inference mode a network would cache tensors that no later backward pass accepts.
-        with torch.inference_mode(mode=False), _ContiguousNorms():
+        with torch.inference_mode(mode=False), _InputGradients():
             yield
     finally:
         detach_caches(module)
 
 
-class _ContiguousNorms(TorchFunctionMode):
-    """Hands batch norm and instance norm contiguous maps and gradients.
+class _InputGradients(TorchFunctionMode):
+    """Computes gradients of what layers read alone: not of weights, and right ones behind batch and instance norms.
 
-    torch 2.13 returns wrong gradients of an evaluating batch norm on the CPU where the layouts of the two differ and
-    the batch, the height or the width is 1; an instance norm is a batch norm of a batch of 1.
+    A layer whose weights need no gradient keeps less for the backward pass. The network's own weights are left as they
+    are, since another thread may train them.
+
+    torch 2.13 returns wrong gradients of an evaluating batch norm on the CPU where the layouts of map and gradient
+    differ and the batch, the height or the width is 1; an instance norm is a batch norm of a batch of 1. So both are
+    handed contiguous ones.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        kwargs = kwargs or {}
+        if func in _WEIGHTED:
+            args = [_detach_weight(each) for each in args]
+            kwargs = {name: _detach_weight(each) for name, each in kwargs.items()}
         if func not in _NORMS or not args:
-            return func(*args, **(kwargs or {}))
-        output: Tensor = func(args[0].contiguous(), *args[1:], **(kwargs or {}))
+            return func(*args, **kwargs)
+        output: Tensor = func(args[0].contiguous(), *args[1:], **kwargs)
         if output.requires_grad:
             output.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
         return output
+
+
+def _detach_weight(value: Any) -> Any:
+    return value.detach() if isinstance(value, nn.Parameter) else value
 
 
 def detach_caches(module: nn.Module) -> None:

@@ -27,8 +27,8 @@ class TokenExplainer(NetworkExplainer):
         from ._tokens import find_tokens
 
         tokens = find_tokens(self.method, module, batch.pixels)
-        # At a high resolution attention takes more memory than all else: fewer images at once.
-        at_once = tokens.count_at_once(backward=self.class_specific)
+        # What is kept takes more memory than all else: fewer images at once.
+        at_once = tokens.count_at_once(module, batch.pixels, backward=self.class_specific)
         rows = [
             self._weigh_tokens(module, tokens, batch.pixels[first : first + at_once], targets[first : first + at_once])
             for first in range(0, len(targets), at_once)

@@ -51,6 +51,7 @@ class TokenProbe(Observer):
         hidden: whether attention was seen whose weights cannot be shown.
         tokens: b n c, before any of them attends; None where no layer returns them.
         starts: the nodes of all that layers read or returned before any attention and is as many tokens.
+        kept_bytes: what the graph of a pass keeps of each image from the first attention on, for a backward pass.
     """
 
     gradients: bool = False
@@ -60,6 +61,7 @@ class TokenProbe(Observer):
     hidden: bool = False
     tokens: Tensor | None = None
     starts: list[Node] = field(default_factory=list)
+    kept_bytes: int = 0
     _before: list[Tensor] = field(default_factory=list)
     _read: list[Tensor] = field(default_factory=list)
 
@@ -124,9 +126,15 @@ def probe_tokens(module: nn.Module, pixels: Tensor) -> tuple[TokenProbe, Tensor]
     The graph is whole, but keeps no values from the first attention on: at a high resolution these take gigabytes.
     """
     probe = TokenProbe(gradients=True)
+    images = 2  # a table of positions has a batch of one
+    weights = {each.untyped_storage().data_ptr() for each in module.parameters()}
 
     def keep(tensor: Tensor) -> Tensor | None:
-        return None if probe.shapes else tensor
+        if not probe.shapes:
+            return tensor
+        if tensor.untyped_storage().data_ptr() not in weights:  # those are there anyway
+            probe.kept_bytes += tensor.nbytes // images
+        return None
 
     with (
         torch.enable_grad(),
@@ -134,7 +142,7 @@ def probe_tokens(module: nn.Module, pixels: Tensor) -> tuple[TokenProbe, Tensor]
         observe_attention(module, probe),
         _watch_layers(module, probe),
     ):
-        logits = compute_logits(module, pixels.repeat(2, 1, 1, 1))  # two: a table of positions has a batch of one
+        logits = compute_logits(module, pixels.repeat(images, 1, 1, 1))
     return probe, logits
 
 

@@ -26,6 +26,7 @@ from ._token_probe import (
     probe_tokens,
 )
 
+_CPU_BYTES, _GPU_BYTES = 3 * 2**26, 2**31
 # Probing costs three forward passes: kept for each network and size of image, as long as the network lives.
 _known: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], Tokens]] = WeakKeyDictionary()
 
@@ -45,6 +46,7 @@ class Tokens:
         pools: whether there is a pooling head that attends to all of them, read or not, and no other.
         heads: of the first layer.
         layers: how many attend.
+        kept_bytes: what a pass keeps of each image for a backward pass to its attention.
     """
 
     count: int
@@ -56,12 +58,14 @@ class Tokens:
     pools: bool
     heads: int
     layers: int
+    kept_bytes: int
 
-    def count_at_once(self, backward: bool) -> int:
-        """How many images to explain in one pass, whose attention is kept for a backward pass or not."""
-        # Without one, maps are kept as their mean over heads.
-        layers = self.layers if backward else 1 + self.layers // self.heads
-        return count_at_once(self.heads, self.count, layers)
+    def count_at_once(self, module: nn.Module, pixels: Tensor, backward: bool) -> int:
+        """How many images to explain in one pass, that is followed by a backward pass or not."""
+        if backward:
+            return max(1, _most_bytes(module, pixels.device) // max(1, self.kept_bytes))
+        # Maps are kept as their mean over heads.
+        return count_at_once(self.heads, self.count, 1 + self.layers // self.heads)
 
     def to_grids(self, rows: Tensor) -> NDArray[np.float32]:
         """The part of each row that lies on the patches: b n -> b gh gw."""
@@ -73,6 +77,14 @@ class Tokens:
         down, across = self.share
         x0, y0, x1, y1 = boxes.unbind(1)
         return torch.stack([x0, y0, x0 + (x1 - x0) * across, y0 + (y1 - y0) * down], 1)
+
+
+def _most_bytes(module: nn.Module, device: torch.device) -> int:
+    """What a pass may keep for its backward pass.
+
+    On a CPU a few images take as long each as many: they get about as much memory as the weights have.
+    """
+    return max(_CPU_BYTES, sum(each.nbytes for each in module.parameters())) if device.type == "cpu" else _GPU_BYTES
 
 
 def find_tokens(method: str, module: nn.Module, pixels: Tensor) -> Tokens:
@@ -168,6 +180,7 @@ def _describe(method: str, module: nn.Module, pixels: Tensor) -> Tokens:
         pools=probe.pooled == [grid.prefix + rows * columns],
         heads=probe.shapes[0][1],
         layers=len(probe.shapes),
+        kept_bytes=probe.kept_bytes,
     )
 
 

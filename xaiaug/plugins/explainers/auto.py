@@ -27,7 +27,7 @@ class AutoExplainer(Explainer):
 
     Transformer relevance (arXiv:2103.15679) for vision transformers with global attention whose head reads a CLS token;
     Grad-CAM (arXiv:1610.02391) for other networks with a late map that all of the image passes through; occlusion
-    (arXiv:1311.2901), which asks for predictions alone, for the rest, and for a classifier that shows no network. All
+    (arXiv:1311.2901), which only needs predictions, for the rest, and for a classifier without a network. All
     depend on the class. `Explanation.method` names the method that was used.
     """
 

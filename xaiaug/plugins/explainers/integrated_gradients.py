@@ -22,7 +22,7 @@ class IntegratedGradients(NetworkExplainer):
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365): what each pixel adds to the logit of a class.
 
     The gradient of the logit, averaged over the way from a blank image, times how far the pixel is from blank, summed
-    over channels. Pixels against the class are negative; together they give the logit less that of the blank image, as
+    over channels. Pixels against the class are negative; together they give the logit minus that of the blank image, as
     exactly as `steps` allow: `Explanation.completeness_error` is the difference. It depends on the class. It is defined
     for every network whose logits have gradients back to its pixels; not where these are blocked.
 

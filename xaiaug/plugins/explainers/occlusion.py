@@ -19,7 +19,7 @@ class Occlusion(PredictionExplainer):
     """Occlusion (Zeiler and Fergus 2013, arXiv:1311.2901): how far the probability falls while a window is covered.
 
     The value of a cell is the mean over all windows that cover it; negative where the class becomes more probable
-    without it. It depends on the class. It needs predictions alone and is defined for every classifier. Nothing about
+    without it. It depends on the class. It only needs predictions and is defined for every classifier. Nothing about
     it is random, but a classifier that decides by any of several parts loses nothing when one of them is covered.
 
     Args:

@@ -22,7 +22,7 @@ class Rise(PredictionExplainer):
     Random grids of shown and hidden cells, scaled smoothly and shifted at random, mask the image. The map is the mean
     probability weighted by what the masks show, less that weighted by what they hide: 0 where it makes no difference,
     negative where the class becomes more probable without it. (The paper's map is the first term; with many masks the
-    two differ by a constant and a factor.) It depends on the class. It needs predictions alone and is defined for
+    two differ by a constant and a factor.) It depends on the class. It only needs predictions and is defined for
     every classifier. It finds parts that matter only together, which `occlusion` cannot, and is noisier.
 
     The masks depend on the seed and on how many pixels the classifier sees, not on the image or the batch.
@@ -30,7 +30,7 @@ class Rise(PredictionExplainer):
     Args:
         masks: number of masks, 2 or more, and of predictions for an image. Noise falls with its square root.
         cells: rows and columns of the random grids, 1 or more; fewer where the classifier sees fewer pixels.
-        shown: probability of a cell to be shown, between 0 and 1.
+        shown: probability that a cell is shown, between 0 and 1.
         seed: another seed gives other masks.
     """
 

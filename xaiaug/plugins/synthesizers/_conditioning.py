@@ -50,7 +50,7 @@ class PromptReader:
         return None
 
     def distinguishes(self, prompt: str, other: str) -> bool | None:
-        """Whether the denoiser is given something else for the other prompt; None if it cannot be told."""
+        """Whether the denoiser is given something else for the other prompt; None if unknown."""
         first, again, second = (self.conditioning(text) for text in (prompt, prompt, other))
         if first is None or again is None or second is None:
             return None
@@ -77,7 +77,7 @@ def confirm_limit(limit: TokenLimit, reader: PromptReader) -> TokenLimit | None:
 
 
 def _measure(prompts: ProbePrompts, reader: PromptReader, most: int) -> int | None:
-    """The greatest number of tokens up to `most` whose last one is read; None if it cannot be told."""
+    """The greatest number of tokens up to `most` whose last one is read; None if unknown."""
     read, unread = 0, most + 1
     tokens = prompts.least
     while unread - read > 1:

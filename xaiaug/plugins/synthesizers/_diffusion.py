@@ -207,15 +207,16 @@ class DiffusionSynthesizer(DiffusionSettings):
         limit = confirm_limit(self._load_token_limit(), reader)
         if limit is None:
             raise ConfigError(
-                f"{type(self).__name__}: how much of a prompt {reader.name} reads cannot be found out, and what it cuts"
-                " would be lost in silence: set prompt_tokens to the most tokens it reads, or use another pipeline"
+                f"{type(self).__name__}: how much of a prompt {reader.name} reads cannot be determined, and what it"
+                " cuts would be lost silently: set prompt_tokens to the number of tokens that it reads, or use another"
+                " pipeline"
             )
         return limit
 
     def _to_image(self, job: GenerationJob, result: GenerationResult) -> SyntheticImage | Failure:
         if result.flaw == "blocked" and result.image is None:
             blocked = "the safety checker of the pipeline blacked out the images of two seeds"
-            return Failure("safety-checker", f"{blocked}; word the prompt otherwise, or use weights without a checker")
+            return Failure("safety-checker", f"{blocked}; reword the prompt, or use weights without a checker")
         if result.image is None:
             flaw = f"two seeds gave images that are {result.flaw.replace('-', ' ')}"
             return Failure("broken-image", f'{flaw}; in float16 try dtype = "bfloat16" or "float32"')

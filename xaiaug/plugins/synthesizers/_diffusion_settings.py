@@ -47,13 +47,13 @@ class DiffusionSettings(Synthesizer):
         style: appended to every prompt, such as "a photo taken with a phone".
         chunked: whether long prompts are read in chunks, if the pipeline allows it.
         too_long: what happens to them otherwise: "cut" at the end, or "refuse".
-        prompt_tokens: most tokens of a prompt, for a pipeline that does not show how many it reads; None: found out.
+        prompt_tokens: number of prompt tokens that a pipeline reads, if it does not state it; None: measured.
         ip_adapter: table that makes the failed image a second prompt (arXiv:2308.06721): `weights`, `file`, and if need
             be `subfolder`, `image_encoder`, `scale` 0.6 and `revision`. Such images are generated one by one.
         loras: LoRA weights: folders, files, or tables with `weights`, `file`, `scale` and `revision`.
         memory: "fast", "balanced" or "tiny".
         compiled: whether the denoiser is compiled first: minutes once, then faster.
-        batch_size: most images per batch, ≥ 1; halved if memory runs out.
+        batch_size: largest number of images per batch, ≥ 1; halved if memory runs out.
         exact: whether images are generated one by one, so that no bit depends on the batch; None: on a CPU only, where
             batches gain little.
 

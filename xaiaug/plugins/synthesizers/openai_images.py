@@ -85,7 +85,7 @@ class OpenAIImagesSynthesizer(OpenAIEndpoint, Synthesizer):
     uses = frozenset({"prompt"})
     remote = True
     expected_failures: ClassVar[Mapping[str, str]] = {
-        "another-seed-gives-another-image": "the service takes no seed: equal requests differ as it likes"
+        "another-seed-gives-another-image": "the service takes no seed: equal requests may give different images"
     }
     batch_size = 1  # a run has many calls in flight at once, and keeps each image as it is made
 

@@ -115,7 +115,7 @@ def import_is_light(bench: Bench) -> None:
     expect(
         not loaded,
         f"importing {module} loads {', '.join(loaded)}: import them when used, or register {bench.name} as "
-        f'"module:{bench.name}" from a module of its own',
+        f'"module:{bench.name}" from a separate module',
     )
 
 

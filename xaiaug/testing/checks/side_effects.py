@@ -23,7 +23,7 @@ from .network_guard import guard_network
 def leaves_random_state_unchanged(bench: Bench) -> None:
     """The global random generators of Python, numpy and torch have the same state before and after its work."""
     changed = _changes_by_work(bench, _generator_states)
-    expect(not changed, f"it uses the global generator of {' and '.join(changed)}: use one of your own, from the seed")
+    expect(not changed, f"it uses the global generator of {' and '.join(changed)}: create your own, from the seed")
 
 
 @check()
