@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import gc
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 CORE = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
 EXTRAS = ("anthropic", "captum", "diffusers", "openai", "peft")
+atexit.register(gc.freeze)  # else the last collection walks over all of torch and transformers, after the last line
 
 
 def create_parser(doc: str | None, *, quick: str, small: str | None = None) -> argparse.ArgumentParser:

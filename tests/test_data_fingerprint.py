@@ -176,6 +176,13 @@ def test_a_cache_that_cannot_be_used_costs_time_and_nothing_else(root: Path, cac
     assert check.counts["train"] == {"cat": 4, "dog": 4}
 
 
+def test_every_fact_that_is_asked_for_is_found_and_no_other(cache: Path) -> None:
+    states = {f"/{number:04}": str(number) for number in range(1300)}  # more than one query takes
+    FactCache("one").write(states, {name: f"fact {state}" for name, state in states.items()})
+    asked = {name: state for name, state in states.items() if state not in {"0", "700", "1299"}}
+    assert FactCache("one").read(asked) == {name: f"fact {state}" for name, state in asked.items()}
+
+
 def test_facts_of_one_kind_are_not_those_of_another(cache: Path) -> None:
     states = {"/a": "1", "/b\udce9": "2"}  # the second is no valid text, as a path may be
     FactCache("one").write(states, {"/a": "x", "/b\udce9": "y", "/c": "has no state"})
