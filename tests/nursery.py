@@ -17,16 +17,19 @@ PRICES = {name: {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15} for name in
 IMAGES = {"model": "an-image-model", "size": "32x32", "output_tokens": 10, "edit": "whole"}
 
 
-def loop(url=None, *, budget_usd=5.0, critic=None, seeds=(0,), images=2, checkpoint=None, paint=True):
+def loop(url=None, *, budget_usd=5.0, critic=None, seeds=(0,), images=2, checkpoint=None, paint=True, engine=None):
     """A loop of fakes; its critic pays the service at `url` where one is given.
 
     Without `paint` the service makes the images too. With a checkpoint the classifier and the explainer are real.
+    `engine` is a table of the settings.
     """
     from fakes import ColourCritic, NearestColour, Painter, Posting, Ramp
 
     from xaiaug import FeedbackLoop, Recipe, load
 
     tables = {"privacy": {"allow_upload": True}, "budget": {"prices": PRICES}}
+    if engine:
+        tables |= {"engine": engine}
     if checkpoint:
         tables |= {"classifier": {"checkpoint": checkpoint}, "experiment": {"checkpoint_steps": 2}}
     return FeedbackLoop(

@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "critics": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
     "dose": ((), ()),
+    "engines": ((), ()),
     "edits": (("--data", ""), ()),
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),

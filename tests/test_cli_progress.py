@@ -82,6 +82,7 @@ def test_the_first_item_takes_longer_and_no_longer_counts_when_others_are_done(
     watch(Progress("train baseline", 0, 200))
     clock(30)
     watch(Progress("train baseline", 1, 200))
+    assert capsys.readouterr().err.endswith("1/200\n"), "what the first step loads would be told 200 times"
     for step in range(2, 102):
         clock(0.5)
         watch(Progress("train baseline", step, 200))

@@ -1,5 +1,6 @@
 """A folder that is not trusted: no link leads outside, whenever it is put there; only regular files are read."""
 
+import hashlib
 import io
 import os
 import shutil
@@ -15,7 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from xaiaug.files import Directory, directory, find_broken_seal, parse_array, parse_image, parse_json, seal_folder
+from xaiaug.files import (
+    Directory,
+    NewFile,
+    directory,
+    find_broken_seal,
+    parse_array,
+    parse_image,
+    parse_json,
+    seal_folder,
+)
 
 NEEDS_FIFO = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 
@@ -114,6 +124,7 @@ class Swap:
 
 ACTS = {
     "write": lambda files: files.write("a/b/mine", b"attacker's"),
+    "write many": lambda files: files.write_missing([NewFile(f"a/b/{name}", b"x", "0") for name in ("mine", "c/mine")]),
     "write deeper": lambda files: files.write("a/b/c/mine", b"attacker's", durable=True),
     "remove": lambda files: files.remove("a/b"),
     "remove all": lambda files: files.remove("a"),
@@ -201,6 +212,35 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(files, mon
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         files.write("a/file", b"new")
+    assert tree(files.root) == {"a": False, "a/file": b"old"}
+
+
+def test_many_files_are_written_at_once_and_those_that_are_whole_stay(files):
+    contents = {f"blobs/{number % 7}/{number}": str(number).encode() for number in range(150)}
+    wanted = [NewFile(name, data, hashlib.sha256(data).hexdigest()) for name, data in contents.items()]
+    files.write("blobs/3/3", b"3")
+    files.write("blobs/4/4", b"torn")
+    before = files.stat("blobs/3/3")
+    found = files.write_missing([*wanted, wanted[0]])
+    assert {name: data for name, data in tree(files.root).items() if data is not False} == contents
+    assert [(each.st_ino, each.st_ctime_ns) for each in found] == [
+        (each.st_ino, each.st_ctime_ns) for each in (files.stat(file.name) for file in [*wanted, wanted[0]])
+    ]
+    assert files.stat("blobs/3/3") == before
+
+
+def test_many_writes_that_fail_leave_nothing_beside_the_files(files, monkeypatch):
+    files.write("a/file", b"old")
+    real = os.fsync
+
+    def full(handle):
+        if os.fstat(handle).st_size == 5:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_missing([NewFile("a/file", b"new", "0"), NewFile("a/other", b"12345", "0")])
     assert tree(files.root) == {"a": False, "a/file": b"old"}
 
 

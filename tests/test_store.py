@@ -245,7 +245,7 @@ def test_only_what_the_run_wrote_is_removed(tmp_path):
         (tmp_path / "kept.txt").rename(tmp_path / "models/a/0/notes.txt")
         (tmp_path / "models/a/.0.part").mkdir()
         (tmp_path / "models/a/.0.part/w").write_bytes(b"half")
-        store.unfinished("0123456789abcdef" * 2).mkdir(parents=True)
+        store.unfinished("0123456789abcdef" * 2).folder.mkdir(parents=True)
         store.write_synthetic([])
         assert sweep(store, keep_unfinished=False) == len(b"weights" + b"stale" + b"half") + 36
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}

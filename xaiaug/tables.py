@@ -32,6 +32,7 @@ _BLANK = r"(?![\t\r\n])[\s\"\x01-\x1F\xAD\u200B-\u200F\u202A-\u202E\u2060-\u2064
 _FORMULA = rf"(?:(?:^|(?<=[;\t\r\n]))(?='*(?:{_BLANK})*{_SIGNS})|^(?='*[\t\r\n]))"
 _START = re.compile(_FORMULA)
 _MARK = re.compile(_FORMULA.replace("(?='*", "'(?='*"))
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _QUOTED = re.compile(r"[,;|\t\r\n\"]|^\s|\s$")  # by any delimiter that a spreadsheet may take
 
 
@@ -90,7 +91,7 @@ def _format_cell(value: object) -> str:
         return ""
     if not isinstance(value, str):
         return str(value)
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if _NO_TEXT.search(value):
         raise DataError(f"a table cannot hold {value[:80]!r}: it has zero bytes, or characters that are not text")
     text = mask_formula(value)
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text

@@ -47,7 +47,8 @@ def init(
     print_line("")
     print_line(f"wrote {target}; next:")
     print_line(f"  xaiaug plan {target}")
-    print_line(f"  xaiaug run {target} --limit 20 --steps 50")
+    print_line(f"  xaiaug run {target} --limit 20 --steps 50 --until critique  # why it fails")
+    print_line(f"  xaiaug run {target} --limit 20 --steps 50                   # and what helps")
 
 
 def _ends(classes: dict[str, int]) -> tuple[int, int]:

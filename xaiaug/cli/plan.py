@@ -39,7 +39,14 @@ def print_plan(plan: Plan, *, error: bool = False) -> None:
         show("")
         print_table(("extra cost of", *columns), _rows(plan.further, columns), error=error)
     show("")
-    for line in (*_savings(plan), *_shared_images(plan), *_uploads(plan), *_costs(plan), *_list_notes(plan)):
+    for line in (
+        *_stages(plan),
+        *_savings(plan),
+        *_shared_images(plan),
+        *_uploads(plan),
+        *_costs(plan),
+        *_list_notes(plan),
+    ):
         show(line)
 
 
@@ -76,6 +83,12 @@ def _texts(line: Line) -> dict[str, str]:
         "time": format_hours(line.hours),
         "disk": format_bytes(line.disk_bytes),
     }
+
+
+def _stages(plan: Plan) -> list[str]:
+    """Hours by kind of stage; nothing where this machine alone does the work, one piece at a time."""
+    parts = [f"{kind} {format_hours(hours)}" for kind, hours in plan.stage_hours.items()]
+    return [f"time with {plan.workers} workers: {', '.join(parts)}"] if plan.workers > 1 and parts else []
 
 
 def _savings(plan: Plan) -> list[str]:

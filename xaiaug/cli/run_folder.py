@@ -22,6 +22,8 @@ def status(run_dir: RunFolder, as_json: AsJson = False) -> None:
     step = f", {state['stage']} {state['done']}/{state['total']}" if "stage" in state else ""
     note = f", {state['note']}" if "note" in state else ""
     print_line(f"{state['state']} at {state['at']}{step}{note}")
+    for line in state.get("workers", ()):
+        print_line(f"  {line}")
     stages = state.get("stages", {}).items()
     rows = [(name, f"{one['finished']}/{one['chunks']}", f"{one['items']:,}") for name, one in stages]
     if rows:

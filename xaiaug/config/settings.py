@@ -276,6 +276,27 @@ class BudgetTable(Table):
     prices: dict[str, dict[str, Any]] = {}
 
 
+class EngineTable(Table):
+    """`[engine]`: where the work is done that no outside service does.
+
+    Attributes:
+        name: "local", this machine, or "ray", the machines of a Ray cluster.
+        workers: pieces of work that are done at once; None: one in this process, or with Ray as many as the cluster
+            has room for.
+        address: of a Ray cluster, such as "auto"; None: that of the variable RAY_ADDRESS, or one that is started here.
+        num_cpus: cores that Ray reserves for a worker.
+        num_gpus: GPUs that Ray reserves for a worker; 0.5 lets two share one.
+        memory_gb: memory in GiB that Ray reserves for a worker; None: none in particular.
+    """
+
+    name: str = "local"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    address: str | None = None
+    num_cpus: Annotated[float, Field(gt=0)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0)] = 0.0
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+
+
 class ReportTable(Table):
     """`[report]`: what the report shows.
 
@@ -316,6 +337,7 @@ class Settings(Table):
     privacy: PrivacyTable = PrivacyTable()
     budget: BudgetTable = BudgetTable()
     limits: LimitsTable = LimitsTable()
+    engine: EngineTable = EngineTable()
     report: ReportTable = ReportTable()
 
     @model_validator(mode="after")

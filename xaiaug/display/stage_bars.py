@@ -76,12 +76,17 @@ class StageClock:
         )
 
     def describe_pace(self) -> str:
-        """The pace and the time left: since the first item was done, for that took longer, if enough came after it."""
+        """The pace and the time left: since the first item was done, for that took longer, if enough came after it.
+
+        One step says nothing of the others: what is loaded once is loaded in it.
+        """
         if self.last is None:
             return ""
         done, left, now = self.last.done, self.last.total - self.last.done, time.monotonic()
         if self._first and done > self._first and now - self._first_at >= MEASURABLE:
             return format_pace(done - self._first, now - self._first_at, left)
+        if left and done - self.last.earlier < 2:
+            return ""
         return format_pace(done - self.last.earlier, now - self._began, left)
 
     def describe_stage(self) -> str:
@@ -93,7 +98,10 @@ class StageClock:
 
 
 class PlainLines:
-    """Writes a line when a stage begins, when it ends, every `PERIOD` in between, and for every note."""
+    """Writes a line when a stage begins, when it ends, every `PERIOD` in between, and for every note.
+
+    Every `PERIOD` there is a line for each worker, too.
+    """
 
     def __init__(self) -> None:
         self._clock = StageClock()
@@ -112,6 +120,8 @@ class PlainLines:
             self._written = now
             count = f"{progress.stage:<{TITLE}} {progress.done}/{progress.total}"
             self._write(_join(count, self._clock.describe_pace(), progress.note))
+            for line in progress.workers:
+                self._write(f"  {line}")
 
     def _write(self, line: str) -> None:
         sys.stderr.write(f"{escape_line(line)}\n")

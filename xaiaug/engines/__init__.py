@@ -1,20 +1,79 @@
-"""Engines: how chunks of work are spread over processes and machines."""
+"""Engines: how chunks of work are spread over processes and machines.
+
+An engine is handed a piece of work and chunks of a stage; it gives back the results, and the driver alone commits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 from ..errors import ConfigError, suggest
+from .engine_options import EngineOptions
 from .local import LocalEngine
+from .pool import MOST_DEATHS, Watch, WorkerDiedError
+from .processes import ProcessEngine
+from .ray import RayEngine
+from .worker import Link, Work, find_link
 
-ENGINES = {"local": LocalEngine}
+
+class Engine(Protocol):
+    """Spreads chunks of work."""
+
+    @property
+    def workers(self) -> int:
+        """Chunks that are done at once."""
+
+    def check(self, what: str, value: object) -> None:
+        """Raises ConfigError where a plugin, or anything else that work needs, cannot travel to its workers."""
+
+    def map(
+        self, work: Work, chunks: Iterable[Any], *, stopping: Callable[[], bool] = ..., watch: Watch | None = ...
+    ) -> Iterator[tuple[int, Any]]:
+        """Position and result of each chunk, as of `WorkerPool.map`."""
+
+    def close(self) -> None:
+        """Ends the workers; the engine can be used again."""
 
 
-def make_engine(name: str) -> LocalEngine:
-    """The engine of that name.
+def _create_local(options: EngineOptions) -> Engine:
+    usual = EngineOptions()
+    for name in ("address", "num_cpus", "num_gpus", "memory_gb"):
+        if getattr(options, name) != getattr(usual, name):
+            raise ConfigError(
+                f'[engine] {name} is for the engine "ray": leave it out, or set name = "ray". With name = "local" each '
+                "worker has its share of the cores, and a GPU of its own where there are several"
+            )
+    return LocalEngine() if (options.workers or 1) == 1 else ProcessEngine(options.workers or 1)
+
+
+ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {"local": _create_local, "ray": RayEngine}
+
+
+def make_engine(name: str, options: EngineOptions | None = None) -> Engine:
+    """The engine of that name; nothing is started yet.
 
     Raises:
         ConfigError: there is no such engine.
+        MissingExtraError: its package is not installed.
     """
     if name not in ENGINES:
         raise ConfigError(f"there is no engine {name!r}. {suggest(name, ENGINES)}")
-    return ENGINES[name]()
+    return ENGINES[name](options or EngineOptions())
 
 
-__all__ = ["ENGINES", "LocalEngine", "make_engine"]
+__all__ = [
+    "ENGINES",
+    "MOST_DEATHS",
+    "Engine",
+    "EngineOptions",
+    "Link",
+    "LocalEngine",
+    "ProcessEngine",
+    "RayEngine",
+    "Watch",
+    "Work",
+    "WorkerDiedError",
+    "find_link",
+    "make_engine",
+]

@@ -1,17 +1,32 @@
-"""Runs chunks one after another in this process, where torch already uses every core."""
+"""Runs chunks on this machine: one after another in this process, or in several processes, a GPU each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any
 
-Chunk = TypeVar("Chunk")
-Result = TypeVar("Result")
+from .pool import Watch
+from .worker import Work
 
 
 class LocalEngine:
-    """Runs chunks in this process, in order."""
+    """Runs chunks in this process, in order; torch already uses every core there."""
 
-    def map(self, work: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[Result]:
-        """The result of each chunk, in order, each as soon as it is done."""
-        return map(work, chunks)
+    workers = 1
+
+    def check(self, what: str, value: object) -> None:
+        """Nothing travels."""
+
+    def map(
+        self,
+        work: Work,
+        chunks: Iterable[Any],
+        *,
+        stopping: Callable[[], bool] = bool,  # noqa: ARG002  the work asks for itself
+        watch: Watch | None = None,  # noqa: ARG002  likewise
+    ) -> Iterator[tuple[int, Any]]:
+        """Position and result of each chunk, in order, each as soon as it is done."""
+        return enumerate(map(work, chunks))
+
+    def close(self) -> None:
+        """There is nothing to end."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Literal
+
+from .atomic_write import CREATE, Part, write_parts
 
 Kind = Literal["file", "folder", "link", "other"]
 
@@ -29,10 +30,10 @@ MAX_DEPTH = 32  # folders in folders; runs write four
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 # Not blocking: a FIFO that takes a file's place would keep the process waiting for a writer.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _SYNC = _READ | (os.O_RDWR if os.name == "nt" else 0)  # Windows syncs only what may be written
 _JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
 _BLOCK = 1 << 20
+_AT_ONCE = 64  # files that are written together
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,21 @@ class Entry:
 
     name: str
     kind: Kind
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file to be written.
+
+    Attributes:
+        name: its path below the folder.
+        data: its bytes.
+        digest: their SHA-256.
+    """
+
+    name: str
+    data: bytes
+    digest: str
 
 
 class Directory:
@@ -140,20 +156,35 @@ class Directory:
             durable: whether it is also there after a power cut.
         """
         with self._open_parent(name, make=True) as (at, last):
-            part = os.path.join(os.path.dirname(last), f".{secrets.token_hex(8)}.part")  # noqa: PTH118,PTH120
-            try:
-                with os.fdopen(os.open(part, _WRITE, 0o644, dir_fd=at), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    if sync:
-                        os.fsync(file.fileno())
-                os.replace(part, last, src_dir_fd=at, dst_dir_fd=at)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(part, dir_fd=at)
-                raise
+            write_parts([Part(at, last, data)], sync=sync)
             if durable and at is not None:
                 os.fsync(at)
+
+    def write_missing(self, files: Sequence[NewFile]) -> list[os.stat_result]:
+        """Writes files so that each is complete or not there, also after a power cut; returns how they lie there.
+
+        A file that is there with these bytes stays. Folders are opened once, and the disk takes many files at a time.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        found: dict[str, os.stat_result] = {}
+        distinct = list({file.name: file for file in files}.values())
+        for start in range(0, len(distinct), _AT_ONCE):
+            with ExitStack() as opened:
+                known: dict[tuple[str, ...], int] = {}
+                parts: dict[str, Part] = {}
+                for file in distinct[start : start + _AT_ONCE]:
+                    *folders, last = _split(file.name)
+                    at = self._open_folder(tuple(folders), known, opened) if HAS_DESCRIPTORS else None
+                    path = last if HAS_DESCRIPTORS else os.path.join(self._check_folders(folders, make=True), last)  # noqa: PTH118
+                    whole = _stat_whole(at, path, file)
+                    if whole is None:
+                        parts[file.name] = Part(at, path, file.data)
+                    else:
+                        found[file.name] = whole
+                write_parts(list(parts.values()), sync=True)
+                for name, part in parts.items():
+                    found[name] = os.stat(part.last, dir_fd=part.at, follow_symlinks=False)
+        return [found[file.name] for file in files]
 
     def make_folder(self, name: str) -> None:
         """Makes a folder and those above it."""
@@ -180,7 +211,7 @@ class Directory:
             with (
                 self.open(entry.name) as source,
                 self._open_parent(target) as (at, last),
-                os.fdopen(os.open(last, _WRITE, 0o644, dir_fd=at), "wb") as file,
+                os.fdopen(os.open(last, CREATE, 0o644, dir_fd=at), "wb") as file,
             ):
                 while block := source.read(_BLOCK):
                     file.write(block)
@@ -228,7 +259,7 @@ class Directory:
     def _open_parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int | None, str]]:
         """Descriptor of the folder above a name, and the last part of the name; without `dir_fd`: None and a path."""
         *folders, last = _split(name)
-        if make:
+        if make and not self.root.is_dir():
             self.root.mkdir(parents=True, exist_ok=True)
         if not HAS_DESCRIPTORS:
             yield None, os.path.join(self._check_folders(folders, make=make), last)  # noqa: PTH118
@@ -243,6 +274,17 @@ class Directory:
         finally:
             os.close(at)
 
+    def _open_folder(self, folders: tuple[str, ...], known: dict[tuple[str, ...], int], opened: ExitStack) -> int:
+        """Descriptor of a folder, made where it is missing; what is known stays open until `opened` ends."""
+        if folders not in known:
+            known[folders] = (
+                _enter(folders[-1], self._open_folder(folders[:-1], known, opened), make=True)
+                if folders
+                else os.open(self.root, _FOLDER & ~os.O_NOFOLLOW)
+            )
+            opened.callback(os.close, known[folders])
+        return known[folders]
+
     def _check_folders(self, folders: list[str], *, make: bool) -> str:
         path = str(self.root)
         for folder in folders:
@@ -252,6 +294,17 @@ class Directory:
                     os.mkdir(path)  # noqa: PTH102
             _check_folder(folder, os.lstat(path))
         return path
+
+
+def _stat_whole(at: int | None, last: str, file: NewFile) -> os.stat_result | None:
+    """How a file lies there, where it has the bytes that it is to have."""
+    try:
+        with os.fdopen(_open_regular(last, at, _READ), "rb") as opened:
+            found = os.fstat(opened.fileno())
+            same = found.st_size == len(file.data) and hashlib.file_digest(opened, "sha256").hexdigest() == file.digest
+            return found if same else None
+    except OSError:
+        return None
 
 
 def _split(name: str) -> list[str]:
@@ -267,11 +320,14 @@ def _split(name: str) -> list[str]:
 
 
 def _enter(folder: str, at: int, *, make: bool) -> int:
-    if make:
-        with suppress(FileExistsError):
-            os.mkdir(folder, dir_fd=at)
     try:
         return os.open(folder, _FOLDER, dir_fd=at)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with suppress(FileExistsError):
+            os.mkdir(folder, dir_fd=at)
+        return _enter(folder, at, make=False)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):  # which of them a link gives depends on the system
             _check_folder(folder, os.stat(folder, dir_fd=at, follow_symlinks=False))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class Context:
             run. Each is opened anew whenever it is asked for.
         predict_proba: asks the classifier that is diagnosed, as its method of that name does, for such a critic; None
             outside a run.
-        paid: makes calls that cost money; None outside a run.
+        paid: makes calls that cost money; None outside a run, and in a worker of an engine: the budget has one owner.
         count_tokens: counts the tokens of a prompt for the run's synthesizer; None where it has no limit.
         token_limit: the most tokens that the synthesizer reads.
         device: "auto", or the name of a torch device, such as "cpu" or "cuda:0".
@@ -92,3 +92,8 @@ class Context:
     device: str = "auto"
     masks: MaskCache | None = None
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to a worker without the paid calls, and without `stopping`: a worker asks in its own way."""
+        here = {"paid": None, "stopping": bool}
+        return Context, tuple(here.get(one.name, getattr(self, one.name)) for one in fields(self))

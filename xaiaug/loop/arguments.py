@@ -38,6 +38,7 @@ class Given:
         baseline: how the baseline is trained; None: as the arms.
         curation: "default", or a table.
         budget_usd: most a run may spend; None: nothing.
+        engine: name of the engine.
     """
 
     plugins: Mapping[str, str | Plugin | NotGiven]
@@ -46,6 +47,7 @@ class Given:
     baseline: Recipe | NotGiven | None
     curation: str | Mapping[str, Any] | NotGiven
     budget_usd: float | NotGiven | None
+    engine: str | NotGiven
 
     def objects(self) -> dict[str, Plugin]:
         """The plugins that were given as objects, by kind."""
@@ -79,14 +81,16 @@ class Given:
             tables |= {} if recipe is NOT_GIVEN else {name: _recipe_table(recipe)}
         if self.curation is not NOT_GIVEN:
             tables["curation"] = {} if self.curation == "default" else self.curation
+        tables |= {} if self.engine is NOT_GIVEN else {"engine": {"name": self.engine}}
         return tables if self.budget_usd is NOT_GIVEN else {**tables, "budget": {"usd": self.budget_usd}}
 
     def _replaces(self, name: str, table: Any) -> bool:
         """Whether an argument replaces a whole table of the settings.
 
-        A recipe is one decision, and parameters in the settings that belong to another plugin are not this one's.
+        A recipe is one decision, and parameters in the settings that belong to another plugin or engine are not this
+        one's.
         """
-        if name in self.plugins and isinstance(table, Mapping):
+        if name in (*self.plugins, "engine") and isinstance(table, Mapping):
             plugin = self._tables().get(name, {})
             return bool(plugin) and table.get("name", plugin["name"]) != plugin["name"]
         whole = {"recipe": self.recipe, "baseline": self.baseline, "curation": self.curation}

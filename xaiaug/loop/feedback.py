@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,6 @@ from ..config import Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
 from ..display.stage_bars import show_stages
-from ..engines import make_engine
 from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, suggest
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
@@ -26,7 +25,7 @@ from .arguments import NOT_GIVEN, Given, NotGiven
 from .judge import create_judge
 from .offline import go_offline, warn_if_offline
 from .planning import is_finished, plan_run
-from .plugin_set import build_plugins
+from .plugin_set import build_plugins, create_engine, refuse_ranks
 from .run import prepare_run, run_stages
 from .run_context import list_available
 from .session import RunStatus, stop_on_signals
@@ -51,7 +50,7 @@ class FeedbackLoop:
         baseline_recipe: how the baseline is trained; None: as the arms.
         curation: "default", or a `[curation]` table.
         budget_usd: the most that a run may spend on outside services, in US dollars; None: nothing.
-        engine: how work is spread: "local".
+        engine: how work is spread: "local" or "ray"; "local". Its workers and resources are set in `settings`.
         settings: a dict of other tables of a settings file, such as {"mistakes": {"max": 50}}, or checked settings.
         planning: whether the loop only plans: `plan` then lists what the settings do not allow, and `run` refuses it.
 
@@ -75,7 +74,7 @@ class FeedbackLoop:
         baseline_recipe: Recipe | NotGiven | None = NOT_GIVEN,
         curation: str | Mapping[str, Any] | NotGiven = NOT_GIVEN,
         budget_usd: float | NotGiven | None = NOT_GIVEN,
-        engine: str = "local",
+        engine: str | NotGiven = NOT_GIVEN,
         settings: Mapping[str, Any] | Settings | None = None,
         planning: bool = False,
     ) -> None:
@@ -91,6 +90,7 @@ class FeedbackLoop:
             baseline=baseline_recipe,
             curation=curation,
             budget_usd=budget_usd,
+            engine=engine,
         )
         self.settings = given.over(settings)
         if self.settings.privacy.offline:
@@ -108,7 +108,7 @@ class FeedbackLoop:
         # An unknown check or judge is refused now, not after hours of work.
         ImageFilter(self.settings.curation.checks)
         create_judge(self.settings, self.plugins.classifier)
-        self.engine = make_engine(engine)
+        self.engine = create_engine(self.settings)
 
     @classmethod
     def from_config(
@@ -222,10 +222,12 @@ class FeedbackLoop:
             RunStopped: a first Ctrl-C or SIGTERM; a second one raises KeyboardInterrupt at once.
         """
         until = self._until(until)
+        refuse_ranks()
         self.plugins.check_allowed(self.settings)
         self.plugins.check_trainable(self.settings, self.arms, until)
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
+            self.plugins.check_travel(self.settings, self.engine)
         splits = splits if splits is not None else self.splits(until)
         shown = show_stages(lines=bool(progress)) if watch is None and progress is not False else nullcontext(watch)
         try:
@@ -239,7 +241,7 @@ class FeedbackLoop:
         return result
 
     def _run(self, splits: Splits, run_dir: str | Path, until: str, watch: Callable[[Progress], None] | None) -> None:
-        with Store(run_dir) as store, stop_on_signals() as stop:
+        with Store(run_dir) as store, closing(self.engine), stop_on_signals() as stop:
             calls = Calls(
                 CallLedger(store.ledger, store.blobs), budget_usd=self.settings.budget.usd, prices=self.prices
             )

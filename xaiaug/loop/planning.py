@@ -45,7 +45,8 @@ def plan_run(
     Raises:
         RunLockedError: another process is writing the run.
     """
-    known = _add_past_run(_look_at(splits), request, plugins, run_dir)
+    known = replace(_look_at(splits), workers=request.settings.engine.workers or 1)
+    known = _add_past_run(known, request, plugins, run_dir)
     if probe:
         known = probe_speeds(known, request.settings, plugins, splits)
     return build_plan(request, known)
@@ -131,6 +132,7 @@ class _PastRun:
             made_each=self._images_per_wanted(),
             seconds=self._seconds(),
             seconds_from="the run folder" if self._reader.get_fact(SPEEDS) else "",
+            measured_workers=(self._before.get("engine") or {}).get("workers") or 1,
             model_bytes=model_bytes(self._reader.folder) if self._is_same("classifier") else None,
             image_bytes=image_bytes(self._reader.folder) if self._is_same("synthesizer") else None,
             paid_calls=spending.replies,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..calls import Prices
 from ..config import PluginTable, Settings, create_plugin
+from ..engines import Engine, EngineOptions, make_engine
 from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some, suggest
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, forbidden_tracker, unpaid
 from ..records import JSON, METHODS, Arm, ImageSource
 from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
 from ..registry import KINDS
+from .offline import SWITCHES
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,12 @@ class PluginSet:
         for kind, name, plugin in self.by_name(settings):
             if error := forbidden(kind, name, plugin, settings):
                 raise error
+
+    def check_travel(self, settings: Settings, engine: Engine) -> None:
+        """Raises ConfigError where a plugin cannot work on a worker of the engine; remote ones stay with the driver."""
+        for kind, name, plugin in self.by_name(settings):
+            if not plugin.remote:
+                engine.check(f"the {kind} {name}", plugin)
 
     def check_sheets(self, settings: Settings) -> None:
         """Raises ConfigError where a critic is to be asked once a slice, and cannot read a sheet."""
@@ -193,6 +202,27 @@ def build_plugins(settings: Settings, objects: Mapping[str, Plugin], arms: Seque
         others=others,
         image_critic=None if vlm is None else create_plugin("critic", vlm),
     )
+
+
+def refuse_ranks() -> None:
+    """Raises ConfigError where torchrun started several processes: each would be a run in the same folder."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "a run is one process, and torchrun or accelerate started several. Start the run without them, and spread "
+            "its work by [engine]; to train one classifier over several GPUs, call its fit under torchrun"
+        )
+
+
+def create_engine(settings: Settings) -> Engine:
+    """The engine that the settings name; it starts nothing yet.
+
+    Raises:
+        ConfigError: there is none of that name, or a setting is not for it.
+        MissingExtraError: its package is not installed.
+    """
+    table = settings.engine.model_dump()
+    switches = SWITCHES if settings.privacy.offline else {}
+    return make_engine(table.pop("name"), EngineOptions(**table, environment=switches))
 
 
 def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, Synthesizer]:

@@ -70,7 +70,7 @@ def run_stages(run: RunContext) -> None:
 
 def _do_steps(run: RunContext, until: str) -> None:
     generation, first = ImageGeneration(run), run.seeds[0]
-    baselines = {seed: run.fit_baseline(seed) for seed in run.seeds_that_vary("baseline")}
+    baselines = run.fit_baselines()
     if reaches(until, Stop.IMAGES):
         baselines[first] = run_early_rounds(run, generation, baselines[first])
     diagnoses = diagnose_seeds(run, baselines)
@@ -181,6 +181,7 @@ def prepare_run(
         runtime,
         context=_context(plugins, splits, calls, runtime),
         sealed=frozenset(sample.id for sample in splits.test),
+        witness=next(iter(splits.guide), None),
     )
     run = RunContext(settings, plugins, arms, runtime, splits, baseline_recipe, recipe, impossible, until)
     snapshot = settings_snapshot(settings.model_dump(mode="json"), plugins.identities(), splits.digest)
@@ -293,8 +294,8 @@ def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], unanswered
     ledger = runtime.store.ledger
     before = ledger.get_fact(SNAPSHOT)
     changes = diff_settings(before or {}, snapshot)
-    if any(change.key.partition(".")[0] in KINDS for change in changes):
-        ledger.set_fact(SPEEDS, None)  # they were another plugin's
+    if any(change.key.partition(".")[0] in (*KINDS, "engine") for change in changes):
+        ledger.set_fact(SPEEDS, None)  # they were another plugin's, or of other workers
     if unanswered:
         note = f"the critic gave no answer for {unanswered} cases, perhaps temporarily: they are asked about again"
         runtime.watch(Progress("asked again", unanswered, unanswered, note))

@@ -9,11 +9,12 @@ from typing import TypeVar
 from ..arms import DISAGREEMENTS, RETRIEVED, TRAIN_FAILURES, Available, pools_of
 from ..config import Settings
 from ..data import Splits
+from ..errors import UnsupportedRecipeError
 from ..interfaces import Classifier
 from ..metrics import form_groups
 from ..records import Arm, Recipe, Sample
 from ..records.pipeline import BASELINE
-from ..stages import Diagnosis, Fitted, StageRuntime, Training, WhatToKeep, fit
+from ..stages import Diagnosis, Fitted, StageRuntime, Training, WhatToKeep, fit, fit_all
 from ..store.schema import Fact, Value
 from .plugin_set import PluginSet
 
@@ -66,18 +67,34 @@ class RunContext:
         """Whether an arm trains on a pool of real images."""
         return any(pool in pools_of(arm) for arm in self.arms)
 
-    def fit_baseline(self, seed: int) -> Fitted:
-        """The classifier whose mistakes are diagnosed: trained here, or used as it is."""
+    def fit_baselines(self) -> dict[int, Fitted]:
+        """The classifiers whose mistakes are diagnosed, by seed: trained here, or used as they are.
+
+        They keep early weights where an arm compares these.
+        """
         recipe = self.baseline_recipe if self.settings.experiment.fit_baseline else None
         train, validation = (self.splits.train, self.splits.validation) if recipe else ((), ())
-        return self.fit(self.runtime, Training(BASELINE, seed, recipe, train, validation))
+        seeds = self.seeds_that_vary("baseline")
+        trainings = [Training(BASELINE, seed, recipe, train, validation) for seed in seeds]
+        keep = self._what_to_keep(self.runtime, early=recipe is not None and self.takes(DISAGREEMENTS))
+        baselines = {}
+        for seed, fitted in zip(seeds, fit_all(self.runtime, self.plugins.classifier, trainings, keep), strict=True):
+            if isinstance(fitted, UnsupportedRecipeError):
+                raise fitted
+            baselines[seed] = fitted
+        return baselines
 
     def fit(self, runtime: StageRuntime, training: Training) -> Fitted:
-        """The classifier after a training; the baseline keeps early weights where an arm compares them."""
+        """The classifier after a training."""
+        return fit(runtime, self.plugins.classifier, training, self._what_to_keep(runtime))
+
+    def fit_arms(self, trainings: Sequence[Training]) -> list[Fitted | UnsupportedRecipeError]:
+        """The classifiers after the trainings of arms, or why one cannot be done."""
+        return fit_all(self.runtime, self.plugins.classifier, trainings, self._what_to_keep(self.runtime))
+
+    def _what_to_keep(self, runtime: StageRuntime, *, early: bool = False) -> WhatToKeep:
         experiment = self.settings.experiment
-        early = training.arm == BASELINE and training.recipe is not None and self.takes(DISAGREEMENTS)
-        keep = WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part, early)
-        return fit(runtime, self.plugins.classifier, training, keep)
+        return WhatToKeep(experiment.checkpoint_steps, experiment.test_curves and not runtime.part, early)
 
     def set_fact(self, fact: Fact[Value], value: Value) -> None:
         """Keeps a fact that the report needs."""

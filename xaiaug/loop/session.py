@@ -83,7 +83,8 @@ class RunStatus:
     def _write(self, state: str, progress: Progress | None) -> None:
         step = {} if progress is None else {"stage": progress.stage, "done": progress.done, "total": progress.total}
         note = {"note": progress.note} if progress is not None and progress.note else {}
-        self._store.write_status({"state": state, "at": _now(), **step, **note})
+        workers = {"workers": list(progress.workers)} if progress is not None and progress.workers else {}
+        self._store.write_status({"state": state, "at": _now(), **step, **note, **workers})
 
 
 def _now() -> str:

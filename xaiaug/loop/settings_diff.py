@@ -43,6 +43,7 @@ _FROM = {
     "privacy": NOTHING,
     "budget": NOTHING,
     "limits": NOTHING,
+    "engine": NOTHING,
     "report": NOTHING,
 }
 # What a critic is asked about, with the usual values. They are kept beside its identity where they are others.

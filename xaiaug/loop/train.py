@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from .. import arms as rows
 from ..errors import UnsupportedRecipeError
@@ -23,26 +23,23 @@ def train(run: RunContext, diagnoses: Mapping[int, Diagnosis], synthetic: Sample
     Raises:
         BudgetError: an arm takes more steps than the others.
     """
-    fitted: dict[tuple[str, int], Fitted] = {}
-    trained: list[ArmFact] = []
-    left_out = [LeftOutFact(name=name, reason=reason) for name, reason in run.impossible.items()]
     find_real_images(run, diagnoses)
     rows.check_budgets({arm.name: rows.recipe_for(arm, run.recipe) for arm in run.arms if arm.trained})
     first = for_seed(diagnoses, run.seeds[0])
+    planned, reasons = [], dict(run.impossible)
     for arm in run.arms:
-        reason, sets = _why_not(run, arm, synthetic, first), _TrainingSets(run, arm, synthetic)
         try:
-            recipe, classifiers = (None, {}) if reason else _fit(run, arm, diagnoses, sets)
+            if reason := _why_not(run, arm, synthetic, first):
+                reasons[arm.name] = reason
+            else:
+                planned.append(_plan_arm(run, arm, diagnoses, _TrainingSets(run, arm, synthetic)))
         except UnsupportedRecipeError as error:
-            reason = str(error)
-        if reason or recipe is None:
-            left_out.append(LeftOutFact(name=arm.name, reason=reason))
-            continue
-        fitted.update(classifiers)
-        trained.append(_fact(run, arm, recipe, first, sets))
-    run.set_fact(ARMS, trained)
-    run.set_fact(LEFT_OUT, left_out)
-    return fitted
+            reasons[arm.name] = str(error)
+    fitted = _fit(run, planned, diagnoses, reasons)
+    trained = [one for one in planned if one.arm.name not in reasons]
+    run.set_fact(ARMS, [_fact(run, one.arm, one.recipe, first, one.sets) for one in trained])
+    run.set_fact(LEFT_OUT, [LeftOutFact(name=name, reason=reason) for name, reason in reasons.items()])
+    return {(one.arm.name, seed): classifier for one in trained for seed, classifier in fitted[one.arm.name].items()}
 
 
 class _TrainingSets:
@@ -101,13 +98,31 @@ def _why_not(run: RunContext, arm: Arm, synthetic: Samples, diagnosis: Diagnosis
     return ""
 
 
-def _fit(
-    run: RunContext, arm: Arm, diagnoses: Mapping[int, Diagnosis], sets: _TrainingSets
-) -> tuple[Recipe, dict[tuple[str, int], Fitted]]:
-    """The recipe that the arm is trained by, and its classifiers."""
+@dataclass(frozen=True, eq=False)
+class _PlannedArm:
+    """An arm that is to be trained, or the baseline.
+
+    Attributes:
+        arm: the arm.
+        recipe: that it is trained by.
+        sets: what it trains on.
+        trainings: by seed; none of the baseline, which is trained.
+    """
+
+    arm: Arm
+    recipe: Recipe
+    sets: _TrainingSets
+    trainings: Mapping[int, Training]
+
+
+def _plan_arm(run: RunContext, arm: Arm, diagnoses: Mapping[int, Diagnosis], sets: _TrainingSets) -> _PlannedArm:
+    """The trainings of an arm; where settings are tried, those that did best.
+
+    Raises:
+        UnsupportedRecipeError: the classifier cannot follow the recipe.
+    """
     if not arm.trained:
-        seeds = run.seeds_that_vary("baseline")
-        return run.baseline_recipe, {(arm.name, seed): for_seed(diagnoses, seed).baseline for seed in seeds}
+        return _PlannedArm(arm, run.baseline_recipe, sets, {})
     recipe = rows.recipe_for(arm, run.recipe)
     subjects = SubjectReader.of(run) if recipe.how.reads_subjects else None
 
@@ -118,9 +133,25 @@ def _fit(
         return replace(training, train=subjects.attach(samples), masks=subjects.key) if subjects else training
 
     chosen = tune(run, describe(run.seeds[0]))
-    return chosen, {
-        (arm.name, seed): run.fit(run.runtime, replace(describe(seed), recipe=chosen)) for seed in run.seeds
+    return _PlannedArm(arm, chosen, sets, {seed: replace(describe(seed), recipe=chosen) for seed in run.seeds})
+
+
+def _fit(
+    run: RunContext, planned: Sequence[_PlannedArm], diagnoses: Mapping[int, Diagnosis], reasons: dict[str, str]
+) -> dict[str, dict[int, Fitted]]:
+    """The classifiers of each arm by seed; why one cannot be trained is added to the reasons."""
+    trainings = [training for one in planned for training in one.trainings.values()]
+    fitted: dict[str, dict[int, Fitted]] = {
+        one.arm.name: {seed: for_seed(diagnoses, seed).baseline for seed in run.seeds_that_vary("baseline")}
+        for one in planned
+        if not one.arm.trained
     }
+    for training, classifier in zip(trainings, run.fit_arms(trainings), strict=True):
+        if isinstance(classifier, UnsupportedRecipeError):
+            reasons.setdefault(training.arm, str(classifier))
+        else:
+            fitted.setdefault(training.arm, {})[training.seed] = classifier
+    return fitted
 
 
 def _fact(run: RunContext, arm: Arm, recipe: Recipe, diagnosis: Diagnosis, sets: _TrainingSets) -> ArmFact:

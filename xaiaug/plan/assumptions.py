@@ -40,6 +40,8 @@ class Assumptions:
         seconds: by kind of stage, for one unit: an image to train on, predict or make, a case to explain or criticise;
             a kind that is missing is not known.
         seconds_from: where those are from, in words.
+        workers: of the engine: pieces of work that are done at once.
+        measured_workers: likewise, when the speeds were measured.
         model_bytes: of one copy of the classifier; None where not known.
         image_bytes: of a new image; None where not known.
         paid_calls: calls paid for already.
@@ -58,6 +60,8 @@ class Assumptions:
     made_each: Range | None = None
     seconds: Mapping[str, Range] = field(default_factory=dict)
     seconds_from: str = ""
+    workers: int = 1
+    measured_workers: int = 1
     model_bytes: float | None = None
     image_bytes: float | None = None
     paid_calls: int = 0
@@ -168,8 +172,20 @@ def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) 
     return sentences + [f"Warning: {warning}" for arm in arms if (warning := rows.warn_of_ratio(arm))]
 
 
+def _workers(known: Assumptions) -> list[str]:
+    """What the hours assume of workers, where there is more than one."""
+    now, before = known.workers, known.measured_workers
+    if now == before:
+        return [f"Hours are for {now} workers, each as fast as those of the run folder."] if now > 1 else []
+    return [
+        f"Hours are for workers: {now} of them, and speeds were measured with {before}. The lower ends hold where each "
+        "is as fast as one was then, the upper ends where they share one machine and are no faster together."
+    ]
+
+
 def _hours(known: Assumptions, lines: Sequence[Line]) -> list[str]:
     sentences = [f"Speeds are from {known.seconds_from}."] if known.seconds else []
+    sentences += _workers(known) if known.seconds else []
     if any(line.hours is None for line in lines):
         sentences.append("The speed of this machine is not known yet: --probe measures it on a few images.")
     if any(line.calls[1] for line in lines) and StageKind.CRITIQUE not in known.seconds:

@@ -124,12 +124,12 @@ def _images(part: WorkItem, known: Assumptions, synthesizer: Estimate) -> Range:
     return multiply(images, (1, 2))
 
 
-def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) -> Range | None:
-    """Hours; None where a speed is not known.
+def stage_hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) -> dict[StageKind, Range | None]:
+    """Hours of each kind of stage; None where a speed is not known.
 
     Args:
         part: what is done.
-        known: holds the speeds.
+        known: holds the speeds, and how many workers there are.
         remote: what each plugin that works elsewhere estimates for the part, by kind: where no speed is known, its
             calls are assumed to last as long as calls do.
     """
@@ -141,13 +141,31 @@ def hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimate]) ->
         StageKind.SYNTHESIZE: part.images,
     }
     seconds = {stage: multiply_optional(count, known.seconds.get(stage)) for stage, count in units.items()}
-    for stage in (StageKind.CRITIQUE, StageKind.SYNTHESIZE):
-        estimate = remote.get(TIMED[stage][-1], Estimate())
+    calling = {stage: remote.get(TIMED[stage][-1], Estimate()) for stage in (StageKind.CRITIQUE, StageKind.SYNTHESIZE)}
+    for stage, spent in seconds.items():
+        if spent is not None and not calling.get(stage, Estimate()).calls[1]:
+            seconds[stage] = _spread(spent, known, part.at_once if stage == StageKind.FIT else math.inf)
+    for stage, estimate in calling.items():
         if estimate.batched and estimate.calls[1]:
             turns = max(1, round(estimate.calls[0] / max(1.0, units[stage][0])))
             seconds[stage] = multiply(BATCH_SECONDS, turns)
         elif stage not in known.seconds and estimate.calls[1]:
             seconds[stage] = multiply(estimate.calls, CALL_SECONDS)
     checks = remote.get(IMAGE_CRITIC, Estimate())
-    spent = add_optional([*seconds.values(), BATCH_SECONDS if checks.batched else multiply(checks.calls, CALL_SECONDS)])
-    return None if spent is None else multiply(spent, 1 / 3600)
+    seconds[StageKind.VLM_CHECK] = BATCH_SECONDS if checks.batched else multiply(checks.calls, CALL_SECONDS)
+    return {stage: None if spent is None else multiply(spent, 1 / 3600) for stage, spent in seconds.items()}
+
+
+def _spread(seconds: Range, known: Assumptions, at_once: float) -> Range:
+    """What work of so many seconds takes with the workers there are.
+
+    Where the speed was measured with another number of workers, the range goes from that number to this one: workers
+    that share one machine may be no faster together than one was alone.
+
+    Args:
+        seconds: of one worker.
+        known: how many workers there are, and how many there were.
+        at_once: pieces of work that can be done at once.
+    """
+    counts = [max(1.0, min(count, at_once)) for count in (known.workers, known.measured_workers)]
+    return seconds[0] / max(counts), seconds[1] / min(counts)

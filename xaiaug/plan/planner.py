@@ -13,9 +13,9 @@ from ..config import Settings
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import Arm, ImageSource
 from ..records.estimate import ZERO, Range, add_optional, add_ranges
-from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
+from ..records.pipeline import IMAGE_CRITIC, STARTS, StageKind, Stop, reaches
 from .assumptions import Assumptions, describe_upload, list_assumptions
-from .costs import Bill, add_bills, bill, disk_bytes, hours
+from .costs import Bill, add_bills, bill, disk_bytes, stage_hours
 from .permissions import ImageChecker, ImageMaker, SheetReader, Worker, models_of, obstacles
 from .record import Line, Plan, Receiver, add_lines
 from .workload import WorkItem, work_items
@@ -84,6 +84,8 @@ def build_plan(asked: PlanRequest, known: Assumptions) -> Plan:
         mistakes=known.count_steering_mistakes(settings),
         mistakes_known=known.mistakes is not None,
         lines=lines,
+        workers=known.workers,
+        stage_hours=_sum_stage_hours(asked, arms, known),
         further=_further(asked, arms, known, lines),
         saved=_estimate_saving(asked, arms, known, lines),
         agreement=_estimate_agreement(asked, arms, known, lines),
@@ -130,11 +132,22 @@ def _line(asked: PlanRequest, known: Assumptions, part: WorkItem) -> Line:
         usd=add_optional(one.usd for one in bills.values()),
         images=part.images,
         trainings=part.trainings,
-        hours=hours(part, known, {kind: one.estimate for kind, one in bills.items() if one.estimate.calls[1]}),
+        hours=add_optional(_stage_hours(part, known, bills).values()),
         disk_bytes=disk_bytes(part, known, bills["synthesizer"].estimate, asked.workers["classifier"].estimate(1)),
         upload_bytes=add_ranges(one.upload_bytes for one in estimates),
         shares=part.shares,
     )
+
+
+def _stage_hours(part: WorkItem, known: Assumptions, bills: Mapping[str, Bill]) -> dict[StageKind, Range | None]:
+    return stage_hours(part, known, {kind: one.estimate for kind, one in bills.items() if one.estimate.calls[1]})
+
+
+def _sum_stage_hours(asked: PlanRequest, arms: Sequence[Arm], known: Assumptions) -> dict[str, Range | None]:
+    """Hours of the whole run by kind of stage, those that take none left out."""
+    parts = [_stage_hours(part, known, _bills(asked, part)) for part in _work(asked, arms, known)]
+    sums = {str(kind): add_optional(part[kind] for part in parts) for kind in parts[0]}
+    return {kind: hours for kind, hours in sums.items() if hours != ZERO}
 
 
 def _bills(asked: PlanRequest, part: WorkItem) -> dict[str, Bill]:

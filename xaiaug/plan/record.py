@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..records.estimate import ZERO, Range, add_optional, add_ranges
@@ -81,6 +81,8 @@ class Plan:
         mistakes: mistakes that steer the synthesis.
         mistakes_known: whether the run folder knows them; otherwise they follow from an assumed error rate.
         lines: the parts, in order.
+        workers: pieces of work that are done at once, as `[engine]` says.
+        stage_hours: hours with so many workers by kind of stage; None where a speed is not known.
         further: what one more seed, image a mistake and round would add.
         saved: what a critic that is asked once a slice saves; None where it is not, or no slices are known.
         agreement: what asking more than once about each mistake adds; None where each is asked about once.
@@ -100,6 +102,8 @@ class Plan:
     mistakes: Range
     mistakes_known: bool
     lines: tuple[Line, ...]
+    workers: int = 1
+    stage_hours: Mapping[str, Range | None] = field(default_factory=dict)
     further: tuple[Line, ...] = ()
     saved: Line | None = None
     agreement: Line | None = None

@@ -33,6 +33,7 @@ class WorkItem:
         copies: of a classifier's weights that are kept.
         passes: what those take, in images to learn from.
         predicted: images the classifier is asked about.
+        at_once: trainings of the run that can be done side by side with those of this part, these included.
         shares: the earlier part whose images it takes.
         source: of those images; None without any, or where they are the run's own.
     """
@@ -46,6 +47,7 @@ class WorkItem:
     copies: Range = ZERO
     passes: Range = ZERO
     predicted: Range = ZERO
+    at_once: float = 1.0
     shares: str = ""
     source: ImageSource | None = None
 
@@ -102,6 +104,7 @@ class _WorkCount:
             copies=multiply(self._count_copies(), self._repetitions("baseline")),
             passes=multiply(self._effort(self.settings.recipes()[1], self.known.images["train"]), trained),
             predicted=multiply(self._count_tested(), self._repetitions("baseline")),
+            at_once=trained,
         )
 
     def _diagnosis(self, name: str, mistakes: Range) -> WorkItem:
@@ -196,6 +199,7 @@ class _WorkCount:
                     self._predictions_for(tried),
                 )
             ),
+            at_once=float(seeds * sum(one.trained for one in self.arms)),
             shares=shares,
             source=source,
         )

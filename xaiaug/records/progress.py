@@ -13,6 +13,7 @@ class Progress:
         total: all items of the stage.
         note: further information, such as a change of the settings.
         earlier: how many of `done` an earlier session finished; a pace counts the others.
+        workers: what each worker of the engine does, a line each; none where this process does the work.
     """
 
     stage: str
@@ -20,3 +21,4 @@ class Progress:
     total: int
     note: str = ""
     earlier: int = 0
+    workers: tuple[str, ...] = ()

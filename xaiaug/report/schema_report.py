@@ -96,6 +96,7 @@ class Run(Row):
         arms: what each arm took.
         agreement: what several critiques of a mistake took; None where there is one.
         hardware: such as {"device": "cpu", "cores": 2}.
+        engine: the settings of `[engine]`: how the work was spread, which changes no result.
         versions: of python, xaiaug, torch and so on.
     """
 
@@ -108,6 +109,7 @@ class Run(Row):
     arms: tuple[ArmCost, ...] = ()
     agreement: AgreementCost | None = None
     hardware: dict[str, Plain] = Field(default_factory=dict)
+    engine: dict[str, Plain] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
 
@@ -220,7 +222,7 @@ class Report(Row):
     """A run: what `report.json` holds and `report.html` shows.
 
     Attributes:
-        settings: the resolved settings.
+        settings: the resolved settings, but those of the engine, which stand in `run`.
         until: the last stage requested.
         complete: whether that stage is finished.
         rounds: mistakes on guide before each earlier round; the report is of the last round, whose baseline is the

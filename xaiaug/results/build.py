@@ -80,9 +80,10 @@ def build(reader: Reader) -> Report:
     cases = _case_rows(reader, labels, sources, mistakes_fixed_by(reader, arms))
     comparison: dict[str, Any] = reader.get_fact(COMPARISON) or USUAL_COMPARISON
     untestable = find_untestable(reader)
+    settings: dict[str, Any] = reader.get_fact(SETTINGS) or {}
     fields = {
-        "run": _run(reader),
-        "settings": reader.get_fact(SETTINGS) or {},
+        "run": _run(reader, settings.get("engine", {})),
+        "settings": {name: table for name, table in settings.items() if name != "engine"},
         "until": until,
         "complete": reader.get_fact(REACHED) == until,
         "data": {**_data(data, plugins), "test_seen": reader.get_fact(TEST_SEEN) or 0},
@@ -140,7 +141,7 @@ def _plugins(reader: Reader) -> dict[str, Any]:
     return plugins
 
 
-def _run(reader: Reader) -> dict[str, Any]:
+def _run(reader: Reader, engine: Mapping[str, Any]) -> dict[str, Any]:
     sessions = reader.get_fact(SESSIONS) or []
     finished = [session["ended"] for session in sessions if session["state"] == "finished"]
     return {
@@ -153,6 +154,7 @@ def _run(reader: Reader) -> dict[str, Any]:
         "arms": list_arm_costs(reader),
         "agreement": price_agreement(reader),
         "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "system": platform.system()},
+        "engine": {name: value for name, value in engine.items() if value is not None},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     }
 

@@ -25,7 +25,7 @@ from .review import Review
 from .runtime import Fitted, StageRuntime
 from .slices import SliceSegmenter, find_run_slices
 from .suspect_labels import hold_out_suspects, list_suspects
-from .train import Training, WhatToKeep, early_weights, fit, snapshots
+from .train import Training, WhatToKeep, early_weights, fit, fit_all, snapshots
 from .unanswered import count_unanswered
 from .votes import list_voters
 
@@ -60,6 +60,7 @@ __all__ = [
     "export",
     "find_run_slices",
     "fit",
+    "fit_all",
     "hold_out_suspects",
     "list_cases",
     "list_suspects",

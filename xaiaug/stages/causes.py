@@ -36,6 +36,7 @@ from .mistakes import Mistake
 from .plugin_guard import blame_plugin
 from .predict import Predictions
 from .runtime import Fitted, StageRuntime
+from .stage_work import Rebuilt
 
 SHOWN = 2  # images of each group that are kept for the report
 REMEMBERED = 2 * MOST_POOL  # photos: the correct images of the two classes of a slice
@@ -73,13 +74,13 @@ class SliceSamples:
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     fitted: Fitted
     classes: int
     finder: SubjectFinder
     context: Context
     seed: int
-    photos: OrderedDict[str, Photo] = field(default_factory=OrderedDict)
+    photos: OrderedDict[str, Photo] = field(default_factory=OrderedDict, init=False)
 
     def __call__(self, chosen: list[SliceSamples]) -> list[Any]:
         self.finder.prepare(self.context)
@@ -178,7 +179,7 @@ def _try_slices(
 ) -> Sequence[CauseRow]:
     labels = runtime.context.labels
     basis = {"model": fitted.key, "finder": finder.identity(), "source": source_digest(Trial)}
-    stage = Stage(causes_stage(stated_by), "test causes", basis, 1)
+    stage = Stage(causes_stage(stated_by), "test causes", basis, 1, spread=True, plugin=fitted.kind)
     items = [Item(one.key, one) for one in chosen]
     rows = complete(runtime, stage, items, _Work(fitted, len(labels), finder, runtime.context, seed=0))
     pairs = list(zip(chosen, rows, strict=True))

@@ -37,6 +37,7 @@ from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import Fitted, StageRuntime
+from .stage_work import Rebuilt
 from .unanswered import is_passing, refuse_if_unanswered
 
 
@@ -181,7 +182,7 @@ class CaseMaker:
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     critic: Critic
     context: Context
     cases: CaseMaker
@@ -314,9 +315,17 @@ def ask_critic(
     basis |= {"peers": peers.key} if peers else {}
     who = _name_method(critic)
     stage = Stage(
-        name, "critique mistakes", basis, critic.batch_size, remote=critic.remote, who=who, is_passing=is_passing
+        name,
+        "critique mistakes",
+        basis,
+        critic.batch_size,
+        remote=critic.remote,
+        spread=True,
+        plugin=type(critic),
+        who=who,
+        is_passing=is_passing,
     )
-    items = Lazy(len(subjects), lambda i: Item(subjects[i].key, subjects[i]))
+    items = Lazy(len(subjects), lambda i: Item.of(subjects[i]))
     cases = CaseMaker(critic, context.labels, runtime.store.blobs, scale, options.correct)
     rows: Sequence[CritiqueRow] = complete(runtime, stage, items, _Work(critic, context, cases, peers))
     return rows
@@ -346,9 +355,15 @@ def shared_scale(explained: Sequence[ExplainRow], blobs: Blobs) -> panel.Scale |
 
 
 def _row(who: str, case: Case, seen: LazyPanel, made: Critique | Failure) -> dict[str, Any]:
-    result = check_plain(who, {"failure" if isinstance(made, Failure) else "critique": asdict(made)})
+    result = check_plain(who, {"failure": asdict(made)} if isinstance(made, Failure) else {"critique": _plain(made)})
     # A panel that the critic did not look at is not kept as if it had.
     return {"id": case.id, "panel": None if seen.image is None else Blob.image(seen.image), **result}
+
+
+def _plain(critique: Critique) -> dict[str, Any]:
+    """Its fields; `asdict` would copy every text."""
+    testable = None if critique.testable is None else asdict(critique.testable)
+    return {**vars(critique), "guidance": dict(critique.guidance), "testable": testable}
 
 
 def _usable(explanation: Explanation | Failure | None, size: tuple[int, int]) -> Explanation | None:

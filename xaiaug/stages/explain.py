@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import PluginError
-from ..interfaces import Classifier, Explainer
+from ..interfaces import Classifier, Context, Explainer
 from ..records import Explanation, Failure
 from ..store import Blob
 from ..store.schema import explain_stage
@@ -18,21 +18,23 @@ from .chunks import Item, Stage, batch, complete, plugin_key, refuse_if_all_rais
 from .lazy import Lazy
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce
-from .runtime import Fitted, StageRuntime
+from .runtime import Fitted, StageRuntime, open_images
+from .stage_work import Monitor, Rebuilt
 
 TITLE = "explain mistakes"
 SHOWN_SIDE = 384  # pixels of the longer side of the copy kept for the report
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     explainer: Explainer
-    runtime: StageRuntime
+    context: Context
     fitted: Fitted
+    monitor: Monitor
     ready: PreparedOnce = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ready = PreparedOnce(self.explainer, self.runtime.context)
+        self.ready = PreparedOnce(self.explainer, replace(self.context, stopping=self.monitor.stopping))
 
     def __call__(self, mistakes: list[Mistake]) -> list[Any]:
         self.ready()
@@ -49,7 +51,7 @@ class _Work:
 
     def _explain(self, classifier: Classifier, mistakes: list[Mistake], targets: list[int]) -> list[Any]:
         def call(pairs: list[tuple[Mistake, int]]) -> list[Explanation | Failure]:
-            images = list(self.runtime.open_images([mistake.sample for mistake, _ in pairs], TITLE))
+            images = list(open_images(self.monitor, [mistake.sample for mistake, _ in pairs], TITLE))
             made = self.explainer.explain(classifier, images, [target for _, target in pairs])
             _check_sizes(self.explainer, made, images)
             return made
@@ -89,9 +91,19 @@ def explain(
     """
     basis = {"explainer": plugin_key(explainer), "model": fitted.key}
     who = f"{type(explainer).__name__}.explain"
-    stage = Stage(explain_stage(cases), TITLE, basis, explainer.batch_size, who=who)
-    items = Lazy(len(mistakes), lambda i: Item(mistakes[i].key, mistakes[i]))
-    rows: Sequence[ExplainRow] = complete(runtime, stage, items, _Work(explainer, runtime, fitted))
+    stage = Stage(
+        explain_stage(cases),
+        TITLE,
+        basis,
+        explainer.batch_size,
+        who=who,
+        spread=True,
+        plugin=type(explainer),
+    )
+    items = Lazy(len(mistakes), lambda i: Item.of(mistakes[i]))
+    rows: Sequence[ExplainRow] = complete(
+        runtime, stage, items, _Work(explainer, runtime.context, fitted, runtime.monitor)
+    )
     refuse_if_all_raised(who, (failure_of(row["predicted"]) for row in rows))
     return rows
 

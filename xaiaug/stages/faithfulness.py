@@ -11,11 +11,13 @@ import numpy as np
 
 from ..quality import Faithfulness, count_predictions, score_map, summarize, summarize_map
 from ..records import Explanation, Failure
+from ..store.blobs import Blobs
 from ..store.schema import FAITHFULNESS, FAITHFULNESS_SUMMARY
 from ..store.stage_rows import ExplainRow, FaithfulnessRow, MapRow, explanation_of, failure_of
 from .chunks import Item, Stage, batch, complete, refuse_if_all_raised
 from .mistakes import Mistake
-from .runtime import Fitted, StageRuntime
+from .runtime import Fitted, StageRuntime, open_images
+from .stage_work import Monitor
 
 TITLE = "test heatmaps"
 CHUNK = 4
@@ -28,16 +30,17 @@ FIGURES = ("entropy", "top_share", "border_share")
 
 @dataclass(frozen=True)
 class _Work:
-    runtime: StageRuntime
     fitted: Fitted
+    blobs: Blobs
+    monitor: Monitor
 
     def __call__(self, pairs: list[tuple[Mistake, MapRow]]) -> list[Any]:
         made = batch(_who(self.fitted), lambda some: [self._row(*pair) for pair in some], pairs, dict)
         return [{"failure": asdict(one)} if isinstance(one, Failure) else one for one in made]
 
     def _row(self, mistake: Mistake, row: MapRow) -> dict[str, Any]:
-        explanation = cast(Explanation, explanation_of(row, self.runtime.store.blobs))
-        (image,) = self.runtime.open_images([mistake.sample], TITLE)
+        explanation = cast(Explanation, explanation_of(row, self.blobs))
+        (image,) = open_images(self.monitor, [mistake.sample], TITLE)
         scored = score_map(self.fitted.load(), image, explanation, **ASKED)
         figures = asdict(summarize_map(explanation))
         return {
@@ -66,8 +69,10 @@ def measure_maps(
     sample = sorted(sorted(usable, key=lambda place: mistakes[place].sample.id)[:most])
     pairs = [(mistakes[place], explained[place]["predicted"]) for place in sample]
     items = [Item([mistake.sample.id, row], (mistake, row)) for mistake, row in pairs]
-    stage = Stage(FAITHFULNESS, TITLE, {"model": fitted.key, **ASKED}, CHUNK)
-    rows: list[FaithfulnessRow] = list(complete(runtime, stage, items, _Work(runtime, fitted)))
+    stage = Stage(FAITHFULNESS, TITLE, {"model": fitted.key, **ASKED}, CHUNK, spread=True, plugin=fitted.kind)
+    rows: list[FaithfulnessRow] = list(
+        complete(runtime, stage, items, _Work(fitted, runtime.store.blobs, runtime.monitor))
+    )
     refuse_if_all_raised(_who(fitted), (failure_of(row) for row in rows))
     measured = [row for row in rows if "failure" not in row]
     summary = Stage(FAITHFULNESS_SUMMARY, TITLE, None, max(1, len(measured)), together=True)

@@ -68,6 +68,14 @@ def examine_judge(
     found = predict(runtime, PREDICT_JUDGE, fitted, samples, classes)
     right = int((found.predicted == found.labels).sum())
     chosen = sorted(train, key=lambda sample: sample.id)[: MOST if embeds else 0]
-    stage = Stage(JUDGE, "examine the judge", {"judge": fitted.key}, max(1, len(chosen)), together=True)
+    stage = Stage(
+        JUDGE,
+        "examine the judge",
+        {"judge": fitted.key},
+        max(1, len(chosen)),
+        together=True,
+        spread=True,
+        plugin=fitted.kind,
+    )
     rows: Sequence[JudgeRow] = complete(runtime, stage, [Item(sample.id, sample) for sample in chosen], _Work(fitted))
     return JudgeExam(right, len(mistakes), rows[0]["alike"] if len(rows) else None)

@@ -114,7 +114,7 @@ def count_by_pair(predictions: Predictions) -> list[tuple[int, int, int]]:
 
 def list_cases(runtime: StageRuntime, chosen: Sequence[Mistake]) -> None:
     """Keeps the chosen mistakes for the report."""
-    items = Lazy(len(chosen), lambda i: Item(chosen[i].key, chosen[i]))
+    items = Lazy(len(chosen), lambda i: Item.of(chosen[i]))
     complete(runtime, Stage(CASES, "list mistakes", None, CHUNK), items, _case_rows)
 
 

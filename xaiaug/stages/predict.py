@@ -18,7 +18,8 @@ from ..store.stage_rows import PredictionRow
 from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .plugin_guard import blame_plugin
-from .runtime import Fitted, StageRuntime
+from .runtime import Fitted, StageRuntime, open_images
+from .stage_work import Monitor
 
 CHUNK = 256
 
@@ -44,13 +45,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Work:
-    runtime: StageRuntime
+    monitor: Monitor
     title: str
     fitted: Fitted
     classes: int
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
-        images = self.runtime.open_images(samples, self.title)
+        images = open_images(self.monitor, samples, self.title)
         with blame_plugin(f"{self.fitted.kind.__name__}.predict_proba"):
             probabilities = np.asarray(self.fitted.load().predict_proba(images))
         _check(self.fitted, probabilities, (len(samples), self.classes))
@@ -77,9 +78,9 @@ def predict(
     """
     who = f"{fitted.kind.__name__}.predict_proba"
     title = f"predict {' '.join(name.detail)}"
-    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who)
+    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who, spread=True, plugin=fitted.kind)
     items = Lazy(len(samples), lambda i: Item(_key(samples[i]), samples[i]))
-    rows = complete(runtime, stage, items, _Work(runtime, title, fitted, classes))
+    rows = complete(runtime, stage, items, _Work(runtime.monitor, title, fitted, classes))
     return gather(rows, runtime.store.blobs, classes)
 
 

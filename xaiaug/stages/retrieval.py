@@ -17,19 +17,20 @@ from .chunks import Item, Stage, complete
 from .lazy import Lazy
 from .plugin_guard import blame_plugin
 from .predict import CHUNK
-from .runtime import Fitted, StageRuntime
+from .runtime import Fitted, StageRuntime, open_images
+from .stage_work import Monitor
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class _Work:
-    runtime: StageRuntime
+    monitor: Monitor
     title: str
     fitted: Fitted
 
     def __call__(self, samples: list[Sample]) -> list[Any]:
-        who, images = f"{self.fitted.kind.__name__}.embed", self.runtime.open_images(samples, self.title)
+        who, images = f"{self.fitted.kind.__name__}.embed", open_images(self.monitor, samples, self.title)
         with blame_plugin(who):
             found = self.fitted.load().embed(images)
         if found is None:
@@ -57,9 +58,9 @@ def embed_images(runtime: StageRuntime, name: StageName, fitted: Fitted, samples
     """
     who = f"{fitted.kind.__name__}.embed"
     title = f"embed {' '.join(name.detail)}"
-    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who)
+    stage = Stage(name, title, {"model": fitted.key}, CHUNK, together=True, who=who, spread=True, plugin=fitted.kind)
     items = Lazy(len(samples), lambda i: Item(samples[i].id, samples[i]))
-    rows: Sequence[EmbeddingRow] = complete(runtime, stage, items, _Work(runtime, title, fitted))
+    rows: Sequence[EmbeddingRow] = complete(runtime, stage, items, _Work(runtime.monitor, title, fitted))
     names = [row["embeddings"]["blob"] if row["embeddings"] else None for row in rows]
     if not names or None in names:
         return None

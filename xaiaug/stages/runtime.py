@@ -10,14 +10,16 @@ from typing import Self
 
 from PIL import Image
 
-from ..engines import LocalEngine
+from ..engines import Engine
 from ..errors import DataError, RunStopped
-from ..interfaces import Classifier, Context
+from ..interfaces import Classifier, Context, Plugin
+from ..interfaces.source_digest import source_digest
 from ..records import Progress, Sample, digest
 from ..store import StageName, Store
 from ..store.run_files import LOGS
 from .lazy import Lazy
 from .plugin_guard import TimeLimits, blame_plugin
+from .stage_work import Monitor, RunPlace
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,18 @@ class StageRuntime:
         part: of the run whose stages and models are kept apart, such as "round-1" or "seed-3"; empty for the main one.
         sealed: ids of the test images: only a finished classifier may see them.
         limits: how long plugins may take.
+        witness: an image of the run, which every worker has to find.
     """
 
     store: Store
-    engine: LocalEngine
+    engine: Engine
     watch: Callable[[Progress], None]
     context: Context = field(default_factory=Context)
     stopping: Callable[[], bool] = bool  # bool() is False: never asked
     part: str = ""
     sealed: frozenset[str] = frozenset()
     limits: TimeLimits = field(default_factory=TimeLimits)
+    witness: Sample | None = None
 
     def in_part(self, part: str) -> Self:
         """The same for another part of the run."""
@@ -52,6 +56,15 @@ class StageRuntime:
     def reference_key(self) -> str:
         """Digest of the images that plugins may know."""
         return digest([[sample.id, sample.label] for sample in self.context.train or ()])
+
+    @property
+    def monitor(self) -> Monitor:
+        """How work tells its progress, and asks whether it has to stop, wherever it is done."""
+        return Monitor(self.watch, self.stopping)
+
+    def find_place(self, plugin: type[Plugin] | None) -> RunPlace:
+        """How a worker knows that it is at the right place, for the work of such a plugin."""
+        return RunPlace(self.store.blobs, self.store.token, self.witness, plugin, plugin and source_digest(plugin))
 
     def name(self, stage: StageName) -> StageName:
         """The name of a stage in the ledger."""
@@ -65,24 +78,6 @@ class StageRuntime:
         """Where trackers of a training keep files."""
         return self.store.folder / self.model_folder(arm, seed).replace("models", LOGS, 1)
 
-    def open_images(self, samples: Sequence[Sample], title: str) -> Lazy[Image.Image]:
-        """The images of samples, each opened when it is read; so many are read at once that a stop is looked for here.
-
-        Args:
-            samples: whose images.
-            title: of the stage.
-
-        Raises:
-            RunStopped: when an image is read after the run was asked to stop; nothing of the chunk is kept.
-        """
-
-        def read(place: int) -> Image.Image:
-            if self.stopping():
-                raise RunStopped(f"stopped in {title}: rerun the same command to resume")
-            return samples[place].open()
-
-        return Lazy(len(samples), read)
-
     def keep_from_test(self, samples: Iterable[Sample], reader: str) -> None:
         """Refuses to show a test image to anything but a finished classifier.
 
@@ -95,6 +90,26 @@ class StageRuntime:
                     f"{reader} would be shown the image {sample.id[:12]} of the test split, which only finished "
                     "classifiers may see: keep guide, train and test apart"
                 )
+
+
+def open_images(monitor: Monitor, samples: Sequence[Sample], title: str) -> Lazy[Image.Image]:
+    """The images of samples, each opened when it is read; so many are read at once that a stop is looked for here.
+
+    Args:
+        monitor: of the run.
+        samples: whose images.
+        title: of the stage.
+
+    Raises:
+        RunStopped: when an image is read after the run was asked to stop; nothing of the chunk is kept.
+    """
+
+    def read(place: int) -> Image.Image:
+        if monitor.stopping():
+            raise RunStopped(f"stopped in {title}: rerun the same command to resume")
+        return samples[place].open()
+
+    return Lazy(len(samples), read)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .control_maps import resize_heatmap
 from .mistakes import Mistake
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import StageRuntime
+from .stage_work import Rebuilt
 from .unanswered import is_passing, refuse_if_unanswered
 
 
@@ -79,7 +80,7 @@ class ImageRequest:
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     synthesizer: Synthesizer
     context: Context
     blobs: Blobs
@@ -149,6 +150,8 @@ def synthesize(
         basis,
         size,
         remote=synthesizer.remote,
+        spread=True,
+        plugin=type(synthesizer),
         who=who,
         is_passing=is_passing if synthesizer.remote else None,
     )

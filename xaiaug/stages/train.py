@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from ..arms import effort
 from ..errors import DataError, PluginError, RunStopped, UnsupportedRecipeError, name_some
-from ..interfaces import Checkpoints, Classifier
+from ..interfaces import Checkpoints, Classifier, Context
 from ..records import JSON, History, Progress, Recipe, Sample, digest
 from ..records.training_method import PLAIN
+from ..store import UnfinishedWork
 from ..store.schema import fit_stage
-from ..store.stage_rows import FitRow
-from .chunks import Item, Stage, complete, plugin_key
+from .chunks import Item, Stage, complete_all, plugin_key
+from .lazy import Lazy
 from .plugin_guard import blame_plugin, check_plain
 from .runtime import Fitted, StageRuntime
+from .stage_work import Monitor
 
 CURVE, EARLY = "curve", "early"  # folders in a model's folder
 RESUMES = "rerun the same command to resume"
@@ -67,20 +69,20 @@ class StepWatch:
     """Tells the run which step a training has reached, and the training when the run was asked to stop.
 
     Args:
-        runtime: of the run.
+        monitor: of the run.
         title: what progress calls the training.
     """
 
-    def __init__(self, runtime: StageRuntime, title: str) -> None:
-        self._runtime, self._title = runtime, title
+    def __init__(self, monitor: Monitor, title: str) -> None:
+        self._monitor, self._title = monitor, title
         self._step = self._steps = 0
         self._told = False
 
     def on_step(self, step: int, steps: int, resumed_at: int = 0) -> bool:
         """Passes the step on; returns whether the training has to stop: not after its last step, when it is done."""
         self._step, self._steps = step, steps
-        self._runtime.watch(Progress(self._title, step, steps, earlier=resumed_at))
-        self._told = step < steps and self._runtime.stopping()
+        self._monitor.watch(Progress(self._title, step, steps, earlier=resumed_at))
+        self._told = step < steps and self._monitor.stopping()
         return self._told
 
     def check(self, end: str) -> None:
@@ -93,56 +95,77 @@ class StepWatch:
             raise RunStopped(f"stopped in {self._title} at step {self._step} of {self._steps}: {end}")
 
 
-@dataclass(frozen=True)
-class _Work:
-    runtime: StageRuntime
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A training, and where it keeps itself.
+
+    Attributes:
+        training: what it needs.
+        title: what progress calls it.
+        steps: that progress counts.
+        place: where its model will lie, below the run folder.
+        logs: where trackers keep files.
+        unfinished: where it keeps checkpoints, snapshots and the model until that is committed.
+        keeping: what it keeps besides its last weights.
+    """
+
+    training: Training
     title: str
     steps: int
-    classifier: Classifier
-    checkpoints: Checkpoints
-    snapshots: Path | None
+    place: str
+    logs: Path
+    unfinished: UnfinishedWork
     keeping: WhatToKeep
 
-    def __call__(self, trainings: list[Training]) -> list[FitRow]:
-        return [self._train(training) for training in trainings]
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Where and how often it saves itself."""
+        return Checkpoints(self.unfinished.folder, self.keeping.checkpoint_steps)
 
-    def _train(self, training: Training) -> FitRow:
-        classifier, told = self._start(training.start)
+    @property
+    def snapshots(self) -> Path | None:
+        """Where the weights at the points of its curves go; None where they are not wanted."""
+        return self.unfinished.folder / CURVE if self.keeping.curve or self.keeping.early else None
+
+
+@dataclass(frozen=True)
+class _Work:
+    classifier: Classifier
+    context: Context
+    monitor: Monitor
+
+    def __call__(self, tasks: list[_Task]) -> list[Any]:
+        return [self._train(task) for task in tasks]
+
+    def _train(self, task: _Task) -> dict[str, Any]:
+        """A `FitRow` whose model is still to be put in its place."""
+        classifier, told = self._start(task)
         began = time.monotonic()
-        history = self._fit(classifier, training)
+        history = self._fit(classifier, task)
         seconds = time.monotonic() - began
-        folder = self.runtime.model_folder(training.arm, training.seed)
-        model = self.runtime.store.write_model(folder, lambda place: self._keep(classifier, place))
+        model = task.unfinished.save_model(task.place, lambda folder: _keep(classifier, task, folder))
         curves = check_plain(f"{type(classifier).__name__}.fit", asdict(history))
-        notes = [*told, *(f"{training.arm}: {note}" for note in curves.pop("notes"))]
-        row = {"history": curves, "model": model.to_row(), "seconds": seconds}
-        return cast(FitRow, {**row, "notes": notes} if notes else row)
+        notes = [*told, *(f"{task.training.arm}: {note}" for note in curves.pop("notes"))]
+        row = {"history": curves, "model": model, "seconds": seconds}
+        return {**row, "notes": notes} if notes else row
 
-    def _keep(self, classifier: Classifier, folder: Path) -> None:
-        _save(classifier, folder)
-        if self.snapshots is None:
-            return
-        if self.keeping.curve:
-            self.runtime.store.copy_unfinished(self.snapshots, folder / CURVE)
-        if self.keeping.early and (early := _find_early(self.snapshots)) is not None:
-            self.runtime.store.copy_unfinished(early, folder / EARLY)
-
-    def _fit(self, classifier: Classifier, training: Training) -> History:
+    def _fit(self, classifier: Classifier, task: _Task) -> History:
+        training = task.training
         if training.recipe is None:
-            _check_labels(classifier, self.runtime.context.labels)
+            _check_labels(classifier, self.context.labels)
             return History()
         _check_method(classifier, training.recipe)
-        if self.runtime.stopping():  # preparing may have taken long
-            raise RunStopped(f"stopped before {self.title}: {RESUMES}")
+        if self.monitor.stopping():  # preparing may have taken long
+            raise RunStopped(f"stopped before {task.title}: {RESUMES}")
         train: Callable[..., object] = classifier.fit
-        steps, wanted = StepWatch(self.runtime, self.title), classifier.fit_options()
+        steps, wanted = StepWatch(self.monitor, task.title), classifier.fit_options()
         # Only a training that can be stopped knows what to do with checkpoints that nobody asked for.
-        resumable = self.checkpoints.every is not None or "monitor" in wanted
+        resumable = task.checkpoints.every is not None or "monitor" in wanted
         options = {
-            "checkpoints": self.checkpoints if resumable else None,
-            "logs": self.runtime.log_folder(training.arm, training.seed),
+            "checkpoints": task.checkpoints if resumable else None,
+            "logs": task.logs,
             "monitor": steps,
-            "snapshots": self.snapshots,
+            "snapshots": task.snapshots,
         }
         given = {name: options[name] for name in wanted if options[name] is not None}
         history: object = None
@@ -153,17 +176,17 @@ class _Work:
             raise PluginError(f"{type(classifier).__name__}.fit must return a History, got {type(history).__name__}")
         return history
 
-    def _start(self, start: Fitted | None) -> tuple[Classifier, tuple[str, ...]]:
+    def _start(self, task: _Task) -> tuple[Classifier, tuple[str, ...]]:
         """The classifier to train, and what the reader must know of how it took the data."""
-        name = type(self.classifier).__name__
+        name, start = type(self.classifier).__name__, task.training.start
         told: tuple[str, ...] = ()
         classifier = self.classifier if start is None else start.load()
         if start is None:
             with blame_plugin(f"{name}.prepare"):
-                classifier.prepare(self.runtime.context)
+                classifier.prepare(self.context)
             told = tuple(check_plain(f"{name}.notes", classifier.notes))
             for note in told:
-                self.runtime.watch(Progress(self.title, 0, self.steps, note))
+                self.monitor.watch(Progress(task.title, 0, task.steps, note))
         with blame_plugin(f"{name}.fork"):
             return classifier.fork(), told
 
@@ -186,22 +209,77 @@ def fit(
         UnsupportedRecipeError: before training, when the classifier cannot follow the recipe.
         PluginError: the classifier broke its contract.
     """
+    (fitted,) = fit_all(runtime, classifier, [training], keeping)
+    if isinstance(fitted, UnsupportedRecipeError):
+        raise fitted
+    return fitted
+
+
+def fit_all(
+    runtime: StageRuntime,
+    classifier: Classifier,
+    trainings: Sequence[Training],
+    keeping: WhatToKeep | None = None,
+) -> list[Fitted | UnsupportedRecipeError]:
+    """The trained classifiers, as many at once as the engine has workers; see `fit`.
+
+    Args:
+        runtime: as of `fit`.
+        classifier: likewise.
+        trainings: of different arms or seeds.
+        keeping: as of `fit`.
+
+    Returns:
+        For each training its classifier, or why it cannot be done.
+    """
     keeping = keeping or WhatToKeep()
-    key = _key(classifier, runtime.context.labels, training, keeping)
+    keys = [digest(_key(classifier, runtime.context.labels, training, keeping)) for training in trainings]
+    stages = [
+        _cut_stage(runtime, classifier, training, key, keeping) for training, key in zip(trainings, keys, strict=True)
+    ]
+    work = _Work(classifier, runtime.context, runtime.monitor)
+    found: list[Fitted | UnsupportedRecipeError] = []
+    for key, rows in zip(keys, complete_all(runtime, stages, work), strict=True):
+        if isinstance(rows, UnsupportedRecipeError):
+            found.append(rows)
+            continue
+        runtime.store.unfinished(key).drop()
+        found.append(Fitted(type(classifier), runtime.store.bring_back(rows[0]["model"]), key, classifier))
+    return found
+
+
+def _cut_stage(
+    runtime: StageRuntime, classifier: Classifier, training: Training, key: str, keeping: WhatToKeep
+) -> tuple[Stage, Sequence[Item]]:
+    """The stage of a training, whose only item it is; its key, which names every image, is not held."""
     recipe, sizes = training.recipe, (len(training.train), len(training.validation))
-    images = effort(recipe, *sizes) if recipe else 0
-    who, name = f"{type(classifier).__name__}.fit", fit_stage(training.arm, training.seed)
-    title = f"train {training.arm}" + (f", seed {training.seed}" if training.seed else "")
-    steps = _count_steps(classifier, training)
-    stage = Stage(name, title, None, 1, who=who, training=True, effort=images, steps=steps)
-    unfinished = runtime.store.unfinished(digest(key))
-    checkpoints = Checkpoints(unfinished, keeping.checkpoint_steps)
-    snapshots = unfinished / CURVE if keeping.curve or keeping.early else None
-    work = _Work(runtime, title, steps, classifier, checkpoints, snapshots, keeping)
-    rows: Sequence[FitRow] = complete(runtime, stage, [Item(key, training)], work)
-    runtime.store.drop_unfinished(digest(key))
-    folder = runtime.store.bring_back(rows[0]["model"])
-    return Fitted(type(classifier), folder, digest(key), classifier)
+    stage = Stage(
+        fit_stage(training.arm, training.seed),
+        f"train {training.arm}" + (f", seed {training.seed}" if training.seed else ""),
+        None,
+        1,
+        spread=True,
+        plugin=type(classifier),
+        who=f"{type(classifier).__name__}.fit",
+        training=True,
+        effort=effort(recipe, *sizes) if recipe else 0,
+        steps=_count_steps(classifier, training),
+    )
+    place = runtime.model_folder(training.arm, training.seed)
+    logs = runtime.log_folder(training.arm, training.seed)
+    task = _Task(training, stage.title, stage.steps, place, logs, runtime.store.unfinished(key), keeping)
+    return stage, Lazy(1, lambda _: Item(_key(classifier, runtime.context.labels, training, keeping), task))
+
+
+def _keep(classifier: Classifier, task: _Task, folder: Path) -> None:
+    """Saves what a training keeps."""
+    _save(classifier, folder)
+    if task.snapshots is None:
+        return
+    if task.keeping.curve:
+        task.unfinished.copy(task.snapshots, folder / CURVE)
+    if task.keeping.early and (early := _find_early(task.snapshots)) is not None:
+        task.unfinished.copy(early, folder / EARLY)
 
 
 def _count_steps(classifier: Classifier, training: Training) -> int:

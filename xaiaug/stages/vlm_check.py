@@ -15,6 +15,7 @@ from ..store.stage_rows import SynthesisRow, VerdictRow
 from .chunks import Item, Stage, batch, complete, plugin_key
 from .plugin_guard import PreparedOnce, check_plain
 from .runtime import StageRuntime
+from .stage_work import Rebuilt
 from .unanswered import is_passing
 
 CHECK = "vlm"
@@ -22,7 +23,7 @@ Made = tuple[SynthesisRow, VerdictRow]
 
 
 @dataclass
-class _Work:
+class _Work(Rebuilt):
     critic: Critic
     context: Context
     blobs: Blobs
@@ -75,6 +76,8 @@ def check_wishes(
         basis,
         critic.batch_size,
         remote=critic.remote,
+        spread=True,
+        plugin=type(critic),
         who=f"{type(critic).__name__}.check_images",
         is_passing=is_passing,
     )

@@ -1,6 +1,6 @@
 """The run folder: ledger and blobs; the only room that writes a run."""
 
-from .blobs import Blob, BlobFile
+from .blobs import Blob, BlobFile, KeptBlob
 from .call_ledger import CallLedger
 from .models import ModelFolder
 from .reader import Reader, blame_run_folder, open_reader
@@ -8,6 +8,7 @@ from .run_files import to_run_folder
 from .schema import LEDGER, Fact, StageName
 from .source_files import SourceFile, read_source_files
 from .store import Store
+from .unfinished import UnfinishedWork
 
 __all__ = [
     "LEDGER",
@@ -15,11 +16,13 @@ __all__ = [
     "BlobFile",
     "CallLedger",
     "Fact",
+    "KeptBlob",
     "ModelFolder",
     "Reader",
     "SourceFile",
     "StageName",
     "Store",
+    "UnfinishedWork",
     "blame_run_folder",
     "open_reader",
     "read_source_files",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import RunFolderError
-from ..files import Directory, parse_array, parse_image, parse_json
+from ..files import Directory, NewFile, parse_array, parse_image, parse_json
 from .run_files import BLOBS, NOT_OURS
 
 MAX_BYTES = 1 << 30  # of a blob
 _NAME = re.compile(r"[0-9a-f]{40}(\.[a-z0-9]{1,10})?")
 _AGAIN = "rerun the command to make it again"
+PLAIN = (str, int, float, bool, type(None))  # most of what rows hold
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,25 @@ class Blob:
         return cls(buffer.getvalue(), ".npy")
 
 
+@dataclass(frozen=True)
+class KeptBlob:
+    """A blob whose bytes are in the run folder already: a worker wrote them, and they need not travel.
+
+    Attributes:
+        name: of the blob.
+        digest: SHA-256 of its bytes.
+        lies: how its file lies there, where this machine knows it.
+    """
+
+    name: str
+    digest: str
+    lies: os.stat_result | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another machine may see the file's place on the disk otherwise."""
+        return KeptBlob, (self.name, self.digest)
+
+
 def blob_name(digest: str, suffix: str) -> str:
     """The name of a blob of that digest."""
     return digest[:40] + suffix
@@ -89,17 +111,17 @@ class BlobFile:
 class Blobs:
     """The content-addressed files of one run, in its folder `blobs`; each is checked against its name when it is read.
 
-    Args:
+    Attributes:
         run: the run folder.
     """
 
     def __init__(self, run: Path) -> None:
-        self._run = run
+        self.run = run
         self._files = Directory(run)
 
     def path(self, name: str) -> Path:
         """Where a blob lies."""
-        return self._run / self.file(name)
+        return self.run / self.file(name)
 
     def file(self, name: str) -> str:
         """The file of a blob, below the run folder.
@@ -121,11 +143,39 @@ class Blobs:
         Raises:
             RunFolderError: it is too large, or cannot be written.
         """
-        if len(blob.data) > MAX_BYTES:
-            raise RunFolderError(f"{self._run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
+        self._refuse_huge(blob)
         if not self.holds(blob.name):
-            write_atomically(self._run, self.file(blob.name), blob.data, dear=dear)
+            write_atomically(self.run, self.file(blob.name), blob.data, dear=dear)
         return blob.name
+
+    def put_all(self, blobs: Sequence[Blob]) -> list[os.stat_result]:
+        """Writes blobs as `put` does, many at once; returns how their files lie there.
+
+        Raises:
+            RunFolderError: one is too large, or cannot be written.
+        """
+        for blob in blobs:
+            self._refuse_huge(blob)
+        try:
+            return self._files.write_missing([NewFile(self.file(blob.name), blob.data, blob.digest) for blob in blobs])
+        except OSError as error:
+            raise _write_error(self.run / BLOBS, error) from error
+
+    def _refuse_huge(self, blob: Blob) -> None:
+        if len(blob.data) > MAX_BYTES:
+            raise RunFolderError(f"{self.run} keeps files of at most {MAX_BYTES:,} bytes, got {len(blob.data):,}")
+
+    def keep(self, rows: Sequence[Any]) -> list[Any]:
+        """Rows whose blobs are still to be kept, with those in the run folder; so a worker hands back no bytes.
+
+        Raises:
+            RunFolderError: as of `put`.
+        """
+        found: dict[str, Blob] = {}
+        for row in rows:
+            _collect(row, found)
+        lies = dict(zip(found, self.put_all(list(found.values())), strict=True))
+        return [_replace(row, lies) for row in rows]
 
     def read(self, name: str) -> bytes:
         """The bytes of a blob, checked against its name.
@@ -203,6 +253,33 @@ def write_atomically(run: Path, name: str, data: bytes, *, dear: bool = False) -
     try:
         Directory(run).write(name, data, durable=dear)
     except OSError as error:
-        raise RunFolderError(
-            f"{run / name} cannot be written: {error.strerror or error}; committed work is kept"
-        ) from error
+        raise _write_error(run / name, error) from error
+
+
+def _collect(value: Any, found: dict[str, Blob]) -> None:
+    """Adds the blobs of a row, by name."""
+    if type(value) in PLAIN:
+        return
+    if isinstance(value, Blob):
+        found[value.name] = value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            _collect(inner, found)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _collect(inner, found)
+
+
+def _replace(value: Any, lies: Mapping[str, os.stat_result]) -> Any:
+    """The row with kept blobs in place of those that were still to be kept."""
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, Blob):
+        return KeptBlob(value.name, value.digest, lies[value.name])
+    if isinstance(value, Mapping):
+        return {key: _replace(inner, lies) for key, inner in value.items()}
+    return [_replace(inner, lies) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _write_error(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(f"{path} cannot be written: {error.strerror or error}; committed work is kept")

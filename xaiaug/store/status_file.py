@@ -42,6 +42,7 @@ class StatusFile(BaseModel):
         done: items of it.
         total: its items.
         note: what the run waited for.
+        workers: what each worker of the engine was doing, a line each.
         paid: the paid calls then, or a little earlier.
     """
 
@@ -52,6 +53,7 @@ class StatusFile(BaseModel):
     done: int | None = None
     total: int | None = None
     note: str | None = None
+    workers: list[str] | None = None
     paid: _Paid | None = None
 
     def to_progress(self) -> dict[str, Any]:

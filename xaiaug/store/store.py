@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,20 +17,21 @@ from filelock import FileLock, Timeout
 from ..errors import DataError, RunFolderError, RunLockedError, XaiaugError
 from ..files import MAX_TEXT, Directory
 from ..tables import format_csv, parse_edited_csv
-from .blobs import MAX_BYTES, Blob, Blobs, blob_name, write_atomically
+from .blobs import MAX_BYTES, PLAIN, Blob, Blobs, KeptBlob, blob_name, write_atomically
 from .call_ledger import CallLedger
-from .file_stamps import FileStamps
+from .file_stamps import FileStamps, to_stamp
 from .known_files import files_of
 from .lost_ledger import open_run_ledger
 from .mask_files import MaskFiles
 from .models import KnownFiles, ModelFolder, bring_back, is_intact, write_model
 from .references import references_in
-from .run_files import LOCK, SYNTHETIC, UNFINISHED, check_places, refuse_links, remove_files, to_run_folder
+from .run_files import LOCK, SYNTHETIC, check_places, refuse_links, remove_files, to_run_folder
 from .run_ledger import FileStamp
 from .schema import BEGUN, OUTCOMES, SPEEDS, SPENT, StageName
 from .stage_rows import ModelRow
 from .status_file import STATUS, format_status
 from .text_files import METADATA, RESULT_TABLES, TABLES, find_damaged_text, write_text
+from .unfinished import UnfinishedModel, UnfinishedWork
 
 
 class Store:
@@ -79,6 +82,8 @@ class Store:
     def close(self) -> None:
         """Closes the ledger and lets go of the folder."""
         try:
+            if "token" in vars(self):
+                remove_files(self.folder, [self.blobs.file(self.token)])
             self.ledger.close()
         finally:
             self._lock.release()
@@ -124,9 +129,9 @@ class Store:
 
     def commit(self, key: str, stage: StageName, rows: Sequence[Any]) -> list[Any]:
         """Keeps a finished chunk: its blobs first, then its rows; returns the rows as they are read back."""
-        files: list[FileStamp] = []
-        plain = [self._to_row(row, files) for row in rows]
-        self.ledger.commit(key, stage, plain, files)
+        stamps: dict[str, FileStamp] = {}
+        plain = [self._to_row(row, stamps) for row in self.blobs.keep(rows)]
+        self.ledger.commit(key, stage, plain, list(stamps.values()))
         return plain
 
     def replace(self, key: str, stage: StageName, rows: Sequence[Any]) -> None:
@@ -157,22 +162,14 @@ class Store:
         bring_back(self.folder, row, self._known)
         return self.folder / row["folder"]
 
-    def unfinished(self, key: str) -> Path:
+    @cached_property
+    def token(self) -> str:
+        """A blob that lies in this folder as long as it is open here, and in no other: workers look for it."""
+        return self.blobs.put(Blob(secrets.token_bytes(16), ".token"))
+
+    def unfinished(self, key: str) -> UnfinishedWork:
         """Where an unfinished piece of work may keep itself."""
-        return self.folder / UNFINISHED / key[:16]
-
-    def drop_unfinished(self, key: str) -> None:
-        """The piece of work is finished, and kept."""
-        remove_files(self.folder, [f"{UNFINISHED}/{key[:16]}"])
-
-    def copy_unfinished(self, folder: Path, target: Path) -> None:
-        """Copies files of an unfinished piece of work, where it has any; both folders lie in the run folder."""
-        old, new = (path.relative_to(self.folder).as_posix() for path in (folder, target))
-        try:
-            if self._files.kind(old) == "folder":
-                self._files.copy(old, new)
-        except OSError as error:
-            raise RunFolderError(f"{folder} cannot be copied: {error.strerror or error}") from error
+        return UnfinishedWork(self.folder, key)
 
     def write_text(self, name: str, text: str) -> Path:
         """A text file of the run folder, replaced atomically; `verify` knows its bytes."""
@@ -315,16 +312,27 @@ class Store:
             ) from error
         return lock
 
-    def _to_row(self, value: Any, files: list[FileStamp]) -> Any:
-        if isinstance(value, Blob):
-            name = self.blobs.put(value)
-            files.append(self._index.stamp(self.blobs.file(name), value.digest))
-            return {"blob": name}
+    def _to_row(self, value: Any, stamps: dict[str, FileStamp]) -> Any:
+        """What the ledger keeps of a value; stamps of its files are added by name."""
+        if type(value) in PLAIN:
+            return value
+        if isinstance(value, KeptBlob):
+            name = self.blobs.file(value.name)
+            stamps[name] = to_stamp(name, value.lies or self._files.stat(name), value.digest)
+            return {"blob": value.name}
+        if isinstance(value, UnfinishedModel):
+            return self.write_model(value.place, partial(self._move_files, value.lies)).to_row()
         if isinstance(value, Mapping):
-            return {key: self._to_row(inner, files) for key, inner in value.items()}
+            return {key: self._to_row(inner, stamps) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return [self._to_row(inner, files) for inner in value]
+            return [self._to_row(inner, stamps) for inner in value]
         return value
+
+    def _move_files(self, lies: str, folder: Path) -> None:
+        """Moves what lies in a folder of the run into another one."""
+        target = folder.relative_to(self.folder).as_posix()
+        for entry in self._files.entries(lies):
+            self._files.move(entry.name, target + entry.name.removeprefix(lies))
 
     def _is_intact(self, kind: str, value: Any) -> bool:
         if kind == "model":

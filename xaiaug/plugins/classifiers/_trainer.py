@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from ...errors import RunStopped
+from ...errors import RunStopped, UnsupportedRecipeError
 from ...interfaces import Checkpoints, TrainingMonitor
 from ...records import History, Recipe
 from ._augmentation import apply_policies, mix_views
@@ -53,7 +54,8 @@ def train_network(
 ) -> History:
     """Trains a network in place, on the device it is on; the weights after the last step are kept.
 
-    Exactly steps × batch size images are passed; the caller's random states are left as they were.
+    Exactly steps × batch size images are passed, by all processes together where `torchrun` or `accelerate launch`
+    started several; the caller's random states are left as they were.
 
     Args:
         module: the network.
@@ -138,7 +140,7 @@ def _make_arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str
         **make_log_arguments(recipe.trainer, recipe.steps),
         **recipe.trainer,
         "max_steps": recipe.steps,
-        "per_device_train_batch_size": recipe.batch_size,
+        "per_device_train_batch_size": _share_batch(recipe.batch_size),
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": _SCHEDULERS[recipe.schedule],
         "warmup_steps": round(recipe.steps / 20),
@@ -148,6 +150,21 @@ def _make_arguments(recipe: Recipe, seed: int, device: torch.device) -> dict[str
         "eval_strategy": "no",
         "remove_unused_columns": False,
     }
+
+
+def _share_batch(size: int) -> int:
+    """The images of a step that this process takes: all, or its share where `torchrun` started several.
+
+    Raises:
+        UnsupportedRecipeError: the images of a step cannot be divided among them.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if size % processes:
+        raise UnsupportedRecipeError(
+            f"a step of {size} images cannot be divided among the {processes} processes of this training; set a "
+            f"batch_size that {processes} divides"
+        )
+    return size // processes
 
 
 def _limit_to_one_device(arguments: TrainingArguments) -> TrainingArguments:

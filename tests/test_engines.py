@@ -1,0 +1,356 @@
+"""Engines: chunks are mapped over workers, and a run comes to the same whoever does its work."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
+from nursery import Nursery
+from test_crash import check, told
+from toy_work import Deadly, DyingPainter, SlowPainter, Square, Waiting
+
+from xaiaug import FeedbackLoop, Recipe, Splits
+from xaiaug.engines import EngineOptions, WorkerDiedError, make_engine
+from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError, RunStopped
+from xaiaug.results.maintenance import verify
+from xaiaug.stages.stage_work import RunPlace, StageWork
+from xaiaug.store import Store
+from xaiaug.store.blobs import Blobs
+from xaiaug.store.status_file import read_status
+from xaiaug.testing import Delay, Loopback, Reply
+from xaiaug.testing.small import small_folder, small_splits
+
+pytestmark = pytest.mark.ci  # starts processes and Ray
+WORKERS = 2
+# No token in the home folder, no reports to Ray's makers, and workers that are not starved on a busy machine.
+RAY = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from fakes import ColourCritic, NearestColour, Painter, Ramp
+from xaiaug import FeedbackLoop, Recipe, Splits
+
+class Brush(Painter):
+    pass
+
+engine = {"name": sys.argv[4], "workers": 2}
+settings = {"engine": engine, "mistakes": {"max": 4, "faithfulness": 0}}
+loop = FeedbackLoop(
+    NearestColour(), Ramp(), ColourCritic(), Brush(), recipe=Recipe(steps=4, batch_size=8), images_per_mistake=1,
+    settings=settings,
+)
+cases = loop.run(Splits.from_folder(sys.argv[1]), sys.argv[2], until="images").report.cases
+print(f"{len(cases)} cases, Ray runs: {'ray' in sys.modules and sys.modules['ray'].is_initialized()}")
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray cluster of two nodes on this machine, to which this process is connected."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in RAY.items():
+            patch.setenv(variable, value)
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        nodes.add_node(num_cpus=1)
+        ray.init(address=nodes.address, log_to_driver=False)
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+            signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module", params=["local", "ray"])
+def name(request):
+    """Of an engine; where it is Ray, a cluster is there."""
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def engine(name):
+    engine = make_engine(name, EngineOptions(workers=WORKERS))
+    yield engine
+    engine.close()
+
+
+def test_each_chunk_is_done_once_and_its_result_comes_with_its_position(engine):
+    results = dict(engine.map(Square(), range(20)))
+    assert {position: square for position, (square, _) in results.items()} == {n: n * n for n in range(20)}
+    assert os.getpid() not in {process for _, process in results.values()}
+
+
+def test_chunks_are_taken_only_as_workers_become_free(engine):
+    taken = itertools.count()
+    results = engine.map(Square(), (next(taken) for _ in range(1000)))
+    for done in range(1, 6):
+        next(results)
+        assert next(taken) <= 2 * (done + WORKERS)  # asking takes one, too
+    results.close()
+
+
+def test_after_an_error_no_chunk_begins_and_the_error_comes_with_the_traceback_of_the_worker(engine):
+    with pytest.raises(ValueError, match="-1 is negative") as raised:
+        list(engine.map(Square(), [1, -1, *range(1000)]))
+    assert "in __call__" in raised.value.__notes__[0]
+    assert len(list(engine.map(Square(), range(4)))) == 4  # the workers are as good as before
+
+
+def test_a_chunk_whose_worker_is_killed_goes_to_another(engine, tmp_path):
+    for death in range(2):
+        (tmp_path / str(death)).touch()
+    assert sorted(engine.map(Deadly(tmp_path), range(8))) == [(n, n) for n in range(8)]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chunk_on_which_three_workers_died_is_named(engine, tmp_path):
+    for death in range(4):
+        (tmp_path / str(death)).touch()
+    with pytest.raises(WorkerDiedError) as raised:
+        list(engine.map(Deadly(tmp_path), range(8)))
+    assert raised.value.position == 3
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_work_hears_that_the_run_was_asked_to_stop_and_its_messages_arrive(engine):
+    heard = {}
+    results = list(engine.map(Waiting(), [7], stopping=lambda: len(heard) > 0, watch=keep_messages(heard)))
+    assert results == [(0, True)]
+    ((worker, message),) = heard.items()
+    assert worker.startswith("worker ") and message.startswith("step ") and message.endswith("of 7")
+
+
+def keep_messages(heard):
+    return lambda workers: heard.update({name: message for name, (_, message) in workers.items() if message})
+
+
+def test_what_cannot_travel_is_refused_in_words(engine):
+    lock = threading.Lock()
+    with pytest.raises(ConfigError, match="the critic mine cannot travel to the workers.*workers = 1"):
+        engine.check("the critic mine", lock)
+    with pytest.raises(ConfigError, match="something of this stage cannot travel"):
+        list(engine.map(Square(), [lock]))
+
+
+def test_a_worker_that_does_not_see_the_run_folder_or_the_images_says_so(engine, tmp_path, name):
+    splits = small_splits()
+    with Store(tmp_path / "run") as store:
+        here = RunPlace(store.blobs, store.token, splits.guide[0])
+        broken = replace(splits.guide[0], opener=Path(tmp_path, "no-such-image.png").read_bytes)
+        places = {
+            RunFolderError: replace(here, blobs=Blobs(tmp_path / "elsewhere")),
+            DataError: replace(here, witness=broken),
+        }
+        for error, place in places.items():
+            with pytest.raises(
+                error, match="must be on a file system that all machines of the cluster share"
+            ) as raised:
+                list(engine.map(StageWork(list, store.blobs, lambda place=place: place), [[1]]))
+            assert ("on node" in str(raised.value)) == (name == "ray")
+        assert list(engine.map(StageWork(list, store.blobs, lambda: here), [[1]])) == [(0, [1])]
+
+
+def test_a_plugin_that_a_node_cannot_import_is_named_with_the_node(engine, tmp_path, name, monkeypatch):
+    (tmp_path / "stranger.py").write_text(
+        "class Work:\n    def open(self): pass\n    def __call__(self, n): return n\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from stranger import Work
+
+    (tmp_path / "stranger.py").unlink()  # now it is installed nowhere else
+    where = "on node [0-9.]+ " if name == "ray" else ""
+    with pytest.raises(PluginError, match=f"a worker {where}.*cannot import what it needs: No module named 'stranger'"):
+        list(engine.map(Work(), [1]))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return paint_folder(tmp_path_factory.mktemp("painted"), {"train": 8, "guide": 12, "validation": 4, "test": 6})
+
+
+def run(folder, run_dir, synthesizer=None, until=None, watch=None, **engine):
+    settings = {
+        "engine": engine,
+        "critic": {"test_causes": True},
+        "mistakes": {"max": 8, "faithfulness": 4},
+        "experiment": {"arms": ["baseline", "continued", "generated+training"]},
+    }
+    loop = FeedbackLoop(
+        NearestColour(),
+        Ramp(),
+        ColourCritic(),
+        synthesizer or Painter(),
+        seeds=(0, 1),
+        recipe=Recipe(steps=4, batch_size=8),
+        images_per_mistake=2,
+        settings=settings,
+    )
+    loop.run(Splits.from_folder(folder), run_dir, until, watch=watch)
+    return report_of(run_dir)
+
+
+def report_of(run_dir):
+    report = json.loads((run_dir / "report.json").read_text())
+    del report["run"]
+    return report
+
+
+@pytest.fixture(scope="module")
+def deaths(tmp_path_factory):
+    return tmp_path_factory.mktemp("deaths")
+
+
+@pytest.fixture(scope="module")
+def expected(folder, tmp_path_factory, deaths):
+    """The report of a run in this process, by a painter that does not die."""
+    return run(folder, tmp_path_factory.mktemp("here") / "run", DyingPainter(str(deaths)))
+
+
+def test_two_workers_give_the_report_of_one_process_though_one_is_killed_in_mid_chunk(
+    name, folder, tmp_path, expected, deaths
+):
+    (deaths / "1").touch()
+    found = run(folder, tmp_path / "run", DyingPainter(str(deaths)), name=name, workers=WORKERS)
+    assert not list(deaths.iterdir())
+    assert found == expected
+    assert verify(tmp_path / "run") == []
+    assert not list((tmp_path / "run/blobs").rglob("*.token"))
+
+
+def test_plugins_of_the_library_give_the_report_of_one_process(tiny_vit, tmp_path, name):
+    """A transformer, its rollout, the critic that compares, the synthesizer that cuts out, and the judge."""
+    torch = pytest.importorskip("torch")
+    folder = small_folder(tmp_path / "images", {"train": 8, "guide": 10, "validation": 2, "test": 4})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        here = run_built_in(folder, tmp_path / "here", tiny_vit)
+    finally:
+        torch.set_num_threads(threads)
+    assert run_built_in(folder, tmp_path / "workers", tiny_vit, name=name, workers=WORKERS) == here
+
+
+def run_built_in(folder, run_dir, checkpoint, **engine):
+    settings = {
+        "engine": engine,
+        "classifier": {"checkpoint": str(checkpoint)},
+        "mistakes": {"max": 4, "faithfulness": 2},
+        "experiment": {"arms": ["baseline", "continued", "generated+training"]},
+    }
+    loop = FeedbackLoop(
+        "transformers",
+        "attention-rollout",
+        "measured",
+        "remix",
+        recipe=Recipe(steps=2, batch_size=4),
+        images_per_mistake=1,
+        settings=settings,
+    )
+    loop.run(Splits.from_folder(folder), run_dir)
+    return report_of(run_dir)
+
+
+def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_path, deaths):
+    for number in range(3):
+        (deaths / str(number)).touch()
+    with pytest.raises(
+        PluginError, match=r"DyingPainter.synthesize: 3 workers died on chunk 1 of \d of make images \("
+    ):
+        run(folder, tmp_path / "run", DyingPainter(str(deaths)), until="images", workers=WORKERS)
+
+
+def test_a_run_that_is_stopped_finishes_what_is_under_way_tells_what_workers_do_and_resumes(folder, tmp_path, name):
+    lines, stopping = set(), []
+
+    def watch(progress):
+        lines.update(read_status(tmp_path / "run").workers or ())
+        if progress.stage == "make images" and progress.workers and not stopping:
+            stopping.append(progress)  # a second Ctrl-C would stop at once
+            signal.raise_signal(signal.SIGINT)
+
+    options = {"synthesizer": SlowPainter(), "until": "images", "name": name, "workers": WORKERS}
+    with pytest.raises(RunStopped, match="stopped in make images at [1-9]"):
+        run(folder, tmp_path / "run", watch=watch, **options)
+    assert len(stopping[0].workers) == WORKERS
+    assert all(re.fullmatch(r"worker \d+.*: .+, chunk \d+ of \d+", line) for line in {*lines, *stopping[0].workers})
+    assert lines
+    whole = run(folder, tmp_path / "here", SlowPainter(), until="images")
+    assert run(folder, tmp_path / "run", **options) == whole
+
+
+def test_a_driver_killed_again_and_again_ends_equal_and_pays_twice_only_what_was_in_flight(
+    folder, tmp_path, name, request
+):
+    engine = {"name": name, "workers": WORKERS}
+    if name == "ray":
+        engine["address"] = request.getfixturevalue("cluster").address
+    with Nursery() as nursery, Loopback(lambda request: Delay(0.1, Reply(request.text[:12]))) as server:
+        nursery.start(folder, tmp_path / "untroubled", url=server.url)
+        assert nursery.ended() == 0
+        report, costs = told(tmp_path / "untroubled")
+        before, deaths = server.bill + server.lost, 0
+        for stage in ("critique mistakes", "make images", "train 3 models"):
+            pid = nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
+            wait_for_stage(tmp_path / "killed", stage)
+            os.kill(pid, signal.SIGKILL)
+            assert nursery.ended() == -signal.SIGKILL
+            deaths += 1
+        nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
+        assert nursery.ended() == 0
+        check(tmp_path / "killed", report, costs["calls"], server.bill + server.lost - before, deaths)
+
+
+def wait_for_stage(run_dir, stage):
+    """Waits until a run says that it has come to a stage."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        with suppress(RunFolderError):
+            if read_status(run_dir).stage == stage:
+                return
+        time.sleep(0.01)
+    pytest.fail(f"never came to {stage!r}: {read_status(run_dir)}")
+
+
+def run_script(folder, run_dir, engine):
+    """A run whose synthesizer was written at a prompt."""
+    command = [sys.executable, "-c", CODE, str(folder), str(run_dir), str(Path(__file__).parent), engine]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_plugin_written_at_a_prompt_runs_under_ray_which_stops_the_cluster_that_it_started(
+    folder, tmp_path, monkeypatch
+):
+    pytest.importorskip("ray")
+    for variable, value in RAY.items():
+        monkeypatch.setenv(variable, value)
+    done = run_script(folder, tmp_path / "run", "ray")
+    assert done.stdout.splitlines()[-1:] == ["4 cases, Ray runs: False"], done.stderr
+
+
+def test_a_plugin_written_at_a_prompt_is_refused_by_processes_with_the_reason(folder, tmp_path):
+    done = run_script(folder, tmp_path / "run", "local")
+    assert "the synthesizer Brush cannot travel to another process: its class Brush was written in a" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plugin_of_a_package_works_on_workers(folder, tmp_path, name, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples" / "plugins" / "xaiaug-weather")
+    from xaiaug_weather.synthesizer import WeatherSynthesizer
+
+    found = run(folder, tmp_path / "run", WeatherSynthesizer(), until="images", name=name, workers=WORKERS)
+    assert found == run(folder, tmp_path / "here", WeatherSynthesizer(), until="images")
