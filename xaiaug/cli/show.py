@@ -25,9 +25,9 @@ def show(
 ) -> None:
     """Show mistakes, or why an image exists.
 
-    Without an image: the mistakes that the run analysed. Of a mistake: its file, heatmap, slice, cause, the test of
-    its cause, and the images made from it. Of a synthetic image: what it was made from, and which arms train on it. An
-    id may be cut to its first four characters or more.
+    Without an image: the mistakes that the run analysed. For a mistake: its file, heatmap, slice, cause, the test of
+    its cause, and the images made from it. For a synthetic image: what it was made from, and which arms train on it.
+    The first four characters of an id are enough.
     """
     from ..results import open_run
 
