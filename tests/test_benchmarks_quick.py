@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "causes": ((), ()),
     "critics": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
+    "diagnose": (("--data", ""), ()),
     "dose": ((), ()),
     "edits": (("--data", ""), ()),
     "explainers": ((), ()),
@@ -39,8 +40,17 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "slices": (("--data", ""), ()),
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),
+    "training": ((), ()),
 }
-PARTS = {"composed_backdrops", "planted", "planted_marks", "pretrained", "reporting"}  # of other benchmarks
+PARTS = {
+    "composed_backdrops",
+    "planted",
+    "planted_marks",
+    "pretrained",
+    "reporting",
+    "run_all",
+    "tables",
+}  # of other benchmarks
 EXAMPLES = ("cats_vs_dogs", "custom_explainer", "loop")
 
 
