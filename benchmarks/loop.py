@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from reporting import create_parser, describe_machine, write_json
+from reporting import create_parser, describe_machine, peak_megabytes, write_json
 
 from xaiaug import Classifier, Critic, Critique, Explainer, Explanation, FeedbackLoop, History, Sample, Splits, open_run
 from xaiaug.calls import Calls
@@ -159,7 +158,7 @@ def time_run(size: int, folder: Path) -> dict[str, float]:
         "seconds": seconds,
         "own_ms_a_mistake": 1000 * (seconds - CLOCK.seconds) / size,
         "cpu_s": time.process_time(),
-        "memory_mb": _peak_memory_mb(),
+        "memory_mb": peak_megabytes(),
     }
 
 
@@ -175,14 +174,10 @@ def time_report(folder: Path) -> dict[str, float]:
         "report_cpu_s": time.process_time(),  # of this whole process, imports included
         "open_s": opened - began,
         "write_s": time.perf_counter() - opened,
-        "report_memory_mb": _peak_memory_mb(),
+        "report_memory_mb": peak_megabytes(),
         "report_json_mb": (folder / "report.json").stat().st_size / 1e6,
         "report_html_mb": (folder / "report.html").stat().st_size / 1e6,
     }
-
-
-def _peak_memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def run_in_process(command: str, *arguments: object) -> Any:

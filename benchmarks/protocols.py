@@ -52,19 +52,21 @@ class Size:
         steps: of the baseline, and of each arm.
         smallest_group: fewest test images of a group that may be the worst.
         pets: pets that `pets` is composed of; None: all.
+        mistakes: most that are looked into.
     """
 
     counts: Mapping[str, int]
     steps: tuple[int, int]
     smallest_group: int = 20
     pets: int | None = None
+    mistakes: int = 200
 
 
 USUAL = Size({"train": 800, "guide": 800, "validation": 40, "test": 1000}, (120, 90))
 SIZES = {
     "usual": USUAL,
     "small": Size({"train": 400, "guide": 400, "validation": 20, "test": 400}, (60, 40)),
-    "quick": Size({"train": 40, "guide": 40, "validation": 4, "test": 40}, (3, 2), 2, 40),
+    "quick": Size({"train": 32, "guide": 40, "validation": 2, "test": 24}, (2, 1), 2, 40, mistakes=4),
 }
 
 
@@ -111,7 +113,7 @@ def run_world(name: str, options: argparse.Namespace) -> Result:
                 "primary": ["dfr", "continued"],
                 "vary": ["baseline"],
             },
-            "mistakes": {"faithfulness": 0, "donors": 2000},
+            "mistakes": {"max": size.mistakes, "faithfulness": 0, "donors": 2000},
         },
     )
     return loop.run(make_splits(name, options), options.run_dir / f"{name}-run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import gc
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 CORE = ("xaiaug", "torch", "transformers", "numpy", "pillow", "scikit-image", "scikit-learn")
 EXTRAS = ("anthropic", "captum", "diffusers", "openai", "peft")
+atexit.register(gc.freeze)  # else the last collection walks over all of torch and transformers, after the last line
 
 
 def create_parser(doc: str | None, *, quick: str, small: str | None = None) -> argparse.ArgumentParser:
@@ -51,6 +53,13 @@ def describe_machine() -> dict[str, Any]:
     versions = {"python": platform.python_version(), **{name: version(name) for name in CORE}, **_installed(EXTRAS)}
     summary = f"{cores} cores, {_processor()}, {platform.system()}, torch {versions['torch']}"
     return {"summary": summary, "cores": cores, "processor": _processor(), "gpu": _gpu(), "versions": versions}
+
+
+def peak_megabytes() -> float:
+    """Peak memory of this process so far."""
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def summarize(values: Sequence[float]) -> dict[str, float]:

@@ -34,6 +34,7 @@ autodoc_typehints = "description"  # in signatures they fill the screen
 autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"JSON": "JSON"}
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_use_ivar = True

@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "explainers": ((), ()),
     "filter": (("--data", ""), ()),
     "loop": ((), ()),
+    "near_duplicates": ((), ()),
     "petworld": ((), ()),
     "photos": (("--data", ""), ()),
     "photos tag": (("--data", ""), ()),  # its --start

@@ -59,6 +59,13 @@ def test_every_help_has_examples_that_name_the_command_in_60_columns(here, monke
     assert all(len(line) <= 72 for line in done.stdout.splitlines())
 
 
+def test_the_end_of_a_command_collects_no_object_of_a_heavy_package():
+    code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000)); "
+    code += "from xaiaug.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_the_package_is_run_as_a_module():
     done = subprocess.run([sys.executable, "-m", "xaiaug", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.strip()

@@ -12,6 +12,7 @@ import pytest
 
 from xaiaug import Splits, petworld
 from xaiaug.cli import main
+from xaiaug.cli.show import count_equal
 from xaiaug.store import Store
 
 SETTINGS = """
@@ -154,6 +155,11 @@ def test_a_mistake_is_found_by_id_by_its_name_and_by_its_file(call, runs, place)
     assert first["file"] in printed and by_id["cause"].split()[0] in printed
 
 
+def test_images_that_failed_alike_are_counted_in_one_row():
+    failed, kept = ("–", "0", "failed: no-subject", "–"), ("a.png", "1", "kept", "x")
+    assert count_equal([failed, kept, failed]) == [["– × 2", *failed[1:]], list(kept)]
+
+
 def test_why_a_synthetic_image_exists_is_shown(call, runs):
     _, one, _ = runs
     line = json.loads((one / "synthetic/metadata.jsonl").read_text().splitlines()[0])
@@ -272,7 +278,7 @@ def test_first_settings_run_as_they_are_and_are_never_overwritten(call, place, t
     assert len(text.splitlines()) <= 25 and text.count("#") >= 5 and 'folder = "photos"' in text
     assert "first.toml" in printed and "guide" in printed
     call("plan", "first.toml", "--limit", "2", "--steps", "1")
-    assert "there already" in call("init", "photos", "--into", "first.toml", code=1)[1]
+    assert "already exists" in call("init", "photos", "--into", "first.toml", code=1)[1]
     assert (place / "first.toml").read_text() == text
 
 

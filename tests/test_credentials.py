@@ -251,7 +251,7 @@ def test_a_key_that_cannot_be_sent_is_found_before_anything_is(monkeypatch, key)
 
 @pytest.mark.parametrize("host", ["https://example.org", "*", "*.", "a b", "exa_mple.org/v1", ""])
 def test_only_hosts_can_be_trusted(host):
-    with pytest.raises(ConfigError, match="is no host"):
+    with pytest.raises(ConfigError, match="is not a host"):
         trust_hosts([host])
 
 

@@ -13,7 +13,7 @@ from images_on_disk import blobs, write_image, write_splits
 from PIL import Image, ImageOps
 
 from xaiaug import Splits
-from xaiaug.data import Fingerprint, compute_fingerprints
+from xaiaug.data import Fingerprint, compute_fingerprints, near_duplicates
 from xaiaug.data.cache import FactCache, cache_folder
 from xaiaug.data.near_duplicates import (
     Hashes,
@@ -68,6 +68,31 @@ def test_all_pairs_are_those_of_a_double_loop(data: st.DataObject, size: int) ->
         for j, other in enumerate(others)
     }
     assert set(find_close_hashes(Hashes.of(ones), Hashes.of(others))) == {pair for pair in slow if pair[2] <= 4}
+
+
+@pytest.mark.parametrize("table", near_duplicates._TABLES)
+@pytest.mark.parametrize("at_once", [(2**18, 2**22), (3, 2)])
+def test_pairs_by_shared_blocks_are_all_pairs(
+    table: tuple[int, int, int], at_once: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(sum(table))
+    ones, others = (
+        Hashes(*generator.integers(0, 2**64, (2, size), dtype=np.uint64, endpoint=False)) for size in (60, 90)
+    )
+    for number in range(80):  # 0 to 5 bits away from one, plain or mirrored, some twice
+        bits = generator.choice(64, size=number % 6, replace=False)
+        close = ones.plain[number % 50] ^ np.uint64(sum(1 << int(bit) for bit in bits))
+        (others.plain if number % 2 else others.mirror)[number] = close
+        if number % 7 == 0:
+            others.plain[number] = others.mirror[number] = close
+    expected = list(near_duplicates._compare_all(ones, others))
+    assert len(expected) >= 66
+    monkeypatch.setattr(near_duplicates, "_TABLES", [(0, *table[1:])])
+    monkeypatch.setattr(near_duplicates, "_ROWS", at_once[0])
+    monkeypatch.setattr(near_duplicates, "_CANDIDATES", at_once[1])
+    monkeypatch.setattr(near_duplicates, "_MOST_COMPARED", 0)
+    assert list(find_close_hashes(ones, others)) == expected
+    assert list(find_close_hashes(Hashes.of([]), others)) == list(find_close_hashes(ones, Hashes.of([]))) == []
 
 
 def test_near_pairs_are_confirmed_by_pixels() -> None:
@@ -149,6 +174,13 @@ def test_a_cache_that_cannot_be_used_costs_time_and_nothing_else(root: Path, cac
                 connection.execute("CREATE TABLE known (other TEXT)")
     check = Splits.from_folder(root).check()
     assert check.counts["train"] == {"cat": 4, "dog": 4}
+
+
+def test_every_fact_that_is_asked_for_is_found_and_no_other(cache: Path) -> None:
+    states = {f"/{number:04}": str(number) for number in range(1300)}  # more than one query takes
+    FactCache("one").write(states, {name: f"fact {state}" for name, state in states.items()})
+    asked = {name: state for name, state in states.items() if state not in {"0", "700", "1299"}}
+    assert FactCache("one").read(asked) == {name: f"fact {state}" for name, state in asked.items()}
 
 
 def test_facts_of_one_kind_are_not_those_of_another(cache: Path) -> None:

@@ -85,6 +85,7 @@ def test_every_snippet_runs_in_a_test_or_says_why_not():
             assert not mark or re.fullmatch(r" not-run: \w.{5,}", mark), f"{name}: ```python{mark}"
             compile(code, name, "exec")
         if any(not mark for mark, _ in marked) and name not in SHOWS:
+            assert name in elsewhere, f"no test runs the snippets of {name}: add it to SHOWS, or say why not"
             runner = ROOT / "tests" / f"{elsewhere[name]}.py"
             assert Path(name).name in runner.read_text(encoding="utf-8")
 

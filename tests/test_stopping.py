@@ -28,7 +28,9 @@ import xaiaug.cli.app as app
 
 def go():
     recipe = Recipe(steps=4, batch_size=8)
-    loop = FeedbackLoop(NearestColour(), Ramp(), ColourCritic(), SlowPainter(), recipe=recipe, images_per_mistake=2)
+    plugins = NearestColour(), Ramp(), ColourCritic(), SlowPainter()
+    curation = {"checks": ["broken", "duplicate"]}  # a judge would cost each process a second of imports
+    loop = FeedbackLoop(*plugins, recipe=recipe, images_per_mistake=2, curation=curation)
     loop.run(Splits.from_folder(sys.argv[1]), sys.argv[2])
     print("whole", flush=True)
 

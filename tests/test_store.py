@@ -30,6 +30,17 @@ def test_rows_come_back_as_they_were_with_blobs_by_name(tmp_path):
     reader.close()
 
 
+def test_a_reader_sees_the_stages_that_another_process_begins_meanwhile(tmp_path):
+    with Store(tmp_path) as store:
+        store.begin(CASES, ["k"], 1)
+    reader = Reader(tmp_path)
+    assert list(reader.stages()) == [CASES]
+    with Store(tmp_path) as store:
+        store.begin(EXPLAIN, ["n"], 1)
+    assert list(reader.stages()) == [EXPLAIN]
+    reader.close()
+
+
 def test_the_first_committed_rows_stand(tmp_path):
     with Store(tmp_path) as store:
         store.commit("k", CASES, [1])

@@ -41,6 +41,7 @@ def test_a_wave_is_read_back_from_its_stages(source: str, seed: int, number: int
         stage = StageName.parse(str(wave.stage(kind)))
         assert Wave.of(stage) == wave
         assert stage.is_first_wave == (number == 0)
+    assert wave.name_work("make images").endswith(" again") == (number > 0)
 
 
 def test_only_stages_on_test_count_as_a_look_at_test() -> None:

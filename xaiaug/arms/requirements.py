@@ -23,7 +23,7 @@ class Reads(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Which of them it cannot do without."""
+        """Which of them it requires."""
         ...
 
 

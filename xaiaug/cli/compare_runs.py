@@ -22,9 +22,9 @@ def compare(
     other: Annotated[Path, typer.Argument(metavar="RUN", help="Another run folder, compared with the first.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two runs arm by arm. States what the second has over the first, on the same test images.
+    """Compare two runs arm by arm. Shows the difference of the second to the first, on the same test images.
 
-    Runs that tested on other images, or of other classes, are shown side by side and not compared.
+    Runs with different test images or classes are shown side by side, without a difference.
     """
     from ..loop.settings_diff import diff_settings
     from ..results import open_run

@@ -1,4 +1,4 @@
-"""The command `init`: looks at a folder of images and writes a settings file that runs as it is."""
+"""The command `init`: reads a folder of images and writes a settings file that is ready to run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def init(
     into: Annotated[Path | None, typer.Option("--into", help="The settings file; by default DATA.toml.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a settings file for a folder of images. It runs as it is.
+    """Write a settings file for a folder of images, ready to run.
 
-    Every image is read once: files that cannot be read and images that are in two splits are found now. A file that is
-    there is never overwritten.
+    Every image is read once, to find unreadable files and images that are in two splits. An existing file is never
+    overwritten.
     """
     from ..loop.first_settings import write_first_settings
 

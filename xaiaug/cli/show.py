@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -24,9 +25,9 @@ def show(
 ) -> None:
     """Show mistakes, or why an image exists.
 
-    Without an image: the mistakes that the run analysed. Of a mistake: its file, heatmap, slice, cause, the test of
-    its cause, and the images made from it. Of a synthetic image: what it was made from, and which arms train on it. An
-    id may be cut to its first four characters or more.
+    Without an image: the mistakes that the run analysed. For a mistake: its file, heatmap, slice, cause, the test of
+    its cause, and the images made from it. For a synthetic image: what it was made from, and which arms train on it.
+    The first four characters of an id are enough.
     """
     from ..results import open_run
 
@@ -60,7 +61,7 @@ def _print_mistakes(mistakes: Sequence[Mapping[str, Any]]) -> None:
         print_table(("id", "class", "prob.", "file; slice; test of its cause"), rows, prose=True)
         print_line("")
     further = len(mistakes) - len(shown)
-    on_test = f", and {further:,} of the baseline on test (mistakes.csv has them)" if further else ""
+    on_test = f" (mistakes.csv also lists {further:,} of the baseline on test)" if further else ""
     print_line(f"{len(shown):,} mistakes that the run analysed{on_test}; `xaiaug show RUN ID` shows one")
 
 
@@ -75,7 +76,19 @@ def _print_details(found: Mapping[str, Any], indent: str = "") -> None:
     for name, columns in _LISTED.items():
         if found.get(name):
             print_line(f"{name}:")
-            print_table(columns, [[_to_text(one[column]) for column in columns] for one in found[name]], prose=True)
+            print_table(
+                columns, count_equal([_to_text(one[column]) for column in columns] for one in found[name]), prose=True
+            )
+
+
+def count_equal(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Each row once, with how often it occurs: images that failed alike differ in nothing.
+
+    Args:
+        rows: of equal length; the count is added to the first cell.
+    """
+    counts = Counter(map(tuple, rows))
+    return [[first + (f" × {count}" if count > 1 else ""), *rest] for (first, *rest), count in counts.items()]
 
 
 def _to_text(value: Any) -> str:

@@ -125,7 +125,7 @@ def diagnose(  # noqa: PLR0913, PLR0917  the options of the command
 ) -> None:
     """Diagnose the mistakes of a trained classifier. Shows where it looked and why; no training, no test set.
 
-    A parameter given by --set is one of the classifier.
+    --set sets parameters of the classifier.
     """
     from ..loop.diagnose import LAST_STEP, diagnosis_settings, prepare_diagnosis
     from .confirm import confirm_spending, show_address_notes
@@ -183,7 +183,7 @@ def exam(  # noqa: PLR0913, PLR0917  the options of the command
     trust_host: TrustHost = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine a critic on planted causes. Does it name them, and does it read the map?"""
+    """Test a critic on planted causes. Does it name them, and does it read the map?"""
     from ..loop.critic_exam import CriticExam
     from .exam_display import plan_exam, print_exam, print_exam_plan
     from .parameters import parse_parameters

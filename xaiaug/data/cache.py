@@ -16,6 +16,7 @@ _FILE = "files.sqlite"
 _CREATE = """CREATE TABLE IF NOT EXISTS known (
     kind TEXT, name BLOB, state TEXT, value TEXT, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID"""
+_AT_ONCE = 500  # names in a query; older versions of SQLite take 999 values
 # A file may change again without another time within a tick of the clock that file systems use.
 _TICK, _COARSE_TICK = 100_000_000, 2_000_000_000  # nanoseconds
 
@@ -65,14 +66,18 @@ class FactCache:
         """The facts that are still valid, by name; `states` has the present state of each name."""
         if not states:
             return {}
-        # One range of names is a single scan in table order: far faster than thousands of look-ups.
-        query = "SELECT name, state, value FROM known WHERE kind = ? AND name BETWEEN ? AND ?"
-        names = [os.fsencode(name) for name in states]
+        names = sorted(os.fsencode(name) for name in states)
+        known: dict[str, str] = {}
         with contextlib.suppress(sqlite3.Error, OSError, ValueError), self._connect() as connection:
-            rows = connection.execute(query, (self.kind, min(names), max(names)))
-            found = ((os.fsdecode(name), state, value) for name, state, value in rows)
-            return {name: value for name, state, value in found if states.get(name) == state}
-        return {}
+            # Many names a query, in table order: the cache may hold a thousand times as many of other data.
+            for first in range(0, len(names), _AT_ONCE):
+                asked = names[first : first + _AT_ONCE]
+                marks = ",".join("?" * len(asked))
+                query = f"SELECT name, state, value FROM known WHERE kind = ? AND name IN ({marks})"  # noqa: S608
+                rows = connection.execute(query, (self.kind, *asked))
+                found = ((os.fsdecode(name), state, value) for name, state, value in rows)
+                known |= {name: value for name, state, value in found if states.get(name) == state}
+        return known
 
     def write(self, states: Mapping[str, str], facts: Mapping[str, str]) -> None:
         """Stores the facts, by name; those without a state are not kept."""

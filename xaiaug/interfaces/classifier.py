@@ -60,8 +60,8 @@ class Classifier(Plugin):
         trainable: whether `fit` can train it; if not, a run that would is refused before any work.
         training_methods: names of the training methods (`records.METHODS`), and of the ways of sampling, that `fit` can
             do besides plain training with uniform or class-balanced sampling; a run leaves out arms that need others.
-        notes: what the reader of a report must know of how `prepare` took the data, such as a trained head that has
-            other classes and is not used.
+        notes: what the reader of a report must know about how `prepare` treated the data, such as a trained head with
+            other classes that is not used.
     """
 
     labels: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Classifier(Plugin):
             cls.predict_proba = _refuse_paths(cls.predict_proba)  # type: ignore[method-assign]
 
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """The classes of a run that uses it as it is: those of the data, then others that it tells apart beside them.
+        """The classes of a run that does not train it: those of the data, then others that it knows.
 
         Args:
             labels: classes of the data.

@@ -24,7 +24,7 @@ class Critic(Plugin):
         reads_sheets: whether it can be asked once for all mistakes of a slice: it then looks at `Case.panel`, or at
             `Case.sheet`, where that is not None. Such panels are twice as wide as `side`.
         checks_images: whether it can look at new images, for `[curation] vlm`.
-        stochastic: whether the same question may get another answer, so that `[critic] samples` shows how firm it is.
+        stochastic: whether the same question may get another answer, so that `[critic] samples` shows how stable it is.
     """
 
     layout: str = "side-by-side"
@@ -49,7 +49,7 @@ class Critic(Plugin):
         return self.estimate(items)
 
     def check_images(self, images: Sequence[ImageToCheck]) -> list[ImageCheck | Failure]:
-        """Whether each image shows what was wished for, in order; only of critics with `checks_images`.
+        """Whether each image shows what its prompt asks for, in order; only of critics with `checks_images`.
 
         Raises:
             PluginError: this critic cannot.

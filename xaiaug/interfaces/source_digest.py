@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 OURS = __name__.partition(".")[0]
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements stand in statements
 # These rooms hold contracts and messages, not methods: the results of a plugin do not depend on them.
 CONTRACTS = frozenset({"errors", "records", "interfaces", "hookspecs", "registry", "calls", "store"})
 
@@ -86,7 +87,7 @@ def _find_imports(root: Path, path: Path, changed_ns: int) -> tuple[Path, ...]: 
     """The modules below `root` that a module imports, at its top or inside functions."""
     package = (root.name, *path.relative_to(root).parent.parts)
     names: set[tuple[str, ...]] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _iter_statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -94,6 +95,14 @@ def _find_imports(root: Path, path: Path, changed_ns: int) -> tuple[Path, ...]: 
             base += tuple(node.module.split(".")) if node.module else ()
             names |= {base, *((*base, alias.name) for alias in node.names)}
     return tuple(sorted({file for name in names for file in _find_files(root, name)}))
+
+
+def _iter_statements(block: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node. Expressions, most of a tree, hold none, and are not walked."""
+    for name in _BLOCKS:
+        for node in getattr(block, name, ()):
+            yield node
+            yield from _iter_statements(node)
 
 
 def _find_files(root: Path, name: tuple[str, ...]) -> Iterator[Path]:

@@ -13,7 +13,7 @@ class Synthesizer(Plugin):
     """Makes training images from prompts, guidance, other images or heatmaps; `uses` lists which of them it reads.
 
     Attributes:
-        needs: which of "prompt", "guidance" and "image" it cannot do without.
+        needs: which of "prompt", "guidance" and "image" it requires.
         per_case: for a deterministic synthesizer, to which more requests for the same case give nothing new: the images
             of a case, each made for its "own" class, or, with a training image of that class as `base`, for "another"
             class than the predicted one; None: as many as the run asks for, each of its own class.

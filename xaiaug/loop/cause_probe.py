@@ -45,10 +45,10 @@ def probe_cause(
     seed: int = 0,
     alpha: float = ALPHA,
 ) -> list[JudgedCause]:
-    """Whether a stated cause is why a classifier fails: the classifier is asked again after interventions.
+    """Tests whether a stated cause is why a classifier fails, by interventions on the images.
 
-    Of every failed image the cause is taken away (or put in, where it states an absence), and it is put on correct
-    images of the class. The effect must exceed that of the same edit elsewhere and that of the strongest of seven
+    The cause is removed from every failed image (or added, if it states an absence), and added to correct images of
+    the class. The effect must exceed that of the same edit elsewhere and that of the strongest of seven
     nuisance edits (flip, 5 % crop, JPEG, …), which half of the images choose and the other half decides. Sign-flip
     tests over the cases of a slice; Holm's method over slices.
 
@@ -59,13 +59,13 @@ def probe_cause(
         cause: a `Cause`, or a critic's `Critique`, whose words are read; one for all, or n of them, None for an image
             without. Those of images that are classified correctly are not read.
         slices: lists of indices of images whose mistakes are tested together; None: all of them. Within a slice,
-            mistakes of different pairs of classes, and causes of different kinds, are tested apart.
+            mistakes of different pairs of classes, and causes of different kinds, are tested separately.
         segment: finds the subject: image to h w, 0 to 1; None: the library's own. Give one where you know it.
         seed: of donors and places. The same arguments give the same result.
         alpha: probability of confirming any cause where none has an effect.
 
     Returns:
-        One `JudgedCause` a slice, the largest first: `.verdict.outcome` ("confirmed", "refuted", "suggestive" or
+        One `JudgedCause` per slice, the largest first: `.verdict.outcome` ("confirmed", "refuted", "suggestive" or
         "untestable"), `.verdict.sentence`, counts, effect with interval, and images before and after.
 
     Raises:

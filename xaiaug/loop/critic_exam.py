@@ -222,7 +222,7 @@ def examine(critic: str | Critic, run_dir: str | Path = "runs/exam", **options: 
 
     Args:
         critic: an object or a registered name.
-        run_dir: the folder of the exam; one that was cut off is resumed.
+        run_dir: the folder of the exam; an interrupted exam is resumed.
         options: `parameters`, `data`, `masks`, `segmenter`, `cases`, `seed`, `budget_usd`, `allow_upload` and `offline`
             of `CriticExam`.
 

@@ -52,7 +52,7 @@ def diagnose(  # noqa: PLR0913  each argument is one decision of the user
         critic: likewise.
         most: mistakes to analyse; None: all.
         test_causes: whether the causes that the critic states are tested by experiment (see `probe_cause`).
-        slices: whether groups of mistakes are looked for (see `find_slices`).
+        slices: whether to search for groups of mistakes (see `find_slices`).
         budget_usd: most that a paid critic may cost, in US dollars; None: nothing.
         allow_upload: whether a critic may send images to an outside service.
         offline: whether plugins that talk to outside services are refused.

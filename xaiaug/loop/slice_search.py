@@ -45,7 +45,7 @@ def find_slices(
             or n indices of the predicted classes.
         labels: n, the true classes, names or indices; None: those of the samples.
         names: of the classes; None: those of the classifier.
-        embeddings: n d, what alike images have alike; None: the classifier's, where it has any.
+        embeddings: n d, similar for similar images; None: the classifier's, where it has any.
         explanations: n heatmaps of the predicted classes; None, or a Failure, for an image without.
         segment: finds the subject: image to h w, 0 to 1; None: the library's own.
         seed: the same arguments give the same slices.

@@ -51,7 +51,8 @@ def curate(
     """
     # One chunk: whether an image repeats another depends on all that were kept before it.
     basis = {"filter": filter_key, "seen": list(seen)}
-    stage = Stage(wave.stage(StageKind.CURATE), "check images", basis, max(1, len(rows)), spread=True)
+    title = wave.name_work("check new images")
+    stage = Stage(wave.stage(StageKind.CURATE), title, basis, max(1, len(rows)), spread=True)
     return complete(
         runtime, stage, [Item(row, row) for row in rows], _Work(image_filter, tuple(seen), runtime.store.blobs)
     )

@@ -146,7 +146,7 @@ def synthesize(
     who, size = f"{type(synthesizer).__name__}.synthesize", synthesizer.batch_size
     stage = Stage(
         wave.stage(StageKind.SYNTHESIZE),
-        "make images",
+        wave.name_work("make images"),
         basis,
         size,
         remote=synthesizer.remote,

@@ -30,6 +30,7 @@ class Reader:
         self.folder = to_run_folder(folder)
         self.ledger, _ = open_run_ledger(self.folder, writable=False)
         self.blobs = Blobs(self.folder)
+        self._stages: tuple[int, dict[StageName, tuple[list[str], int]]] | None = None
 
     def close(self) -> None:
         """Closes the ledger."""
@@ -37,6 +38,13 @@ class Reader:
 
     def stages(self) -> dict[StageName, tuple[list[str], int]]:
         """Chunk keys and item count of each stage that the newest session came to, in the order they were begun."""
+        # A report asks for them a hundred times; they are read again where another process has written since.
+        version = self.ledger.data_version()
+        if self._stages is None or self._stages[0] != version:
+            self._stages = version, self._read_stages()
+        return self._stages[1]
+
+    def _read_stages(self) -> dict[StageName, tuple[list[str], int]]:
         stages, begun = self.ledger.stages(), self.get_fact(BEGUN)
         if begun is None:
             return stages

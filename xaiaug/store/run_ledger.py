@@ -207,6 +207,10 @@ class RunLedger:
         except (TypeError, ValueError, RecursionError) as error:
             raise damage(self._path, f"is damaged: a row is not JSON ({error})") from error
 
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed."""
+        return int(self.select("PRAGMA data_version")[0][0])
+
     def select(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """The rows that a query finds; nothing compares them with their checksums."""
         with self._lock:

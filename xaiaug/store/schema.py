@@ -243,6 +243,10 @@ class Wave:
         """The stage that makes, checks or reviews these images."""
         return StageName(kind, (self.source, str(self.seed), str(self.number)), self.part)
 
+    def name_work(self, work: str) -> str:
+        """What progress calls work on these images, such as "make images again"."""
+        return f"{work} again" if self.number else work
+
     @classmethod
     def of(cls, stage: StageName) -> Self:
         """The wave that a stage makes, checks or reviews."""

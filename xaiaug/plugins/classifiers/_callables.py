@@ -178,7 +178,7 @@ def restore_parts(state: dict[str, Any], folder: str | Path) -> Parts:
         folder: where.
 
     Raises:
-        ConfigError: they are live objects that this process does not hold, or names that nobody gave in it.
+        ConfigError: they are live objects that this process does not hold, or names that were not given in it.
         DataError: the state is damaged.
     """
     _check_state(state, folder)

@@ -24,6 +24,8 @@ from ._preprocessor import Preprocessor
 from ._weight_files import Loaded, check_number_types, check_weight_files, judge_weights
 
 _WHO = "TransformersClassifier"
+_MANY_CONVOLUTIONS = 8
+_MOST_ON_CPU = 8  # images in a pass of a convolutional network
 _FOLDER = (
     "Give a folder with config.json, model.safetensors and preprocessor_config.json, or the name of such a checkpoint"
     " on the model hub."
@@ -57,6 +59,24 @@ class Network:
     repeated: tuple[str, ...] = ()
     negative: str = ""
     cautions: tuple[str, ...] = ()
+
+    @property
+    def is_convolutional(self) -> bool:
+        """Whether most of its work is convolutions, not one that cuts patches."""
+        return sum(isinstance(part, nn.Conv2d) for part in self.module.modules()) >= _MANY_CONVOLUTIONS
+
+    def to_device(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels where the network is, in the memory layout that it reads fastest: n c h w."""
+        layout = torch.channels_last if self.is_convolutional else torch.preserve_format
+        return pixels.to(self.module.device, memory_format=layout)
+
+    def count_at_once(self, most: int) -> int:
+        """How many images to predict in one pass, at most so many.
+
+        On a CPU large maps are slow: the C library takes what exceeds 32 MB from the system anew each time.
+        """
+        small = self.is_convolutional and self.module.device.type == "cpu"
+        return min(most, _MOST_ON_CPU) if small else most
 
 
 def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:

@@ -82,7 +82,7 @@ class PredictClassifier(Classifier):
         return super().__reduce__()
 
     def complete_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """The classes of the data, and those that the function tells apart beside them."""
+        """The classes of the data, and others that the function knows."""
         return complete_names(self._own_labels, labels)
 
     def prepare(self, context: Context) -> None:

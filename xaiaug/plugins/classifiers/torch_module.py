@@ -41,7 +41,7 @@ class TorchClassifier(Classifier):
         module: the network, or the name of a function that returns it: called with n c h w, float32, it returns logits
             n k, bare or as the attribute `logits`.
         preprocess: called with a sequence of images it returns their pixels, a Tensor n c h w, or `Prepared` where the
-            network does not see the whole image.
+            network does not see the entire image.
         labels: names of the k classes, in the order of the logits.
         fit: called with (module, train, validation, recipe=..., seed=...) it trains the module in place and returns
             a `History`, or None; without it only the last layer can be trained. If it declares `monitor`, it gets that
@@ -272,7 +272,7 @@ class TorchClassifier(Classifier):
         function.
 
         Raises:
-            ConfigError: it needs live objects, and this process does not hold them; or names that nobody gave in it.
+            ConfigError: it needs live objects, and this process does not hold them; or names that were not given in it.
             DataError: the folder was not written by `save`.
         """
         from safetensors.torch import load_model

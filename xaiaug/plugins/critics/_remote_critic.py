@@ -148,7 +148,7 @@ class RemoteCritic(VLMCritic, ServiceEndpoint):
         return hand_on(cases, critiques, None if self._second is None else self._second.critique)
 
     def check_images(self, images: Sequence[ImageToCheck]) -> list[ImageCheck | Failure]:
-        """Whether each image shows what was wished for, in order; many calls are in flight at once, or in a batch."""
+        """Whether each image shows what its prompt asks for, in order; many calls are in flight, or in a batch."""
         self._has_answer = True  # an image that is declined is kept, and ends no run
         conversations = [self._converse(self._dialogue.check_image(one), partial(image_key, one)) for one in images]
         second = self._second if self._second is not None and self._second.checks_images else None
