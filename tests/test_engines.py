@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,9 +255,14 @@ def test_a_driver_killed_again_and_again_ends_equal_and_pays_twice_only_what_was
         assert nursery.ended() == 0
         report, costs = told(tmp_path / "untroubled")
         before, deaths = server.bill + server.lost, 0
-        for stage in ("critique mistakes", "train 3 models"):
+        asked = server.bill.requests
+        one_trained = tmp_path / "killed" / "models" / "generated-only"
+        for is_there in (
+            lambda: server.bill.requests > asked,
+            one_trained.exists,
+        ):  # while calls, then trainings, go on
             pid = nursery.start(folder, tmp_path / "killed", url=server.url, engine=engine)
-            wait_for_stage(tmp_path / "killed", stage)
+            wait_until(is_there)
             os.kill(pid, signal.SIGKILL)
             assert nursery.ended() == -signal.SIGKILL
             deaths += 1
@@ -267,15 +271,12 @@ def test_a_driver_killed_again_and_again_ends_equal_and_pays_twice_only_what_was
         check(tmp_path / "killed", report, costs["calls"], server.bill + server.lost - before, deaths)
 
 
-def wait_for_stage(run_dir, stage):
-    """Waits until a run says that it has come to a stage."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        with suppress(RunFolderError):
-            if read_status(run_dir).stage == stage:
-                return
+def wait_until(is_there):
+    """Waits until something is there, a few minutes at most."""
+    end = time.monotonic() + 300
+    while not is_there():
+        assert time.monotonic() < end
         time.sleep(0.01)
-    pytest.fail(f"never came to {stage!r}: {read_status(run_dir)}")
 
 
 def run_script(folder, run_dir, engine):
@@ -291,7 +292,7 @@ def test_a_plugin_written_at_a_prompt_runs_under_ray_which_stops_the_cluster_tha
     for variable, value in RAY.items():
         monkeypatch.setenv(variable, value)
     done = run_script(folder, tmp_path / "run", "ray")
-    assert done.stdout.splitlines()[-1:] == ["4 cases, Ray runs: False"], done.stderr
+    assert done.stdout.splitlines()[-1:] == ["2 cases, Ray runs: False"], done.stderr
 
 
 def test_a_plugin_written_at_a_prompt_is_refused_by_processes_with_the_reason(folder, tmp_path):

@@ -84,10 +84,10 @@ class RayEngine(WorkerPool):
         with _keep_signal_handlers():
             try:
                 ray.init(address=address, **({"include_dashboard": False} if address == "local" else {}))
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except Exception as error:  # Ray raises bare ones, too
                 raise ConfigError(
-                    f"[engine] address = {address!r}: no Ray cluster can be reached there: {error}. Start one with "
-                    "`ray start --head`, or leave address out to start one on this machine"
+                    f"[engine] address = {address!r}: no Ray cluster can be reached or started there: {error}. Start "
+                    "one with `ray start --head`, or leave address out to have one started on this machine"
                 ) from error
         self._owns = True
 
