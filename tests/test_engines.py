@@ -237,7 +237,7 @@ def test_a_run_that_is_stopped_finishes_what_is_under_way_tells_what_workers_do_
     options = {"synthesizer": SlowPainter(), "until": "images", "name": name, "workers": WORKERS}
     with pytest.raises(RunStopped, match="stopped in make images at [1-9]"):
         run(folder, tmp_path / "run", watch=watch, **options)
-    assert len(stopping[0].workers) == WORKERS
+    assert 1 <= len(stopping[0].workers) <= WORKERS  # the second one may still have been starting
     assert all(re.fullmatch(r"worker \d+.*: .+, chunk \d+ of \d+", line) for line in {*lines, *stopping[0].workers})
     assert lines
     whole = run(folder, tmp_path / "here", SlowPainter(), until="images")

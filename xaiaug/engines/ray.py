@@ -132,7 +132,8 @@ class RayEngine(WorkerPool):
         if work is not None and work is not self._stored[0]:
             self._stored = (work, ray.put(work))  # once for all actors
         given = None if work is None else self._stored[1]
-        self._calls[self._actors[number].do.remote(given, chunk)] = number
+        # Put into the store, which lets go of it, and not into the call: the driver keeps descriptions of calls.
+        self._calls[self._actors[number].do.remote(given, ray.put(chunk))] = number
 
     def _ask_to_stop(self, numbers: Iterable[int]) -> None:
         for number in numbers:
