@@ -46,10 +46,10 @@ CPU = (
     Run(
         "explainers",
         "explainers",
-        ("--models", "ViT-S/16", "--rounds", "5", "--seconds", "75", "--sizes", *("224x1", "224x8", "224x64", "518x1")),
+        ("--models", "ViT-S/16", "--rounds", "5", "--seconds", "60", "--sizes", *("224x1", "224x8", "224x64", "518x1")),
     ),
-    Run("training", "training", ("--images", "160")),
-    Run("calls", "calls", ("--rounds", "3")),
+    Run("training", "training", ("--images", "96")),
+    Run("calls", "calls", ("--rounds", "2")),
     Run("loop", "loop", ("--sizes", "1000", "10000", "100000")),
     Run("near_duplicates", "near_duplicates"),
     Run("synthesizers", "synthesizers", ("--small",)),

@@ -164,7 +164,8 @@ def _join(
 def _distance(
     rows: NDArray[np.uint64], columns: NDArray[np.uint64], row: NDArray[np.int64], column: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    return np.bitwise_count(rows[row] ^ columns[column]).astype(np.int64)
+    distances: NDArray[np.int64] = np.bitwise_count(rows[row] ^ columns[column]).astype(np.int64)
+    return distances
 
 
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
