@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Bytecode is kept, whatever the environment says: tests start some hundred processes, and each would compile it all.
 TESTENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive HF_HUB_OFFLINE=1
 
-.PHONY: demo test check docs evidence format release clean
+.PHONY: demo test check docs bench bench-gpu evidence format release clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,14 @@ evidence: $(VENV)/.all
 	$(BIN)/python benchmarks/petworld.py --arms full --prior biased --seeds 5
 	$(BIN)/python benchmarks/photos.py --data $(DATA)
 	$(BIN)/python benchmarks/pointing.py --data $(DATA)
+
+# Half an hour: speed and memory beside what people use today; writes benchmarks/results and docs/benchmarks.md.
+bench: $(VENV)/.all
+	$(BIN)/python benchmarks/run_all.py --data $(DATA)
+
+# A quarter of an hour on a machine with a GPU; elsewhere it says so.
+bench-gpu: $(VENV)/.all
+	$(BIN)/python benchmarks/run_all.py --gpu
 
 # Builds and checks what a release uploads, and stops there: uploading is done by hand.
 release: $(VENV)/.all

@@ -1,14 +1,16 @@
 """How fast paid calls go through: against the ideal rate, a rate-limited service, and a plain loop.
 
-    python benchmarks/calls.py [--quick] [--json FILE]
+    python benchmarks/calls.py [--rounds 3] [--quick] [--json FILE]
 
 The service is a function in this process that sleeps and counts. The ledger is that of a run folder on disk, so each
 call commits its intent, its raw reply and its cost. The plain loop sends one call after another and records nothing;
-it is timed on a sample and extrapolated to all calls.
+it is timed on a sample and extrapolated to all calls. The measures take turns, round by round; a figure is the median
+of the rounds, with quartiles.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import tempfile
@@ -18,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reporting import create_parser, describe_machine, write_json
+from reporting import create_parser, describe_machine, summarize, write_json
 
 from xaiaug.calls import CallError, Calls, ConcurrencyLimit, Prices, RawReply, imap_unordered
 from xaiaug.store import CallLedger, Store
@@ -27,7 +29,7 @@ LATENCY_S = 0.5
 IN_FLIGHT = 32
 RATE = 20
 SPARE = 32  # threads that commit while others wait for the service; a run has more
-CALLS, QUICK = 1000, 80
+CALLS, FEW, QUICK = 1000, 160, 80
 SAMPLE, QUICK_SAMPLE = 20, 4  # calls of the plain loop
 SEED = 0  # of the jitter between retries
 PRICES = {"measured": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}}
@@ -120,23 +122,38 @@ def time_overhead(count: int) -> dict[str, float]:
 
 def main() -> None:
     """Measures, prints and writes."""
-    options = create_parser(__doc__, quick=f"{QUICK} calls instead of {CALLS:,}").parse_args()
-    count, sample = (QUICK, QUICK_SAMPLE) if options.quick else (CALLS, SAMPLE)
+    options = _parse_options()
+    count, few, sample = (QUICK, QUICK, QUICK_SAMPLE) if options.quick else (CALLS, FEW, SAMPLE)
     print(describe_machine()["summary"])
     measures: dict[str, Callable[[], dict[str, float]]] = {
         "plain_loop": lambda: time_plain_loop(count, sample),
         "without_limit": lambda: time_without_limit(count),
+        "without_limit_few": lambda: time_without_limit(few),
         "with_limit": lambda: time_with_limit(count),
         "overhead": lambda: time_overhead(count),
     }
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in measures}
+    for _ in range(options.rounds):
+        for name, measure in measures.items():
+            rounds[name].append(measure())
+            row = {key: round(value, 3) for key, value in rounds[name][-1].items()}
+            print(f"{name}: {json.dumps(row)}", flush=True)
     figures: dict[str, Any] = {"latency_s": LATENCY_S, "in_flight": IN_FLIGHT, "service_rate": RATE}
-    for name, measure in measures.items():
-        figures[name] = measure()
-        print(f"{name}: {json.dumps({key: round(value, 3) for key, value in figures[name].items()})}", flush=True)
-    faster = figures["without_limit"]["rate"] / figures["plain_loop"]["rate"]
-    print(f"{IN_FLIGHT} in flight: {faster:.1f} times the rate of the plain loop")
+    for name, rows in rounds.items():
+        figures[name] = {key: summarize([row[key] for row in rows]) for key in rows[0]}
+    pairs = zip(rounds["without_limit"], rounds["plain_loop"], strict=True)
+    figures["times_the_plain_loop"] = summarize([ours["rate"] / plain["rate"] for ours, plain in pairs])
+    print(f"{IN_FLIGHT} in flight: {figures['times_the_plain_loop']['median']:.1f} times the rate of the plain loop")
     if options.json:
         write_json(options.json, figures, seeds=[SEED])
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = create_parser(__doc__, quick=f"{QUICK} calls instead of {CALLS:,}, one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    options.rounds = 1 if options.quick else options.rounds
+    return options
 
 
 if __name__ == "__main__":

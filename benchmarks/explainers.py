@@ -1,13 +1,13 @@
 """What an explanation costs over the plain forward pass, next to textbook implementations and captum.
 
-    python benchmarks/explainers.py [--models ViT-S/16 ViT-B/16] [--batch 8] [--pixels 224] [--rounds 15]
-                                    [--seconds 300] [--device cpu] [--quick] [--json FILE]
+    python benchmarks/explainers.py [--models ViT-S/16 ViT-B/16] [--sizes 224x8 518x1] [--rounds 15] [--seconds 300]
+                                    [--device cpu] [--quick] [--json FILE]
 
-Random weights, float32; --batch (1 to 64, say) and --pixels (224 to 518) take several values. The methods take turns,
-round by round; a ratio is the median over the rounds of a method's time over the plain pass (SDPA, inference mode) of
-the same round, in CPU time, which other processes on the machine change little, and in wall time, which is all there is
-on a GPU. A table ends after --rounds, or after --seconds and two rounds. Memory is the peak of what torch holds,
-weights included, over that of the plain pass.
+Random weights, float32; --sizes are pixels and batches. The methods take turns, round by round; a ratio is the median
+over the rounds of a method's time over the plain pass (SDPA, inference mode) of the same round, in CPU time, which
+other processes on the machine change little, and in wall time, which is all there is on a GPU. A table ends after
+--rounds, or after --seconds and two rounds. Memory is the peak of what torch holds, weights included, over that of the
+plain pass.
 
 - ours: `explain`, from images to heatmaps at image size; pixels are prepared beforehand, as for the plain pass.
 - textbook rollout: `output_attentions` of eager attention, and the product of full matrices.
@@ -249,12 +249,11 @@ def main() -> None:
     tables = [
         {"model": name, "pixels": side, "batch": batch, "rows": print_table(name, batch, side, options)}
         for name in options.models
-        for side in options.pixels
-        for batch in options.batch
+        for side, batch in options.sizes
     ]
     print()
     products = []
-    for batch, tokens in [(batch, tokens) for tokens in options.tokens for batch in options.batch[:2]]:
+    for batch, tokens in [(batch, tokens) for tokens in options.tokens for batch in (1, 8)]:
         seconds = time_in_turn(rollout_products(batch, tokens, torch.device(options.device)), options.rounds)
         row = compare_times(seconds["full"], seconds["row"])
         products.append({"tokens": tokens, "batch": batch, **row})
@@ -267,18 +266,24 @@ def main() -> None:
         write_json(options.json, {**setup, "tables": tables, "products": products}, seeds=[SEED])
 
 
+def _parse_size(text: str) -> tuple[int, int]:
+    side, _, batch = text.partition("x")
+    return int(side), int(batch)
+
+
 def _parse_options() -> argparse.Namespace:
     parser = create_parser(__doc__, quick="a tiny network, one round")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["ViT-S/16", "ViT-B/16"])
-    parser.add_argument("--batch", type=int, nargs="+", default=[8])
-    parser.add_argument("--pixels", type=int, nargs="+", default=[224], help="side of the images, cut to whole patches")
+    parser.add_argument(
+        "--sizes", type=_parse_size, nargs="+", default=[(224, 8)], help="side of the images, cut to patches, and batch"
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=300, help="for each table, once it has two rounds")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     options.tokens = TOKENS
     if options.quick:
-        options.models, options.rounds, options.batch = ["tiny"], QUICK_ROUNDS, [QUICK_BATCH]
+        options.models, options.rounds, options.sizes = ["tiny"], QUICK_ROUNDS, [(224, QUICK_BATCH)]
         options.tokens = TOKENS[:1]
     return options
 

@@ -7,7 +7,9 @@ is cutting chunks, digests, blobs synced to disk, and commits. Overhead is the t
 the time spent inside the fakes, divided by the mistakes. Each size runs in its own process, so that peak memory is its
 own. The exponent is the slope of log time over log mistakes. Not included: reading photographs (benchmarks/data.py),
 the faithfulness of heatmaps, and the report, which holds every mistake: opening a finished run, and writing report.json
-and the page, are measured separately, in a process of their own.
+and the page, are measured separately, in a process of their own. Resuming is the same command again: nothing is left to
+do. Beside it stands a script that writes each image, heatmap and critique to files, without syncing, checksums or a way
+to resume.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,19 @@ import numpy as np
 from PIL import Image
 from reporting import create_parser, describe_machine, peak_megabytes, write_json
 
-from xaiaug import Classifier, Critic, Critique, Explainer, Explanation, FeedbackLoop, History, Sample, Splits, open_run
+from xaiaug import (
+    Case,
+    Classifier,
+    Critic,
+    Critique,
+    Explainer,
+    Explanation,
+    FeedbackLoop,
+    History,
+    Sample,
+    Splits,
+    open_run,
+)
 from xaiaug.calls import Calls
 from xaiaug.data import DataCheck
 from xaiaug.loop.run import prepare_run, run_stages
@@ -145,7 +159,7 @@ def time_run(size: int, folder: Path) -> dict[str, float]:
     splits = Unchecked(LABELS, train=(create_sample(0), create_sample(1)), guide=Lazy(size, create_sample))
     settings = {"mistakes": {"max": "all", "faithfulness": 0}, "experiment": {"fit_baseline": False}}
     loop = FeedbackLoop(Wrong(), Gradient(), Fluent(), seeds=(SEED,), settings=settings)
-    CLOCK.seconds, began = 0.0, time.perf_counter()
+    CLOCK.seconds, began, cpu_began = 0.0, time.perf_counter(), time.process_time()
     with Store(folder) as store:  # not `loop.run`, which writes the report page as well
         calls = Calls(CallLedger(store.ledger, store.blobs), budget_usd=None)
         runtime = StageRuntime(store, loop.engine, lambda _: None)
@@ -157,8 +171,48 @@ def time_run(size: int, folder: Path) -> dict[str, float]:
         "mistakes": size,
         "seconds": seconds,
         "own_ms_a_mistake": 1000 * (seconds - CLOCK.seconds) / size,
+        "cpu_ms_a_mistake": 1000 * (time.process_time() - cpu_began) / size,  # the fakes' own time included
         "cpu_s": time.process_time(),
         "memory_mb": peak_megabytes(),
+    }
+
+
+def time_resume(size: int, folder: Path) -> dict[str, float]:
+    """The same run again, in this process."""
+    return {"resume_s": time_run(size, folder)["seconds"]}
+
+
+def time_script(size: int, folder: Path) -> dict[str, float]:
+    """What a script does that keeps the same things, in this process."""
+    folder.mkdir()
+    classifier, explainer, critic = Wrong(), Gradient(), Fluent()
+    CLOCK.seconds, began, cpu_began = 0.0, time.perf_counter(), time.process_time()
+    with (folder / "critiques.jsonl").open("w") as lines:
+        for start in range(0, size, Gradient.batch_size):
+            numbers = range(start, min(size, start + Gradient.batch_size))
+            samples = [create_sample(number) for number in numbers]
+            images = [sample.open() for sample in samples]
+            predicted = classifier.predict_proba(images).argmax(1).tolist()
+            maps = explainer.explain(classifier, images, predicted)
+            cases = [
+                Case(
+                    sample.id,
+                    image,
+                    image,
+                    LABELS[sample.label],
+                    LABELS[label],
+                    np.eye(2, dtype=np.float32)[label],
+                    one,
+                )
+                for sample, image, label, one in zip(samples, images, predicted, maps, strict=True)
+            ]
+            for case, one, critique in zip(cases, maps, critic.critique(cases), strict=True):
+                case.image.save(folder / f"{case.id}.png")
+                np.save(folder / f"{case.id}.npy", one.heatmap)
+                lines.write(json.dumps({"id": case.id, **asdict(critique)}) + "\n")
+    return {
+        "script_ms_a_mistake": 1000 * (time.perf_counter() - began - CLOCK.seconds) / size,
+        "script_cpu_ms_a_mistake": 1000 * (time.process_time() - cpu_began) / size,
     }
 
 
@@ -192,12 +246,15 @@ def main() -> None:
     if options.do:
         command, *arguments = options.do
         folder = Path(arguments[-1])
-        print(json.dumps(time_run(int(arguments[0]), folder) if command == "run" else time_report(folder)))
+        sized = {"run": time_run, "resume": time_resume, "script": time_script}
+        print(json.dumps(time_report(folder) if command == "report" else sized[command](int(arguments[0]), folder)))
         return
     rows = []
     with tempfile.TemporaryDirectory(dir=options.folder) as root:
         for size in QUICK if options.quick else options.sizes:
-            row = run_in_process("run", size, Path(root, str(size)))
+            row = run_in_process("script", size, Path(root, f"script-{size}"))
+            row |= run_in_process("run", size, Path(root, str(size)))
+            row |= run_in_process("resume", size, Path(root, str(size)))
             row |= run_in_process("report", Path(root, str(size)))
             rows.append(row)
             print(_describe(row), flush=True)
@@ -213,7 +270,9 @@ def main() -> None:
 
 
 def _describe(row: dict[str, float]) -> str:
-    run = f"{row['own_ms_a_mistake']:.2f} ms overhead, {row['cpu_s']:.0f} s of one core, {row['memory_mb']:.0f} MB"
+    overhead = f"{row['own_ms_a_mistake']:.2f} ms overhead, {row['cpu_ms_a_mistake']:.2f} of CPU time"
+    script = f"{row['script_ms_a_mistake']:.2f} and {row['script_cpu_ms_a_mistake']:.2f} by a script"
+    run = f"{overhead} ({script}), {row['cpu_s']:.0f} s of one core, {row['memory_mb']:.0f} MB"
     report = f"opened in {row['open_s']:.1f} s and written in {row['write_s']:.1f} s"
     costs = f"{row['report_cpu_s']:.1f} s of one core, {row['report_memory_mb']:.0f} MB"
     return f"{row['mistakes']:>8,} mistakes: {run}; {report} ({costs}), report.json {row['report_json_mb']:.1f} MB"

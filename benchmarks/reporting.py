@@ -71,7 +71,7 @@ def summarize(values: Sequence[float]) -> dict[str, float]:
 def write_json(path: Path, figures: dict[str, Any], *, seeds: Sequence[int]) -> None:
     """Writes figures with the command, date, hardware, versions and seeds."""
     context = {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name, *(_hide_path(word) for word in sys.argv[1:])],
         "date": datetime.now(UTC).date().isoformat(),
         "machine": describe_machine(),
         "seeds": list(seeds),
@@ -79,6 +79,11 @@ def write_json(path: Path, figures: dict[str, Any], *, seeds: Sequence[int]) -> 
     text = json.dumps(_without_nan({**context, **figures}), indent=2, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
     print(f"figures: {path}")
+
+
+def _hide_path(word: str) -> str:
+    """A word of the command line; of a path only its name, since figures are published."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _without_nan(value: Any) -> Any:

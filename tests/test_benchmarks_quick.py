@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "causes": ((), ()),
     "critics": ((), ()),
     "data": (("--data", "cats-vs-dogs"), ()),
+    "diagnose": (("--data", ""), ()),
     "dose": ((), ()),
     "engines": ((), ()),
     "edits": (("--data", ""), ()),
@@ -40,8 +41,17 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "slices": (("--data", ""), ()),
     "sweep": ((), ()),
     "synthesizers": ((), ("diffusers", "compel")),
+    "training": ((), ()),
 }
-PARTS = {"composed_backdrops", "planted", "planted_marks", "pretrained", "reporting"}  # of other benchmarks
+PARTS = {
+    "composed_backdrops",
+    "planted",
+    "planted_marks",
+    "pretrained",
+    "reporting",
+    "run_all",
+    "tables",
+}  # of other benchmarks
 EXAMPLES = ("cats_vs_dogs", "custom_explainer", "loop")
 
 

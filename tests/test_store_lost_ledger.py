@@ -216,8 +216,8 @@ def test_a_kill_between_a_reply_and_its_commit_is_no_loss_and_stays_none(tmp_pat
         calls = CallLedger(store.ledger, store.blobs)
         (intent,) = calls.intend_batch("tag", [OpenCall("key", PRICE, 5)])
         with monkeypatch.context() as patch:
-            patch.setattr(store.ledger, "changing", None)  # the reply is written, its commit never comes
-            with pytest.raises(TypeError):
+            patch.setattr(calls, "_group", None)  # the reply is written, its commit never comes
+            with pytest.raises(AttributeError):
                 calls.settle(intent, RawReply({"text": "a"}, {}), 3)
         left = copy(tmp_path / "run", tmp_path / "left")
     Reader(left).close()

@@ -272,7 +272,7 @@ def test_verify_knows_masks_and_names_a_torn_one(red: Path, tmp_path: Path) -> N
     file.with_name("notes.png").write_bytes(b"mine")
     torn, foreign = sorted(problems(reader), reverse=True)
     reader.close()
-    assert f"{file.name} is torn" in torn
+    assert f"{file.name} is damaged" in torn
     assert "notes.png is foreign" in foreign
 
 

@@ -176,7 +176,7 @@ class Directory:
                     *folders, last = _split(file.name)
                     at = self._open_folder(tuple(folders), known, opened) if HAS_DESCRIPTORS else None
                     path = last if HAS_DESCRIPTORS else os.path.join(self._check_folders(folders, make=True), last)  # noqa: PTH118
-                    whole = _stat_whole(at, path, file)
+                    whole = _stat_intact(at, path, file)
                     if whole is None:
                         parts[file.name] = Part(at, path, file.data)
                     else:
@@ -296,7 +296,7 @@ class Directory:
         return path
 
 
-def _stat_whole(at: int | None, last: str, file: NewFile) -> os.stat_result | None:
+def _stat_intact(at: int | None, last: str, file: NewFile) -> os.stat_result | None:
     """How a file lies there, where it has the bytes that it is to have."""
     try:
         with os.fdopen(_open_regular(last, at, _READ), "rb") as opened:
