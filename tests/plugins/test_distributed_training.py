@@ -9,7 +9,7 @@ import pytest
 
 from xaiaug import FeedbackLoop, Recipe
 from xaiaug.errors import ConfigError, UnsupportedRecipeError
-from xaiaug.testing import small_splits
+from xaiaug.testing import NearestColour, small_splits
 
 CODE = """
 import os, sys
@@ -70,5 +70,5 @@ def test_a_step_that_cannot_be_divided_among_the_processes_is_refused(tiny_vit, 
 def test_a_run_under_torchrun_is_refused_before_its_folder_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="a run is one process, and torchrun or accelerate started several"):
-        FeedbackLoop(recipe=Recipe(steps=1)).run(small_splits(), tmp_path / "run")
+        FeedbackLoop(NearestColour(), recipe=Recipe(steps=1)).run(small_splits(), tmp_path / "run")
     assert not (tmp_path / "run").exists()

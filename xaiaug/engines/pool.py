@@ -69,8 +69,8 @@ class _Round:
 class WorkerPool(ABC):
     """Workers that are started when they are first needed, and kept until the engine is closed.
 
-    No more chunks are on their way than there are workers, and none is taken before a result was asked for: neither
-    memory nor a store of objects grows with the run.
+    No more chunks are on their way than there are workers, and none is taken before a result was asked for, so what is
+    on its way does not grow with the run.
 
     Args:
         most: workers at once.
