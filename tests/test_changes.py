@@ -103,4 +103,4 @@ def test_looking_at_test_again_with_other_settings_is_told(tmp_path):
     assert first.report.data.test_seen == again.report.data.test_seen == 0
     other = loop(images=2).run(splits, tmp_path / "run")
     assert other.report.data.test_seen == 1
-    assert any("looked at the test split once before" in note.text for note in other.report.notes)
+    assert any("test split was used once before" in note.text for note in other.report.notes)

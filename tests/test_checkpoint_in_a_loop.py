@@ -94,7 +94,7 @@ def test_a_classifier_of_more_classes_is_diagnosed_on_those_that_are_there(photo
     assert result.report.data.labels[:3] == ("cat", "dog", "bee")
     assert {case.label for case in result.report.cases} <= set(CLASSES)
     assert any(pair.predicted not in CLASSES for pair in result.report.mistakes.by_pair)
-    (note,) = [note.text for note in result.report.notes if "without an image" in note.text]
+    (note,) = [note.text for note in result.report.notes if "without images in the data" in note.text]
     assert "62 classes" in note
     assert len(note) < 300
 

@@ -448,7 +448,7 @@ def test_a_classifier_may_be_taken_as_it_is(folder, tmp_path):
     settings = {"experiment": {"fit_baseline": False}}
     result = loop(classifier=Ready(str(folder)), settings=settings).run(guide_alone, tmp_path / "run", until="critique")
     assert result.mistakes and all(case.critique for case in result.mistakes)
-    assert "guide images that the model gets right" in texts(result)
+    assert "correctly classified guide images" in texts(result)
 
 
 def test_other_classes_than_the_classifier_knows_are_named(folder, tmp_path):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from xaiaug.errors import RunFolderError
 from xaiaug.store.group_commit import GroupCommit
 
 
@@ -67,13 +68,13 @@ def test_what_gathers_while_one_commits_is_one_commit(table):
 def test_a_change_that_fails_is_undone_alone(table):
     def half(connection: sqlite3.Connection) -> None:
         insert(100)(connection)
-        insert(0)(connection)  # is there already
+        raise ValueError("a damaged row")
 
     group = GroupCommit(table.changing)
     with ThreadPoolExecutor(4) as pool:
         futures = gather(table, group, [0, 1], pool)
         futures += [pool.submit(group.run, half), pool.submit(group.run, insert(2))]
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(ValueError, match="damaged"):
             futures[2].result()
         assert [futures[place].exception() for place in (0, 1, 3)] == [None] * 3
     assert table.numbers() == [0, 1, 2]
@@ -116,3 +117,24 @@ def test_an_interrupt_ends_one_thread_and_another_commits_for_the_rest(table):
         told = list(pool.map(run, range(3)))
     assert sorted(told) == ["committed", "committed", "interrupted"]
     assert table.numbers() == [number for number, each in enumerate(told) if each == "committed"]
+
+
+def test_an_error_of_the_disk_in_a_change_is_raised_as_the_ledger_words_it_and_leaves_nothing(table):
+    @contextmanager
+    def changing() -> Iterator[sqlite3.Connection]:
+        try:
+            with table.changing() as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise RunFolderError("the ledger cannot be written") from error
+
+    def fail(connection: sqlite3.Connection) -> None:
+        insert(1)(connection)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    table.goes_on.set()
+    group = GroupCommit(changing)
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        group.run(fail)
+    group.run(insert(2))
+    assert table.numbers() == [2]

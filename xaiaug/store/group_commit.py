@@ -27,8 +27,8 @@ class _Ticket:
 class GroupCommit:
     """Makes changes for many threads, as many as have gathered in one transaction.
 
-    A call returns once its change is committed; one that fails is undone alone. What is changed in one transaction is
-    on the disk as a whole or not at all.
+    A call returns once its change is committed. One that fails is undone alone, but where the database itself fails no
+    change of the transaction stands. What is changed in one transaction is on the disk as a whole or not at all.
 
     Args:
         begin: gives the connection within a transaction that ends with the block.
@@ -84,6 +84,8 @@ class GroupCommit:
                 connection.execute("SAVEPOINT change")
                 try:
                     ticket.result = ticket.change(connection)
+                except sqlite3.Error:
+                    raise  # the ledger cannot be written: no change of the transaction stands, and `begin` says why
                 except Exception as error:  # noqa: BLE001  raised again in the thread whose change it is
                     connection.execute("ROLLBACK TO change")
                     ticket.error = error
