@@ -173,9 +173,9 @@ def describe_near_duplicates(figures: Figures) -> str:
         [
             f"{row['hashes']:,}",
             f"{row['found']} of {row['planted']}",
-            format_spread(row["by blocks"], ".3g", " s"),
+            format_spread(row["by blocks"], _digits(row["by blocks"]), " s"),
             f"{row['megabytes']:.0f} MB",
-            format_spread(row["all pairs"], ".3g", " s"),
+            format_spread(row["all pairs"], _digits(row["all pairs"]), " s"),
         ]
         for row in figures["rows"]
     ]
@@ -249,6 +249,11 @@ def describe_diagnose(figures: Figures) -> str:
             ],
         )
     )
+
+
+def _digits(figure: Figures) -> str:
+    """The format of about three digits, without an exponent."""
+    return ",.0f" if figure["median"] >= 100 else ".2f" if figure["median"] >= 1 else ".4f"
 
 
 def _seconds(figure: Figures) -> str:
