@@ -128,7 +128,7 @@ def test_a_length_that_cannot_be_found_out_is_refused_unless_the_user_states_it(
 ) -> None:
     monkeypatch.setattr(_read_length, "LENGTHS", {})
     monkeypatch.setattr(_conditioning, "DENOISERS", ())
-    with pytest.raises(ConfigError, match=r"Lumina2Pipeline reads cannot be found out.*prompt_tokens"):
+    with pytest.raises(ConfigError, match=r"Lumina2Pipeline reads cannot be determined.*prompt_tokens"):
         open_family(families, "lumina2")
     assert open_family(families, "lumina2", prompt_tokens=40)._load_token_limit().tokens == 40
 
