@@ -56,7 +56,7 @@ def test_a_page_that_says_something_else_is_found_and_corrected(tables, tmp_path
     assert tables.find_differences() == []
     assert (tmp_path / "README.md").read_text().endswith("-->4 s<!-- /figure --> ends")
     text = page.read_text()
-    assert "| 1,000,000 | 5 of 5 | 3.9 s (3.9 to 7.8) | 80 MB | 400 s (400 to 800) |" in text
+    assert "| 1,000,000 | 5 of 5 | 3.90 s (3.90 to 7.80) | 80 MB | 400 s (400 to 800) |" in text
     assert "python benchmarks/near_duplicates.py\n" in text
     assert "someone" not in text
     assert text.count("Not measured yet") == 7
