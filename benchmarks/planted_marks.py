@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from xaiaug import Sample, Splits
+from xaiaug.petworld.tag import CORNERS
 from xaiaug.records import derive_seed, digest
 
 SIDES = (34 / 224, 46 / 224)  # of the tag, in shares of the image's shorter side
 GAP = 6 / 224  # most pixels between tag and border, likewise
 YELLOW = np.array([236, 200, 40])
-CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 WARM = np.array([1.18, 1.0, 0.78])  # by what a tint of strength 1 multiplies red, green and blue
 STRENGTHS = (0.8, 1.2)
 

@@ -44,7 +44,7 @@ def test_a_page_that_says_something_else_is_found_and_corrected(tables, tmp_path
     for way, seconds in (("by blocks", 3.9), ("all pairs", 400.0)):
         row[way] = {"median": seconds, "low": seconds, "high": 2 * seconds, "rounds": 3}
     figures = {
-        "command": ["near_duplicates.py", "--json", "/home/someone/x.json"],
+        "command": ["near_duplicates.py", "--json", str(tmp_path / "someone" / "x.json")],
         "date": "2026-11-28",
         "machine": {"summary": "2 cores", "gpu": None},
         "rows": [row],

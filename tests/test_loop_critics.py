@@ -321,7 +321,7 @@ def test_failures_that_may_pass_are_asked_again_by_the_same_command_and_refusals
         assert len(server.requests) == asked + 1, "only the case whose call failed is asked about again"
         third = loop().run(splits, tmp_path / "run", until="critique")
         assert len(server.requests) == asked + 1
-    assert any("gave no answer for 1 cases" in note for note in seen)
+    assert any("gave no answer for 1 case," in note for note in seen)
     for run in (second, third):
         assert [one.kind for case in run.mistakes for one in case.failures] == ["refusal"]
     assert verify(tmp_path / "run") == []

@@ -29,7 +29,7 @@ def show_result(result: Result, *, as_json: bool = False) -> None:
         _print_text(result)
     if unanswered:
         print_line(
-            f"{unanswered:,} items got no answer perhaps temporarily: rerun the same command to ask again",
+            f"{unanswered:,} items got no answer, perhaps temporarily: rerun the same command to ask again",
             error=True,
         )
         raise typer.Exit(PARTIAL)

@@ -297,7 +297,9 @@ def _show_changes(runtime: StageRuntime, snapshot: Mapping[str, Any], unanswered
     if any(change.key.partition(".")[0] in (*KINDS, "engine") for change in changes):
         ledger.set_fact(SPEEDS, None)  # they were another plugin's, or of other workers
     if unanswered:
-        note = f"the critic gave no answer for {unanswered} cases, perhaps temporarily: they are asked about again"
+        note = (
+            f"the critic gave no answer for {unanswered} case{'s' * (unanswered > 1)}, perhaps temporarily: asked again"
+        )
         runtime.watch(Progress("asked again", unanswered, unanswered, note))
     for change in changes:
         runtime.watch(Progress("settings changed", len(changes), len(changes), str(change)))

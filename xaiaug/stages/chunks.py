@@ -19,6 +19,7 @@ from ..store import StageName
 from .lazy import Lazy, Rows
 from .plugin_guard import WithTimeLimit, notify_while_waiting
 from .runtime import StageRuntime
+from .stage_meter import StageMeter
 from .stage_work import StageWork
 
 WAITING = 1_000  # items an outside service may have at once; their images are in memory
@@ -212,51 +213,20 @@ class _Part:
         self.done += len(self.chunks[place])
 
 
-class _Meter:
-    """Shows the progress of stages under one title.
-
-    Args:
-        runtime: who watches.
-        title: of the progress.
-        parts: the stages.
-    """
-
-    def __init__(self, runtime: StageRuntime, title: str, parts: Sequence[_Part]) -> None:
-        self._runtime, self._title = runtime, title
-        self._total, self._earlier = (
-            sum(count * part.stage.steps for count, part in zip(counts, parts, strict=True))
-            for counts in ([len(part.items) for part in parts], [part.before for part in parts])
-        )
-        self._done, self._shown = self._earlier, False
-        if self._done == self._total:
-            self.show()
-
-    def show(self, note: str = "") -> None:
-        """Shows how far they are: once at their beginning, or with a note."""
-        if note or not self._shown:
-            self._shown = True
-            self._watch(self._done, note)
-
-    def add(self, done: int) -> None:
-        """Shows that so much more is done."""
-        self._done += done
-        self._watch(self._done)
-
-    def show_workers(self, doing: Mapping[str, tuple[str, int]]) -> None:
-        """Shows what each worker does, and how far it is in it."""
-        lines = tuple(f"{name}: {text}" for name, (text, _) in doing.items())
-        self._watch(self._done + sum(steps for _, steps in doing.values()), workers=lines)
-
-    def _watch(self, done: int, note: str = "", workers: tuple[str, ...] = ()) -> None:
-        self._runtime.watch(Progress(self._title, done, self._total, note, self._earlier, workers))
-
-
-def _make_meters(runtime: StageRuntime, parts: Sequence[_Part], at_once: int) -> dict[_Part, _Meter]:
+def _make_meters(runtime: StageRuntime, parts: Sequence[_Part], at_once: int) -> dict[_Part, StageMeter]:
     """One meter a stage, or one for all where several are under way at once."""
     if at_once == 1 or len(parts) == 1:
-        return {part: _Meter(runtime, part.stage.title, [part]) for part in parts}
-    shared = _Meter(runtime, f"{parts[0].stage.title.partition(' ')[0]} {len(parts)} models", parts)
+        return {part: _make_meter(runtime, part.stage.title, [part]) for part in parts}
+    shared = _make_meter(runtime, f"{parts[0].stage.title.partition(' ')[0]} {len(parts)} models", parts)
     return dict.fromkeys(parts, shared)
+
+
+def _make_meter(runtime: StageRuntime, title: str, parts: Sequence[_Part]) -> StageMeter:
+    total, earlier = (
+        sum(count * part.stage.steps for count, part in zip(counts, parts, strict=True))
+        for counts in ([len(part.items) for part in parts], [part.before for part in parts])
+    )
+    return StageMeter(runtime.watch, title, total, earlier)
 
 
 def _describe(part: _Part, place: int, message: Any) -> tuple[str, int]:

@@ -64,6 +64,10 @@ class RunPlace:
     plugin: type[Plugin] | None = None
     source: str | None = None
 
+    def itself(self) -> RunPlace:
+        """This place: what was found once is not looked for in a worker."""
+        return self
+
     def check(self) -> None:
         """Refuses a machine that has another run folder, not the images, or another version of the plugin.
 
@@ -90,62 +94,31 @@ class RunPlace:
             ) from error
 
 
-class StageWork:
-    """The work of a stage in this process.
-
-    Args:
-        work: makes the rows of a chunk.
-        blobs: of the run.
-        find_place: how a worker knows that it is at the right place; asked when the work travels.
-    """
-
-    def __init__(self, work: Callable[[Rows], Rows], blobs: Blobs, find_place: Callable[[], RunPlace]) -> None:
-        self._work, self._blobs, self._find_place = work, blobs, find_place
-
-    def open(self) -> None:
-        """Nothing: this is where the run is."""
-
-    def __call__(self, values: Rows) -> Rows | UnsupportedRecipeError:
-        """The rows of a chunk, their blobs kept; the error of a training that its classifier cannot do."""
-        return do_chunk(self._work, self._blobs, values)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return WorkElsewhere, (self._work, self._blobs, self._find_place())
-
-
 @dataclass(frozen=True)
-class WorkElsewhere:
-    """The same in a worker.
+class StageWork:
+    """The work of a stage, here or in a worker.
 
     Attributes:
         work: makes the rows of a chunk.
         blobs: of the run.
-        place: where the worker has to be.
+        find_place: where a worker has to be; asked when the work travels, for it costs a file in the run folder.
     """
 
     work: Callable[[Rows], Rows]
     blobs: Blobs
-    place: RunPlace
+    find_place: Callable[[], RunPlace]
 
     def open(self) -> None:
-        """Raises as `RunPlace.check` does."""
-        self.place.check()
+        """In a worker, before the first chunk; raises as `RunPlace.check` does."""
+        self.find_place().check()
 
     def __call__(self, values: Rows) -> Rows | UnsupportedRecipeError:
-        """As of `StageWork`."""
-        return do_chunk(self.work, self.blobs, values)
+        """The rows of a chunk, their blobs kept; the error of a training that its classifier cannot do."""
+        try:
+            kept: Rows = self.blobs.keep(self.work(values))
+        except UnsupportedRecipeError as error:
+            return error  # it ends one training, and no other
+        return kept
 
-
-def do_chunk(work: Callable[[Rows], Rows], blobs: Blobs, values: Rows) -> Rows | UnsupportedRecipeError:
-    """The rows of a chunk, their blobs kept; the error of a training that its classifier cannot do.
-
-    Args:
-        work: makes the rows.
-        blobs: of the run.
-        values: the chunk.
-    """
-    try:
-        kept: Rows = blobs.keep(work(values))
-    except UnsupportedRecipeError as error:
-        return error  # it ends one training, and no other
-    return kept
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StageWork, (self.work, self.blobs, self.find_place().itself)
