@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from fakes import ColourCritic, Painter, Ramp, paint_folder
@@ -157,6 +158,29 @@ def test_signals_are_answered_and_counted_while_the_main_thread_is_busy_in_c():
         time.sleep(60)
     sender.join()
     assert during == [True]
+
+
+def test_a_second_signal_that_the_system_gives_to_another_thread_wakes_a_waiting_main_thread():
+    waited_for = SimpleQueue()
+    woken_late = threading.Event()
+    watchdog = threading.Timer(30, lambda: (woken_late.set(), waited_for.put(None)))
+    answered = threading.Event()
+
+    def ask_twice():
+        for _ in range(2):
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            answered.wait(60)
+            time.sleep(0.2)  # the main thread is back at waiting
+
+    sender = threading.Thread(target=ask_twice)
+    with pytest.raises(KeyboardInterrupt), stop_on_signals() as asked:
+        asked.then(answered.set)
+        watchdog.start()
+        sender.start()
+        waited_for.get()
+    watchdog.cancel()
+    sender.join()
+    assert not woken_late.is_set()
 
 
 def test_a_stop_in_a_thread_without_signals_is_never_asked_for():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import select
 import signal
 import socket
@@ -93,13 +94,15 @@ def _now() -> str:
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
 AGAIN = 2  # signals, from which on a run stops at once
+PATIENCE = 0.1  # seconds that the main thread has to raise, before it is called again
 
 
 class StopRequest:
     """Whether the run was asked to stop, and how often: signals are counted as they arrive.
 
-    Python calls a handler between two steps of the main thread alone: late where that is busy, and once for all signals
-    that came meanwhile. The interpreter also writes each to a socket; a thread reads it, and answers at once.
+    Python calls a handler between two steps of the main thread alone: late where that is busy, once for all signals
+    that came meanwhile, and not at all while that thread waits and the system gave the signal to another one. The
+    interpreter also writes each to a socket; a thread reads it, answers at once, and calls a waiting main thread.
     """
 
     def __init__(self) -> None:
@@ -136,11 +139,16 @@ class StopRequest:
         Raises:
             KeyboardInterrupt: it is the second one, or a later one.
         """
-        self._receive()
-        self._outbox.send(b"\0")  # the listener may have been about to wait for what has just been received
-        if self._count >= AGAIN and self._count > self._raised_at:
-            self._raised_at = self._count
-            raise KeyboardInterrupt
+        with self._counting:
+            self._receive()
+            self._outbox.send(b"\0")  # the listener may have been about to wait for what has just been received
+            if self._is_owed:
+                self._raised_at = self._count
+                raise KeyboardInterrupt
+
+    @property
+    def _is_owed(self) -> bool:
+        return self._count >= AGAIN and self._count > self._raised_at
 
     def _answer(self) -> None:
         answered = False
@@ -149,7 +157,13 @@ class StopRequest:
                 answered = True
                 for do in self._then:
                     do()
-            select.select([self._inbox], [], [])
+            if not select.select([self._inbox], [], [], PATIENCE if self._is_owed else None)[0]:
+                self._call_main_thread()
+
+    def _call_main_thread(self) -> None:
+        with self._counting:
+            if self._is_owed:
+                _thread_signal(threading.main_thread())
 
     def _receive(self) -> bool:
         """Counts the signals that have arrived; False once no more can."""
@@ -158,10 +172,18 @@ class StopRequest:
                 arrived = self._inbox.recv(64)
             except BlockingIOError:
                 return True
-            self._count += sum(number in SIGNALS for number in arrived)
+            if not self._is_owed:  # what comes while the main thread has yet to raise is one request with that
+                self._count += sum(number in SIGNALS for number in arrived)
             if self._count:
                 self._asked.set()
             return bool(arrived)
+
+
+def _thread_signal(thread: threading.Thread) -> None:
+    if hasattr(signal, "pthread_kill") and thread.ident is not None:
+        signal.pthread_kill(thread.ident, signal.SIGINT)
+    else:
+        _thread.interrupt_main()  # Windows wakes no waiting thread
 
 
 @contextmanager
