@@ -33,6 +33,7 @@ ARMS = (
     "saliency-edit+failures",
     "masktune",
 )
+JUDGED = (EDITED, "generated+training")  # where nothing is planted
 PILOT = range(100, 103)  # seeds of the pilot, which are not among those that are judged
 WIDEST = 1.0  # largest margin, in points of accuracy
 POWER = 0.9
@@ -143,40 +144,42 @@ def _use_one_thread() -> None:
 
 @dataclass(frozen=True)
 class Margin:
-    """How much worse than `continued` edits may be and still do no harm, fixed before the seeds that are judged.
+    """How much worse than `continued` an arm may be and still do no harm, fixed before the seeds that are judged.
 
     Attributes:
+        arm: which one.
         points: of accuracy.
         deviation: standard deviation of the difference in the pilot.
         power: probability of showing it, if there is no difference and the deviation is that of the pilot.
     """
 
+    arm: str
     points: float
     deviation: float
     power: float
 
     @classmethod
-    def from_pilot(cls, pilot: Figures, seeds: int) -> Margin:
+    def from_pilot(cls, arm: str, pilot: Figures, seeds: int) -> Margin:
         """The smallest that so many seeds show with power 0.9, at most one point."""
-        deviation = float(np.std(_differences(pilot), ddof=1))
+        deviation = float(np.std(_differences(arm, pilot), ddof=1))
         candidates = np.arange(1, round(10 * WIDEST) + 1) / 10
         points = next((float(one) for one in candidates if _power(one, deviation, seeds) >= POWER), WIDEST)
-        return cls(points, deviation, _power(points, deviation, seeds))
+        return cls(arm, points, deviation, _power(points, deviation, seeds))
 
     def judge(self, figures: Figures) -> str:
-        """Whether edits do no harm, in words: the lower end of the 95 % interval counts."""
-        differences = _differences(figures)
+        """Whether the arm does no harm, in words: the lower end of the 95 % interval counts."""
+        differences = _differences(self.arm, figures)
         lower = _interval(differences)[0]
         verdict = "no harm" if lower > -self.points else "harm cannot be ruled out"
         return (
-            f"{verdict}: edits − continued {format_interval(differences)} points of accuracy, margin "
+            f"{self.arm}: {verdict}: {format_interval(differences)} points of accuracy over {REFERENCE}, margin "
             f"−{self.points:.1f}; pilot of {len(PILOT)} seeds: standard deviation {self.deviation:.2f}, power "
             f"{self.power:.2f}"
         )
 
 
-def _differences(figures: Figures) -> list[float]:
-    return list(np.subtract(figures[EDITED]["accuracy"], figures[REFERENCE]["accuracy"]))
+def _differences(arm: str, figures: Figures) -> list[float]:
+    return list(np.subtract(figures[arm]["accuracy"], figures[REFERENCE]["accuracy"]))
 
 
 def _power(margin: float, deviation: float, seeds: int) -> float:
@@ -186,12 +189,16 @@ def _power(margin: float, deviation: float, seeds: int) -> float:
 
 
 def measure_harm(world: World, seeds: Sequence[int], jobs: int) -> dict[str, object]:
-    """Accuracy with edits where nothing is planted, beside a margin from a pilot."""
-    margin = Margin.from_pilot(replace(world, folder=world.folder / "pilot").measure(PILOT, jobs), len(seeds))
-    print(f"margin {margin.points:.1f} points, power {margin.power:.2f}; the seeds that are judged:")
+    """Accuracy of each arm where nothing is planted, beside margins from a pilot."""
+    pilot = replace(world, folder=world.folder / "pilot").measure(PILOT, jobs)
+    margins = [Margin.from_pilot(arm, pilot, len(seeds)) for arm in JUDGED if arm in world.arms]
+    for one in margins:
+        print(f"{one.arm}: margin {one.points:.1f} points, power {one.power:.2f}")
+    print("the seeds that are judged:")
     figures = world.measure(seeds, jobs)
-    print(margin.judge(figures), flush=True)
-    return {"figures": figures, "margin": vars(margin)}
+    for one in margins:
+        print(one.judge(figures), flush=True)
+    return {"figures": figures, "pilot": pilot, "margins": [vars(one) for one in margins]}
 
 
 def format_table(figures: Figures) -> str:
