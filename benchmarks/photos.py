@@ -1,7 +1,7 @@
 """Do images made from mistakes help on photographs? Control arms, three seeds, a verdict.
 
     python benchmarks/photos.py --data SHARED
-                                [--start weak strong shortcut tag tint both weak-edits strong-edits pretrained]
+                                [--start weak strong shortcut tag date tint both weak-edits strong-edits pretrained]
                                 [--seeds 3] [--full | --small | --quick] [--json FILE] [--run-dir DIR] [--jobs 1]
                                 [--share 97] [--corner random | fixed] [--donors 2000] [--test N] [--arms ARM ...]
 
@@ -12,9 +12,9 @@ balanced, and the metric is its worst group. At most 3,000 image passes an arm a
 
 The others ask whether editing what the heatmap marks helps; each seed has photographs, marks and a baseline of its own,
 and --jobs seeds are run at the same time. `tag` plants a yellow tag in a corner of --share % of the dogs and of the
-rest's share of the cats, `tint` a warm cast of the whole image; `both` is `shortcut` with tags. `weak-edits` and
-`strong-edits` plant nothing and ask whether edits do harm, `strong-edits` also whether the usual new images do beside
-120 photographs: by a margin from a pilot, on 10,000 test photographs.
+rest's share of the cats, `date` the orange digits that cameras print, `tint` a warm cast of the whole image; `both` is
+`shortcut` with tags. `weak-edits` and `strong-edits` plant nothing and ask whether edits do harm, `strong-edits` also
+whether the usual new images do beside 120 photographs: by a margin from a pilot, on 10,000 test photographs.
 `pretrained` fine-tunes an ImageNet network (see `pretrained.py`) with a tag planted, a baseline for each seed, and
 compares all remedies.
 `more-real` is also trained at several sizes, to see how many real images a new one is worth. Rerun the same command to
@@ -141,6 +141,7 @@ STARTS = {
 }
 STARTS |= {
     "tag": replace(STARTS["weak"], few=500, passes=2880, metric="worst-group", mark="tag"),
+    "date": replace(STARTS["weak"], few=500, passes=2880, metric="worst-group", mark="date"),
     "tint": replace(STARTS["weak"], few=500, passes=2880, metric="worst-group", mark="tint"),
     "both": replace(STARTS["shortcut"], mark="tag"),
     "weak-edits": replace(STARTS["weak"], mark="tag", planted=False, images=(1500, 10_000)),

@@ -1,4 +1,4 @@
-"""Marks planted on photographs: a yellow tag in a corner, or a warm tint of the whole image.
+"""Marks planted on photographs: a yellow tag or a date in a corner, or a warm tint of the whole image.
 
 Nothing is written of the data but masks of the tags: an image is composed whenever it is opened.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from xaiaug import Sample, Splits
 from xaiaug.petworld.tag import CORNERS
@@ -21,6 +21,8 @@ from xaiaug.records import derive_seed, digest
 SIDES = (34 / 224, 46 / 224)  # of the tag, in shares of the image's shorter side
 GAP = 6 / 224  # most pixels between tag and border, likewise
 YELLOW = np.array([236, 200, 40])
+HEIGHTS = (20 / 224, 26 / 224)  # of the digits of a date
+ORANGE = (255, 140, 40)
 WARM = np.array([1.18, 1.0, 0.78])  # by what a tint of strength 1 multiplies red, green and blue
 STRENGTHS = (0.8, 1.2)
 
@@ -87,6 +89,51 @@ class Tag:
 
 
 @dataclass(frozen=True)
+class Date:
+    """The date that a camera prints into a corner, in orange digits.
+
+    Attributes:
+        corner: one of `CORNERS`.
+        height: of the digits, in shares of the shorter side of the image.
+        gap: to the border, likewise.
+        text: the digits.
+    """
+
+    corner: str
+    height: float
+    gap: float
+    text: str
+
+    @classmethod
+    def draw(cls, rng: random.Random, corner: str | None) -> Date:
+        """A random date; in this corner, or None in a random one."""
+        text = f"'{rng.randint(90, 99)} {rng.randint(1, 12):2} {rng.randint(1, 28):2}"
+        return cls(corner or rng.choice(CORNERS), rng.uniform(*HEIGHTS), rng.uniform(GAP, 2 * GAP), text)
+
+    @property
+    def key(self) -> list[str | float]:
+        """What its image depends on."""
+        return ["date", self.corner, self.height, self.gap, self.text]
+
+    def mask(self, size: tuple[int, int]) -> Image.Image:
+        """White on the digits, for an image of that width and height."""
+        height, gap = (round(share * min(size)) for share in (self.height, self.gap))
+        x, y = (gap if "left" in self.corner else size[0] - gap), (gap if "top" in self.corner else size[1] - gap)
+        anchor = ("l" if "left" in self.corner else "r") + ("t" if "top" in self.corner else "b")
+        mask = Image.new("L", size)
+        ImageDraw.Draw(mask).text((x, y), self.text, fill=255, font=ImageFont.load_default(height), anchor=anchor)
+        return mask
+
+    def put_on(self, image: Image.Image) -> Image.Image:
+        """The image with the date, which glows a little, as it does on film."""
+        marked = image.convert("RGB")
+        mask = self.mask(marked.size)
+        marked.paste((150, 40, 0), mask=mask.filter(ImageFilter.GaussianBlur(1.5)))
+        marked.paste(ORANGE, mask=mask)
+        return marked
+
+
+@dataclass(frozen=True)
 class Tint:
     """A warm cast of the whole image: a cause without a place.
 
@@ -115,7 +162,11 @@ class Tint:
         return Image.fromarray(np.clip(np.asarray(image.convert("RGB")) * gain, 0, 255).astype(np.uint8))
 
 
-MARKS: Mapping[str, Callable[[random.Random, str | None], Mark]] = {"tag": Tag.draw, "tint": Tint.draw}
+MARKS: Mapping[str, Callable[[random.Random, str | None], Mark]] = {
+    "tag": Tag.draw,
+    "date": Date.draw,
+    "tint": Tint.draw,
+}
 
 
 @dataclass(frozen=True)
