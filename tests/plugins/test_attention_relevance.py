@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from torch import nn
 from xaiaug import TorchClassifier, load
 from xaiaug.errors import ConfigError, DataError, PluginError, UndefinedMethodError
 from xaiaug.interfaces import Prepared
+from xaiaug.plugins.explainers import _attention
 from xaiaug.plugins.explainers._aggregation import Relevance
 from xaiaug.plugins.explainers.attention_relevance import AttentionRelevance
 from xaiaug.plugins.explainers.attention_rollout import AttentionRollout
@@ -77,11 +79,16 @@ def test_the_row_kept_on_the_way_back_is_that_of_the_matrix(
     scores = torch.randn((layers, batch, heads, n, n), generator=generator)
     start, values = torch.rand(n, generator=generator), torch.randn((batch, heads, n, 2), generator=generator)
 
+    def weigh(layer: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        return (layer + query @ key.mT).softmax(-1)
+
     def attended(see: Relevance | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         found, mixed = [], values
         for layer in scores:
-            weights = (layer + mixed[..., :1]).softmax(-1)
-            weights = weights if see is None else see.on_weights(weights, pooling=False)
+            if see is not None:
+                mixed = mixed + see.attend(partial(weigh, layer), mixed, mixed, mixed, pooling=False)
+                continue
+            weights = weigh(layer, mixed, mixed)
             found.append(weights)
             mixed = mixed + weights @ mixed
         return (mixed**2).sum(), found
@@ -249,20 +256,20 @@ def test_it_is_left_as_it_was_when_the_forward_fails(
 
 def test_nothing_of_a_pass_stays_in_memory(networks: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[weakref.ref] = []
-    original = Relevance.on_weights
+    original = _attention._weigh
 
-    def weights(self: Relevance, given: torch.Tensor, pooling: bool) -> torch.Tensor:
-        found = original(self, given, pooling)
+    def weigh(*given: object, **named: object) -> torch.Tensor:
+        found = original(*given, **named)
         seen.append(weakref.ref(found))
         return found
 
     classifier, explainer = wrapped(networks["vit"]), AttentionRelevance()
     explainer.explain(classifier, [noise(32, 32)], [0])
-    monkeypatch.setattr(Relevance, "on_weights", weights)
+    monkeypatch.setattr(_attention, "_weigh", weigh)
     gc.disable()
     try:
         explainer.explain(classifier, [noise(32, 32)], [0])
-        assert len(seen) == 3
+        assert len(seen) == 2 * 3, "each layer's map is computed forward and again on the way back"
         assert all(reference() is None for reference in seen)
     finally:
         gc.enable()

@@ -8,7 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ._attention import Observer
+from ._attention import Observer, Weigh
+from ._recomputed_attention import recomputed_attention
 
 
 def rollout(maps: Sequence[Tensor], readout: Tensor, discard_ratio: float = 0.0, sums_to_one: bool = False) -> Tensor:
@@ -62,16 +63,14 @@ class Relevance(Observer):
         self.row = row
         self._first: Tensor | None = None
 
-    def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:
-        """Hooks the gradient of a layer's map; from the first layer on, gradients are computed."""
+    def attend(self, weigh: Weigh, query: Tensor, key: Tensor, value: Tensor, pooling: bool) -> Tensor:
+        """From the first layer on, gradients are computed; a layer's map is seen when its gradient comes."""
         if self._first is None and not pooling:
             torch.set_grad_enabled(True)
-            weights = self._first = weights.detach().requires_grad_()
-        if not weights.requires_grad or (pooling and self.row is not None):
-            return weights
-        # Of a tensor without a graph: with one, tensor and hook would keep each other alive.
-        weights.register_hook(partial(self._on_gradient, weights.detach(), pooling))  # type: ignore[no-untyped-call]
-        return weights
+            query = self._first = query.detach().requires_grad_()
+        if pooling and self.row is not None:
+            return super().attend(weigh, query, key, value, pooling)
+        return recomputed_attention(weigh, partial(self._on_gradient, pooling), query, key, value)
 
     def backpropagate(self, logits: Tensor) -> bool:
         """Backpropagates the sum of some logits; whether gradients reached the first layer."""
@@ -82,9 +81,9 @@ class Relevance(Observer):
         (gradient,) = torch.autograd.grad(logits.sum(), first, allow_unused=True)
         return gradient is not None
 
-    def _on_gradient(self, weights: Tensor, pooling: bool, gradient: Tensor) -> None:
-        with torch.no_grad(), torch.autocast(weights.device.type, enabled=False):
-            relevance = (gradient.float() * weights).clamp_(min=0).mean(1)
+    def _on_gradient(self, pooling: bool, weights: Tensor, gradient: Tensor) -> None:
+        with torch.autocast(weights.device.type, enabled=False):
+            relevance = (gradient * weights).clamp_(min=0).mean(1)
             if pooling:
                 self.row = relevance[:, 0]
             elif self.row is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,11 +24,19 @@ _NAME = "xaiaug_capture"
 _lock = threading.RLock()
 
 
+# The map of each head of a layer, b h q k, float32, from its queries and keys: b h q d and b h k d.
+Weigh = Callable[[Tensor, Tensor], Tensor]
+
+
 class Observer:
     """Sees the attention of each layer; the network continues with what its methods return.
 
     A pooling head attends from one token of its own to all others: its map has one row.
     """
+
+    def attend(self, weigh: Weigh, query: Tensor, key: Tensor, value: Tensor, pooling: bool) -> Tensor:
+        """What the layer reads: b h q d."""
+        return self.on_weights(weigh(query, key), pooling).to(value.dtype) @ value
 
     def on_weights(self, weights: Tensor, pooling: bool) -> Tensor:  # noqa: ARG002
         """Takes and returns the map of each head of a layer: b h q k, float32; q is 1 for a pooling head."""
@@ -121,7 +129,7 @@ def _find_configs(module: nn.Module) -> list[Any]:
 def _attend(
     observer: Observer, query: Tensor, key: Tensor, value: Tensor, scaling: float, *biases: Tensor | None
 ) -> Tensor:
-    """Attention by one softmax(QKᵀ), whose weights and output the observer sees: b n h d.
+    """Attention by one softmax(QKᵀ), which the observer sees: b n h d.
 
     Args:
         observer: sees the weights and the output.
@@ -131,13 +139,17 @@ def _attend(
         scaling: of the scores.
         biases: each is added to the scores, or where it is bool, masks them where it is False.
     """
+    pooling = query.shape[-2] == 1 < key.shape[-2]
+    read = observer.attend(partial(_weigh, scaling=scaling, biases=biases), query, key, value, pooling)
+    return observer.on_output(read.transpose(1, 2).contiguous(), pooling)
+
+
+def _weigh(query: Tensor, key: Tensor, scaling: float, biases: Sequence[Tensor | None]) -> Tensor:
     scores = (query * scaling) @ key.transpose(-2, -1)
     for bias in biases:
         if bias is not None:
             scores = scores.masked_fill(~bias, -torch.inf) if bias.dtype == torch.bool else scores + bias
-    pooling = query.shape[-2] == 1 < key.shape[-2]
-    weights = observer.on_weights(scores.softmax(-1, dtype=torch.float32), pooling)
-    return observer.on_output((weights.to(value.dtype) @ value).transpose(1, 2).contiguous(), pooling)
+    return scores.softmax(-1, dtype=torch.float32)
 
 
 def _attend_in_transformers(  # noqa: PLR0917  (the signature is the interface's)
