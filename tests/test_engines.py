@@ -17,12 +17,13 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from nursery import Nursery
 from ray_cluster import RAY, start_cluster
 from test_crash import check, told
-from toy_work import Deadly, DyingPainter, SlowPainter, Square, Waiting
+from toy_work import Deadly, DyingPainter, Meeting, SlowPainter, Square, Waiting
 
 from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.engines import EngineOptions, WorkerDiedError, make_engine
 from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError, RunStopped
 from xaiaug.results.maintenance import verify
+from xaiaug.stages import curate
 from xaiaug.stages.stage_work import RunPlace, StageWork
 from xaiaug.store import Store
 from xaiaug.store.blobs import Blobs
@@ -123,6 +124,50 @@ def keep_messages(heard):
     return lambda workers: heard.update({name: message for name, (_, message) in workers.items() if message})
 
 
+def meet(engine, kind, folder, workers):
+    """Has so many workers of a kind be at work at once; the process of each, and the GPUs that it has."""
+    folder = folder / f"{kind}-{time.monotonic_ns()}"
+    folder.mkdir()
+    end = time.monotonic() + 300
+    work = engine.map(Meeting(folder, workers), range(workers), kind=kind, stopping=lambda: time.monotonic() > end)
+    found = dict(result for _, result in work)
+    assert len(found) == workers
+    return found
+
+
+def test_a_kind_of_work_has_its_own_number_of_workers(name, tmp_path):
+    engine = make_engine(name, EngineOptions(workers=2, kinds={"synthesizer": {"workers": 1}}))
+    assert [engine.count_workers(kind) for kind in ("", "explainer", "synthesizer")] == [2, 2, 1]
+    several = meet(engine, "explainer", tmp_path, 2)
+    assert meet(engine, "critic", tmp_path, 2).keys() == several.keys(), "the same workers go on"
+    (one,) = meet(engine, "synthesizer", tmp_path, 1)
+    assert (one == os.getpid()) == (name == "local")
+    assert not meet(engine, "explainer", tmp_path, 2).keys() & several.keys()
+    engine.close()
+
+
+def test_workers_of_a_kind_get_the_resources_that_idle_ones_of_another_kind_held(cluster, tmp_path):
+    kinds = {"synthesizer": {"num_gpus": 1}, "curation": {"num_cpus": 0.5, "workers": 3}}
+    engine = make_engine("ray", EngineOptions(kinds=kinds))
+    assert [engine.count_workers(kind) for kind in ("explainer", "synthesizer", "curation")] == [2, 1, 3]
+    assert [*meet(engine, "explainer", tmp_path, 2).values()] == ["", ""]  # which take all there is
+    assert [*meet(engine, "synthesizer", tmp_path, 1).values()] == ["0"]
+    assert len(meet(engine, "curation", tmp_path, 3)) == 3
+    engine.close()
+
+
+def test_a_kind_that_the_cluster_has_no_room_for_is_named(cluster):
+    engine = make_engine("ray", EngineOptions(kinds={"synthesizer": {"num_gpus": 2}}))
+    with pytest.raises(ConfigError, match=r"\[engine.synthesizer\] a worker is to have 1 CPU, 2 GPU, and the Ray clu"):
+        list(engine.map(Square(), [1], kind="synthesizer"))
+    engine.close()
+
+
+def test_resources_of_a_kind_are_refused_where_there_is_no_cluster():
+    with pytest.raises(ConfigError, match=r'\[engine.synthesizer\] num_gpus is for the engine "ray": leave it out'):
+        make_engine("local", EngineOptions(workers=2, kinds={"synthesizer": {"workers": 2, "num_gpus": 1}}))
+
+
 def test_what_cannot_travel_is_refused_in_words(engine):
     lock = threading.Lock()
     with pytest.raises(ConfigError, match="the critic mine cannot travel to the workers.*workers = 1"):
@@ -205,11 +250,13 @@ def expected(folder, tmp_path_factory, deaths):
     return run(folder, tmp_path_factory.mktemp("here") / "run", DyingPainter(str(deaths)))
 
 
-def test_two_workers_give_the_report_of_one_process_though_one_is_killed_in_mid_chunk(
-    name, folder, tmp_path, expected, deaths
+def test_two_workers_and_one_that_explains_give_the_report_of_one_process_though_one_is_killed_in_mid_chunk(
+    name, folder, tmp_path, expected, deaths, monkeypatch
 ):
+    monkeypatch.setattr(curate, "CHUNK", 3)  # several chunks of new images are checked
     (deaths / "1").touch()
-    found = run(folder, tmp_path / "run", DyingPainter(str(deaths)), name=name, workers=WORKERS)
+    engine = {"name": name, "workers": WORKERS, "explainer": {"workers": 1}}
+    found = run(folder, tmp_path / "run", DyingPainter(str(deaths)), **engine)
     assert not list(deaths.iterdir())
     assert found == expected
     assert verify(tmp_path / "run") == []
