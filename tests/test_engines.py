@@ -69,7 +69,8 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def engine(name):
-    engine = make_engine(name, EngineOptions(workers=WORKERS))
+    synthesizer = {"local": {"workers": 1}, "ray": {"workers": 1, "num_gpus": 1}}
+    engine = make_engine(name, EngineOptions(workers=WORKERS, kinds={"synthesizer": synthesizer[name]}))
     yield engine
     engine.close()
 
@@ -135,24 +136,18 @@ def meet(engine, kind, folder, workers):
     return found
 
 
-def test_a_kind_of_work_has_its_own_number_of_workers(name, tmp_path):
-    engine = make_engine(name, EngineOptions(workers=2, kinds={"synthesizer": {"workers": 1}}))
-    assert [engine.count_workers(kind) for kind in ("", "explainer", "synthesizer")] == [2, 2, 1]
-    several = meet(engine, "explainer", tmp_path, 2)
+def test_a_kind_of_work_has_workers_of_its_own_which_get_what_idle_ones_of_another_kind_held(engine, name, tmp_path):
+    several = meet(engine, "explainer", tmp_path, 2)  # the cluster has no room for more
     assert meet(engine, "critic", tmp_path, 2).keys() == several.keys(), "the same workers go on"
-    (one,) = meet(engine, "synthesizer", tmp_path, 1)
-    assert (one == os.getpid()) == (name == "local")
-    assert not meet(engine, "explainer", tmp_path, 2).keys() & several.keys()
-    engine.close()
+    ((one, gpu),) = meet(engine, "synthesizer", tmp_path, 1).items()
+    assert one not in several and (one == os.getpid()) == (name == "local")
+    assert (gpu, {*several.values()}) == (("0", {""}) if name == "ray" else ("", {""}))
+    assert not meet(engine, "explainer", tmp_path, 2).keys() & {one, *several}
 
 
-def test_workers_of_a_kind_get_the_resources_that_idle_ones_of_another_kind_held(cluster, tmp_path):
-    kinds = {"synthesizer": {"num_gpus": 1}, "curation": {"num_cpus": 0.5, "workers": 3}}
-    engine = make_engine("ray", EngineOptions(kinds=kinds))
-    assert [engine.count_workers(kind) for kind in ("explainer", "synthesizer", "curation")] == [2, 1, 3]
-    assert [*meet(engine, "explainer", tmp_path, 2).values()] == ["", ""]  # which take all there is
-    assert [*meet(engine, "synthesizer", tmp_path, 1).values()] == ["0"]
-    assert len(meet(engine, "curation", tmp_path, 3)) == 3
+def test_there_are_as_many_workers_of_a_kind_as_the_cluster_has_room_for(cluster):
+    engine = make_engine("ray", EngineOptions(kinds={"synthesizer": {"num_gpus": 1}, "curation": {"num_cpus": 0.5}}))
+    assert [engine.count_workers(kind) for kind in ("explainer", "synthesizer", "curation")] == [2, 1, 4]
     engine.close()
 
 
