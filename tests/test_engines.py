@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from toy_work import Deadly, DyingPainter, Meeting, SlowPainter, Square, Waiting
 from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.engines import EngineOptions, WorkerDiedError, make_engine
 from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError, RunStopped
+from xaiaug.records.pipeline import StageKind
 from xaiaug.results.maintenance import verify
 from xaiaug.stages import curate
 from xaiaug.stages.stage_work import RunPlace, StageWork
-from xaiaug.store import Store
+from xaiaug.store import Reader, Store
 from xaiaug.store.blobs import Blobs
 from xaiaug.store.status_file import read_status
 from xaiaug.testing import Delay, Loopback, Reply
@@ -254,8 +256,15 @@ def test_two_workers_and_one_that_explains_give_the_report_of_one_process_though
     found = run(folder, tmp_path / "run", DyingPainter(str(deaths)), **engine)
     assert not list(deaths.iterdir())
     assert found == expected
+    assert max(count_chunks(tmp_path / "run", StageKind.DESCRIBE)) > 1
     assert verify(tmp_path / "run") == []
     assert not list((tmp_path / "run/blobs").rglob("*.token"))
+
+
+def count_chunks(run_dir, kind):
+    """The chunks of each stage of a kind."""
+    with closing(Reader(run_dir)) as reader:
+        return [len(keys) for stage, (keys, _) in reader.stages().items() if stage.kind == kind]
 
 
 def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_path, deaths):
