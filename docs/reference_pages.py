@@ -15,8 +15,10 @@ from pydantic import BaseModel
 import xaiaug
 from xaiaug import errors
 from xaiaug.config import Settings
+from xaiaug.config.settings import WorkersTable
 from xaiaug.errors import XaiaugError
 from xaiaug.records import Arm, ImageSource, Recipe
+from xaiaug.records.pipeline import WorkKind
 from xaiaug.records.recipe import SET_BY_ARM
 from xaiaug.registry import KINDS, registry
 
@@ -97,9 +99,23 @@ def _settings_table(name: str, field: Any) -> Iterator[str]:
         ]
         if rows:
             yield _table(("key", "meaning", "type", "default"), rows)
+        if name == "engine":
+            yield from _workers_table()
     else:
         yield f"## [{name}.NAME]"
         yield "Parameters of a further synthesizer, NAME, for arms that name it."
+
+
+def _workers_table() -> Iterator[str]:
+    """The tables of kinds of work, which are alike."""
+    summary, meanings = read_docstring(WorkersTable)
+    yield "## [engine.KIND]"
+    yield f"{summary.partition(': ')[2].capitalize()} KIND is one of {', '.join(f'`{kind}`' for kind in WorkKind)}."
+    rows = [
+        (key, meanings[key], describe_type(one.annotation), _default(one.default))
+        for key, one in WorkersTable.model_fields.items()
+    ]
+    yield _table(("key", "meaning", "type", "default"), rows)
 
 
 def _record_table(title: str, what: str, record: type, skipped: tuple[str, ...] = ()) -> list[str]:

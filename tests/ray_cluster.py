@@ -11,7 +11,7 @@ RAY = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_
 
 @contextmanager
 def start_cluster():
-    """The cluster; this process is connected to it."""
+    """The cluster, one of whose nodes is taken to have a GPU; this process is connected to it."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
@@ -20,7 +20,7 @@ def start_cluster():
             patch.setenv(name, value)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        nodes.add_node(num_cpus=1)
+        nodes.add_node(num_cpus=1, num_gpus=1)
         ray.init(address=nodes.address, log_to_driver=False)
         for number, handler in handlers.items():
             signal.signal(number, handler)

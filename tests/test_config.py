@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from xaiaug import Arm, config
 from xaiaug.errors import ConfigError
+from xaiaug.records.pipeline import WorkKind
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,9 @@ from xaiaug.errors import ConfigError
         ({"privacy": {"offline": "perhaps"}}, r"\[privacy\] offline"),
         ({"budget": {"usd": -1}}, r"\[budget\] usd"),
         ({"classifier": {"name": 3}}, r"\[classifier\] name"),
+        ({"engine": {"synthesiser": {}}}, r"\[engine\] has no key 'synthesiser'. Did you mean 'synthesizer'"),
+        ({"engine": {"critic": {"gpus": 1}}}, r"\[engine.critic\] has no key 'gpus'. Did you mean 'num_gpus'"),
+        ({"engine": {"critic": {"num_gpus": -1}}}, r"\[engine.critic\] num_gpus: .* equal to 0, got -1"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_expected(tables, message):
@@ -43,9 +47,16 @@ def test_settings_survive_being_written_and_read_again():
             "classifier": {"name": "transformers", "checkpoint": 'a "b"\\c', "flags": [1, 2.5, True]},
             "experiment": {"arms": ["baseline", {"name": "mine", "images": {"curated": False}}], "seeds": [3, 4]},
             "recipe": {"steps": 7, "trainer": {"max_grad_norm": 0.5}},
+            "engine": {"name": "ray", "synthesizer": {"workers": 2, "num_gpus": 0.5}},
         }
     )
     assert config.parse_settings(tomllib.loads(settings.to_toml())) == settings
+
+
+def test_every_kind_of_work_may_have_workers_of_its_own():
+    tables = {str(kind): {"workers": 2} for kind in WorkKind}
+    settings = config.parse_settings({"engine": tables})
+    assert {kind: table.given for kind, table in settings.engine.kinds.items()} == tables
 
 
 @given(st.dictionaries(st.text(), st.none() | st.text() | st.booleans() | st.integers(-(2**60), 2**60)))

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from xaiaug import Splits
-from xaiaug.curation import CHECKS, ImageFilter
+from xaiaug import Context, Recipe, Splits
+from xaiaug.curation import CHECKS, DEFAULT, ImageDescription, ImageFilter, Judge
 from xaiaug.curation.similarity import ImageSignature
 from xaiaug.errors import ConfigError
+from xaiaug.plugins.classifiers.hog import HogClassifier
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +142,32 @@ def test_verdicts_do_not_depend_on_how_the_images_are_cut_into_batches(seeds: li
     rest = image_filter.check(images[cut:], [verdict.fingerprint for verdict in start if verdict.kept])
     assert start + rest == whole
     assert sum(verdict.kept for verdict in whole) == len(set(seeds))
+
+
+@pytest.mark.parametrize("checks", [DEFAULT, DEFAULT[::-1]])
+@pytest.mark.parametrize("size", [1, 3])
+def test_images_that_workers_describe_apart_get_the_verdicts_of_one_batch_bit_for_bit(
+    splits: Splits, size: int, checks: tuple[str, ...]
+) -> None:
+    hog = HogClassifier()
+    hog.prepare(Context(labels=splits.labels))
+    hog.fit(splits.train, splits.validation, recipe=Recipe(), seed=0)
+    judge = Judge("hog", splits.labels, lambda: hog, "key", admitted=True, near_duplicate_threshold=0.9)
+    images = [scene(seed, 32) for seed in (900, 901, 900, 902)] + [
+        compressed(scene(901, 32), 30),
+        Image.new("L", (9, 9)),
+    ]
+    images += [splits.test[0].open(), ImageEnhance.Brightness(scene(902, 32)).enhance(1.1)]
+    images += [ImageEnhance.Brightness(sample.open()).enhance(1.2) for sample in splits.train]
+    labels = [splits.labels[0]] * len(images)
+    whole = ImageFilter(checks, splits, judge).check(images, labels=labels)
+    described = []
+    for start in range(0, len(images), size):
+        part = slice(start, start + size)
+        apart = ImageFilter(checks, splits, judge).describe(images[part], labels[part])
+        described += json.loads(json.dumps([image.to_json() for image in apart]))
+    assert ImageFilter(checks, judge=judge).compare(map(ImageDescription.from_json, described)) == whole
+    assert {verdict.check for verdict in whole} >= {None, "broken", "duplicate", "alike"}
 
 
 def test_checks_switch_off_one_by_one(splits: Splits) -> None:

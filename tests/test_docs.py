@@ -199,9 +199,10 @@ def test_the_settings_of_the_page_on_running_are_valid():
 
 
 def test_the_settings_of_the_page_on_clusters_are_valid():
-    local, ray = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/cluster.md", "toml")[:2])
+    local, ray, kinds = (config.parse_settings(tomllib.loads(text)) for text in snippets("docs/cluster.md", "toml")[:3])
     assert (local.engine.name, local.engine.workers) == ("local", 4)
     assert (ray.engine.name, ray.engine.num_gpus, ray.engine.memory_gb) == ("ray", 1, 16)
+    assert kinds.engine.synthesizer.given == {"workers": 2, "num_gpus": 1}
 
 
 def test_the_settings_of_the_page_on_faithfulness_are_valid():

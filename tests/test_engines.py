@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +18,16 @@ from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
 from nursery import Nursery
 from ray_cluster import RAY, start_cluster
 from test_crash import check, told
-from toy_work import Deadly, DyingPainter, SlowPainter, Square, Waiting
+from toy_work import Deadly, DyingPainter, Meeting, SlowPainter, Square, Waiting
 
 from xaiaug import FeedbackLoop, Recipe, Splits
 from xaiaug.engines import EngineOptions, WorkerDiedError, make_engine
 from xaiaug.errors import ConfigError, DataError, PluginError, RunFolderError, RunStopped
+from xaiaug.records.pipeline import StageKind
 from xaiaug.results.maintenance import verify
+from xaiaug.stages import curate
 from xaiaug.stages.stage_work import RunPlace, StageWork
-from xaiaug.store import Store
+from xaiaug.store import Reader, Store
 from xaiaug.store.blobs import Blobs
 from xaiaug.store.status_file import read_status
 from xaiaug.testing import Delay, Loopback, Reply
@@ -68,7 +71,8 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def engine(name):
-    engine = make_engine(name, EngineOptions(workers=WORKERS))
+    synthesizer = {"local": {"workers": 1}, "ray": {"workers": 1, "num_gpus": 1}}
+    engine = make_engine(name, EngineOptions(workers=WORKERS, kinds={"synthesizer": synthesizer[name]}))
     yield engine
     engine.close()
 
@@ -121,6 +125,44 @@ def test_work_hears_that_the_run_was_asked_to_stop_and_its_messages_arrive(engin
 
 def keep_messages(heard):
     return lambda workers: heard.update({name: message for name, (_, message) in workers.items() if message})
+
+
+def meet(engine, kind, folder, workers):
+    """Has so many workers of a kind be at work at once; the process of each, and the GPUs that it has."""
+    folder = folder / f"{kind}-{time.monotonic_ns()}"
+    folder.mkdir()
+    end = time.monotonic() + 300
+    work = engine.map(Meeting(folder, workers), range(workers), kind=kind, stopping=lambda: time.monotonic() > end)
+    found = dict(result for _, result in work)
+    assert len(found) == workers
+    return found
+
+
+def test_a_kind_of_work_has_workers_of_its_own_which_get_what_idle_ones_of_another_kind_held(engine, name, tmp_path):
+    several = meet(engine, "explainer", tmp_path, 2)  # the cluster has no room for more
+    assert meet(engine, "critic", tmp_path, 2).keys() == several.keys(), "the same workers go on"
+    ((one, gpu),) = meet(engine, "synthesizer", tmp_path, 1).items()
+    assert one not in several and (one == os.getpid()) == (name == "local")
+    assert (gpu, {*several.values()}) == (("0", {""}) if name == "ray" else ("", {""}))
+    assert not meet(engine, "explainer", tmp_path, 2).keys() & {one, *several}
+
+
+def test_there_are_as_many_workers_of_a_kind_as_the_cluster_has_room_for(cluster):
+    engine = make_engine("ray", EngineOptions(kinds={"synthesizer": {"num_gpus": 1}, "curation": {"num_cpus": 0.5}}))
+    assert [engine.count_workers(kind) for kind in ("explainer", "synthesizer", "curation")] == [2, 1, 4]
+    engine.close()
+
+
+def test_a_kind_that_the_cluster_has_no_room_for_is_named(cluster):
+    engine = make_engine("ray", EngineOptions(kinds={"synthesizer": {"num_gpus": 2}}))
+    with pytest.raises(ConfigError, match=r"\[engine.synthesizer\] a worker is to have 1 CPU, 2 GPU, and the Ray clu"):
+        list(engine.map(Square(), [1], kind="synthesizer"))
+    engine.close()
+
+
+def test_resources_of_a_kind_are_refused_where_there_is_no_cluster():
+    with pytest.raises(ConfigError, match=r'\[engine.synthesizer\] num_gpus is for the engine "ray": leave it out'):
+        make_engine("local", EngineOptions(workers=2, kinds={"synthesizer": {"workers": 2, "num_gpus": 1}}))
 
 
 def test_what_cannot_travel_is_refused_in_words(engine):
@@ -205,15 +247,24 @@ def expected(folder, tmp_path_factory, deaths):
     return run(folder, tmp_path_factory.mktemp("here") / "run", DyingPainter(str(deaths)))
 
 
-def test_two_workers_give_the_report_of_one_process_though_one_is_killed_in_mid_chunk(
-    name, folder, tmp_path, expected, deaths
+def test_two_workers_and_one_that_explains_give_the_report_of_one_process_though_one_is_killed_in_mid_chunk(
+    name, folder, tmp_path, expected, deaths, monkeypatch
 ):
+    monkeypatch.setattr(curate, "CHUNK", 3)  # several chunks of new images are checked
     (deaths / "1").touch()
-    found = run(folder, tmp_path / "run", DyingPainter(str(deaths)), name=name, workers=WORKERS)
+    engine = {"name": name, "workers": WORKERS, "explainer": {"workers": 1}}
+    found = run(folder, tmp_path / "run", DyingPainter(str(deaths)), **engine)
     assert not list(deaths.iterdir())
     assert found == expected
+    assert max(count_chunks(tmp_path / "run", StageKind.DESCRIBE)) > 1
     assert verify(tmp_path / "run") == []
     assert not list((tmp_path / "run/blobs").rglob("*.token"))
+
+
+def count_chunks(run_dir, kind):
+    """The chunks of each stage of a kind."""
+    with closing(Reader(run_dir)) as reader:
+        return [len(keys) for stage, (keys, _) in reader.stages().items() if stage.kind == kind]
 
 
 def test_the_plugin_and_the_items_that_kill_three_workers_are_named(folder, tmp_path, deaths):

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import struct
+import tracemalloc
 import zlib
 from contextlib import suppress
 from functools import partial
@@ -43,6 +44,15 @@ def files(request, tmp_path, monkeypatch):
 
 def tree(folder):
     return {path.relative_to(folder).as_posix(): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+def test_reading_a_file_takes_its_own_memory_whatever_it_may_have(files):
+    files.write("a", b"one")
+    tracemalloc.start()
+    assert files.read("a", 1 << 30) == b"one"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_files_are_written_read_moved_copied_and_removed(files):

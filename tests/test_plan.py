@@ -14,7 +14,7 @@ from xaiaug.plan import Assumptions, Line, PlanRequest, build_plan
 from xaiaug.plan.assumptions import MADE_EACH
 from xaiaug.plan.costs import bill
 from xaiaug.records import Arm, Estimate, ImageSource
-from xaiaug.records.pipeline import STOPS
+from xaiaug.records.pipeline import STOPS, WorkKind
 
 PRICES = {"a-model": {"input_usd_per_mtok": 3, "output_usd_per_mtok": 15}, "at-home": {"local": True}}
 KNOWN = Assumptions({"train": 500, "guide": 1000, "validation": 50, "test": 400, "reserve": 90}, 2, 50_000.0)
@@ -388,7 +388,8 @@ def test_a_critic_asked_once_a_slice_is_planned_by_its_slices_and_the_plan_says_
 
 
 def plan_with(workers, request, measured=None):
-    known = replace(KNOWN, mistakes=100, seconds=SPEEDS, workers=workers, measured_workers=measured or workers)
+    now, before = (dict.fromkeys(WorkKind, count) for count in (workers, measured or workers))
+    known = replace(KNOWN, mistakes=100, seconds=SPEEDS, workers=now, measured_workers=before)
     return build_plan(request, known)
 
 
@@ -406,9 +407,22 @@ def test_hours_for_other_workers_than_measured_range_from_no_gain_to_all_of_it()
     one, four = plan_with(1, asked()), plan_with(4, asked(), measured=1)
     (low, _), (_, high) = one.stage_hours["explain"], one.stage_hours["explain"]
     assert four.stage_hours["explain"] == pytest.approx((low / 4, high))
-    told = "Hours are for workers: 4 of them, and speeds were measured with 1."
+    told = "Hours are for 4 workers, and speeds were measured with one worker."
     assert any(sentence.startswith(told) for sentence in four.assumptions)
     assert not any("workers" in sentence for sentence in one.assumptions)
+
+
+def test_workers_of_one_kind_divide_the_hours_of_its_work_alone():
+    workers = {**dict.fromkeys(WorkKind, 1), "synthesizer": 4}
+    known = replace(KNOWN, mistakes=100, seconds=SPEEDS, workers=workers, measured_workers=workers)
+    settings = {"engine": {"name": "ray", "workers": 1, "synthesizer": {"workers": 4, "num_gpus": 0.5}}}
+    one, four = plan_with(1, asked()), build_plan(asked(**settings), known)
+    shares = {"synthesize": 4}
+    assert four.stage_hours == {
+        kind: pytest.approx([end / shares.get(kind, 1) for end in hours]) for kind, hours in one.stage_hours.items()
+    }
+    assert four.described_workers == "1 worker (synthesizer: 4)"
+    assert "Each worker of the kind synthesizer has num_gpus = 0.5 of its own." in four.assumptions
 
 
 def test_calls_of_an_outside_service_take_as_long_with_any_number_of_workers():

@@ -2,6 +2,9 @@
 
 import csv
 import re
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from fakes import ColourCritic, NearestColour, Painter, Ramp, paint_folder
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from xaiaug import FeedbackLoop, Recipe, Splits
+from xaiaug import FeedbackLoop, Recipe, Sample, Splits
 from xaiaug.data import format_splits
 from xaiaug.errors import RunFolderError
 from xaiaug.results.maintenance import verify
@@ -116,6 +119,25 @@ def test_files_and_classes_of_any_name_are_found_again_in_the_manifest(names, tm
     table.write_text(format_splits(splits), encoding="utf-8")
     assert not re.search(r'^"?=', table.read_text(encoding="utf-8"), re.MULTILINE)
     assert Splits.from_manifest(table, folder, guide=0, validation=0, test=0).digest == splits.digest
+
+
+def test_the_manifest_of_many_images_takes_the_memory_of_its_text_and_not_of_its_rows():
+    class Guide(Sequence):
+        """Samples that are made when they are asked for."""
+
+        def __len__(self):
+            return 4000
+
+        def __getitem__(self, place):
+            return Sample(id=f"{range(4000)[place]:040x}", label=0, opener=Path)
+
+    splits = Splits(("a",), train=(), guide=Guide())
+    tracemalloc.start()
+    text = format_splits(splits)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert text.count("\n") == 4001
+    assert peak < 4 * len(text)
 
 
 def test_images_in_no_file_are_named_by_their_row():

@@ -6,9 +6,9 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 from .errors import DataError
@@ -49,7 +49,7 @@ class CsvTable:
     rows: tuple[tuple[int, Mapping[str, str]], ...]
 
 
-def format_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+def format_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
     """The rows as CSV, one line each under their columns; `parse_edited_csv` gives the same texts back.
 
     Texts that a spreadsheet would take for a formula get an apostrophe in front; numbers stay numbers.
@@ -61,9 +61,13 @@ def format_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None 
     Raises:
         DataError: a text has zero bytes or lone surrogates, which no table can hold.
     """
-    columns = list(rows[0] if columns is None else columns)
-    lines = [columns, *([row[column] for column in columns] for row in rows)]
-    return "".join(",".join(map(_format_cell, line)) + "\n" for line in lines)
+    if columns is None:
+        rows = list(rows)
+        columns = list(rows[0])
+    text = io.StringIO()  # which takes less memory than the lines of a large table
+    for line in chain([columns], ([row[column] for column in columns] for row in rows)):
+        text.write(",".join(map(_format_cell, line)) + "\n")
+    return text.getvalue()
 
 
 def parse_edited_csv(content: bytes, required: Sequence[str]) -> list[dict[str, str]]:

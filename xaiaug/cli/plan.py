@@ -88,7 +88,8 @@ def _texts(line: Line) -> dict[str, str]:
 def _stages(plan: Plan) -> list[str]:
     """Hours by kind of stage; nothing where this machine alone does the work, one piece at a time."""
     parts = [f"{kind} {format_hours(hours)}" for kind, hours in plan.stage_hours.items()]
-    return [f"time with {plan.workers} workers: {', '.join(parts)}"] if plan.workers > 1 and parts else []
+    workers = plan.described_workers
+    return [f"time with {workers}: {', '.join(parts)}"] if workers and parts else []
 
 
 def _savings(plan: Plan) -> list[str]:

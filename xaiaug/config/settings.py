@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ..errors import suggest
 from ..records import Arm, Recipe
-from ..records.pipeline import HEADLINE, MARGIN, PRIMARY, SMALLEST_GROUP, STOPS
+from ..records.pipeline import HEADLINE, MARGIN, PRIMARY, SMALLEST_GROUP, STOPS, WorkKind
 from .relative_paths import place_parameter, place_path
 from .table_records import parse_arm, parse_recipe
 from .toml_writer import to_toml
@@ -276,6 +276,27 @@ class BudgetTable(Table):
     prices: dict[str, dict[str, Any]] = {}
 
 
+class WorkersTable(Table):
+    """`[engine.KIND]`: the workers of one kind of work, where they differ from those of `[engine]`.
+
+    Attributes:
+        workers: pieces of work of this kind that are done at once; None: as in `[engine]`.
+        num_cpus: cores that Ray reserves for a worker; None: as in `[engine]`.
+        num_gpus: GPUs that Ray reserves for a worker; None: as in `[engine]`.
+        memory_gb: memory in GiB that Ray reserves for a worker; None: as in `[engine]`.
+    """
+
+    workers: Annotated[int, Field(ge=1)] | None = None
+    num_cpus: Annotated[float, Field(gt=0)] | None = None
+    num_gpus: Annotated[float, Field(ge=0)] | None = None
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def given(self) -> dict[str, float]:
+        """What differs."""
+        return self.model_dump(exclude_none=True)
+
+
 class EngineTable(Table):
     """`[engine]`: where the work is done that no outside service does.
 
@@ -287,6 +308,12 @@ class EngineTable(Table):
         num_cpus: cores that Ray reserves for a worker.
         num_gpus: GPUs that Ray reserves for a worker; 0.5 lets two share one.
         memory_gb: memory in GiB that Ray reserves for a worker; None: none in particular.
+        classifier: workers that predict and embed images, test heatmaps and causes, and evaluate.
+        training: workers that train.
+        explainer: workers that make heatmaps.
+        critic: workers of critics that are no outside service.
+        synthesizer: workers of synthesizers that are no outside service.
+        curation: workers that check new images.
     """
 
     name: str = "local"
@@ -295,6 +322,18 @@ class EngineTable(Table):
     num_cpus: Annotated[float, Field(gt=0)] = 1.0
     num_gpus: Annotated[float, Field(ge=0)] = 0.0
     memory_gb: Annotated[float, Field(gt=0)] | None = None
+    classifier: WorkersTable | None = None
+    training: WorkersTable | None = None
+    explainer: WorkersTable | None = None
+    critic: WorkersTable | None = None
+    synthesizer: WorkersTable | None = None
+    curation: WorkersTable | None = None
+
+    @property
+    def kinds(self) -> dict[WorkKind, WorkersTable]:
+        """The kinds of work whose workers differ."""
+        tables = {kind: getattr(self, kind) for kind in WorkKind}
+        return {kind: table for kind, table in tables.items() if table is not None}
 
 
 class ReportTable(Table):

@@ -7,9 +7,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..credentials import looks_like_key
 from ..errors import ConfigError, suggest
@@ -137,15 +138,28 @@ def _problem(detail: Any) -> str:
     place = [str(part) for part in detail["loc"]]
     if not place:  # about tables together
         return str(detail["msg"]).removeprefix("Value error, ")
-    where = f"[{place[0]}]" + (f" {place[1]}" if len(place) > 1 else "")
+    table, known, key = _find_table(place)
     if detail["type"] == "extra_forbidden":
-        if len(place) == 1:
+        if not key:
             return f"there is no table [{place[0]}]. {suggest(place[0], Settings.model_fields)}"
-        return f"[{place[0]}] has no key {place[1]!r}. {suggest(place[1], _keys(place[0]))}"
+        return f"[{table}] has no key {key!r}. {suggest(key, known)}"
+    where = f"[{table}] {key}".strip()
     value = repr(detail["input"])
     return f"{where}: {detail['msg']}, got {value[:LONGEST_VALUE] + ' …' if len(value) > LONGEST_VALUE else value}"
 
 
-def _keys(table: str) -> list[str]:
-    model = Settings.model_fields[table].annotation
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+def _find_table(place: list[str]) -> tuple[str, list[str], str]:
+    """The innermost table of a place, such as "engine.critic", the keys it may have, and the key that it is about."""
+    fields = Settings.model_fields
+    for depth, name in enumerate(place):
+        model = _table_of(fields[name]) if name in fields else None
+        if model is None and depth:
+            return ".".join(place[:depth]), list(fields), name
+        fields = model.model_fields if model else {}
+    return ".".join(place), list(fields), ""
+
+
+def _table_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The table that a field is, unless it is left out; None where it may be something else."""
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)] or [field.annotation]
+    return kinds[0] if len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel) else None

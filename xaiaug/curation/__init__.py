@@ -1,6 +1,6 @@
 """Which synthetic images are kept."""
 
-from .checks import CHECKS, Check, Rejection
+from .checks import CHECKS, ImageDescription, Rejection
 from .filter import DEFAULT, VERSION, ImageFilter, Verdict
 from .label_judge import ADMISSION_THRESHOLD, Judge, near_duplicate_threshold
 
@@ -9,7 +9,7 @@ __all__ = [
     "CHECKS",
     "DEFAULT",
     "VERSION",
-    "Check",
+    "ImageDescription",
     "ImageFilter",
     "Judge",
     "Rejection",

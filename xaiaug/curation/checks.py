@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .duplicates import NearDuplicateIndex
-from .label_judge import JudgePredictions
+from ..records import JSON
+from .duplicates import NearDuplicateIndex, RealImages
+from .label_judge import Judge, JudgePredictions
 from .similarity import ImageSignature
 
 _LEAST_SIDE = 8
@@ -40,7 +43,7 @@ class Candidate:
 
     Attributes:
         image: the image.
-        index: the images it must not repeat.
+        real: the real images, which it must not repeat; None for none.
         label: name of the class it was made for; None if unknown.
         predictions: of the judge, for the images of this batch; None without a judge.
         position: of the image in the batch.
@@ -48,7 +51,7 @@ class Candidate:
     """
 
     image: Image.Image
-    index: NearDuplicateIndex
+    real: RealImages | None = None
     label: str | None = None
     predictions: JudgePredictions | None = None
     position: int = 0
@@ -67,7 +70,46 @@ class Candidate:
         return self.predictions.embedding(self.position)
 
 
-Check = Callable[[Candidate], Rejection | None]
+@dataclass(frozen=True, eq=False)
+class ImageDescription:
+    """What checks find in a new image by itself, and what comparing it with other new images needs.
+
+    Attributes:
+        failed: name of the first check that it fails by itself; None if it fails none.
+        rejection: why; None if it fails none.
+        signature: None where no comparison needs it.
+        embedding: by the judge, of length 1; None where no comparison needs it, or the judge gives none.
+    """
+
+    failed: str | None = None
+    rejection: Rejection | None = None
+    signature: ImageSignature | None = None
+    embedding: NDArray[np.float32] | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The attributes by name, JSON-plain; `from_json` has every bit of them back."""
+        return {
+            "failed": self.failed,
+            "rejection": None if self.rejection is None else asdict(self.rejection),
+            "signature": None if self.signature is None else self.signature.to_text(),
+            "embedding": None
+            if self.embedding is None
+            else base64.b64encode(self.embedding.astype("<f4").tobytes()).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The description that `to_json` gave."""
+        rejection, signature, embedding = row["rejection"], row["signature"], row["embedding"]
+        return cls(
+            row["failed"],
+            rejection and Rejection(**rejection),
+            signature and ImageSignature.from_text(signature),
+            embedding and np.frombuffer(base64.b64decode(embedding), "<f4").astype(np.float32),
+        )
+
+
+Comparison = Callable[[ImageDescription, NearDuplicateIndex, Judge | None], Rejection | None]
 
 
 def check_broken(candidate: Candidate) -> Rejection | None:
@@ -106,13 +148,13 @@ def check_constant(candidate: Candidate) -> Rejection | None:
 
 def check_duplicate(candidate: Candidate) -> Rejection | None:
     """Whether it repeats a real image of any split, by hashes and colours: no model looks at the test images."""
-    match = candidate.index.find_real(candidate.signature, candidate.parents)
+    match = candidate.real.find(candidate.signature, candidate.parents) if candidate.real else None
     return Rejection(f"{match[0]} (similarity {match[1]:.2f})", match[1]) if match else None
 
 
-def check_repeat(candidate: Candidate) -> Rejection | None:
+def check_repeat(image: ImageDescription, index: NearDuplicateIndex, _: Judge | None) -> Rejection | None:
     """Whether it repeats a synthetic image that was kept before, by hashes and colours."""
-    match = candidate.index.find_synthetic(candidate.signature)
+    match = None if image.signature is None else index.find_synthetic(image.signature)
     return Rejection(f"duplicate of {match[0]} (similarity {match[1]:.2f})", match[1]) if match else None
 
 
@@ -129,20 +171,17 @@ def check_label(candidate: Candidate) -> Rejection | None:
     return Rejection(reason, float(probabilities[judge.labels.index(candidate.label)]))
 
 
-def check_near_duplicate(candidate: Candidate) -> Rejection | None:
+def check_near_duplicate(image: ImageDescription, index: NearDuplicateIndex, judge: Judge | None) -> Rejection | None:
     """Whether it is nearer to a synthetic image kept before than any two training images are, in embedding space."""
-    if candidate.embedding is None or candidate.predictions is None:
+    if image.embedding is None or judge is None or judge.near_duplicate_threshold is None:
         return None
-    judge = candidate.predictions.judge
-    if judge.near_duplicate_threshold is None:
-        return None
-    match = candidate.index.find_similar(candidate.embedding, judge.near_duplicate_threshold)
+    match = index.find_similar(image.embedding, judge.near_duplicate_threshold)
     if match is None:
         return None
     return Rejection(f"near-duplicate of {match[0]} ({judge.name} embeddings, {match[1]:.2f})", match[1])
 
 
-CHECKS: Mapping[str, Check] = {
+CHECKS: Mapping[str, Callable[..., Rejection | None]] = {
     "broken": check_broken,
     "nan": check_nan,
     "constant": check_constant,
@@ -151,3 +190,5 @@ CHECKS: Mapping[str, Check] = {
     "label": check_label,
     "alike": check_near_duplicate,
 }
+# What these find depends on the images kept before; the other checks look at an image by itself, anywhere.
+COMPARISONS: Mapping[str, Comparison] = {"repeat": check_repeat, "alike": check_near_duplicate}

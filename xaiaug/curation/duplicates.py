@@ -1,4 +1,4 @@
-"""Near-duplicates: the real images and the synthetic ones that a new image must not repeat."""
+"""Near-duplicates: the real images, and the synthetic ones, that a new image must not repeat."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +29,16 @@ _AND = "|"  # between a signature and an embedding
 
 
 class NearDuplicateIndex:
-    """The real images, and the synthetic ones as they are kept.
+    """The synthetic images as they are kept.
 
     Args:
-        real: the real images; None for none.
-        kept: the entries of synthetic images that were kept before, as `add` returned them.
+        kept: the entries of those that were kept before, as `add` returned them.
     """
 
-    def __init__(self, real: RealImages | None, kept: Sequence[str]) -> None:
-        self._real = real
-        self._signatures: list[tuple[int, ImageSignature]] = []
-        self._embeddings = _EmbeddingRows()
+    def __init__(self, kept: Sequence[str]) -> None:
+        self._signatures: list[ImageSignature] = []
+        self._hashes = _GrowingRows(np.uint64)
+        self._embeddings = _GrowingRows(np.float32)
         self._count = 0
         for entry in kept:
             signature, _, embedding = entry.partition(_AND)
@@ -47,31 +47,26 @@ class NearDuplicateIndex:
     def add(self, signature: ImageSignature | None, embedding: NDArray[np.float32] | None) -> str:
         """Adds a synthetic image; returns its entry for a later index, one word."""
         if signature is not None:
-            self._signatures.append((self._count, signature))
+            self._signatures.append(signature)
+            mark = signature.fingerprint
+            self._hashes.append(self._count, np.array([mark.phash, mark.mirror], np.uint64))
         if embedding is not None:
             embedding = embedding.astype(np.float16).astype(np.float32)  # as a later index will have it
             self._embeddings.append(self._count, embedding)
         self._count += 1
         return (signature.to_text() if signature else "") + _encode(embedding)
 
-    def find_real(self, signature: ImageSignature, parents: Collection[str] = ()) -> tuple[str, float] | None:
-        """How a new image repeats a real one, in words, and the similarity; None if it is new.
-
-        Args:
-            signature: of the new image.
-            parents: ids of training images that it was edited from, and may therefore resemble.
-        """
-        return self._real.find(signature, parents) if self._real else None
-
     def find_synthetic(self, signature: ImageSignature) -> tuple[str, float] | None:
         """The synthetic image that a new one repeats, and the similarity; None if it is new."""
-        hashes = Hashes.of([other.fingerprint for _, other in self._signatures])
+        if not self._signatures:
+            return None
+        hashes = Hashes(*self._hashes.rows.T)
         for index in map(int, hashes.find_near(signature.fingerprint, MAX_DISTANCE)):
-            number, other = self._signatures[index]
+            other = self._signatures[index]
             same = signature.fingerprint.pixels == other.fingerprint.pixels
             similarity = 1.0 if same else max_over_mirror(similarity_of, signature.colours, other.colours)
             if is_repeat(similarity):
-                return _name_synthetic(number), similarity
+                return _name_synthetic(self._hashes.numbers[index]), similarity
         return None
 
     def find_similar(self, embedding: NDArray[np.float32], threshold: float) -> tuple[str, float] | None:
@@ -143,23 +138,23 @@ class RealImages:
         return f"{self.names[index]} image {self.samples[index].id}"
 
 
-class _EmbeddingRows:
-    """Embeddings one below the other, n d; space doubles when it is full, so that adding one rarely copies them all."""
+class _GrowingRows:
+    """Rows one below the other, n d; space doubles when it is full, so that adding one rarely copies them all."""
 
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self._space = np.zeros((0, 0), np.float32)
+    def __init__(self, kind: type[np.generic]) -> None:
+        self.numbers: list[int] = []  # of the images that the rows are of
+        self._space: NDArray[Any] = np.zeros((0, 0), kind)
 
     @property
-    def rows(self) -> NDArray[np.float32]:
+    def rows(self) -> NDArray[Any]:
         return self._space[: len(self.numbers)]
 
-    def append(self, number: int, embedding: NDArray[np.float32]) -> None:
+    def append(self, number: int, row: NDArray[Any]) -> None:
         if len(self.numbers) == len(self._space):
-            larger = np.zeros((max(64, 2 * len(self._space)), len(embedding)), np.float32)
+            larger = np.zeros((max(64, 2 * len(self._space)), len(row)), self._space.dtype)
             larger[: len(self.numbers)] = self.rows if self.numbers else 0
             self._space = larger
-        self._space[len(self.numbers)] = embedding
+        self._space[len(self.numbers)] = row
         self.numbers.append(number)
 
 

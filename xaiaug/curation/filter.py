@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from PIL import Image
 from ..data import Splits
 from ..errors import ConfigError, suggest
 from ..records import JSON
-from .checks import CHECKS, Candidate, check_broken
+from .checks import CHECKS, COMPARISONS, Candidate, ImageDescription, check_broken
 from .duplicates import NearDuplicateIndex, RealImages
 from .label_judge import Judge, JudgePredictions
 
@@ -79,29 +79,63 @@ class ImageFilter:
 
         Args:
             images: the new images.
-            seen: fingerprints from the verdicts on images that were kept before.
+            seen: as of `compare`.
+            labels: as of `describe`.
+            parents: likewise.
+        """
+        return self.compare(self.describe(images, labels, parents), seen)
+
+    def describe(
+        self,
+        images: Sequence[Image.Image],
+        labels: Sequence[str] | None = None,
+        parents: Sequence[Collection[str]] | None = None,
+    ) -> list[ImageDescription]:
+        """What each image is like by itself, in order; nothing of it depends on the others.
+
+        Args:
+            images: the new images.
             labels: name of the class each was made for; None skips the label check.
             parents: ids of the images each was made from: an edit may resemble the training images among them, and no
                 others; None: it may resemble none.
         """
         real = self._real_images if "duplicate" in self.checks else None
-        index = NearDuplicateIndex(real, [entry for entry in seen if entry])
         predictions = JudgePredictions(self.judge, images, _is_readable) if self.judge else None
         targets = [None] * len(images) if labels is None else labels
         origins: Sequence[Collection[str]] = [()] * len(images) if parents is None else parents
         return [
-            self._check(Candidate(images[position], index, target, predictions, position, origins[position]))
+            self._describe(Candidate(images[position], real, target, predictions, position, origins[position]))
             for position, target in enumerate(targets)
         ]
 
-    def _check(self, candidate: Candidate) -> Verdict:
+    def compare(self, described: Iterable[ImageDescription], seen: Sequence[str] = ()) -> list[Verdict]:
+        """One verdict an image, in order, each compared with those that were kept before it.
+
+        Args:
+            described: the new images.
+            seen: fingerprints from the verdicts on images that were kept before.
+        """
+        index = NearDuplicateIndex([entry for entry in seen if entry])
+        return [self._compare(image, index) for image in described]
+
+    def _describe(self, candidate: Candidate) -> ImageDescription:
+        failed, rejection, reached = None, None, []
         for name in self.checks:
-            rejection = CHECKS[name](candidate)
+            reached.append(name)
+            if name not in COMPARISONS and (rejection := CHECKS[name](candidate)):
+                failed = name
+                break
+        signature = candidate.signature if "repeat" in reached else None
+        return ImageDescription(failed, rejection, signature, candidate.embedding if "alike" in reached else None)
+
+    def _compare(self, image: ImageDescription, index: NearDuplicateIndex) -> Verdict:
+        for name in self.checks:
+            rejection = image.rejection if name == image.failed else None
+            if name in COMPARISONS:
+                rejection = COMPARISONS[name](image, index, self.judge)
             if rejection is not None:
                 return Verdict(False, name, rejection.reason, rejection.score)
-        signature = candidate.signature if "repeat" in self.checks else None
-        embedding = candidate.embedding if "alike" in self.checks else None
-        return Verdict(True, fingerprint=candidate.index.add(signature, embedding) or None)
+        return Verdict(True, fingerprint=index.add(image.signature, image.embedding) or None)
 
     @property
     def active_checks(self) -> tuple[str, ...]:
@@ -123,4 +157,4 @@ class ImageFilter:
 
 
 def _is_readable(image: Image.Image) -> bool:
-    return check_broken(Candidate(image, NearDuplicateIndex(None, ()))) is None
+    return check_broken(Candidate(image)) is None

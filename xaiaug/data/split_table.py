@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..records import Sample
 from ..tables import format_csv
@@ -25,25 +25,25 @@ def format_splits(splits: Splits) -> str:
     Args:
         splits: as they were checked.
     """
-    samples = [(name, sample) for name in splits.distinct for sample in splits[name]]
-    named_by = FILE if all(isinstance(sample.opener, ImageFile) for _, sample in samples) else IMAGE
-    groups = sorted({group for _, sample in samples for group in sample.groups})
-    weighted = any(sample.weight != 1 for _, sample in samples)
-    rows = [
+    # Gone through again and again, but never held as rows: there may be millions.
+    named_by = FILE if all(isinstance(sample.opener, ImageFile) for _, sample in _each(splits)) else IMAGE
+    groups = sorted({group for _, sample in _each(splits) for group in sample.groups})
+    weight = ["weight"] if any(sample.weight != 1 for _, sample in _each(splits)) else []
+    columns = [named_by, "label", "split", *weight, *(f"group:{group}" for group in groups), ID]
+    rows = (
         {
             named_by: display_name(sample),
             "label": splits.labels[sample.label],
             "split": name,
-            **dict(_further_columns(sample, groups, weighted=weighted)),
+            "weight": sample.weight,
+            **{f"group:{group}": sample.groups.get(group, "") for group in groups},
             ID: sample.id,
         }
-        for name, sample in samples
-    ]
-    return format_csv(rows) if rows else f"{named_by},label,split,{ID}\n"
+        for name, sample in _each(splits)
+    )
+    return format_csv(rows, columns)
 
 
-def _further_columns(sample: Sample, groups: list[str], *, weighted: bool) -> Iterator[tuple[str, Any]]:
-    if weighted:
-        yield "weight", sample.weight
-    for group in groups:
-        yield f"group:{group}", sample.groups.get(group, "")
+def _each(splits: Splits) -> Iterator[tuple[str, Sample]]:
+    """The samples of all splits, each with the name of its split."""
+    return ((name, sample) for name in splits.distinct for sample in splits[name])

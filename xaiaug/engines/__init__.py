@@ -20,15 +20,20 @@ from .worker import Link, Work, find_link
 class Engine(Protocol):
     """Spreads chunks of work."""
 
-    @property
-    def workers(self) -> int:
-        """Chunks that are done at once."""
+    def count_workers(self, kind: str = "") -> int:
+        """Chunks of a kind of work that are done at once."""
 
     def check(self, what: str, value: object) -> None:
         """Raises ConfigError where a plugin, or anything else that work needs, cannot travel to its workers."""
 
     def map(
-        self, work: Work, chunks: Iterable[Any], *, stopping: Callable[[], bool] = ..., watch: Watch | None = ...
+        self,
+        work: Work,
+        chunks: Iterable[Any],
+        *,
+        kind: str = ...,
+        stopping: Callable[[], bool] = ...,
+        watch: Watch | None = ...,
     ) -> Iterator[tuple[int, Any]]:
         """Position and result of each chunk, as of `WorkerPool.map`."""
 
@@ -37,14 +42,18 @@ class Engine(Protocol):
 
 
 def _create_local(options: EngineOptions) -> Engine:
-    usual = EngineOptions()
-    for name in ("address", "num_cpus", "num_gpus", "memory_gb"):
-        if getattr(options, name) != getattr(usual, name):
-            raise ConfigError(
-                f'[engine] {name} is for the engine "ray": leave it out, or set name = "ray". With name = "local" each '
-                "worker has its share of the cores, and a GPU of its own where there are several"
-            )
-    return LocalEngine() if (options.workers or 1) == 1 else ProcessEngine(options.workers or 1)
+    usual, given = EngineOptions(), ("address", "num_cpus", "num_gpus", "memory_gb")
+    tables = {"engine": {name for name in given if getattr(options, name) != getattr(usual, name)}}
+    tables |= {f"engine.{kind}": set(table) - {"workers"} for kind, table in options.kinds.items()}
+    for_ray = [(table, name) for table, names in tables.items() for name in sorted(names)]
+    if for_ray:
+        table, name = for_ray[0]
+        raise ConfigError(
+            f'[{table}] {name} is for the engine "ray": leave it out, or set [engine] name = "ray". With name = '
+            '"local" each worker has its share of the cores, and a GPU of its own where there are several'
+        )
+    most = max(one.workers or 1 for one in options.all_resources)
+    return LocalEngine() if most == 1 else ProcessEngine(options)
 
 
 ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {"local": _create_local, "ray": RayEngine}

@@ -12,7 +12,9 @@ from .worker import Work
 class LocalEngine:
     """Runs chunks in this process, in order; torch already uses every core there."""
 
-    workers = 1
+    def count_workers(self, kind: str = "") -> int:  # noqa: ARG002  of every kind
+        """One chunk at once."""
+        return 1
 
     def check(self, what: str, value: object) -> None:
         """Nothing travels."""
@@ -22,6 +24,7 @@ class LocalEngine:
         work: Work,
         chunks: Iterable[Any],
         *,
+        kind: str = "",  # noqa: ARG002  all are done here
         stopping: Callable[[], bool] = bool,  # noqa: ARG002  the work asks for itself
         watch: Watch | None = None,  # noqa: ARG002  likewise
     ) -> Iterator[tuple[int, Any]]:

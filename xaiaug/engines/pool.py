@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError, XaiaugError
+from .engine_options import EngineOptions
 from .worker import Died, Event, Message, Raised, Ready, Work
 
 MOST_DEATHS = 3  # of workers that did the same chunk
@@ -67,24 +68,28 @@ class _Round:
 
 
 class WorkerPool(ABC):
-    """Workers that are started when they are first needed, and kept until the engine is closed.
+    """Workers that are started when they are first needed, and kept until work needs others, or the engine is closed.
+
+    All workers that are there have the same resources: where the next work is of a kind that has others, they end, for
+    idle workers keep their cores, GPUs and memory, and those to come could wait for them for ever.
 
     No more chunks are on their way than there are workers, and none is taken before a result was asked for, so what is
     on its way does not grow with the run.
 
     Args:
-        most: workers at once.
+        options: what workers have, by kind of work.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, options: EngineOptions) -> None:
+        self._options = options
+        self._resources = options.resources_of("")  # of the workers that are there
+        self._most = 0  # of them at once
         self._workers: dict[int, _Worker] = {}
         self._count = self._work = 0
 
-    @property
-    def workers(self) -> int:
-        """Chunks that are done at once."""
-        return self._most
+    def count_workers(self, kind: str = "") -> int:
+        """Chunks of a kind of work that are done at once."""
+        return self._options.resources_of(kind).workers or 1
 
     def check(self, what: str, value: object) -> None:
         """Refuses what cannot travel to a worker.
@@ -105,7 +110,13 @@ class WorkerPool(ABC):
             ) from error
 
     def map(
-        self, work: Work, chunks: Iterable[Any], *, stopping: Callable[[], bool] = bool, watch: Watch | None = None
+        self,
+        work: Work,
+        chunks: Iterable[Any],
+        *,
+        kind: str = "",
+        stopping: Callable[[], bool] = bool,
+        watch: Watch | None = None,
     ) -> Iterator[tuple[int, Any]]:
         """Position and result of each chunk, in the order of completion.
 
@@ -115,6 +126,7 @@ class WorkerPool(ABC):
         Args:
             work: what is done; opened once in each worker.
             chunks: taken one by one as workers become free.
+            kind: of work; decides which resources the workers have.
             stopping: whether the run was asked to stop; the work is then told so.
             watch: receives, by the name of each worker, the position of its chunk and its last message.
 
@@ -123,6 +135,7 @@ class WorkerPool(ABC):
             ConfigError: the work or a chunk cannot travel.
         """
         self._work += 1
+        self._prepare_for(kind)
         tasks = (_Task(position, self._dump_or_refuse(chunk)) for position, chunk in enumerate(chunks))
         now = _Round(self._dump_or_refuse(work), tasks)
         told = False
@@ -150,6 +163,15 @@ class WorkerPool(ABC):
 
     def close(self) -> None:
         """Ends the workers."""
+        self._end_workers()
+
+    def _prepare_for(self, kind: str) -> None:
+        resources = self._options.resources_of(kind)
+        if resources != self._resources:
+            self._end_workers()
+        self._resources, self._most = resources, self.count_workers(kind)
+
+    def _end_workers(self) -> None:
         for number in self._workers:
             self._kill(number)
         self._workers.clear()
@@ -238,7 +260,7 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def _start(self, number: int) -> None:
-        """Begins to start a worker."""
+        """Begins to start a worker, with the resources that workers have now."""
 
     @abstractmethod
     def _send(self, number: int, work: bytes | None, chunk: bytes) -> None:

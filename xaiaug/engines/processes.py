@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from ..errors import ConfigError
+from .engine_options import EngineOptions
 from .pool import WorkerPool
-from .worker import Died, Event, Link, Message, Ready, WorkerSession
+from .worker import Died, Event, Link, Message, Ready, Work, WorkerSession
 
 _STOP = "stop"
 # Not multiprocessing: it would run the user's script once more in every worker.
@@ -30,16 +31,17 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 class ProcessEngine(WorkerPool):
     """Processes of this machine, each with its share of the cores and, where there are several GPUs, with one of them.
 
+    Work whose kind has one worker is done in this process.
+
     Args:
-        workers: processes, ≥ 2.
+        options: workers, by kind of work.
     """
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, options: EngineOptions) -> None:
+        super().__init__(options)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
-        self._free = list(range(workers))  # places; a worker that follows another one takes its GPU
-        self._places: dict[int, int] = {}
+        self._places: dict[int, int] = {}  # a worker that follows another one takes its place, and so its GPU
 
     def check(self, what: str, value: object) -> None:
         """As of `WorkerPool`; a class of a script or a prompt cannot be imported by another process."""
@@ -52,13 +54,20 @@ class ProcessEngine(WorkerPool):
             )
         super().check(what, value)
 
+    def map(self, work: Work, chunks: Iterable[Any], *, kind: str = "", **options: Any) -> Iterator[tuple[int, Any]]:
+        """As of `WorkerPool`."""
+        if self.count_workers(kind) > 1:
+            return super().map(work, chunks, kind=kind, **options)
+        self._end_workers()
+        return enumerate(map(work, chunks))
+
     def _start(self, number: int) -> None:
-        place = self._places[number] = self._free.pop(0)
+        place = self._places[number] = min({*range(self._most)} - {*self._places.values()})
         process = self._processes[number] = subprocess.Popen(  # noqa: S603  our own interpreter
             [sys.executable, "-c", _SCRIPT, json.dumps([str(Path(path).resolve()) for path in sys.path])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_make_environment(os.environ, place, self.workers, _list_gpus()),
+            env=_make_environment(os.environ, place, self._most, _list_gpus()),
         )
         threading.Thread(target=self._listen, args=(number, process), name=f"worker {number}", daemon=True).start()
 
@@ -95,7 +104,7 @@ class ProcessEngine(WorkerPool):
             process.wait()
 
     def _forget(self, number: int) -> subprocess.Popen[bytes]:
-        self._free.append(self._places.pop(number))
+        del self._places[number]
         process = self._processes.pop(number)
         with suppress(OSError):
             if process.stdin is not None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, MissingExtraError
-from .engine_options import EngineOptions
+from .engine_options import EngineOptions, Resources
 from .pool import WorkerPool
 from .worker import Died, Event, Link, Message, Ready, WorkerSession
 
@@ -33,8 +33,8 @@ class RayEngine(WorkerPool):
     environment variable RAY_ADDRESS. Else one is started on this machine, and stopped when the engine is closed.
 
     Args:
-        options: workers, address and resources; without a number of workers there are as many as the cluster's cores,
-            or its GPUs where workers need them, allow.
+        options: address, and by kind of work the number of workers and their resources; without a number there are as
+            many as the cluster's cores, or its GPUs where workers need them, allow.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -43,8 +43,7 @@ class RayEngine(WorkerPool):
     def __init__(self, options: EngineOptions) -> None:
         if find_spec("ray") is None:
             raise MissingExtraError('engine = "ray" needs Ray: pip install "xaiaug[ray]"')
-        super().__init__(options.workers or 0)
-        self._options = options
+        super().__init__(options)
         self._owns = False
         self._actors: dict[int, Any] = {}
         self._calls: dict[Any, int] = {}  # what is waited for, and whose it is
@@ -52,17 +51,21 @@ class RayEngine(WorkerPool):
         self._asked_at = 0.0
         self._stored: tuple[bytes | None, Any] = (None, None)  # the work, and where Ray keeps it
 
-    @property
-    def workers(self) -> int:
-        """Chunks that are done at once."""
-        if not self._most:
-            self._connect()
-        return self._most or self._count_workers()
+    def count_workers(self, kind: str = "") -> int:
+        """Chunks of a kind of work that are done at once: as many as were asked for, or as fit into the cluster.
+
+        Raises:
+            ConfigError: not one does.
+        """
+        resources = self._options.resources_of(kind)
+        if resources.workers is not None:
+            return resources.workers
+        self._connect()
+        return _count_places(resources, kind)
 
     def map(self, *arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
         """As of `WorkerPool`."""
         self._connect()
-        self._most = self.workers  # which can be counted once the cluster is known
         return super().map(*arguments, **options)
 
     def close(self) -> None:
@@ -91,40 +94,22 @@ class RayEngine(WorkerPool):
                 ) from error
         self._owns = True
 
-    def _count_workers(self) -> int:
-        """As many as fit into the cluster as it is.
-
-        Raises:
-            ConfigError: not one does.
-        """
-        ray = _import_ray()
-        have, needs = ray.cluster_resources(), {"CPU": self._options.num_cpus, "GPU": self._options.num_gpus}
-        count = min(int(have.get(name, 0.0) // amount) for name, amount in needs.items() if amount)
-        if not count:
-            asked = ", ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
-            found = ", ".join(f"{have.get(name, 0.0):g} {name}" for name in needs)
-            raise ConfigError(
-                f"[engine] a worker is to have {asked}, and the Ray cluster has {found} in all. Ask for less by "
-                "num_cpus and num_gpus, or, where the cluster grows by itself, say how many workers it is to grow to"
-            )
-        return count
-
     def _dump(self, value: object) -> bytes:
         data: bytes = _import_ray().cloudpickle.dumps(value)
         return data
 
     def _start(self, number: int) -> None:
         ray = _import_ray()
-        options = self._options
+        resources = self._resources
         actor = ray.remote(
-            num_cpus=options.num_cpus,
-            num_gpus=options.num_gpus,
-            memory=None if options.memory_gb is None else int(options.memory_gb * 2**30),
+            num_cpus=resources.num_cpus,
+            num_gpus=resources.num_gpus,
+            memory=None if resources.memory_gb is None else int(resources.memory_gb * 2**30),
             max_restarts=0,
             concurrency_groups={CONTROL: 1},
         )(RayWorker)
         path = [str(Path(folder).resolve()) for folder in sys.path]
-        self._actors[number] = actor.remote(Path.cwd(), path, dict(options.environment))
+        self._actors[number] = actor.remote(Path.cwd(), path, dict(self._options.environment))
         self._calls[self._actors[number].get_ready.remote()] = number
 
     def _send(self, number: int, work: bytes | None, chunk: bytes) -> None:
@@ -235,6 +220,25 @@ class RayWorker:
 
 def _import_ray() -> Any:
     return import_module("ray")
+
+
+def _count_places(resources: Resources, kind: str) -> int:
+    """How many workers of such resources fit into the cluster as it is.
+
+    Raises:
+        ConfigError: not one does.
+    """
+    have, needs = _import_ray().cluster_resources(), {"CPU": resources.num_cpus, "GPU": resources.num_gpus}
+    count = min(int(have.get(name, 0.0) // amount) for name, amount in needs.items() if amount)
+    if not count:
+        asked = ", ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+        found = ", ".join(f"{have.get(name, 0.0):g} {name}" for name in needs)
+        raise ConfigError(
+            f"[engine{kind and '.'}{kind}] a worker is to have {asked}, and the Ray cluster has {found} in all. Ask "
+            "for less by num_cpus and num_gpus, or, where the cluster grows by itself, say how many workers it is to "
+            "grow to"
+        )
+    return count
 
 
 @contextmanager

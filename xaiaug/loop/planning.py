@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from ..causes import MOST_CORRECT
 from ..causes import PREDICTIONS as CAUSE_PREDICTIONS
@@ -14,7 +16,7 @@ from ..errors import RunCutShortError
 from ..plan import Assumptions, Plan, PlanRequest, build_plan
 from ..records import PICO
 from ..records.estimate import Range
-from ..records.pipeline import REDONE, TIMED, StageKind
+from ..records.pipeline import REDONE, TIMED, StageKind, WorkKind
 from ..stages import count_unanswered
 from ..stages.faithfulness import PREDICTIONS as MAP_PREDICTIONS
 from ..store import CallLedger, Reader, to_run_folder
@@ -45,11 +47,17 @@ def plan_run(
     Raises:
         RunLockedError: another process is writing the run.
     """
-    known = replace(_look_at(splits), workers=request.settings.engine.workers or 1)
+    known = replace(_look_at(splits), workers=_count_workers(request.settings.engine.model_dump()))
     known = _add_past_run(known, request, plugins, run_dir)
     if probe:
         known = probe_speeds(known, request.settings, plugins, splits)
     return build_plan(request, known)
+
+
+def _count_workers(engine: Mapping[str, Any]) -> dict[str, int]:
+    """Workers of each kind of work, by the table `[engine]`; how many a cluster has room for is not known: one."""
+    usual = engine.get("workers") or 1
+    return {str(kind): (engine.get(kind) or {}).get("workers") or usual for kind in WorkKind}
 
 
 def is_finished(run_dir: str | Path, settings: Settings, plugins: PluginSet, until: str) -> bool:
@@ -132,7 +140,7 @@ class _PastRun:
             made_each=self._images_per_wanted(),
             seconds=self._seconds(),
             seconds_from="the run folder" if self._reader.get_fact(SPEEDS) else "",
-            measured_workers=(self._before.get("engine") or {}).get("workers") or 1,
+            measured_workers=_count_workers(self._before.get("engine") or {}),
             model_bytes=model_bytes(self._reader.folder) if self._is_same("classifier") else None,
             image_bytes=image_bytes(self._reader.folder) if self._is_same("synthesizer") else None,
             paid_calls=spending.replies,

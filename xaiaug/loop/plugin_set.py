@@ -15,7 +15,7 @@ from ..errors import ConfigError, PluginError, UnsupportedRecipeError, name_some
 from ..interfaces import Classifier, Critic, Explainer, Plugin, Synthesizer
 from ..plan import forbidden, forbidden_tracker, unpaid
 from ..records import JSON, METHODS, Arm, ImageSource
-from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, reaches
+from ..records.pipeline import IMAGE_CRITIC, STARTS, Stop, WorkKind, reaches
 from ..registry import KINDS
 from .offline import SWITCHES
 
@@ -220,9 +220,10 @@ def create_engine(settings: Settings) -> Engine:
         ConfigError: there is none of that name, or a setting is not for it.
         MissingExtraError: its package is not installed.
     """
-    table = settings.engine.model_dump()
+    table = settings.engine.model_dump(exclude={*WorkKind})
+    kinds = {str(kind): workers.given for kind, workers in settings.engine.kinds.items()}
     switches = SWITCHES if settings.privacy.offline else {}
-    return make_engine(table.pop("name"), EngineOptions(**table, environment=switches))
+    return make_engine(table.pop("name"), EngineOptions(**table, environment=switches, kinds=kinds))
 
 
 def _create_synthesizers(settings: Settings, arms: Sequence[Arm]) -> dict[str, Synthesizer]:

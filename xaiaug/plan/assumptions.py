@@ -13,7 +13,7 @@ from ..records import METHODS, Arm
 from ..records.estimate import Range, cap_range
 from ..records.pipeline import IMAGE_CRITIC, StageKind
 from ..records.training_method import describe_exception
-from .record import Line
+from .record import Line, describe_workers
 
 ERROR_RATE: Range = (0.02, 0.2)  # of a classifier whose mistakes are worth diagnosing, on the guide
 MADE_EACH: Range = (0.9, 1.4)  # images made for one that is wanted: some labels are held out, some images made again
@@ -40,7 +40,7 @@ class Assumptions:
         seconds: by kind of stage, for one unit: an image to train on, predict or make, a case to explain or criticise;
             a kind that is missing is not known.
         seconds_from: where those are from, in words.
-        workers: of the engine: pieces of work that are done at once.
+        workers: of the engine: pieces of work that are done at once, by kind of work; one of those left out.
         measured_workers: likewise, when the speeds were measured.
         model_bytes: of one copy of the classifier; None where not known.
         image_bytes: of a new image; None where not known.
@@ -60,8 +60,8 @@ class Assumptions:
     made_each: Range | None = None
     seconds: Mapping[str, Range] = field(default_factory=dict)
     seconds_from: str = ""
-    workers: int = 1
-    measured_workers: int = 1
+    workers: Mapping[str, int] = field(default_factory=dict)
+    measured_workers: Mapping[str, int] = field(default_factory=dict)
     model_bytes: float | None = None
     image_bytes: float | None = None
     paid_calls: int = 0
@@ -105,7 +105,7 @@ def list_assumptions(
     if any(line.images[1] for line in lines):
         sentences.append(_images_per_wanted(known))
     sentences += _mixing_ratios(settings, known, arms)
-    sentences += _hours(known, lines)
+    sentences += [*_hours(known, lines), *_resources(settings)]
     if any(line.disk_bytes is None for line in lines):
         sentences.append("The size of the classifier is not known yet, so bytes on disk have no total.")
     sentences.append("Images are counted as found, before the check drops broken and duplicate ones.")
@@ -174,13 +174,23 @@ def _mixing_ratios(settings: Settings, known: Assumptions, arms: Sequence[Arm]) 
 
 def _workers(known: Assumptions) -> list[str]:
     """What the hours assume of workers, where there is more than one."""
-    now, before = known.workers, known.measured_workers
+    now, before = describe_workers(known.workers), describe_workers(known.measured_workers)
     if now == before:
-        return [f"Hours are for {now} workers, each as fast as those of the run folder."] if now > 1 else []
+        return [f"Hours are for {now}, each as fast as those of the run folder."] if now else []
     return [
-        f"Hours are for workers: {now} of them, and speeds were measured with {before}. The lower ends hold where each "
-        "is as fast as one was then, the upper ends where they share one machine and are no faster together."
+        f"Hours are for {now or 'one worker'}, and speeds were measured with {before or 'one worker'}. The lower ends "
+        "hold where each is as fast as one was then, the upper ends where they share one machine and are no faster "
+        "together."
     ]
+
+
+def _resources(settings: Settings) -> list[str]:
+    """What workers have of their own, a sentence for each kind of work."""
+    given = {
+        kind: ", ".join(f"{name} = {amount:g}" for name, amount in table.given.items() if name != "workers")
+        for kind, table in settings.engine.kinds.items()
+    }
+    return [f"Each worker of the kind {kind} has {amounts} of its own." for kind, amounts in given.items() if amounts]
 
 
 def _hours(known: Assumptions, lines: Sequence[Line]) -> list[str]:

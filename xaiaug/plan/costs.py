@@ -11,7 +11,7 @@ from ..calls import Prices
 from ..errors import MissingExtraError, UnknownPriceError
 from ..records import PICO, Estimate
 from ..records.estimate import ZERO, Range, add_optional, add_ranges, multiply, multiply_optional
-from ..records.pipeline import IMAGE_CRITIC, TIMED, StageKind
+from ..records.pipeline import IMAGE_CRITIC, TIMED, WORK, StageKind
 from .assumptions import BATCH_SECONDS, BYTES_A_PIXEL, CALL_SECONDS, Assumptions
 from .permissions import Worker
 from .workload import WorkItem
@@ -144,7 +144,8 @@ def stage_hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimat
     calling = {stage: remote.get(TIMED[stage][-1], Estimate()) for stage in (StageKind.CRITIQUE, StageKind.SYNTHESIZE)}
     for stage, spent in seconds.items():
         if spent is not None and not calling.get(stage, Estimate()).calls[1]:
-            seconds[stage] = _spread(spent, known, part.at_once if stage == StageKind.FIT else math.inf)
+            counts = known.workers.get(WORK[stage], 1), known.measured_workers.get(WORK[stage], 1)
+            seconds[stage] = _spread(spent, counts, part.at_once if stage == StageKind.FIT else math.inf)
     for stage, estimate in calling.items():
         if estimate.batched and estimate.calls[1]:
             turns = max(1, round(estimate.calls[0] / max(1.0, units[stage][0])))
@@ -156,7 +157,7 @@ def stage_hours(part: WorkItem, known: Assumptions, remote: Mapping[str, Estimat
     return {stage: None if spent is None else multiply(spent, 1 / 3600) for stage, spent in seconds.items()}
 
 
-def _spread(seconds: Range, known: Assumptions, at_once: float) -> Range:
+def _spread(seconds: Range, workers: tuple[int, int], at_once: float) -> Range:
     """What work of so many seconds takes with the workers there are.
 
     Where the speed was measured with another number of workers, the range goes from that number to this one: workers
@@ -164,8 +165,8 @@ def _spread(seconds: Range, known: Assumptions, at_once: float) -> Range:
 
     Args:
         seconds: of one worker.
-        known: how many workers there are, and how many there were.
+        workers: how many there are, and how many there were when the speed was measured.
         at_once: pieces of work that can be done at once.
     """
-    counts = [max(1.0, min(count, at_once)) for count in (known.workers, known.measured_workers)]
+    counts = [max(1.0, min(count, at_once)) for count in workers]
     return seconds[0] / max(counts), seconds[1] / min(counts)

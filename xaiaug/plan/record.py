@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -72,6 +73,19 @@ class Receiver:
     upload_bytes: Range
 
 
+def describe_workers(counts: Mapping[str, int]) -> str:
+    """How many workers there are, such as "4 workers (synthesizer: 2)"; empty where there is one of every kind.
+
+    Args:
+        counts: by kind of work.
+    """
+    if max(counts.values(), default=1) == 1:
+        return ""
+    ((usual, _),) = Counter(counts.values()).most_common(1)
+    others = ", ".join(f"{kind}: {count}" for kind, count in counts.items() if count != usual)
+    return f"{usual} worker{'s' * (usual > 1)}" + (f" ({others})" if others else "")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run will take, as far as it can be estimated.
@@ -81,7 +95,7 @@ class Plan:
         mistakes: mistakes that steer the synthesis.
         mistakes_known: whether the run folder knows them; otherwise they follow from an assumed error rate.
         lines: the parts, in order.
-        workers: pieces of work that are done at once, as `[engine]` says.
+        workers: pieces of work that are done at once, by kind of work, as `[engine]` says; one of those left out.
         stage_hours: hours with so many workers by kind of stage; None where a speed is not known.
         further: what one more seed, image a mistake and round would add.
         saved: what a critic that is asked once a slice saves; None where it is not, or no slices are known.
@@ -102,7 +116,7 @@ class Plan:
     mistakes: Range
     mistakes_known: bool
     lines: tuple[Line, ...]
-    workers: int = 1
+    workers: Mapping[str, int] = field(default_factory=dict)
     stage_hours: Mapping[str, Range | None] = field(default_factory=dict)
     further: tuple[Line, ...] = ()
     saved: Line | None = None
@@ -122,6 +136,11 @@ class Plan:
     def total(self) -> Line:
         """The sum of the lines."""
         return add_lines("in sum", self.lines)
+
+    @property
+    def described_workers(self) -> str:
+        """As of `describe_workers`."""
+        return describe_workers(self.workers)
 
     @property
     def usd_left(self) -> Range | None:

@@ -21,9 +21,36 @@ class StageKind(StrEnum):
     CAUSES = "causes"
     JUDGE = "judge"
     SYNTHESIZE = "synthesize"
+    DESCRIBE = "describe"
     CURATE = "curate"
     VLM_CHECK = "vlm-check"
     REVIEW = "review"
+
+
+class WorkKind(StrEnum):
+    """The kinds of work whose workers may have resources of their own: the tables `[engine.KIND]`."""
+
+    CLASSIFIER = "classifier"
+    TRAINING = "training"
+    EXPLAINER = "explainer"
+    CRITIC = "critic"
+    SYNTHESIZER = "synthesizer"
+    CURATION = "curation"
+
+
+WORK = {  # of the stages that workers do
+    StageKind.FIT: WorkKind.TRAINING,
+    StageKind.PREDICT: WorkKind.CLASSIFIER,
+    StageKind.EMBED: WorkKind.CLASSIFIER,
+    StageKind.FAITHFULNESS: WorkKind.CLASSIFIER,
+    StageKind.CAUSES: WorkKind.CLASSIFIER,
+    StageKind.EXPLAIN: WorkKind.EXPLAINER,
+    StageKind.CRITIQUE: WorkKind.CRITIC,
+    StageKind.VLM_CHECK: WorkKind.CRITIC,
+    StageKind.SYNTHESIZE: WorkKind.SYNTHESIZER,
+    StageKind.JUDGE: WorkKind.CURATION,
+    StageKind.DESCRIBE: WorkKind.CURATION,
+}
 
 
 class Stop(StrEnum):

@@ -15,6 +15,7 @@ from ..engines import MOST_DEATHS, Watch, WorkerDiedError
 from ..errors import CallError, PluginError, RecordError, RunStopped, UnsupportedRecipeError, XaiaugError, name_some
 from ..interfaces import Plugin
 from ..records import CALL_FAILED, JSON, Failure, Progress, digest
+from ..records.pipeline import WORK, WorkKind
 from ..store import StageName
 from .lazy import Lazy, Rows
 from .plugin_guard import WithTimeLimit, notify_while_waiting
@@ -82,6 +83,11 @@ class Stage:
     training: bool = False
     is_passing: Callable[[Any], bool] | None = None
 
+    @property
+    def work(self) -> WorkKind:
+        """The kind of work that it is, of a stage that is spread."""
+        return WORK[self.name.kind]
+
 
 def complete(
     runtime: StageRuntime, stage: Stage, items: Sequence[Item], work: Callable[[list[Any]], list[Any]]
@@ -121,7 +127,7 @@ def complete_all(
     parts = [_Part.begin(runtime, stage, items) for stage, items in stages]
     first = stages[0][0]
     chunks = [(part, place) for part in parts for place in part.missing]
-    at_once = min(runtime.engine.workers, len(chunks)) if first.spread else 1
+    at_once = min(runtime.engine.count_workers(first.work), len(chunks)) if first.spread else 1
     meters = _make_meters(runtime, parts, at_once)
     began, left = time.monotonic(), len(chunks)
     before = sum(part.effort_done for part in parts)
@@ -277,7 +283,7 @@ def _spread(
         return imap_unordered(work, wanted, most=min(64, max(1, WAITING // stage.size)))
     if stage.spread:
         whole = StageWork(work, runtime.store.blobs, lambda: runtime.find_place(stage.plugin))
-        return runtime.engine.map(whole, wanted, stopping=runtime.stopping, watch=hear)
+        return runtime.engine.map(whole, wanted, kind=stage.work, stopping=runtime.stopping, watch=hear)
     return enumerate(map(work, wanted))
 
 

@@ -166,6 +166,15 @@ class SynthesisRow(TypedDict, total=False):
     failure: FailureRow
 
 
+class DescriptionRow(TypedDict):
+    """What checks find in a new image by itself; of stages of the kind DESCRIBE."""
+
+    failed: str | None  # name of the check that it fails
+    rejection: dict[str, Any] | None  # Rejection as a dict
+    signature: str | None
+    embedding: str | None  # float32, base64
+
+
 class VerdictRow(TypedDict):
     """Whether a new image is kept; of stages of the kinds CURATE, VLM_CHECK and REVIEW."""
 
