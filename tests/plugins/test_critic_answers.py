@@ -428,6 +428,15 @@ def test_what_is_more_than_a_prompt_is_asked_again_and_not_drawn(text):
         parse_prompt(text)
 
 
+@pytest.mark.parametrize("around", ["{} Negative prompt: blurry, dark", "**{}**", "Prompt: {}", "{} <end>", "{}\ufffd"])
+def test_the_prompt_of_an_object_is_held_to_the_same(ask, around):
+    odd = chat(json.dumps({**ANSWER, "prompt": around.format(PROMPT)}))
+    made, requests, _ = ask(odd, chat(json.dumps(ANSWER)))
+    assert made.prompt == PROMPT and len(requests) == 2
+    made, _, _ = ask(odd)
+    assert made.kind == "bad prompt"
+
+
 def test_a_class_may_have_any_characters():
     assert parse_prompt("a photo of a {cat}", "{cat}") == "a photo of a {cat}"
 

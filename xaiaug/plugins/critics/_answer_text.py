@@ -147,9 +147,19 @@ def parse_prompt(text: str, label: str = "") -> str:
     prompt = to_line(_drop_remarks(headed[0] if headed else body)).strip("\"'“”*` ")
     if not prompt:
         raise UnusableError("empty", "there is no prompt in it")
+    refuse_markup(prompt, label)
+    return prompt
+
+
+def refuse_markup(prompt: str, label: str) -> None:
+    """Raises UnusableError where a prompt has more in it than a prompt: markup, a heading, turns of a dialogue.
+
+    Args:
+        prompt: to be drawn.
+        label: of the class, which may have any characters in it.
+    """
     if found := _MARKUP.search(prompt.replace(label, "") if label else prompt):
         raise UnusableError("bad prompt", f"there is {found[0]!r} in it; answer with the prompt alone, in plain words")
-    return prompt
 
 
 def declines(text: str) -> bool:

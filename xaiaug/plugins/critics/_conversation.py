@@ -8,7 +8,16 @@ from typing import Any, Generic, Literal, TypeVar
 
 from ...panel.sheet import MOST_EXAMPLES, WIDTH
 from ...records import INTERRUPTED, JSON, Case, Critique, Failure, ImageCheck, ImageToCheck, Sheet, label_to_words
-from ._answer_text import UnusableError, declines, find_answer, parse_prompt, parse_stray_prompt, shorten, to_line
+from ._answer_text import (
+    UnusableError,
+    declines,
+    find_answer,
+    parse_prompt,
+    parse_stray_prompt,
+    refuse_markup,
+    shorten,
+    to_line,
+)
 from ._image_encoding import EncodedImage, encode_image
 from ._image_question import CHECK_SCHEMA, parse_check, to_case
 from ._model_reply import ModelReply
@@ -202,6 +211,7 @@ class Dialogue:
     def _discuss_structured(self, case: Case) -> Conversation[Critique]:
         def parse(text: str) -> Critique:
             critique = parse_critique(text)
+            refuse_markup(critique.prompt, label_to_words(case.label))
             self.check(critique.prompt, case.label)
             return critique
 
