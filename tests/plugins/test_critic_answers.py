@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from critic_cases import ANSWER, LABELS, PROMPT, Still, case
 from hypothesis import given
 from hypothesis import strategies as st
+from test_damage import watchdog
 
 from xaiaug.calls import CallError, Calls, MemoryLedger, Prices
 from xaiaug.errors import CallsFailingError
@@ -216,6 +218,8 @@ def test_what_broke_off_is_asked_again_now_and_in_the_next_session(monkeypatch, 
         "Sorry, I can’t identify the animal in this photo of a cat.",
         "As an AI, I am unable to generate images, but a photo of a cat would be nice.",
         "Unable to write a prompt for the cat.",
+        "Lo siento, no puedo ayudar con esta foto de un cat.",
+        "很抱歉，我无法描述这张 cat 的照片。",
     ],
 )
 def test_a_refusal_in_words_alone_is_one_and_neither_a_prompt_nor_a_cause(ask, words, dialogue):
@@ -405,6 +409,7 @@ def test_several_prompts_are_refused_and_plain_ones_stay_as_they_are():
         PROMPT,
         "a cat: grey, on a sofa. The light is dim. The image is grainy.",
         "The cat keeps its head low.",
+        "a cat on a red sofa. The model of a ship stands behind it. I have seen such light. Tips of its ears glow.",
     ):
         assert parse_prompt(prompt) == prompt
 
@@ -435,6 +440,15 @@ def test_the_prompt_of_an_object_is_held_to_the_same(ask, around):
     assert made.prompt == PROMPT and len(requests) == 2
     made, _, _ = ask(odd)
     assert made.kind == "bad prompt"
+
+
+@pytest.mark.parametrize("piece", ["\n", " \n", "-\n", "here is a\n", "prompt ", "<prompt>", ". negative ", "`", '"'])
+def test_an_answer_that_repeats_itself_to_its_end_is_read_at_once(piece):
+    endless = (piece * 20_000)[:19_999] + "x"
+    with watchdog():
+        for read in (find_answer, parse_prompt, declines):
+            with suppress(UnusableError):
+                read(endless)
 
 
 def test_a_class_may_have_any_characters():

@@ -14,7 +14,7 @@ from ..errors import CallError
 from .error_body import read_wait
 
 Kind = Literal["retry", "fatal", "item", "refusal"]
-_TEMPORARY = {408, 409, 425}
+_TEMPORARY = {408, 409, 423, 424, 425, 499}  # 424 is Bedrock's for a model that failed on the way
 _FATAL = {401, 402, 403, 404, 410}
 # Of a limit on requests, told with another status than 429: by AWS with 400, by Google and GitHub with 403.
 _RATE = re.compile(r"throttl|rate.?limit|too many requests", re.I)
@@ -55,7 +55,7 @@ _PERMANENT = re.compile(
     re.I,
 )
 # Sent by a proxy: the service may have carried out the request all the same, and billed it.
-_MAYBE_BILLED = {408, 502, 504, 520, 522, 524}
+_MAYBE_BILLED = {408, 499, 502, 504, 520, 522, 524}
 # Exceptions of an HTTP library before anything is sent, by name since each library has its own.
 _NO_CONNECTION = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "gaierror"}
 _NO_REQUEST = {"LocalProtocolError", "UnsupportedProtocol", "InvalidURL", "UnicodeEncodeError"}

@@ -28,7 +28,7 @@ class UnusableError(Exception):
 TRIES = 40  # opening braces that are tried as the start of an object
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 # Marks that models put around their thinking, such as <think>, <|START_THINKING|>, ◁think▷ and [THINK].
-_THOUGHT = r"(?:\w+[:_])?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|(?:internal_)?monologue)"
+_THOUGHT = r"(?:\w{1,30}[:_])?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|(?:internal_)?monologue)"
 _OPEN_THOUGHT = re.compile(
     rf"<{_THOUGHT}>|<\|(?:begin_of_|start_)?{_THOUGHT}\|>|◁think▷|\[THINK\]|<unused94>|<\|channel>thought", re.I
 )
@@ -79,30 +79,31 @@ def find_objects(text: str) -> list[Mapping[str, Any]]:
 _TALK = r"(?:sure|certainly|of course|okay|ok|absolutely|great|here|below|based on|given|final|revised|updated)\b"
 _KINDS = r"(?:(?:image|sdxl|stable diffusion|generation|text-to-image|final|positive|suggested|the|my)\s+)*"
 _HEADING = re.compile(
-    rf"^\W*(?:{_TALK}[^:\n]{{0,120}}?)?{_KINDS}\bprompt\b"
-    rf"(?:[^:.\n]{{0,60}}:\W*?(?=[\w\"'“*]|\s|$)|\W*=|[*_ ]*\n[-=\s>]*)",
+    rf"^\W{{0,20}}(?:{_TALK}[^:\n]{{0,120}}?)?{_KINDS}\bprompt\b"
+    rf"(?:[^:.\n]{{0,60}}:\W{{0,20}}?(?=[\w\"'“*]|\s|$)|\W{{0,20}}=|[*_ ]*\n[-=\s>]*)",
     re.I | re.M,
 )
 _NEGATIVE = re.compile(
-    r"(?:^|(?<=[.!?\"”*)\]])\s)\W*negative(?:\s+prompts?\b|\W{0,3}:).*?(?=\n\s*\n|\Z)", re.I | re.M | re.S
+    r"(?:^|(?<=[.!?\"”*)\]])\s)\W{0,20}negative(?:\s+prompts?\b|\W{0,3}:).*?(?=\n\s*\n|\Z)", re.I | re.M | re.S
 )
 _FLAGS = re.compile(r"\s--(?:ar|v|no|s|q|style|stylize|niji|chaos|seed|iw|raw)\b.*", re.I | re.S)  # of Midjourney
 _SEVERAL = re.compile(
-    r"^\W*(?:(?:option|variant|variation|version|alternative)\W{0,3}(?:\d+|[a-d])\b|\d+[.)]\s)", re.I | re.M
+    r"^\W{0,20}(?:(?:option|variant|variation|version|alternative)\W{0,3}(?:\d+|[a-d])\b|\d+[.)]\s)", re.I | re.M
 )
 _TAGGED = re.compile(r"<(\w*prompt|output|result|response|solution)>\s*(.*?)\s*</\1>", re.I | re.S)
-_QUOTED = re.compile(r"\W*[\"“]([^\"“”]{10,})[\"”]\W*")
+_QUOTED = re.compile(r"\W{0,20}[\"“]([^\"“”]{10,})[\"”]\W{0,20}")
 # What no prompt contains: marks, and words that introduce something else.
 _MARKUP = re.compile(
-    r"[<>{}|\\`�]|\*\*|^\W*#|^>|\bprompts?\W{0,3}[:=：]|提示词"
+    r"[<>{}|\\`�]|\*\*|^\W{0,20}#|^>|\bprompts?\W{0,3}[:=：]|提示词"
     r"|\b(?:user|assistant|human|system|thoughts?|thinking|answer|response|analysis|reasoning|rationale|explanation"
     r"|note|step \d+)\b\W{0,3}:",
     re.I,
 )
 # A text instead of an answer, where a model declines in words alone.
 _DECLINED = re.compile(
-    r"^\W*.{0,60}?\b(?:sorry|apologi[sz]e|as an ai)\b.{0,80}?\b(?:can(?:no|['’]?)t|won['’]?t|unable|not able)\b"
-    r"|^\W*(?:unfortunately\W+)?(?:i\b.{0,20})?"
+    r"^\W{0,20}.{0,60}?\b(?:sorry|apologi[sz]e|as an ai)\b.{0,80}?\b(?:can(?:no|['’]?)t|won['’]?t|unable|not able)\b"
+    r"|^\W{0,20}(?:lo siento|(?:je suis )?désolée?|(?:es )?tut mir leid|mi dispiace|desculpe|很?抱歉|对不起)"
+    r"|^\W{0,20}(?:unfortunately\W+)?(?:i\b.{0,20})?"
     r"(?:can(?:no|['’]?)t|won['’]?t|(?:must )?decline|unable|not (?:able|comfortable))\b.{0,40}?"
     r"\b(?:help|assist|comply|fulfil|generat\w+|creat\w+|produc\w+|writ\w+|(?:do|with) (?:that|this|your)"
     r"|provide (?:an?|any|the|this|that) (?:\w+ )?(?:prompt|description|analysis|image|critique|information))\b",
@@ -110,17 +111,22 @@ _DECLINED = re.compile(
 )
 DECLINED = 600  # characters; a longer text is no refusal
 _OPENING = re.compile(
-    rf"^\W*(?:{_TALK}|i (?:can|will|have|'ll)\b|i'll\b|to (?:improve|help|create|address)\b).*", re.I | re.S
+    rf"^\W{{0,20}}(?:{_TALK}|i (?:can|will|have|'ll)\b|i'll\b|to (?:improve|help|create|address)\b).*", re.I | re.S
 )
 _REMARK = re.compile(
-    r"^\W*(?:(?:this|the|these|that|it)\s+(?:above |generated )?"
+    r"^\W{0,20}(?:(?:this|the|these|that|it)\s+(?:above |generated )?"
     r"(?:prompt|image|description|scene|details?|elements?)?\s*"
     r"(?:will|should|would|captures?|aims?|includes?|incorporates?|keeps?|maintains?|ensures?|retains?|mimics?|helps?"
     r"|is (?:designed|meant|intended)|focuses|emphasi[sz]es|reflects?|preserves?|challenges?)\b"
     r"|this prompt\b|note\b|explanation\b|rationale\b|word count\b|let me know\b|i hope\b|hope this\b|feel free\b"
-    r"|if you\b|please let\b|would you\b|by (?:including|using|training)\b|\(?\d+ words\b"
-    r"|(?:here['’]s )?why\b|key (?:elements|details|features|points)\b|alternatively\b|tips?\b|you can\b"
-    r"|i (?:chose|have|included|added|used|kept|made|focused|wrote)\b|the (?:model|classifier)\b)",
+    r"|if you\b|please let\b|would you\b|by (?:including|using|training)\b|\(?\d+ words\b)",
+    re.I,
+)
+# Begins a paragraph after the prompt; a sentence of the prompt itself may begin so.
+_AFTERWORD = re.compile(
+    r"^\W{0,20}(?:(?:here['’]s )?why\b|key (?:elements|details|features|points)\b|alternatively\b|tips?\b|you can\b"
+    r"|i (?:chose|have|included|added|used|kept|made|focused|wrote)\b"
+    r"|the (?:model|classifier) (?:was|looked|saw|may)\b)",
     re.I,
 )
 _SPOKEN = re.compile(
@@ -208,7 +214,7 @@ def _unwrap_tag(text: str) -> str:
 
 def _drop_remarks(text: str) -> str:
     """The text without the paragraphs before and sentences after it that speak to the reader."""
-    parts = [part.strip() for part in re.split(r"\n\s*\n|\n(?=\W*---)", text) if part.strip("-*\n ")]
+    parts = [part.strip() for part in re.split(r"\n\s*\n|\n(?=\W{0,20}---)", text) if part.strip("-*\n ")]
     quoted = [found[1] for part in parts if (found := _QUOTED.fullmatch(part))]
     if len(quoted) == 1:
         return quoted[0]
@@ -217,7 +223,7 @@ def _drop_remarks(text: str) -> str:
         parts = [first, rest] if rest and first.rstrip().endswith(":") else parts
     while len(parts) > 1 and (_OPENING.match(parts[0]) or parts[0].endswith(":")):
         parts = parts[1:]
-    while len(parts) > 1 and _REMARK.match(parts[-1]):
+    while len(parts) > 1 and (_REMARK.match(parts[-1]) or _AFTERWORD.match(parts[-1])):
         parts = parts[:-1]
     if not parts:
         return ""
