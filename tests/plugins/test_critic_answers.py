@@ -237,6 +237,7 @@ def test_a_refusal_in_words_alone_is_one_and_neither_a_prompt_nor_a_cause(ask, w
         "I cannot see any heat on the cat: the map lies on the sofa, and its edge leads to the window.",
         "The classifier was unable to find the cat.",
         "I can't tell the breed from this picture. The heat lies on the sofa.",
+        'Sorry, I cannot be sure, but: {"shown": true, "reason": "it fits"}',
     ],
 )
 def test_an_analysis_that_names_a_limit_is_no_refusal(text):
@@ -426,6 +427,8 @@ def test_several_prompts_are_refused_and_plain_ones_stay_as_they_are():
         "\\boxed{a photo of a cat}",
         "<analysis>it is dark</analysis>a photo of a cat",
         "a photo of a caf\ufffd cat",
+        "a photo of a cat &amp; a caf&eacute;",
+        "![a photo of a cat](https://example.org/cat.png)",
     ],
 )
 def test_what_is_more_than_a_prompt_is_asked_again_and_not_drawn(text):

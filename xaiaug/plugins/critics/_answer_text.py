@@ -94,7 +94,7 @@ _TAGGED = re.compile(r"<(\w*prompt|output|result|response|solution)>\s*(.*?)\s*<
 _QUOTED = re.compile(r"\W{0,20}[\"“]([^\"“”]{10,})[\"”]\W{0,20}")
 # What no prompt contains: marks, and words that introduce something else.
 _MARKUP = re.compile(
-    r"[<>{}|\\`�]|\*\*|^\W{0,20}#|^>|\bprompts?\W{0,3}[:=：]|提示词"
+    r"[<>{}|\\`�]|\*\*|&(?:\w{2,8}|#\d+);|https?://|\]\(|^\W{0,20}#|^>|\bprompts?\W{0,3}[:=：]|提示词"
     r"|\b(?:user|assistant|human|system|thoughts?|thinking|answer|response|analysis|reasoning|rationale|explanation"
     r"|note|step \d+)\b\W{0,3}:",
     re.I,
@@ -169,8 +169,8 @@ def refuse_markup(prompt: str, label: str) -> None:
 
 
 def declines(text: str) -> bool:
-    """Whether a text is a refusal in words, and nothing else."""
-    return len(text) <= DECLINED and bool(_DECLINED.match(text))
+    """Whether a text is a refusal in words, and nothing else: an object after an apology is an answer."""
+    return len(text) <= DECLINED and "{" not in text and bool(_DECLINED.match(text))
 
 
 def parse_stray_prompt(text: str, label: str = "") -> str:
