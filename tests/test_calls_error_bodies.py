@@ -156,6 +156,7 @@ def test_what_is_wrong_with_one_item_fails_that_item(status, words):
         (403, "rateLimitExceeded: Rate Limit Exceeded"),
         (403, "You have exceeded a secondary rate limit"),
         (400, "Too many requests"),
+        (429, "You are using a Trial key, limited to 40 calls / minute. Upgrade at https://dashboard.example/billing"),
         (424, "ModelErrorException: the model failed to process the request"),
     ],
 )

@@ -25,6 +25,7 @@ _NO_CREDIT = re.compile(
     r"|exceeded your current quota|out of credit|budget.{0,12}exceeded|arrear|payment required",
     re.I,
 )
+_LINK = re.compile(r"(https?://|www\.)\S+")
 # What a filter says, by status 400, 403 or 500: of this one request, not of the account.
 _FILTERED = re.compile(
     r"content.?(filter|policy|management policy|exists? risk|moderation)|contentpolicy|responsible.?ai|censor"
@@ -85,13 +86,13 @@ def classify(status: int | None, detail: str = "", retry_after_s: float | None =
         return "refusal"
     if status in _TEMPORARY or status >= 500:
         return "fatal" if status in (500, 501) and _PERMANENT.search(detail) else "retry"
-    if status in _FATAL | {400} and _RATE.search(detail) and not _NO_CREDIT.search(detail):
+    if status in (400, 403) and _RATE.search(detail) and not lacks_credit(detail):
         status = 429
     if status in _FATAL or status < 400:
         return "fatal"
     if status == 429:
-        return "fatal" if retry_after_s is None and _NO_CREDIT.search(detail) else "retry"
-    return "fatal" if _NO_CREDIT.search(detail) or _PERMANENT.search(detail) else "item"
+        return "fatal" if retry_after_s is None and lacks_credit(detail) else "retry"
+    return "fatal" if lacks_credit(detail) or _PERMANENT.search(detail) else "item"
 
 
 def is_filtered(detail: str) -> bool:
@@ -100,8 +101,8 @@ def is_filtered(detail: str) -> bool:
 
 
 def lacks_credit(detail: str) -> bool:
-    """Whether an error speaks of an account without credit or quota."""
-    return bool(_NO_CREDIT.search(detail))
+    """Whether an error speaks of an account without credit or quota, and does not only link to its billing page."""
+    return bool(_NO_CREDIT.search(_LINK.sub("", detail)))
 
 
 def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
