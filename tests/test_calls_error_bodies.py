@@ -30,6 +30,12 @@ from xaiaug.calls.retry import is_filtered
         ({"success": False, "errors": [{"code": 7003, "message": "no route"}]}, "7003: no route"),
         ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "insufficient balance"),
         ({"choices": None}, ""),
+        ({"__type": "ThrottlingException", "Message": "Rate exceeded"}, "ThrottlingException: Rate exceeded"),
+        ({"error_code": 17, "error_msg": "daily limit"}, "17: daily limit"),
+        ({"error": {"message": {"error": "deep"}}}, "deep"),
+        ({"fault": {"faultstring": "no such API"}}, "no such API"),
+        ('<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>no</Message></Error>', "AccessDenied: no"),
+        ("<html><head><title>404</title></head><code>x</code>", "a web page (404)"),
     ],
 )  # fmt: skip
 def test_words_are_found_wherever_a_server_puts_them(body, words):
@@ -65,6 +71,7 @@ def test_any_json_is_read_without_a_fault(body):
         ({"code": "invalid_prompt"}, 400),
         ({"code": True, "message": "x"}, None),
         ({"code": 7}, None),
+        ({"__type": "com.amazonaws#ThrottlingException"}, 429),
     ],
 )
 def test_the_status_that_a_body_states_is_found_by_number_or_by_name(error, status):
@@ -82,6 +89,13 @@ FILTERED = [
     "Content violates usage guidelines. Failed check: SAFETY_CHECK",
     "The request was blocked by our safety system",
     "Request blocked due to guardrail intervention",
+    "Violated guardrail policy",
+    "sensitive_words_detected: user sensitive words detected",
+    "input new_sensitive",
+    "censorship_blocked: the content you provided is blocked",
+    "1301: 系统检测到输入内容可能包含不安全或敏感内容",
+    "The image was rejected because it may contain a real person",
+    "The response was blocked.",
 ]
 
 
@@ -116,6 +130,11 @@ def test_a_lock_on_the_account_is_no_filter(status, words):
         (400, "Unsupported value: 'temperature' does not support 0 with this model."),
         (400, "Budget has been exceeded! Current cost: 1.2, Max budget: 1.0"),
         (429, "insufficient_quota: You exceeded your current quota, please check your plan and billing details."),
+        (400, "model_decommissioned: The model x has been decommissioned"),
+        (404, "DeploymentNotFound: the deployment for this resource does not exist"),
+        (400, "User location is not supported for the API use."),
+        (410, "gone"),
+        (403, "rate limit: insufficient balance"),
     ],
 )
 def test_what_no_call_will_get_past_stops_all(status, words):
@@ -128,6 +147,29 @@ def test_what_no_call_will_get_past_stops_all(status, words):
 )
 def test_what_is_wrong_with_one_item_fails_that_item(status, words):
     assert classify(status, words) == "item"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "ThrottlingException: Too many tokens, please wait before trying again."),
+        (403, "rateLimitExceeded: Rate Limit Exceeded"),
+        (403, "You have exceeded a secondary rate limit"),
+        (400, "Too many requests"),
+        (429, "You are using a Trial key, limited to 40 calls / minute. Upgrade at https://dashboard.example/billing"),
+        (424, "ModelErrorException: the model failed to process the request"),
+    ],
+)
+def test_a_limit_on_requests_passes_whatever_the_status(status, words):
+    assert classify(status, words) == "retry"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("insufficient balance", 402), ("Not Found", 404), ("no Route matched with those values", 404), ("busy", 500)],
+)
+def test_an_error_without_a_code_is_classed_by_its_words(words, status):
+    assert guess_status(words) == status
 
 
 def test_whoever_states_a_wait_will_answer_again_though_it_speaks_of_a_quota():
@@ -159,3 +201,16 @@ def test_a_header_counts_before_words_and_a_time_of_reset_last():
     assert 3500 < retry_after({"X-RateLimit-Reset": str(later)}) <= 3600
     assert 3500 < retry_after({}, f'{{"metadata": {{"headers": {{"X-RateLimit-Reset": "{later}"}}}}}}') <= 3600
     assert retry_after({"X-RateLimit-Reset": "6"}) is None
+
+
+@pytest.mark.parametrize("date", ["%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S -0000"])
+def test_a_wait_until_a_date_is_read_with_and_without_a_zone(date):
+    until = time.strftime(date, time.gmtime(time.time() + 90))
+    assert 80 < retry_after({"Retry-After": until}) <= 90
+    assert 80 < retry_after({"Retry-After": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 90))}) <= 90
+
+
+@pytest.mark.parametrize("value", ["", "soon", "nan", "Wed, 21 Oct 99999 07:28:00 GMT", "\x00", "5, 10", "-"])
+def test_a_wait_of_any_text_is_read_without_a_fault(value):
+    assert (retry_after({"Retry-After": value}) or 0.0) >= 0.0
+    assert retry_after({"Retry-After": "2m"}) == 120

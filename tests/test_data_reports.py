@@ -219,6 +219,32 @@ def test_labels_that_a_table_program_would_write_otherwise_are_warned_of(root: P
         assert len(Splits.from_manifest(path, **WHOLE).labels) == 2
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [("cat", "c\u0430t"), ("cafe", "caf\u00e9"), ("dog", "dogs"), ("cat", "Cat."), ("cat", "cat\u200b")],
+)
+def test_labels_that_look_or_sound_like_one_are_warned_of_and_kept_apart(root: Path, pair: tuple[str, str]) -> None:
+    path = table(root, lambda file, label: (file, pair[label == "dog"]))
+    with pytest.warns(DataWarning, match="nearly the same"):
+        assert len(Splits.from_manifest(path, **WHOLE).labels) == 2
+
+
+@pytest.mark.parametrize("pair", [("кот", "кит"), ("कि", "कु"), ("glass", "glas"), ("cat", "car"), ("C+", "C++")])
+def test_labels_that_differ_are_not_warned_of(root: Path, pair: tuple[str, str]) -> None:
+    path = table(root, lambda file, label: (file, pair[label == "dog"]))
+    assert Splits.from_manifest(path, **WHOLE).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "match"),
+    [("nan", "there is no label: nan"), ("None", "there is no label: None"), ("cat;dog", "join others: cat;dog")],
+)
+def test_labels_that_are_none_or_several_are_warned_of(root: Path, label: str, match: str) -> None:
+    path = table(root, lambda file, own: (file, label if file.endswith("0.png") else own))
+    with pytest.warns(DataWarning, match=match):
+        assert label in Splits.from_manifest(path, **WHOLE).labels
+
+
 def test_files_called_by_numbers_keep_their_zeros(tmp_path: Path) -> None:
     # fastai/fastai 1008; the mark before the header: p2irc/deepplantphenomics 41
     root = write_classes(tmp_path, {"0001": 3, "0002": 3})

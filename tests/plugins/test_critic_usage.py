@@ -65,6 +65,16 @@ def test_reasoning_beside_the_completion_is_billed_as_the_total_tells():
     assert read({"prompt_tokens": 1000, "completion_tokens": 120, **details})["output_tokens"] == 4120
 
 
+def test_tokens_of_a_kind_that_is_not_known_are_billed_as_output_where_no_total_tells():
+    read = _chat_completions.read_usage
+    known = {"prompt_tokens": 1000, "completion_tokens": 120, "prompt_cache_hit_tokens": 900, "tokens_per_second": 31.5}
+    assert read(known)["output_tokens"] == 120
+    assert read({**known, "thoughts_token_count": 4000})["output_tokens"] == 4120
+    assert read({**known, "thoughts_token_count": 4000, "total_tokens": 1120})["output_tokens"] == 120
+    assert read({**known, "citation_tokens": -1}) == UNKNOWN_USAGE
+    assert _messages_api.read_usage({"input_tokens": 9, "output_tokens": 5, "tool_tokens": 4})["output_tokens"] == 9
+
+
 def test_cached_tokens_beside_the_input_are_added_and_no_input_is_no_count():
     beside = {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 900}}
     assert _chat_completions.read_usage(beside)["input_tokens"] == 1000

@@ -79,7 +79,7 @@ ODD: dict[str, tuple[Callable[[Path], object], tuple[str, str]]] = {
         ("LABEL_0", "LABEL_1"),
     ),
     "numbers for labels": (lambda folder: edit_config(folder, id2label={"0": 7, "1": 8}), ("7", "8")),
-    "label2id that disagrees": (lambda folder: edit_config(folder, label2id={"cat": 1, "dog": 0}), ("cat", "dog")),
+    "label2id without names": (lambda folder: edit_config(folder, label2id={"LABEL_0": 0}), ("cat", "dog")),
     "code of its own": (
         lambda folder: edit_config(folder, auto_map={"AutoModelForImageClassification": "network.Network"}),
         ("cat", "dog"),
@@ -236,6 +236,14 @@ class PilProcessor:
     def preprocess(self, images: list[Image.Image], return_tensors: str) -> dict[str, torch.Tensor]:
         values = [np.asarray(image.resize((8, 8))).transpose(2, 0, 1) / np.float32(255) for image in images]
         return {"pixel_values": torch.from_numpy(np.stack(values))}
+
+
+def test_two_tables_of_labels_that_disagree_stand_in_the_notes(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "odd"))
+    edit_config(folder, label2id={"cat": 1, "dog": 0})
+    classifier = ready(folder)
+    assert classifier.labels == ("cat", "dog")
+    assert "disagree about cat, dog; id2label counts" in " ".join(classifier.notes)
 
 
 def test_a_processor_without_options_reads_images() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable
 
@@ -157,6 +158,46 @@ def test_an_answer_without_an_image_is_a_failure_of_that_image(at: Point, step: 
         at(server)
         assert make(create()).kind == kind
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "requests"),
+    [
+        ({"error": {"code": "moderation_blocked", "message": "rejected by the safety system"}}, "refusal", 1),
+        ({"data": None, "error": {"code": 400, "message": "size is wrong"}}, "call failed", 1),
+        ({"data": [{"b64_json": None, "content_filter_results": {"hate": {"filtered": True}}}]}, "refusal", 1),
+    ],
+)
+def test_an_error_in_200_is_no_answer_and_what_a_filter_keeps_back_is_a_refusal(
+    at: Point, body: dict, kind: str, requests: int
+) -> None:
+    with Loopback(Raw(json.dumps(body).encode())) as server:
+        at(server)
+        synthesizer = create()
+        assert make(synthesizer).kind == kind and len(server.requests) == requests
+        assert (spent(synthesizer) == 0) and synthesizer._paid.summary()["calls"] == (
+            "data" in body and kind == "refusal"
+        )
+
+
+def test_what_failed_for_a_while_is_asked_again(at: Point) -> None:
+    down = Raw(json.dumps({"error": {"code": 502, "message": "upstream"}}).encode())
+    with Loopback([down, Reply(image=photo())]) as server:
+        at(server)
+        assert isinstance(make(create()), SyntheticImage) and len(server.requests) == 2
+
+
+def test_an_image_in_another_form_or_size_is_read_and_told(at: Point) -> None:
+    clear = Image.new("RGBA", (32, 48), (255, 0, 0, 0))
+    stream = io.BytesIO()
+    clear.save(stream, "PNG")
+    address = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    for item in ({"url": address}, {"b64_json": address}):
+        with Loopback(Raw(json.dumps({"data": [item]}).encode())) as server:
+            at(server)
+            made = make(create())
+        assert made.image.getpixel((0, 0)) == (255, 255, 255), "what is transparent is white"
+        assert made.image.size == (32, 48) and made.details["size_refused"] == [SIZE, SIZE]
 
 
 def test_a_reply_without_usage_costs_its_maximum(at: Point) -> None:

@@ -252,6 +252,13 @@ def test_images_of_more_than_8_bits_are_refused() -> None:
         PredictClassifier(read_patch, LABELS).predict_proba([deep])
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_what_is_transparent_is_white_as_it_is_in_files(mode: str) -> None:
+    hidden = Image.new("RGBA", (8, 8), (0, 0, 0, 0)).convert(mode)
+    (row,) = PredictClassifier(read_patch, LABELS).predict_proba([hidden])
+    assert row[LABELS.index("lit")] == pytest.approx(1)
+
+
 def untrained(**experiment: object) -> FeedbackLoop:
     labels = ("cat", "dog")
     tables = {"experiment": {"fit_baseline": False, **experiment}, "mistakes": {"max": 2, "faithfulness": 0}}

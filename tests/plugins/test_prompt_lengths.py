@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_pipelines
 
 from xaiaug.errors import ConfigError
 from xaiaug.interfaces import Context
@@ -169,6 +171,20 @@ def test_a_negative_prompt_without_guidance_is_found_by_what_it_changes(families
         same = [np.full((8, 8, 3), 0.5, np.float32)]
         replaced = _guidance(guidance_scale=2.0)
         replaced.check_effect(pipe, lambda **arguments: same, synthesizer._generators["text"].shared)
+
+
+@pytest.mark.ci
+def test_a_distilled_unet_in_a_stable_diffusion_pipeline_reads_no_negative_prompt(tmp_path: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    folder = tiny_pipelines.stable_diffusion(tmp_path)
+    config = json.loads((folder / "unet/config.json").read_text())
+    unet = UNet2DConditionModel.from_config({**config, "time_cond_proj_dim": 32})
+    unet.save_pretrained(folder / "unet")
+    options = {"steps": 2, "size": 64, "chunked": False, "guidance_scale": 4.0}
+    DiffusersSynthesizer(str(folder), **options).prepare(Context(device="cpu"))
+    with pytest.raises(ConfigError, match="takes negative_prompt, but it changes nothing"):
+        DiffusersSynthesizer(str(folder), **options, negative_prompt="a drawing").prepare(Context(device="cpu"))
 
 
 def _guidance(**options: object) -> object:

@@ -10,12 +10,18 @@ from typing import Any
 DEPTH = 8  # of nested parts that are read
 PARTS = 12  # words that are kept
 PAGE = "a web page"
-_SCALARS = ("type", "status", "code", "message", "msg", "detail", "title", "reason", "explanation", "status_msg")
+# Names of parts, in lower case: services differ in that, too.
+_SCALARS = (
+    *("type", "__type", "status", "code", "errortype", "error_code", "message", "msg", "detail", "title", "reason"),
+    *("explanation", "status_msg", "errormessage", "error_message", "error_msg", "error_description", "err"),
+    *("faultstring", "description", "failure_reason"),
+)
 # Parts in which services wrap an error, or put its true cause: OpenRouter quotes its provider in `metadata.raw`.
 _NESTED = (
     *("error", "errors", "detail", "innererror", "inner_error", "metadata", "raw", "reasons", "base_resp", "fault"),
-    "validation",
+    *("validation", "message"),
 )
+_TAGS = re.compile(r"<(code|message|faultstring|description)>([^<]+)</", re.I)  # of an error in XML
 _CODES = ("code", "status", "status_code", "statusCode", "http_status", "http_code")
 # Statuses by a service's names for an error.
 _NAMES = {
@@ -58,13 +64,23 @@ _NAMES = {
     "invalid_request_error": 400,
     "content_filter": 400,
     "failed_precondition": 400,
+    "throttlingexception": 429,
+    "serviceunavailableexception": 503,
+    "modelnotreadyexception": 503,
+    "modeltimeoutexception": 504,
+    "internalserverexception": 500,
+    "accessdeniedexception": 403,
+    "resourcenotfoundexception": 404,
+    "validationexception": 400,
 }
 # For errors that come without any code.
 _BY_WORDS = (
     (404, re.compile(r"unexpected endpoint|(unknown|invalid|no such|unsupported) (endpoint|route|path|url)", re.I)),
+    (404, re.compile(r"^not found\W*$|no route matched|could not route", re.I)),
+    (402, re.compile(r"insufficient.?(balance|credit|fund|quota)", re.I)),
     (429, re.compile(r"rate.?limit|too many requests", re.I)),
     (503, re.compile(r"overloaded|unavailable|try again|timed? ?out|temporar|upstream|loading", re.I)),
-    (401, re.compile(r"unauthori[sz]ed|invalid (api )?key|api key", re.I)),
+    (401, re.compile(r"unauthori[sz]ed|invalid (api )?key|api key|authentication (failed|error)", re.I)),
     (400, re.compile(r"invalid|unsupported|not support|must be|required|expected|too large|exceeds", re.I)),
 )
 _WAITS = (
@@ -94,7 +110,8 @@ def read_status(error: Any) -> int | None:
     numbers, names = [], []
     for part in _mappings(error, DEPTH):
         numbers += [_to_status(part.get(name)) for name in _CODES]
-        names += [_NAMES.get(str(part.get(name) or "").lower()) for name in ("code", "type", "status")]
+        words = [str(part.get(name) or "") for name in ("code", "type", "status", "__type")]
+        names += [_NAMES.get(word.rpartition("#")[2].lower()) for word in words]
     return next((status for status in (*numbers, *names) if status is not None), None)
 
 
@@ -133,6 +150,7 @@ def _words(part: Any, depth: int) -> Iterator[str]:
         for inner in part[:PARTS]:
             yield from _words(inner, depth - 1)
     elif isinstance(part, Mapping):
+        part = {str(name).lower(): value for name, value in part.items()}
         if isinstance(part.get("loc"), list):  # where FastAPI found it
             yield ".".join(str(step) for step in part["loc"][:PARTS])
         for name in _SCALARS:
@@ -141,12 +159,12 @@ def _words(part: Any, depth: int) -> Iterator[str]:
                 yield str(value)
         for name in _NESTED:
             value = part.get(name)
-            if value and not (isinstance(value, str) and name in _SCALARS):
+            if value and not (isinstance(value, str) and (name in _SCALARS or value == "error")):
                 yield from _words(value, depth - 1)
 
 
 def _text_words(text: str, depth: int) -> Iterator[str]:
-    """A text as it is; what it holds if it is JSON or a page."""
+    """A text as it is; what it holds if it is JSON, an error in XML, or a page."""
     bare = text.strip()
     if bare.startswith(("{", "[")):
         try:
@@ -154,7 +172,13 @@ def _text_words(text: str, depth: int) -> Iterator[str]:
         except (ValueError, RecursionError):
             yield bare
         return
-    if bare[:100].lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
+    start = bare[:200].lower()
+    page = start.startswith(("<!doctype", "<html")) or (start.startswith("<?xml") and "<html" in start)
+    tagged = _TAGS.findall(bare[:10_000]) if bare.startswith("<") and not page else []
+    if tagged:
+        yield from (text for _, text in tagged)
+        return
+    if page or start.startswith("<?xml"):
         title = re.search(r"<title[^>]*>([^<]*)", bare[:10_000], re.I)
         yield f"{PAGE}{f' ({title[1].strip()})' if title and title[1].strip() else ''}"
         return

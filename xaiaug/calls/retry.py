@@ -14,8 +14,10 @@ from ..errors import CallError
 from .error_body import read_wait
 
 Kind = Literal["retry", "fatal", "item", "refusal"]
-_TEMPORARY = {408, 409, 425}
-_FATAL = {401, 402, 403, 404}
+_TEMPORARY = {408, 409, 423, 424, 425, 499}  # 424 is Bedrock's for a model that failed on the way
+_FATAL = {401, 402, 403, 404, 410}
+# Of a limit on requests, told with another status than 429: by AWS with 400, by Google and GitHub with 403.
+_RATE = re.compile(r"throttl|rate.?limit|too many requests", re.I)
 _NEVER_REFUSAL = {401, 402, 404, 408, 409, 429}
 # One provider reports an account out of credit with 429, another with 400.
 _NO_CREDIT = re.compile(
@@ -23,13 +25,17 @@ _NO_CREDIT = re.compile(
     r"|exceeded your current quota|out of credit|budget.{0,12}exceeded|arrear|payment required",
     re.I,
 )
+_LINK = re.compile(r"(https?://|www\.)\S+")
 # What a filter says, by status 400, 403 or 500: of this one request, not of the account.
 _FILTERED = re.compile(
-    r"content.?(filter|policy|management policy|exists? risk|moderation)|contentpolicy|responsible.?ai"
+    r"content.?(filter|policy|management policy|exists? risk|moderation)|contentpolicy|responsible.?ai|censor"
     r"|flagged|requires moderation|moderation.blocked|usage (polic|guideline)|safety (system|filter|polic|set)"
     r"|(blocked|rejected|refused|stopped) (by|due to|for|because of) .{0,40}(safety|filter|polic|guardrail|moderation)"
-    r"|prohibited.content|guardrail.{0,20}(interven|block|violat)|data.?inspection|inappropriate content"
-    r"|violat\w+ .{0,40}(polic|guideline|terms|safety)|unsafe content|sensitive (content|information)",
+    r"|prohibited.content|guard(rail)?\b.{0,60}(interven|block|violat|reject)|blocked by .{0,40}guard"
+    r"|data.?inspection|inappropriate content|(response|output|candidate)s? (was|were|has been|is) blocked"
+    r"|violat\w+ .{0,40}(polic|guideline|terms|safety)|unsafe.(content|image|input)|image_safety|jailbreak"
+    r"|sensitive.?(content|information|words?)|new_sensitive|may contain (a )?(real person|people|minor)"
+    r"|敏感|违规|不安全",
     re.I,
 )
 _OF_ACCOUNT = re.compile(
@@ -43,13 +49,14 @@ _PERMANENT = re.compile(
     r"|not a (multi.?modal|vision)|at most 0 image|no endpoints? found|text.only model"
     r"|api.?key.{0,20}(not valid|invalid|missing|incorrect|required)|(invalid|incorrect|missing|no) api.?key"
     r"|model\b.{0,80}(not (be )?(found|exist|available|loaded|supported)|does ?n.t exist|does not exist|not_found)"
+    r"|model\b.{0,60}(decommissioned|deprecated|retired)|deployment.?not.?found|location is not supported"
     r"|(unknown|invalid|no such|no) model\b|no models? (is |are )?loaded|failed to load model|more system memory"
     r"|unsupported.(parameter|value)|unrecognized.{0,10}argument|unknown parameter|extra inputs are not permitted"
     r"|extra_forbidden|(organi[sz]ation|account).{0,40}(disabled|deactivated|suspended)",
     re.I,
 )
 # Sent by a proxy: the service may have carried out the request all the same, and billed it.
-_MAYBE_BILLED = {408, 502, 504, 520, 522, 524}
+_MAYBE_BILLED = {408, 499, 502, 504, 520, 522, 524}
 # Exceptions of an HTTP library before anything is sent, by name since each library has its own.
 _NO_CONNECTION = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "gaierror"}
 _NO_REQUEST = {"LocalProtocolError", "UnsupportedProtocol", "InvalidURL", "UnicodeEncodeError"}
@@ -79,11 +86,13 @@ def classify(status: int | None, detail: str = "", retry_after_s: float | None =
         return "refusal"
     if status in _TEMPORARY or status >= 500:
         return "fatal" if status in (500, 501) and _PERMANENT.search(detail) else "retry"
+    if status in (400, 403) and _RATE.search(detail) and not lacks_credit(detail):
+        status = 429
     if status in _FATAL or status < 400:
         return "fatal"
     if status == 429:
-        return "fatal" if retry_after_s is None and _NO_CREDIT.search(detail) else "retry"
-    return "fatal" if _NO_CREDIT.search(detail) or _PERMANENT.search(detail) else "item"
+        return "fatal" if retry_after_s is None and lacks_credit(detail) else "retry"
+    return "fatal" if lacks_credit(detail) or _PERMANENT.search(detail) else "item"
 
 
 def is_filtered(detail: str) -> bool:
@@ -92,15 +101,16 @@ def is_filtered(detail: str) -> bool:
 
 
 def lacks_credit(detail: str) -> bool:
-    """Whether an error speaks of an account without credit or quota."""
-    return bool(_NO_CREDIT.search(detail))
+    """Whether an error speaks of an account without credit or quota, and does not only link to its billing page."""
+    return bool(_NO_CREDIT.search(_LINK.sub("", detail)))
 
 
 def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
     """Seconds to wait; None if none are stated.
 
     Args:
-        headers: "retry-after-ms", "retry-after" (seconds or a date), or "x-ratelimit-reset" (time of the epoch).
+        headers: "retry-after-ms", "retry-after" (seconds, a duration or a date), or "x-ratelimit-reset" (time of the
+            epoch).
         text: the body, which may state a wait where no header does.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -109,14 +119,10 @@ def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
             return max(0.0, float(lowered[name]) / unit)
         except (KeyError, ValueError):
             continue
-    if "retry-after" in lowered:
-        try:
-            until = parsedate_to_datetime(lowered["retry-after"])
-        except ValueError:
-            until = None
-        if until is not None:
-            return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    stated = read_wait(text)
+    until = _read_date(lowered.get("retry-after", ""))
+    if until is not None:
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    stated = read_wait(f"retry after {lowered.get('retry-after', '')}\n{text}")
     if stated is not None:
         return stated
     reset = _RESET.search(f"x-ratelimit-reset: {lowered.get('x-ratelimit-reset', '')} {text[:20_000]}")
@@ -124,6 +130,17 @@ def retry_after(headers: Mapping[str, str], text: str = "") -> float | None:
         return None
     moment = int(reset[1]) / (1000 if len(reset[1]) > 11 else 1)
     return max(0.0, moment - time.time())
+
+
+def _read_date(text: str) -> datetime | None:
+    """A date of HTTP or ISO 8601, in UTC where it names no zone; None for all else."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            date = read(text)
+        except (ValueError, OverflowError):
+            continue
+        return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    return None
 
 
 def is_unsent(error: BaseException) -> bool:

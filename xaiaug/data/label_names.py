@@ -20,6 +20,10 @@ _COMPANION = (
     r"segmentationclass|segmentationobject|trimap|imageset|thumbnail|thumb|depth|heatmap|metadata)s?"
 )
 _BESIDE = re.compile(r"(.+?)[ _.-]+(masks?|segmentation|groundtruth|trimap)([ _.-]?[0-9]+)?", re.IGNORECASE)
+# How programs write that a value is missing.
+_NO_VALUES = {"nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "<NA>", "None", "null", "NULL", "undefined", "?", "-"}
+# Small Cyrillic letters, and the Latin ones that they look like.
+_LOOKALIKES = str.maketrans("аеорсухіѕјһкмтв", "aeopcyxisjhkmtb")
 _NO_CLASS = re.compile(rf"({_SPLIT}(set|split|data|images?|imgs?)?|{_COMPANION})[0-9]*")
 
 
@@ -29,7 +33,11 @@ def normalise_label(name: str) -> str:
 
 
 def warn_of_variants(labels: Collection[str]) -> Iterator[str]:
-    """A line where classes differ only in case, blanks, width, invisible characters or how a number is written."""
+    """A line for each way in which names are likely no classes of their own.
+
+    They differ only in case, blanks, width, accents, a plural s, invisible characters, letters of two alphabets that
+    look the same or how a number is written; they stand for a missing value; or they join other classes.
+    """
     by_fold: defaultdict[str, list[str]] = defaultdict(list)
     for label in sorted(labels):
         by_fold[_fold(label)].append(label)
@@ -38,6 +46,20 @@ def warn_of_variants(labels: Collection[str]) -> Iterator[str]:
         more = f" and {len(similar) - _SHOWN} more" if len(similar) > _SHOWN else ""
         named = ", ".join(similar[:_SHOWN])[:500]
         yield f"classes whose names are nearly the same: {named}{more}; rename them if they are one class"
+    missing = sorted(_NO_VALUES.intersection(labels))
+    if 0 < len(missing) < len(labels):
+        yield f"classes whose names mean that there is no label: {', '.join(missing)}; leave their images out if so"
+    joined = sorted(label for label in labels if _joins_classes(label, labels))
+    if joined:
+        yield (
+            f"classes whose names join others: {', '.join(joined[:_SHOWN])[:300]}; if an image may have several "
+            "classes, keep those with one"
+        )
+
+
+def _joins_classes(label: str, labels: Collection[str]) -> bool:
+    parts = [part.strip(" []'\"") for part in re.split(r"[;|,+&/]", label)]
+    return len(parts) > 1 and all(part in labels for part in parts)
 
 
 def refuse_folder_names(labels: Collection[str]) -> None:
@@ -72,7 +94,10 @@ def is_usable_name(name: str) -> bool:
 def _fold(name: str) -> str:
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    text = " ".join(re.sub(r"(?<=\w)[_-]+(?=\w)|[\uFE00-\uFE0F]", " ", text).split())
+    if len(text) > 2:  # letters may be classes themselves
+        text = re.sub(r"(?<=[a-z])[\u0300-\u036F]+", "", unicodedata.normalize("NFKD", text.translate(_LOOKALIKES)))
+    text = " ".join(re.sub(r"(?<=\w)[_-]+(?=\w)|[\uFE00-\uFE0F]", " ", text).split()).rstrip(".,:;")
+    text = re.sub(r"(?<=[a-z]{3})(?<!s)s$", "", text)
     try:
         return repr(float(text)) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) else text
     except ValueError:  # digits of another script

@@ -46,7 +46,7 @@ class Network:
         unused: whether the checkpoint has a head that cannot be used.
         repeated: names that stand for several of its outputs in the checkpoint.
         negative: our name for what a head with one output is against; empty for other heads.
-        cautions: what a reader must know of how it reads images.
+        cautions: what a reader must know of how it reads images and names its outputs.
     """
 
     module: Any
@@ -104,7 +104,7 @@ def open_checkpoint(checkpoint: str, revision: str | None = None) -> Network:
         )
         _align_memory(loaded.module)
         network = Network(loaded.module.eval(), Preprocessor(processor), labels, not (untrained or misfit))
-    network.cautions = _compare_sizes(checkpoint, network)
+    network.cautions = (*_compare_sizes(checkpoint, network), *_compare_tables(checkpoint, loaded.module.config))
     network.lacks, network.unused = untrained or misfit, bool(loaded.mismatched or misfit)
     return _split_one_output(network) if len(labels) == 1 else _number_repeated_labels(network)
 
@@ -118,6 +118,19 @@ def _compare_sizes(checkpoint: str, network: Network) -> tuple[str, ...]:
     return (
         f"preprocessor_config.json of {checkpoint!r} makes images of {pixels.shape[2]} × {pixels.shape[3]} pixels"
         f" for a network of {config.image_size}, whose positions are interpolated: right only if it was trained so.",
+    )
+
+
+def _compare_tables(checkpoint: str, config: Any) -> tuple[str, ...]:
+    """A caution where the two tables of labels give one name to different outputs: one of them swaps classes."""
+    names = {str(name): index for index, name in config.id2label.items()}
+    other = config.label2id if isinstance(config.label2id, dict) else {}
+    differ = [label for label, index in other.items() if label in names and str(names[label]) != str(index)]
+    if not differ or len(names) < len(config.id2label):  # a name that stands twice is in label2id once
+        return ()
+    return (
+        f"id2label and label2id in config.json of {checkpoint!r} disagree about {name_some(differ)}; id2label counts,"
+        " as in transformers. If the other one is right, the classes are swapped.",
     )
 
 

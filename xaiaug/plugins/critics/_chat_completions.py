@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._conversation import Question, Turn
-from ._model_reply import ModelReply, read_parts, read_stop, with_stop
+from ._model_reply import ModelReply, read_parts, read_stop, with_stop, write_json
 from ._token_usage import to_usage
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # where servers put what others leave out
@@ -37,12 +37,16 @@ def holds_completion(body: Mapping[str, Any]) -> bool:
 
 
 def read_reply(body: Mapping[str, Any]) -> ModelReply:
-    """The model's reply in a completion; one cut off by a filter may have no message."""
+    """The model's reply in a completion; one cut off by a filter may have no message, a chunk has a delta."""
     choice: Mapping[str, Any] = next(iter(body.get("choices") or []), {})
-    message = choice.get("message") or {}
-    if message.get("refusal"):
-        return ModelReply(str(message["refusal"]), "refusal")
-    text, thinking = read_parts(message.get("content") or choice.get("text") or "")
+    message = choice.get("message") or choice.get("delta") or {}
+    if not isinstance(message, Mapping):
+        message = {"content": message}
+    content = message.get("content") or choice.get("text") or ""
+    refusal = message.get("refusal") or _read_refusal(content)
+    if refusal:
+        return ModelReply(str(refusal), "refusal")
+    text, thinking = read_parts(content)
     reply = ModelReply(text, aside=_read_arguments(message) or _read_thoughts(message) or thinking)
     # OpenRouter tells its own word and its provider's: whichever is no end counts.
     reasons = [choice.get("finish_reason"), choice.get("native_finish_reason")]
@@ -61,16 +65,23 @@ def read_usage(usage: Any) -> dict[str, int]:
     return to_usage(usage, ("prompt_tokens", "completion_tokens", *details))
 
 
+def _read_refusal(content: Any) -> str:
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    return " ".join(str(part.get("refusal") or "") for part in parts if part.get("type") == "refusal")
+
+
 def _read_arguments(message: Mapping[str, Any]) -> str:
-    """The arguments of the first call of a tool: some servers answer a schema by one."""
+    """The arguments of the first call of a tool, or what the server parsed: some answer a schema by one of these."""
     calls = message.get("tool_calls") or []
     call = calls[0] if isinstance(calls, list) and calls else {"function": message.get("function_call")}
     function = call.get("function") or {} if isinstance(call, Mapping) else {}
-    return str(function.get("arguments") or "") if isinstance(function, Mapping) else ""
+    arguments = function.get("arguments") if isinstance(function, Mapping) else None
+    return write_json(arguments or message.get("parsed"))
 
 
 def _read_thoughts(message: Mapping[str, Any]) -> str:
-    return next((text for name in THOUGHTS if isinstance(text := message.get(name), str) and text.strip()), "")
+    thoughts = next((text for name in THOUGHTS if isinstance(text := message.get(name), str) and text.strip()), "")
+    return thoughts or read_parts(message.get("reasoning_details") or "")[1]  # a list of parts, at OpenRouter
 
 
 def _to_content(turn: Turn, detail: str) -> Any:

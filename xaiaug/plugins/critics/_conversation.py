@@ -8,7 +8,16 @@ from typing import Any, Generic, Literal, TypeVar
 
 from ...panel.sheet import MOST_EXAMPLES, WIDTH
 from ...records import INTERRUPTED, JSON, Case, Critique, Failure, ImageCheck, ImageToCheck, Sheet, label_to_words
-from ._answer_text import UnusableError, find_answer, parse_prompt, parse_stray_prompt, shorten, to_line
+from ._answer_text import (
+    UnusableError,
+    declines,
+    find_answer,
+    parse_prompt,
+    parse_stray_prompt,
+    refuse_markup,
+    shorten,
+    to_line,
+)
 from ._image_encoding import EncodedImage, encode_image
 from ._image_question import CHECK_SCHEMA, parse_check, to_case
 from ._model_reply import ModelReply
@@ -116,6 +125,8 @@ class Reading(Generic[Result]):
             raise UnusableError("empty", "the answer is empty")
         if len(text) > LONGEST:
             raise UnusableError("too long", f"the answer has {len(text)} characters; at most {LONGEST} are read")
+        if declines(text):
+            raise UnusableError("refusal", f"the model declined: {shorten(text, CAUSE)}", repairable=False)
         return parse(text)
 
 
@@ -200,6 +211,7 @@ class Dialogue:
     def _discuss_structured(self, case: Case) -> Conversation[Critique]:
         def parse(text: str) -> Critique:
             critique = parse_critique(text)
+            refuse_markup(critique.prompt, label_to_words(case.label))
             self.check(critique.prompt, case.label)
             return critique
 
@@ -209,13 +221,14 @@ class Dialogue:
         first = self.first_question(case)
         analysis = yield from self._ask(first, case, Reading(str, str))
         request = Turn("user", self._text("paper_prompt", case))
+        label = label_to_words(case.label)
         turns = (*first.turns, Turn("assistant", analysis[:LONGEST]), request)
         prompt = yield from self._ask(
             replace(first, turns=turns),
             case,
             Reading(
-                lambda text: self.check(parse_prompt(text), case.label),
-                lambda text: self.check(parse_stray_prompt(text), case.label),
+                lambda text: self.check(parse_prompt(text, label), case.label),
+                lambda text: self.check(parse_stray_prompt(text, label), case.label),
             ),
         )
         return Critique(cause=shorten(analysis, CAUSE), prompt=prompt, evidence=(shorten(analysis, ANALYSIS),))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from .._pixels import to_rgb
+
 SMALLEST = 200  # pixels of the longer side; models read smaller images badly
 TALLEST = 3  # maximum height as a multiple of the side: services reject or shrink taller images
 QUALITY = 90
@@ -60,11 +62,7 @@ def encode_image(image: Image.Image, side: int) -> EncodedImage:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA"):
-        rgb = image.convert("RGB")
-    else:
-        rgba = image.convert("RGBA")
-        rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    rgb = image.convert("RGB") if not image.has_transparency_data else to_rgb(image)
     bare = Image.new("RGB", rgb.size)  # a copy would keep the metadata, and `save` would write it
     bare.paste(rgb)
     return bare

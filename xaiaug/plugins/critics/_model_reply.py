@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from ...calls import CallError, classify, retry_after
 from ...calls.error_body import guess_status, read_status, read_words
 from ...records import JSON, UNKNOWN_USAGE, RawReply
+from ._answer_text import nested_objects
 
 Stop = Literal["end", "length", "refusal", "interrupted", "unknown"]
 DETAIL = 500  # characters of an error that are kept
@@ -89,7 +90,11 @@ _STOPS: Mapping[str, Stop] = {
     ),
 }
 _LATE = {408, 504, 524}  # of a server in between: whoever did the work may bill it
-_ERROR_PARTS = ("errors", "code", "message", "msg", "detail", "base_resp", "reason")
+_ERROR_PARTS = (
+    *("errors", "code", "message", "msg", "detail", "base_resp", "reason", "title", "description", "fault"),
+    *("__type", "error_msg", "error_message", "errorMessage", "Message"),
+)
+_NO_FAULT = {"", "0", "200", "ok", "success", "none", "null", "false", "no error"}  # words of an error that is none
 _UNFINISHED = ("failed", "cancelled", "queued", "in_progress")
 
 
@@ -146,11 +151,27 @@ def read_parts(content: Any) -> tuple[str, str]:
         elif isinstance(part, Mapping):
             kind = str(part.get("type") or "text")
             if kind in ("text", "output_text"):
-                text.append(str(part.get("text") or ""))
+                text.append(_read_text(part))
             elif "think" in kind or "reason" in kind:
                 inner = part.get("thinking") or part.get("text") or part.get("reasoning") or ""
                 thinking.append(read_parts(inner)[0])
     return "".join(text), "".join(thinking)
+
+
+def _read_text(part: Mapping[str, Any]) -> str:
+    """The text of a part; an answer that the server has parsed already is written as JSON again."""
+    if "type" not in part and "text" not in part:
+        return write_json(part)
+    text = part.get("text")
+    inner = text.get("value") if isinstance(text, Mapping) else text
+    return inner if isinstance(inner, str) else ""
+
+
+def write_json(value: Any) -> str:
+    """A text as it is, and what a server has parsed already as JSON again; empty for nothing."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False) if value else ""
 
 
 def to_raw_reply(body: Mapping[str, JSON], api: Api) -> RawReply:
@@ -181,7 +202,7 @@ def _find_error(body: Mapping[str, Any], *, complete: bool) -> Any:
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     found = [body.get("error"), first.get("error") if isinstance(first, Mapping) else None]
-    error = next((one for one in found if one and read_words(one)), None)
+    error = next((one for one in found if one and _tells_fault(one)), None)
     if error is not None:
         return error
     failed = body.get("success") is False or body.get("status") in _UNFINISHED
@@ -189,11 +210,29 @@ def _find_error(body: Mapping[str, Any], *, complete: bool) -> Any:
         return None
     if "error" in (body.get("type"), body.get("object")):
         return body
-    return {name: body[name] for name in _ERROR_PARTS if body.get(name)}
+    parts = {name: body[name] for name in _ERROR_PARTS if body.get(name)}
+    return parts | ({"status": body["status"]} if read_status({"status": body.get("status")}) else {})
+
+
+def _tells_fault(error: Any) -> bool:
+    """Whether an error says anything; some services send one with each answer, such as {"code": 0}."""
+    return not set(read_words(error).lower().split(": ")) <= _NO_FAULT
+
+
+def find_block(body: Mapping[str, Any]) -> str | None:
+    """What a filter says of a question that it did not let through, in a body without words of an error."""
+    for part in nested_objects(body, 6):
+        reason = part.get("blockReason") or part.get("block_reason")
+        if reason or part.get("filtered") is True:
+            return f"blocked by the service's content filter{f' ({reason})' if reason else ''}"
+    return None
 
 
 def _to_call_error(error: Any, body: Mapping[str, Any]) -> CallError:
     words = read_words(error)[:DETAIL]
+    blocked = None if words else find_block(body)
+    if blocked is not None:
+        return CallError("refusal", blocked, status=400, billed=_is_counted(body.get("usage")))
     if not words:
         shown = json.dumps({name: body[name] for name in body if name != "usage"}, ensure_ascii=False)
         return CallError("retry", f"the answer holds no completion: {shown[:120]}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...records import Critique, label_to_words
 from ...records.case import ATTENDED
-from ._answer_text import UnusableError, find_objects, nested_objects, shorten, to_line
+from ._answer_text import UnusableError, declines, find_objects, nested_objects, shorten, to_line
 
 LONGEST = 20_000  # characters of an answer that are read
 CAUSE, LINE, EVIDENCE, PROMPT = 600, 300, 5, 1_000  # characters that are kept; of evidence, lines
@@ -115,6 +115,8 @@ def _to_critique(fields: Mapping[str, Any]) -> Critique:
     missing = [name for name in SCHEMA["required"] if name not in fields]
     if missing:
         raise UnusableError("bad reply", f"the fields {', '.join(missing)} are missing")
+    if isinstance(fields["prompt"], str) and declines(fields["prompt"]):
+        raise UnusableError("refusal", f"the model declined: {shorten(fields['prompt'], CAUSE)}", repairable=False)
     evidence = fields["evidence"]
     if not isinstance(evidence, list):
         raise UnusableError("bad reply", f"evidence must be a list of sentences, got {_type_name(evidence)}")
@@ -128,11 +130,17 @@ def _to_critique(fields: Mapping[str, Any]) -> Critique:
         prompt=to_line(_parse_text(fields, "prompt", LONGEST)),
         attended=fields["attended"],
         difficulty=_parse_text(fields, "difficulty", CAUSE, empty=True),
-        evidence=tuple(shorten(line, LINE) for line in evidence[:EVIDENCE] if isinstance(line, str) and line.strip()),
+        evidence=tuple(shorten(line, LINE) for line in map(_to_sentence, evidence[:EVIDENCE]) if line.strip()),
         label_suspect=suspect,
         confidence=_parse_share(fields["confidence"], "confidence"),
         guidance=_parse_guidance(fields["guidance"]),
     )
+
+
+def _to_sentence(line: Any) -> str:
+    """An observation; models also give it as an object with a text."""
+    texts = line.values() if isinstance(line, Mapping) else [line]
+    return next((text for text in texts if isinstance(text, str)), "")
 
 
 def _parse_text(fields: Mapping[str, Any], name: str, most: int, *, empty: bool = False) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._conversation import Question, Turn
-from ._model_reply import ModelReply, read_parts, read_stop, with_stop
+from ._model_reply import ModelReply, read_parts, read_stop, with_stop, write_json
 from ._token_usage import to_usage
 
 
@@ -34,13 +34,14 @@ def read_reply(body: Mapping[str, Any]) -> ModelReply:
     """The model's reply: the text of its messages, without the reasoning before them."""
     items = [item for item in body.get("output") or [] if isinstance(item, Mapping)]
     messages = [item for item in items if item.get("type") == "message"]
-    parts = [part for item in messages for part in item.get("content") or []]
+    parts = [part for item in messages for part in _to_parts(item.get("content"))]
     refusals = [str(part.get("refusal") or "") for part in parts if part.get("type") == "refusal"]
     if refusals:
         return ModelReply(" ".join(refusals), "refusal")
-    arguments = [str(item["arguments"]) for item in items if item.get("arguments")]
+    arguments = [write_json(item["arguments"]) for item in items if item.get("arguments")]
     thoughts = ["".join(read_parts(item.get("content") or "")) for item in items if item not in messages]
-    reply = ModelReply(read_parts(parts)[0], aside="".join(arguments) or "".join(thoughts))
+    text = read_parts(parts)[0] or read_parts(body.get("output_text") or "")[0]
+    reply = ModelReply(text, aside="".join(arguments) or "".join(thoughts))
     reason = (body.get("incomplete_details") or {}).get("reason") or body.get("status")
     stop = read_stop(reason)
     if stop == "end" and any(read_stop(item.get("status") or "completed") != "end" for item in messages):
@@ -48,6 +49,13 @@ def read_reply(body: Mapping[str, Any]) -> ModelReply:
     if stop == "refusal":
         return with_stop(reply, stop, str(reason).replace("_", " "))
     return with_stop(reply, stop, reason)
+
+
+def _to_parts(content: Any) -> list[Mapping[str, Any]]:
+    """The content of a message as parts: some servers send it as a text."""
+    if isinstance(content, str):
+        return [{"type": "output_text", "text": content}]
+    return [part for part in content or [] if isinstance(part, Mapping)]
 
 
 def read_usage(usage: Any) -> dict[str, int]:

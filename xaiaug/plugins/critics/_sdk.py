@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -16,6 +17,7 @@ from ...credentials import KeyMask, Secret, environment_keys
 from ...errors import ConfigError, MissingExtraError
 from ...records import JSON
 from ._answer_text import map_strings, strip_surrogates
+from ._event_stream import join_events
 from ._model_reply import DETAIL
 
 LARGEST = 32 * 2**20  # bytes of a response
@@ -68,9 +70,9 @@ class SdkClient:
             CallError: as in `post`.
         """
         body = self._fetch(method, *args, largest=LARGEST_FILE)
-        return [self._parse(line) for line in body.splitlines() if line.strip()]
+        return [self._parse(line) for line in body.split("\n") if line.strip()]
 
-    def _fetch(self, method: Any, *args: Any, largest: int = LARGEST, **kwargs: Any) -> bytes:
+    def _fetch(self, method: Any, *args: Any, largest: int = LARGEST, **kwargs: Any) -> str:
         try:
             with method(*args, **kwargs, timeout=self._timeout_s) as response:
                 return self._read_body(response, largest)
@@ -79,7 +81,7 @@ class SdkClient:
         except Exception as error:  # noqa: BLE001  any traceback of the SDK may show the key
             raise self._to_call_error(error) from None
 
-    def _read_body(self, response: Any, largest: int) -> bytes:
+    def _read_body(self, response: Any, largest: int) -> str:
         """The body. The time-out of the SDKs is for each chunk, so a slow response is ended here."""
         until, body = time.monotonic() + self._timeout_s, bytearray()
         for chunk in response.iter_bytes():
@@ -88,13 +90,13 @@ class SdkClient:
                 raise self._time_out_error()
             if len(body) > largest:
                 raise CallError("item", f"the answer is larger than {largest // 2**20} MiB", status=NO_STATUS)
-        return bytes(body)
+        return _decode(bytes(body), response.headers.get("content-type", ""))
 
-    def _parse(self, body: bytes) -> dict[str, JSON]:
-        text = body.decode(errors="replace")
+    def _parse(self, text: str) -> dict[str, JSON]:
         try:
-            value = map_strings(json.loads(text), lambda part: self._mask(strip_surrogates(part)))
-        except (ValueError, RecursionError):
+            value = _load_object(text)
+            value = map_strings(value, lambda part: self._mask(strip_surrogates(part)))
+        except (ValueError, RecursionError, AttributeError, TypeError):
             value = None
         if not isinstance(value, dict):
             words = read_words(text)
@@ -133,6 +135,27 @@ class SdkClient:
 
     def _redact(self, text: str) -> str:
         return " ".join(self._mask(strip_surrogates(text)).split())[:DETAIL]
+
+
+def _load_object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return join_events(text)
+
+
+def _decode(body: bytes, content_type: str) -> str:
+    """A body as text: in Unicode, whatever the header says, else in the encoding that it names, else in Latin.
+
+    What cannot be read is never left out in silence: a class with an accent in its name would become another word.
+    """
+    stated = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.I)
+    for encoding in (json.detect_encoding(body), *([stated[1]] if stated else []), "cp1252"):
+        try:
+            return body.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return body.decode(errors="replace")
 
 
 def connect(

@@ -18,6 +18,8 @@ REASONING = (
     "output_tokens_details.reasoning_tokens",
     "reasoning_tokens",
 )
+# Of the input, and so counted already.
+_PARTS_OF_INPUT = {"cached_tokens", "prompt_cache_hit_tokens", "prompt_cache_miss_tokens"}
 
 
 def to_usage(
@@ -26,7 +28,7 @@ def to_usage(
     """A service's report of the tokens used, under our names.
 
     xAI and Gemini bill reasoning beside the tokens of the completion: the total tells. Without a total, reasoning is
-    taken to be beside them.
+    taken to be beside them, and so are tokens of a kind that is not known.
 
     Args:
         usage: as reported by the service.
@@ -40,7 +42,8 @@ def to_usage(
     counts = [_look_up(usage, path) for path in paths]
     total = _look_up(usage, "total_tokens")
     thought = [_look_up(usage, path) for path in reasoning]
-    stated = (*counts, total, *thought)
+    others = [] if total is not None else _find_other_counts(usage, {*paths, *reasoning})
+    stated = (*counts, total, *thought, *others)
     if None in counts[:2] or not all(count is None or is_count(count) for count in stated):
         return dict(UNKNOWN_USAGE)
     sent, answered, read, written = (count or 0 for count in counts)
@@ -52,7 +55,19 @@ def to_usage(
     answered = max(answered, (total or 0) - sent)
     if extra and (total is None or extra > answered):
         answered += extra
+    answered += sum(others)
     return dict(zip(TOKEN_NAMES, (sent, answered, read, written), strict=True))
+
+
+def _find_other_counts(usage: Any, known: set[str]) -> list[Any]:
+    """Counts of tokens under names that are not known, such as "thoughts_token_count"."""
+    counts = usage.items() if isinstance(usage, Mapping) else ()
+    others = [(name, value) for name, value in counts if str(name).endswith(("_tokens", "token_count"))]
+    return [value for name, value in others if name not in known | _PARTS_OF_INPUT and _is_number(value)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def bill_as_stated(reply: RawReply) -> RawReply:
@@ -75,14 +90,12 @@ def bill_as_stated(reply: RawReply) -> RawReply:
 
 
 def _is_zero(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+    return _is_number(value) and value == 0
 
 
 def _is_amount(value: Any) -> bool:
     """Whether a value may be the dollars of one call."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and 0 <= value <= MOST_A_CALL
+    return _is_number(value) and math.isfinite(value) and 0 <= value <= MOST_A_CALL
 
 
 def _look_up(usage: Any, path: str) -> Any:

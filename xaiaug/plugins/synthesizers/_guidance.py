@@ -77,7 +77,7 @@ class Guidance:
             ConfigError: one does not.
         """
         who, known = type(pipe).__name__, inspect.signature(pipe.__call__).parameters
-        if who.startswith("StableDiffusion") and "unet" in pipe.components:
+        if who.startswith("StableDiffusion") and "unet" in pipe.components and not _is_distilled(pipe.unet):
             return  # these use what they take, and a scale of 1 or less is refused with a negative prompt
         others = {
             name: {name: value + MORE}
@@ -103,6 +103,11 @@ class Guidance:
     def _prompts(self, pipe: Any) -> dict[str, list[str]]:
         negative = self.negative(pipe)
         return {"prompt": [PROBE_PROMPT], **({"negative_prompt": [negative]} if negative else {})}
+
+
+def _is_distilled(unet: Any) -> bool:
+    """Whether a UNet reads the guidance scale itself, as latent consistency models do: no negative prompt is read."""
+    return getattr(unet.config, "time_cond_proj_dim", None) is not None
 
 
 def _generate(call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from PIL import Image
 
 from ...files.content import MAX_PIXELS, refuse_truncated
 from ...records import JSON, Failure
+from .._pixels import to_rgb
+from ..critics._model_reply import ModelReply, find_block
+from ._image_tokens import read_usage
 
 Mask = NDArray[np.bool_]
 
@@ -66,12 +70,34 @@ class ImageUpload:
         return float((difference[~self.mask] > TOLERANCE).mean())
 
 
+class ImagesApi:
+    """How the Images API reports an answer; satisfies `Api`."""
+
+    def holds_completion(self, body: Mapping[str, Any]) -> bool:
+        """Whether a body is an answer, if only one without an image."""
+        return isinstance(body.get("data"), list)
+
+    def read_reply(self, body: Mapping[str, Any]) -> ModelReply:
+        """An image in place of a text."""
+        return ModelReply("image" if _first(body) else "")
+
+    def read_usage(self, usage: Any) -> dict[str, int]:
+        """The tokens that are billed."""
+        return read_usage(usage)
+
+
 def read_image(body: Mapping[str, JSON]) -> Image.Image | Failure:
     """The image in a reply; addresses are not fetched."""
-    data = body.get("data")
-    first = data[0] if isinstance(data, list) and data and isinstance(data[0], Mapping) else {}
-    encoded = first.get("b64_json")
+    first = _first(body)
+    encoded = first.get("b64_json") or first.get("url")
+    if isinstance(encoded, str) and encoded.startswith("data:"):
+        encoded = encoded.partition(",")[2]
+    elif encoded == first.get("url"):
+        encoded = None
     if not isinstance(encoded, str) or not encoded:
+        blocked = find_block(body)
+        if blocked is not None:
+            return Failure("refusal", blocked)
         given = "an address in place of an image, which is not fetched" if first.get("url") else "no image"
         return Failure("no-image", f"the service answered with {given}")
     try:
@@ -80,12 +106,17 @@ def read_image(body: Mapping[str, JSON]) -> Image.Image | Failure:
         return Failure("no-image", f"the service's image cannot be read: {type(error).__name__}: {str(error)[:200]}")
 
 
+def _first(body: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    data = body.get("data")
+    return data[0] if isinstance(data, list) and data and isinstance(data[0], Mapping) else {}
+
+
 def _decode(data: bytes) -> Image.Image:
     """The image in a file; in threads, where warnings cannot be held back as `parse_image` does."""
     with refuse_truncated(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"it has {image.width:,} × {image.height:,} pixels, too many to decode")
-        plain = image.convert("RGB")
+        plain = to_rgb(image)
         plain.info = {}
         return plain
 

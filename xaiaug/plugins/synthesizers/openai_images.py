@@ -26,10 +26,11 @@ from ...records import (
     label_to_words,
 )
 from .._segmentation import create_segmenter, key_by_segmenter
+from ..critics._model_reply import to_raw_reply
 from ..critics._sdk import SdkClient
 from ..critics._service_endpoint import OpenAIEndpoint
-from ._image_tokens import CHARACTERS_PER_TOKEN, INPUT_TOKENS, max_usage, output_tokens, read_usage
-from ._image_upload import ImageUpload, read_image
+from ._image_tokens import CHARACTERS_PER_TOKEN, INPUT_TOKENS, max_usage, output_tokens
+from ._image_upload import ImagesApi, ImageUpload, read_image
 from ._mask_folder import MaskFolder
 from ._prompt_length import add_style
 from ._repaint import REPAINTS, Repaint, blend_repaint
@@ -213,6 +214,8 @@ class OpenAIImagesSynthesizer(OpenAIEndpoint, Synthesizer):
         if isinstance(image, Failure):
             return image
         details: dict[str, JSON] = {"model": self.model, "quality": self.quality, "edit": self.edit}
+        if job.upload is None and image.size != self._pixels():
+            details["size_refused"] = list(self._pixels())  # the server makes other sizes of it
         return SyntheticImage(self._finish(request, job, image, details), request.seed, job.prompt, details=details)
 
     def _job(self, request: SynthesisRequest) -> _Job | Failure:
@@ -256,7 +259,7 @@ class OpenAIImagesSynthesizer(OpenAIEndpoint, Synthesizer):
             reply = self._client.request(images.generate, **body)
         else:
             reply = self._client.request(images.edit, **body, **upload.files)
-        return RawReply(reply, read_usage(reply.get("usage")))
+        return to_raw_reply(reply, ImagesApi())
 
     def _finish(
         self, request: SynthesisRequest, job: _Job, image: Image.Image, details: dict[str, JSON]
