@@ -214,3 +214,9 @@ def test_paths_are_refused_in_words_by_every_classifier(given_images):
         NearestColour().predict_proba(given_images)
     with pytest.raises(DataError, match=r"got one image: write \[image\]"):
         NearestColour().predict_proba(Image.new("RGB", (2, 2)))
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((3, 4, 4, 3), np.uint8), [np.zeros((4, 4, 3), np.uint8)]])
+def test_arrays_are_refused_in_words_by_every_classifier(pixels):
+    with pytest.raises(DataError, match=r"takes a list of PIL images, got ndarray of shape .*4, 4, 3.*fromarray"):
+        NearestColour().predict_proba(pixels)

@@ -98,6 +98,7 @@ class FeedbackLoop:
         else:
             warn_if_offline()
         self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
+        rows.check_primary(self.settings.experiment.primary, self.arms)
         self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         self.plugins.check_sheets(self.settings)
         self.plugins.check_samples(self.settings)
