@@ -545,3 +545,12 @@ def test_a_run_of_several_seeds_without_a_verdict_says_why(folder, tmp_path):
     named = {"experiment": {"primary": ["oversampled-failures", "continued"]}}
     result = loop(arms=arms, seeds=[0, 1, 2], settings=named).run(splits, tmp_path / "a")
     assert result.report.verdict is not None and not any("No verdict" in one for one in result.cautions)
+
+
+def test_an_arm_that_adds_as_many_as_there_are_new_images_is_left_out_where_there_are_none(folder, tmp_path):
+    # No subject is found in blots of 16 pixels, so no edit is made.
+    result = loop(arms=["continued", "oversampled-failures", "saliency-edit"]).run(
+        Splits.from_folder(folder), tmp_path / "run"
+    )
+    assert {arm.name for arm in result.report.arms} == {"baseline", "continued"}
+    assert "as many of which" in {row.name: row.reason for row in result.report.left_out}["oversampled-failures"]

@@ -7,6 +7,7 @@ from .mixing_ratio import LIMITS, Addition, added_share, binding_limit, count_ad
 from .requirements import Available, Reads, missing_requirement, select_runnable
 from .rows import GENERATED, ROWS, SETS, check_primary, reads_train, resolve_arms, source_name, sources, uses_critic
 from .training_sets import (
+    COUNTED,
     DISAGREEMENTS,
     RETRIEVED,
     TRAIN_FAILURES,
@@ -18,6 +19,7 @@ from .training_sets import (
 from .tuning_factors import list_factors, scale_recipe
 
 __all__ = [
+    "COUNTED",
     "DISAGREEMENTS",
     "GENERATED",
     "LIMITS",

@@ -70,8 +70,8 @@ def _compare_arms(headline: ArmRow, reference: ArmRow, metric: str) -> str:
     reached, against = 100 * (headline.compared.mean or 0), 100 * (reference.compared.mean or 0)
     score, by_metric = ("accuracy", "") if metric == "accuracy" else ("score", f" by {metric}")
     return (
-        f"Trained with new images ({headline.name}), the classifier reaches a test {score} of {reached:.1f} %{by_metric}; "
-        f"trained as long without them ({reference.name}), {against:.1f} %. The difference is "
+        f"Trained with new images ({headline.name}), the classifier reaches a test {score} of {reached:.1f} %"
+        f"{by_metric}; trained as long without them ({reference.name}), {against:.1f} %. The difference is "
         f"{format_points(headline.difference)} percentage points; no verdict is drawn from it."
     )
 
