@@ -92,6 +92,8 @@ def test_an_arm_changes_neither_steps_nor_batch_nor_schedule():
         {"method": "jtt"},
         {"replace_probability": 2},
         {"synthetic_weight": 0},
+        {"synthetic_ratio": "half"},
+        {"replace_probability": True},
     ],
 )
 def test_an_impossible_row_is_refused(wrong):

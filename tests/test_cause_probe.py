@@ -70,6 +70,7 @@ def test_the_library_finds_subjects_itself(photos):
         ({"labels": [2] * 56}, "orange, blue"),
         ({"cause": [TAG]}, "one cause, or one per image"),
         ({"cause": ["the tag"] * 56}, "must be a Cause"),
+        ({"cause": "the tag"}, "must be a Cause, a Critique or None, got str"),
         ({"slices": [[0], [0]]}, "each once"),
         ({"slices": [[99]]}, "indices of 56 images"),
     ],

@@ -95,6 +95,22 @@ def test_a_classifier_without_the_shortcut_refutes_the_tag(label):
     assert judged.verdict.outcome == "refuted"
 
 
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_mark_that_counts_at_one_place_alone_is_confirmed_though_a_flip_moves_it(label):
+    def ask(images):
+        return answer(6.0)([image.crop((0, 0, SIDE // 2, SIDE // 2)).resize((SIDE, SIDE)) for image in images])
+
+    def photos(start, of, tagged):
+        return [draw(start + 4 * i, of, tagged) for i in range(20)]  # all tags lie in the first corner
+
+    odd, cause = label == 0, TAG if label == 0 else NO_TAG
+    stated = [StatedCause(photo, cause) for photo in photos(100, label, odd)]
+    chosen = Slice(label, 1 - label, stated, photos(300, label, not odd), photos(500, 1 - label, odd))
+    (judged,) = judge_trials([run_trial(ask, chosen, seed=0)], LABELS)
+    assert judged.verdict.outcome == "confirmed", judged.verdict.sentence
+    assert "a flip" not in (judged.verdict.nuisance if odd else judged.verdict.nuisance_of_correct)
+
+
 def test_causes_of_other_mechanisms_are_not_confirmed():
     others = [Cause("light"), Cause("sharpness"), Cause("size"), Cause("tint"), Cause("backdrop")]
     trials = [run_trial(answer(6.0), world(i % 2, 12, cause), seed=0) for i, cause in enumerate(others)]

@@ -39,6 +39,13 @@ def test_a_parameter_that_is_a_tuple_is_no_change_after_a_way_through_a_file():
     assert diff_settings(told, settings_snapshot({}, plugins, "f")) == []
 
 
+def test_a_setting_that_is_not_there_is_told_from_one_of_that_name():
+    before = {"recipe": {"trainer": {"report_to": "nothing"}}}
+    (gone, new) = diff_settings(before, {"recipe": {"trainer": {"seed": 1}}})
+    assert "report_to: 'nothing' -> not set (" in str(gone) and "seed: not set -> 1 (" in str(new)
+    assert json.dumps([gone.after, new.before]) == '["not set", "not set"]'
+
+
 def test_a_first_run_shows_nothing():
     assert diff_settings({}, {"critic": {"model": "a"}}) == []
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import xaiaug
 from xaiaug import Splits, petworld
 from xaiaug.cli import main
 from xaiaug.cli.show import count_equal
@@ -230,12 +232,20 @@ def test_new_images_are_exported_in_each_format(call, runs, place):
     lines = [json.loads(line) for line in (place / "folder/metadata.jsonl").read_text().splitlines()]
     assert {line["file_name"].split("/")[0] for line in lines} <= {"cat", "dog"}
     call("export", "one", "--into", "table", "--format", "csv", "--arm", "generated+training")
-    splits = Splits.from_manifest(place / "table/manifest.csv", guide=0, validation=0, test=0, require_test=False)
-    assert len(splits.train) == count
+    assert len(Splits.from_manifest(place / "table/manifest.csv", guide=0, validation=0, test=0).train) == count
     assert "empty folder" in call("export", "one", "--into", "table", code=1)[1]
     assert "Did you mean" in call("export", "one", "--into", "x", "--format", "imagfolder", code=1)[1]
     assert "no arm" in call("export", "one", "--into", "x", "--arm", "continued", code=1)[1]
     assert not (place / "x").exists()
+
+
+@pytest.mark.parametrize("format_name", ["imagefolder", "huggingface", "csv"])
+def test_the_line_that_export_prints_loads_what_it_wrote(call, runs, place, monkeypatch, format_name):
+    monkeypatch.chdir(place)
+    printed, _ = call("export", "one", "--into", f"to load {format_name}", "--format", format_name)
+    line = printed.split("to load them: ")[1].split(", or ")[0]
+    loaded = eval(line, {"datasets": pytest.importorskip("datasets"), "xaiaug": xaiaug})  # noqa: S307
+    assert len(loaded.train if isinstance(loaded, Splits) else loaded["train"]) == int(printed.split(" images")[0])
 
 
 def test_names_in_a_run_folder_lead_out_of_no_export(call, runs, place):
@@ -280,6 +290,15 @@ def test_first_settings_run_as_they_are_and_are_never_overwritten(call, place, t
     call("plan", "first.toml", "--limit", "2", "--steps", "1")
     assert "already exists" in call("init", "photos", "--into", "first.toml", code=1)[1]
     assert (place / "first.toml").read_text() == text
+
+
+def test_the_commands_that_init_prints_can_be_pasted_whatever_the_folder_is_called(call, place):
+    petworld.write_world(place / "mes photos é", sizes={"train": 8, "guide": 8, "test": 8}, seed=2)
+    printed, _ = call("init", "mes photos é")
+    text = (place / "mes photos é.toml").read_text(encoding="utf-8")
+    commands = [line.split("#")[0] for line in printed.splitlines() if line.startswith("  xaiaug")]
+    commands += re.findall("`(xaiaug [^`]*)`", text)
+    assert len(commands) == 5 and all(shlex.split(one)[2] == "mes photos é.toml" for one in commands)
 
 
 @pytest.mark.ci

@@ -203,8 +203,10 @@ def test_a_run_without_the_checks_that_ask_has_no_judge(folder, tmp_path):
 
 
 def test_the_classifier_that_is_improved_cannot_judge(known):
-    with pytest.raises(ConfigError, match="is the classifier that made the mistakes"):
+    with pytest.raises(ConfigError, match="judge: knowing, which is the classifier that made the mistakes"):
         loop(Knowing(), judge={"name": "knowing"})
+    with pytest.raises(ConfigError, match='"auto" fits hog, which is the classifier .* Name another one, such as zero'):
+        loop("hog")
     loop(Knowing(), judge={"name": "knowing", "turned": True})
     loop(Knowing(), judge={"name": "knowing"}, checks=["constant"])
 

@@ -529,3 +529,28 @@ def test_a_comparison_by_groups_that_are_not_there_is_refused_before_any_work(
     with pytest.raises(ConfigError, match=message):
         run.run(replace(splits, test=test), tmp_path / "run")
     assert Counting.asked == 0
+
+
+def test_a_primary_contrast_of_an_arm_that_is_not_there_is_refused_before_any_work():
+    with pytest.raises(ConfigError, match=r"primary: this run has no arm 'continud'. Did you mean 'continued'"):
+        loop(settings={"experiment": {"primary": ["generated+training", "continud"]}})
+    loop(arms=["continued"])  # the usual contrast, which nobody asked for
+
+
+def test_a_run_of_several_seeds_without_a_verdict_says_why(folder, tmp_path):
+    arms, splits = ["baseline", "continued", "oversampled-failures"], Splits.from_folder(folder)
+    result = loop(arms=arms, seeds=[0, 1, 2]).run(splits, tmp_path / "a")
+    (caution,) = [one for one in result.cautions if "No verdict" in one]
+    assert "no results of generated+training" in caution and "[experiment] primary" in caution
+    named = {"experiment": {"primary": ["oversampled-failures", "continued"]}}
+    result = loop(arms=arms, seeds=[0, 1, 2], settings=named).run(splits, tmp_path / "a")
+    assert result.report.verdict is not None and not any("No verdict" in one for one in result.cautions)
+
+
+def test_an_arm_that_adds_as_many_as_there_are_new_images_is_left_out_where_there_are_none(folder, tmp_path):
+    # No subject is found in blots of 16 pixels, so no edit is made.
+    result = loop(arms=["continued", "oversampled-failures", "saliency-edit"]).run(
+        Splits.from_folder(folder), tmp_path / "run"
+    )
+    assert {arm.name for arm in result.report.arms} == {"baseline", "continued"}
+    assert "as many of which" in {row.name: row.reason for row in result.report.left_out}["oversampled-failures"]

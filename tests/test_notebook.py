@@ -110,6 +110,13 @@ def test_an_explanation_shows_its_map_and_says_where_there_is_none():
     assert "no signal" in read(Explanation(np.zeros((8, 8), np.float32), "uniform", 0, False)).words
 
 
+def test_what_is_no_image_or_no_splits_is_refused_in_words(result, tmp_path):
+    with pytest.raises(DataError, match="image must be a PIL image, got str"):
+        result.explanation(result.mistakes[0]).overlay("cat.jpg")
+    with pytest.raises(DataError, match=r"splits must be Splits, got str: give Splits.from_folder"):
+        FeedbackLoop("hog", curation={"checks": []}).run("photos", tmp_path / "run")
+
+
 def test_an_overlay_has_the_size_of_its_image_and_the_colours_of_the_page():
     image = Image.new("RGB", (80, 60), "grey")
     drawn = explanation().overlay(image)
@@ -214,3 +221,9 @@ def test_paths_are_refused_in_words_by_every_classifier(given_images):
         NearestColour().predict_proba(given_images)
     with pytest.raises(DataError, match=r"got one image: write \[image\]"):
         NearestColour().predict_proba(Image.new("RGB", (2, 2)))
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((3, 4, 4, 3), np.uint8), [np.zeros((4, 4, 3), np.uint8)]])
+def test_arrays_are_refused_in_words_by_every_classifier(pixels):
+    with pytest.raises(DataError, match=r"takes a list of PIL images, got ndarray of shape .*4, 4, 3.*fromarray"):
+        NearestColour().predict_proba(pixels)

@@ -223,11 +223,18 @@ class Sending(Painter):
     remote = True
 
 
+def test_a_refusal_names_the_receiver_a_server_on_this_machine_too():
+    pytest.importorskip("openai")
+    # Such a server may pass images on: Ollama does, for its cloud models.
+    with pytest.raises(OfflineError, match=r"the critic ollama sends images to a server \(localhost\): allow it with"):
+        loop(critic="ollama", settings={"critic": {"model": "qwen3-vl:235b-cloud"}, "privacy": {}})
+
+
 @pytest.mark.parametrize("remote", [{"critic": Paying()}, {"critic": ColourCritic(), "synthesizer": Sending()}])
 @pytest.mark.parametrize(
     ("privacy", "message"),
     [
-        ({"allow_upload": False}, r"sends images to an outside service: allow it with \[privacy\] allow_upload = true"),
+        ({"allow_upload": False}, r"sends images to .*: allow it with \[privacy\] allow_upload = true"),
         ({"allow_upload": True, "offline": True}, r"offline is true: take a \w+ that works here"),
     ],
 )

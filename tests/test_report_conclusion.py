@@ -29,6 +29,22 @@ def test_a_worse_arm_is_reported_as_plainly() -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("worst-class", ("60.0 % by worst-class", "50.0 %", "+10.0")),
+        ("macro-f1", ("91.0 % by macro-f1", "80.0 %", "+11.0")),
+    ],
+)
+def test_the_scores_and_their_difference_are_of_the_same_metric(metric: str, words: tuple[str, ...]) -> None:
+    arms = tuple(
+        arm.model_copy(update={"seeds": (arm.seeds[0].model_copy(update={"chosen": chosen}),)})
+        for arm, chosen in zip(example.arms()[1:4], (0.5, 0.4, 0.6), strict=True)
+    )
+    sentence = write_conclusion(example.report(arms=arms, settings={"experiment": {"metric": metric}}))
+    assert all(word in sentence for word in words) and "test accuracy" not in sentence
+
+
+@pytest.mark.parametrize(
     ("found", "size", "words"),
     [
         (0, 200, "made no mistakes on 200 guide images"),

@@ -255,6 +255,11 @@ def test_bad_arguments_are_refused(changed, message):
         xaiaug.find_slices([image] * 4, **arguments)
 
 
+def test_paths_are_refused_in_words_whatever_the_predictions():
+    with pytest.raises(DataError, match="find_slices takes a list of PIL images, got the path 'a.jpg'"):
+        xaiaug.find_slices(["a.jpg"] * 40, [0, 1] * 20, [0] * 40, names=LABELS)
+
+
 def test_a_classifier_without_probabilities_is_blamed():
     classifier = xaiaug.PredictClassifier(lambda batch: np.eye(2)[[0] * len(batch)], labels=LABELS)
     classifier.predict_proba = lambda batch: np.zeros((len(batch), 3))

@@ -353,3 +353,10 @@ def test_fishers_test_is_scipys(one, rest, other, others):
     for alternative, greater in sides.items():
         found = fisher_test(one, one + rest, other, other + others, greater=greater)
         assert found == pytest.approx(stats.fisher_exact(table, alternative=alternative).pvalue)
+
+
+@pytest.mark.parametrize("metric", ["auroc", "average-precision"])
+def test_a_metric_that_ranks_images_refuses_predicted_classes(metric):
+    labels = np.array([0, 1] * 10)
+    with pytest.raises(DataError, match=f"{metric} ranks images by probabilities, and got predicted classes"):
+        compare_predictions(labels, labels, 1 - labels, metric=metric)

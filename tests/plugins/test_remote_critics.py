@@ -522,6 +522,22 @@ def test_a_stranger_s_address_gets_nothing_and_a_redirect_is_not_followed(critic
     assert other.requests == [] and other.violations == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_on_this_machine_is_called_directly_whatever_proxy_the_environment_names(service, host, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    kind, api = (ClaudeCritic, {}) if service == "messages" else (OpenAICritic, {"api": service})
+    with Loopback(sensible) as proxy, Loopback(sensible) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        address = server.url.replace("127.0.0.1", host) + ("" if service == "messages" else "/v1")
+        made = kind("m", base_url=address, **api)
+        made.prepare(Context(labels=LABELS, paid=_free("m")))
+        (answer,) = made.critique([case()])
+        assert isinstance(answer, Critique) and len(server.requests) == 1
+        assert proxy.requests == [] and proxy.violations == []
+
+
 def test_a_provider_is_never_free_whatever_the_settings_say(service, monkeypatch):
     kind = ClaudeCritic if service == "messages" else OpenAICritic
     monkeypatch.delenv(kind.address_variable, raising=False)

@@ -5,8 +5,9 @@ from .arm_recipes import POINTS, check_budgets, effort, recipe_for, resolve_clas
 from .labels_used import LabelsUsed, count_labels
 from .mixing_ratio import LIMITS, Addition, added_share, binding_limit, count_added, family, warn_of_ratio
 from .requirements import Available, Reads, missing_requirement, select_runnable
-from .rows import GENERATED, ROWS, SETS, reads_train, resolve_arms, source_name, sources, uses_critic
+from .rows import GENERATED, ROWS, SETS, check_primary, reads_train, resolve_arms, source_name, sources, uses_critic
 from .training_sets import (
+    COUNTED,
     DISAGREEMENTS,
     RETRIEVED,
     TRAIN_FAILURES,
@@ -18,6 +19,7 @@ from .training_sets import (
 from .tuning_factors import list_factors, scale_recipe
 
 __all__ = [
+    "COUNTED",
     "DISAGREEMENTS",
     "GENERATED",
     "LIMITS",
@@ -35,6 +37,7 @@ __all__ = [
     "binding_limit",
     "build_training_set",
     "check_budgets",
+    "check_primary",
     "collect_images",
     "count_added",
     "count_labels",

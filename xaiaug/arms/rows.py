@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import ConfigError, suggest
 from ..records import Arm, ImageSource
-from ..records.pipeline import BASELINE, CONTINUED, EDITED, EDITED_SHUFFLED, EXPLANATIONS, HEADLINE
+from ..records.pipeline import BASELINE, CONTINUED, EDITED, EDITED_SHUFFLED, EXPLANATIONS, HEADLINE, PRIMARY
 from ..records.training_method import GROUP_BALANCED
 from .training_sets import TRAIN_FAILURES
 
@@ -120,6 +120,22 @@ def resolve_arms(chosen: str | Sequence[str | Arm], test_explanation: bool = Fal
     if BASELINE not in names:
         arms = (ROWS[BASELINE], *arms)
     return arms
+
+
+def check_primary(primary: tuple[str, str], arms: Sequence[Arm]) -> None:
+    """Refuses a primary contrast of an arm that is not there, which would leave the run without its verdict.
+
+    Args:
+        primary: arm and reference. The usual contrast passes, since nobody may have asked for it.
+        arms: of the run.
+
+    Raises:
+        ConfigError: an arm is missing.
+    """
+    names = [arm.name for arm in arms]
+    for name in primary:
+        if primary != PRIMARY and name not in names:
+            raise ConfigError(f"[experiment] primary: this run has no arm {name!r}. {suggest(name, names)}")
 
 
 def _explanation_arms(names: Sequence[str]) -> list[str]:

@@ -132,17 +132,16 @@ def _decide(
     low, high = mean_interval(contrast.excess, adjusted.level)
     verdict = replace(verdict, p=p, low=low, high=high)
     counts, effect = count_words(verdict.cause, verdict) + left_out, verdict.effect or 0.0
-    what = describe_cause(verdict.cause)
     if p <= alpha and effect >= SMALLEST_EFFECT:
-        return replace(verdict, outcome="confirmed", sentence=f"{_begin(what)} is a cause: {counts}.")
+        return replace(verdict, outcome="confirmed", sentence=f"{_begin(verdict.cause)} is a cause: {counts}.")
     if high < LARGE_EFFECT or effect < 0:
-        return replace(verdict, outcome="refuted", sentence=f"{_begin(what)} is not the cause: {counts}.")
+        return replace(verdict, outcome="refuted", sentence=f"{_begin(verdict.cause)} is not the cause: {counts}.")
     pairs = min(verdict.tested, verdict.correct)
     if least_p(pairs) * hypotheses > alpha:
         reason = f"{pairs} images are too few for {hypotheses} slices"
     else:
         reason = f"the effect is uncertain, {effect:+.2f} ({low:+.2f} to {high:+.2f})"
-    return replace(verdict, sentence=f"{_begin(what)} could not be tested: {reason}; {counts}.")
+    return replace(verdict, sentence=f"{_begin(verdict.cause)} could not be tested: {reason}; {counts}.")
 
 
 def _explain_unedited(trial: Trial) -> str:
@@ -172,17 +171,19 @@ def _obstacle(trial: Trial) -> str:
 
 
 def _explain_obstacle(verdict: CauseVerdict, trial: Trial) -> CauseVerdict:
-    what, reason = describe_cause(verdict.cause), _obstacle(trial)
+    reason = _obstacle(trial)
     if not verdict.tested:
-        return replace(verdict, sentence=f"{_begin(what)} could not be tested: {reason}.")
+        return replace(verdict, sentence=f"{_begin(verdict.cause)} could not be tested: {reason}.")
     counts = count_words(verdict.cause, verdict)
     low_bar = trial.mistakes.rise
     beyond = float((low_bar[CAUSE] - np.maximum(low_bar[ELSEWHERE], low_bar[NUISANCE])).mean())
     if beyond >= LARGE_EFFECT and verdict.fixed > max(verdict.fixed_elsewhere, verdict.fixed_by_nuisance):
-        sentence = f"{_begin(what)} may be a cause, but the cases are too few for a test: {counts}."
+        sentence = f"{_begin(verdict.cause)} may be a cause, but the cases are too few for a test: {counts}."
         return replace(verdict, outcome="suggestive", sentence=sentence, effect=beyond)
-    return replace(verdict, sentence=f"{_begin(what)} could not be tested: {reason}; {counts}.")
+    return replace(verdict, sentence=f"{_begin(verdict.cause)} could not be tested: {reason}; {counts}.")
 
 
-def _begin(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _begin(cause: Cause) -> str:
+    """The cause as the first words of a sentence."""
+    text = describe_cause(cause)
+    return text[:1].upper() + text[1:] + ("" if cause.present else ",")

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from ..imaging.image_stats import to_pixels
+from ..records import Cause
 
 Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -58,8 +59,9 @@ def _add_grain(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(np.round(to_pixels(image) + noise), 0, 255).astype(np.uint8))
 
 
+FLIP = "a flip"
 NUISANCES: dict[str, Edit] = {
-    "a flip": _flip,
+    FLIP: _flip,
     "a crop by 5 %": _crop,
     "JPEG compression": _compress,
     "a slight blur": _blur,
@@ -68,3 +70,13 @@ NUISANCES: dict[str, Edit] = {
     "a little grain": _add_grain,
 }
 """Each takes the image and a source of randomness. How large a cause's edit is, its control elsewhere is too."""
+
+
+def list_nuisances(cause: Cause, has: bool) -> list[str]:
+    """The nuisance edits that leave the cause as it is: a flip moves a region that the image has.
+
+    Args:
+        cause: that the edits are compared with.
+        has: whether the images have it.
+    """
+    return [name for name in NUISANCES if not (name == FLIP and cause.kind == "region" and has)]

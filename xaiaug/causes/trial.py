@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import PluginError
 from ..records import Cause, derive_seed
 from .mechanisms import edit_control, exchange, has_cause, is_editable, is_exchangeable
-from .nuisance import NUISANCES
+from .nuisance import NUISANCES, list_nuisances
 from .photo import Photo
 
 Probabilities = NDArray[np.floating]
@@ -285,8 +285,9 @@ class _Question:
         edited = [one for pair in pairs if (one := _edit(pair, rng)) is not None]
         deciding = [one for one in edited if one.pair.decides]
         choosing = [one for one in edited if not self.halve or not one.pair.decides] or edited
-        self._answer(choosing, ["", *NUISANCES])
-        nuisance = max(NUISANCES, key=lambda name: sign * _mean(self._rises(choosing, name)))
+        names = list_nuisances(edited[0].pair.cause, edited[0].pair.has) if edited else list(NUISANCES)
+        self._answer(choosing, ["", *names])
+        nuisance = max(names, key=lambda name: sign * _mean(self._rises(choosing, name)))
         compared = {CAUSE: CAUSE, ELSEWHERE: ELSEWHERE, NUISANCE: nuisance}
         self._answer(deciding, ["", *compared.values()])
         return Arms(

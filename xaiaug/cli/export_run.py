@@ -39,5 +39,5 @@ def export(
 _LOADERS = {
     "imagefolder": 'datasets.load_dataset("imagefolder", data_dir="{into}"), or torchvision\'s ImageFolder',
     "huggingface": 'datasets.load_dataset("{into}")',
-    "csv": 'xaiaug.Splits.from_manifest("{into}/manifest.csv")',
+    "csv": 'xaiaug.Splits.from_manifest("{into}/manifest.csv", guide=0, validation=0, test=0)',  # all are for training
 }

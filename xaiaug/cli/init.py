@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -46,9 +47,10 @@ def init(
         print_line(f"! {note}")
     print_line("")
     print_line(f"wrote {target}; next:")
-    print_line(f"  xaiaug plan {target}")
-    print_line(f"  xaiaug run {target} --limit 20 --steps 50 --until critique  # why it fails")
-    print_line(f"  xaiaug run {target} --limit 20 --steps 50                   # and what helps")
+    word = shlex.quote(str(target))
+    print_line(f"  xaiaug plan {word}")
+    print_line(f"  xaiaug run {word} --limit 20 --steps 50 --until critique  # why it fails")
+    print_line(f"  xaiaug run {word} --limit 20 --steps 50                   # and what helps")
 
 
 def _ends(classes: dict[str, int]) -> tuple[int, int]:

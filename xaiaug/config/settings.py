@@ -207,6 +207,20 @@ class ExperimentTable(Table):
             raise ValueError(f"there is no such stop. {suggest(until, STOPS)}")
         return until
 
+    @field_validator("seeds")
+    @classmethod
+    def _differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("each seed may be there once: the same seed gives the same training")
+        return seeds
+
+    @field_validator("primary")
+    @classmethod
+    def _compares_two_arms(cls, primary: tuple[str, str]) -> tuple[str, str]:
+        if primary[0] == primary[1]:
+            raise ValueError("a contrast needs two different arms")
+        return primary
+
     @model_validator(mode="after")
     def _baselines_can_vary(self) -> Self:
         if "baseline" in self.vary and not self.fit_baseline:

@@ -78,7 +78,7 @@ def find_key(address: str, names: Sequence[str], plugin: str, source: str = "bas
             raise ConfigError(f"{source}: {host} must be called by https, or its key can be read on the way")
         names = known
     elif not _matches(host, trusted_hosts()):
-        if _is_loopback(host):
+        if is_loopback(host):
             return Secret("")
         raise ConfigError(
             f"{plugin}: {source} is at {host}, which is no host of a known provider, so neither key "
@@ -174,7 +174,8 @@ def _matches(host: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(host, pattern) for pattern in patterns)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or number alone: nothing is looked up."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

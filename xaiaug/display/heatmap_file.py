@@ -33,6 +33,8 @@ def draw_heatmap(explanation: Explanation, image: Image.Image | None, scale: Sca
     if image is None:
         blank = Image.new("RGB", (width, height))
         return draw_heat(blank, Heat.of(explanation, blank.size, scale))
+    if not isinstance(image, Image.Image):
+        raise DataError(f"overlay: image must be a PIL image, got {type(image).__name__}")
     expected = image.width * height / width
     if abs(expected - image.height) > max(1, STRETCHED * image.height):
         raise DataError(

@@ -147,29 +147,42 @@ _Predict = Callable[..., NDArray[np.float32]]
 
 
 def _refuse_paths(predict: _Predict) -> _Predict:
-    """The method, which raises DataError for what is no list of images."""
+    """The method, which refuses what is no list of images."""
 
     @functools.wraps(predict)
     def check(self: Classifier, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        given = [images] if isinstance(images, str | bytes | PathLike) else images
-        if isinstance(given, Image.Image):
-            raise DataError("predict_proba takes a list of images, got one image: write [image]")
-        path = (
-            next((one for one in given if isinstance(one, str | bytes | PathLike)), None) if _is_list(given) else None
-        )
-        if path is not None:
-            raise DataError(
-                f"predict_proba takes a list of PIL images, got the path {path!r}. How a file is rotated, cropped and "
-                "converted affects the prediction, so open it yourself, as runs do: "
-                "ImageOps.exif_transpose(Image.open(path)).convert('RGB')"
-            )
+        require_images("predict_proba", images)
         return predict(self, images)
 
     return check
 
 
-def _is_list(images: object) -> bool:
-    return isinstance(images, list | tuple)  # other sequences may open an image whenever one is read
+def require_images(who: str, images: object) -> None:
+    """Refuses what is no list of PIL images; other sequences pass, since they may open an image whenever one is read.
+
+    Args:
+        who: to name in errors.
+        images: what was given.
+
+    Raises:
+        DataError: it is one image, or holds paths or arrays.
+    """
+    if isinstance(images, Image.Image):
+        raise DataError(f"{who} takes a list of images, got one image: write [image]")
+    if isinstance(images, list | tuple):
+        other = next((one for one in images if not isinstance(one, Image.Image)), None)
+    else:
+        other = images if isinstance(images, str | bytes | PathLike | np.ndarray) else None
+    if isinstance(other, str | bytes | PathLike):
+        raise DataError(
+            f"{who} takes a list of PIL images, got the path {other!r}. How a file is rotated, cropped and converted "
+            "affects the prediction, so open it yourself, as runs do: "
+            "ImageOps.exif_transpose(Image.open(path)).convert('RGB')"
+        )
+    if other is not None:
+        shape = getattr(other, "shape", None)
+        hint = f" of shape {tuple(shape)}; Image.fromarray makes an image of an array h w 3, uint8" if shape else ""
+        raise DataError(f"{who} takes a list of PIL images, got {type(other).__name__}{hint}")
 
 
 @dataclass(frozen=True)

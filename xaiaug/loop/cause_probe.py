@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def _check(classifier: Classifier, images: Sequence[Any], labels: Sequence[Any])
 def _spread(cause: Any, count: int) -> list[Stated]:
     if cause is None or isinstance(cause, Cause | Critique):
         return [cause] * count
-    causes = list(cause)
+    causes = list(cause) if isinstance(cause, Iterable) and not isinstance(cause, str) else [cause] * count
     if len(causes) != count:
         raise DataError(f"probe_cause: needs one cause, or one per image, got {len(causes)} for {count} images")
     for one in causes:

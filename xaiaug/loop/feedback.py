@@ -13,7 +13,7 @@ from ..config import Settings, read_settings
 from ..curation import ImageFilter
 from ..data import Splits
 from ..display.stage_bars import show_stages
-from ..errors import CallsStoppedError, ConfigError, PluginError, RunStopped, suggest
+from ..errors import CallsStoppedError, ConfigError, DataError, PluginError, RunStopped, suggest
 from ..interfaces import Classifier, Critic, Explainer, Synthesizer
 from ..plan import Plan, PlanRequest
 from ..records import Arm, Progress, Recipe
@@ -98,6 +98,7 @@ class FeedbackLoop:
         else:
             warn_if_offline()
         self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
+        rows.check_primary(self.settings.experiment.primary, self.arms)
         self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         self.plugins.check_sheets(self.settings)
         self.plugins.check_samples(self.settings)
@@ -177,7 +178,7 @@ class FeedbackLoop:
             DataError: the data cannot be found.
             RunLockedError: another process is writing the run folder.
         """
-        splits = splits if splits is not None else self.splits(until)
+        splits = self._choose_splits(splits, until)
         names = {kind: getattr(self.settings, kind).name for kind in self.plugins.by_kind}
         request = PlanRequest(
             self.settings,
@@ -228,7 +229,7 @@ class FeedbackLoop:
         if not is_finished(run_dir, self.settings, self.plugins, until):
             self.plugins.check_paid(self.settings, self.prices, until)
             self.plugins.check_travel(self.settings, self.engine)
-        splits = splits if splits is not None else self.splits(until)
+        splits = self._choose_splits(splits, until)
         shown = show_stages(lines=bool(progress)) if watch is None and progress is not False else nullcontext(watch)
         try:
             with shown as shows:
@@ -254,6 +255,16 @@ class FeedbackLoop:
             with status.session():
                 run_stages(prepare_run(self.settings, self.plugins, self.arms, runtime, splits, calls, until=until))
                 store.finish()
+
+    def _choose_splits(self, given: Splits | None, until: str | None) -> Splits:
+        if given is None:
+            return self.splits(until)
+        if not isinstance(given, Splits):
+            raise DataError(
+                f"FeedbackLoop: splits must be Splits, got {type(given).__name__}: give Splits.from_folder(…), or None "
+                "to read [data]"
+            )
+        return given
 
     def allow(self, budget_usd: float) -> None:
         """Sets the most that the run may spend, in US dollars, whatever its settings are."""

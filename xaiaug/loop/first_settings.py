@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _read_head(folder: Path) -> set[str]:
 
 
 def _lines(data: Path, found: DataCheck, start: _Start, into: Path) -> Iterator[str]:
-    splits, base, name = found.splits, into.absolute().parent, _name(into.name).strip('"')
+    splits, base, name = found.splits, into.absolute().parent, _word(into.name)
     sizes = {name: sum(classes.values()) for name, classes in found.counts.items() if any(classes.values())}
     steps = _choose_steps(sizes.get("train", 0))
     drawn = "splits as given" if splits.given else "splits drawn by fractions (guide = 0.15 …) and seed = 0"
@@ -186,4 +187,9 @@ def _path(path: Path, base: Path) -> str:
 
 def _name(text: str) -> str:
     """A file name within a comment: one line, whatever it holds."""
-    return json.dumps(text[:60])
+    return json.dumps(text[:60], ensure_ascii=not text.isprintable())
+
+
+def _word(name: str) -> str:
+    """A file name within a command within a comment, quoted as a shell needs it."""
+    return shlex.quote(name) if name.isprintable() else _name(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -104,7 +105,7 @@ class ImageGeneration:
         if counts["waiting"]:
             raise WaitingForReview(
                 f"waiting for review: {counts['waiting']} of the new images have no decision yet. Look at them with\n"
-                f"  xaiaug review {folder}\n"
+                f"  xaiaug review {shlex.quote(str(folder))}\n"
                 f"or write keep or reject into {folder / 'review.csv'}; then rerun the same command to resume"
             )
 

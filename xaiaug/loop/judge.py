@@ -32,9 +32,11 @@ def create_judge(settings: Settings, examined: Classifier) -> Classifier | None:
     if error := forbidden("judge of the curation", _table(settings).name, judge, settings):
         raise error
     if judge.identity() == examined.identity():
+        automatic = f'"{AUTO}" fits ' if settings.curation.judge == AUTO else ""
         raise ConfigError(
-            "[curation] judge is the classifier that made the mistakes: it would reject the very images that fix them. "
-            'Name another one, or "auto", or leave "label" and "alike" out of checks'
+            f"[curation] judge: {automatic}{_table(settings).name}, which is the classifier that made the mistakes: it "
+            "would reject the very images that fix them. Name another one, such as zero-shot, or leave "
+            '"label" and "alike" out of checks'
         )
     return judge
 

@@ -10,7 +10,15 @@ from typing import Any
 from ..records.pipeline import REDONE
 from ..registry import KINDS
 
-ALL, NOTHING, MISSING = 0, len(REDONE), "nothing"
+
+class _NotSet(str):
+    """What stands for a setting that is not there: words, which no quotes make a value of."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+ALL, NOTHING, MISSING = 0, len(REDONE), _NotSet("not set")
 # Index in `REDONE` of the first work that a setting decides; the longest name that fits counts.
 _FROM = {
     "data": ALL,
@@ -56,8 +64,8 @@ class Change:
 
     Attributes:
         key: such as "critic.model".
-        before: as it was; "nothing" where it was not there.
-        after: as it is.
+        before: as it was; "not set" where it was not there.
+        after: as it is, likewise.
         stale: the stages whose work is done again where it depends on the setting.
     """
 

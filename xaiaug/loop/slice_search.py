@@ -14,6 +14,7 @@ from ..data.label_names import to_class_indices
 from ..errors import DataError
 from ..imaging.image_stats import digest_image
 from ..interfaces import Classifier
+from ..interfaces.classifier import require_images
 from ..plugins._superpixels import subject_mask
 from ..records import Explanation, Failure, Sample, Slices
 from ..slices import GuideImage, Segment, Traits, find_obstacle, measure_traits, search_slices
@@ -63,6 +64,8 @@ def find_slices(
     samples = [one for one in images if isinstance(one, Sample)]
     if samples and len(samples) < len(images):
         raise DataError("find_slices: images must be all samples or all images, got both")
+    if not samples:
+        require_images("find_slices", images)
     classes = tuple(names or (classifier.labels if classifier else ()))
     given = labels if labels is not None else [sample.label for sample in samples]
     targets = to_class_indices("find_slices", given, classes)

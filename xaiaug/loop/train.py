@@ -95,6 +95,8 @@ def _why_not(run: RunContext, arm: Arm, synthetic: Samples, diagnosis: Diagnosis
     name = rows.source_name(arm.images) if arm.images else ""
     if arm.images and not any(samples for (source, _), samples in synthetic.items() if source == name):
         return "there are no new images to train on"
+    if not arm.images and rows.COUNTED.intersection(rows.pools_of(arm)) and synthetic and not any(synthetic.values()):
+        return "there are no new images, as many of which it would repeat or take: it would train as continued"
     return ""
 
 

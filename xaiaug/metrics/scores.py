@@ -133,6 +133,11 @@ class Scorer:
         self.metric = metric
 
     @property
+    def ranks(self) -> bool:
+        """Whether it sorts the images by their probabilities, so that predicted classes do not do."""
+        return self.metric in _OF_DRAWS
+
+    @property
     def is_mean(self) -> bool:
         """Whether the metric is a mean over images."""
         return self.metric in _MEANS
@@ -173,7 +178,7 @@ class Scorer:
             probabilities: n k.
             draws: b n, the images of each draw.
         """
-        if self.metric in _OF_DRAWS:
+        if self.ranks:
             counts = np.stack([np.bincount(draw, minlength=len(labels)) for draw in draws])
             return _OF_DRAWS[self.metric](labels, probabilities, counts)
         return np.array([self.score(labels[draw], probabilities[draw]) for draw in draws])

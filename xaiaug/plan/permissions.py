@@ -68,10 +68,15 @@ def forbidden(kind: str, name: str, worker: Worker, settings: Settings) -> Offli
         )
     if not settings.privacy.allow_upload:
         return OfflineError(
-            f"the {kind} {name} sends images to an outside service: allow it with [privacy] allow_upload = true "
+            f"the {kind} {name} sends images to {_name_receiver(worker)}: allow it with [privacy] allow_upload = true "
             "(--allow-upload), or take one that works here"
         )
     return None
+
+
+def _name_receiver(worker: Worker) -> str:
+    receiver = worker.estimate(0).receiver
+    return f"a server ({receiver})" if receiver else "an outside service"
 
 
 def forbidden_tracker(settings: Settings) -> OfflineError | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import RecordError
+from .recipe import NUMBER, check_numbers
 from .training_method import METHODS, SAMPLINGS
 
 REAL = (
@@ -114,6 +115,8 @@ class Arm:
 
     def __post_init__(self) -> None:
         _check_choices(self, "real", "sampling", "adapter", "method")
+        numbers = ("replace_probability", "synthetic_ratio", "synthetic_weight")
+        check_numbers(f"Arm {self.name!r}", self, ((name, *NUMBER) for name in numbers))
         if not 0 <= self.replace_probability <= 1:
             raise RecordError(
                 f"Arm {self.name!r}: replace_probability must lie in 0..1, got {self.replace_probability}"

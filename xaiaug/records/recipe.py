@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
+from numbers import Integral, Real
 from typing import Literal
 
 from ..errors import RecordError
@@ -13,6 +15,28 @@ from .training_method import GROUP_BALANCED, METHODS, TrainingMethod
 SCHEDULES = ("cosine", "linear", "constant")
 # The fields of a recipe that are an arm's, not a user's.
 SET_BY_ARM = ("sampling", "adapter", "augment", "method", "head_factor")
+WHOLE, NUMBER = (Integral, "a whole number"), (Real, "a number")
+NUMBERS = (
+    *((name, *WHOLE) for name in ("steps", "batch_size")),
+    *((name, *NUMBER) for name in ("learning_rate", "adapter_learning_rate", "weight_decay", "head_factor")),
+)
+
+
+def check_numbers(who: str, record: object, numbers: Iterable[tuple[str, type, str]]) -> None:
+    """Refuses fields of a record that must be numbers, or None, and are something else.
+
+    Args:
+        who: to name in errors.
+        record: with the fields.
+        numbers: name of each, its type, and the type in words.
+
+    Raises:
+        RecordError: a field is no number.
+    """
+    for name, kind, what in numbers:
+        value = getattr(record, name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise RecordError(f"{who}: {name} must be {what}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class Recipe:
         trainer: additional arguments for the trainer behind the classifier.
 
     Raises:
-        RecordError: a number out of range or an unknown schedule.
+        RecordError: a value of the wrong type, a number out of range, or an unknown schedule.
     """
 
     steps: int = 500
@@ -56,11 +80,14 @@ class Recipe:
     head_factor: float = 1.0
 
     def __post_init__(self) -> None:
+        check_numbers("Recipe", self, NUMBERS)
+        if not isinstance(self.trainer, Mapping):
+            raise RecordError(f"Recipe: trainer must be a table of arguments, got {self.trainer!r}")
         for name, least in (("steps", 1), ("batch_size", 1), ("weight_decay", 0)):
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:
                 raise RecordError(f"Recipe: {name} must be at least {least}, got {getattr(self, name)}")
         for name in ("learning_rate", "adapter_learning_rate"):
-            if (rate := getattr(self, name)) is not None and not rate > 0:
+            if (rate := getattr(self, name)) is not None and not 0 < rate < inf:
                 raise RecordError(f"Recipe: {name} must be > 0, got {rate}")
         if not self.head_factor > 0:
             raise RecordError(f"Recipe: head_factor must be > 0, got {self.head_factor}")

@@ -53,6 +53,7 @@ class ArmRow:
         difference: of the metric of the settings to that of `continued`, seed by seed where both have the seed.
         metric: the metric of the settings, where that is none of the others; else empty.
         chosen: the score by it.
+        compared: the score by the metric of the settings, whichever that is.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ArmRow:
     difference: Spread
     metric: str = ""
     chosen: Spread = Spread()
+    compared: Spread = Spread()
 
 
 def summarise_arms(report: Report) -> tuple[ArmRow, ...]:
@@ -99,6 +101,7 @@ def _row(arm: ArmResult, reference: ArmResult | None, metric: str) -> ArmRow:
         difference=_difference(arm.trained, _by_metric(arm, metric), against),
         metric="" if metric in ALWAYS_SHOWN else metric,
         chosen=Spread.of(seed.chosen for seed in arm.seeds if seed.chosen is not None),
+        compared=Spread.of(_by_metric(arm, metric).values()),
     )
 
 

@@ -67,12 +67,12 @@ def explain_table(report: Report) -> tuple[str, ...]:
 
 
 def _compare_arms(headline: ArmRow, reference: ArmRow, metric: str) -> str:
-    reached, against = 100 * (headline.accuracy.mean or 0), 100 * (reference.accuracy.mean or 0)
-    of_metric = "" if metric == "accuracy" else f" of {metric}"
+    reached, against = 100 * (headline.compared.mean or 0), 100 * (reference.compared.mean or 0)
+    score, by_metric = ("accuracy", "") if metric == "accuracy" else ("score", f" by {metric}")
     return (
-        f"Trained with new images ({headline.name}), the classifier reaches a test accuracy of {reached:.1f} %; "
-        f"trained as long without them ({reference.name}), {against:.1f} %. The difference is "
-        f"{format_points(headline.difference)} percentage points{of_metric}; no verdict is drawn from it."
+        f"Trained with new images ({headline.name}), the classifier reaches a test {score} of {reached:.1f} %"
+        f"{by_metric}; trained as long without them ({reference.name}), {against:.1f} %. The difference is "
+        f"{format_points(headline.difference)} percentage points; no verdict is drawn from it."
     )
 
 

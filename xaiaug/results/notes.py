@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ..errors import name_some
 from ..records import PASSING
-from ..records.pipeline import BASELINE, FEWEST_MISTAKES, StageKind
+from ..records.pipeline import BASELINE, FEWEST_MISTAKES, FEWEST_SEEDS, PRIMARY, StageKind
 from ..report import Report
 from ..report.schema_arms import ArmResult
 from ..report.schema_report import Note
@@ -228,6 +228,19 @@ def _seeds(report: Report) -> Iterator[Note]:
         yield _warn("Two seeds prove little: take at least three, better five.")
 
 
+def _contrast(report: Report) -> Iterator[Note]:
+    seeds = max((len(arm.seeds) for arm in report.arms if arm.trained), default=0)
+    if report.verdict is not None or seeds < FEWEST_SEEDS:
+        return
+    arm, against = _setting(report, "experiment", "primary") or PRIMARY
+    missing = [name for name in (arm, against) if name not in {row.name for row in report.arms}]
+    if missing:
+        yield _warn(
+            f"No verdict: it would compare {arm} with {against}, and this run has no results of "
+            f"{' and '.join(missing)}. Set [experiment] primary to two arms that it has."
+        )
+
+
 def _rounds(report: Report) -> Iterator[Note]:
     if report.rounds:
         counts = " -> ".join(str(count) for count in (*report.rounds, report.mistakes.found))
@@ -343,6 +356,7 @@ PARTS = (
     _judge,
     _review,
     _seeds,
+    _contrast,
     _rounds,
     _adapter,
     _unfinished_training,

@@ -78,11 +78,14 @@ def compare_predictions(
         None, and `flips` counts the images fixed and broken.
 
     Raises:
-        DataError: labels are not indices of classes, or the predictions do not match the images, seeds and classes.
+        DataError: labels are not indices of classes, the predictions do not match the images, seeds and classes, or a
+            metric that ranks images got predicted classes.
         ConfigError: the metric is unknown, or needs groups and there are none.
     """
     truth = _read_labels(labels)
     read = [_read_predictions(value, truth, name) for value, name in ((a, "a"), (b, "b"))]
+    if Scorer(metric).ranks and any(one.ndim == 2 for one in read):
+        raise DataError(f"compare_predictions: {metric} ranks images by probabilities, and got predicted classes")
     most = max(int(truth.max()) + 1, *(one.shape[2] if one.ndim == 3 else int(one.max()) + 1 for one in read))
     one, other = (_to_probabilities(predictions, most) for predictions in read)
     for axis, what in ((0, "seeds"), (2, "classes")):

@@ -13,7 +13,7 @@ from typing import Any
 from ...calls import CallError, classify, retry_after
 from ...calls.error_body import PAGE, read_words
 from ...calls.retry import is_unsent, network_error
-from ...credentials import KeyMask, Secret, environment_keys
+from ...credentials import KeyMask, Secret, environment_keys, host_of, is_loopback
 from ...errors import ConfigError, MissingExtraError
 from ...records import JSON
 from ._answer_text import map_strings, strip_surrogates
@@ -23,6 +23,7 @@ from ._model_reply import DETAIL
 LARGEST = 32 * 2**20  # bytes of a response
 LARGEST_FILE = 512 * 2**20  # bytes of the results of a batch
 NO_STATUS = None  # the outcome of the call is not known: it may be billed
+SCHEMES = ("all://", "http://", "https://")  # by which a client finds proxies in the environment
 PLACEHOLDER = "none"  # sent as key to a server that gets none: the clients require one
 
 
@@ -167,7 +168,7 @@ def connect(
     plugin: str,
     adapt: Callable[[Any], None],
 ) -> Any:
-    """The client of an SDK: it follows no redirect and retries nothing.
+    """The client of an SDK: it follows no redirect and retries nothing; a server on this machine is called directly.
 
     Args:
         package: anthropic or openai.
@@ -182,8 +183,10 @@ def connect(
     """
     sdk = import_module(package)
     try:
-        # A redirect would take the key and the images to a host that nobody checked.
-        http = sdk.DefaultHttpxClient(follow_redirects=False)
+        # A redirect would take the key and the images to a host that nobody checked; a proxy of the environment
+        # would take those for a server on this machine to another one.
+        direct: dict[str, Any] = {"mounts": dict.fromkeys(SCHEMES)} if is_loopback(host_of(base_url)) else {}
+        http = sdk.DefaultHttpxClient(follow_redirects=False, **direct)
         client = getattr(sdk, client_class)(
             api_key=key.reveal() or PLACEHOLDER, base_url=base_url, max_retries=0, http_client=http
         )
