@@ -11,6 +11,7 @@ from loopback_clients import described
 from xaiaug.calls import Calls, MemoryLedger, Prices
 from xaiaug.errors import CallsFailingError, CallsRefusedError, ConfigError
 from xaiaug.interfaces import Context
+from xaiaug.plugins.critics._service_endpoint import OpenAIEndpoint
 from xaiaug.plugins.critics.openai import OpenAICritic
 from xaiaug.records import Critique
 from xaiaug.testing import Error, Loopback, Raw, Reply
@@ -75,6 +76,16 @@ def test_no_key_is_needed_away_from_openai_and_none_is_sent():
         made.critique([case()])
         assert made._client.sdk.api_key == "none"
         assert made.estimate(1).receiver == "127.0.0.1"
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+def test_openai_is_asked_at_its_usual_price_and_no_other_server_of_a_price(api, monkeypatch):
+    with Loopback(sensible, descriptions=described()) as server:
+        at(server, api=api).critique([case()])
+        monkeypatch.setattr(OpenAIEndpoint, "own_address", server.url)
+        at(server, api=api).critique([case()])
+    assert server.violations == []
+    assert [request.body.get("service_tier") for request in server.requests] == [None, "default"]
 
 
 def test_an_answer_in_parts_is_read():

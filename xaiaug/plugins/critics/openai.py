@@ -117,6 +117,8 @@ class OpenAICritic(OpenAIEndpoint, RemoteCritic):
 
     def _post(self, request: Mapping[str, JSON], dialect: Dialect) -> RawReply:
         sdk = self._client.sdk
+        if not self._is_compatible():  # a project may be set to a tier of twice the price
+            request = {**request, "service_tier": "default"}
         reply = _to_reply(self._client.post(sdk.chat.completions if dialect.api == "chat" else sdk.responses, request))
         return bill_as_stated(reply) if self.states_cost else reply
 
