@@ -58,6 +58,7 @@ def test_rounds_end_when_mistakes_no_longer_get_fewer(folder, tmp_path):
 def test_an_arm_that_cannot_be_promoted_is_named(folder, tmp_path):
     with pytest.raises(ConfigError, match="promote = 'continued' must name an arm"):
         go(folder, tmp_path / "run", rounds=2, promote="continued")
+    assert not (tmp_path / "run").exists()  # before any work
 
 
 def _stages(run_dir):

@@ -5,7 +5,18 @@ from .arm_recipes import POINTS, check_budgets, effort, recipe_for, resolve_clas
 from .labels_used import LabelsUsed, count_labels
 from .mixing_ratio import LIMITS, Addition, added_share, binding_limit, count_added, family, warn_of_ratio
 from .requirements import Available, Reads, missing_requirement, select_runnable
-from .rows import GENERATED, ROWS, SETS, check_primary, reads_train, resolve_arms, source_name, sources, uses_critic
+from .rows import (
+    GENERATED,
+    ROWS,
+    SETS,
+    check_primary,
+    find_promoted,
+    reads_train,
+    resolve_arms,
+    source_name,
+    sources,
+    uses_critic,
+)
 from .training_sets import (
     COUNTED,
     DISAGREEMENTS,
@@ -44,6 +55,7 @@ __all__ = [
     "effort",
     "family",
     "find_empty_pool",
+    "find_promoted",
     "is_control",
     "list_factors",
     "missing_requirement",

@@ -138,6 +138,25 @@ def check_primary(primary: tuple[str, str], arms: Sequence[Arm]) -> None:
             raise ConfigError(f"[experiment] primary: this run has no arm {name!r}. {suggest(name, names)}")
 
 
+def find_promoted(name: str, arms: Sequence[Arm]) -> tuple[Arm, ImageSource]:
+    """The arm that the next round starts from, and the source of its new images.
+
+    Args:
+        name: of the arm.
+        arms: of the run.
+
+    Raises:
+        ConfigError: there is none of that name, or it trains on no new images.
+    """
+    for arm in arms:
+        if arm.name == name and arm.images is not None:
+            return arm, arm.images
+    raise ConfigError(
+        f"[experiment] promote = {name!r} must name an arm of this run that trains on new images; it has "
+        f"{', '.join(arm.name for arm in arms if arm.images) or 'none'}"
+    )
+
+
 def _explanation_arms(names: Sequence[str]) -> list[str]:
     """The arms that test the explanation in a run with these."""
     pairs = [pair for pair in EXPLANATIONS if pair[0] in names] or EXPLANATIONS[:1]

@@ -171,7 +171,7 @@ def exam(  # noqa: PLR0913, PLR0917  the options of the command
     segmenter: Annotated[
         str | None, typer.Option("--segmenter", help="A model that finds their subjects: ONNX file or folder.")
     ] = None,
-    cases: Annotated[int, typer.Option("--cases", help="Number of mistakes with each kind of map.")] = 60,
+    cases: Annotated[int, typer.Option("--cases", help="Mistakes with each kind of map, as many of each cause.")] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Of the images.")] = 0,
     parameters: Parameters = None,
     plan_only: Annotated[

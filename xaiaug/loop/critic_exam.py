@@ -69,7 +69,7 @@ class CriticExam:
         masks: a folder of masks of their subjects, by the ids of the photographs (see `Splits.link_masks`).
         segmenter: finds the subjects of the others, as the setting of that name; where there are masks or a segmenter,
             backdrops are planted too.
-        cases: mistakes with each kind of map, over all planted causes.
+        cases: mistakes with each kind of map, over all planted causes; rounded to an even number for each cause.
         seed: of the images, and of which photographs are taken.
         budget_usd: most that all parts together may cost, in US dollars; None: nothing.
         allow_upload: whether a critic may send images to an outside service.

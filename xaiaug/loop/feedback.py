@@ -99,6 +99,8 @@ class FeedbackLoop:
             warn_if_offline()
         self.arms = rows.resolve_arms(self.settings.arms(), self.settings.experiment.test_explanation)
         rows.check_primary(self.settings.experiment.primary, self.arms)
+        if self.settings.experiment.rounds > 1:
+            rows.find_promoted(self.settings.experiment.promote, self.arms)
         self.plugins = build_plugins(self.settings, given.objects(), self.arms)
         self.plugins.check_sheets(self.settings)
         self.plugins.check_samples(self.settings)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from .. import arms as rows
-from ..errors import ConfigError
-from ..records import Arm, ImageSource
 from ..stages import Diagnosis, Fitted, Training, count_by_pair
 from ..store.schema import ROUNDS, round_part
 from .diagnosis import diagnose_baseline, exclude_suspects
@@ -35,7 +33,7 @@ def run_early_rounds(run: RunContext, generation: ImageGeneration, baseline: Fit
 
 def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Diagnosis) -> Fitted | None:
     """The promoted arm, trained with the first seed; None where there is nothing to train it on."""
-    arm, source = _promoted_arm(run)
+    arm, source = rows.find_promoted(run.settings.experiment.promote, run.arms)
     seed = run.seeds[0]
     if run.settings.critic.per == "slice":
         find_slices(run, diagnosis)
@@ -49,14 +47,3 @@ def _train_promoted(run: RunContext, generation: ImageGeneration, diagnosis: Dia
     train = rows.build_training_set(arm, real, synthetic, addition, passes=passes, seed=seed)
     training = Training(arm.name, seed, recipe, train, run.splits.validation, diagnosis.baseline)
     return run.fit(diagnosis.runtime, training)
-
-
-def _promoted_arm(run: RunContext) -> tuple[Arm, ImageSource]:
-    name = run.settings.experiment.promote
-    for arm in run.arms:
-        if arm.name == name and arm.images is not None:
-            return arm, arm.images
-    raise ConfigError(
-        f"[experiment] promote = {name!r} must name an arm of this run that trains on new images; it has "
-        f"{', '.join(arm.name for arm in run.arms if arm.images)}"
-    )

@@ -232,7 +232,8 @@ def _contrast(report: Report) -> Iterator[Note]:
     seeds = max((len(arm.seeds) for arm in report.arms if arm.trained), default=0)
     if report.verdict is not None or seeds < FEWEST_SEEDS:
         return
-    arm, against = _setting(report, "experiment", "primary") or PRIMARY
+    named = _setting(report, "experiment", "primary")
+    arm, against = named if isinstance(named, list | tuple) else PRIMARY
     missing = [name for name in (arm, against) if name not in {row.name for row in report.arms}]
     if missing:
         yield _warn(
