@@ -35,6 +35,7 @@ from xaiaug.testing.small import small_splits
 
 pytestmark = pytest.mark.ci  # starts processes and Ray
 WORKERS = 2
+SHARED = []  # engines that several tests use
 CODE = """
 import sys
 sys.path.insert(0, sys.argv[3])
@@ -73,8 +74,18 @@ def name(request):
 def engine(name):
     synthesizer = {"local": {"workers": 1}, "ray": {"workers": 1, "num_gpus": 1}}
     engine = make_engine(name, EngineOptions(workers=WORKERS, kinds={"synthesizer": synthesizer[name]}))
+    SHARED.append(engine)
     yield engine
+    SHARED.remove(engine)
     engine.close()
+
+
+@pytest.fixture(autouse=True)
+def _make_room(request):
+    """Idle workers of the shared engine keep their cores, which the workers of a run would wait for without end."""
+    if "engine" not in request.fixturenames:
+        for engine in SHARED:
+            engine.close()  # it starts others when it is used again
 
 
 def test_each_chunk_is_done_once_and_its_result_comes_with_its_position(engine):
