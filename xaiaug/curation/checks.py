@@ -109,9 +109,6 @@ class ImageDescription:
         )
 
 
-Comparison = Callable[[ImageDescription, NearDuplicateIndex, Judge | None], Rejection | None]
-
-
 def check_broken(candidate: Candidate) -> Rejection | None:
     """Whether it cannot be trained on: not RGB, tiny or not decodable."""
     image = candidate.image
@@ -190,5 +187,5 @@ CHECKS: Mapping[str, Callable[..., Rejection | None]] = {
     "label": check_label,
     "alike": check_near_duplicate,
 }
-# What these find depends on the images kept before; the other checks look at an image by itself, anywhere.
-COMPARISONS: Mapping[str, Comparison] = {"repeat": check_repeat, "alike": check_near_duplicate}
+# They take a description and the images kept before; the others a candidate by itself, in whatever process.
+COMPARISONS = frozenset({"repeat", "alike"})

@@ -132,7 +132,7 @@ class ImageFilter:
         for name in self.checks:
             rejection = image.rejection if name == image.failed else None
             if name in COMPARISONS:
-                rejection = COMPARISONS[name](image, index, self.judge)
+                rejection = CHECKS[name](image, index, self.judge)
             if rejection is not None:
                 return Verdict(False, name, rejection.reason, rejection.score)
         return Verdict(True, fingerprint=index.add(image.signature, image.embedding) or None)

@@ -159,7 +159,7 @@ def _smooth_votes(patches: _Patches, votes: Floats) -> Floats:
     likeness = np.exp(-patches.unlike / (2 * SMOOTHING_REACH**2)) + 0.05
     weights = SMOOTHING * np.minimum(patches.contact, 6) / 6 * likeness
     system = csc_array(np.diag(weights.sum(axis=1) + 1.0) - weights, dtype=np.float64)
-    # A dense solver starts the threads of BLAS, which wait busily for each other: 100 times slower beside other work.
+    # A dense solver starts the threads of BLAS, which wait busily for each other: far slower beside other work.
     smoothed: Floats = np.clip(spsolve(system, votes), 0, 1).astype(np.float32)
     return smoothed
 
